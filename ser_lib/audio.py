@@ -1,0 +1,245 @@
+"""Recordings: decode, check, mix to mono, resample, crop or pad.
+
+A signal is a float32 array of shape (n_samples,) in [-1, 1], mono. This module is the only caller
+of soundfile and soxr. It does not know corpora, features or labels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from ser_lib.errors import AudioError
+
+__all__ = [
+    "ClipFacts",
+    "Limits",
+    "check_facts",
+    "crop_or_pad",
+    "load_signal",
+    "read_facts",
+    "resample",
+]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a clip of a corpus may look like; outside of it, something is wrong with the file."""
+
+    min_sample_rate_hz: int = 16_000
+    """Features reach up to 8 kHz, which a lower rate cannot hold."""
+    max_channels: int = 2
+    """Speech corpora are mono, or stereo with the same voice on both sides."""
+    min_duration_s: float = 0.2
+    max_duration_s: float = 60.0
+    """The longest clip of the supported corpora is under 35 s (IEMOCAP)."""
+    min_peak_db: float = -60.0
+    """Below it there is nothing to hear in a 16-bit recording."""
+
+
+@dataclass(frozen=True)
+class ClipFacts:
+    """What decoding one recording tells about it."""
+
+    duration_s: float
+    sample_rate_hz: int
+    n_channels: int
+    sample_format: str
+    peak_db: float
+    """Level of the largest sample relative to full scale; minus infinity for silence."""
+    is_finite: bool
+    audio_sha256: str
+    """Hash of rate and decoded samples: the same for the same sound in another container."""
+
+
+def _check_riff_length(path: Path) -> None:
+    """Raise where a WAV header promises more bytes than the file has (libsndfile forgives that)."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
+        return
+    (promised,) = struct.unpack("<I", head[4:8])
+    # Streaming writers leave 0 or the largest number here; both promise nothing.
+    if promised in (0, 0xFFFFFFFF):
+        return
+    held = path.stat().st_size - 8
+    # An odd last chunk may lack its padding byte.
+    if held + 1 < promised:
+        raise AudioError(
+            f"{path}: truncated: its header promises {promised} bytes, it holds {held}; "
+            "copy or download it again"
+        )
+
+
+def _decode(path: Path) -> tuple[np.ndarray, int, soundfile._SoundFileInfo]:
+    """Return samples of shape (n_samples, n_channels), the rate in Hz and the header."""
+    if not path.is_file():
+        raise AudioError(f"{path}: no such file; was the corpus moved? Check SER_DATA")
+    if path.stat().st_size == 0:
+        raise AudioError(f"{path}: an empty file of 0 bytes; copy or download it again")
+    _check_riff_length(path)
+    try:
+        info = soundfile.info(str(path))
+        samples, sample_rate_hz = soundfile.read(str(path), dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise AudioError(
+            f"{path}: cannot be decoded ({error.error_string.strip()}); it is damaged or no audio "
+            "file, copy or download it again"
+        ) from error
+    if len(samples) < info.frames:
+        raise AudioError(
+            f"{path}: truncated: {len(samples)} of {info.frames} samples could be decoded; "
+            "copy or download it again"
+        )
+    return samples, sample_rate_hz, info
+
+
+def load_signal(
+    path: str | Path,
+    *,
+    sample_rate_hz: int | None = None,
+    offset_s: float = 0.0,
+    duration_s: float | None = None,
+) -> tuple[np.ndarray, int]:
+    """Decode a recording, mix it to mono, resample it and cut out a part.
+
+    Parameters
+    ----------
+    path : str or Path
+        WAV, FLAC, Ogg or whatever else libsndfile decodes.
+    sample_rate_hz : int, optional
+        Rate to resample to (soxr, high quality); None keeps the file's own.
+    offset_s : float
+        Where the part begins, in seconds.
+    duration_s : float, optional
+        Length of the part; a shorter rest is returned as it is. None takes all.
+
+    Returns
+    -------
+    signal : ndarray of float32, shape (n_samples,)
+        Mono, as decoded: no gain is applied.
+    sample_rate_hz : int
+        Its rate.
+
+    Raises
+    ------
+    AudioError
+        If the file is missing, empty, truncated, undecodable, or holds samples that are not finite.
+
+    Notes
+    -----
+    Notebook: 01_eda.ipynb
+    """
+    samples, native_hz, _ = _decode(Path(path))
+    signal = samples.mean(axis=1)
+    if not np.isfinite(signal).all():
+        raise AudioError(f"{path}: holds NaN or infinite samples; export it again")
+    if sample_rate_hz is not None:
+        signal = resample(signal, native_hz, sample_rate_hz)
+    else:
+        sample_rate_hz = native_hz
+    start = round(offset_s * sample_rate_hz)
+    stop = None if duration_s is None else start + round(duration_s * sample_rate_hz)
+    return signal[start:stop], sample_rate_hz
+
+
+def resample(signal: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
+    """Resample a mono signal with soxr at high quality; the same rate returns it unchanged."""
+    if from_hz == to_hz:
+        return signal
+    return soxr.resample(signal, from_hz, to_hz, quality="HQ").astype(np.float32, copy=False)
+
+
+def crop_or_pad(signal: np.ndarray, n_samples: int) -> np.ndarray:
+    """Cut a signal's end off, or add zeros to it, so that it has `n_samples` samples.
+
+    Examples
+    --------
+    >>> crop_or_pad(np.array([1.0, 2.0, 3.0]), 5)
+    array([1., 2., 3., 0., 0.])
+    """
+    if len(signal) >= n_samples:
+        return signal[:n_samples]
+    return np.pad(signal, (0, n_samples - len(signal)))
+
+
+def read_facts(path: str | Path) -> ClipFacts:
+    """Decode a recording once and return what is to be known about it.
+
+    The hash is taken over the sample rate and the mono mix rounded to 16 bits, because lossless
+    containers of 16-bit audio, and stereo files with twice the same channel, then agree.
+
+    Raises
+    ------
+    AudioError
+        If the file is missing, empty, truncated or undecodable.
+
+    Notes
+    -----
+    Notebook: 01_eda.ipynb
+    """
+    samples, sample_rate_hz, info = _decode(Path(path))
+    mono = samples.mean(axis=1)
+    is_finite = bool(np.isfinite(mono).all())
+    peak = float(np.abs(mono).max(initial=0.0)) if is_finite else 0.0
+    rounded = np.round(np.nan_to_num(mono) * 32768.0).clip(-32768, 32767).astype("<i2")
+    digest = hashlib.sha256(f"{sample_rate_hz} Hz".encode())
+    digest.update(rounded.tobytes())
+    return ClipFacts(
+        duration_s=len(mono) / sample_rate_hz,
+        sample_rate_hz=sample_rate_hz,
+        n_channels=info.channels,
+        sample_format=info.subtype,
+        peak_db=20.0 * float(np.log10(peak)) if peak > 0 else -np.inf,
+        is_finite=is_finite,
+        audio_sha256=digest.hexdigest(),
+    )
+
+
+def check_facts(facts: ClipFacts, *, limits: Limits = Limits()) -> list[str]:  # noqa: B008, frozen
+    """Say what is wrong with a clip, if anything.
+
+    Parameters
+    ----------
+    facts : ClipFacts
+        From `read_facts`.
+    limits : Limits
+        What is allowed.
+
+    Returns
+    -------
+    list of str
+        One phrase a problem, with value and remedy; empty for a sound clip.
+    """
+    rate, duration = facts.sample_rate_hz, facts.duration_s
+    rules = (
+        (not facts.is_finite, "holds NaN or infinite samples; export it again"),
+        (
+            facts.is_finite and facts.peak_db < limits.min_peak_db,
+            f"silent (peak {facts.peak_db:.0f} dB re full scale); remove or replace it",
+        ),
+        (
+            rate < limits.min_sample_rate_hz,
+            f"{rate} Hz, below {limits.min_sample_rate_hz} Hz; get the original recording",
+        ),
+        (
+            facts.sample_format in ("PCM_U8", "PCM_S8", "ULAW", "ALAW"),
+            f"8-bit samples ({facts.sample_format}); get the original recording",
+        ),
+        (
+            facts.n_channels > limits.max_channels,
+            f"{facts.n_channels} channels, more than {limits.max_channels}; mix it to mono first",
+        ),
+        (duration < limits.min_duration_s, f"{duration:.2f} s, too short to hold speech"),
+        (
+            duration > limits.max_duration_s,
+            f"{duration:.0f} s, longer than {limits.max_duration_s:.0f} s; cut it into clips",
+        ),
+    )
+    return [phrase for is_broken, phrase in rules if is_broken]

@@ -1,0 +1,172 @@
+"""The leak audit: what a fold lets a model know about its test rows before the test.
+
+Every run passes through `check_split`. A finding that the study does not declare stops the run; a
+declared one is stored with it and shown wherever its numbers are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ser_lib.errors import LeakError, SplitError, offenders
+from ser_lib.splits import Fold, Split
+
+__all__ = ["FINDINGS", "Finding", "audit_fold", "audit_split", "check_split"]
+
+# Two parts are only compared where knowing one helps with the other.
+PAIRS = (("train", "test"), ("validation", "test"), ("train", "validation"))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One way in which the rows of two parts are related."""
+
+    kind: str
+    """A key of `FINDINGS`."""
+    parts: tuple[str, str]
+    n_rows: int
+    """Rows of the second part that are known from the first."""
+    share: float
+    """The same as a share of the second part, in [0, 1]."""
+    example: str
+    """One such row."""
+
+
+def _sound_of(rows: pd.DataFrame) -> pd.Series:
+    """Name the sound of each row: a copy sounds like its clip, an augmentation does not."""
+    is_copy = rows["variant"].str.startswith("copy") | (rows["variant"] == "original")
+    return rows["audio_sha256"] + rows["variant"].where(~is_copy, "")
+
+
+FINDINGS: dict[str, tuple[str, Callable[[pd.DataFrame], pd.Series]]] = {
+    "same_row": ("the same row in two parts", lambda rows: rows["row_id"]),
+    "same_audio": ("the same audio in two parts", _sound_of),
+    "same_parent": (
+        "augmented versions of one clip in two parts",
+        lambda rows: rows["audio_sha256"],
+    ),
+    "same_speaker": ("the same speaker in two parts", lambda rows: rows["speaker"]),
+}
+
+
+def audit_fold(rows: pd.DataFrame, fold: Fold) -> list[Finding]:
+    """Look for rows of one part that are known from another.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        From `ser_lib.splits.rows_of`, with all variants that the fold names.
+    fold : Fold
+        The parts.
+
+    Returns
+    -------
+    list of Finding
+        One a kind and pair of parts that share anything; empty for a clean fold.
+
+    Raises
+    ------
+    SplitError
+        If the fold names rows that are not there.
+
+    Notes
+    -----
+    Notebook: 03_cnn_2d.ipynb
+    """
+    table = rows.set_index("row_id", drop=False)
+    unknown = [row for part in ("train", "validation", "test") for row in getattr(fold, part)
+               if row not in table.index]
+    if unknown:
+        raise SplitError(f"the fold names {len(unknown)} unknown rows:{offenders(unknown)}")
+    found = []
+    for kind, (_, key_of) in FINDINGS.items():
+        keys = key_of(table)
+        for first, second in PAIRS:
+            known = set(keys[list(getattr(fold, first))])
+            part = keys[list(getattr(fold, second))]
+            shared = part[part.isin(known)]
+            if len(shared):
+                share = len(shared) / len(part)
+                found.append(
+                    Finding(kind, (first, second), len(shared), share, str(shared.index[0]))
+                )
+    return found
+
+
+def audit_split(rows: pd.DataFrame, split: Split) -> pd.DataFrame:
+    """Audit every fold of a split and tell what was found as a table.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `kind, describes, first, second, n_rows, share, example`; one row a kind and pair,
+        counts summed and shares averaged over the folds that have it. Empty for a clean split.
+
+    Notes
+    -----
+    Notebook: 03_cnn_2d.ipynb
+    """
+    records = [
+        {
+            "kind": one.kind,
+            "describes": FINDINGS[one.kind][0],
+            "first": one.parts[0],
+            "second": one.parts[1],
+            "n_rows": one.n_rows,
+            "share": one.share,
+            "example": one.example,
+        }
+        for fold in split.folds
+        for one in audit_fold(rows, fold)
+    ]
+    columns = ["kind", "describes", "first", "second", "n_rows", "share", "example"]
+    table = pd.DataFrame(records, columns=columns)
+    keys = ["kind", "describes", "first", "second"]
+    sums = table.groupby(keys, sort=False, as_index=False).agg(
+        n_rows=("n_rows", "sum"), share=("share", "mean"), example=("example", "first")
+    )
+    return sums[columns]
+
+
+def check_split(rows: pd.DataFrame, split: Split, *, declared: Sequence[str] = ()) -> pd.DataFrame:
+    """Audit a split and raise where it leaks in a way that its study does not declare.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        From `ser_lib.splits.rows_of`.
+    split : Split
+        What to audit.
+    declared : sequence of str
+        Kinds of finding that the study owns up to.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `audit_split`.
+
+    Raises
+    ------
+    LeakError
+        With every undeclared finding.
+
+    Notes
+    -----
+    Notebook: 03_cnn_2d.ipynb
+    """
+    table = audit_split(rows, split)
+    undeclared = table[~table["kind"].isin(declared)]
+    if len(undeclared):
+        lines = [
+            f"{row.describes}: {row.n_rows} rows of {row.second} are known from {row.first} "
+            f"(for example {row.example})"
+            for row in undeclared.itertuples()
+        ]
+        raise LeakError(
+            f"{split.protocol}: this split leaks:{offenders(lines)}\n"
+            "Split by speaker before copying or augmenting, or declare the leak in the study."
+        )
+    return table

@@ -1,0 +1,94 @@
+"""Corpora: from a folder of recordings to a clip table.
+
+`load("ravdess")` is the only door. To add a corpus, write one file beside `ravdess.py` and one line
+in `CORPORA`; the contract test picks it up.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from ser_lib.corpora._base import CLIP_COLUMNS, Corpus
+from ser_lib.corpora.demo import CLIPS_DIR, DEMO
+from ser_lib.corpora.emodb import EMODB
+from ser_lib.corpora.ravdess import RAVDESS
+from ser_lib.errors import CorpusError
+from ser_lib.paths import atomic_path, report_dir
+
+__all__ = ["CLIP_COLUMNS", "CORPORA", "Corpus", "get_corpus", "load", "write_committed_clips"]
+
+CORPORA: dict[str, Corpus] = {one.name: one for one in (DEMO, RAVDESS, EMODB)}
+
+
+def get_corpus(name: str) -> Corpus:
+    """Return a corpus's card by name.
+
+    Raises
+    ------
+    CorpusError
+        If there is none of that name.
+    """
+    if name not in CORPORA:
+        raise CorpusError(f"unknown corpus '{name}'; known are {', '.join(CORPORA)}")
+    return CORPORA[name]
+
+
+def load(name: str, *, root: Path | None = None, strict: bool = True) -> pd.DataFrame:
+    """Load a corpus as a clip table, from its audio or, without audio, from the committed table.
+
+    Parameters
+    ----------
+    name : str
+        A key of `CORPORA`.
+    root : Path, optional
+        Folder of the corpus; None takes `SER_DATA/<name>`.
+    strict : bool
+        See `Corpus.load`.
+
+    Returns
+    -------
+    pandas.DataFrame, shape (n_clips, 12)
+        Columns `CLIP_COLUMNS`. `attrs["has_audio"]` is False where only the committed table is
+        there: stored runs can be read with it, clips cannot; `path` is then empty.
+
+    Raises
+    ------
+    CorpusError
+        If the corpus is unknown, missing or damaged.
+
+    Notes
+    -----
+    Notebook: 01_eda.ipynb
+    """
+    corpus = get_corpus(name)
+    if corpus.is_embedded and root is None:
+        root = CLIPS_DIR
+    committed = _committed_clips(name)
+    if root is None and not corpus.root().is_dir() and committed.is_file():
+        table = pd.read_csv(committed, keep_default_na=False)
+        table.insert(1, "path", "")
+        table.attrs.update(left_out=[], n_copies=0, has_audio=False)
+        return table[list(CLIP_COLUMNS)]
+    table = corpus.load(root, strict=strict)
+    table.attrs["has_audio"] = True
+    return table
+
+
+def _committed_clips(name: str) -> Path:
+    return report_dir(name) / "clips.csv"
+
+
+def write_committed_clips(clips: pd.DataFrame, name: str) -> Path:
+    """Write a clip table, without paths, beside a corpus's stored runs, which it explains.
+
+    Returns
+    -------
+    Path
+        The file: `reports/<name>/clips.csv`.
+    """
+    target = _committed_clips(name)
+    with atomic_path(target) as temporary:
+        clips.drop(columns="path").to_csv(temporary, index=False, float_format="%.6f")
+    return target

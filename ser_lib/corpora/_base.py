@@ -1,0 +1,276 @@
+"""What every corpus shares: the `Corpus` value, the clip table, and the checks on the way to it.
+
+A clip table is a DataFrame with one row a clip and the columns `CLIP_COLUMNS`. It is built from
+file names (a grammar and a parser, one file a corpus) and from one decode of each file, in
+parallel, and kept in the cache until a file changes. Downloading does not live here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import pandas as pd
+from joblib import Parallel, delayed
+
+from ser_lib.audio import ClipFacts, check_facts, read_facts
+from ser_lib.errors import AudioError, CorpusError, offenders
+from ser_lib.paths import atomic_path, cache_dir, data_dir
+
+__all__ = ["AUDIO_SUFFIXES", "CLIP_COLUMNS", "Corpus", "clip_fields"]
+
+AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".opus"})
+
+CLIP_COLUMNS = (
+    "clip_id",
+    "path",
+    "corpus",
+    "speaker",
+    "gender",
+    "emotion",
+    "intensity",
+    "statement",
+    "repetition",
+    "duration_s",
+    "sample_rate_hz",
+    "audio_sha256",
+)
+
+# Raise it when the meaning of a column changes, so that cached tables are made again.
+SCHEMA_VERSION = 1
+
+
+def clip_fields(
+    *,
+    speaker: str,
+    gender: str,
+    emotion: str,
+    intensity: str = "normal",
+    statement: str,
+    repetition: int = 1,
+) -> dict[str, object]:
+    """Return what a file name says about its clip; the same keys for every corpus."""
+    return {
+        "speaker": speaker,
+        "gender": gender,
+        "emotion": emotion,
+        "intensity": intensity,
+        "statement": statement,
+        "repetition": repetition,
+    }
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A published set of recordings: its card, its file-name grammar, its expected size."""
+
+    name: str
+    title: str
+    licence: str
+    citation: str
+    doi: str
+    language: str
+    label_set: str
+    """The label set with all of its emotions."""
+    grammar: str
+    """Regular expression over a file's name without suffix; its groups go to `parse`."""
+    example: str
+    """A file name that obeys the grammar, for messages."""
+    parse: Callable[[re.Match[str]], dict[str, object]]
+    """From a match to `clip_fields`; raises KeyError for a code that is not in its tables."""
+    n_clips: int
+    n_speakers: int
+    folder: str = ""
+    """Subfolder of `SER_DATA`; the name where empty."""
+    is_embedded: bool = False
+    """Whether the clips travel with the package."""
+    quirks: tuple[str, ...] = ()
+    known_duplicates: tuple[frozenset[str], ...] = ()
+    """Sets of clip ids that were published with the same audio; kept, and left to the audit."""
+    statements: Mapping[str, str] = field(default_factory=dict)
+
+    def root(self) -> Path:
+        """Return where this corpus is expected on this machine."""
+        return data_dir() / (self.folder or self.name)
+
+    def load(self, root: Path | None = None, *, strict: bool = True) -> pd.DataFrame:
+        """Read the corpus from disk into a clip table.
+
+        Parameters
+        ----------
+        root : Path, optional
+            Folder of the corpus in any of its usual layouts; None takes `SER_DATA/<name>`.
+        strict : bool
+            False leaves damaged, foreign and duplicate clips out and accepts missing ones, and
+            lists what was left out in `attrs["left_out"]`.
+
+        Returns
+        -------
+        pandas.DataFrame, shape (n_clips, 12)
+            Columns `CLIP_COLUMNS`, sorted by `clip_id`. `attrs["n_copies"]` counts second copies
+            of the same file (one widely copied RAVDESS archive holds each clip twice).
+
+        Raises
+        ------
+        CorpusError
+            If the folder is missing, wrong or empty, or if `strict` and anything is wrong with any
+            file; all offenders are listed at once.
+
+        Notes
+        -----
+        Notebook: 01_eda.ipynb
+        """
+        root = self.root() if root is None else Path(root)
+        files = _find_audio(self, root)
+        cached = _cache_file(self, root, files)
+        if cached.is_file():
+            table, problems, n_copies = _read_cache(cached)
+        else:
+            table, problems, n_copies = _build_table(self, root, files)
+            _write_cache(cached, table, problems, n_copies)
+        problems = problems + _missing_clips(self, table)
+        if problems and (strict or table.empty):
+            raise CorpusError(
+                f"{self.name}: {len(problems)} problem(s) under {root}:{offenders(problems)}\n"
+                "Mend the files, or leave them out with strict=False (STRICT=0 for make); "
+                "the report then says so."
+            )
+        table["path"] = [str(root / relative) for relative in table["path"]]
+        table.attrs.update(left_out=problems, n_copies=n_copies)
+        return table
+
+
+def _find_audio(corpus: Corpus, root: Path) -> list[Path]:
+    """List a corpus's audio files, relative to `root`, sorted."""
+    remedy = (
+        f"Put {corpus.title} there ({corpus.doi}), or point SER_DATA at the folder that holds "
+        f"'{corpus.folder or corpus.name}/'. `make data` lists what is found."
+    )
+    if not root.is_dir():
+        raise CorpusError(f"{corpus.name}: no folder {root}. {remedy}")
+    files = sorted(
+        path.relative_to(root)
+        for path in root.rglob("*")
+        if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".")
+    )
+    if not files:
+        raise CorpusError(f"{corpus.name}: no audio file under {root}. {remedy}")
+    grammar = re.compile(corpus.grammar)
+    if not any(grammar.fullmatch(path.stem) for path in files):
+        raise CorpusError(
+            f"{corpus.name}: none of {len(files)} audio files under {root} is named as the corpus "
+            f"is (first: {files[0]}; expected like {corpus.example}). {remedy}"
+        )
+    return files
+
+
+def _build_table(
+    corpus: Corpus, root: Path, files: list[Path]
+) -> tuple[pd.DataFrame, list[str], int]:
+    """Parse names, decode files, and return the sound clips, the problems, the copies' number."""
+    rows, problems = _parse_names(corpus, files)
+    # Decoding and hashing release the interpreter's lock: threads are enough.
+    facts = Parallel(n_jobs=-1, prefer="threads")(
+        delayed(_facts_or_error)(root / row["path"]) for row in rows
+    )
+    sound = []
+    for row, fact in zip(rows, facts, strict=True):
+        phrases = [fact] if isinstance(fact, str) else check_facts(fact)
+        problems += [f"{row['path']}: {phrase}" for phrase in phrases]
+        if not phrases:
+            numbers = asdict(fact)
+            sound.append(row | {key: numbers[key] for key in CLIP_COLUMNS if key in numbers})
+    table = pd.DataFrame(sound, columns=list(CLIP_COLUMNS)).sort_values(
+        ["clip_id", "path"], ignore_index=True
+    )
+    return _drop_copies(corpus, table, problems)
+
+
+def _parse_names(corpus: Corpus, files: list[Path]) -> tuple[list[dict[str, object]], list[str]]:
+    rows: list[dict[str, object]] = []
+    problems: list[str] = []
+    grammar = re.compile(corpus.grammar)
+    for path in files:
+        match = grammar.fullmatch(path.stem)
+        try:
+            fields = corpus.parse(match) if match else None
+        except KeyError as error:
+            problems.append(f"{path}: code {error} is not in the corpus's published tables")
+            continue
+        if fields is None:
+            problems.append(f"{path}: not a {corpus.name} name (expected like {corpus.example})")
+            continue
+        identity = {"clip_id": f"{corpus.name}/{path.stem}", "path": str(path)}
+        rows.append(identity | {"corpus": corpus.name} | fields)
+    return rows, problems
+
+
+def _facts_or_error(path: Path) -> ClipFacts | str:
+    try:
+        return read_facts(path)
+    except AudioError as error:
+        return str(error).removeprefix(f"{path}: ")
+
+
+def _drop_copies(
+    corpus: Corpus, table: pd.DataFrame, problems: list[str]
+) -> tuple[pd.DataFrame, list[str], int]:
+    """Keep one of each clip; the same name twice is a copy, the same sound twice a problem."""
+    problems = list(problems)
+    # Shorter paths first: the archive's second copy lies one folder deeper.
+    order = table.assign(depth=table["path"].str.count("/")).sort_values(["clip_id", "depth"])
+    is_copy = order.duplicated("clip_id")
+    for clip_id, group in order[order.duplicated("clip_id", keep=False)].groupby("clip_id"):
+        if group["audio_sha256"].nunique() > 1:
+            paths = ", ".join(group["path"])
+            problems.append(f"{clip_id}: files of this name hold different audio: {paths}")
+    kept = order[~is_copy].drop(columns="depth").reset_index(drop=True)
+    dropped: list[int] = []
+    for _, group in kept[kept.duplicated("audio_sha256", keep=False)].groupby("audio_sha256"):
+        if frozenset(group["clip_id"]) not in corpus.known_duplicates:
+            paths = ", ".join(group["path"])
+            problems.append(f"the same audio under {len(group)} names: {paths}")
+            dropped += list(group.index[1:])
+    return kept.drop(index=dropped).reset_index(drop=True), problems, int(is_copy.sum())
+
+
+def _missing_clips(corpus: Corpus, table: pd.DataFrame) -> list[str]:
+    """Say which speakers lack clips where the table is smaller than the published corpus."""
+    if len(table) >= corpus.n_clips:
+        return []
+    counts = table["speaker"].value_counts().sort_index()
+    usual = corpus.n_clips // corpus.n_speakers
+    fewer = [f"{speaker} has {n}" for speaker, n in counts.items() if n != usual]
+    detail = f" (usual: {usual} a speaker; {', '.join(fewer[:6])})" if fewer else ""
+    return [
+        f"{corpus.n_clips - len(table)} of {corpus.n_clips} published clips are missing: "
+        f"{len(counts)} of {corpus.n_speakers} speakers are there{detail}"
+    ]
+
+
+def _cache_file(corpus: Corpus, root: Path, files: list[Path]) -> Path:
+    """Name the cached table after everything that could change it."""
+    digest = hashlib.sha256(f"{SCHEMA_VERSION} {corpus.name} {corpus.grammar} {root}".encode())
+    for path in files:
+        stat = (root / path).stat()
+        digest.update(f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return cache_dir() / "clips" / f"{corpus.name}-{digest.hexdigest()[:16]}.json"
+
+
+def _write_cache(path: Path, table: pd.DataFrame, problems: list[str], n_copies: int) -> None:
+    rows = table.to_dict(orient="records")
+    with atomic_path(path) as temporary:
+        temporary.write_text(
+            json.dumps({"rows": rows, "problems": problems, "n_copies": n_copies}),
+            encoding="utf-8",
+        )
+
+
+def _read_cache(path: Path) -> tuple[pd.DataFrame, list[str], int]:
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    table = pd.DataFrame(stored["rows"], columns=list(CLIP_COLUMNS))
+    return table, stored["problems"], stored["n_copies"]

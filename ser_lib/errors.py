@@ -1,0 +1,96 @@
+"""The exceptions of the package: one base class, one class a subject.
+
+Every message says what is wrong, which file or value, and what to do about it.
+Where several things are wrong at once, `offenders` turns them into one message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = [
+    "AudioError",
+    "CorpusError",
+    "FeatureError",
+    "LeakError",
+    "MetricError",
+    "ReportError",
+    "RunError",
+    "SerError",
+    "SplitError",
+    "StudyError",
+    "offenders",
+]
+
+# A message that lists hundreds of files hides its first line; the rest is counted.
+MAX_LISTED = 8
+
+
+class SerError(Exception):
+    """Base class of all errors that the package raises on purpose."""
+
+
+class AudioError(SerError):
+    """A recording cannot be used: unreadable, truncated, empty, silent, or of a wrong form."""
+
+
+class CorpusError(SerError):
+    """A corpus is missing, incomplete, damaged or unknown."""
+
+
+class FeatureError(SerError):
+    """A feature or an augmentation is unknown, or its parameters do not fit the signal."""
+
+
+class SplitError(SerError):
+    """A protocol is unknown or cannot be applied to these clips."""
+
+
+class LeakError(SplitError):
+    """A split lets the test rows be known during training, and its study does not say so."""
+
+
+class StudyError(SerError):
+    """A study or one of its models is unknown, or does not fit the corpus."""
+
+
+class RunError(SerError):
+    """A stored run is missing, incomplete or contradicts its specification."""
+
+
+class MetricError(SerError):
+    """Predictions that cannot be scored: empty, of one class, of unknown labels, not finite."""
+
+
+class ReportError(SerError):
+    """A notebook failed, or the report cannot be rendered."""
+
+
+def offenders(found: Iterable[object], *, limit: int = MAX_LISTED) -> str:
+    """Join offenders into an indented list of at most `limit` lines, the rest counted.
+
+    Parameters
+    ----------
+    found : iterable
+        The offending files or values; each is shown by `str`.
+    limit : int
+        How many are listed in full.
+
+    Returns
+    -------
+    str
+        One line an offender, each after a line break and two spaces.
+
+    Examples
+    --------
+    >>> print("bad files:" + offenders(["a.wav", "b.wav", "c.wav"], limit=2))
+    bad files:
+      a.wav
+      b.wav
+      … and 1 more
+    """
+    lines = [str(one) for one in found]
+    shown = lines[:limit]
+    if len(lines) > limit:
+        shown.append(f"… and {len(lines) - limit} more")
+    return "".join(f"\n  {line}" for line in shown)

@@ -1,0 +1,481 @@
+"""Features: pure functions from a signal to an array, and their parallel, cached extraction.
+
+A signal is float32 mono of shape (n_samples,); axes are (n_bands, n_frames); levels are in dB;
+bands are on the mel scale up to `f_max_hz`. A `FeatureSpec` freezes a function's name, its
+parameters and the part of the clip that it sees; `extract` turns clips into one memory-mapped
+array and keeps it under a name made of the audio's hashes and the spec.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+
+from ser_lib.audio import crop_or_pad, load_signal
+from ser_lib.augment import augment
+from ser_lib.errors import FeatureError, SerError, offenders
+from ser_lib.paths import atomic_path, cache_dir
+from ser_lib.progress import progress
+from ser_lib.seeds import generator
+
+__all__ = [
+    "FEATURES",
+    "FeatureSpec",
+    "compute",
+    "extract",
+    "log_mel",
+    "mel_picture",
+    "mel_square",
+    "mfcc_zcr_rms",
+    "prosody",
+    "waveform_envelope",
+]
+
+N_FFT = 2048  # librosa's default, 93 ms at 22,050 Hz, which all five studies leave unchanged
+HOP_SAMPLES = 512  # likewise, 23 ms at 22,050 Hz
+RANGE_DB = 80.0  # librosa.power_to_db's default: what lies further below the loudest band is cut
+
+
+def _check_signal(signal: np.ndarray) -> None:
+    if signal.ndim != 1 or len(signal) == 0:
+        raise FeatureError(f"a signal must be mono and not empty, not of shape {signal.shape}")
+    if not np.isfinite(signal).all():
+        raise FeatureError("the signal holds NaN or infinite samples")
+
+
+def log_mel(
+    signal: np.ndarray,
+    sample_rate_hz: int,
+    *,
+    n_mels: int = 128,
+    f_max_hz: float | None = None,
+    hop_samples: int = HOP_SAMPLES,
+) -> np.ndarray:
+    """Mel spectrogram in dB below its own maximum.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Its rate.
+    n_mels : int
+        Number of mel bands.
+    f_max_hz : float, optional
+        Upper edge of the highest band; None takes half the rate.
+    hop_samples : int
+        Samples from frame to frame.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_mels, n_frames)
+        In [-80, 0] dB, where n_frames = 1 + n_samples // hop_samples.
+
+    Raises
+    ------
+    FeatureError
+        If the signal is empty, not mono, or holds samples that are not finite.
+
+    Examples
+    --------
+    >>> log_mel(np.sin(np.arange(22050.0)), 22050).shape
+    (128, 44)
+
+    Notes
+    -----
+    Notebook: 02_spectrograms.ipynb
+    """
+    import librosa
+
+    _check_signal(signal)
+    power = librosa.feature.melspectrogram(
+        y=signal,
+        sr=sample_rate_hz,
+        n_mels=n_mels,
+        n_fft=N_FFT,
+        hop_length=hop_samples,
+        fmax=f_max_hz,
+    )
+    return librosa.power_to_db(power, ref=np.max, top_db=RANGE_DB).astype(np.float32)
+
+
+def mel_square(
+    signal: np.ndarray, sample_rate_hz: int, *, side_px: int = 128, n_mels: int = 128
+) -> np.ndarray:
+    """Log-mel array resized to a square in [0, 1]: what `mel_picture` shows, without the picture.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Its rate.
+    side_px : int
+        Height and width of the result.
+    n_mels : int
+        Number of mel bands before resizing.
+
+    Returns
+    -------
+    ndarray of float32, shape (side_px, side_px, 1)
+        Row 0 is the lowest band; the whole clip fills the width, whatever its length, as in the
+        published pictures.
+
+    Notes
+    -----
+    Notebook: 02_spectrograms.ipynb
+    """
+    from scipy.ndimage import zoom
+
+    level_db = log_mel(signal, sample_rate_hz, n_mels=n_mels)
+    factors = (side_px / level_db.shape[0], side_px / level_db.shape[1])
+    square = zoom(level_db, factors, order=1, grid_mode=True, mode="nearest")
+    return (square[..., np.newaxis] / RANGE_DB + 1.0).clip(0.0, 1.0).astype(np.float32)
+
+
+def mel_picture(
+    signal: np.ndarray, sample_rate_hz: int, *, side_px: int = 224, n_mels: int = 128
+) -> np.ndarray:
+    """Draw the log-mel spectrogram as `swart2025` does: `specshow`, default colours, no axes.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Its rate.
+    side_px : int
+        Height and width of the picture, drawn at 100 dots an inch.
+    n_mels : int
+        Number of mel bands.
+
+    Returns
+    -------
+    ndarray of uint8, shape (side_px, side_px, 3)
+        Red, green, blue; row 0 is the highest band. The same pixels as the PNG file that the
+        study saves and reads again, without the detour over the disk.
+
+    References
+    ----------
+    Swart (2025), section 3.3; 2.24 in at 100 dots an inch as in the author's notebook.
+
+    Notes
+    -----
+    Notebook: 02_spectrograms.ipynb
+    """
+    import librosa.display
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    level_db = log_mel(signal, sample_rate_hz, n_mels=n_mels)
+    figure = Figure(figsize=(side_px / 100, side_px / 100), dpi=100)
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    librosa.display.specshow(level_db, ax=axes)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def mfcc_zcr_rms(
+    signal: np.ndarray, sample_rate_hz: int, *, duration_s: float = 2.5, n_mfcc: int = 40
+) -> np.ndarray:
+    """Zero-crossing rate, RMS and MFCC of every frame, one after the other in one long row.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Its rate.
+    duration_s : float
+        The signal is cropped or padded with zeros to this length, so that all rows are alike.
+    n_mfcc : int
+        Number of cepstral coefficients.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_frames * (2 + n_mfcc),)
+        First the zero-crossing rate of all frames (in [0, 1]), then their RMS (linear), then the
+        coefficients of frame 0, of frame 1 and so on. Values that are not finite become 0.
+
+    References
+    ----------
+    Boucheta & Roubache (2025), section 2.4.2. The order in the row and the length are not
+    printed there; they are those of the recipe whose function names the report uses.
+
+    Examples
+    --------
+    >>> mfcc_zcr_rms(np.sin(np.arange(22050.0)), 22050).shape
+    (4536,)
+
+    Notes
+    -----
+    Notebook: 04_cnn_1d_mfcc.ipynb
+    """
+    import librosa
+
+    _check_signal(signal)
+    fixed = crop_or_pad(signal, round(duration_s * sample_rate_hz))
+    framing = {"hop_length": HOP_SAMPLES}
+    zcr = librosa.feature.zero_crossing_rate(fixed, frame_length=N_FFT, **framing)[0]
+    rms = librosa.feature.rms(y=fixed, frame_length=N_FFT, **framing)[0]
+    mfcc = librosa.feature.mfcc(y=fixed, sr=sample_rate_hz, n_mfcc=n_mfcc, n_fft=N_FFT, **framing)
+    # (n_mfcc, n_frames) -> (n_frames * n_mfcc,), frame by frame
+    row = np.hstack([zcr, rms, mfcc.T.ravel()])
+    return np.nan_to_num(row, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
+
+
+def waveform_envelope(
+    signal: np.ndarray, sample_rate_hz: int, *, duration_s: float = 4.0, n_points: int = 400
+) -> np.ndarray:
+    """Lowest and highest sample of each short stretch: enough to draw a waveform, not to hear it.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Its rate.
+    duration_s : float
+        The signal is cropped or padded to this length.
+    n_points : int
+        Number of stretches.
+
+    Returns
+    -------
+    ndarray of float32, shape (2, n_points)
+        Row 0 the minima, row 1 the maxima, in [-1, 1].
+
+    Notes
+    -----
+    Notebook: 01_eda.ipynb
+    """
+    _check_signal(signal)
+    fixed = crop_or_pad(signal, round(duration_s * sample_rate_hz))
+    edges = np.linspace(0, len(fixed), n_points, endpoint=False).astype(int)
+    lows, highs = np.minimum.reduceat(fixed, edges), np.maximum.reduceat(fixed, edges)
+    return np.stack([lows, highs]).astype(np.float32)
+
+
+def prosody(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    """Four numbers a clip that listeners attend to: level, pitch, pitch range, speech length.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Its rate.
+
+    Returns
+    -------
+    ndarray of float32, shape (4,)
+        Level of the loud frames (95th percentile of RMS) in dB re full scale; median pitch in Hz
+        (yin) over those frames within 25 dB of the level; its interquartile range in semitones;
+        time covered by these frames in seconds.
+
+    Notes
+    -----
+    Notebook: 01_eda.ipynb
+    """
+    import librosa
+
+    _check_signal(signal)
+    rms = librosa.feature.rms(y=signal, frame_length=N_FFT, hop_length=HOP_SAMPLES)[0]
+    level = max(float(np.percentile(rms, 95)), 1e-6)
+    is_speech = rms > level * 10 ** (-25 / 20)
+    pitch_hz = librosa.yin(
+        signal, fmin=65, fmax=600, sr=sample_rate_hz, frame_length=N_FFT, hop_length=HOP_SAMPLES
+    )[: len(rms)][is_speech[: len(rms)]]
+    quarter, median, three_quarters = np.percentile(pitch_hz, [25, 50, 75])
+    return np.array(
+        [
+            20 * np.log10(level),
+            median,
+            12 * np.log2(three_quarters / quarter),
+            is_speech.sum() * HOP_SAMPLES / sample_rate_hz,
+        ],
+        dtype=np.float32,
+    )
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A registered feature function."""
+
+    function: Callable[..., np.ndarray]
+    version: int
+    """Raised whenever the function's output changes: stored features and runs then differ."""
+
+
+FEATURES: dict[str, Feature] = {
+    "log_mel": Feature(log_mel, 1),
+    "mel_square": Feature(mel_square, 1),
+    "mel_picture": Feature(mel_picture, 1),
+    "mfcc_zcr_rms": Feature(mfcc_zcr_rms, 1),
+    "prosody": Feature(prosody, 1),
+    "waveform_envelope": Feature(waveform_envelope, 1),
+}
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """Everything that decides a feature's values, given the audio."""
+
+    name: str
+    sample_rate_hz: int = 22_050
+    """The clip is resampled to it; librosa's default, which the studies use."""
+    offset_s: float = 0.0
+    duration_s: float | None = None
+    """The part of the clip that is used; None takes all."""
+    params: Mapping[str, float | int] = field(default_factory=dict)
+    """Keyword arguments of the function."""
+
+    def __post_init__(self) -> None:
+        if self.name not in FEATURES:
+            raise FeatureError(f"unknown feature '{self.name}'; known are {', '.join(FEATURES)}")
+
+    def identity(self) -> dict[str, object]:
+        """Return the spec and the function's version as plain data, for keys and records."""
+        return asdict(self) | {"version": FEATURES[self.name].version}
+
+
+def compute(
+    path: str,
+    spec: FeatureSpec,
+    *,
+    variant: str = "original",
+    rng: np.random.Generator | None = None,
+) -> np.ndarray:
+    """Compute one feature of one file, after an augmentation if `variant` names one.
+
+    Parameters
+    ----------
+    path : str
+        The recording.
+    spec : FeatureSpec
+        What to compute.
+    variant : str
+        "original", or a key of `ser_lib.augment.AUGMENTATIONS`.
+    rng : numpy.random.Generator, optional
+        Needed for an augmentation.
+
+    Returns
+    -------
+    ndarray
+        As the feature's function.
+
+    Raises
+    ------
+    AudioError, FeatureError
+        If the file or the parameters are wrong.
+
+    Notes
+    -----
+    Notebook: 02_spectrograms.ipynb
+    """
+    signal, rate = load_signal(
+        path,
+        sample_rate_hz=spec.sample_rate_hz,
+        offset_s=spec.offset_s,
+        duration_s=spec.duration_s,
+    )
+    if variant != "original":
+        signal = augment(signal, rate, variant, rng=rng)
+    return FEATURES[spec.name].function(signal, rate, **spec.params)
+
+
+def extract(
+    clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "original", n_jobs: int = -1
+) -> np.ndarray:
+    """Compute a feature of every clip in parallel, or read it from the cache.
+
+    Parameters
+    ----------
+    clips : pandas.DataFrame
+        A clip table.
+    spec : FeatureSpec
+        What to compute; it must give every clip the same shape.
+    variant : str
+        "original", or an augmentation; its draws depend on the clip's audio and on nothing else,
+        so that it does not matter which other clips are extracted with it.
+    n_jobs : int
+        joblib's: -1 takes all cores.
+
+    Returns
+    -------
+    ndarray, shape (n_clips, ...)
+        Memory-mapped, read only, in the order of `clips`.
+
+    Raises
+    ------
+    FeatureError
+        If any clip cannot be computed (all are listed), if shapes differ, or if there is no audio.
+
+    Notes
+    -----
+    Notebook: 02_spectrograms.ipynb
+    """
+    target = cache_dir() / "features" / f"{spec.name}-{_cache_key(clips, spec, variant)}.npy"
+    if not target.is_file():
+        if not clips["path"].all():
+            raise FeatureError(
+                f"{spec.name}: the clips' audio is not here, only their table. Point SER_DATA at "
+                "the corpora (`make data` says where it looks)"
+            )
+        arrays = _compute_all(clips, spec, variant, n_jobs)
+        with atomic_path(target) as temporary:
+            np.save(temporary, arrays)
+    return np.load(target, mmap_mode="r")
+
+
+def _cache_key(clips: pd.DataFrame, spec: FeatureSpec, variant: str) -> str:
+    identity = json.dumps([spec.identity(), variant], sort_keys=True)
+    digest = hashlib.sha256(identity.encode())
+    digest.update("".join(clips["audio_sha256"]).encode())
+    return digest.hexdigest()[:24]
+
+
+def _compute_all(clips: pd.DataFrame, spec: FeatureSpec, variant: str, n_jobs: int) -> np.ndarray:
+    # Small batches keep the bar moving; starting workers costs seconds, so few clips stay here.
+    n_jobs = 1 if len(clips) < 32 else n_jobs
+    tasks = (
+        delayed(_compute_or_error)(path, spec, variant, audio_sha256)
+        for path, audio_sha256 in zip(clips["path"], clips["audio_sha256"], strict=True)
+    )
+    results = list(
+        progress(
+            Parallel(n_jobs=n_jobs, return_as="generator", batch_size=8)(tasks),
+            total=len(clips),
+            what=f"{spec.name}, {variant}",
+        )
+    )
+    failed = [one for one in results if isinstance(one, str)]
+    if failed:
+        raise FeatureError(f"{spec.name}: {len(failed)} clips failed:{offenders(failed)}")
+    shapes = {one.shape for one in results}
+    if len(shapes) > 1:
+        raise FeatureError(
+            f"{spec.name}: clips give {len(shapes)} different shapes (as {sorted(shapes)[:2]}); "
+            "give the spec a length that all clips are cropped or padded to"
+        )
+    return np.stack(results)
+
+
+def _compute_or_error(
+    path: str, spec: FeatureSpec, variant: str, audio_sha256: str
+) -> np.ndarray | str:
+    # Workers of a quiet process are quiet as well.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        return compute(path, spec, variant=variant, rng=generator(variant, audio_sha256))
+    except SerError as error:
+        return f"{path}: {error}"

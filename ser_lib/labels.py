@@ -1,0 +1,103 @@
+"""Emotions: the canonical words, their order and colours, and the label sets of the tasks.
+
+A corpus translates its own codes into these words once, in its loader. A label set then says which
+of them a task keeps, and under which name. The order here is the order of every table and figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ser_lib.errors import StudyError
+
+__all__ = ["COLOURS", "EMOTIONS", "LABEL_SETS", "LabelSet", "colour_of"]
+
+EMOTIONS = (
+    "neutral",
+    "calm",
+    "happy",
+    "sad",
+    "angry",
+    "fearful",
+    "disgust",
+    "surprised",
+    "boredom",
+)
+
+# Okabe & Ito (2008), "Color Universal Design": told apart with any colour vision. Not told apart
+# in greyscale, hence every figure also labels its emotions directly.
+COLOURS = {
+    "neutral": "#555555",
+    "calm": "#56B4E9",
+    "happy": "#E69F00",
+    "sad": "#0072B2",
+    "angry": "#D55E00",
+    "fearful": "#009E73",
+    "disgust": "#9A8B00",  # the palette's yellow, darkened until it can be read on white
+    "surprised": "#CC79A7",
+    "boredom": "#999999",
+}
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """The classes of one task and the map from emotions to them."""
+
+    name: str
+    labels: tuple[str, ...]
+    """The classes, in the order of the model's outputs."""
+    from_emotion: Mapping[str, str]
+    """Emotion to class; an emotion that is absent is left out of the task."""
+
+    def apply(self, emotions: pd.Series) -> pd.Series:
+        """Translate a column of emotions into classes.
+
+        Parameters
+        ----------
+        emotions : pandas.Series of str, shape (n_clips,)
+            Canonical emotions, as in a clip table.
+
+        Returns
+        -------
+        pandas.Series of str, shape (n_clips,)
+            The classes; missing (NaN) where the task leaves an emotion out.
+
+        Raises
+        ------
+        StudyError
+            If a value is no canonical emotion at all.
+
+        Notes
+        -----
+        Notebook: 04_cnn_1d_mfcc.ipynb
+        """
+        unknown = sorted(set(emotions) - set(EMOTIONS))
+        if unknown:
+            raise StudyError(f"unknown emotions {unknown}; known are {list(EMOTIONS)}")
+        return emotions.map(dict(self.from_emotion))
+
+
+def _keep(name: str, *labels: str, **merged: str) -> LabelSet:
+    """Build a label set that keeps `labels` and folds each `merged` emotion into a kept one."""
+    return LabelSet(name, labels, {label: label for label in labels} | merged)
+
+
+LABEL_SETS = {
+    one.name: one
+    for one in (
+        # RAVDESS as published: Livingstone & Russo (2018).
+        _keep("ravdess8", *EMOTIONS[:8]),
+        # boucheta2025 and fpt2025: calm is folded into neutral.
+        _keep("seven", *(e for e in EMOTIONS[:8] if e != "calm"), calm="neutral"),
+        # EmoDB as published: Burkhardt et al. (2005).
+        _keep("emodb7", *(e for e in EMOTIONS if e not in ("calm", "surprised"))),
+    )
+}
+
+
+def colour_of(label: str) -> str:
+    """Return the fixed colour of an emotion as `#rrggbb`; grey for a word that has none."""
+    return COLOURS.get(label, "#777777")

@@ -1,0 +1,397 @@
+"""Scores: UAR, WA, per-class tables, confusion, ROC, and intervals by speaker.
+
+Truth comes first, prediction second, labels third, in every function. Rates are in [0, 1] and
+become percent only at display. An interval resamples speakers, not clips: clips of one speaker
+resemble each other, and a new user is a new speaker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ser_lib.errors import MetricError
+
+__all__ = [
+    "Score",
+    "check_predictions",
+    "class_table",
+    "confusion_counts",
+    "difference_interval",
+    "roc_curves",
+    "score_predictions",
+    "uar",
+    "wa",
+    "with_clip_columns",
+]
+
+N_RESAMPLES = 10_000
+INTERVAL_LEVEL = 0.95
+
+
+def uar(counts: np.ndarray) -> np.ndarray:
+    """Unweighted average recall: the mean over classes of the recalls, in [0, 1].
+
+    Parameters
+    ----------
+    counts : ndarray, shape (..., n_classes, n_classes)
+        Confusion counts, truth by row.
+
+    Returns
+    -------
+    ndarray, shape (...)
+        Classes without a row are left out of the mean.
+
+    Examples
+    --------
+    >>> float(uar(np.array([[9, 1], [1, 1]])))
+    0.7
+    """
+    n_rows = counts.sum(axis=-1)
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    recalls = np.divide(hits, n_rows, out=np.full(hits.shape, np.nan), where=n_rows > 0)
+    return np.nanmean(recalls, axis=-1)
+
+
+def wa(counts: np.ndarray) -> np.ndarray:
+    """Weighted accuracy: the share of rows that are right, in [0, 1].
+
+    Parameters
+    ----------
+    counts : ndarray, shape (..., n_classes, n_classes)
+        Confusion counts, truth by row.
+
+    Returns
+    -------
+    ndarray, shape (...)
+
+    Examples
+    --------
+    >>> float(wa(np.array([[9, 1], [1, 1]]))) == 10 / 12
+    True
+    """
+    return np.trace(counts, axis1=-2, axis2=-1) / counts.sum(axis=(-2, -1))
+
+
+def confusion_counts(
+    truth: Sequence[str], prediction: Sequence[str], labels: Sequence[str]
+) -> np.ndarray:
+    """Count rows by true and predicted class.
+
+    Parameters
+    ----------
+    truth, prediction : sequence of str, shape (n_rows,)
+        Class names.
+    labels : sequence of str
+        All classes, in the order of the result.
+
+    Returns
+    -------
+    ndarray of int, shape (n_classes, n_classes)
+        Truth by row, prediction by column.
+
+    Raises
+    ------
+    MetricError
+        If the lengths differ, if there is no row, or if a name is not among the labels.
+
+    Examples
+    --------
+    >>> confusion_counts(["a", "b", "b"], ["a", "a", "b"], ["a", "b"]).tolist()
+    [[1, 0], [1, 1]]
+    """
+    truth, prediction = list(truth), list(prediction)
+    if len(truth) != len(prediction):
+        raise MetricError(f"{len(truth)} true labels but {len(prediction)} predictions")
+    if not truth:
+        raise MetricError("there is no row to score")
+    unknown = sorted((set(truth) | set(prediction)) - set(labels))
+    if unknown:
+        raise MetricError(f"classes {unknown} are not among the labels {list(labels)}")
+    position = {label: index for index, label in enumerate(labels)}
+    counts = np.zeros((len(labels), len(labels)), dtype=int)
+    np.add.at(counts, ([position[t] for t in truth], [position[p] for p in prediction]), 1)
+    return counts
+
+
+def class_table(
+    truth: Sequence[str], prediction: Sequence[str], labels: Sequence[str]
+) -> pd.DataFrame:
+    """Precision, recall and F1 of every class.
+
+    Parameters
+    ----------
+    truth, prediction, labels : sequence of str
+        As `confusion_counts`.
+
+    Returns
+    -------
+    pandas.DataFrame, shape (n_classes, 4)
+        Index the labels; columns `precision, recall, f1` in [0, 1] and `support`, a count. A
+        class that is never predicted has precision 0.
+
+    Notes
+    -----
+    Notebook: 03_cnn_2d.ipynb
+    """
+    counts = confusion_counts(truth, prediction, labels)
+    hits, support, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    precision = hits / np.maximum(predicted, 1)
+    recall = hits / np.maximum(support, 1)
+    f1 = 2 * hits / np.maximum(support + predicted, 1)
+    columns = {"precision": precision, "recall": recall, "f1": f1, "support": support}
+    return pd.DataFrame(columns, index=pd.Index(labels, name="class"))
+
+
+def roc_curves(predictions: pd.DataFrame, labels: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """One-against-rest ROC curve of every class.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        With `truth` and `p_<label>`, as in a stored run.
+    labels : sequence of str
+        All classes.
+
+    Returns
+    -------
+    dict of str to pandas.DataFrame
+        Columns `false_positive_rate, true_positive_rate`; `attrs["auc"]` is the area below.
+        Classes that all rows or no row have are left out: they have no curve.
+
+    Notes
+    -----
+    Notebook: 03_cnn_2d.ipynb
+    """
+    from sklearn.metrics import auc, roc_curve
+
+    curves = {}
+    for label in labels:
+        is_label = predictions["truth"] == label
+        if is_label.nunique() < 2:
+            continue
+        false_rate, true_rate, _ = roc_curve(is_label, predictions[f"p_{label}"])
+        columns = {"false_positive_rate": false_rate, "true_positive_rate": true_rate}
+        curve = pd.DataFrame(columns)
+        curve.attrs["auc"] = float(auc(false_rate, true_rate))
+        curves[label] = curve
+    return curves
+
+
+@dataclass(frozen=True)
+class Score:
+    """UAR and WA with their 95 % intervals; means over seeds."""
+
+    uar: float
+    uar_low: float
+    uar_high: float
+    wa: float
+    wa_low: float
+    wa_high: float
+    n_rows: int
+    """Test rows a seed."""
+    n_speakers: int
+    n_seeds: int
+    uar_seed_spread: float
+    """Standard deviation of the UAR over seeds; 0 for one seed."""
+
+    def sentence(self) -> str:
+        """Say the score in one line of percent."""
+        return (
+            f"UAR {100 * self.uar:.1f} % [{100 * self.uar_low:.1f}, {100 * self.uar_high:.1f}], "
+            f"WA {100 * self.wa:.1f} % [{100 * self.wa_low:.1f}, {100 * self.wa_high:.1f}], "
+            f"{self.n_rows} rows of {self.n_speakers} speakers, {self.n_seeds} seed(s)"
+        )
+
+
+def with_clip_columns(predictions: pd.DataFrame, clips: pd.DataFrame) -> pd.DataFrame:
+    """Add what the clip table knows (speaker, gender, ...) to predictions of clips or variants.
+
+    Raises
+    ------
+    MetricError
+        If a prediction belongs to no clip of the table.
+    """
+    base = predictions["clip_id"].str.split("#").str[0]
+    extra = clips.set_index("clip_id").drop(columns=["path", "corpus"])
+    missing = sorted(set(base) - set(extra.index))
+    if missing:
+        raise MetricError(
+            f"{len(missing)} predicted clips are not in the clip table (first: {missing[0]})"
+        )
+    return pd.concat(
+        [predictions.reset_index(drop=True), extra.loc[base].reset_index(drop=True)], axis=1
+    )
+
+
+def check_predictions(predictions: pd.DataFrame, labels: Sequence[str]) -> None:
+    """Raise where predictions cannot be scored.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        Columns `clip_id, truth, prediction, p_<label>...`.
+    labels : sequence of str
+        All classes.
+
+    Raises
+    ------
+    MetricError
+        If columns lack, rows repeat, probabilities are not finite or do not sum to 1 (to the four
+        decimals that are stored).
+    """
+    names = [f"p_{label}" for label in labels]
+    lacking = sorted({"clip_id", "truth", "prediction", *names} - set(predictions.columns))
+    if lacking:
+        raise MetricError(f"the predictions lack the columns {lacking}")
+    repeated = predictions.loc[predictions["clip_id"].duplicated(), "clip_id"]
+    if len(repeated):
+        raise MetricError(
+            f"{len(repeated)} rows are predicted twice (first: {repeated.iloc[0]}); folds overlap"
+        )
+    probabilities = predictions[names].to_numpy(dtype=float)
+    if not np.isfinite(probabilities).all():
+        raise MetricError("the probabilities hold NaN or infinite values")
+    error = np.abs(probabilities.sum(axis=1) - 1.0)
+    if error.max(initial=0.0) > 1e-4 * len(labels):
+        worst = predictions["clip_id"].iloc[int(error.argmax())]
+        raise MetricError(f"probabilities do not sum to 1 (worst: {worst}, off by {error.max():.3f})")
+
+
+def _counts_by_speaker(
+    tables: Sequence[pd.DataFrame], labels: Sequence[str]
+) -> tuple[np.ndarray, list[str]]:
+    """Confusion counts of shape (n_tables, n_speakers, n_classes, n_classes), and the speakers."""
+    speakers = sorted(set().union(*(set(table["speaker"]) for table in tables)))
+    counts = np.zeros((len(tables), len(speakers), len(labels), len(labels)), dtype=int)
+    for number, table in enumerate(tables):
+        for speaker, part in table.groupby("speaker"):
+            counts[number, speakers.index(speaker)] = confusion_counts(
+                part["truth"], part["prediction"], labels
+            )
+    return counts, speakers
+
+
+def _resample(n_speakers: int, n_resamples: int, seed: int) -> np.ndarray:
+    """Draw how often each speaker is in each resample, shape (n_resamples, n_speakers)."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(n_speakers, np.full(n_speakers, 1 / n_speakers), size=n_resamples)
+
+
+def _resampled(
+    counts: np.ndarray, weights: np.ndarray, metric: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Score every resample, averaged over tables (seeds), shape (n_resamples,)."""
+    return np.mean([metric(np.tensordot(weights, one, axes=1)) for one in counts], axis=0)
+
+
+def score_predictions(
+    tables: Sequence[pd.DataFrame],
+    labels: Sequence[str],
+    *,
+    n_resamples: int = N_RESAMPLES,
+    seed: int = 0,
+) -> Score:
+    """Score the predictions of one model, one table a seed, with intervals by speaker.
+
+    Parameters
+    ----------
+    tables : sequence of pandas.DataFrame
+        Each with `speaker, truth, prediction` (see `with_clip_columns`).
+    labels : sequence of str
+        All classes.
+    n_resamples : int
+        Bootstrap resamples of the speakers.
+    seed : int
+        Of the resampling.
+
+    Returns
+    -------
+    Score
+        Means over the tables; percentile intervals of the same mean under resampled speakers.
+
+    Raises
+    ------
+    MetricError
+        If there is nothing to score, only one speaker (no interval) or only one true class.
+
+    References
+    ----------
+    Efron & Tibshirani (1993), An Introduction to the Bootstrap, chapter 13; clusters are drawn
+    whole, as in Field & Welsh (2007), JRSS B 69(3).
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    if not tables:
+        raise MetricError("there are no predictions to score")
+    counts, speakers = _counts_by_speaker(tables, labels)
+    if len(speakers) < 2:
+        raise MetricError(f"one speaker only ({speakers[0]}): no interval by speaker can be given")
+    total = counts.sum(axis=1)
+    if (total[0].sum(axis=1) > 0).sum() < 2:
+        raise MetricError("only one class occurs: recall over classes says nothing")
+    weights = _resample(len(speakers), n_resamples, seed)
+    tail = 50 * (1 - INTERVAL_LEVEL)
+    values = {}
+    for name, metric in (("uar", uar), ("wa", wa)):
+        low, high = np.percentile(_resampled(counts, weights, metric), [tail, 100 - tail])
+        values |= {name: float(metric(total).mean()), f"{name}_low": low, f"{name}_high": high}
+    return Score(
+        **{name: float(value) for name, value in values.items()},
+        n_rows=len(tables[0]),
+        n_speakers=len(speakers),
+        n_seeds=len(tables),
+        uar_seed_spread=float(np.std(uar(total), ddof=1)) if len(tables) > 1 else 0.0,
+    )
+
+
+def difference_interval(
+    first: Sequence[pd.DataFrame],
+    second: Sequence[pd.DataFrame],
+    labels: Sequence[str],
+    *,
+    n_resamples: int = N_RESAMPLES,
+    seed: int = 0,
+) -> tuple[float, float, float]:
+    """UAR of the first model minus that of the second, with its interval by speaker.
+
+    Both are scored on the same resampled speakers, so what is hard about a speaker cancels out.
+
+    Parameters
+    ----------
+    first, second : sequence of pandas.DataFrame
+        As for `score_predictions`, of the same speakers.
+    labels : sequence of str
+        All classes.
+    n_resamples, seed : int
+        As for `score_predictions`.
+
+    Returns
+    -------
+    tuple of float
+        Difference, and the lower and upper end of its 95 % interval.
+
+    Raises
+    ------
+    MetricError
+        If the speakers differ.
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    counts, speakers = _counts_by_speaker(first, labels)
+    others, other_speakers = _counts_by_speaker(second, labels)
+    if speakers != other_speakers:
+        raise MetricError("the two models were tested on different speakers; compare like with like")
+    weights = _resample(len(speakers), n_resamples, seed)
+    differences = _resampled(counts, weights, uar) - _resampled(others, weights, uar)
+    tail = 50 * (1 - INTERVAL_LEVEL)
+    low, high = np.percentile(differences, [tail, 100 - tail])
+    observed = uar(counts.sum(axis=1)).mean() - uar(others.sum(axis=1)).mean()
+    return float(observed), float(low), float(high)

@@ -1,0 +1,143 @@
+"""Classical classifiers from scikit-learn: what a network has to beat.
+
+Each builder takes the seed and returns an unfitted estimator with `predict_proba`. Scaling is not
+theirs: `ser_lib.training` fits it on the training rows, for every model alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sklearn.base import ClassifierMixin
+
+__all__ = [
+    "DecisionTreeConfig",
+    "DummyConfig",
+    "KnnConfig",
+    "LogisticConfig",
+    "SvmConfig",
+    "build_decision_tree",
+    "build_dummy",
+    "build_knn",
+    "build_logistic",
+    "build_svm",
+]
+
+
+@dataclass(frozen=True)
+class DecisionTreeConfig:
+    """As Boucheta & Roubache (2025), section 3.1.1."""
+
+    criterion: str = "gini"
+    max_depth: int | None = None
+
+
+@dataclass(frozen=True)
+class KnnConfig:
+    """As Boucheta & Roubache (2025), section 3.1.1."""
+
+    n_neighbors: int = 4
+    metric: str = "euclidean"
+
+
+@dataclass(frozen=True)
+class DummyConfig:
+    """The largest training class, whatever the clip: the floor."""
+
+    strategy: str = "most_frequent"
+
+
+@dataclass(frozen=True)
+class LogisticConfig:
+    """A linear model; strongly regularised, as there are more features than clips."""
+
+    inverse_regularisation: float = 0.001
+    """The best of 0.001, 0.01 and 0.1 on the validation speakers of luna5's first two folds."""
+    n_components: int = 200
+    """Principal components that it sees: the row's 4,536 values are mostly redundant."""
+
+
+@dataclass(frozen=True)
+class SvmConfig:
+    """Radial basis functions with scikit-learn's default width."""
+
+    inverse_regularisation: float = 10.0
+    n_components: int = 200
+    """As for the linear model."""
+
+
+def build_decision_tree(config: DecisionTreeConfig, seed: int) -> ClassifierMixin:
+    """Build a decision tree.
+
+    Notes
+    -----
+    Notebook: 04_cnn_1d_mfcc.ipynb
+    """
+    from sklearn.tree import DecisionTreeClassifier
+
+    return DecisionTreeClassifier(
+        criterion=config.criterion, max_depth=config.max_depth, random_state=seed
+    )
+
+
+def build_knn(config: KnnConfig, seed: int) -> ClassifierMixin:
+    """Build a k-nearest-neighbours classifier; it draws nothing, so `seed` changes nothing.
+
+    Notes
+    -----
+    Notebook: 04_cnn_1d_mfcc.ipynb
+    """
+    from sklearn.neighbors import KNeighborsClassifier
+
+    return KNeighborsClassifier(n_neighbors=config.n_neighbors, metric=config.metric)
+
+
+def build_dummy(config: DummyConfig, seed: int) -> ClassifierMixin:
+    """Build a classifier that does not look at the clip.
+
+    Notes
+    -----
+    Notebook: 04_cnn_1d_mfcc.ipynb
+    """
+    from sklearn.dummy import DummyClassifier
+
+    return DummyClassifier(strategy=config.strategy, random_state=seed)
+
+
+def build_logistic(config: LogisticConfig, seed: int) -> ClassifierMixin:
+    """Build principal components and a multinomial logistic regression on them.
+
+    Notes
+    -----
+    Notebook: 04_cnn_1d_mfcc.ipynb
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    return make_pipeline(
+        PCA(config.n_components, svd_solver="randomized", whiten=True, random_state=seed),
+        LogisticRegression(C=config.inverse_regularisation, max_iter=2000),
+    )
+
+
+def build_svm(config: SvmConfig, seed: int) -> ClassifierMixin:
+    """Build principal components and a support vector machine with probabilities.
+
+    The probabilities are a softmax of the one-against-rest margins: monotone in them, so that the
+    largest one is the machine's own decision, and not calibrated.
+
+    Notes
+    -----
+    Notebook: 04_cnn_1d_mfcc.ipynb
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.pipeline import make_pipeline
+    from sklearn.svm import SVC
+
+    return make_pipeline(
+        PCA(config.n_components, svd_solver="randomized", random_state=seed),
+        SVC(C=config.inverse_regularisation, decision_function_shape="ovr"),
+    )

@@ -1,0 +1,73 @@
+"""1D convolutional networks on feature rows.
+
+Pure Keras: any backend will do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["Cnn1dConfig", "build_cnn1d"]
+
+
+@dataclass(frozen=True)
+class Cnn1dConfig:
+    """The network of Boucheta & Roubache (2025), table 2, with its defaults."""
+
+    n_filters: tuple[int, ...] = (64,)
+    """Filters of each block; one block an entry."""
+    kernel_size: int = 3
+    n_dense: int = 64
+    dropout_rate: float = 0.3
+
+
+def build_cnn1d(
+    input_shape: tuple[int],
+    n_classes: int,
+    *,
+    config: Cnn1dConfig = Cnn1dConfig(),  # noqa: B008, frozen
+) -> keras.Model:
+    """Build the untrained network.
+
+    Parameters
+    ----------
+    input_shape : tuple
+        `(n_values,)`: one row of features, which the convolution slides along.
+    n_classes : int
+        Number of outputs, which sum to 1.
+    config : Cnn1dConfig
+        Its sizes.
+
+    Returns
+    -------
+    keras.Model
+        From `(batch_size, n_values)` to `(batch_size, n_classes)`.
+
+    References
+    ----------
+    Boucheta & Roubache (2025), section 3.1.2.
+
+    Notes
+    -----
+    Notebook: 04_cnn_1d_mfcc.ipynb
+    """
+    import keras
+    from keras import layers
+
+    inputs = keras.Input(input_shape, name="features")
+    # (batch_size, n_values) -> (batch_size, n_values, 1)
+    x = layers.Reshape((*input_shape, 1), name="as_sequence")(inputs)
+    for number, n_filters in enumerate(config.n_filters, start=1):
+        x = layers.Conv1D(
+            n_filters, config.kernel_size, activation="relu", name=f"block{number}_conv"
+        )(x)
+        x = layers.MaxPooling1D(2, name=f"block{number}_pool")(x)
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.Dense(config.n_dense, activation="relu", name="dense")(x)
+    x = layers.Dropout(config.dropout_rate, name="dropout")(x)
+    outputs = layers.Dense(n_classes, activation="softmax", name="probabilities")(x)
+    return keras.Model(inputs, outputs, name="cnn1d")

@@ -1,0 +1,77 @@
+"""2D convolutional networks on spectrograms.
+
+A block is a convolution and a pooling; depth is a tuple. Pure Keras: any backend will do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["Cnn2dConfig", "build_cnn2d"]
+
+
+@dataclass(frozen=True)
+class Cnn2dConfig:
+    """The network of Swart (2025), section 4, with its defaults."""
+
+    n_filters: tuple[int, ...] = (32, 64, 128)
+    """Filters of each block; one block an entry."""
+    kernel_size: int = 3
+    n_dense: int = 256
+    dropout_rate: float = 0.6
+    input_scale: float = 1.0
+    """What the input is multiplied with; 1/255 for pictures of bytes."""
+
+
+def build_cnn2d(
+    input_shape: tuple[int, int, int],
+    n_classes: int,
+    *,
+    config: Cnn2dConfig = Cnn2dConfig(),  # noqa: B008, frozen
+) -> keras.Model:
+    """Build the untrained network.
+
+    Parameters
+    ----------
+    input_shape : tuple
+        `(height, width, n_channels)`.
+    n_classes : int
+        Number of outputs, which sum to 1.
+    config : Cnn2dConfig
+        Its sizes. The default has 22.2 M parameters at `(224, 224, 3)`, nearly all of them in the
+        dense layer on the flattened maps.
+
+    Returns
+    -------
+    keras.Model
+        From `(batch_size, height, width, n_channels)` to `(batch_size, n_classes)`.
+
+    References
+    ----------
+    Swart (2025), section 4.
+
+    Notes
+    -----
+    Notebook: 03_cnn_2d.ipynb
+    """
+    import keras
+    from keras import layers
+
+    inputs = keras.Input(input_shape, name="spectrogram")
+    x = inputs
+    if config.input_scale != 1.0:
+        x = layers.Rescaling(config.input_scale, name="scale")(x)
+    for number, n_filters in enumerate(config.n_filters, start=1):
+        x = layers.Conv2D(
+            n_filters, config.kernel_size, activation="relu", name=f"block{number}_conv"
+        )(x)
+        x = layers.MaxPooling2D(2, name=f"block{number}_pool")(x)
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.Dense(config.n_dense, activation="relu", name="dense")(x)
+    x = layers.Dropout(config.dropout_rate, name="dropout")(x)
+    outputs = layers.Dense(n_classes, activation="softmax", name="probabilities")(x)
+    return keras.Model(inputs, outputs, name="cnn2d")

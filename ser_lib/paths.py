@@ -1,0 +1,84 @@
+"""Every path that the package reads or writes, each with one environment variable.
+
+`SER_DATA` holds the corpora (read only), `SER_CACHE` what can be made again, `SER_REPORTS` the
+stored runs and reports. Without the variables they stand in the project's root. No other module
+composes a path outside these three folders.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = [
+    "NOTEBOOKS_DIR",
+    "PROJECT_DIR",
+    "atomic_path",
+    "cache_dir",
+    "data_dir",
+    "report_dir",
+    "runs_dir",
+]
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+NOTEBOOKS_DIR = PROJECT_DIR / "notebooks"
+
+
+def _from_environment(variable: str, default: Path) -> Path:
+    value = os.environ.get(variable, "").strip()
+    return Path(value).expanduser().resolve() if value else default
+
+
+def data_dir() -> Path:
+    """Folder of the real corpora, one subfolder each (`SER_DATA`, else `data/`)."""
+    return _from_environment("SER_DATA", PROJECT_DIR / "data")
+
+
+def cache_dir() -> Path:
+    """Folder of features and clip tables that can be made again (`SER_CACHE`, else `.cache/`)."""
+    return _from_environment("SER_CACHE", PROJECT_DIR / ".cache")
+
+
+def report_dir(corpus: str) -> Path:
+    """Folder of one corpus's report, results and runs (under `SER_REPORTS`, else `reports/`)."""
+    return _from_environment("SER_REPORTS", PROJECT_DIR / "reports") / corpus
+
+
+def runs_dir(corpus: str) -> Path:
+    """Folder of one corpus's stored runs."""
+    return report_dir(corpus) / "runs"
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Give a temporary path beside `target`; rename it to `target` when the block succeeds.
+
+    A reader sees the old file or the whole new one, never a half; a block that raises leaves
+    nothing behind.
+
+    Parameters
+    ----------
+    target : Path
+        The file to write. Its folder is made.
+
+    Yields
+    ------
+    Path
+        Where to write. It has the suffix of `target`.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(
+        dir=target.parent, prefix=f".{target.stem}-", suffix=target.suffix
+    )
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes private files; what lands in the tree gets the usual permissions.
+        temporary.chmod(0o644)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)

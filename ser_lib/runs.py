@@ -1,0 +1,474 @@
+"""The run store: a study's model under a protocol with a seed, trained once and kept.
+
+A run lives in `reports/<corpus>/runs/<study>-<model>-<protocol>-s<seed>-<key>/` as `spec.json`,
+`predictions.csv`, `history.csv` and `environment.json`. The key is a hash of all that decides the
+result. Folds are written one by one, by rename: an interrupted run goes on where it stopped, and a
+killed one leaves nothing half-written. Stored runs are read without audio and without training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+
+from ser_lib.audit import check_split
+from ser_lib.errors import RunError, StudyError
+from ser_lib.features import extract
+from ser_lib.metrics import Score, check_predictions, score_predictions, with_clip_columns
+from ser_lib.models import family_of, topology
+from ser_lib.paths import PROJECT_DIR, atomic_path, runs_dir
+from ser_lib.progress import progress
+from ser_lib.splits import (
+    Fold,
+    Protocol,
+    Split,
+    make_split,
+    rows_of,
+    variants_of,
+    with_training_variants,
+)
+from ser_lib.studies import ModelSpec, Study
+from ser_lib.training import FoldArrays, fit_fold
+
+__all__ = [
+    "Run",
+    "RunPlan",
+    "plan_run",
+    "provenance",
+    "run_or_load",
+    "run_study",
+    "score_runs",
+]
+
+logger = logging.getLogger(__name__)
+
+# Libraries that decide a result; recorded with each run and shown in the report.
+RECORDED_LIBRARIES = (
+    "numpy",
+    "scipy",
+    "librosa",
+    "soxr",
+    "soundfile",
+    "scikit-learn",
+    "keras",
+    "tensorflow",
+)
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """A run before it is trained: who is in which fold, what leaks, where it will be stored."""
+
+    study: Study
+    model: ModelSpec
+    protocol: Protocol
+    seed: int
+    corpus: str
+    rows: pd.DataFrame
+    split: Split
+    findings: pd.DataFrame
+    """What the audit found; all of it is declared by the protocol."""
+    labels: tuple[str, ...]
+
+    @property
+    def leaks(self) -> tuple[str, ...]:
+        """Kinds of finding between training or validation rows and test rows."""
+        return tuple(self.findings.loc[self.findings["second"] == "test", "kind"].unique())
+
+    def spec(self, input_shape: tuple[int, ...]) -> dict[str, object]:
+        """Return all that decides the result, as plain data."""
+        model = self.model
+        return {
+            "study": self.study.name,
+            "model": model.name,
+            "protocol": self.protocol.name,
+            "protocol_params": dict(self.protocol.params),
+            "seed": self.seed,
+            "corpus": self.corpus,
+            "labels": list(self.labels),
+            "features": model.features.identity(),
+            "is_scaled": model.is_scaled,
+            "family": family_of(model.config)[0],
+            "config": asdict(model.config),
+            "topology_sha256": _sha256(topology(model.config, input_shape, len(self.labels))),
+            "input_shape": list(input_shape),
+            "training": asdict(model.training) if model.training else None,
+            "rows_sha256": _sha256(
+                self.rows[["row_id", "label", "audio_sha256"]].to_csv(index=False)
+            ),
+            "folds_sha256": _sha256(json.dumps([asdict(fold) for fold in self.split.folds])),
+            "n_folds": len(self.split.folds),
+            "leaks": list(self.leaks),
+        }
+
+
+@dataclass(frozen=True)
+class Run:
+    """A stored run."""
+
+    spec: dict[str, object]
+    predictions: pd.DataFrame
+    """`clip_id, fold, truth, prediction, p_<label>...`, one row a test row; a variant's id is
+    its clip's, a hash sign, and the variant's name."""
+    history: pd.DataFrame
+    """`fold` and the columns of `ser_lib.training.FitResult.history`."""
+    environment: dict[str, object]
+    folder: Path
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes, in the order of the probability columns."""
+        return tuple(self.spec["labels"])
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def plan_run(
+    study: Study, model_name: str, protocol: Protocol, seed: int, clips: pd.DataFrame
+) -> RunPlan:
+    """Divide the clips as the protocol says, and audit the result.
+
+    Parameters
+    ----------
+    study : Study
+        Whose task and whose augmentations.
+    model_name : str
+        One of its models.
+    protocol : Protocol
+        A published one makes copies and augmentations first and divides then; any other divides
+        the clips and augments the training rows.
+    seed : int
+        Of the run.
+    clips : pandas.DataFrame
+        Clip table of one corpus.
+
+    Returns
+    -------
+    RunPlan
+        Nothing is trained yet.
+
+    Raises
+    ------
+    LeakError
+        If the split leaks in a way that the protocol does not declare.
+    SplitError, StudyError
+        If protocol, study and corpus do not fit together.
+    """
+    corpus = _corpus_of(clips)
+    label_set = study.labels_for(corpus)
+    published = variants_of(study.copies, study.augmentations)
+    inside = variants_of(1, study.augmentations)
+    rows = rows_of(clips, label_set, published if protocol.is_published else ("original",))
+    if rows.empty:
+        raise StudyError(f"{study.name}: no clip of {corpus} has a class of {label_set.name}")
+    split = make_split(rows, protocol, seed=seed)
+    if not protocol.is_published:
+        rows = rows_of(clips, label_set, inside)
+        folds = tuple(with_training_variants(fold, study.augmentations) for fold in split.folds)
+        split = replace(split, folds=folds)
+    findings = check_split(rows, split, declared=protocol.leaks)
+    model = study.model(model_name)
+    present = set(rows["label"])
+    labels = tuple(label for label in label_set.labels if label in present)
+    return RunPlan(study, model, protocol, seed, corpus, rows, split, findings, labels)
+
+
+def _corpus_of(clips: pd.DataFrame) -> str:
+    names = sorted(clips["corpus"].unique())
+    if len(names) != 1:
+        raise StudyError(f"a run takes the clips of one corpus, not of {names}")
+    return names[0]
+
+
+def run_study(
+    study: Study,
+    clips: pd.DataFrame,
+    *,
+    models: Sequence[str] = (),
+    protocols: Sequence[str] = ("published", "honest"),
+    n_seeds: int = 0,
+    is_fresh: bool | None = None,
+) -> list[Run]:
+    """Run several models of a study under several protocols, or load what is stored.
+
+    Parameters
+    ----------
+    study : Study
+        What to run.
+    clips : pandas.DataFrame
+        Clip table of one corpus.
+    models : sequence of str
+        Names of models; none means all.
+    protocols : sequence of str
+        "published", "honest" or names of protocols.
+    n_seeds : int
+        How many of the study's seeds; 0 means all.
+    is_fresh : bool, optional
+        Whether to train again even where a run is stored; None asks `SER_FRESH`.
+
+    Returns
+    -------
+    list of Run
+        In the order of models, then protocols, then seeds.
+
+    Notes
+    -----
+    Notebook: 04_cnn_1d_mfcc.ipynb
+    """
+    names = list(models) or [one.name for one in study.models]
+    seeds = study.seeds[: n_seeds or None]
+    return [
+        run_or_load(
+            plan_run(study, name, study.protocol(protocol), seed, clips), clips, is_fresh=is_fresh
+        )
+        for name in names
+        for protocol in protocols
+        for seed in seeds
+    ]
+
+
+def score_runs(runs: Sequence[Run], clips: pd.DataFrame) -> Score:
+    """Score the seeds of one model under one protocol, with intervals by speaker.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        One a seed.
+    clips : pandas.DataFrame
+        Clip table, for the speakers.
+
+    Returns
+    -------
+    Score
+        See `ser_lib.metrics.score_predictions`.
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    for run in runs:
+        check_predictions(run.predictions, run.labels)
+    tables = [with_clip_columns(run.predictions, clips) for run in runs]
+    return score_predictions(tables, runs[0].labels)
+
+
+def run_or_load(plan: RunPlan, clips: pd.DataFrame, *, is_fresh: bool | None = None) -> Run:
+    """Return the stored run of a plan, or train what is missing of it.
+
+    Parameters
+    ----------
+    plan : RunPlan
+        What to run.
+    clips : pandas.DataFrame
+        The clip table that the plan was made from.
+    is_fresh : bool, optional
+        Whether to train again even where a run is stored; None asks `SER_FRESH`.
+
+    Returns
+    -------
+    Run
+        Complete.
+
+    Raises
+    ------
+    RunError
+        If it must be trained and the audio is not there, or if what is stored is damaged.
+    """
+    is_fresh = os.environ.get("SER_FRESH") == "1" if is_fresh is None else is_fresh
+    spec = plan.spec(_input_shape(plan))
+    key = _sha256(json.dumps(spec, sort_keys=True))[:12]
+    name = f"{spec['study']}-{spec['model']}-{spec['protocol']}-s{plan.seed}-{key}"
+    folder = runs_dir(plan.corpus) / name
+    if is_fresh:
+        shutil.rmtree(folder, ignore_errors=True)
+    if not (folder / "predictions.csv").is_file():
+        if not clips["path"].all():
+            raise RunError(
+                f"{name} is not stored and the audio of {plan.corpus} is not here to train it; "
+                "point SER_DATA at the corpora"
+            )
+        _train_missing_folds(plan, clips, folder)
+        _finish(plan, spec, folder)
+    return _read(folder)
+
+
+def _input_shape(plan: RunPlan) -> tuple[int, ...]:
+    """Return the shape of one input, from the feature of one second of a synthetic signal."""
+    from ser_lib.features import FEATURES
+
+    features = plan.model.features
+    n_samples = round((features.duration_s or 1.0) * features.sample_rate_hz)
+    signal = np.sin(np.arange(n_samples, dtype=np.float32))
+    return FEATURES[features.name].function(
+        signal, features.sample_rate_hz, **features.params
+    ).shape
+
+
+def _train_missing_folds(plan: RunPlan, clips: pd.DataFrame, folder: Path) -> None:
+    """Fit every fold that is not stored yet; several at once where SER_JOBS says so."""
+    missing = [
+        number
+        for number in range(len(plan.split.folds))
+        if not (folder / "folds" / f"{number:02d}.json").is_file()
+    ]
+    variants = plan.rows["variant"].unique()
+    arrays = {name: extract(clips, plan.model.features, variant=name) for name in variants
+              if not name.startswith("copy")}
+    positions = pd.Series(range(len(clips)), index=clips["clip_id"])
+    tasks = (
+        delayed(_fit_and_store)(plan, number, arrays, positions, folder) for number in missing
+    )
+    n_jobs = int(os.environ.get("SER_JOBS", "1"))
+    done = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(tasks)
+    what = f"{plan.study.name} {plan.model.name} {plan.protocol.name} seed {plan.seed}"
+    for number, duration_s in progress(done, total=len(missing), what=what):
+        n_folds = len(plan.split.folds)
+        logger.info("%s: fold %d of %d in %.0f s", what, number + 1, n_folds, duration_s)
+
+
+def _fit_and_store(
+    plan: RunPlan,
+    number: int,
+    arrays: dict[str, np.ndarray],
+    positions: pd.Series,
+    folder: Path,
+) -> tuple[int, float]:
+    fold = plan.split.folds[number]
+    table = plan.rows.set_index("row_id")
+    class_of = {label: index for index, label in enumerate(plan.labels)}
+    classes = table["label"].map(class_of)
+    inputs = _fold_arrays(fold, table, classes, arrays, positions)
+    result = fit_fold(
+        plan.model.config,
+        plan.model.training,
+        inputs,
+        n_classes=len(plan.labels),
+        is_scaled=plan.model.is_scaled,
+        seed=plan.seed,
+    )
+    _store_fold(folder, number, fold, table, plan.labels, result)
+    return number, result.duration_s
+
+
+def _fold_arrays(
+    fold: Fold,
+    table: pd.DataFrame,
+    classes: pd.Series,
+    arrays: dict[str, np.ndarray],
+    positions: pd.Series,
+) -> FoldArrays:
+    def gather(row_ids: Sequence[str]) -> np.ndarray:
+        part = table.loc[list(row_ids)]
+        sources = part["variant"].where(~part["variant"].str.startswith("copy"), "original")
+        where = positions[part["clip_id"]].to_numpy()
+        some = next(iter(arrays.values()))
+        gathered = np.empty((len(part), *some.shape[1:]), dtype=some.dtype)
+        for name in sources.unique():
+            chosen = (sources == name).to_numpy()
+            gathered[chosen] = arrays[name][where[chosen]]
+        return gathered
+
+    train, validation = list(fold.train), list(fold.validation)
+    return FoldArrays(
+        gather(train),
+        classes[train].to_numpy(),
+        gather(validation),
+        classes[validation].to_numpy(),
+        gather(fold.test),
+    )
+
+
+def _store_fold(folder, number, fold, table, labels, result) -> None:  # noqa: ANN001
+    """Write one fold as one file, whose presence says that the fold is done."""
+    rounded = np.round(result.probabilities, 4)
+    record = {
+        "clip_id": list(fold.test),
+        "truth": list(table.loc[list(fold.test), "label"]),
+        "prediction": [labels[index] for index in result.probabilities.argmax(axis=1)],
+        "probabilities": rounded.tolist(),
+        "history": result.history.to_dict(orient="records"),
+        "n_parameters": result.n_parameters,
+        "duration_s": round(result.duration_s, 1),
+    }
+    with atomic_path(folder / "folds" / f"{number:02d}.json") as temporary:
+        temporary.write_text(json.dumps(record), encoding="utf-8")
+
+
+def _finish(plan: RunPlan, spec: dict[str, object], folder: Path) -> None:
+    """Merge the folds into the run's four files; predictions come last and mark it complete."""
+    folds = [
+        json.loads((folder / "folds" / f"{number:02d}.json").read_text(encoding="utf-8"))
+        for number in range(len(plan.split.folds))
+    ]
+    predictions, history = [], []
+    for number, fold in enumerate(folds):
+        table = pd.DataFrame({"clip_id": fold["clip_id"], "fold": number})
+        table["truth"], table["prediction"] = fold["truth"], fold["prediction"]
+        names = [f"p_{label}" for label in plan.labels]
+        table[names] = np.array(fold["probabilities"]).reshape(len(table), len(names))
+        predictions.append(table)
+        history.append(pd.DataFrame(fold["history"]).assign(fold=number))
+    environment = provenance() | {
+        "n_parameters": folds[0]["n_parameters"],
+        "duration_s": [fold["duration_s"] for fold in folds],
+    }
+    _write_json(folder / "spec.json", spec)
+    _write_json(folder / "environment.json", environment)
+    for name, tables in (("history", history), ("predictions", predictions)):
+        with atomic_path(folder / f"{name}.csv") as temporary:
+            pd.concat(tables).to_csv(temporary, index=False, float_format="%.4f")
+    shutil.rmtree(folder / "folds")
+
+
+def _write_json(path: Path, content: dict[str, object]) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _read(folder: Path) -> Run:
+    try:
+        spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
+        environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+        predictions = pd.read_csv(folder / "predictions.csv", keep_default_na=False)
+        history = pd.read_csv(folder / "history.csv")
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"{folder}: this stored run is damaged ({error}); delete the folder or set FRESH=1"
+        ) from error
+    return Run(spec, predictions, history, environment, folder)
+
+
+def provenance() -> dict[str, object]:
+    """Return version, commit, libraries and machine (without its name) as plain data."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short=12", "HEAD"],
+        cwd=PROJECT_DIR,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.strip()
+    return {
+        "ser_lib": version("ser-lib"),
+        "commit": commit or "unknown",
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "keras_backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
+        "libraries": {name: version(name) for name in RECORDED_LIBRARIES},
+        "date": datetime.now(UTC).date().isoformat(),
+    }

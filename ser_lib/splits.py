@@ -1,0 +1,252 @@
+"""Protocols: named rules that divide rows into train, validation and test.
+
+A row is a clip or one of its variants (a copy, an augmentation); `rows_of` makes them. Every
+protocol returns a `Split` of folds of row ids and changes nothing else. Whether a split leaks is
+judged by `ser_lib.audit`, not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from ser_lib.errors import SplitError
+from ser_lib.labels import LabelSet
+from ser_lib.seeds import generator
+
+__all__ = [
+    "PROTOCOLS",
+    "Fold",
+    "Protocol",
+    "Split",
+    "make_split",
+    "rows_of",
+    "variants_of",
+    "with_training_variants",
+]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Row ids of one division; each row stands in one part at most."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Split:
+    """The folds of one protocol."""
+
+    protocol: str
+    folds: tuple[Fold, ...]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A protocol with its parameters, as a study names it."""
+
+    name: str
+    params: Mapping[str, object] = field(default_factory=dict)
+    leaks: tuple[str, ...] = ()
+    """Findings of the audit that this protocol declares, because the published study has them."""
+    is_published: bool = False
+    """Whether copies and augmentations are made before the split, as the study did."""
+
+
+def rows_of(
+    clips: pd.DataFrame, label_set: LabelSet, variants: Sequence[str] = ("original",)
+) -> pd.DataFrame:
+    """Turn a clip table into rows: one a clip and variant, with the task's label.
+
+    Parameters
+    ----------
+    clips : pandas.DataFrame
+        A clip table.
+    label_set : LabelSet
+        Clips of emotions that it leaves out give no rows.
+    variants : sequence of str
+        "original", "copy" (the same clip once more) or the names of augmentations.
+
+    Returns
+    -------
+    pandas.DataFrame, shape (n_clips * n_variants, 8)
+        Columns `row_id, clip_id, variant, label, speaker, gender, statement, audio_sha256`, all
+        variants of the first clip, then of the second, and so on.
+    """
+    columns = ["clip_id", "speaker", "gender", "statement", "audio_sha256"]
+    kept = clips[columns].assign(label=label_set.apply(clips["emotion"]))
+    kept = kept[kept["label"].notna()]
+    rows = kept.loc[kept.index.repeat(len(variants))].reset_index(drop=True)
+    rows["variant"] = list(variants) * len(kept)
+    suffix = np.where(rows["variant"] == "original", "", "#" + rows["variant"])
+    rows["row_id"] = rows["clip_id"] + suffix
+    order = ["row_id", "clip_id", "variant", "label", "speaker", "gender", "statement"]
+    return rows[[*order, "audio_sha256"]]
+
+
+def variants_of(copies: int, augmentations: Sequence[str]) -> tuple[str, ...]:
+    """Name the rows that one clip becomes, for example `("original", "copy")`."""
+    extra = tuple(f"copy{n}" if n > 2 else "copy" for n in range(2, copies + 1))
+    return ("original", *extra, *augmentations)
+
+
+def _random(
+    rows: pd.DataFrame,
+    seed: int,
+    *,
+    test_share: float,
+    validation_share: float,
+    is_stratified: bool,
+) -> list[Fold]:
+    """Divide rows at random, whoever speaks (scikit-learn's `train_test_split`, twice).
+
+    `validation_share` is that of the rows left after the test rows are taken.
+    """
+    from sklearn.model_selection import train_test_split
+
+    def divide(part: pd.DataFrame, share: float) -> list[pd.DataFrame]:
+        labels = part["label"] if is_stratified else None
+        return train_test_split(part, test_size=share, random_state=seed, stratify=labels)
+
+    rest, test = divide(rows, test_share)
+    train, validation = divide(rest, validation_share)
+    return [Fold(tuple(train["row_id"]), tuple(validation["row_id"]), tuple(test["row_id"]))]
+
+
+# Luna-Jiménez et al. (2021), Sensors 21(22):7665: five folds over RAVDESS's actors, balanced in
+# gender. Validation actors as published with ResLSTM-SER.
+LUNA5_TEST = (
+    (2, 5, 14, 15, 16),
+    (3, 6, 7, 13, 18),
+    (10, 11, 12, 19, 20),
+    (8, 17, 21, 23, 24),
+    (1, 4, 9, 22),
+)
+LUNA5_VALIDATION = ((3, 6), (10, 11), (8, 17), (1, 14), (2, 5))
+
+
+def _luna5(rows: pd.DataFrame, seed: int) -> list[Fold]:
+    """Five published folds over the actors of RAVDESS (or of a corpus named like it)."""
+    try:
+        actor = rows["speaker"].str.extract(r"-(\d\d)$")[0].astype(int)
+    except (TypeError, ValueError) as error:
+        raise SplitError(_no_actors(rows)) from error
+    if not actor.isin(range(1, 25)).all() or rows["speaker"].str.split("-").str[0].nunique() > 1:
+        raise SplitError(_no_actors(rows))
+    pairs = zip(LUNA5_TEST, LUNA5_VALIDATION, strict=True)
+    return [_fold_by(rows, actor.isin(test), actor.isin(validation)) for test, validation in pairs]
+
+
+def _no_actors(rows: pd.DataFrame) -> str:
+    return (
+        "luna5 names the 24 actors of RAVDESS by number, which these speakers are not "
+        f"(first: {rows['speaker'].iloc[0]}); use the protocol 'loso'"
+    )
+
+
+def _loso(rows: pd.DataFrame, seed: int, *, n_validation: int = 2) -> list[Fold]:
+    """Leave one speaker out in turn; validation speakers are drawn from the others."""
+    speakers = sorted(rows["speaker"].unique())
+    if len(speakers) < n_validation + 2:
+        raise SplitError(
+            f"loso with {n_validation} validation speakers needs at least {n_validation + 2} "
+            f"speakers, there are {len(speakers)}"
+        )
+    folds = []
+    for speaker in speakers:
+        others = [one for one in speakers if one != speaker]
+        chosen = generator("loso", seed, speaker).choice(others, n_validation, replace=False)
+        folds.append(_fold_by(rows, rows["speaker"] == speaker, rows["speaker"].isin(chosen)))
+    return folds
+
+
+def _fold_by(rows: pd.DataFrame, is_test: pd.Series, is_validation: pd.Series) -> Fold:
+    is_validation = is_validation & ~is_test
+    ids = rows["row_id"]
+    return Fold(
+        tuple(ids[~is_test & ~is_validation]), tuple(ids[is_validation]), tuple(ids[is_test])
+    )
+
+
+PROTOCOLS: dict[str, Callable[..., list[Fold]]] = {
+    "random": _random,
+    "luna5": _luna5,
+    "loso": _loso,
+}
+
+
+def make_split(rows: pd.DataFrame, protocol: Protocol, *, seed: int) -> Split:
+    """Apply a protocol to rows.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        From `rows_of`.
+    protocol : Protocol
+        Which rule, with which parameters.
+    seed : int
+        Of whatever the rule draws.
+
+    Returns
+    -------
+    Split
+        Its folds. The test parts of `luna5` and `loso` cover every row once.
+
+    Raises
+    ------
+    SplitError
+        If the protocol is unknown or does not fit, if a part is empty, or if a class has no
+        training row in some fold (a class that one speaker alone has, for example).
+
+    Notes
+    -----
+    Notebook: 03_cnn_2d.ipynb
+    """
+    if protocol.name not in PROTOCOLS:
+        raise SplitError(
+            f"unknown protocol '{protocol.name}'; known are {', '.join(PROTOCOLS)}"
+        )
+    folds = PROTOCOLS[protocol.name](rows, seed, **protocol.params)
+    label_of = rows.set_index("row_id")["label"]
+    for number, fold in enumerate(folds):
+        _check_fold(fold, label_of, f"{protocol.name}, fold {number}")
+    return Split(protocol.name, tuple(folds))
+
+
+def _check_fold(fold: Fold, label_of: pd.Series, where: str) -> None:
+    for part in ("train", "validation", "test"):
+        if not getattr(fold, part):
+            raise SplitError(f"{where}: no row for {part}; the corpus has too few speakers")
+    needed = set(label_of)
+    lacking = sorted(needed - set(label_of[list(fold.train)]))
+    if lacking:
+        raise SplitError(
+            f"{where}: no training row of {lacking}; a class needs several speakers, "
+            "else it can only be learned from the speaker that it is tested on"
+        )
+
+
+def with_training_variants(fold: Fold, variants: Sequence[str]) -> Fold:
+    """Add variants of the training rows to a fold: augmentation inside the fold.
+
+    Parameters
+    ----------
+    fold : Fold
+        Of original rows.
+    variants : sequence of str
+        Augmentations, without "original".
+
+    Returns
+    -------
+    Fold
+        Validation and test as they were; each training clip followed by its variants.
+    """
+    train = tuple(
+        row for clip in fold.train for row in (clip, *(f"{clip}#{name}" for name in variants))
+    )
+    return Fold(train, fold.validation, fold.test)

@@ -1,0 +1,28 @@
+"""Studies: the published systems, each one file with one `Study` value.
+
+To add one, write a file here and one line in `STUDIES`.
+"""
+
+from __future__ import annotations
+
+from ser_lib.errors import StudyError
+from ser_lib.studies._base import ModelSpec, PublishedFigure, Study
+from ser_lib.studies.boucheta2025 import BOUCHETA2025
+from ser_lib.studies.swart2025 import SWART2025
+
+__all__ = ["STUDIES", "ModelSpec", "PublishedFigure", "Study", "get_study"]
+
+STUDIES: dict[str, Study] = {one.name: one for one in (SWART2025, BOUCHETA2025)}
+
+
+def get_study(name: str) -> Study:
+    """Return a study by name.
+
+    Raises
+    ------
+    StudyError
+        If there is none of that name.
+    """
+    if name not in STUDIES:
+        raise StudyError(f"unknown study '{name}'; known are {', '.join(STUDIES)}")
+    return STUDIES[name]

@@ -1,0 +1,137 @@
+"""What every study shares: a published system written down as data.
+
+A `Study` says which clips, which task, which features, which models with which training, under
+which protocol, and what its authors published. Running it is the business of `ser_lib.runs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import pandas as pd
+
+from ser_lib.errors import StudyError
+from ser_lib.features import FeatureSpec
+from ser_lib.labels import LABEL_SETS, LabelSet
+from ser_lib.splits import Protocol
+from ser_lib.training import TrainingSettings
+
+__all__ = ["ModelSpec", "PublishedFigure", "Study"]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One model of a study with its input and its training."""
+
+    name: str
+    title: str
+    config: object
+    """A config of one of `ser_lib.models.FAMILIES`."""
+    features: FeatureSpec
+    training: TrainingSettings | None = None
+    is_scaled: bool = False
+    """Whether features are standardised on the training rows."""
+    is_ours: bool = False
+    """Whether this project added it, as a baseline or a faster form."""
+
+
+@dataclass(frozen=True)
+class PublishedFigure:
+    """A figure that the authors printed."""
+
+    model: str
+    metric: str
+    """"wa" (accuracy), "train_wa", or "auc", "precision", "recall", "f1" of one class."""
+    value: float
+    where: str
+    """Section or table of the report."""
+    label: str = ""
+    """The class, where the figure is about one."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A published system."""
+
+    name: str
+    title: str
+    source: str
+    corpora: tuple[str, ...]
+    """Corpora that the authors used."""
+    label_set: LabelSet
+    models: tuple[ModelSpec, ...]
+    published_protocol: Protocol
+    honest_protocol: Protocol
+    seeds: tuple[int, ...]
+    """Of weights and, where the protocol draws, of the split; the first as published."""
+    copies: int = 1
+    """How often the study holds each clip."""
+    augmentations: tuple[str, ...] = ()
+    published_figures: tuple[PublishedFigure, ...] = ()
+    departures: tuple[str, ...] = ()
+    """What is done otherwise than in the report, or had to be guessed, and why."""
+    label_sets: Mapping[str, str] = field(default_factory=dict)
+    """For corpora other than the authors': the name of the label set to use."""
+
+    def model(self, name: str) -> ModelSpec:
+        """Return one of the models by name.
+
+        Raises
+        ------
+        StudyError
+            If the study has none of that name.
+        """
+        for one in self.models:
+            if one.name == name:
+                return one
+        known = ", ".join(one.name for one in self.models)
+        raise StudyError(f"{self.name} has no model '{name}'; it has {known}")
+
+    def labels_for(self, corpus: str) -> LabelSet:
+        """Return the label set of this study on a corpus."""
+        other = self.label_sets.get(corpus)
+        return LABEL_SETS[other] if other else self.label_set
+
+    def protocol(self, name: str) -> Protocol:
+        """Return the study's protocol of that name, or the plain one.
+
+        Parameters
+        ----------
+        name : str
+            "published", "honest", or a key of `ser_lib.splits.PROTOCOLS`.
+        """
+        known = {"published": self.published_protocol, "honest": self.honest_protocol}
+        return known.get(name) or Protocol(name)
+
+    def with_max_epochs(self, max_epochs: int) -> Study:
+        """Return the study with shorter training, for a first look; its runs are other runs.
+
+        Parameters
+        ----------
+        max_epochs : int
+            Upper limit; 0 leaves the published one.
+        """
+        if max_epochs == 0:
+            return self
+        if max_epochs < 0:
+            raise StudyError(f"max_epochs={max_epochs} must be 0 (as published) or more")
+        return replace(self, models=tuple(_shorten(one, max_epochs) for one in self.models))
+
+    def published_value(self, model: str, metric: str = "wa", label: str = "") -> float | None:
+        """Return a published figure, or None where the report has none."""
+        for one in self.published_figures:
+            if (one.model, one.metric, one.label) == (model, metric, label):
+                return one.value
+        return None
+
+    def published_table(self) -> pd.DataFrame:
+        """Return all published figures as a table, one row a figure."""
+        return pd.DataFrame([vars(one) for one in self.published_figures])
+
+
+def _shorten(model: ModelSpec, max_epochs: int) -> ModelSpec:
+    if model.training is None:
+        return model
+    shorter = min(model.training.max_epochs, max_epochs)
+    return replace(model, training=replace(model.training, max_epochs=shorter))
