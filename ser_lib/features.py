@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 
@@ -30,11 +31,13 @@ __all__ = [
     "FeatureSpec",
     "compute",
     "extract",
+    "feature_key",
     "log_mel",
     "mel_picture",
     "mel_square",
     "mfcc_zcr_rms",
     "prosody",
+    "seconds_per_clip",
     "waveform_envelope",
 ]
 
@@ -57,6 +60,7 @@ def log_mel(
     n_mels: int = 128,
     f_max_hz: float | None = None,
     hop_samples: int = HOP_SAMPLES,
+    duration_s: float | None = None,
 ) -> np.ndarray:
     """Mel spectrogram in dB below its own maximum.
 
@@ -72,6 +76,8 @@ def log_mel(
         Upper edge of the highest band; None takes half the rate.
     hop_samples : int
         Samples from frame to frame.
+    duration_s : float, optional
+        The signal is cropped or padded to this length first; None takes it as it is.
 
     Returns
     -------
@@ -95,6 +101,8 @@ def log_mel(
     import librosa
 
     _check_signal(signal)
+    if duration_s is not None:
+        signal = crop_or_pad(signal, round(duration_s * sample_rate_hz))
     power = librosa.feature.melspectrogram(
         y=signal,
         sr=sample_rate_hz,
@@ -393,6 +401,38 @@ def compute(
     return FEATURES[spec.name].function(signal, rate, **spec.params)
 
 
+def seconds_per_clip(spec: FeatureSpec, *, clip_s: float = 3.7, n_times: int = 5) -> float:
+    """Measure how long a feature takes, after decoding, on one core of this machine.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+        What to compute.
+    clip_s : float
+        Length of the synthetic clip; RAVDESS's mean by default.
+    n_times : int
+        How often it is computed; the fastest counts.
+
+    Returns
+    -------
+    float
+        Seconds.
+
+    Notes
+    -----
+    Notebook: 02_spectrograms.ipynb
+    """
+    noise = np.random.default_rng(0).standard_normal(round(clip_s * spec.sample_rate_hz))
+    signal = (0.1 * noise).astype(np.float32)
+    function = FEATURES[spec.name].function
+    times_s = []
+    for _ in range(n_times):
+        started = time.perf_counter()
+        function(signal, spec.sample_rate_hz, **spec.params)
+        times_s.append(time.perf_counter() - started)
+    return min(times_s)
+
+
 def extract(
     clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "original", n_jobs: int = -1
 ) -> np.ndarray:
@@ -424,7 +464,7 @@ def extract(
     -----
     Notebook: 02_spectrograms.ipynb
     """
-    target = cache_dir() / "features" / f"{spec.name}-{_cache_key(clips, spec, variant)}.npy"
+    target = cache_dir() / "features" / f"{spec.name}-{feature_key(clips, spec, variant=variant)}.npy"
     if not target.is_file():
         if not clips["path"].all():
             raise FeatureError(
@@ -437,7 +477,8 @@ def extract(
     return np.load(target, mmap_mode="r")
 
 
-def _cache_key(clips: pd.DataFrame, spec: FeatureSpec, variant: str) -> str:
+def feature_key(clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "original") -> str:
+    """Name the result of `extract` by all that decides it: audio, order, spec and variant."""
     identity = json.dumps([spec.identity(), variant], sort_keys=True)
     digest = hashlib.sha256(identity.encode())
     digest.update("".join(clips["audio_sha256"]).encode())

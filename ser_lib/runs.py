@@ -233,9 +233,12 @@ def run_study(
     """
     names = list(models) or [one.name for one in study.models]
     seeds = study.seeds[: n_seeds or None]
+    corpus = _corpus_of(clips)
     return [
         run_or_load(
-            plan_run(study, name, study.protocol(protocol), seed, clips), clips, is_fresh=is_fresh
+            plan_run(study, name, study.protocol(protocol, corpus), seed, clips),
+            clips,
+            is_fresh=is_fresh,
         )
         for name in names
         for protocol in protocols

@@ -92,6 +92,9 @@ class Corpus:
     known_duplicates: tuple[frozenset[str], ...] = ()
     """Sets of clip ids that were published with the same audio; kept, and left to the audit."""
     statements: Mapping[str, str] = field(default_factory=dict)
+    listeners_wa: tuple[float, float] | None = None
+    """Range of people's accuracy on the clips, audio only, in [0, 1]."""
+    listeners_source: str = ""
 
     def root(self) -> Path:
         """Return where this corpus is expected on this machine."""

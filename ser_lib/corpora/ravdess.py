@@ -109,4 +109,9 @@ RAVDESS = Corpus(
         "kids": "Kids are talking by the door.",
         "dogs": "Dogs are sitting by the door.",
     },
+    listeners_wa=(0.62, 0.67),
+    listeners_source=(
+        "Luna-Jiménez et al. (2022) and the listening test recomputed in "
+        "hsn07pk/ravdess-speaker-independent-ser; audio only"
+    ),
 )

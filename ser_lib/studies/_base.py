@@ -93,15 +93,20 @@ class Study:
         other = self.label_sets.get(corpus)
         return LABEL_SETS[other] if other else self.label_set
 
-    def protocol(self, name: str) -> Protocol:
-        """Return the study's protocol of that name, or the plain one.
+    def protocol(self, name: str, corpus: str) -> Protocol:
+        """Return the study's protocol of that name on a corpus, or the plain one.
 
         Parameters
         ----------
         name : str
             "published", "honest", or a key of `ser_lib.splits.PROTOCOLS`.
+        corpus : str
+            On other corpora than the authors' and the demo, "honest" leaves one speaker out: named
+            folds belong to their corpus.
         """
-        known = {"published": self.published_protocol, "honest": self.honest_protocol}
+        is_home = corpus in (*self.corpora, "demo")
+        honest = self.honest_protocol if is_home else Protocol("loso")
+        known = {"published": self.published_protocol, "honest": honest}
         return known.get(name) or Protocol(name)
 
     def with_max_epochs(self, max_epochs: int) -> Study:
@@ -118,6 +123,20 @@ class Study:
             raise StudyError(f"max_epochs={max_epochs} must be 0 (as published) or more")
         return replace(self, models=tuple(_shorten(one, max_epochs) for one in self.models))
 
+    def with_side(self, side_px: int) -> Study:
+        """Return the study with smaller pictures, for a first look; its runs are other runs.
+
+        Parameters
+        ----------
+        side_px : int
+            Height and width of inputs that are square; 0 leaves the published ones.
+        """
+        if side_px == 0:
+            return self
+        if side_px < 32:
+            raise StudyError(f"side_px={side_px}: must be 0 (as published) or at least 32")
+        return replace(self, models=tuple(_resize(one, side_px) for one in self.models))
+
     def published_value(self, model: str, metric: str = "wa", label: str = "") -> float | None:
         """Return a published figure, or None where the report has none."""
         for one in self.published_figures:
@@ -128,6 +147,13 @@ class Study:
     def published_table(self) -> pd.DataFrame:
         """Return all published figures as a table, one row a figure."""
         return pd.DataFrame([vars(one) for one in self.published_figures])
+
+
+def _resize(model: ModelSpec, side_px: int) -> ModelSpec:
+    if "side_px" not in model.features.params:
+        return model
+    params = {**model.features.params, "side_px": side_px}
+    return replace(model, features=replace(model.features, params=params))
 
 
 def _shorten(model: ModelSpec, max_epochs: int) -> ModelSpec:

@@ -1,0 +1,336 @@
+"""What notebooks import: ways to show figures, tables, sounds and findings.
+
+Everything that a notebook shows is self-contained HTML, so that JupyterLab, the report and a saved
+page look alike; the report renumbers figures and tables, and moves the findings to the top.
+Importing this module applies the project's figure style.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from IPython.display import display
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ser_lib.corpora import get_corpus
+from ser_lib.errors import FeatureError, ReportError
+from ser_lib.features import FeatureSpec, extract, feature_key
+from ser_lib.metrics import Score
+from ser_lib.paths import atomic_path, report_dir
+from ser_lib.progress import is_headless
+from ser_lib.results import Results
+
+__all__ = [
+    "exhibit",
+    "findings",
+    "joined",
+    "parameter_table",
+    "pct",
+    "play",
+    "points",
+    "publish",
+    "score_table",
+    "score_text",
+    "show",
+    "table",
+]
+
+plt.style.use(Path(__file__).with_name("ser.mplstyle"))
+
+FINDINGS_MIME = "application/vnd.ser.findings+json"
+RESULTS_MIME = "application/vnd.ser.results+json"
+
+# Twice as many pixels as are shown: sharp on today's screens.
+PIXELS_PER_DOT = 2
+# Colours of one picture; more makes a large report and no visible difference.
+N_COLOURS = 256
+
+_figure_numbers = count(1)
+_table_numbers = count(1)
+
+
+def show(figure: Figure | Axes, *, caption: str, alt: str) -> None:
+    """Show a figure with its number, caption and description, and close it.
+
+    Parameters
+    ----------
+    figure : Figure or Axes
+        What was drawn.
+    caption : str
+        First what to see, then how it was made (corpus, number of clips, split).
+    alt : str
+        What somebody would need who cannot see it: axes, trend, the one salient value.
+
+    Raises
+    ------
+    ReportError
+        If caption or description is empty.
+    """
+    figure = figure.figure if isinstance(figure, Axes) else figure
+    if not caption.strip() or not alt.strip():
+        raise ReportError("show needs a caption and an alternative text that are not empty")
+    data, (width, height) = _png(figure)
+    plt.close(figure)
+    _display_html(
+        f'<figure class="ser-figure"><img alt="{html.escape(alt)}" width="{width}" '
+        f'height="{height}" style="max-width:100%;height:auto;background:white" '
+        f'src="data:image/png;base64,{data}">'
+        f'<figcaption><span class="ser-number">Figure {next(_figure_numbers)}.</span> '
+        f"{html.escape(caption)}</figcaption></figure>"
+    )
+
+
+def _png(figure: Figure) -> tuple[str, tuple[int, int]]:
+    """Render a figure; return base64 and the size in CSS pixels."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=figure.dpi * PIXELS_PER_DOT)
+    with Image.open(buffer) as image:
+        small = image.convert("RGB").quantize(N_COLOURS, dither=Image.Dither.NONE)
+        size = (image.width // PIXELS_PER_DOT, image.height // PIXELS_PER_DOT)
+    packed = io.BytesIO()
+    small.save(packed, format="png", optimize=True)
+    return base64.b64encode(packed.getvalue()).decode(), size
+
+
+def table(frame: pd.DataFrame, *, caption: str) -> None:
+    """Show a table with its number and caption; the index becomes the first columns.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Cells that are strings are shown as they are (see `pct`), floats with three digits.
+    caption : str
+        What to see, and how it was made.
+    """
+    shown = frame.reset_index() if frame.index.name or frame.index.nlevels > 1 else frame
+    body = shown.to_html(
+        index=False, border=0, na_rep="–", float_format=lambda x: f"{x:.3f}", classes="ser-cells"
+    )
+    _display_html(
+        f'<figure class="ser-table"><figcaption><span class="ser-number">'
+        f"Table {next(_table_numbers)}.</span> {html.escape(caption)}</figcaption>"
+        f'<div class="ser-scroll">{body}</div></figure>'
+    )
+
+
+def play(clip: pd.Series, *, caption: str) -> None:
+    """Offer a clip for listening; of a real corpus only in a live session, never in a report.
+
+    Parameters
+    ----------
+    clip : pandas.Series
+        A row of a clip table.
+    caption : str
+        What one hears.
+    """
+    is_embedded = get_corpus(clip["corpus"]).is_embedded
+    if not clip["path"] or (is_headless() and not is_embedded):
+        return
+    path = Path(clip["path"])
+    mime = {".wav": "audio/wav", ".flac": "audio/flac", ".opus": "audio/ogg"}[path.suffix.lower()]
+    data = base64.b64encode(path.read_bytes()).decode()
+    label = html.escape(caption)
+    _display_html(
+        f'<figure class="ser-audio"><audio controls preload="none" aria-label="{label}" '
+        f'src="data:{mime};base64,{data}"></audio><figcaption>{label}</figcaption></figure>'
+    )
+
+
+def findings(*sentences: str) -> None:
+    """Show what was learned, as sentences that were computed; the report moves them to the top.
+
+    Parameters
+    ----------
+    *sentences : str
+        Plain text, numbers and verdicts filled in by code.
+
+    Raises
+    ------
+    ReportError
+        If there is none.
+    """
+    if not sentences:
+        raise ReportError("findings needs at least one sentence")
+    safe = [html.escape(one) for one in sentences]
+    items = "".join(f"<li>{one}</li>" for one in safe)
+    display(
+        {
+            "text/html": f'<ul class="ser-findings">{items}</ul>',
+            "text/plain": "\n".join(f"- {one}" for one in sentences),
+            FINDINGS_MIME: {"sentences": safe},
+        },
+        raw=True,
+    )
+
+
+def publish(results: Results) -> None:
+    """Hand results to the report, which writes them to `results.json`.
+
+    Parameters
+    ----------
+    results : Results
+        Of all studies.
+    """
+    display({"text/html": "", RESULTS_MIME: {"records": results.records()}}, raw=True)
+
+
+def _display_html(source: str) -> None:
+    display({"text/html": source, "text/plain": "(shown as HTML)"}, raw=True)
+
+
+def exhibit(
+    clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "original"
+) -> np.ndarray:
+    """Return a small feature array for a figure, also where the audio is not there.
+
+    What is shown of a real corpus is kept, at half precision, beside its stored runs, so that the
+    report can be made again from a clone alone.
+
+    Parameters
+    ----------
+    clips : pandas.DataFrame
+        A few rows of a clip table, or all where the feature is a few numbers.
+    spec : FeatureSpec
+        What to show; nothing from which speech could be heard again.
+    variant : str
+        As for `ser_lib.features.extract`.
+
+    Returns
+    -------
+    ndarray, shape (n_clips, ...)
+
+    Raises
+    ------
+    FeatureError
+        If neither audio nor a kept array is there.
+    """
+    corpus = get_corpus(clips["corpus"].iloc[0])
+    name = f"{spec.name}-{feature_key(clips, spec, variant=variant)}.npz"
+    kept = report_dir(corpus.name) / "exhibits" / name
+    if clips["path"].all():
+        array = extract(clips, spec, variant=variant)
+        if not corpus.is_embedded and not kept.is_file():
+            small = array if array.dtype == np.uint8 else np.asarray(array, dtype=np.float16)
+            with atomic_path(kept) as temporary:
+                np.savez_compressed(temporary, small)
+    elif not kept.is_file():
+        raise FeatureError(
+            f"{spec.name}: neither the audio of {corpus.name} nor {kept.name} is here; point "
+            "SER_DATA at the corpora"
+        )
+    else:
+        array = np.load(kept)["arr_0"]
+    return array if array.dtype == np.uint8 else np.asarray(array, dtype=np.float32)
+
+
+def pct(share: float, *, digits: int = 1) -> str:
+    """Write a share in [0, 1] as percent.
+
+    Examples
+    --------
+    >>> pct(0.625), pct(float("nan"))
+    ('62.5 %', '–')
+    """
+    return "–" if share is None or np.isnan(share) else f"{100 * share:.{digits}f} %"
+
+
+def points(difference: float) -> str:
+    """Write a difference of shares as signed percentage points.
+
+    Examples
+    --------
+    >>> points(-0.413)
+    '−41.3'
+    """
+    return f"{100 * difference:+.1f}".replace("-", "−")
+
+
+def score_text(score: Score, metric: str = "uar") -> str:
+    """Write a score with its 95 % interval.
+
+    Examples
+    --------
+    >>> score_text(Score(0.5, 0.4, 0.6, 0.5, 0.4, 0.6, 100, 10, 1, 0.0))
+    '50.0 % [40.0, 60.0]'
+    """
+    value, low, high = (getattr(score, metric + end) for end in ("", "_low", "_high"))
+    return f"{100 * value:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def joined(words: Sequence[str]) -> str:
+    """Write a list as English does.
+
+    Examples
+    --------
+    >>> joined(["sad", "angry", "calm"]), joined(["sad"])
+    ('sad, angry and calm', 'sad')
+    """
+    words = list(words)
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def parameter_table(clips: pd.DataFrame, **parameters: object) -> None:
+    """Show which corpus and parameters the notebook was run with.
+
+    Parameters
+    ----------
+    clips : pandas.DataFrame
+        The clip table.
+    **parameters : object
+        The notebook's own parameters.
+    """
+    card = get_corpus(clips["corpus"].iloc[0])
+    rows = {
+        "corpus": card.title,
+        "licence": card.licence,
+        "clips": f"{len(clips):,}",
+        "speakers": clips["speaker"].nunique(),
+        "audio": "here" if clips.attrs.get("has_audio", True) else "not here: stored runs are read",
+    } | parameters
+    if clips.attrs.get("left_out"):
+        rows["left out"] = f"{len(clips.attrs['left_out'])}: {'; '.join(clips.attrs['left_out'])}"
+    frame = pd.DataFrame({"what": list(rows), "value": [str(value) for value in rows.values()]})
+    table(frame, caption="What this notebook was run with.")
+
+
+def score_table(results: Results, *, metric: str = "uar") -> pd.DataFrame:
+    """Lay results out for `table`: one row a model and protocol, scores with intervals.
+
+    Parameters
+    ----------
+    results : Results
+        What to lay out.
+    metric : str
+        Which score comes first; both are given.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Strings.
+    """
+    rows = [
+        {
+            "model": one.model.title,
+            "protocol": one.protocol_name + (", as published" if one.leaks else ""),
+            "leaks": ", ".join(one.leaks).replace("_", " ") or "none",
+            "seeds": len(one.runs),
+            "UAR [95 %]": score_text(one.score, "uar"),
+            "WA [95 %]": score_text(one.score, "wa"),
+            "authors' WA": pct(one.study.published_value(one.model.name) or np.nan)
+            if one.protocol == "published"
+            else "–",
+        }
+        for one in results.all
+    ]
+    return pd.DataFrame(rows)

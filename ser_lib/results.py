@@ -1,0 +1,254 @@
+"""Results: the runs of a study gathered by model and protocol, scored, and laid out as tables.
+
+A `Result` is one line of a headline table: one model under one protocol, all seeds together. The
+notebooks take their figures from here and do not score anything themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from ser_lib.errors import RunError
+from ser_lib.metrics import (
+    Score,
+    class_table,
+    confusion_counts,
+    difference_interval,
+    roc_curves,
+    with_clip_columns,
+)
+from ser_lib.runs import Run, run_study, score_runs
+from ser_lib.studies import ModelSpec, Study
+
+__all__ = ["Result", "Results", "collect"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One model of a study under one protocol, all seeds."""
+
+    study: Study
+    model: ModelSpec
+    protocol: str
+    """"published" or "honest": which of the study's protocols this is."""
+    runs: tuple[Run, ...]
+    clips: pd.DataFrame
+
+    @property
+    def protocol_name(self) -> str:
+        """Name of the rule: `random`, `luna5`, ..."""
+        return str(self.runs[0].spec["protocol"])
+
+    @property
+    def leaks(self) -> tuple[str, ...]:
+        """What the audit found between training and test rows."""
+        return tuple(self.runs[0].spec["leaks"])
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes."""
+        return self.runs[0].labels
+
+    @cached_property
+    def score(self) -> Score:
+        """UAR and WA with intervals by speaker."""
+        return score_runs(self.runs, self.clips)
+
+    @cached_property
+    def tables(self) -> tuple[pd.DataFrame, ...]:
+        """Predictions with the clips' columns, one table a seed."""
+        return tuple(with_clip_columns(run.predictions, self.clips) for run in self.runs)
+
+    @property
+    def pooled(self) -> pd.DataFrame:
+        """Predictions of all seeds, one below the other."""
+        return pd.concat(self.tables, ignore_index=True)
+
+    def counts(self) -> np.ndarray:
+        """Confusion counts, averaged over seeds, shape (n_classes, n_classes)."""
+        pooled = self.pooled
+        return confusion_counts(pooled["truth"], pooled["prediction"], self.labels) / len(self.runs)
+
+    def class_table(self) -> pd.DataFrame:
+        """Precision, recall and F1 of every class over all seeds; support of one seed."""
+        pooled = self.pooled
+        table = class_table(pooled["truth"], pooled["prediction"], self.labels)
+        return table.assign(support=table["support"] // len(self.runs))
+
+    def roc(self) -> dict[str, pd.DataFrame]:
+        """One-against-rest ROC curves of the first seed."""
+        return roc_curves(self.tables[0], self.labels)
+
+    def history(self) -> pd.DataFrame:
+        """Learning curves of all seeds and folds; `curve` tells them apart."""
+        parts = [
+            run.history.assign(curve=run.history["fold"].astype(str) + f"-{run.spec['seed']}")
+            for run in self.runs
+        ]
+        return pd.concat(parts, ignore_index=True)
+
+    def train_wa(self) -> float:
+        """Training accuracy when training ended, mean over seeds and folds, in [0, 1]."""
+        history = self.history()
+        best = history.loc[history.groupby("curve")["val_loss"].idxmin()] if history[
+            "val_loss"
+        ].notna().all() else history
+        return float(best["accuracy"].mean())
+
+    def duration_s(self) -> float:
+        """Time that all folds of one seed took to train and predict, in seconds."""
+        return float(np.mean([sum(run.environment["duration_s"]) for run in self.runs]))
+
+    def record(self) -> dict[str, object]:
+        """Return the result as one record of `results.json`."""
+        score = self.score
+        rounded = {
+            name: round(getattr(score, name), 4)
+            for name in ("uar", "uar_low", "uar_high", "wa", "wa_low", "wa_high")
+        }
+        return {
+            "study": self.study.name,
+            "model": self.model.name,
+            "protocol": self.protocol_name,
+            "is_as_published": self.protocol == "published",
+            "is_ours": self.model.is_ours,
+            "leaks": list(self.leaks),
+            "seeds": [run.spec["seed"] for run in self.runs],
+            "n_clips": score.n_rows,
+            "n_speakers": score.n_speakers,
+            "published": self.study.published_value(self.model.name),
+            "runs": [run.folder.name for run in self.runs],
+            **rounded,
+        }
+
+
+@dataclass(frozen=True)
+class Results:
+    """Several results; found by model and protocol."""
+
+    all: tuple[Result, ...]
+
+    def __add__(self, other: Results) -> Results:
+        """Join the results of two studies."""
+        return Results(self.all + other.all)
+
+    def get(self, model: str, protocol: str) -> Result:
+        """Return the result of a model under "published" or "honest".
+
+        Raises
+        ------
+        RunError
+            If there is none.
+        """
+        for one in self.all:
+            if (one.model.name, one.protocol) == (model, protocol):
+                return one
+        known = ", ".join(f"{one.model.name}/{one.protocol}" for one in self.all)
+        raise RunError(f"no result of {model} under {protocol}; there are {known}")
+
+    def protocol(self, protocol: str) -> tuple[Result, ...]:
+        """Return all results under "published" or "honest"."""
+        return tuple(one for one in self.all if one.protocol == protocol)
+
+    def records(self) -> list[dict[str, object]]:
+        """Return the records of `results.json`."""
+        return [one.record() for one in self.all]
+
+    def ladder(self) -> pd.DataFrame:
+        """Lay the step from 'as published' to 'honest' out, one row a model that has both.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns `study, model, name, is_ours, published, leaking, leaking_low, leaking_high,
+            honest, honest_low, honest_high, step`: WA in [0, 1]; `step` is honest minus leaking.
+        """
+        rows = []
+        for leaking in self.protocol("published"):
+            for honest in self.protocol("honest"):
+                if (honest.study.name, honest.model.name) == (
+                    leaking.study.name,
+                    leaking.model.name,
+                ):
+                    rows.append(_step(leaking, honest))
+        return pd.DataFrame(rows)
+
+    def compare(self, first: Result, second: Result) -> str:
+        """Say how the first UAR relates to the second, judged by speaker.
+
+        Returns
+        -------
+        str
+            "above", "below" or "not distinguishable from".
+        """
+        _, low, high = difference_interval(first.tables, second.tables, first.labels)
+        return "above" if low > 0 else "below" if high < 0 else "not distinguishable from"
+
+
+def _step(leaking: Result, honest: Result) -> dict[str, object]:
+    row: dict[str, object] = {
+        "study": leaking.study.name,
+        "model": leaking.model.name,
+        "name": f"{leaking.model.title}\n{leaking.study.name}",
+        "is_ours": leaking.model.is_ours,
+        "published": leaking.study.published_value(leaking.model.name) or np.nan,
+        "step": honest.score.wa - leaking.score.wa,
+    }
+    for kind, one in (("leaking", leaking), ("honest", honest)):
+        score = one.score
+        row |= {kind: score.wa, f"{kind}_low": score.wa_low, f"{kind}_high": score.wa_high}
+    return row
+
+
+def collect(
+    study: Study,
+    clips: pd.DataFrame,
+    *,
+    models: Sequence[str] = (),
+    protocols: Sequence[str] = ("published", "honest"),
+    n_seeds: int = 0,
+) -> Results:
+    """Run or load a study's runs and gather them by model and protocol.
+
+    Parameters
+    ----------
+    study : Study
+        What to run.
+    clips : pandas.DataFrame
+        Clip table of one corpus.
+    models : sequence of str
+        Names of models; none means all.
+    protocols : sequence of str
+        "published" and "honest", or one of them.
+    n_seeds : int
+        How many of the study's seeds; 0 means all.
+
+    Returns
+    -------
+    Results
+        In the order of models, then protocols.
+
+    Notes
+    -----
+    Notebook: 04_cnn_1d_mfcc.ipynb
+    """
+    names = list(models) or [one.name for one in study.models]
+    return Results(
+        tuple(
+            Result(
+                study,
+                study.model(name),
+                protocol,
+                tuple(run_study(study, clips, models=[name], protocols=[protocol],
+                                n_seeds=n_seeds)),
+                clips,
+            )
+            for name in names
+            for protocol in protocols
+        )
+    )
