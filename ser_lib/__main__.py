@@ -1,8 +1,8 @@
 """The `ser` command.
 
-    ser data                 which corpora are there
-    ser run STUDY            train a study's runs, or go on with them
-    ser report CORPUS        run all notebooks and write the report
+ser data                 which corpora are there
+ser run STUDY            train a study's runs, or go on with them
+ser report CORPUS        run all notebooks and write the report
 """
 
 from __future__ import annotations
@@ -27,6 +27,26 @@ app = typer.Typer(
 
 
 @app.command()
+def data(
+    name: Annotated[str | None, typer.Argument(help="A corpus; none lists all.")] = None,
+) -> None:
+    """Say which corpora are there, which are incomplete, and how to get the others."""
+    from ser_lib import corpora
+
+    names = [name] if name else list(corpora.CORPORA)
+    for one in names:
+        card = corpora.get_corpus(one)
+        try:
+            clips = corpora.load(one)
+            state = f"complete, {len(clips):,} clips of {clips['speaker'].nunique()} speakers"
+            if not clips.attrs["has_audio"]:
+                state = f"table only ({len(clips):,} clips); the audio is not under {card.root()}"
+        except SerError as error:
+            state = str(error).removeprefix(f"{one}: ")
+        typer.echo(f"{one:<9} {card.title} [{card.licence}]\n          {state}")
+
+
+@app.command()
 def run(
     study: Annotated[str, typer.Argument(help="Name of a study, for example boucheta2025.")],
     corpus: Annotated[str, typer.Option(help="Whose clips.")] = "demo",
@@ -48,9 +68,37 @@ def run(
             typer.echo(f"{study} {name} {one}: {score_runs(runs, clips).sentence()}")
 
 
+@app.command()
+def report(
+    corpus: Annotated[str, typer.Argument(help="Whose report.")] = "demo",
+    profile: Annotated[
+        str | None, typer.Option(help="quick or full; else quick for the demo, full for others.")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option(help="No leaves damaged clips out, and the report says so.")
+    ] = True,
+) -> None:
+    """Run every notebook and write reports/<corpus>/report.html and results.json."""
+    from ser_lib import corpora
+    from ser_lib.report import build_report
+
+    result = build_report(corpus, profile=profile, parameters={} if strict else {"strict": False})
+    typer.echo(f"\nReport:  {result.path}\nResults: {result.results_path}")
+    if corpora.get_corpus(corpus).is_embedded:
+        typer.echo(
+            "A demonstration on synthetic voices, not results about people. The real one:\n"
+            "  make report CORPUS=ravdess SER_DATA=folder/that/holds/ravdess"
+        )
+    for failure in result.failures:
+        typer.echo(f"FAILED:  {failure}", err=True)
+    if not result.is_complete:
+        sys.exit(1)
+
+
 def main() -> None:
     """Run the command; an error that we foresee is one message, not a traceback."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("ser_lib").setLevel(logging.INFO)
     try:
         app()
     except SerError as error:

@@ -202,7 +202,7 @@ def read_facts(path: str | Path) -> ClipFacts:
     )
 
 
-def check_facts(facts: ClipFacts, *, limits: Limits = Limits()) -> list[str]:  # noqa: B008, frozen
+def check_facts(facts: ClipFacts, *, limits: Limits = Limits()) -> list[str]:
     """Say what is wrong with a clip, if anything.
 
     Parameters

@@ -45,7 +45,7 @@ FINDINGS: dict[str, tuple[str, Callable[[pd.DataFrame], pd.Series]]] = {
     "same_row": ("the same row in two parts", lambda rows: rows["row_id"]),
     "same_audio": ("the same audio in two parts", _sound_of),
     "same_parent": (
-        "augmented versions of one clip in two parts",
+        "versions of one clip (copies, augmentations) in two parts",
         lambda rows: rows["audio_sha256"],
     ),
     "same_speaker": ("the same speaker in two parts", lambda rows: rows["speaker"]),
@@ -77,8 +77,12 @@ def audit_fold(rows: pd.DataFrame, fold: Fold) -> list[Finding]:
     Notebook: 03_cnn_2d.ipynb
     """
     table = rows.set_index("row_id", drop=False)
-    unknown = [row for part in ("train", "validation", "test") for row in getattr(fold, part)
-               if row not in table.index]
+    unknown = [
+        row
+        for part in ("train", "validation", "test")
+        for row in getattr(fold, part)
+        if row not in table.index
+    ]
     if unknown:
         raise SplitError(f"the fold names {len(unknown)} unknown rows:{offenders(unknown)}")
     found = []

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -179,23 +178,26 @@ def mel_picture(
     Notebook: 02_spectrograms.ipynb
     """
     import librosa.display
+    import matplotlib.style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     level_db = log_mel(signal, sample_rate_hz, n_mels=n_mels)
-    figure = Figure(figsize=(side_px / 100, side_px / 100), dpi=100)
-    canvas = FigureCanvasAgg(figure)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
-    librosa.display.specshow(level_db, ax=axes)
-    canvas.draw()
+    # The study draws with matplotlib's defaults, whatever style the caller's figures have.
+    with matplotlib.style.context("default"):
+        figure = Figure(figsize=(side_px / 100, side_px / 100), dpi=100)
+        canvas = FigureCanvasAgg(figure)
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set_axis_off()
+        librosa.display.specshow(level_db, ax=axes)
+        canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def mfcc_zcr_rms(
     signal: np.ndarray, sample_rate_hz: int, *, duration_s: float = 2.5, n_mfcc: int = 40
 ) -> np.ndarray:
-    """Zero-crossing rate, RMS and MFCC of every frame, one after the other in one long row.
+    """Zero-crossing rate, RMS and MFCC of every frame.
 
     Parameters
     ----------
@@ -204,25 +206,24 @@ def mfcc_zcr_rms(
     sample_rate_hz : int
         Its rate.
     duration_s : float
-        The signal is cropped or padded with zeros to this length, so that all rows are alike.
+        The signal is cropped or padded with zeros to this length, so that all clips are alike.
     n_mfcc : int
         Number of cepstral coefficients.
 
     Returns
     -------
-    ndarray of float32, shape (n_frames * (2 + n_mfcc),)
-        First the zero-crossing rate of all frames (in [0, 1]), then their RMS (linear), then the
-        coefficients of frame 0, of frame 1 and so on. Values that are not finite become 0.
+    ndarray of float32, shape (n_frames, 2 + n_mfcc)
+        Column 0 the zero-crossing rate in [0, 1], column 1 the RMS (linear), then the
+        coefficients. Values that are not finite become 0.
 
     References
     ----------
-    Boucheta & Roubache (2025), section 2.4.2. The order in the row and the length are not
-    printed there; they are those of the recipe whose function names the report uses.
+    Boucheta & Roubache (2025), section 2.4.2.
 
     Examples
     --------
     >>> mfcc_zcr_rms(np.sin(np.arange(22050.0)), 22050).shape
-    (4536,)
+    (108, 42)
 
     Notes
     -----
@@ -233,12 +234,12 @@ def mfcc_zcr_rms(
     _check_signal(signal)
     fixed = crop_or_pad(signal, round(duration_s * sample_rate_hz))
     framing = {"hop_length": HOP_SAMPLES}
-    zcr = librosa.feature.zero_crossing_rate(fixed, frame_length=N_FFT, **framing)[0]
-    rms = librosa.feature.rms(y=fixed, frame_length=N_FFT, **framing)[0]
+    zcr = librosa.feature.zero_crossing_rate(fixed, frame_length=N_FFT, **framing)
+    rms = librosa.feature.rms(y=fixed, frame_length=N_FFT, **framing)
     mfcc = librosa.feature.mfcc(y=fixed, sr=sample_rate_hz, n_mfcc=n_mfcc, n_fft=N_FFT, **framing)
-    # (n_mfcc, n_frames) -> (n_frames * n_mfcc,), frame by frame
-    row = np.hstack([zcr, rms, mfcc.T.ravel()])
-    return np.nan_to_num(row, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
+    # three times (n_values, n_frames) -> (n_frames, n_values)
+    frames = np.vstack([zcr, rms, mfcc]).T
+    return np.nan_to_num(frames, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
 
 
 def waveform_envelope(
@@ -464,7 +465,9 @@ def extract(
     -----
     Notebook: 02_spectrograms.ipynb
     """
-    target = cache_dir() / "features" / f"{spec.name}-{feature_key(clips, spec, variant=variant)}.npy"
+    target = (
+        cache_dir() / "features" / f"{spec.name}-{feature_key(clips, spec, variant=variant)}.npy"
+    )
     if not target.is_file():
         if not clips["path"].all():
             raise FeatureError(
@@ -514,8 +517,6 @@ def _compute_all(clips: pd.DataFrame, spec: FeatureSpec, variant: str, n_jobs: i
 def _compute_or_error(
     path: str, spec: FeatureSpec, variant: str, audio_sha256: str
 ) -> np.ndarray | str:
-    # Workers of a quiet process are quiet as well.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         return compute(path, spec, variant=variant, rng=generator(variant, audio_sha256))
     except SerError as error:

@@ -258,7 +258,9 @@ def check_predictions(predictions: pd.DataFrame, labels: Sequence[str]) -> None:
     error = np.abs(probabilities.sum(axis=1) - 1.0)
     if error.max(initial=0.0) > 1e-4 * len(labels):
         worst = predictions["clip_id"].iloc[int(error.argmax())]
-        raise MetricError(f"probabilities do not sum to 1 (worst: {worst}, off by {error.max():.3f})")
+        raise MetricError(
+            f"probabilities do not sum to 1 (worst: {worst}, off by {error.max():.3f})"
+        )
 
 
 def _counts_by_speaker(
@@ -388,7 +390,9 @@ def difference_interval(
     counts, speakers = _counts_by_speaker(first, labels)
     others, other_speakers = _counts_by_speaker(second, labels)
     if speakers != other_speakers:
-        raise MetricError("the two models were tested on different speakers; compare like with like")
+        raise MetricError(
+            "the two models were tested on different speakers; compare like with like"
+        )
     weights = _resample(len(speakers), n_resamples, seed)
     differences = _resampled(counts, weights, uar) - _resampled(others, weights, uar)
     tail = 50 * (1 - INTERVAL_LEVEL)

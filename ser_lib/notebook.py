@@ -28,19 +28,23 @@ from ser_lib.metrics import Score
 from ser_lib.paths import atomic_path, report_dir
 from ser_lib.progress import is_headless
 from ser_lib.results import Results
+from ser_lib.studies import Study
 
 __all__ = [
     "exhibit",
     "findings",
+    "headline_table",
     "joined",
     "parameter_table",
     "pct",
     "play",
     "points",
     "publish",
+    "run_table",
     "score_table",
     "score_text",
     "show",
+    "study_card",
     "table",
 ]
 
@@ -94,7 +98,9 @@ def _png(figure: Figure) -> tuple[str, tuple[int, int]]:
     from PIL import Image
 
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=figure.dpi * PIXELS_PER_DOT)
+    figure.savefig(
+        buffer, format="png", dpi=figure.dpi * PIXELS_PER_DOT, bbox_inches="tight", pad_inches=0.05
+    )
     with Image.open(buffer) as image:
         small = image.convert("RGB").quantize(N_COLOURS, dither=Image.Dither.NONE)
         size = (image.width // PIXELS_PER_DOT, image.height // PIXELS_PER_DOT)
@@ -117,6 +123,8 @@ def table(frame: pd.DataFrame, *, caption: str) -> None:
     body = shown.to_html(
         index=False, border=0, na_rep="–", float_format=lambda x: f"{x:.3f}", classes="ser-cells"
     )
+    if shown.empty:
+        body = "<p>None.</p>"
     _display_html(
         f'<figure class="ser-table"><figcaption><span class="ser-number">'
         f"Table {next(_table_numbers)}.</span> {html.escape(caption)}</figcaption>"
@@ -189,9 +197,7 @@ def _display_html(source: str) -> None:
     display({"text/html": source, "text/plain": "(shown as HTML)"}, raw=True)
 
 
-def exhibit(
-    clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "original"
-) -> np.ndarray:
+def exhibit(clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "original") -> np.ndarray:
     """Return a small feature array for a figure, also where the audio is not there.
 
     What is shown of a real corpus is kept, at half precision, beside its stored runs, so that the
@@ -304,15 +310,27 @@ def parameter_table(clips: pd.DataFrame, **parameters: object) -> None:
     table(frame, caption="What this notebook was run with.")
 
 
-def score_table(results: Results, *, metric: str = "uar") -> pd.DataFrame:
+def study_card(study: Study) -> None:
+    """Show where a study comes from and what is done otherwise here than in its report.
+
+    Parameters
+    ----------
+    study : Study
+        The study.
+    """
+    rows = {"source": study.source, "corpus of the authors": joined(study.corpora)}
+    rows |= {f"departure {n}": text for n, text in enumerate(study.departures, start=1)}
+    frame = pd.DataFrame({"what": list(rows), "value": list(rows.values())})
+    table(frame, caption=f"The study {study.name}, and what is done otherwise here.")
+
+
+def score_table(results: Results) -> pd.DataFrame:
     """Lay results out for `table`: one row a model and protocol, scores with intervals.
 
     Parameters
     ----------
     results : Results
         What to lay out.
-    metric : str
-        Which score comes first; both are given.
 
     Returns
     -------
@@ -322,15 +340,68 @@ def score_table(results: Results, *, metric: str = "uar") -> pd.DataFrame:
     rows = [
         {
             "model": one.model.title,
-            "protocol": one.protocol_name + (", as published" if one.leaks else ""),
-            "leaks": ", ".join(one.leaks).replace("_", " ") or "none",
+            "protocol": one.protocol_name,
+            "test rows known by": ", ".join(one.leaks).replace("same_", "") or "nothing",
             "seeds": len(one.runs),
             "UAR [95 %]": score_text(one.score, "uar"),
             "WA [95 %]": score_text(one.score, "wa"),
-            "authors' WA": pct(one.study.published_value(one.model.name) or np.nan)
-            if one.protocol == "published"
-            else "–",
         }
         for one in results.all
+    ]
+    return pd.DataFrame(rows)
+
+
+def headline_table(results: Results) -> pd.DataFrame:
+    """Lay results out for the summary: one row a model, from the printed figure to the honest one.
+
+    Parameters
+    ----------
+    results : Results
+        With both protocols of each model.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Strings.
+    """
+    rows = []
+    for leaking in results.protocol("published"):
+        honest = results.get(leaking.model.name, "honest", study=leaking.study.name)
+        rows.append(
+            {
+                "model": leaking.model.title + (" (ours)" if leaking.model.is_ours else ""),
+                "study": leaking.study.name,
+                "authors' WA": pct(leaking.published or np.nan),
+                "as published, WA": pct(leaking.score.wa),
+                "honest WA": pct(honest.score.wa),
+                "step": points(honest.score.wa - leaking.score.wa),
+                "honest UAR [95 %]": score_text(honest.score),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def run_table(results: Results) -> pd.DataFrame:
+    """List the stored runs behind results: which folder, trained when, in how long.
+
+    Parameters
+    ----------
+    results : Results
+        What to list.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a run.
+    """
+    rows = [
+        {
+            "run": run.folder.name,
+            "trained": run.environment["date"],
+            "minutes": f"{sum(run.environment['duration_s']) / 60:.1f}",
+            "commit": run.environment["commit"],
+        }
+        for one in results.all
+        for run in one.runs
     ]
     return pd.DataFrame(rows)

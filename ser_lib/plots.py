@@ -296,10 +296,25 @@ def plot_confusion(counts: np.ndarray, labels: Sequence[str], *, ax: Axes | None
     for (row, column), share in np.ndenumerate(shares):
         colour = "white" if share > 0.55 else "#333333"
         if counts[row, column] > 0:
-            ax.text(column, row - 0.1, f"{100 * share:.0f} %", ha="center", va="center",
-                    color=colour, fontsize=8, fontweight="bold" if row == column else "normal")
-            ax.text(column, row + 0.24, f"{counts[row, column]:.0f}", ha="center", va="center",
-                    color=colour, fontsize=6.5)
+            ax.text(
+                column,
+                row - 0.1,
+                f"{100 * share:.0f} %",
+                ha="center",
+                va="center",
+                color=colour,
+                fontsize=8,
+                fontweight="bold" if row == column else "normal",
+            )
+            ax.text(
+                column,
+                row + 0.24,
+                f"{counts[row, column]:.0f}",
+                ha="center",
+                va="center",
+                color=colour,
+                fontsize=6.5,
+            )
     ax.set_xticks(range(len(labels)), labels, rotation=40, ha="right")
     ax.set_yticks(range(len(labels)), labels)
     ax.set(xlabel="Predicted", ylabel="Acted")
@@ -331,10 +346,22 @@ def plot_history(history: pd.DataFrame, *, quantity: str, ax: Axes | None = None
     ax = _axes(ax)
     for number, (_, curve) in enumerate(history.groupby("curve", sort=False)):
         first = number == 0
-        ax.plot(curve["epoch"], curve[quantity], color="#888888", alpha=0.8, linewidth=1.2,
-                label="training" if first else None)
-        ax.plot(curve["epoch"], curve[f"val_{quantity}"], color=HONEST_COLOUR, alpha=0.8,
-                linewidth=1.2, label="validation" if first else None)
+        ax.plot(
+            curve["epoch"],
+            curve[quantity],
+            color="#888888",
+            alpha=0.8,
+            linewidth=1.2,
+            label="training" if first else None,
+        )
+        ax.plot(
+            curve["epoch"],
+            curve[f"val_{quantity}"],
+            color=HONEST_COLOUR,
+            alpha=0.8,
+            linewidth=1.2,
+            label="validation" if first else None,
+        )
     ax.set(xlabel="Epoch", ylabel=quantity.capitalize())
     ax.set_ylim(bottom=0)
     if quantity == "accuracy":
@@ -412,12 +439,22 @@ def plot_recalls(
     colours = (LEAKING_COLOUR, HONEST_COLOUR, "#009E73", "#CC79A7")
     for number, (name, table) in enumerate(tables.items()):
         offset = (number - (len(tables) - 1) / 2) * width
-        ax.bar(positions + offset, table["recall"], width * 0.92, color=colours[number % 4],
-               label=name)
+        ax.bar(
+            positions + offset, table["recall"], width * 0.92, color=colours[number % 4], label=name
+        )
     if published is not None:
         known = published.reindex(first.index)
-        ax.scatter(positions - width / 2, known, marker="D", s=26, color=PUBLISHED_COLOUR,
-                   edgecolor="white", linewidth=0.7, zorder=3, label="published")
+        ax.scatter(
+            positions - width / 2,
+            known,
+            marker="D",
+            s=26,
+            color=PUBLISHED_COLOUR,
+            edgecolor="white",
+            linewidth=0.7,
+            zorder=3,
+            label="published",
+        )
     ax.axhline(chance, **CHANCE_STYLE)
     ax.set_xticks(positions, first.index)
     ax.set(ylim=(0, 1.02), ylabel="Recall")
@@ -455,11 +492,23 @@ def plot_scores(
     """
     ax = _axes(ax, (8.0, 0.7 + 0.42 * len(scores)))
     for position, row in enumerate(scores.itertuples()):
-        ax.plot([100 * row.low, 100 * row.high], [position] * 2, color=row.colour, linewidth=3,
-                alpha=0.45, solid_capstyle="round")
+        ax.plot(
+            [100 * row.low, 100 * row.high],
+            [position] * 2,
+            color=row.colour,
+            linewidth=3,
+            alpha=0.45,
+            solid_capstyle="round",
+        )
         ax.plot(100 * row.value, position, "o", color=row.colour, markersize=7)
-        ax.annotate(f"{100 * row.value:.1f}", (100 * row.high, position), (7, 0),
-                    textcoords="offset points", va="center", fontsize=9)
+        ax.annotate(
+            f"{100 * row.value:.1f}",
+            (100 * row.high, position),
+            (7, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+        )
     _percent_axis(ax, chance, x_label)
     ax.set_yticks(range(len(scores)), scores["name"])
     ax.set_ylim(len(scores) - 0.4, -0.6)
@@ -468,8 +517,15 @@ def plot_scores(
 
 def _percent_axis(ax: Axes, chance: float, x_label: str) -> None:
     ax.axvline(100 * chance, **CHANCE_STYLE)
-    ax.annotate("chance", (100 * chance, 1), (3, 3), xycoords=("data", "axes fraction"),
-                textcoords="offset points", color="#777777", fontsize=8)
+    ax.annotate(
+        "chance",
+        (100 * chance, 1),
+        (3, 3),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        color="#777777",
+        fontsize=8,
+    )
     ax.grid(visible=False, axis="y")
     ax.grid(visible=True, axis="x")
     ax.set(xlim=(0, 104), xlabel=x_label)
@@ -510,8 +566,16 @@ def plot_ladder(
     if listeners is not None:
         low, high = (100 * one for one in listeners)
         ax.axvspan(low, high, color="#009E73", alpha=0.13, linewidth=0)
-        ax.annotate("listeners", ((low + high) / 2, 1), (0, 3), ha="center", color="#00704F",
-                    xycoords=("data", "axes fraction"), textcoords="offset points", fontsize=8)
+        ax.annotate(
+            "listeners",
+            ((low + high) / 2, 1),
+            (0, 3),
+            ha="center",
+            color="#00704F",
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            fontsize=8,
+        )
     styles = (
         ("leaking", -0.13, LEAKING_COLOUR, "as published, here"),
         ("honest", 0.17, HONEST_COLOUR, "speakers never heard"),
@@ -520,16 +584,43 @@ def plot_ladder(
         for kind, offset, colour, name in styles:
             value, low, high = (getattr(row, kind + end) for end in ("", "_low", "_high"))
             height = position + offset
-            ax.plot([100 * low, 100 * high], [height] * 2, color=colour, linewidth=3.5,
-                    alpha=0.45, solid_capstyle="round")
-            ax.plot(100 * value, height, "o", color=colour, markersize=7,
-                    label=name if position == 0 else None)
-            ax.annotate(f"{100 * value:.0f}", (100 * high, height), (6, 0), va="center",
-                        textcoords="offset points", fontsize=8.5, color="#333333")
+            ax.plot(
+                [100 * low, 100 * high],
+                [height] * 2,
+                color=colour,
+                linewidth=3.5,
+                alpha=0.45,
+                solid_capstyle="round",
+            )
+            ax.plot(
+                100 * value,
+                height,
+                "o",
+                color=colour,
+                markersize=7,
+                label=name if position == 0 else None,
+            )
+            ax.annotate(
+                f"{100 * value:.0f}",
+                (100 * high, height),
+                (6, 0),
+                va="center",
+                textcoords="offset points",
+                fontsize=8.5,
+                color="#333333",
+            )
         if np.isfinite(row.published):
-            ax.plot(100 * row.published, position - 0.13, "D", color=PUBLISHED_COLOUR,
-                    markersize=7, markeredgecolor="white", zorder=4)
-    ax.plot([], [], "D", color=PUBLISHED_COLOUR, markeredgecolor="white", label="the authors' own")
+            ax.plot(
+                100 * row.published,
+                position - 0.13,
+                "D",
+                color=PUBLISHED_COLOUR,
+                markersize=7,
+                markeredgecolor="white",
+                zorder=4,
+            )
+    if steps["published"].notna().any():
+        ax.plot([], [], "D", color=PUBLISHED_COLOUR, markeredgecolor="white", label="the authors'")
     _percent_axis(ax, chance, "Accuracy (WA, %)")
     ax.set_yticks(range(len(steps)), steps["name"])
     ax.set_ylim(len(steps) - 0.45, -0.55)
@@ -558,8 +649,9 @@ def plot_speakers(scores: pd.DataFrame, *, chance: float, ax: Axes | None = None
     Notebook: 09_evaluation.ipynb
     """
     ax = _axes(ax)
-    styles = zip("osD^v", (HONEST_COLOUR, "#CC79A7", "#009E73", LEAKING_COLOUR, "#555555"),
-                 strict=True)
+    styles = zip(
+        "osD^v", (HONEST_COLOUR, "#CC79A7", "#009E73", LEAKING_COLOUR, "#555555"), strict=True
+    )
     for (name, values), (marker, colour) in zip(scores.items(), styles, strict=False):
         ax.plot(range(len(values)), 100 * values, marker, color=colour, label=name, alpha=0.9)
     ax.axhline(100 * chance, **CHANCE_STYLE)

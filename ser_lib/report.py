@@ -13,14 +13,15 @@ import hashlib
 import json
 import math
 import os
+import subprocess
 import sys
 import time
 import warnings
 import weakref
 from collections.abc import Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from copy import deepcopy
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from importlib.util import find_spec
@@ -30,9 +31,11 @@ from types import MappingProxyType
 import nbformat
 import papermill
 import yaml
+import zmq
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import ensure_event_loop
+from nbclient.exceptions import CellTimeoutError
 from nbformat import NotebookNode
 from papermill.execute import remove_error_markers
 
@@ -241,7 +244,8 @@ def _route_parameters(
             f"{len(unknown)} parameter(s) that no notebook declares:{offenders(unknown)}\n"
             f"Known are {', '.join(sorted(set().union(*declared.values())))}."
         )
-    values = {**chosen, **standing}
+    # The standing ones come first and have the last word.
+    values = {**standing, **chosen, **standing}
     return {
         name: {key: value for key, value in values.items() if key in names}
         for name, names in declared.items()
@@ -250,10 +254,15 @@ def _route_parameters(
 
 def _order_of(notebooks: Mapping[str, NotebookNode]) -> TopologicalSorter[str]:
     """Return who runs before whom, from each notebook's metadata `ser.needs`."""
-    needs = {name: tuple(one.metadata.get("ser", {}).get("needs", ())) for name, one
-             in notebooks.items()}
-    missing = sorted(f"{name} needs {one}" for name, all_of in needs.items()
-                     for one in all_of if one not in notebooks)
+    needs = {
+        name: tuple(one.metadata.get("ser", {}).get("needs", ())) for name, one in notebooks.items()
+    }
+    missing = sorted(
+        f"{name} needs {one}"
+        for name, all_of in needs.items()
+        for one in all_of
+        if one not in notebooks
+    )
     if missing:
         raise ReportError(f"a notebook needs one that is not there:{offenders(missing)}")
     order = TopologicalSorter(needs)
@@ -284,7 +293,16 @@ class _OwnKernelManager(AsyncKernelManager):
 
     def __init__(self, **options: object) -> None:
         super().__init__(**options)
+        if self.has_trait("transport_encryption") and zmq.has("curve"):
+            # Newer kernels warn on stderr that they talk in the clear, though only to this machine.
+            self.transport_encryption = "auto"
         _LIVE_KERNELS.add(self)
+
+    async def _async_start_kernel(self, **options: object) -> None:
+        # What a kernel writes while it dies concerns nobody; cells' errors travel as messages.
+        await super()._async_start_kernel(stderr=subprocess.DEVNULL, **options)
+
+    start_kernel = _async_start_kernel
 
     @property
     def kernel_spec(self) -> KernelSpec:
@@ -298,7 +316,7 @@ def _check_kernel() -> None:
     if find_spec("ipykernel_launcher") is None:
         raise ReportError(
             f"{sys.executable} cannot start a notebook kernel: ipykernel is not installed in it. "
-            "Run `make env`, or `pip install ipykernel` in that environment."
+            "Run `make report`, or `pip install ipykernel` in that environment."
         )
 
 
@@ -381,16 +399,25 @@ def _run_one(job: _Job) -> tuple[float, bool]:
 def _store_breakdown(job: _Job, error: Exception) -> None:
     """Write an error that left no output of its own into the cell that was running."""
     notebook = _read_executed(job) if job.target.is_file() else deepcopy(job.source)
-    if _failures(job.name, notebook):
+    is_timeout = isinstance(error, CellTimeoutError)
+    if _failures(job.name, notebook) and not is_timeout:
         return
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     if not cells:
         cells = [nbformat.v4.new_code_cell()]
         notebook.cells += cells
     started = [cell for cell in cells if cell.metadata.get("papermill", {}).get("start_time")]
-    message = first_line(str(error)) or "no message"
-    (started or cells[:1])[-1].outputs.append(
-        nbformat.v4.new_output("error", ename=type(error).__name__, evalue=message, traceback=[])
+    cell = (started or cells[:1])[-1]
+    # A cell that runs out of time is interrupted; where it was then, is worth keeping.
+    interrupted = error_outputs(cell) if is_timeout else []
+    cell.outputs = [one for one in cell.outputs if one not in interrupted]
+    cell.outputs.append(
+        nbformat.v4.new_output(
+            "error",
+            ename=type(error).__name__,
+            evalue=first_line(str(error)) or "no message",
+            traceback=[line for one in interrupted for line in one.traceback],
+        )
     )
     nbformat.write(notebook, job.target)
 
@@ -445,7 +472,7 @@ def _write_results(corpus: str, records: list[dict[str, object]]) -> Path:
 
 
 def _fingerprint(corpus: str) -> str:
-    """Return a hash over the audio of all clips; the same for the same sounds, wherever they lie."""
+    """Return a hash over the audio of all clips: the same for the same sounds in any container."""
     try:
         hashes = load(corpus, strict=False)["audio_sha256"]
     except SerError:

@@ -50,6 +50,12 @@ class Result:
         return tuple(self.runs[0].spec["leaks"])
 
     @property
+    def published(self) -> float | None:
+        """The authors' accuracy, where they print one for this model, on their own corpus."""
+        is_home = self.runs[0].spec["corpus"] in self.study.corpora
+        return self.study.published_value(self.model.name) if is_home else None
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The classes."""
         return self.runs[0].labels
@@ -95,9 +101,11 @@ class Result:
     def train_wa(self) -> float:
         """Training accuracy when training ended, mean over seeds and folds, in [0, 1]."""
         history = self.history()
-        best = history.loc[history.groupby("curve")["val_loss"].idxmin()] if history[
-            "val_loss"
-        ].notna().all() else history
+        best = (
+            history.loc[history.groupby("curve")["val_loss"].idxmin()]
+            if history["val_loss"].notna().all()
+            else history
+        )
         return float(best["accuracy"].mean())
 
     def duration_s(self) -> float:
@@ -121,7 +129,7 @@ class Result:
             "seeds": [run.spec["seed"] for run in self.runs],
             "n_clips": score.n_rows,
             "n_speakers": score.n_speakers,
-            "published": self.study.published_value(self.model.name),
+            "published": self.published,
             "runs": [run.folder.name for run in self.runs],
             **rounded,
         }
@@ -137,8 +145,15 @@ class Results:
         """Join the results of two studies."""
         return Results(self.all + other.all)
 
-    def get(self, model: str, protocol: str) -> Result:
+    def get(self, model: str, protocol: str, *, study: str = "") -> Result:
         """Return the result of a model under "published" or "honest".
+
+        Parameters
+        ----------
+        model, protocol : str
+            Which result.
+        study : str
+            Of which study, where several have a model of that name.
 
         Raises
         ------
@@ -146,7 +161,8 @@ class Results:
             If there is none.
         """
         for one in self.all:
-            if (one.model.name, one.protocol) == (model, protocol):
+            is_study = study in ("", one.study.name)
+            if is_study and (one.model.name, one.protocol) == (model, protocol):
                 return one
         known = ", ".join(f"{one.model.name}/{one.protocol}" for one in self.all)
         raise RunError(f"no result of {model} under {protocol}; there are {known}")
@@ -160,7 +176,7 @@ class Results:
         return [one.record() for one in self.all]
 
     def ladder(self) -> pd.DataFrame:
-        """Lay the step from 'as published' to 'honest' out, one row a model that has both.
+        """Lay the step from 'as published' to 'honest' out, one row a model.
 
         Returns
         -------
@@ -170,12 +186,8 @@ class Results:
         """
         rows = []
         for leaking in self.protocol("published"):
-            for honest in self.protocol("honest"):
-                if (honest.study.name, honest.model.name) == (
-                    leaking.study.name,
-                    leaking.model.name,
-                ):
-                    rows.append(_step(leaking, honest))
+            honest = self.get(leaking.model.name, "honest", study=leaking.study.name)
+            rows.append(_step(leaking, honest))
         return pd.DataFrame(rows)
 
     def compare(self, first: Result, second: Result) -> str:
@@ -196,7 +208,7 @@ def _step(leaking: Result, honest: Result) -> dict[str, object]:
         "model": leaking.model.name,
         "name": f"{leaking.model.title}\n{leaking.study.name}",
         "is_ours": leaking.model.is_ours,
-        "published": leaking.study.published_value(leaking.model.name) or np.nan,
+        "published": leaking.published or np.nan,
         "step": honest.score.wa - leaking.score.wa,
     }
     for kind, one in (("leaking", leaking), ("honest", honest)):
@@ -244,8 +256,9 @@ def collect(
                 study,
                 study.model(name),
                 protocol,
-                tuple(run_study(study, clips, models=[name], protocols=[protocol],
-                                n_seeds=n_seeds)),
+                tuple(
+                    run_study(study, clips, models=[name], protocols=[protocol], n_seeds=n_seeds)
+                ),
                 clips,
             )
             for name in names

@@ -232,7 +232,6 @@ def run_study(
     Notebook: 04_cnn_1d_mfcc.ipynb
     """
     names = list(models) or [one.name for one in study.models]
-    seeds = study.seeds[: n_seeds or None]
     corpus = _corpus_of(clips)
     return [
         run_or_load(
@@ -242,7 +241,7 @@ def run_study(
         )
         for name in names
         for protocol in protocols
-        for seed in seeds
+        for seed in _seeds(study, name, n_seeds)
     ]
 
 
@@ -269,6 +268,12 @@ def score_runs(runs: Sequence[Run], clips: pd.DataFrame) -> Score:
         check_predictions(run.predictions, run.labels)
     tables = [with_clip_columns(run.predictions, clips) for run in runs]
     return score_predictions(tables, runs[0].labels)
+
+
+def _seeds(study: Study, model_name: str, n_seeds: int) -> tuple[int, ...]:
+    """Return as many seeds as are asked for, and no more than the model is run with."""
+    limits = [one for one in (n_seeds, study.model(model_name).n_seeds) if one]
+    return study.seeds[: min(limits, default=None)]
 
 
 def run_or_load(plan: RunPlan, clips: pd.DataFrame, *, is_fresh: bool | None = None) -> Run:
@@ -318,9 +323,9 @@ def _input_shape(plan: RunPlan) -> tuple[int, ...]:
     features = plan.model.features
     n_samples = round((features.duration_s or 1.0) * features.sample_rate_hz)
     signal = np.sin(np.arange(n_samples, dtype=np.float32))
-    return FEATURES[features.name].function(
-        signal, features.sample_rate_hz, **features.params
-    ).shape
+    return (
+        FEATURES[features.name].function(signal, features.sample_rate_hz, **features.params).shape
+    )
 
 
 def _train_missing_folds(plan: RunPlan, clips: pd.DataFrame, folder: Path) -> None:
@@ -331,12 +336,13 @@ def _train_missing_folds(plan: RunPlan, clips: pd.DataFrame, folder: Path) -> No
         if not (folder / "folds" / f"{number:02d}.json").is_file()
     ]
     variants = plan.rows["variant"].unique()
-    arrays = {name: extract(clips, plan.model.features, variant=name) for name in variants
-              if not name.startswith("copy")}
+    arrays = {
+        name: extract(clips, plan.model.features, variant=name)
+        for name in variants
+        if not name.startswith("copy")
+    }
     positions = pd.Series(range(len(clips)), index=clips["clip_id"])
-    tasks = (
-        delayed(_fit_and_store)(plan, number, arrays, positions, folder) for number in missing
-    )
+    tasks = (delayed(_fit_and_store)(plan, number, arrays, positions, folder) for number in missing)
     n_jobs = int(os.environ.get("SER_JOBS", "1"))
     done = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(tasks)
     what = f"{plan.study.name} {plan.model.name} {plan.protocol.name} seed {plan.seed}"
@@ -397,7 +403,7 @@ def _fold_arrays(
     )
 
 
-def _store_fold(folder, number, fold, table, labels, result) -> None:  # noqa: ANN001
+def _store_fold(folder, number, fold, table, labels, result) -> None:
     """Write one fold as one file, whose presence says that the fold is done."""
     rounded = np.round(result.probabilities, 4)
     record = {

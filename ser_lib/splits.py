@@ -208,9 +208,7 @@ def make_split(rows: pd.DataFrame, protocol: Protocol, *, seed: int) -> Split:
     Notebook: 03_cnn_2d.ipynb
     """
     if protocol.name not in PROTOCOLS:
-        raise SplitError(
-            f"unknown protocol '{protocol.name}'; known are {', '.join(PROTOCOLS)}"
-        )
+        raise SplitError(f"unknown protocol '{protocol.name}'; known are {', '.join(PROTOCOLS)}")
     folds = PROTOCOLS[protocol.name](rows, seed, **protocol.params)
     label_of = rows.set_index("row_id")["label"]
     for number, fold in enumerate(folds):

@@ -6,21 +6,18 @@ at the end, by `predict`. The backend is whatever Keras was given.
 
 from __future__ import annotations
 
-import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from ser_lib.errors import StudyError
 from ser_lib.models import build_keras, build_sklearn, family_of
+from ser_lib.models._keras import load_keras
 from ser_lib.seeds import seed_everything
 
 __all__ = ["FitResult", "FoldArrays", "TrainingSettings", "fit_fold"]
-
-# TensorFlow reads it when it is loaded, and otherwise greets every user with a page of logs.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 @dataclass(frozen=True)
@@ -115,23 +112,31 @@ def fit_fold(
 
 
 def _scale(arrays: FoldArrays) -> FoldArrays:
+    """Standardise every value on the training rows; shapes stay as they are."""
     from sklearn.preprocessing import StandardScaler
 
-    scaler = StandardScaler().fit(arrays.x_train)
-    return FoldArrays(
-        scaler.transform(arrays.x_train).astype(np.float32),
-        arrays.y_train,
-        scaler.transform(arrays.x_validation).astype(np.float32),
-        arrays.y_validation,
-        scaler.transform(arrays.x_test).astype(np.float32),
+    scaler = StandardScaler().fit(_as_rows(arrays.x_train))
+
+    def scaled(part: np.ndarray) -> np.ndarray:
+        return scaler.transform(_as_rows(part)).astype(np.float32).reshape(part.shape)
+
+    return replace(
+        arrays,
+        x_train=scaled(arrays.x_train),
+        x_validation=scaled(arrays.x_validation),
+        x_test=scaled(arrays.x_test),
     )
+
+
+def _as_rows(part: np.ndarray) -> np.ndarray:
+    # (n_rows, ...) -> (n_rows, n_values)
+    return part.reshape(len(part), -1)
 
 
 def _fit_keras(
     config: object, settings: TrainingSettings, arrays: FoldArrays, n_classes: int, seed: int
 ) -> tuple[np.ndarray, pd.DataFrame, int]:
-    import keras
-
+    keras = load_keras()
     # A notebook trains dozens of networks; without this their graphs pile up.
     keras.utils.clear_session()
     seed_everything(seed)
@@ -159,8 +164,7 @@ def _fit_keras(
 
 
 def _callbacks(settings: TrainingSettings) -> list:
-    from keras import callbacks
-
+    callbacks = load_keras().callbacks
     chosen = []
     if settings.plateau_patience is not None:
         chosen.append(
@@ -179,9 +183,7 @@ def _fit_sklearn(
     config: object, arrays: FoldArrays, n_classes: int, seed: int
 ) -> tuple[np.ndarray, pd.DataFrame, int]:
     model = build_sklearn(config, seed=seed)
-    x_train, x_validation, x_test = (
-        part.reshape(len(part), -1) for part in (arrays.x_train, arrays.x_validation, arrays.x_test)
-    )
+    x_train, x_validation = _as_rows(arrays.x_train), _as_rows(arrays.x_validation)
     model.fit(x_train, arrays.y_train)
     history = pd.DataFrame(
         {
@@ -193,7 +195,7 @@ def _fit_sklearn(
             "learning_rate": [np.nan],
         }
     )
-    return _probabilities(model, x_test, n_classes), history, 0
+    return _probabilities(model, _as_rows(arrays.x_test), n_classes), history, 0
 
 
 def _probabilities(model: object, x_test: np.ndarray, n_classes: int) -> np.ndarray:
@@ -201,8 +203,10 @@ def _probabilities(model: object, x_test: np.ndarray, n_classes: int) -> np.ndar
     from scipy.special import softmax
 
     has_probabilities = hasattr(model, "predict_proba")
-    raw = model.predict_proba(x_test) if has_probabilities else softmax(
-        model.decision_function(x_test), axis=1
+    raw = (
+        model.predict_proba(x_test)
+        if has_probabilities
+        else softmax(model.decision_function(x_test), axis=1)
     )
     full = np.zeros((len(x_test), n_classes))
     full[:, model.classes_] = raw

@@ -102,9 +102,7 @@ RAVDESS = Corpus(
         "two statements only: a model may learn the words",
         "actor 07's two repetitions of happy 'Dogs are sitting by the door' are the same recording",
     ),
-    known_duplicates=(
-        frozenset({"ravdess/03-01-03-01-02-01-07", "ravdess/03-01-03-01-02-02-07"}),
-    ),
+    known_duplicates=(frozenset({"ravdess/03-01-03-01-02-01-07", "ravdess/03-01-03-01-02-02-07"}),),
     statements={
         "kids": "Kids are talking by the door.",
         "dogs": "Dogs are sitting by the door.",

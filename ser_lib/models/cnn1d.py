@@ -1,4 +1,4 @@
-"""1D convolutional networks on feature rows.
+"""1D convolutional networks on sequences of feature frames.
 
 Pure Keras: any backend will do.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from ser_lib.models._keras import load_keras
 
 if TYPE_CHECKING:
     import keras
@@ -26,17 +28,17 @@ class Cnn1dConfig:
 
 
 def build_cnn1d(
-    input_shape: tuple[int],
+    input_shape: tuple[int, int],
     n_classes: int,
     *,
-    config: Cnn1dConfig = Cnn1dConfig(),  # noqa: B008, frozen
+    config: Cnn1dConfig = Cnn1dConfig(),
 ) -> keras.Model:
     """Build the untrained network.
 
     Parameters
     ----------
     input_shape : tuple
-        `(n_values,)`: one row of features, which the convolution slides along.
+        `(n_frames, n_values)`: the convolution slides along the frames.
     n_classes : int
         Number of outputs, which sum to 1.
     config : Cnn1dConfig
@@ -45,7 +47,7 @@ def build_cnn1d(
     Returns
     -------
     keras.Model
-        From `(batch_size, n_values)` to `(batch_size, n_classes)`.
+        From `(batch_size, n_frames, n_values)` to `(batch_size, n_classes)`.
 
     References
     ----------
@@ -55,12 +57,10 @@ def build_cnn1d(
     -----
     Notebook: 04_cnn_1d_mfcc.ipynb
     """
-    import keras
-    from keras import layers
-
+    keras = load_keras()
+    layers = keras.layers
     inputs = keras.Input(input_shape, name="features")
-    # (batch_size, n_values) -> (batch_size, n_values, 1)
-    x = layers.Reshape((*input_shape, 1), name="as_sequence")(inputs)
+    x = inputs
     for number, n_filters in enumerate(config.n_filters, start=1):
         x = layers.Conv1D(
             n_filters, config.kernel_size, activation="relu", name=f"block{number}_conv"

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ser_lib.models._keras import load_keras
+
 if TYPE_CHECKING:
     import keras
 
@@ -31,7 +33,7 @@ def build_cnn2d(
     input_shape: tuple[int, int, int],
     n_classes: int,
     *,
-    config: Cnn2dConfig = Cnn2dConfig(),  # noqa: B008, frozen
+    config: Cnn2dConfig = Cnn2dConfig(),
 ) -> keras.Model:
     """Build the untrained network.
 
@@ -58,9 +60,8 @@ def build_cnn2d(
     -----
     Notebook: 03_cnn_2d.ipynb
     """
-    import keras
-    from keras import layers
-
+    keras = load_keras()
+    layers = keras.layers
     inputs = keras.Input(input_shape, name="spectrogram")
     x = inputs
     if config.input_scale != 1.0:

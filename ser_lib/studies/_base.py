@@ -34,6 +34,8 @@ class ModelSpec:
     """Whether features are standardised on the training rows."""
     is_ours: bool = False
     """Whether this project added it, as a baseline or a faster form."""
+    n_seeds: int | None = None
+    """How many of the study's seeds are run; None means all. Fewer where two cores take hours."""
 
 
 @dataclass(frozen=True)

@@ -109,8 +109,9 @@ BOUCHETA2025 = Study(
         ),
     ),
     departures=(
-        "The report prints neither the length of the feature row nor the order in it: 2.5 s from "
-        "0.6 s on at 22,050 Hz, ZCR and RMS before the MFCC frames.",
+        "The report does not print the part of the clip that is used, nor how features are laid "
+        "out: 2.5 s from 0.6 s on at 22,050 Hz; the network slides along 108 frames of 42 values, "
+        "the classical models see all of them as one row.",
         "It prints no seed and no patience: 42, 43, 44 and 10 epochs.",
         "Its own baselines are joined by a majority class, a logistic regression and an SVM of "
         "ours on the same features.",

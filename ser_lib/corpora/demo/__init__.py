@@ -23,7 +23,7 @@ def _parse(match: re.Match[str]) -> dict[str, object]:
 
 DEMO = Corpus(
     name="demo",
-    title="the embedded demo (synthetic voices)",
+    title="The embedded demo (synthetic voices)",
     licence="CC0 1.0",
     citation="Made for this project with espeak-ng by ser_lib/corpora/demo/make_clips.py.",
     doi="no DOI",

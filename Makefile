@@ -1,0 +1,67 @@
+# One file, few verbs. Everything runs in .venv, which is made from requirements.lock when needed.
+
+PYTHON  ?= python3
+CORPUS  ?= demo
+PROFILE ?=
+STRICT  ?= 1
+FRESH   ?= 0
+
+VENV := .venv
+BIN  := $(VENV)/bin
+DONE := $(VENV)/.installed
+
+export SER_FRESH := $(FRESH)
+export TF_CPP_MIN_LOG_LEVEL := 3
+
+.DEFAULT_GOAL := help
+.PHONY: help report test lab data lint format bench demo-clips clean
+
+help:  ## Show this list
+	@echo "Speech emotion recognition, honestly. Targets:"
+	@echo
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  CORPUS=$(CORPUS)  SER_DATA=$(SER_DATA)  (make report CORPUS=ravdess SER_DATA=folder/of/corpora)"
+	@echo "  PROFILE=quick|full  STRICT=0 leaves damaged clips out  FRESH=1 trains again"
+
+report: $(DONE)  ## Run every notebook and write reports/<CORPUS>/report.html
+	@$(BIN)/ser report $(CORPUS) $(if $(PROFILE),--profile $(PROFILE)) $(if $(filter 0,$(STRICT)),--no-strict)
+
+test: $(DONE)  ## Run the tests
+	@$(BIN)/python -m pytest
+
+lab: $(DONE)  ## Open JupyterLab on the notebooks
+	@$(BIN)/jupyter lab notebooks
+
+data: $(DONE)  ## Say which corpora are there, and how to get the others
+	@$(BIN)/ser data
+
+lint: $(DONE)  ## Check style, spelling and that notebooks hold no outputs
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/codespell
+	@$(BIN)/nbstripout --verify notebooks/*.ipynb
+
+format: $(DONE)  ## Put code and notebooks into the one style
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+	@$(BIN)/nbstripout --keep-id notebooks/*.ipynb
+
+bench: $(DONE)  ## Measure how fast things are on this machine
+	@$(BIN)/python -m ser_lib.bench
+
+demo-clips: $(DONE)  ## Speak the demo corpus again (needs espeak-ng)
+	@$(BIN)/python -m ser_lib.corpora.demo.make_clips
+
+clean:  ## Delete the environment, caches and the demo report; stored runs of real corpora stay
+	rm -rf $(VENV) .cache .pytest_cache .ruff_cache build *.egg-info reports/demo reports/*/executed
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(DONE): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	  { echo "Python 3.11 to 3.13 is needed; $$($(PYTHON) --version) is here. Try make PYTHON=python3.12"; exit 1; }
+	@echo "Installing into $(VENV) (about two minutes, once) ..."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,54 @@
+// Without this script the page is complete; it adds a button, a highlight and a menu that closes.
+(function () {
+  "use strict";
+
+  const folds = document.querySelectorAll("details.ser-code");
+  const button = document.querySelector(".ser-toggle");
+  button.hidden = folds.length === 0;
+  button.addEventListener("click", function () {
+    const isShown = button.getAttribute("aria-pressed") !== "true";
+    folds.forEach(function (fold) { fold.open = isShown; });
+    button.setAttribute("aria-pressed", String(isShown));
+    button.textContent = isShown ? "Hide all code" : "Show all code";
+  });
+
+  const menu = document.querySelector(".ser-menu");
+  menu.addEventListener("click", function (event) {
+    if (event.target.closest("a")) { menu.open = false; }
+  });
+  document.addEventListener("keydown", function (event) {
+    if (event.key === "Escape" && menu.open) {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    }
+  });
+
+  const links = document.querySelectorAll(".ser-sidebar a");
+  function mark(id) {
+    links.forEach(function (link) {
+      const isHere = link.hash === "#" + id;
+      link.toggleAttribute("aria-current", isHere);
+      if (isHere) { link.setAttribute("aria-current", "location"); }
+    });
+    document.querySelectorAll(".ser-sidebar > ul > li").forEach(function (item) {
+      item.classList.toggle("is-open", item.querySelector("[aria-current]") !== null);
+    });
+    const current = document.querySelector(".ser-sidebar [aria-current]");
+    if (current) { current.scrollIntoView({ block: "nearest" }); }
+  }
+
+  // A heading counts as read from when it passes the upper quarter of the window.
+  const targets = Array.from(links, function (link) {
+    return document.getElementById(link.hash.slice(1));
+  }).filter(Boolean);
+  function update() {
+    const edge = window.innerHeight / 4;
+    const passed = targets.filter(function (one) {
+      return one.getBoundingClientRect().top <= edge;
+    });
+    mark((passed.pop() || targets[0]).id);
+  }
+  const observer = new IntersectionObserver(update, { rootMargin: "0px 0px -75% 0px" });
+  targets.forEach(function (one) { observer.observe(one); });
+  update();
+})();

@@ -1,0 +1,198 @@
+"""Fixtures for all tests: own folders, a seeded generator, the demo corpus, small made-up corpora.
+
+Helpers are fixtures that return functions, because test files cannot import each other under
+`--import-mode=importlib`. Session-scoped tables are shared: copy them before changing them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+# Figures are drawn into memory, whatever the machine offers.
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+# What a test may not inherit from the shell that runs it.
+FOREIGN_VARIABLES = ("SER_DATA", "SER_FRESH", "SER_JOBS", "STRICT", "FRESH")
+
+
+def ravdess_stem(
+    speaker: int,
+    emotion: int = 1,
+    *,
+    intensity: int = 1,
+    statement: int = 1,
+    repetition: int = 1,
+    modality: int = 3,
+    channel: int = 1,
+) -> str:
+    codes = (modality, channel, emotion, intensity, statement, repetition, speaker)
+    return "-".join(f"{code:02d}" for code in codes)
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give every test its own cache and reports, and no real corpora."""
+    monkeypatch.setenv("SER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("SER_REPORTS", str(tmp_path / "reports"))
+    for name in FOREIGN_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20_250_101)
+
+
+@pytest.fixture(scope="session")
+def tone():
+    """Return a function that makes a sine: `tone(440.0, duration_s=1.0, rate_hz=16_000)`."""
+
+    def make(
+        frequency_hz: float,
+        *,
+        duration_s: float = 1.0,
+        rate_hz: int = 16_000,
+        amplitude: float = 0.5,
+    ) -> np.ndarray:
+        time_s = np.arange(round(duration_s * rate_hz)) / rate_hz
+        return (amplitude * np.sin(2 * np.pi * frequency_hz * time_s)).astype(np.float32)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def peak_frequency():
+    """Return a function that finds the strongest frequency of a signal in Hz."""
+
+    def find(signal: np.ndarray, rate_hz: int) -> float:
+        spectrum = np.abs(np.fft.rfft(signal * np.hanning(len(signal))))
+        return float(np.fft.rfftfreq(len(signal), 1 / rate_hz)[spectrum.argmax()])
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def write_clip():
+    """Return a function that writes a short sound, by default noise that its stem decides."""
+
+    def write(
+        path: Path,
+        signal: np.ndarray | None = None,
+        *,
+        rate_hz: int = 16_000,
+        subtype: str = "PCM_16",
+        duration_s: float = 0.3,
+    ) -> Path:
+        if signal is None:
+            seed = int.from_bytes(hashlib.sha256(path.stem.encode()).digest()[:4], "big")
+            noise = np.random.default_rng(seed).uniform(-0.3, 0.3, round(duration_s * rate_hz))
+            # On the grid of 16 bits, so that every container holds the very same samples.
+            signal = np.round(noise * 32768) / 32768
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, signal, rate_hz, subtype=subtype)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def make_ravdess(write_clip):
+    """Return a function that makes a small tree in RAVDESS's official layout.
+
+    It returns the files' paths by clip name. Four speakers, two emotions, two statements: 16 clips.
+    """
+
+    def make(
+        root: Path,
+        *,
+        speakers: tuple[int, ...] = (1, 2, 3, 4),
+        emotions: tuple[int, ...] = (1, 5),
+        suffix: str = ".wav",
+        **sound: object,
+    ) -> dict[str, Path]:
+        files = {}
+        for speaker, emotion, statement in product(speakers, emotions, (1, 2)):
+            stem = ravdess_stem(speaker, emotion, statement=statement)
+            files[stem] = write_clip(root / f"Actor_{speaker:02d}" / f"{stem}{suffix}", **sound)
+        return files
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def stem_of():
+    """Return the function that composes a RAVDESS name from its numbers."""
+    return ravdess_stem
+
+
+@pytest.fixture
+def small_ravdess(monkeypatch: pytest.MonkeyPatch):
+    """Pretend that RAVDESS was published with 16 clips of 4 speakers, as `make_ravdess` makes."""
+    from ser_lib import corpora
+
+    small = replace(corpora.CORPORA["ravdess"], n_clips=16, n_speakers=4)
+    monkeypatch.setitem(corpora.CORPORA, "ravdess", small)
+    return small
+
+
+@pytest.fixture(scope="session")
+def demo_clips(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """The embedded corpus, loaded once."""
+    from ser_lib import corpora
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SER_CACHE", str(tmp_path_factory.mktemp("demo-cache")))
+        patch.setenv("SER_REPORTS", str(tmp_path_factory.mktemp("demo-reports")))
+        return corpora.load("demo")
+
+
+@pytest.fixture(scope="session")
+def few_clips(demo_clips: pd.DataFrame) -> pd.DataFrame:
+    """24 demo clips: 6 speakers, neutral and angry, both statements; few enough for no workers."""
+    is_kept = (
+        demo_clips["speaker"].isin([f"demo-{number:02d}" for number in range(1, 7)])
+        & demo_clips["emotion"].isin(["neutral", "angry"])
+        & (demo_clips["repetition"] == 1)
+    )
+    return demo_clips[is_kept].reset_index(drop=True)
+
+
+@pytest.fixture(scope="session")
+def ravdess_table() -> pd.DataFrame:
+    """The clip table of the whole published RAVDESS, from its grammar; there is no audio."""
+    import re
+
+    from ser_lib.corpora import CLIP_COLUMNS
+    from ser_lib.corpora.ravdess import GRAMMAR, parse_ravdess
+
+    rows = []
+    for speaker, emotion, intensity, statement, repetition in product(
+        range(1, 25), range(1, 9), (1, 2), (1, 2), (1, 2)
+    ):
+        if (emotion, intensity) == (1, 2):
+            continue  # neutral has no strong intensity
+        stem = ravdess_stem(
+            speaker, emotion, intensity=intensity, statement=statement, repetition=repetition
+        )
+        fields = parse_ravdess(re.fullmatch(GRAMMAR, stem))
+        rows.append(
+            {
+                "clip_id": f"ravdess/{stem}",
+                "path": "",
+                "corpus": "ravdess",
+                **fields,
+                "duration_s": 3.7,
+                "sample_rate_hz": 48_000,
+                "audio_sha256": hashlib.sha256(stem.encode()).hexdigest(),
+            }
+        )
+    return pd.DataFrame(rows, columns=list(CLIP_COLUMNS)).sort_values("clip_id", ignore_index=True)

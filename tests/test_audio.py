@@ -1,0 +1,344 @@
+"""Recordings: one sound has one hash, resampling keeps tones, damaged files are named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile
+
+from ser_lib.audio import (
+    ClipFacts,
+    Limits,
+    check_facts,
+    crop_or_pad,
+    load_signal,
+    read_facts,
+    resample,
+)
+from ser_lib.errors import AudioError
+
+SOUND = ClipFacts(
+    duration_s=3.0,
+    sample_rate_hz=48_000,
+    n_channels=1,
+    sample_format="PCM_16",
+    peak_db=-6.0,
+    is_finite=True,
+    audio_sha256="00",
+)
+
+
+@pytest.fixture
+def noise(rng):
+    """0.5 s at 16 kHz, on the grid of 16 bits."""
+    return np.round(rng.uniform(-0.3, 0.3, 8000) * 32768) / 32768
+
+
+# --- one sound, one hash
+
+
+@pytest.mark.parametrize("n_channels", [1, 2])
+@pytest.mark.parametrize(
+    ("suffix", "subtype"),
+    [("wav", "PCM_16"), ("wav", "PCM_24"), ("wav", "FLOAT"), ("flac", "PCM_16")],
+)
+def test_the_same_sound_has_the_same_hash_in_any_container(
+    tmp_path, write_clip, noise, suffix, subtype, n_channels
+):
+    reference = read_facts(write_clip(tmp_path / "reference.wav", noise))
+    signal = np.column_stack([noise] * n_channels)
+    other = write_clip(tmp_path / f"other.{suffix}", signal, subtype=subtype)
+    assert read_facts(other).audio_sha256 == reference.audio_sha256
+
+
+def test_the_hash_knows_the_rate(tmp_path, write_clip, noise):
+    first = write_clip(tmp_path / "a.wav", noise, rate_hz=16_000)
+    second = write_clip(tmp_path / "b.wav", noise, rate_hz=48_000)
+    assert read_facts(first).audio_sha256 != read_facts(second).audio_sha256
+
+
+@pytest.mark.parametrize("position", [0, 4000, 7999])
+def test_the_hash_knows_every_sample(tmp_path, write_clip, noise, position):
+    changed = noise.copy()
+    changed[position] += 1 / 32768  # the smallest step of 16 bits
+    first, second = write_clip(tmp_path / "a.wav", noise), write_clip(tmp_path / "b.wav", changed)
+    assert read_facts(first).audio_sha256 != read_facts(second).audio_sha256
+
+
+def test_facts_are_those_of_the_file(tmp_path, write_clip, tone):
+    stereo = np.column_stack([tone(300, amplitude=0.5, rate_hz=48_000)] * 2)
+    facts = read_facts(write_clip(tmp_path / "a.wav", stereo, rate_hz=48_000, subtype="PCM_24"))
+    assert facts.duration_s == 1.0
+    assert facts.sample_rate_hz == 48_000
+    assert facts.n_channels == 2
+    assert facts.sample_format == "PCM_24"
+    assert facts.is_finite
+    # 0.5 is 6.02 dB below full scale; 24 bits and the tone's sampled peak err by far less.
+    assert facts.peak_db == pytest.approx(-6.02, abs=0.01)
+
+
+def test_silence_has_a_level_of_minus_infinity(tmp_path, write_clip):
+    facts = read_facts(write_clip(tmp_path / "a.wav", np.zeros(8000)))
+    assert facts.peak_db == -np.inf
+
+
+def test_samples_that_are_not_finite_are_a_fact_not_a_crash(tmp_path, write_clip, noise):
+    noise[100] = np.nan
+    facts = read_facts(write_clip(tmp_path / "a.wav", noise, subtype="FLOAT"))
+    assert not facts.is_finite
+
+
+# --- decoding
+
+
+def test_a_signal_is_mono_float32_at_the_files_rate(tmp_path, write_clip, noise):
+    path = write_clip(tmp_path / "a.wav", np.column_stack([noise, -noise / 2]), subtype="FLOAT")
+    signal, rate_hz = load_signal(path)
+    assert rate_hz == 16_000
+    assert signal.dtype == np.float32
+    # Halves of 16-bit samples are exact in float32.
+    np.testing.assert_array_equal(signal, (noise / 4).astype(np.float32))
+
+
+def test_a_part_is_cut_out_in_seconds(tmp_path, write_clip, noise):
+    path = write_clip(tmp_path / "a.wav", noise)
+    signal, _ = load_signal(path, offset_s=0.1, duration_s=0.25)
+    np.testing.assert_array_equal(signal, noise[1600:5600].astype(np.float32))
+
+
+@pytest.mark.parametrize(("offset_s", "n_left"), [(0.4, 1600), (0.5, 0), (9.0, 0)])
+def test_a_part_beyond_the_end_is_what_is_left(tmp_path, write_clip, noise, offset_s, n_left):
+    path = write_clip(tmp_path / "a.wav", noise)
+    signal, _ = load_signal(path, offset_s=offset_s, duration_s=1.0)
+    assert len(signal) == n_left
+
+
+@pytest.mark.parametrize("rate_hz", [16_000, 24_000, 48_000])
+def test_loading_agrees_with_librosa(tmp_path, write_clip, rng, rate_hz):
+    import librosa
+
+    stereo = rng.uniform(-0.3, 0.3, (rate_hz // 2, 2)).astype(np.float32)
+    path = write_clip(tmp_path / "a.wav", stereo, rate_hz=rate_hz, subtype="FLOAT")
+    signal, _ = load_signal(path, sample_rate_hz=22_050)
+    mono = librosa.to_mono(stereo.T)
+    theirs = librosa.resample(mono, orig_sr=rate_hz, target_sr=22_050, res_type="soxr_hq")
+    # librosa pads or cuts the last fraction of a sample; the rest is float32 rounding.
+    assert abs(len(signal) - len(theirs)) <= 1
+    n_samples = min(len(signal), len(theirs))
+    np.testing.assert_allclose(signal[:n_samples], theirs[:n_samples], atol=1e-6)
+
+
+# --- resampling
+
+
+@pytest.mark.parametrize(("from_hz", "to_hz"), [(48_000, 22_050), (16_000, 22_050), (8000, 16_000)])
+@pytest.mark.parametrize("frequency_hz", [200.0, 1000.0, 3000.0])
+def test_resampling_keeps_a_tone(tone, peak_frequency, from_hz, to_hz, frequency_hz):
+    before = tone(frequency_hz, rate_hz=from_hz, duration_s=2.0)
+    after = resample(before, from_hz, to_hz)
+    assert after.dtype == np.float32
+    assert abs(len(after) - 2 * to_hz) <= 1
+    # Two seconds resolve half a hertz.
+    assert peak_frequency(after, to_hz) == pytest.approx(frequency_hz, abs=0.5)
+    # Away from the filter's edges the level stays within a tenth of a per cent.
+    middle = slice(len(after) // 4, -len(after) // 4)
+    assert np.sqrt(2 * np.mean(after[middle] ** 2)) == pytest.approx(0.5, rel=1e-3)
+
+
+def test_resampling_folds_nothing_back(tone):
+    above = tone(10_000, rate_hz=48_000)
+    # Above half of the new rate there is nothing to keep: 80 dB below the tone is silence.
+    folded = resample(above, 48_000, 16_000)[1000:-1000]
+    assert np.abs(folded).max() < 0.5e-4
+
+
+def test_the_same_rate_changes_nothing(noise):
+    assert resample(noise, 16_000, 16_000) is noise
+
+
+# --- length
+
+
+@pytest.mark.parametrize("n_samples", [0, 1, 7, 8, 9, 100])
+def test_crop_or_pad_keeps_the_beginning_and_adds_zeros(n_samples):
+    signal = np.arange(1.0, 9.0)
+    result = crop_or_pad(signal, n_samples)
+    n_kept = min(8, n_samples)
+    assert len(result) == n_samples
+    np.testing.assert_array_equal(result[:n_kept], signal[:n_kept])
+    assert not result[n_kept:].any()
+
+
+# --- files that cannot be decoded: one clear error with file, value, remedy
+
+
+def _missing(path):
+    return "no such file.*SER_DATA"
+
+
+def _empty(path):
+    path.write_bytes(b"")
+    return "empty file of 0 bytes.*download it again"
+
+
+def _text(path):
+    path.write_text("This was a text before somebody renamed it.\n" * 30)
+    return "cannot be decoded.*no audio file.*download it again"
+
+
+def _truncated(share):
+    def cut(path):
+        samples = np.random.default_rng(1).uniform(-0.3, 0.3, 16_000)
+        soundfile.write(path, samples, 16_000)
+        content = path.read_bytes()
+        path.write_bytes(content[: round(share * len(content))])
+        return "(truncated|cannot be decoded).*copy or download it again"
+
+    return cut
+
+
+UNREADABLE = [
+    pytest.param("a.wav", _missing, id="missing"),
+    pytest.param("a.wav", _empty, id="empty wav"),
+    pytest.param("a.flac", _empty, id="empty flac"),
+    pytest.param("a.wav", _text, id="text named wav"),
+    pytest.param("a.flac", _text, id="text named flac"),
+    *(
+        pytest.param(f"a.{suffix}", _truncated(share), id=f"{suffix} cut to {share:.1%}")
+        for suffix in ("wav", "flac")
+        for share in (0.0005, 0.1, 0.5, 0.9, 0.995)
+    ),
+]
+
+
+@pytest.mark.parametrize("reader", [read_facts, load_signal])
+@pytest.mark.parametrize(("name", "damage"), UNREADABLE)
+def test_a_file_that_cannot_be_decoded_is_named_with_a_remedy(tmp_path, reader, name, damage):
+    path = tmp_path / name
+    message = damage(path)
+    with pytest.raises(AudioError, match=message) as caught:
+        reader(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_undamaged_twin_of_the_truncated_files_is_read(tmp_path):
+    for suffix in ("wav", "flac"):
+        path = tmp_path / f"a.{suffix}"
+        _truncated(1.0)(path)
+        assert read_facts(path).duration_s == 1.0
+
+
+def test_a_file_that_may_not_be_read_is_named_with_a_remedy(tmp_path, write_clip, monkeypatch):
+    path = write_clip(tmp_path / "a.wav")
+
+    def refuse(*_args: object, **_options: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    # Root may read everything, so the refusal is acted.
+    monkeypatch.setattr("pathlib.Path.open", refuse)
+    with pytest.raises(AudioError, match=r"a\.wav.*(?i:permission)"):
+        read_facts(path)
+
+
+@pytest.mark.parametrize("promised", [0, 0xFFFFFFFF])
+def test_a_stream_that_promises_no_length_is_not_called_truncated(tmp_path, write_clip, promised):
+    path = write_clip(tmp_path / "a.wav")
+    content = bytearray(path.read_bytes())
+    content[4:8] = promised.to_bytes(4, "little")
+    path.write_bytes(content)
+    assert read_facts(path).duration_s == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_loading_samples_that_are_not_finite_is_refused(tmp_path, write_clip, noise, value):
+    noise[7] = value
+    path = write_clip(tmp_path / "a.wav", noise, subtype="FLOAT")
+    with pytest.raises(AudioError, match=r"a\.wav: holds NaN or infinite samples; export"):
+        load_signal(path)
+
+
+# --- clips that can be decoded but should not be used
+
+
+def test_a_sound_clip_has_no_problem():
+    assert check_facts(SOUND) == []
+
+
+BAD_FACTS = [
+    pytest.param({"is_finite": False, "peak_db": -np.inf}, "NaN or infinite", id="NaN"),
+    pytest.param({"peak_db": -np.inf}, r"silent \(peak -inf dB", id="silent"),
+    pytest.param({"peak_db": -60.1}, r"silent \(peak -60 dB", id="nearly silent"),
+    pytest.param({"sample_rate_hz": 8000}, "8000 Hz, below 16000 Hz", id="8 kHz"),
+    pytest.param({"sample_format": "PCM_U8"}, r"8-bit samples \(PCM_U8\)", id="8 bit wav"),
+    pytest.param({"sample_format": "PCM_S8"}, r"8-bit samples \(PCM_S8\)", id="8 bit flac"),
+    pytest.param({"sample_format": "ULAW"}, "8-bit samples", id="mu law"),
+    pytest.param({"n_channels": 6}, "6 channels, more than 2", id="5.1 channels"),
+    pytest.param({"duration_s": 600.0}, "600 s, longer than 60 s", id="ten minutes"),
+    pytest.param({"duration_s": 0.1}, "0.10 s, too short", id="too short"),
+]
+
+
+@pytest.mark.parametrize(("change", "phrase"), BAD_FACTS)
+def test_a_bad_clip_has_one_phrase_with_its_value_and_a_remedy(change, phrase):
+    (found,) = check_facts(replace(SOUND, **change))
+    import re
+
+    assert re.search(phrase, found)
+    assert re.search(r"; (export|remove|get|mix|cut)", found), f"no remedy in: {found}"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sample_rate_hz": 16_000},
+        {"n_channels": 2},
+        {"duration_s": 60.0},
+        {"duration_s": 0.2},
+        {"peak_db": -60.0},
+        {"sample_format": "PCM_24"},
+        {"sample_format": "OPUS"},
+    ],
+)
+def test_the_limits_themselves_are_allowed(change):
+    assert check_facts(replace(SOUND, **change)) == []
+
+
+def test_a_clip_with_several_problems_is_told_all_of_them():
+    bad = replace(SOUND, sample_rate_hz=8000, n_channels=6, duration_s=600.0)
+    assert len(check_facts(bad)) == 3
+
+
+def test_limits_can_be_others():
+    assert check_facts(replace(SOUND, sample_rate_hz=8000), limits=Limits(8000)) == []
+
+
+REAL_BAD = [
+    ("8000 Hz", {"rate_hz": 8000}, lambda n: n),
+    ("8-bit samples", {"subtype": "PCM_U8"}, lambda n: n),
+    ("6 channels", {}, lambda n: np.column_stack([n] * 6)),
+    ("silent", {}, lambda n: 0 * n),
+    ("NaN", {"subtype": "FLOAT"}, lambda n: n * np.nan),
+    ("too short", {}, lambda n: n[:1000]),
+]
+
+
+@pytest.mark.parametrize(("phrase", "form", "change"), REAL_BAD)
+def test_real_files_give_the_same_phrases(tmp_path, write_clip, noise, phrase, form, change):
+    (found,) = check_facts(read_facts(write_clip(tmp_path / "a.wav", change(noise), **form)))
+    assert phrase in found
+
+
+def test_a_ten_minute_file_is_told_by_its_length(tmp_path, write_clip, rng):
+    minute = np.round(rng.uniform(-0.01, 0.01, 16_000 * 60) * 32768) / 32768
+    path = write_clip(tmp_path / "a.flac", np.tile(minute, 10))
+    (found,) = check_facts(read_facts(path))
+    assert found == "600 s, longer than 60 s; cut it into clips"
+
+
+def test_a_file_without_a_single_sample_has_one_problem(tmp_path, write_clip):
+    facts = read_facts(write_clip(tmp_path / "a.wav", np.zeros(0)))
+    assert facts.duration_s == 0
+    assert len(check_facts(facts)) == 1

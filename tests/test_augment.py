@@ -1,0 +1,171 @@
+"""Augmentations: what they change, what they keep, and how far they are drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ser_lib.augment import (
+    AUGMENTATIONS,
+    add_noise,
+    augment,
+    shift_pitch,
+    shift_time,
+    stretch_time,
+)
+from ser_lib.errors import FeatureError
+
+RATE_HZ = 22_050
+# As boucheta2025 prints them in its section 2.4.
+PUBLISHED_RANGES = {
+    ("noise", "amplitude_ratio"): (0.0, 0.005),
+    ("shift", "shift_s"): (-0.005, 0.005),
+    ("stretch", "rate"): (0.8, 1.2),
+    ("pitch", "semitones"): (-2.0, 2.0),
+}
+BY_NAME = pytest.mark.parametrize("name", AUGMENTATIONS)
+
+
+@pytest.fixture
+def voice(tone):
+    """A second of something with harmonics."""
+    parts = [tone(180.0 * n, rate_hz=RATE_HZ, amplitude=0.3 / n) for n in (1, 2, 3)]
+    return np.sum(parts, axis=0)
+
+
+@BY_NAME
+def test_an_augmentation_leaves_its_input_alone(name, voice, rng):
+    before = voice.copy()
+    augment(voice, RATE_HZ, name, rng=rng)
+    np.testing.assert_array_equal(voice, before)
+
+
+@BY_NAME
+def test_an_augmentation_gives_a_finite_float32_signal_that_differs(name, voice, rng):
+    result = augment(voice, RATE_HZ, name, rng=rng)
+    assert result.dtype == np.float32
+    assert result.ndim == 1
+    assert np.isfinite(result).all()
+    assert len(result) != len(voice) or not np.array_equal(result, voice)
+
+
+@BY_NAME
+def test_the_same_generator_gives_the_same_signal(name, voice):
+    first, second = (
+        augment(voice, RATE_HZ, name, rng=np.random.default_rng(seed)) for seed in (3, 3)
+    )
+    np.testing.assert_array_equal(first, second)
+    third = augment(voice, RATE_HZ, name, rng=np.random.default_rng(4))
+    assert len(third) != len(first) or not np.array_equal(third, first)
+
+
+@BY_NAME
+def test_augmenting_is_drawing_and_then_applying(name, voice):
+    chosen = AUGMENTATIONS[name]
+    drawn = chosen.draw(np.random.default_rng(5))
+    np.testing.assert_array_equal(
+        augment(voice, RATE_HZ, name, rng=np.random.default_rng(5)),
+        chosen.apply(voice, RATE_HZ, **drawn),
+    )
+
+
+def test_every_drawn_parameter_has_a_published_range():
+    drawn = {
+        (name, parameter)
+        for name, chosen in AUGMENTATIONS.items()
+        for parameter in chosen.draw(np.random.default_rng(0))
+    }
+    assert drawn - {("noise", "noise_seed")} == set(PUBLISHED_RANGES)
+
+
+@pytest.mark.parametrize(("key", "limits"), PUBLISHED_RANGES.items())
+def test_parameters_are_drawn_evenly_from_the_published_range(key, limits):
+    name, parameter = key
+    low, high = limits
+    generator = np.random.default_rng(1)
+    drawn = np.array([AUGMENTATIONS[name].draw(generator)[parameter] for _ in range(2000)])
+    position = (drawn - low) / (high - low)
+    assert position.min() >= 0
+    assert position.max() <= 1
+    # A uniform sample of 2,000 stays within 0.036 of the diagonal (Kolmogorov, p = 0.01).
+    ideal = (np.arange(2000) + 0.5) / 2000
+    assert np.abs(np.sort(position) - ideal).max() < 0.036
+
+
+def test_an_unknown_augmentation_names_the_known_ones(voice, rng):
+    with pytest.raises(FeatureError, match=r"unknown augmentation 'echo'.*noise, shift"):
+        augment(voice, RATE_HZ, "echo", rng=rng)
+
+
+# --- noise
+
+
+@pytest.mark.parametrize("amplitude_ratio", [0.001, 0.005])
+@pytest.mark.parametrize("peak", [1.0, 0.1])
+def test_the_noise_has_the_share_of_the_peak_that_was_asked_for(amplitude_ratio, peak):
+    signal = np.zeros(100_000, dtype=np.float32)
+    signal[500] = -peak
+    noise = add_noise(signal, RATE_HZ, amplitude_ratio=amplitude_ratio, noise_seed=1) - signal
+    expected = amplitude_ratio * peak
+    # The standard error of a deviation from 100,000 samples is 0.22 %, that of the mean 0.32 %.
+    assert noise.std() == pytest.approx(expected, rel=0.015)
+    assert abs(noise.mean()) < 0.015 * expected
+    # White: neighbours are not alike.
+    assert abs(np.corrcoef(noise[1:], noise[:-1])[0, 1]) < 0.015
+
+
+def test_no_amplitude_is_no_noise_and_silence_stays_silent(voice):
+    unchanged = add_noise(voice, RATE_HZ, amplitude_ratio=0.0, noise_seed=1)
+    np.testing.assert_array_equal(unchanged, voice.astype(np.float32))
+    silence = np.zeros(100, dtype=np.float32)
+    assert not add_noise(silence, RATE_HZ, amplitude_ratio=0.005, noise_seed=1).any()
+
+
+# --- shift
+
+
+@pytest.mark.parametrize("shift_s", [-0.005, -0.0012, 0.0, 0.0033, 0.005, 2.0])
+def test_a_shift_keeps_all_samples_and_can_be_undone(voice, shift_s):
+    shifted = shift_time(voice, RATE_HZ, shift_s=shift_s)
+    np.testing.assert_array_equal(np.sort(shifted), np.sort(voice))
+    np.testing.assert_array_equal(shift_time(shifted, RATE_HZ, shift_s=-shift_s), voice)
+
+
+def test_a_positive_shift_is_later():
+    click = np.zeros(1000)
+    click[100] = 1.0
+    assert shift_time(click, 1000, shift_s=0.05).argmax() == 150
+    assert shift_time(click, 1000, shift_s=-0.2).argmax() == 900
+
+
+# --- stretch
+
+
+@pytest.mark.parametrize("rate", [0.8, 1.0, 1.2])
+def test_a_stretch_divides_the_duration_and_keeps_the_pitch(tone, peak_frequency, rate):
+    signal = tone(440.0, rate_hz=RATE_HZ, duration_s=2.0)
+    stretched = stretch_time(signal, RATE_HZ, rate=rate)
+    assert len(stretched) == round(len(signal) / rate)
+    # A tenth of a semitone is 0.6 %.
+    assert peak_frequency(stretched, RATE_HZ) == pytest.approx(440.0, rel=0.006)
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0])
+def test_a_rate_that_is_not_positive_is_refused(voice, rate):
+    with pytest.raises(FeatureError, match=rf"rate={rate} must be above 0"):
+        stretch_time(voice, RATE_HZ, rate=rate)
+
+
+# --- pitch
+
+
+@pytest.mark.parametrize("semitones", [-12.0, -2.0, 0.0, 2.0, 12.0])
+def test_a_pitch_shift_multiplies_the_frequency_and_keeps_the_duration(
+    tone, peak_frequency, semitones
+):
+    signal = tone(440.0, rate_hz=RATE_HZ, duration_s=2.0)
+    shifted = shift_pitch(signal, RATE_HZ, semitones=semitones)
+    assert len(shifted) == len(signal)
+    # A tenth of a semitone is 0.6 %.
+    expected = 440.0 * 2 ** (semitones / 12)
+    assert peak_frequency(shifted, RATE_HZ) == pytest.approx(expected, rel=0.006)

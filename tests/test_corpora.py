@@ -1,0 +1,496 @@
+"""Corpora: one contract for all, and RAVDESS and EmoDB in every layout and every disorder."""
+
+from __future__ import annotations
+
+import os
+import pkgutil
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ser_lib import corpora
+from ser_lib.corpora import CLIP_COLUMNS, CORPORA, Corpus, _base, get_corpus, load
+from ser_lib.corpora import write_committed_clips as write_committed
+from ser_lib.corpora.emodb import GENDERS
+from ser_lib.errors import CorpusError
+from ser_lib.labels import EMOTIONS, LABEL_SETS
+
+EACH = pytest.mark.parametrize("corpus", CORPORA.values(), ids=CORPORA)
+CARD = ("name", "title", "licence", "citation", "doi", "language", "label_set", "example")
+
+
+# --- the contract
+
+
+def test_every_file_of_the_folder_is_registered_under_its_name():
+    modules = {info.name for info in pkgutil.iter_modules(corpora.__path__) if info.name[0] != "_"}
+    assert modules == set(CORPORA)
+
+
+def test_an_unknown_corpus_names_the_known_ones():
+    with pytest.raises(CorpusError, match=r"unknown corpus 'radvess'; known are demo, ravdess"):
+        load("radvess")
+
+
+@EACH
+def test_a_card_is_complete(corpus):
+    assert get_corpus(corpus.name) is corpus
+    assert all(getattr(corpus, field).strip() for field in CARD)
+    assert corpus.label_set in LABEL_SETS
+    assert corpus.n_clips > corpus.n_speakers > 1
+    assert corpus.quirks
+
+
+@EACH
+def test_the_example_obeys_the_grammar_and_parses_to_the_columns(corpus):
+    match = re.fullmatch(corpus.grammar, Path(corpus.example).stem)
+    fields = corpus.parse(match)
+    assert set(fields) == set(CLIP_COLUMNS) - {
+        *("clip_id", "path", "corpus", "duration_s", "sample_rate_hz", "audio_sha256"),
+    }
+    assert fields["emotion"] in EMOTIONS
+    assert fields["gender"] in ("female", "male")
+    assert fields["speaker"].startswith(f"{corpus.name}-")
+    assert isinstance(fields["repetition"], int)
+
+
+@EACH
+def test_the_label_set_covers_every_emotion_that_the_corpus_can_name(corpus):
+    stem = Path(corpus.example).stem
+    match = re.fullmatch(corpus.grammar, stem)
+    start, end = match.span("emotion")
+    codes = [*"ABCDEFGHIJKLMNOPQRSTUVWXYZ", *(f"{number:02d}" for number in range(100))]
+    emotions = set()
+    for code in codes:
+        other = re.fullmatch(corpus.grammar, stem[:start] + code + stem[end:])
+        if other is None:
+            continue
+        try:
+            emotions.add(corpus.parse(other)["emotion"])
+        except KeyError:
+            continue
+    assert emotions == set(LABEL_SETS[corpus.label_set].from_emotion)
+
+
+@EACH
+def test_a_code_outside_the_tables_is_a_key_error(corpus):
+    stem = Path(corpus.example).stem
+    match = re.fullmatch(corpus.grammar, stem)
+    start, end = match.span("speaker")
+    with pytest.raises(KeyError):
+        corpus.parse(re.fullmatch(corpus.grammar, stem[:start] + "99" + stem[end:]))
+
+
+@EACH
+def test_a_missing_folder_says_where_to_put_what(corpus, tmp_path):
+    with pytest.raises(CorpusError) as caught:
+        corpus.load(tmp_path / "nowhere")
+    text = str(caught.value)
+    assert str(tmp_path / "nowhere") in text
+    assert corpus.title in text
+    assert corpus.doi in text
+    assert "SER_DATA" in text
+
+
+def test_corpora_are_looked_for_under_ser_data(tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_DATA", str(tmp_path))
+    assert CORPORA["ravdess"].root() == tmp_path / "ravdess"
+    assert replace(CORPORA["ravdess"], folder="other").root() == tmp_path / "other"
+
+
+# --- RAVDESS: names
+
+
+def parse(name: str, stem: str) -> dict[str, object]:
+    corpus = CORPORA[name]
+    return corpus.parse(re.fullmatch(corpus.grammar, stem))
+
+
+def test_a_ravdess_name_is_translated():
+    assert parse("ravdess", "03-01-06-02-01-02-12") == {
+        "speaker": "ravdess-12",
+        "gender": "female",
+        "emotion": "fearful",
+        "intensity": "strong",
+        "statement": "kids",
+        "repetition": 2,
+    }
+
+
+@pytest.mark.parametrize(("number", "gender"), [(1, "male"), (2, "female"), (23, "male")])
+def test_odd_actors_are_men(stem_of, number, gender):
+    assert parse("ravdess", stem_of(number))["gender"] == gender
+
+
+def test_the_published_emotion_codes_are_kept():
+    # Livingstone & Russo (2018), table 2 of the data's own page.
+    words = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
+    stems = [f"03-01-{code:02d}-01-01-01-01" for code in range(1, 9)]
+    assert [parse("ravdess", stem)["emotion"] for stem in stems] == words
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"modality": 1}, "01"),  # full audio-visual
+        ({"modality": 2}, "02"),  # video only
+        ({"channel": 2}, "02"),  # song
+        ({"emotion": 9}, "09"),
+        ({"intensity": 3}, "03"),
+        ({"statement": 3}, "03"),
+        ({"repetition": 3}, "03"),
+    ],
+)
+def test_song_video_and_unknown_codes_are_refused(stem_of, change, code):
+    options = {"speaker": 1} | change
+    with pytest.raises(KeyError, match=code):
+        parse("ravdess", stem_of(**options))
+
+
+def test_the_whole_of_ravdess_has_1440_clips(ravdess_table):
+    assert len(ravdess_table) == CORPORA["ravdess"].n_clips
+    assert ravdess_table["speaker"].nunique() == CORPORA["ravdess"].n_speakers
+    assert ravdess_table["clip_id"].is_unique
+
+
+# --- RAVDESS: layouts
+
+FORMS = [
+    pytest.param({}, id="wav 16 kHz mono"),
+    pytest.param({"suffix": ".flac"}, id="flac"),
+    pytest.param({"suffix": ".WAV"}, id="upper-case suffix"),
+    pytest.param({"rate_hz": 24_000}, id="24 kHz"),
+    pytest.param({"rate_hz": 48_000}, id="48 kHz"),
+    pytest.param({"subtype": "PCM_24"}, id="24 bit"),
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_official_layout_is_read_in_any_form(tmp_path, make_ravdess, small_ravdess, form):
+    files = make_ravdess(tmp_path, **form)
+    table = load("ravdess", root=tmp_path)
+    assert list(table.columns) == list(CLIP_COLUMNS)
+    assert list(table["clip_id"]) == sorted(f"ravdess/{stem}" for stem in files)
+    assert all(Path(path).is_file() for path in table["path"])
+    assert set(table["sample_rate_hz"]) == {form.get("rate_hz", 16_000)}
+    assert table["duration_s"].to_numpy() == pytest.approx(0.3)
+    assert table.attrs == {"left_out": [], "n_copies": 0, "has_audio": True}
+
+
+def test_stereo_is_the_same_corpus_as_mono(tmp_path, make_ravdess, write_clip, small_ravdess):
+    import soundfile
+
+    mono, stereo = tmp_path / "mono", tmp_path / "stereo"
+    for path in make_ravdess(mono).values():
+        signal, rate_hz = soundfile.read(path)
+        twice = np.column_stack([signal, signal])
+        write_clip(stereo / path.relative_to(mono).with_suffix(".flac"), twice, rate_hz=rate_hz)
+    first, second = load("ravdess", root=mono), load("ravdess", root=stereo)
+    pd.testing.assert_frame_equal(first.drop(columns="path"), second.drop(columns="path"))
+
+
+def test_a_flat_folder_is_read(tmp_path, make_ravdess, small_ravdess):
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for path in make_ravdess(tmp_path / "tree").values():
+        path.rename(flat / path.name)
+    assert len(load("ravdess", root=flat)) == 16
+
+
+@pytest.mark.parametrize("way", ["copy", "link"])
+def test_the_archive_that_holds_each_clip_twice_gives_each_once(
+    tmp_path, make_ravdess, small_ravdess, way
+):
+    files = make_ravdess(tmp_path)
+    second = tmp_path / "audio_speech_actors_01-24"
+    for path in files.values():
+        target = second / path.relative_to(tmp_path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if way == "copy":
+            shutil.copy(path, target)
+        else:
+            target.symlink_to(path)
+    table = load("ravdess", root=tmp_path)
+    assert table.attrs["n_copies"] == 16
+    assert sorted(table["path"]) == sorted(map(str, files.values()))
+
+
+def test_speakers_whose_folders_are_links_are_read(tmp_path, make_ravdess, small_ravdess):
+    make_ravdess(tmp_path / "elsewhere")
+    root = tmp_path / "ravdess"
+    root.mkdir()
+    for folder in (tmp_path / "elsewhere").iterdir():
+        (root / folder.name).symlink_to(folder)
+    assert len(load("ravdess", root=root)) == 16
+
+
+def test_what_is_no_audio_does_not_matter(tmp_path, make_ravdess, small_ravdess):
+    make_ravdess(tmp_path)
+    (tmp_path / "README.txt").write_text("about")
+    (tmp_path / "Actor_01" / "._03-01-01-01-01-01-01.wav").write_bytes(b"left by macOS")
+    (tmp_path / "__MACOSX").mkdir()
+    assert len(load("ravdess", root=tmp_path)) == 16
+
+
+def test_the_published_twin_recordings_are_kept(tmp_path, make_ravdess, monkeypatch):
+    files = make_ravdess(tmp_path / "tree")
+    first, second = sorted(files)[:2]
+    shutil.copy(files[first], files[second])
+    pair = frozenset({f"ravdess/{first}", f"ravdess/{second}"})
+    known = replace(CORPORA["ravdess"], n_clips=16, n_speakers=4, known_duplicates=(pair,))
+    assert len(known.load(tmp_path / "tree")) == 16
+    # The twin: a pair that was not published is a problem.
+    monkeypatch.setenv("SER_CACHE", str(tmp_path / "fresh"))
+    with pytest.raises(CorpusError, match="the same audio under 2 names"):
+        replace(known, known_duplicates=()).load(tmp_path / "tree")
+
+
+# --- RAVDESS: disorder
+
+
+@pytest.fixture
+def disorder(tmp_path, make_ravdess, write_clip, stem_of):
+    """A tree with a foreign name, a song, a damaged file, a duplicate and a conflicting copy."""
+    root = tmp_path / "tree"
+    files = make_ravdess(root)
+    stems = sorted(files)
+    write_clip(root / "my recording.wav")
+    write_clip(root / "Actor_01" / f"{stem_of(1, channel=2)}.wav")
+    content = files[stems[0]].read_bytes()
+    files[stems[0]].write_bytes(content[:500])
+    shutil.copy(files[stems[2]], files[stems[3]])
+    write_clip(root / "copies" / f"{stems[5]}.wav", np.linspace(-0.5, 0.5, 8000))
+    return root, stems
+
+
+def test_all_disorder_is_told_at_once(disorder, small_ravdess):
+    root, stems = disorder
+    with pytest.raises(CorpusError) as caught:
+        load("ravdess", root=root)
+    text = str(caught.value)
+    assert text.startswith(f"ravdess: 6 problem(s) under {root}:")
+    for part in (
+        "my recording.wav: not a ravdess name (expected like 03-01-06-01-02-01-12.wav)",
+        "03-02-01-01-01-01-01.wav: code '02' is not in the corpus's published tables",
+        f"{stems[0]}.wav: truncated",
+        "the same audio under 2 names",
+        f"{stems[5]}: files of this name hold different audio",
+        "2 of 16 published clips are missing",
+        "strict=False",
+    ):
+        assert part in text
+    # Damaged files are named relative to the folder that is named on top, once.
+    assert text.count(str(root)) == 1
+
+
+def test_disorder_can_be_left_out_and_is_listed(disorder, small_ravdess):
+    root, stems = disorder
+    table = load("ravdess", root=root, strict=False)
+    assert len(table) == 14
+    assert set(table["clip_id"]) == {
+        f"ravdess/{stem}" for stem in stems if stem not in (stems[0], stems[3])
+    }
+    assert len(table.attrs["left_out"]) == 6
+    assert table.attrs["n_copies"] == 1
+
+
+def test_missing_speakers_and_clips_are_counted(tmp_path, make_ravdess, small_ravdess):
+    files = make_ravdess(tmp_path, speakers=(1, 2, 3))
+    next(iter(files.values())).unlink()
+    with pytest.raises(CorpusError) as caught:
+        load("ravdess", root=tmp_path)
+    assert "5 of 16 published clips are missing: 3 of 4 speakers are there" in str(caught.value)
+    assert "(usual: 4 a speaker; ravdess-01 has 3)" in str(caught.value)
+
+
+def test_a_folder_with_nothing_usable_is_refused_even_if_not_strict(tmp_path, make_ravdess):
+    for path in make_ravdess(tmp_path).values():
+        path.write_bytes(b"")
+    with pytest.raises(CorpusError, match=r"ravdess: 17 problem\(s\)"):
+        load("ravdess", root=tmp_path, strict=False)
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path, make_ravdess, small_ravdess):
+    # Trees of git-annex and DataLad hold such links until the audio is fetched.
+    path = sorted(make_ravdess(tmp_path).values())[0]
+    path.unlink()
+    path.symlink_to(tmp_path / "nowhere.wav")
+    with pytest.raises(CorpusError, match=rf"{path.name}: .*no such file"):
+        load("ravdess", root=tmp_path)
+
+
+# --- the cached table
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """A list that grows with every file that is decoded."""
+    names = []
+
+    def count(path):
+        names.append(Path(path).name)
+        return read(path)
+
+    read = _base.read_facts
+    monkeypatch.setattr(_base, "read_facts", count)
+    return names
+
+
+def test_a_second_load_decodes_nothing(tmp_path, make_ravdess, small_ravdess, decoded):
+    make_ravdess(tmp_path / "tree")
+    first = load("ravdess", root=tmp_path / "tree")
+    assert len(decoded) == 16
+    second = load("ravdess", root=tmp_path / "tree")
+    assert len(decoded) == 16
+    pd.testing.assert_frame_equal(first, second)
+    assert first.attrs == second.attrs
+
+
+@pytest.mark.parametrize("change", ["content", "time", "new", "gone", "renamed", "schema"])
+def test_any_change_on_disk_is_noticed(
+    tmp_path, make_ravdess, write_clip, small_ravdess, decoded, monkeypatch, change
+):
+    root = tmp_path / "tree"
+    files = make_ravdess(root)
+    load("ravdess", root=root)
+    path = sorted(files.values())[0]
+    if change == "content":
+        write_clip(path, np.linspace(-0.5, 0.5, 9000))
+    elif change == "time":
+        os.utime(path, (1, 1))
+    elif change == "new":
+        write_clip(root / "more" / path.name, np.linspace(-0.5, 0.5, 8000))
+    elif change == "gone":
+        path.unlink()
+    elif change == "renamed":
+        path.rename(path.with_name("03-01-02-01-01-01-01.wav"))
+    else:
+        monkeypatch.setattr(_base, "SCHEMA_VERSION", 99)
+    load("ravdess", root=root, strict=False)
+    assert len(decoded) > 16 + 10
+
+
+def _women_only(match):
+    return parse("ravdess", match[0]) | {"gender": "female"}
+
+
+@pytest.mark.parametrize(
+    "change", [{"parse": _women_only}, {"known_duplicates": (frozenset({"x", "y"}),)}], ids=repr
+)
+def test_a_mended_loader_is_noticed(tmp_path, make_ravdess, small_ravdess, change):
+    # EmoDB's genders were once wrong in a popular table: mending them must not meet a stale cache.
+    files = make_ravdess(tmp_path / "tree")
+    stems = sorted(files)[:2]
+    shutil.copy(files[stems[0]], files[stems[1]])
+    small_ravdess.load(tmp_path / "tree", strict=False)
+    if "known_duplicates" in change:
+        change = {"known_duplicates": (frozenset(f"ravdess/{stem}" for stem in stems),)}
+    mended = replace(small_ravdess, **change).load(tmp_path / "tree", strict=False)
+    if "parse" in change:
+        assert set(mended["gender"]) == {"female"}
+    else:
+        assert len(mended) == 16
+
+
+def test_problems_are_remembered_with_the_table(disorder, small_ravdess, decoded):
+    root, _ = disorder
+    first = load("ravdess", root=root, strict=False)
+    n_decoded = len(decoded)
+    second = load("ravdess", root=root, strict=False)
+    assert len(decoded) == n_decoded
+    assert second.attrs["left_out"] == first.attrs["left_out"]
+    with pytest.raises(CorpusError, match="6 problem"):
+        load("ravdess", root=root)
+
+
+# --- the committed table
+
+
+@pytest.fixture
+def committed(tmp_path, make_ravdess, small_ravdess, monkeypatch):
+    """A table written beside the runs; the audio is then out of sight."""
+    monkeypatch.setenv("SER_DATA", str(tmp_path / "data"))
+    make_ravdess(tmp_path / "data" / "ravdess")
+    table = load("ravdess")
+    path = write_committed(table, "ravdess")
+    assert path == tmp_path / "reports" / "ravdess" / "clips.csv"
+    return table
+
+
+def test_without_audio_the_committed_table_is_read(tmp_path, committed, monkeypatch):
+    monkeypatch.setenv("SER_DATA", str(tmp_path / "nothing"))
+    table = load("ravdess")
+    assert table.attrs["has_audio"] is False
+    assert (table["path"] == "").all()
+    # Durations are written to the microsecond.
+    pd.testing.assert_frame_equal(
+        table.drop(columns="path"), committed.drop(columns="path"), atol=1e-6, check_dtype=True
+    )
+
+
+def test_with_audio_the_committed_table_is_not_asked(tmp_path, committed):
+    (tmp_path / "reports" / "ravdess" / "clips.csv").write_text("nonsense\n1\n")
+    assert load("ravdess").attrs["has_audio"] is True
+
+
+def test_a_folder_that_is_named_must_be_there(tmp_path, committed):
+    with pytest.raises(CorpusError, match="no folder"):
+        load("ravdess", root=tmp_path / "typo")
+
+
+def test_the_committed_table_tells_no_path(tmp_path, committed):
+    text = (tmp_path / "reports" / "ravdess" / "clips.csv").read_text()
+    assert str(tmp_path) not in text
+    assert ".wav" not in text
+
+
+# --- EmoDB
+
+EMODB_STEMS = ("03a01Fa", "03a01Nc", "08b02Wd", "16b10Lb", "11a05Td", "14a07Eb", "09a02Ac")
+
+
+@pytest.fixture
+def small_emodb(monkeypatch) -> Corpus:
+    small = replace(CORPORA["emodb"], n_clips=len(EMODB_STEMS), n_speakers=6)
+    monkeypatch.setitem(corpora.CORPORA, "emodb", small)
+    return small
+
+
+@pytest.mark.parametrize("folder", ["wav", ""])
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+def test_emodb_is_read_in_its_folder_or_flat(tmp_path, write_clip, small_emodb, folder, suffix):
+    for stem in EMODB_STEMS:
+        write_clip(tmp_path / folder / f"{stem}{suffix}")
+    table = load("emodb", root=tmp_path).set_index("clip_id")
+    assert dict(table["emotion"].str[:3].value_counts()) == dict.fromkeys(
+        ("hap", "neu", "ang", "bor", "sad", "dis", "fea"), 1
+    )
+    row = table.loc["emodb/08b02Wd"]
+    assert (row["speaker"], row["gender"], row["statement"]) == ("emodb-08", "female", "b02")
+    assert row["repetition"] == 4
+    assert row["intensity"] == "normal"
+
+
+def test_emodb_has_five_men_and_five_women_as_published():
+    # Burkhardt et al. (2005) and the database's own page: 03, 10, 11, 12, 15 are men.
+    men = {speaker for speaker, gender in GENDERS.items() if gender == "male"}
+    assert men == {"03", "10", "11", "12", "15"}
+    assert len(GENDERS) == 10
+
+
+@pytest.mark.parametrize(
+    ("stem", "code"), [("07a01Fa", "07"), ("03a03Fa", "a03"), ("03a01Xa", "X")]
+)
+def test_emodb_codes_outside_the_tables_are_refused(stem, code):
+    with pytest.raises(KeyError, match=code):
+        parse("emodb", stem)
+
+
+@pytest.mark.parametrize("stem", ["03c01Fa", "3a01Fa", "03a01fa", "03a01F", "03a01Fa (1)"])
+def test_names_that_are_nearly_emodb_are_none(stem):
+    assert re.fullmatch(CORPORA["emodb"].grammar, stem) is None

@@ -1,0 +1,546 @@
+"""Features: against their formulas, against librosa, and extraction that never does work twice."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.fft
+
+from ser_lib import features as module
+from ser_lib.audio import load_signal
+from ser_lib.errors import FeatureError, SerError
+from ser_lib.features import (
+    FEATURES,
+    FeatureSpec,
+    compute,
+    extract,
+    log_mel,
+    mel_picture,
+    mel_square,
+    mfcc_zcr_rms,
+    prosody,
+    waveform_envelope,
+)
+
+RATE_HZ = 22_050
+N_FFT, HOP = 2048, 512
+QUICK = FeatureSpec("waveform_envelope", params={"duration_s": 0.5, "n_points": 16})
+
+
+@pytest.fixture(scope="module")
+def voice(demo_clips):
+    """A real demo clip at 22,050 Hz."""
+    return load_signal(demo_clips["path"][5], sample_rate_hz=RATE_HZ)[0]
+
+
+@pytest.fixture
+def noise(rng):
+    return rng.normal(0.0, 0.1, RATE_HZ).astype(np.float32)
+
+
+# --- the formulas, written naively
+
+
+def hz_to_mel(frequency_hz):
+    """Slaney (1998), Auditory Toolbox: linear below 1 kHz, 27 logarithmic steps per factor 6.4."""
+    linear = 3 * np.asarray(frequency_hz, dtype=float) / 200
+    above = 15 + 27 * np.log(np.maximum(frequency_hz, 1e-9) / 1000) / np.log(6.4)
+    return np.where(linear < 15, linear, above)
+
+
+def mel_to_hz(mel):
+    mel = np.asarray(mel, dtype=float)
+    return np.where(mel < 15, 200 * mel / 3, 1000 * 6.4 ** ((mel - 15) / 27))
+
+
+def naive_frames(signal, *, mode):
+    padded = np.pad(signal.astype(float), N_FFT // 2, mode=mode)
+    return [padded[at : at + N_FFT] for at in range(0, len(padded) - N_FFT + 1, HOP)]
+
+
+def naive_mel_power(signal, rate_hz, *, n_mels=128, f_max_hz=None):
+    """Triangles of unit area over the power spectrum of Hann-windowed frames."""
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)
+    frames = naive_frames(signal, mode="constant")
+    power = np.array([np.abs(np.fft.rfft(window * frame)) ** 2 for frame in frames]).T
+    f_max_hz = f_max_hz or rate_hz / 2
+    edges_hz = mel_to_hz(np.linspace(0, hz_to_mel(f_max_hz), n_mels + 2))
+    bins_hz = np.arange(N_FFT // 2 + 1) * rate_hz / N_FFT
+    bands = []
+    for low, centre, high in zip(edges_hz, edges_hz[1:], edges_hz[2:], strict=False):
+        rise, fall = (bins_hz - low) / (centre - low), (high - bins_hz) / (high - centre)
+        bands.append(np.maximum(0, np.minimum(rise, fall)) * 2 / (high - low))
+    return np.array(bands) @ power
+
+
+def naive_db(power, *, reference):
+    level = 10 * np.log10(np.maximum(power, 1e-10) / max(reference, 1e-10))
+    return np.maximum(level, level.max() - 80)
+
+
+# --- log-mel
+
+
+@pytest.mark.parametrize("form", [{}, {"n_mels": 40}, {"f_max_hz": 8000.0}])
+def test_log_mel_is_the_formula(voice, form):
+    power = naive_mel_power(voice, RATE_HZ, **form)
+    expected = naive_db(power, reference=power.max())
+    # The library works in float32; at 80 dB below the maximum that is worth some hundredths.
+    np.testing.assert_allclose(log_mel(voice, RATE_HZ, **form), expected, atol=0.05)
+
+
+@pytest.mark.parametrize("frequency_hz", [200.0, 440.0, 1000.0, 4000.0, 9000.0])
+def test_a_tone_lands_in_its_band(tone, frequency_hz):
+    level = log_mel(tone(frequency_hz, rate_hz=RATE_HZ), RATE_HZ)
+    centres_hz = mel_to_hz(np.linspace(0, hz_to_mel(RATE_HZ / 2), 130))[1:-1]
+    nearest = np.abs(centres_hz - frequency_hz).argmin()
+    loudest = np.median(level.argmax(axis=0))
+    # Below 1 kHz a band (two bins wide) may lie between two bins of the spectrum.
+    assert abs(loudest - nearest) <= 1
+
+
+@pytest.mark.parametrize("n_samples", [2048, 22_050, 22_527, 22_528])
+def test_log_mel_has_one_frame_a_hop_and_one_more(rng, n_samples):
+    level = log_mel(rng.normal(size=n_samples).astype(np.float32), RATE_HZ)
+    assert level.shape == (128, 1 + n_samples // 512)
+    assert level.dtype == np.float32
+    assert level.max() == 0
+    assert level.min() >= -80
+
+
+def test_a_shorter_hop_gives_more_frames(noise):
+    assert log_mel(noise, RATE_HZ, hop_samples=256).shape == (128, 1 + RATE_HZ // 256)
+
+
+@pytest.mark.parametrize("gain", [0.01, 0.5, 3.0])
+def test_log_mel_does_not_know_the_loudness(noise, gain):
+    # Rounding of float32 products only.
+    np.testing.assert_allclose(log_mel(gain * noise, RATE_HZ), log_mel(noise, RATE_HZ), atol=1e-3)
+
+
+# --- MFCC, zero crossings, RMS
+
+
+def test_frames_hold_zero_crossings_then_rms_then_mfcc(voice):
+    fixed = np.pad(voice, (0, max(0, 55_125 - len(voice))))[:55_125]
+    frames = mfcc_zcr_rms(voice, RATE_HZ)
+    assert frames.shape == (1 + 55_125 // HOP, 42)
+    assert frames.dtype == np.float32
+
+    edged = naive_frames(np.where(np.abs(fixed) <= 1e-10, 0, fixed), mode="edge")
+    crossings = [np.mean(np.append(False, np.diff(np.signbit(one)))) for one in edged]
+    np.testing.assert_allclose(frames[:, 0], crossings, atol=1e-7)
+
+    padded = naive_frames(fixed, mode="constant")
+    rms = [np.sqrt(np.mean(one**2)) for one in padded]
+    np.testing.assert_allclose(frames[:, 1], rms, atol=1e-6)
+
+    level = naive_db(naive_mel_power(fixed, RATE_HZ), reference=1.0)
+    cepstrum = scipy.fft.dct(level, type=2, axis=0, norm="ortho")[:40]
+    # Float32 sums of 128 levels of up to 80 dB.
+    np.testing.assert_allclose(frames[:, 2:], cepstrum.T, atol=0.05)
+
+
+def test_doubling_the_loudness_moves_only_the_first_coefficient(noise):
+    quiet, loud = (mfcc_zcr_rms(gain * noise, RATE_HZ, duration_s=1.0)[:, 2:] for gain in (1, 2))
+    change = loud - quiet
+    # A type-II DCT puts a constant (6.02 dB in 128 bands) into coefficient 0 and nowhere else.
+    np.testing.assert_allclose(change[:, 0], 20 * np.log10(2) * np.sqrt(128), rtol=1e-3)
+    np.testing.assert_allclose(change[:, 1:], 0, atol=2e-3)
+
+
+@pytest.mark.parametrize("frequency_hz", [100.0, 1000.0])
+def test_a_tone_crosses_zero_twice_a_period(tone, frequency_hz):
+    frames = mfcc_zcr_rms(tone(frequency_hz, rate_hz=RATE_HZ), RATE_HZ, duration_s=1.0)
+    # One crossing more or less in a frame of 2,048 samples.
+    assert frames[20, 0] == pytest.approx(2 * frequency_hz / RATE_HZ, abs=1 / 2048)
+    assert frames[20, 1] == pytest.approx(0.5 / np.sqrt(2), rel=0.01)
+
+
+@pytest.mark.parametrize("n_samples", [1000, 55_125, 80_000])
+def test_frames_of_all_clips_are_alike_whatever_their_length(rng, n_samples):
+    assert mfcc_zcr_rms(rng.normal(size=n_samples), RATE_HZ).shape == (108, 42)
+
+
+@pytest.mark.parametrize("n_mfcc", [13, 20])
+def test_fewer_coefficients_are_the_first_ones(noise, n_mfcc):
+    few = mfcc_zcr_rms(noise, RATE_HZ, n_mfcc=n_mfcc)
+    np.testing.assert_array_equal(few, mfcc_zcr_rms(noise, RATE_HZ)[:, : 2 + n_mfcc])
+
+
+def test_padded_frames_are_those_of_the_padded_signal(noise):
+    padded = np.pad(noise, (0, 1000))
+    np.testing.assert_array_equal(mfcc_zcr_rms(noise, RATE_HZ), mfcc_zcr_rms(padded, RATE_HZ))
+
+
+@pytest.mark.parametrize("name", ["log_mel", "mfcc_zcr_rms"])
+def test_a_fixed_length_is_that_of_the_cropped_or_padded_signal(noise, name):
+    function = FEATURES[name].function
+    for duration_s, expected in ((0.5, noise[:11_025]), (2.0, np.pad(noise, (0, RATE_HZ)))):
+        fixed = function(noise, RATE_HZ, duration_s=duration_s)
+        np.testing.assert_array_equal(fixed, function(expected, RATE_HZ, duration_s=duration_s))
+        assert fixed.shape == function(np.tile(noise, 3), RATE_HZ, duration_s=duration_s).shape
+
+
+# --- pictures and squares
+
+
+def test_the_picture_is_the_png_that_the_study_saves_and_reads_again(tmp_path, voice):
+    import librosa.display
+    import matplotlib.pyplot as plt
+
+    with plt.rc_context():
+        plt.rcdefaults()
+        figure = plt.figure(figsize=(2.24, 2.24))
+        axes = plt.axes((0, 0, 1, 1))
+        librosa.display.specshow(log_mel(voice, RATE_HZ), ax=axes)
+        plt.axis("off")
+        figure.savefig(tmp_path / "saved.png", dpi=100)
+        plt.close(figure)
+    read_again = np.round(plt.imread(tmp_path / "saved.png")[..., :3] * 255).astype(np.uint8)
+    picture = mel_picture(voice, RATE_HZ)
+    assert picture.shape == (224, 224, 3)
+    assert picture.dtype == np.uint8
+    np.testing.assert_array_equal(picture, read_again)
+
+
+def test_the_picture_does_not_depend_on_the_style_of_the_figures(voice):
+    import matplotlib.pyplot as plt
+
+    plain = mel_picture(voice, RATE_HZ)
+    style = Path(module.__file__).parent / "ser.mplstyle"
+    with plt.style.context(["dark_background", str(style)]), plt.rc_context({"figure.dpi": 37}):
+        np.testing.assert_array_equal(mel_picture(voice, RATE_HZ), plain)
+
+
+def test_the_picture_leaves_no_open_figure(voice):
+    import matplotlib.pyplot as plt
+
+    before = plt.get_fignums()
+    mel_picture(voice, RATE_HZ)
+    assert plt.get_fignums() == before
+
+
+def test_low_tones_are_at_the_bottom_of_the_picture_and_at_the_top_of_the_square(tone):
+    low = tone(300.0, rate_hz=RATE_HZ)
+    brightness = mel_picture(low, RATE_HZ).sum(axis=(1, 2), dtype=float)
+    assert brightness.argmax() > 180
+    square = mel_square(low, RATE_HZ)
+    assert square.mean(axis=(1, 2)).argmax() < 30
+
+
+@pytest.mark.parametrize("side_px", [16, 128, 200])
+@pytest.mark.parametrize("n_samples", [3000, 22_050, 90_000])
+def test_the_square_is_square_and_between_0_and_1_for_any_length(rng, side_px, n_samples):
+    square = mel_square(rng.normal(size=n_samples).astype(np.float32), RATE_HZ, side_px=side_px)
+    assert square.shape == (side_px, side_px, 1)
+    assert square.dtype == np.float32
+    assert square.min() >= 0
+    assert square.max() <= 1
+
+
+def test_a_clip_of_128_frames_is_not_resized_at_all(rng):
+    signal = rng.normal(size=127 * HOP).astype(np.float32)
+    expected = log_mel(signal, RATE_HZ) / 80 + 1
+    np.testing.assert_allclose(mel_square(signal, RATE_HZ)[..., 0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("position", [0.25, 0.5, 0.75])
+def test_time_fills_the_width_of_the_square(rng, position):
+    signal = rng.normal(0, 1e-4, 3 * RATE_HZ).astype(np.float32)
+    at = round(position * len(signal))
+    signal[at : at + 1000] += rng.normal(0, 1, 1000)
+    column = mel_square(signal, RATE_HZ)[..., 0].mean(axis=0).argmax()
+    # The burst is 45 ms wide and a column 23 ms: two or three columns.
+    assert column / 128 == pytest.approx(position, abs=0.03)
+
+
+# --- envelope, prosody
+
+
+def test_the_envelope_is_the_lowest_and_highest_sample_of_each_stretch(noise):
+    envelope = waveform_envelope(noise, RATE_HZ, duration_s=1.0, n_points=50)
+    stretches = noise.reshape(50, 441)
+    np.testing.assert_array_equal(envelope[0], stretches.min(axis=1))
+    np.testing.assert_array_equal(envelope[1], stretches.max(axis=1))
+
+
+def test_the_envelope_of_a_short_clip_ends_in_zeros(noise):
+    envelope = waveform_envelope(noise, RATE_HZ, duration_s=2.0, n_points=100)
+    assert envelope[:, :50].any(axis=0).all()
+    assert not envelope[:, 51:].any()
+
+
+def test_prosody_measures_a_tone(tone):
+    level_db, pitch_hz, range_semitones, length_s = prosody(
+        tone(200.0, rate_hz=RATE_HZ, duration_s=2.0), RATE_HZ
+    )
+    assert level_db == pytest.approx(20 * np.log10(0.5 / np.sqrt(2)), abs=0.1)
+    assert pitch_hz == pytest.approx(200.0, rel=0.01)
+    assert range_semitones == pytest.approx(0.0, abs=0.1)
+    # One frame at each end.
+    assert length_s == pytest.approx(2.0, abs=0.05)
+
+
+def test_prosody_hears_a_jump_of_an_octave_and_leaves_pauses_out(tone):
+    parts = [tone(frequency, rate_hz=RATE_HZ) for frequency in (150.0, 300.0)]
+    silence = np.zeros(RATE_HZ, dtype=np.float32)
+    _, _, range_semitones, length_s = prosody(np.concatenate([*parts, silence]), RATE_HZ)
+    assert range_semitones == pytest.approx(12.0, abs=0.2)
+    assert length_s == pytest.approx(2.0, abs=0.15)
+
+
+# --- all features
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_a_feature_is_pure(name, voice):
+    function = FEATURES[name].function
+    before = voice.copy()
+    first, second = function(voice, RATE_HZ), function(voice, RATE_HZ)
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(voice, before)
+    assert np.isfinite(first).all()
+
+
+@pytest.mark.parametrize("name", FEATURES)
+@pytest.mark.parametrize(
+    ("signal", "message"),
+    [
+        (np.zeros(0, dtype=np.float32), "mono and not empty"),
+        (np.zeros((2, 22_050), dtype=np.float32), "mono and not empty"),
+        (np.full(22_050, np.nan, dtype=np.float32), "NaN or infinite"),
+        (np.full(22_050, np.inf, dtype=np.float32), "NaN or infinite"),
+    ],
+)
+def test_a_signal_that_is_none_is_refused(name, signal, message):
+    with pytest.raises(FeatureError, match=message):
+        FEATURES[name].function(signal, RATE_HZ)
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_silence_gives_finite_values_or_a_clear_error(name):
+    try:
+        values = FEATURES[name].function(np.zeros(RATE_HZ, dtype=np.float32), RATE_HZ)
+    except FeatureError as error:
+        assert "silent" in str(error)  # noqa: PT017, either outcome is right
+    else:
+        assert np.isfinite(values).all()
+
+
+# --- specs
+
+
+def test_an_unknown_feature_names_the_known_ones():
+    with pytest.raises(FeatureError, match=r"unknown feature 'mel'.*log_mel"):
+        FeatureSpec("mel")
+
+
+def test_an_unknown_parameter_is_named():
+    with pytest.raises(FeatureError, match="n_mel"):
+        FeatureSpec("log_mel", params={"n_mel": 64})
+
+
+def test_an_augmentation_needs_a_generator(few_clips):
+    with pytest.raises(FeatureError, match="rng"):
+        compute(few_clips["path"][0], QUICK, variant="noise")
+
+
+def test_a_spec_says_which_part_of_the_clip_is_seen(few_clips):
+    path = few_clips["path"][0]
+    signal, _ = load_signal(path, sample_rate_hz=16_000)
+    spec = FeatureSpec("log_mel", sample_rate_hz=16_000, offset_s=0.25, duration_s=0.5)
+    expected = log_mel(signal[4000:12_000], 16_000)
+    np.testing.assert_array_equal(compute(path, spec), expected)
+
+
+def test_a_part_beyond_the_end_of_the_clip_is_explained(few_clips):
+    spec = FeatureSpec("log_mel", offset_s=100.0)
+    with pytest.raises(FeatureError, match=r"offset|100"):
+        compute(few_clips["path"][0], spec)
+
+
+# --- extraction
+
+
+@pytest.fixture
+def forbid_work(monkeypatch):
+    """Return a function after whose call no feature can be computed any more."""
+
+    def refuse(*_args: object, **_options: object) -> None:
+        raise AssertionError("computed although it was in the cache")
+
+    return lambda: monkeypatch.setattr(module, "compute", refuse)
+
+
+def _stored(tmp_path) -> list[str]:
+    folder = tmp_path / "cache" / "features"
+    return sorted(os.listdir(folder)) if folder.is_dir() else []
+
+
+def test_extraction_is_the_feature_of_each_clip_in_order(few_clips):
+    arrays = extract(few_clips, QUICK)
+    assert arrays.shape == (24, 2, 16)
+    for at in (0, 11, 23):
+        np.testing.assert_array_equal(arrays[at], compute(few_clips["path"][at], QUICK))
+    turned = extract(few_clips.iloc[::-1], QUICK)
+    np.testing.assert_array_equal(turned, arrays[::-1])
+
+
+def test_a_second_extraction_does_no_work(few_clips, forbid_work):
+    first = np.array(extract(few_clips, QUICK))
+    forbid_work()
+    np.testing.assert_array_equal(extract(few_clips, QUICK), first)
+
+
+def test_extracted_arrays_are_mapped_and_cannot_be_written(few_clips):
+    arrays = extract(few_clips[:2], QUICK)
+    assert isinstance(arrays, np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        arrays[0] = 0
+
+
+def test_a_renamed_clip_is_found_in_the_cache_and_a_changed_one_is_not(
+    tmp_path, few_clips, forbid_work
+):
+    clips = few_clips[:2].copy()
+    first = np.array(extract(clips, QUICK))
+    moved = shutil.copy(clips["path"][0], tmp_path / "renamed.opus")
+    renamed = clips.assign(path=[str(moved), clips["path"][1]], clip_id=["x/1", "x/2"])
+    changed = clips.assign(audio_sha256=["0" * 64, clips["audio_sha256"][1]])
+    forbid_work()
+    np.testing.assert_array_equal(extract(renamed, QUICK), first)
+    with pytest.raises(AssertionError, match="computed although"):
+        extract(changed, QUICK)
+
+
+OTHER_SPECS = [
+    replace(QUICK, params={"duration_s": 0.5, "n_points": 17}),
+    replace(QUICK, params={"duration_s": 0.4, "n_points": 16}),
+    replace(QUICK, sample_rate_hz=16_000),
+    replace(QUICK, offset_s=0.1),
+    replace(QUICK, duration_s=0.3),
+    FeatureSpec("log_mel", duration_s=0.5),
+]
+
+
+@pytest.mark.parametrize("spec", OTHER_SPECS, ids=repr)
+def test_another_spec_is_another_file(tmp_path, few_clips, spec):
+    extract(few_clips[:2], QUICK)
+    extract(few_clips[:2], spec)
+    assert len(_stored(tmp_path)) == 2
+
+
+def test_a_new_version_of_a_feature_is_another_file(tmp_path, few_clips, monkeypatch):
+    extract(few_clips[:2], QUICK)
+    newer = replace(FEATURES[QUICK.name], version=99)
+    monkeypatch.setitem(module.FEATURES, QUICK.name, newer)
+    extract(few_clips[:2], QUICK)
+    assert len(_stored(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("variant", ["noise", "shift", "stretch", "pitch"])
+def test_a_variant_does_not_depend_on_the_other_clips(few_clips, variant):
+    alone = np.array(extract(few_clips[3:5], QUICK, variant=variant))
+    together = extract(few_clips[:6], QUICK, variant=variant)
+    np.testing.assert_array_equal(alone, together[3:5])
+    assert not np.array_equal(alone, extract(few_clips[3:5], QUICK))
+
+
+def test_two_clips_get_different_noise(few_clips):
+    originals = extract(few_clips[:2], QUICK)
+    noisy = extract(few_clips[:2], QUICK, variant="noise")
+    first, second = noisy - originals
+    assert abs(first - second).max() > 0
+
+
+def test_all_clips_that_fail_are_listed_and_nothing_is_kept(tmp_path, few_clips):
+    clips = few_clips[:6].copy()
+    damaged = [tmp_path / "damaged-1.opus", tmp_path / "damaged-2.opus"]
+    damaged[0].write_bytes(b"no audio")
+    clips.loc[1, "path"], clips.loc[4, "path"] = map(str, damaged)
+    with pytest.raises(FeatureError, match="waveform_envelope: 2 clips failed") as caught:
+        extract(clips, QUICK)
+    assert "damaged-1.opus: cannot be decoded" in str(caught.value)
+    assert "damaged-2.opus: no such file" in str(caught.value)
+    # Each file is named once in its line.
+    assert str(caught.value).count("damaged-1.opus") == 1
+    assert _stored(tmp_path) == []
+
+
+def test_clips_of_different_shapes_are_refused_and_nothing_is_kept(tmp_path, few_clips):
+    with pytest.raises(FeatureError, match=r"different shapes.*cropped or padded"):
+        extract(few_clips[:6], FeatureSpec("log_mel"))
+    assert _stored(tmp_path) == []
+
+
+def test_a_killed_write_leaves_nothing(tmp_path, few_clips, monkeypatch):
+    def save_half(path: Path, _arrays: object) -> None:
+        Path(path).write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module.np, "save", save_half)
+    with pytest.raises(KeyboardInterrupt):
+        extract(few_clips[:2], QUICK)
+    assert _stored(tmp_path) == []
+
+
+def test_without_audio_nothing_is_extracted_but_the_cache_is_read(few_clips):
+    without = few_clips[:2].assign(path="")
+    with pytest.raises(FeatureError, match=r"audio is not here.*SER_DATA"):
+        extract(without, QUICK)
+    expected = np.array(extract(few_clips[:2], QUICK))
+    np.testing.assert_array_equal(extract(without, QUICK), expected)
+
+
+def test_no_clips_give_a_clear_error(few_clips):
+    with pytest.raises(SerError):
+        extract(few_clips[:0], QUICK)
+
+
+@pytest.mark.slow
+def test_two_workers_compute_what_one_does(tmp_path, demo_clips, monkeypatch):
+    clips: pd.DataFrame = demo_clips[:40]
+    parallel = np.array(extract(clips, QUICK, variant="noise", n_jobs=2))
+    monkeypatch.setenv("SER_CACHE", str(tmp_path / "other"))
+    np.testing.assert_array_equal(extract(clips, QUICK, variant="noise", n_jobs=1), parallel)
+
+
+# --- versions
+
+# Mean and standard deviation of every feature of one synthetic signal, by name and version. Where
+# a number moves, stored features and runs are others: raise the version in `FEATURES` (keys then
+# change) and write the new line here. They are made by `_fingerprint` below.
+GOLDEN = {
+    ("log_mel", 1): ((128, 87), -54.0593, 6.46787),
+    ("mel_square", 1): ((128, 128, 1), 0.324268, 0.0799643),
+    ("mel_picture", 1): ((224, 224, 3), 70.6729, 45.5353),
+    ("mfcc_zcr_rms", 1): ((108, 42), -7.10836, 49.1522),
+    ("prosody", 1): ((4,), 66.9215, 117.634),
+    ("waveform_envelope", 1): ((2, 400), 9.21065e-05, 0.182538),
+}
+
+
+def _fingerprint(name: str) -> tuple[tuple[int, ...], float, float]:
+    time_s = np.arange(2 * RATE_HZ) / RATE_HZ
+    swept = 0.4 * np.sin(2 * np.pi * (150 + 60 * time_s) * time_s) * np.hanning(len(time_s))
+    hiss = 0.01 * np.random.default_rng(0).standard_normal(len(time_s))
+    values = FEATURES[name].function((swept + hiss).astype(np.float32), RATE_HZ).astype(float)
+    return values.shape, float(values.mean()), float(values.std())
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_a_feature_that_changes_raises_its_version(name):
+    key = (name, FEATURES[name].version)
+    assert key in GOLDEN, f"write down {key}: {_fingerprint(name)}"
+    shape, mean, deviation = GOLDEN[key]
+    found = _fingerprint(name)
+    assert found[0] == shape
+    # Other builds of NumPy and SciPy move the fifth digit at most; a change of meaning moves more.
+    np.testing.assert_allclose(found[1:], (mean, deviation), rtol=1e-3)

@@ -1,0 +1,76 @@
+"""Canonical emotions, their colours, and the label sets."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+import pytest
+
+from ser_lib.errors import StudyError
+from ser_lib.labels import COLOURS, EMOTIONS, LABEL_SETS, LabelSet, colour_of
+
+BY_NAME = pytest.mark.parametrize("name", LABEL_SETS)
+
+
+def _luminance(colour: str) -> float:
+    """Relative luminance as WCAG 2.1 defines it."""
+    channels = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def test_every_emotion_has_one_colour_of_its_own():
+    assert set(COLOURS) == set(EMOTIONS)
+    assert len(set(COLOURS.values())) == len(EMOTIONS) == len(set(EMOTIONS))
+    assert all(re.fullmatch("#[0-9A-F]{6}", colour) for colour in COLOURS.values())
+
+
+@pytest.mark.parametrize("emotion", EMOTIONS)
+def test_every_colour_can_be_seen_on_white(emotion):
+    # 1.9 to 1 is what Okabe & Ito's lightest kept colour (orange) has; yellow itself has 1.3.
+    assert 1.05 / (_luminance(COLOURS[emotion]) + 0.05) > 1.9
+
+
+def test_a_word_without_a_colour_is_grey():
+    assert colour_of("female sad") == "#777777"
+    assert colour_of("angry") == COLOURS["angry"]
+
+
+@BY_NAME
+def test_a_label_set_names_its_classes_once_and_reaches_each(name):
+    label_set = LABEL_SETS[name]
+    assert label_set.name == name
+    assert len(set(label_set.labels)) == len(label_set.labels) > 1
+    assert set(label_set.from_emotion.values()) == set(label_set.labels)
+    assert set(label_set.from_emotion) <= set(EMOTIONS)
+
+
+@BY_NAME
+def test_classes_that_are_emotions_stand_in_canonical_order(name):
+    positions = [EMOTIONS.index(one) for one in LABEL_SETS[name].labels if one in EMOTIONS]
+    assert positions == sorted(positions)
+
+
+def test_seven_folds_calm_into_neutral_and_keeps_the_other_six():
+    applied = LABEL_SETS["seven"].apply(pd.Series(EMOTIONS[:8]))
+    assert list(applied) == ["neutral", "neutral", *EMOTIONS[2:8]]
+
+
+def test_emodb7_has_boredom_and_neither_calm_nor_surprise():
+    applied = LABEL_SETS["emodb7"].apply(pd.Series(EMOTIONS))
+    assert set(applied.dropna()) == set(EMOTIONS) - {"calm", "surprised"}
+    assert list(applied[applied.isna()].index) == [EMOTIONS.index("calm"), 7]
+
+
+def test_an_emotion_that_the_task_leaves_out_is_missing():
+    two = LabelSet("two", ("sad", "angry"), {"sad": "sad", "angry": "angry"})
+    applied = two.apply(pd.Series(["sad", "happy"], index=[7, 3]))
+    assert list(applied.index) == [7, 3]
+    assert applied[7] == "sad"
+    assert pd.isna(applied[3])
+
+
+def test_a_word_that_is_no_emotion_is_refused_with_all_its_kin():
+    with pytest.raises(StudyError, match=r"unknown emotions \['happiness', 'rage'\].*neutral"):
+        LABEL_SETS["seven"].apply(pd.Series(["rage", "sad", "happiness"]))

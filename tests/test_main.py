@@ -1,0 +1,130 @@
+"""The `ser run` command: it trains once, reads afterwards, and speaks one line."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import replace
+
+import pytest
+from typer.testing import CliRunner
+
+from ser_lib import __main__ as command
+from ser_lib import corpora, runs, studies
+from ser_lib.errors import SerError
+from ser_lib.features import FeatureSpec
+from ser_lib.splits import Protocol
+
+LINE = (
+    r"tiny dummy {protocol}: UAR 50\.0 % \[50\.0, 50\.0\], WA \d+\.\d % \[.*\], "
+    r"\d+ rows of 6 speakers, {n_seeds} seed\(s\)"
+)
+
+
+@pytest.fixture
+def fitted(monkeypatch):
+    """A list that grows with every fit."""
+    calls = []
+    fit = runs.fit_fold
+    monkeypatch.setattr(runs, "fit_fold", lambda *a, **k: calls.append(1) or fit(*a, **k))
+    return calls
+
+
+@pytest.fixture
+def call(monkeypatch, few_clips):
+    """Return a function that calls `ser run tiny` on few clips, in this process."""
+    whole = studies.STUDIES["boucheta2025"]
+    quick = FeatureSpec("waveform_envelope", params={"duration_s": 0.3, "n_points": 8})
+    tiny = replace(
+        whole,
+        name="tiny",
+        models=tuple(
+            replace(one, features=quick) for one in whole.models if one.name in ("dummy", "knn")
+        ),
+        honest_protocol=Protocol("loso"),
+        augmentations=(),
+        seeds=(1, 2),
+    )
+    monkeypatch.setitem(studies.STUDIES, "tiny", tiny)
+    monkeypatch.setattr(corpora, "load", lambda name: few_clips)
+
+    def run(*arguments: str):
+        return CliRunner().invoke(command.app, ["run", "tiny", *arguments])
+
+    return run
+
+
+def test_a_run_says_its_score_in_one_line(call, fitted):
+    result = call("--model", "dummy", "--protocol", "honest")
+    assert result.exit_code == 0, result.output
+    # A majority class of two hears one of them always and the other never.
+    assert re.fullmatch(LINE.format(protocol="honest", n_seeds=2), result.output.strip())
+    assert len(fitted) == 2 * 6
+
+
+def test_a_second_call_reads_what_is_stored(call, fitted):
+    first = call("--model", "dummy", "--protocol", "honest")
+    second = call("--model", "dummy", "--protocol", "honest")
+    assert second.output == first.output
+    assert len(fitted) == 2 * 6
+
+
+def test_without_options_all_models_run_under_both_protocols(call):
+    result = call("--n-seeds", "1")
+    starts = [line.split(":")[0] for line in result.output.splitlines()]
+    assert starts == [
+        *("tiny knn published", "tiny knn honest"),
+        *("tiny dummy published", "tiny dummy honest"),
+    ]
+
+
+def test_options_may_be_repeated(call):
+    result = call("--model", "knn", "--model", "dummy", "--protocol", "loso", "--n-seeds", "1")
+    assert [line.split(":")[0] for line in result.output.splitlines()] == [
+        *("tiny knn loso", "tiny dummy loso"),
+    ]
+
+
+def test_an_error_of_ours_is_one_message_and_no_traceback(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["ser", "run", "swart2025", "--corpus", "radvess"])
+    with pytest.raises(SystemExit) as caught:
+        command.main()
+    assert caught.value.code == 1
+    streams = capsys.readouterr()
+    assert streams.err.startswith("ser: unknown corpus 'radvess'; known are demo")
+    assert "Traceback" not in streams.out + streams.err
+
+
+def test_another_error_is_not_hidden(monkeypatch):
+    def fail(name: str) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(corpora, "load", fail)
+    monkeypatch.setattr(sys, "argv", ["ser", "run", "swart2025"])
+    with pytest.raises(ZeroDivisionError):
+        command.main()
+
+
+def test_an_unknown_option_is_refused():
+    result = CliRunner().invoke(command.app, ["run", "swart2025", "--epochs", "3"])
+    assert result.exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["run"])
+def test_a_command_is_told_in_the_help_and_in_the_modules_docstring(name):
+    assert name in CliRunner().invoke(command.app, ["--help"]).output
+    assert f"ser {name}" in command.__doc__
+
+
+def test_every_command_of_the_docstring_exists():
+    promised = set(re.findall(r"^\s*ser (\w+)", command.__doc__, flags=re.MULTILINE))
+    existing = {one.name or one.callback.__name__ for one in command.app.registered_commands}
+    assert promised == existing
+
+
+def test_a_training_that_is_refused_names_the_study(call, monkeypatch):
+    def refuse(*_args: object, **_options: object) -> None:
+        raise SerError("refused")
+
+    monkeypatch.setattr("ser_lib.runs.run_study", refuse)
+    assert isinstance(call("--model", "dummy").exception, SerError)

@@ -1,0 +1,295 @@
+"""Models: one battery for every family, sizes by formula, and a topology that hides nothing."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import pkgutil
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from ser_lib import models
+from ser_lib.errors import StudyError
+from ser_lib.models import FAMILIES, build_keras, build_sklearn, family_of, topology
+from ser_lib.models.baselines import (
+    DecisionTreeConfig,
+    DummyConfig,
+    KnnConfig,
+    LogisticConfig,
+    SvmConfig,
+)
+from ser_lib.models.cnn1d import Cnn1dConfig
+from ser_lib.models.cnn2d import Cnn2dConfig
+from ser_lib.training import FoldArrays, fit_fold
+
+# A small config and an input for every family; a family that lacks here fails the test below.
+SMALL = {
+    "cnn1d": (Cnn1dConfig(n_filters=(4, 3), n_dense=5), (30, 3)),
+    "cnn2d": (Cnn2dConfig(n_filters=(3, 4), n_dense=5, input_scale=1 / 255), (16, 20, 2)),
+    "decision_tree": (DecisionTreeConfig(), (6,)),
+    "dummy": (DummyConfig(), (6,)),
+    "knn": (KnnConfig(), (6,)),
+    "logistic": (LogisticConfig(n_components=4), (6,)),
+    "svm": (SvmConfig(n_components=4), (6,)),
+}
+KERAS = pytest.mark.parametrize("name", [one for one in FAMILIES if FAMILIES[one].is_keras])
+SKLEARN = pytest.mark.parametrize("name", [one for one in FAMILIES if not FAMILIES[one].is_keras])
+
+
+def test_every_family_has_its_battery():
+    assert set(SMALL) == set(FAMILIES)
+
+
+def test_every_config_of_every_file_belongs_to_a_family():
+    configs = {
+        member
+        for info in pkgutil.iter_modules(models.__path__)
+        for name, member in vars(importlib.import_module(f"ser_lib.models.{info.name}")).items()
+        if inspect.isclass(member) and name.endswith("Config")
+    }
+    assert configs == {one.config for one in FAMILIES.values()}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_config_is_frozen_and_knows_its_family(name):
+    config, _ = SMALL[name]
+    assert family_of(config) == (name, FAMILIES[name])
+    hash(config)  # topology keeps results by config
+    with pytest.raises(AttributeError):
+        setattr(config, fields(config)[0].name, 1)
+
+
+def test_a_config_of_no_family_names_the_known_ones():
+    with pytest.raises(StudyError, match=r"built from a dict.*Cnn1dConfig.*SvmConfig"):
+        family_of({})
+
+
+# --- Keras families
+
+
+@KERAS
+@pytest.mark.parametrize("n_classes", [2, 7])
+def test_a_network_gives_probabilities(name, n_classes, rng):
+    config, shape = SMALL[name]
+    model = build_keras(config, shape, n_classes)
+    outputs = model.predict(rng.normal(size=(3, *shape)), verbose=0)
+    assert model.name == name
+    assert model.output_shape == (None, n_classes)
+    assert outputs.shape == (3, n_classes)
+    assert outputs.min() >= 0
+    np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-5)  # float32
+
+
+@KERAS
+def test_a_network_survives_saving_and_safe_loading(name, tmp_path, rng):
+    import keras
+
+    config, shape = SMALL[name]
+    model = build_keras(config, shape, 4)
+    inputs = rng.normal(size=(3, *shape))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
+    # The same weights in the same graph: float32 rounding of another trace.
+    np.testing.assert_allclose(
+        loaded.predict(inputs, verbose=0), model.predict(inputs, verbose=0), atol=1e-6
+    )
+
+
+@KERAS
+def test_a_network_has_named_layers_only(name):
+    config, shape = SMALL[name]
+    names = [layer.name for layer in build_keras(config, shape, 4).layers]
+    assert names[-1] == "probabilities"
+    assert [one for one in names if one.startswith("block")] == [
+        *("block1_conv", "block1_pool", "block2_conv", "block2_pool"),
+    ]
+    # Automatic names end in counters that change from call to call.
+    again = [layer.name for layer in build_keras(config, shape, 4).layers]
+    assert names == again
+
+
+@KERAS
+def test_the_global_seed_decides_the_weights(name):
+    from ser_lib.seeds import seed_everything
+
+    config, shape = SMALL[name]
+
+    def weights(seed: int) -> np.ndarray:
+        seed_everything(seed)
+        return np.concatenate([w.ravel() for w in build_keras(config, shape, 3).get_weights()])
+
+    np.testing.assert_array_equal(weights(1), weights(1))
+    assert not np.array_equal(weights(1), weights(2))
+
+
+def naive_parameters(
+    config: Cnn1dConfig | Cnn2dConfig, shape: tuple[int, ...], n_classes: int
+) -> int:
+    """Count weights: kernels and biases of valid convolutions, halved maps, two dense layers."""
+    *sides, n_channels = shape
+    n_weights = 0
+    for n_filters in config.n_filters:
+        n_weights += (config.kernel_size ** len(sides) * n_channels + 1) * n_filters
+        sides = [(side - config.kernel_size + 1) // 2 for side in sides]
+        n_channels = n_filters
+    n_flat = n_channels * int(np.prod(sides))
+    return n_weights + (n_flat + 1) * config.n_dense + (config.n_dense + 1) * n_classes
+
+
+@pytest.mark.parametrize(
+    ("config", "shape", "n_classes", "expected"),
+    [
+        # Swart (2025): 22.2 M parameters.
+        (Cnn2dConfig(input_scale=1 / 255), (224, 224, 3), 8, 22_246_728),
+        (Cnn2dConfig(), (128, 128, 1), 8, 6_517_512),
+        (Cnn2dConfig(n_filters=(8,), kernel_size=5, n_dense=3), (20, 30, 1), 2, None),
+        (Cnn1dConfig(), (108, 42), 7, None),
+        (Cnn1dConfig(n_filters=(8, 4), kernel_size=5, n_dense=3), (100, 5), 2, None),
+    ],
+)
+def test_a_network_is_as_large_as_its_formula(config, shape, n_classes, expected):
+    naive = naive_parameters(config, shape, n_classes)
+    assert build_keras(config, shape, n_classes).count_params() == naive
+    assert expected in (None, naive)
+
+
+def test_pictures_of_bytes_are_brought_to_one():
+    model = build_keras(Cnn2dConfig(n_filters=(2,), input_scale=1 / 255), (8, 8, 3), 2)
+    scale = model.get_layer("scale")
+    assert float(np.asarray(scale(np.full((1, 1, 1, 3), 255.0)).numpy()).max()) == pytest.approx(1)
+    plain = build_keras(Cnn2dConfig(n_filters=(2,)), (8, 8, 3), 2)
+    assert "scale" not in [layer.name for layer in plain.layers]
+
+
+# --- scikit-learn families
+
+
+@SKLEARN
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_classifier_gives_probabilities(name, n_classes, rng):
+    config, shape = SMALL[name]
+    classes = np.arange(60) % n_classes
+    inputs = rng.normal(size=(60, *shape)) + classes[:, None]
+    arrays = FoldArrays(inputs[:40], classes[:40], inputs[40:50], classes[40:50], inputs[50:])
+    result = fit_fold(config, None, arrays, n_classes=n_classes, is_scaled=True, seed=1)
+    assert result.probabilities.shape == (10, n_classes)
+    assert result.probabilities.min() >= 0
+    np.testing.assert_allclose(result.probabilities.sum(axis=1), 1, atol=1e-9)
+
+
+@SKLEARN
+def test_a_classifier_is_built_anew_and_unfitted(name):
+    config, _ = SMALL[name]
+    first, second = build_sklearn(config, seed=1), build_sklearn(config, seed=1)
+    assert first is not second
+    assert not hasattr(first, "classes_")
+
+
+@pytest.mark.parametrize(
+    ("config", "attribute", "value"),
+    [
+        (DecisionTreeConfig(max_depth=3), "max_depth", 3),
+        (DecisionTreeConfig(criterion="entropy"), "criterion", "entropy"),
+        (DecisionTreeConfig(), "random_state", 11),
+        (KnnConfig(n_neighbors=9), "n_neighbors", 9),
+        (KnnConfig(metric="cosine"), "metric", "cosine"),
+        (DummyConfig(strategy="prior"), "strategy", "prior"),
+        (LogisticConfig(inverse_regularisation=3.0), "logisticregression__C", 3.0),
+        (LogisticConfig(n_components=9), "pca__n_components", 9),
+        (LogisticConfig(), "pca__random_state", 11),
+        (SvmConfig(inverse_regularisation=3.0), "svc__C", 3.0),
+        (SvmConfig(n_components=9), "pca__n_components", 9),
+    ],
+)
+def test_every_setting_reaches_scikit_learn(config, attribute, value):
+    assert build_sklearn(config, seed=11).get_params()[attribute] == value
+
+
+def test_boucheta_compares_with_four_neighbours_and_an_unlimited_gini_tree():
+    assert (KnnConfig().n_neighbors, KnnConfig().metric) == (4, "euclidean")
+    assert (DecisionTreeConfig().criterion, DecisionTreeConfig().max_depth) == ("gini", None)
+
+
+@pytest.mark.parametrize("config", [LogisticConfig(), SvmConfig()])
+def test_fewer_clips_than_components_are_no_crash(config, rng):
+    inputs, classes = rng.normal(size=(30, 300)), np.arange(30) % 3
+    arrays = FoldArrays(inputs, classes, inputs, classes, inputs)
+    result = fit_fold(config, None, arrays, n_classes=3, is_scaled=True, seed=1)
+    assert result.probabilities.shape == (30, 3)
+
+
+def test_the_largest_probability_of_the_svm_is_its_own_decision(rng):
+    # Classes that overlap, so that one-against-one votes are tied now and then.
+    classes = np.arange(300) % 6
+    inputs = rng.normal(size=(300, 4)) + 0.5 * classes[:, None]
+    arrays = FoldArrays(inputs[:200], classes[:200], inputs[:20], classes[:20], inputs[200:])
+    config = SvmConfig(n_components=4)
+    result = fit_fold(config, None, arrays, n_classes=6, is_scaled=False, seed=1)
+    decided = build_sklearn(config, seed=1).fit(inputs[:200], classes[:200]).predict(inputs[200:])
+    np.testing.assert_array_equal(result.probabilities.argmax(axis=1), decided)
+
+
+# --- topology
+
+
+def _changed(value: object) -> object:
+    if isinstance(value, tuple):
+        return (*value, 2)
+    return value + 2 if isinstance(value, int) else value / 2
+
+
+CHANGES = [
+    pytest.param(name, field.name, id=f"{name}.{field.name}")
+    for name in FAMILIES
+    if FAMILIES[name].is_keras
+    for field in fields(SMALL[name][0])
+]
+
+
+@pytest.mark.parametrize(("name", "field"), CHANGES)
+def test_the_topology_changes_with_every_field_of_the_config(name, field):
+    config, shape = SMALL[name]
+    shape = tuple(4 * side for side in shape)  # room for a third block
+    other = replace(config, **{field: _changed(getattr(config, field))})
+    assert topology(config, shape, 3) != topology(other, shape, 3)
+
+
+@KERAS
+def test_the_topology_knows_the_shapes(name):
+    config, shape = SMALL[name]
+    texts = {
+        topology(config, shape, 3),
+        topology(config, shape, 4),
+        topology(config, (shape[0] + 4, *shape[1:]), 3),
+    }
+    assert len(texts) == 3
+
+
+@KERAS
+def test_the_topology_is_the_same_at_every_call(name):
+    config, shape = SMALL[name]
+    topology.cache_clear()
+    first = topology(config, shape, 3)
+    build_keras(config, shape, 5)
+    topology.cache_clear()
+    assert topology(config, shape, 3) == first
+
+
+@KERAS
+def test_the_topology_lists_every_layer_without_modules_and_versions(name):
+    config, shape = SMALL[name]
+    text = topology(config, shape, 3)
+    layers = json.loads(text)
+    assert [one["config"]["name"] for one in layers] == [
+        layer.name for layer in build_keras(config, shape, 3).layers
+    ]
+    assert "keras" not in text
+    assert "module" not in text
+
+
+@SKLEARN
+def test_the_config_of_a_classifier_says_all(name):
+    assert topology(*SMALL[name], 3) == "null"

@@ -1,0 +1,61 @@
+"""Progress bars: there for a person, silent for a log, and never changing what passes through."""
+
+from __future__ import annotations
+
+import pytest
+
+from ser_lib import progress as module
+from ser_lib.progress import is_headless, progress
+
+
+class Terminal:
+    def __init__(self, *, is_terminal: bool) -> None:
+        self.is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        return self.is_terminal
+
+
+@pytest.mark.parametrize(
+    ("variable", "is_terminal", "has_kernel", "expected"),
+    [
+        ("1", True, True, True),
+        ("1", True, False, True),
+        ("", True, False, False),
+        ("0", True, False, False),
+        ("", False, False, True),
+        ("", False, True, False),
+    ],
+)
+def test_a_bar_needs_somebody_to_watch(monkeypatch, variable, is_terminal, has_kernel, expected):
+    monkeypatch.setenv("SER_HEADLESS", variable)
+    modules = {"ipykernel": object()} if has_kernel else {}
+    monkeypatch.setattr(module.sys, "stderr", Terminal(is_terminal=is_terminal))
+    monkeypatch.setattr(module.sys, "modules", modules)
+    assert is_headless() is expected
+
+
+def test_items_pass_unchanged_and_silently_where_nobody_watches(monkeypatch, capsys):
+    monkeypatch.setenv("SER_HEADLESS", "1")
+    items = [object(), object(), None]
+    assert list(progress(iter(items), total=3, what="clips")) == items
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_watched_bar_says_what_it_is_about(monkeypatch, capsys):
+    monkeypatch.setattr(module, "is_headless", lambda: False)
+    assert list(progress([1, 2], total=2, what="mel_square, noise")) == [1, 2]
+    assert "mel_square, noise" in capsys.readouterr().err
+
+
+def test_items_are_taken_one_by_one_not_all_at_once(monkeypatch):
+    monkeypatch.setenv("SER_HEADLESS", "1")
+    taken = []
+
+    def source():
+        for number in range(3):
+            taken.append(number)
+            yield number
+
+    next(progress(source(), total=3, what="x"))
+    assert taken == [0]

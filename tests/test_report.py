@@ -1,0 +1,519 @@
+"""The report: parameters, order, failures, what lands on the page, and what never half-lands.
+
+The notebooks are tiny and made here; a kernel costs about two seconds, so two builds serve most
+tests: one where all is well and one where everything goes wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from ser_lib import render, report
+from ser_lib.errors import CorpusError, ReportError
+from ser_lib.report import build_report
+
+# One transparent pixel: the page does not care what a figure shows.
+PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAC"
+    "hwGA60e6kgAAAABJRU5ErkJggg=="
+)
+FIGURE = (
+    '<figure class="ser-figure"><img alt="a dot" width="8" height="3" '
+    f'src="data:image/png;base64,{PIXEL}"><figcaption>'
+    '<span class="ser-number">Figure 7.</span> NAME</figcaption></figure>'
+)
+TABLE = (
+    '<figure class="ser-table"><figcaption><span class="ser-number">Table 4.</span> NAME'
+    '</figcaption><div class="ser-scroll"><table><thead><tr><th>model</th><th>UAR</th></tr></thead>'
+    "<tbody><tr><td>knn</td><td>38.0 % [32.0, 44.0]</td></tr></tbody></table></div></figure>"
+)
+RECORD = {
+    "study": "swart2025",
+    "model": "cnn",
+    "protocol": "luna5",
+    "leaks": [],
+    "seeds": 1,
+    "n_clips": 384,
+    "n_speakers": 8,
+    "uar": 0.5,
+    "published": None,
+}
+
+
+def code(source: str, *tags: str) -> nbformat.NotebookNode:
+    return new_code_cell(source, metadata={"tags": list(tags)} if tags else {})
+
+
+def shown(html: str, *tags: str) -> nbformat.NotebookNode:
+    bundle = {"text/html": html}
+    return code(f"from IPython.display import display\ndisplay({bundle!r}, raw=True)", *tags)
+
+
+def found(*sentences: str) -> nbformat.NotebookNode:
+    bundle = {"text/html": "<ul></ul>", render.FINDINGS_MIME: {"sentences": list(sentences)}}
+    return code(f"from IPython.display import display\ndisplay({bundle!r}, raw=True)", "findings")
+
+
+def published(record: dict[str, object]) -> nbformat.NotebookNode:
+    bundle = {"text/html": "", render.RESULTS_MIME: {"records": [record]}}
+    return code(f"from IPython.display import display\ndisplay({bundle!r}, raw=True)")
+
+
+PARAMETERS = code('corpus: str = "none"  # a name\nn_seeds: int = 7  # how many', "parameters")
+
+
+def write(folder: Path, name: str, *cells: nbformat.NotebookNode, needs: tuple[str, ...] = ()):
+    notebook = new_notebook(cells=list(cells), metadata={"ser": {"needs": list(needs)}})
+    nbformat.write(notebook, folder / f"{name}.ipynb")
+
+
+def profiles(folder: Path, quick: str = "") -> None:
+    (folder / "params").mkdir(parents=True)
+    (folder / "params" / "quick.yml").write_text(quick, encoding="utf-8")
+
+
+def text(title: str) -> nbformat.NotebookNode:
+    return new_markdown_cell(f"# Is {title} well?\n\nThe first paragraph of {title}.")
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """Build a report where all is well, on a machine whose `python3` kernelspec is broken."""
+    root = tmp_path_factory.mktemp("good {of} ours")
+    folder = root / "notebooks"
+    profiles(folder, "n_seeds: 2\n")
+    write(
+        folder,
+        "01_reader",
+        text("the reader"),
+        new_markdown_cell("## Setup"),
+        PARAMETERS,
+        code("import os, sys, time\nfrom pathlib import Path\nnumbers = corpus, n_seeds"),
+        code("print('wrote:', Path('written.txt').read_text(), numbers, sys.executable)"),
+        code("print('port.cc: oneDNN is on', file=sys.stderr)", "remove-input"),
+        code("print(sorted(k for k in os.environ if k in ('SER_HEADLESS', 'PYTHONHASHSEED')))"),
+        new_markdown_cell("See [the writer](02_writer.ipynb).\n\n## Setup"),
+        shown(FIGURE.replace("NAME", "of the reader"), "figure"),
+        shown(TABLE.replace("NAME", "of the reader"), "table"),
+        new_markdown_cell("## What we learned"),
+        found("The reader <em>reads</em>."),
+        needs=("02_writer",),
+    )
+    write(
+        folder,
+        "02_writer",
+        text("the writer"),
+        PARAMETERS,
+        # Slow on purpose: the reader would overtake it if nothing held it back.
+        code("import time\nfrom pathlib import Path\ntime.sleep(1)"),
+        code("_ = Path('written.txt').write_text('by the writer')"),
+        shown(FIGURE.replace("NAME", "at the top"), "summary"),
+        shown(TABLE.replace("NAME", "at the top"), "summary"),
+        published(RECORD),
+        new_markdown_cell("## What we learned"),
+        found("One.", "Two.", "Three.", "Four."),
+    )
+    write(folder, "explore", code("1 / 0"))
+    spec = root / "kernels" / "python3"
+    spec.mkdir(parents=True)
+    broken = {"argv": ["/bin/false"], "display_name": "another", "language": "python"}
+    (spec / "kernel.json").write_text(json.dumps(broken), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SER_REPORTS", str(root / "reports"))
+        patch.setenv("JUPYTER_PATH", str(root))
+        patch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
+        result = build_report("demo", notebooks_dir=folder)
+    return result
+
+
+@pytest.fixture(scope="module")
+def page(good):
+    return good.path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory):
+    """Build a report where one notebook is well and four are not."""
+    root = tmp_path_factory.mktemp("bad")
+    profiles(root)
+    write(root, "01_fails", text("it"), code("\nd = {}\nd['<b>key</b>']"), found("Never said."))
+    tolerated = code("raise ValueError('tolerated')", "raises-exception")
+    write(root, "02_tolerated", text("it"), tolerated, found("Said after all."))
+    write(root, "03_dies", text("it"), code("import os, signal\nos.kill(os.getpid(), 9)"))
+    write(root, "04_hangs", text("it"), code("import time\ntime.sleep(60)"))
+    write(root, "05_fine", text("it"), code("print('fine all the same')"), needs=("01_fails",))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SER_REPORTS", str(root / "reports"))
+        patch.setenv("SER_CELL_TIMEOUT_S", "4")
+        return build_report("demo", notebooks_dir=root)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Return a folder for notebooks, with a profile that sets nothing."""
+    monkeypatch.setenv("SER_REPORTS", str(tmp_path / "reports"))
+    profiles(tmp_path)
+    return tmp_path
+
+
+def test_a_complete_run_has_no_failures_and_says_where_all_is(good):
+    assert good.failures == ()
+    assert good.is_complete
+    assert good.path.parts[-2:] == ("demo", "report.html")
+    assert sorted(good.durations_s) == ["01_reader", "02_writer"]
+    executed = sorted(one.name for one in (good.path.parent / "executed").iterdir())
+    assert executed == ["01_reader.ipynb", "02_writer.ipynb"]
+
+
+def test_a_notebook_runs_after_those_that_it_needs(page):
+    assert "wrote: by the writer" in page
+
+
+def test_parameters_come_from_the_profile_and_the_corpus_from_the_call(page):
+    assert "(&#39;demo&#39;, 2)" in page
+
+
+def test_kernels_are_this_interpreter_whatever_the_kernelspecs_say(page):
+    assert sys.executable in page
+
+
+def test_kernels_get_their_environment(page):
+    assert "[&#39;PYTHONHASHSEED&#39;, &#39;SER_HEADLESS&#39;]" in page
+
+
+def test_an_override_wins_over_the_profile():
+    notebooks = {"01_a": new_notebook(cells=[PARAMETERS]), "02_b": new_notebook()}
+    routed = report._route_parameters(notebooks, {"n_seeds": 3}, {"corpus": "demo", "profile": "x"})
+    assert routed == {"01_a": {"corpus": "demo", "n_seeds": 3}, "02_b": {}}
+
+
+def test_a_parameter_of_the_profile_that_no_notebook_declares_is_an_error(folder):
+    write(folder, "01_a", PARAMETERS)
+    (folder / "params" / "quick.yml").write_text("n_seed: 1\n", encoding="utf-8")
+    with pytest.raises(ReportError, match=r"(?s)no notebook declares.*n_seed\n.*n_seeds"):
+        build_report("demo", notebooks_dir=folder)
+
+
+def test_an_override_that_no_notebook_declares_is_an_error(folder):
+    write(folder, "01_a", PARAMETERS)
+    with pytest.raises(ReportError, match="max_epoch"):
+        build_report("demo", notebooks_dir=folder, parameters={"max_epoch": 1})
+
+
+@pytest.mark.parametrize("content", ["- a\n- b\n", "1: 2\n"])
+def test_a_profile_that_is_no_mapping_from_names_is_an_error(folder, content):
+    write(folder, "01_a", PARAMETERS)
+    (folder / "params" / "quick.yml").write_text(content, encoding="utf-8")
+    with pytest.raises(ReportError, match="must map names to values"):
+        build_report("demo", notebooks_dir=folder)
+
+
+def test_an_unknown_profile_names_the_known_ones(folder):
+    write(folder, "01_a", PARAMETERS)
+    with pytest.raises(ReportError, match="known are quick"):
+        build_report("demo", notebooks_dir=folder, profile="ful")
+
+
+def test_an_unknown_corpus_is_an_error(folder):
+    with pytest.raises(CorpusError, match="unknown corpus 'ravdes'"):
+        build_report("ravdes", notebooks_dir=folder)
+
+
+def test_a_folder_without_numbered_notebooks_is_an_error(folder):
+    write(folder, "explore")
+    with pytest.raises(ReportError, match="no numbered notebooks"):
+        build_report("demo", notebooks_dir=folder)
+
+
+def test_a_file_that_is_no_notebook_is_an_error_that_names_it(folder):
+    (folder / "01_a.ipynb").write_text("{", encoding="utf-8")
+    with pytest.raises(ReportError, match=r"01_a\.ipynb is no readable notebook"):
+        build_report("demo", notebooks_dir=folder)
+
+
+def test_a_parameters_cell_that_is_no_python_is_an_error(folder):
+    write(folder, "01_a", code("n_seeds =", "parameters"))
+    with pytest.raises(ReportError, match="01_a: the `parameters` cell is not Python"):
+        build_report("demo", notebooks_dir=folder)
+
+
+def test_a_need_that_is_not_there_is_an_error(folder):
+    write(folder, "01_a", needs=("03_cnn",))
+    with pytest.raises(ReportError, match="01_a needs 03_cnn"):
+        build_report("demo", notebooks_dir=folder)
+
+
+def test_needs_in_a_circle_are_an_error(folder):
+    write(folder, "01_a", needs=("02_b",))
+    write(folder, "02_b", needs=("01_a",))
+    with pytest.raises(ReportError, match="need each other"):
+        build_report("demo", notebooks_dir=folder)
+
+
+def test_an_environment_without_kernel_says_how_to_get_one(folder, monkeypatch):
+    write(folder, "01_a", PARAMETERS)
+    monkeypatch.setattr(report, "find_spec", lambda name: None)
+    with pytest.raises(ReportError, match="pip install ipykernel"):
+        build_report("demo", notebooks_dir=folder)
+
+
+def test_published_records_land_in_results_json(good):
+    assert good.results_path is not None
+    written = good.results_path.read_text(encoding="utf-8")
+    assert json.loads(written) == {"corpus": "demo", "records": [RECORD]}
+    keys = re.findall(r'^   "(\w+)"', written, flags=re.MULTILINE)
+    assert keys == sorted(RECORD)
+
+
+def test_numbers_that_json_cannot_say_become_null():
+    value = {"a": [float("nan"), 1.0], "b": {"c": float("inf")}, "d": "nan"}
+    assert report._without_nan(value) == {"a": [None, 1.0], "b": {"c": None}, "d": "nan"}
+
+
+def test_without_records_there_is_no_results_file(bad):
+    assert bad.results_path is None
+    assert not (bad.path.parent / "results.json").exists()
+
+
+def test_figures_and_tables_are_numbered_through_the_page(page):
+    numbers = re.findall(r'<span class="ser-number" id="(\S+)">(.*?)</span> (.*?)<', page)
+    assert numbers == [
+        ("figure-1", "Figure 1.", "at the top"),
+        ("table-1", "Table 1.", "at the top"),
+        ("figure-2", "Figure 2.", "of the reader"),
+        ("table-2", "Table 2.", "of the reader"),
+    ]
+
+
+def test_findings_stand_at_the_top_of_their_notebook(page):
+    chapter = page[page.index('<section id="01_reader"') : page.index('<section id="02_writer"')]
+    first, said, body = (
+        chapter.index(one)
+        for one in (
+            "The first paragraph",
+            "The reader <em>reads</em>.",
+            '<h3 id="01_reader--setup"',
+        )
+    )
+    assert first < said < body
+
+
+def test_a_heading_that_the_findings_leave_empty_goes(page):
+    assert "What we learned" not in page
+
+
+def test_three_findings_of_the_summing_up_notebook_come_first(page):
+    summary = page[page.index('<section id="summary"') : page.index('<section id="01_reader"')]
+    headline = summary.index("ser-headline")
+    assert summary.index("at the top") < headline < summary.index("Findings, notebook by notebook")
+    order = [
+        summary.index(f"<li>{one}") for one in ("One.", "Two.", "Three.", "The reader", "Four.")
+    ]
+    assert order == sorted(order)
+
+
+def test_summary_outputs_are_replaced_by_a_link(page):
+    chapter = page[page.index('<section id="02_writer"') : page.index('<section id="provenance"')]
+    assert "at the top" not in re.sub(r"<pre.*?</pre>", "", chapter, flags=re.DOTALL)
+    assert chapter.count('<a href="#summary">summary</a>') == 1
+
+
+def test_the_first_sentence_is_counted_from_the_records(page):
+    assert "1 published study, 1 model, re-run on 384 clips by 8 speakers." in page
+
+
+def test_the_demo_says_that_its_numbers_are_no_results_about_people(page):
+    assert "they are not results about people" in page
+    assert "make report CORPUS=ravdess" in page
+
+
+def test_ids_are_unique_and_links_within_the_page_lead_somewhere(page):
+    ids = re.findall(r'\sid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    assert "01_reader--setup-2" in ids
+    links = set(re.findall(r'href="#([^"]+)"', page))
+    assert "02_writer" in links
+    assert links <= set(ids)
+
+
+def test_all_code_is_there_and_folded(page):
+    folds = re.findall(r'<details class="ser-code[^"]*">.*?</details>', page, flags=re.DOTALL)
+    assert not re.search(r'<details[^>]*class="ser-code[^>]*open', page)
+    assert any("written" in one for one in folds)
+    outside = re.sub(r"<details.*?</details>", "", page, flags=re.DOTALL)
+    assert '<div class="highlight' not in re.sub(r"\s+", " ", outside)
+
+
+def test_parameters_are_one_quiet_line(page):
+    assert "Parameters of this report" in page
+    assert "<code>n_seeds = 2</code>" in page
+
+
+def test_noise_of_libraries_is_dropped_and_the_rest_of_a_stream_kept():
+    noise = "2026 I tensorflow/core/util/port.cc:153] oneDNN custom operations are on\n"
+    noise += "tqdm/auto.py:21: TqdmWarning: IProgress not found. Please update jupyter\n"
+    noise += "  from .autonotebook import tqdm as notebook_tqdm\n"
+    bar = "\r 10%|#   | 1/10 [00:01<00:09,  1.0it/s]\r100%|####| 10/10 [00:10<00:00]\n"
+    assert render._quiet(noise + bar + "\x1b[1mtrained\x1b[0m\n") == ["trained", ""]
+    assert render._quiet(noise + bar) == []
+
+
+def test_a_page_with_noise_only_has_no_stream_block(page):
+    assert "port.cc" not in re.sub(r"<details.*?</details>", "", page, flags=re.DOTALL)
+
+
+def test_the_page_loads_nothing(page, bad):
+    for one in (page, bad.path.read_text(encoding="utf-8")):
+        body = re.sub(r"<pre\b.*?</pre>", "", one, flags=re.DOTALL)
+        sources = re.findall(r"""\ssrc\s*=\s*["']?([^"'\s>]{0,20})""", body)
+        sources += re.findall(r"""<link\b[^>]*href\s*=\s*["']([^"']{0,20})""", body)
+        assert sources
+        assert all(source.startswith("data:") for source in sources)
+        assert "@import" not in body
+        assert "url(" not in body
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        '<img alt="x" src="https://example.org/x.png">',
+        "<script async src='//cdn.example.org/x.js'></script>",
+        '<link rel="stylesheet" href="style.css">',
+        "<style>@import 'x.css';</style>",
+        '<div style="background:url(x.png)"></div>',
+    ],
+)
+def test_an_output_that_would_load_something_is_refused(html):
+    with pytest.raises(ReportError, match="from outside"):
+        render._check_self_contained(f"<p>fine</p>{html}")
+
+
+def test_code_that_only_shows_a_url_is_no_load():
+    render._check_self_contained(
+        "<pre>background: url(x.png)</pre><a href='https://doi.org/1'>1</a>"
+    )
+
+
+def test_failures_name_notebook_cell_and_error(bad):
+    assert not bad.is_complete
+    found = {one.notebook: one for one in bad.failures}
+    assert sorted(found) == ["01_fails", "02_tolerated", "03_dies", "04_hangs"]
+    first = found["01_fails"]
+    assert (first.cell, first.source_line, first.error) == (1, "d = {}", "KeyError")
+    assert str(first) == "01_fails, code cell 1 (`d = {}`): KeyError: '<b>key</b>'"
+
+
+def test_an_error_that_a_cell_may_raise_counts_and_what_follows_is_shown(bad):
+    page = bad.path.read_text(encoding="utf-8")
+    assert any(one.message == "tolerated" for one in bad.failures)
+    assert "Said after all." in page
+
+
+def test_a_kernel_that_dies_and_a_cell_that_hangs_are_failures_of_their_cell(bad):
+    found = {one.notebook: one for one in bad.failures}
+    assert (found["03_dies"].cell, found["03_dies"].error) == (1, "DeadKernelError")
+    assert (found["04_hangs"].cell, found["04_hangs"].error) == (1, "CellTimeoutError")
+    assert found["04_hangs"].source_line == "import time"
+
+
+def test_the_report_of_a_failed_run_shows_the_errors_and_all_else(bad):
+    page = bad.path.read_text(encoding="utf-8")
+    assert "This report is incomplete:</strong> 4 notebooks failed" in page
+    assert "fine all the same" in page
+    box = page[page.index('id="01_fails--error"') :]
+    box = box[: box.index("</div>")]
+    assert "&lt;b&gt;key&lt;/b&gt;" in box
+    assert "<b>key</b>" not in page
+    assert "\x1b" not in page
+    assert "papermill-error-cell" not in page
+
+
+def test_one_line_a_notebook_is_printed(folder, capsys):
+    write(folder, "01_a", code("1"))
+    write(folder, "02_b", code("1 / 0"))
+    result = build_report("demo", notebooks_dir=folder)
+    lines = capsys.readouterr().out.splitlines()
+    assert "2 notebooks, profile 'quick'" in lines[0]
+    assert sorted(line.split()[1] for line in lines[1:]) == ["FAILED", "ok"]
+    assert len(result.failures) == 1
+
+
+def test_a_page_that_cannot_be_rendered_leaves_the_old_one(folder, monkeypatch):
+    write(folder, "01_a", published(RECORD))
+    target = folder / "reports" / "demo" / "report.html"
+    target.parent.mkdir(parents=True)
+    target.write_text("old", encoding="utf-8")
+
+    def fail(*_: object) -> str:
+        raise ReportError("cannot be rendered")
+
+    monkeypatch.setattr(report, "render_report", fail)
+    with pytest.raises(ReportError, match="cannot be rendered"):
+        build_report("demo", notebooks_dir=folder)
+    assert target.read_text(encoding="utf-8") == "old"
+    assert sorted(one.name for one in target.parent.iterdir()) == ["executed", "report.html"]
+
+
+def test_an_interrupt_ends_the_kernels_at_once(folder, monkeypatch):
+    write(folder, "01_a", code("import time\ntime.sleep(600)"))
+
+    def interrupt(*_: object, **__: object) -> None:
+        while not any(one.has_kernel for one in list(report._LIVE_KERNELS)):
+            time.sleep(0.05)
+        time.sleep(1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(report, "wait", interrupt)
+    started = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        build_report("demo", notebooks_dir=folder)
+    # Far below what the cell sleeps; the kernel's start dominates.
+    assert time.perf_counter() - started < 60
+
+
+def test_an_output_without_html_is_shown_by_its_picture_or_its_text():
+    picture = new_output("display_data", {"image/png": PIXEL}, metadata={"alt": "a dot"})
+    plain = new_output("execute_result", {"text/plain": "<Axes: >"}, execution_count=1)
+    cell = new_code_cell("1", outputs=[picture, plain])
+    body = render.build_chapter("01_a", new_notebook(cells=[cell]), ("01_a",)).body
+    assert f'<img alt="a dot" src="data:image/png;base64,{PIXEL}">' in body
+    assert "&lt;Axes: &gt;" in body
+
+
+@pytest.mark.parametrize(
+    ("words", "is_number"),
+    [
+        ("1,440", True),
+        ("−3.2", True),
+        ("61.0 % [55.1, 67.0]", True),
+        ("12 s", True),
+        ("–", True),
+        ("luna5", False),
+        ("3 of 8 clips", False),
+    ],
+)
+def test_numbers_in_tables_are_told_from_words(words, is_number):
+    assert (render.NUMBER.fullmatch(words) is not None) == is_number
+
+
+def test_columns_of_numbers_are_set_right_and_a_number_among_words_is_not(page):
+    table = render._set_table(TABLE)
+    assert '<th class="ser-num">UAR</th>' in table
+    assert '<td class="ser-num">38.0 % [32.0, 44.0]</td>' in table
+    words = "".join(f"<tr><td>{one}</td></tr>" for one in ("CC0", "24", "here"))
+    mixed = f'<figure class="ser-table"><table><tbody>{words}</tbody></table></figure>'
+    assert "ser-num" not in render._set_table(mixed)
+
+
+def test_links_to_notebooks_that_are_not_in_the_report_become_words():
+    cell = new_markdown_cell("[a](01_a.ipynb#x) [b](explore.ipynb) [c](https://x.org/y.ipynb)")
+    body = render.build_chapter("02_b", new_notebook(cells=[cell, code("1")]), ("01_a",)).intro
+    assert '<a href="#01_a">a</a> b <a href="https://x.org/y.ipynb">c</a>' in body

@@ -1,0 +1,295 @@
+"""The report as a reader opens it: a file, no network, a phone, the dark, a keyboard, paper.
+
+A small report is built here; the real ones under `reports/` are looked at too where they exist.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from ser_lib.paths import PROJECT_DIR
+from ser_lib.render import FINDINGS_MIME
+from ser_lib.report import build_report
+
+CHROMIUM = shutil.which("chromium")
+ARGUMENTS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+
+# What nbconvert writes where an author gave no description.
+NO_DESCRIPTION = "No description has been provided for this image"
+
+DESK = {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
+
+PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAC"
+    "hwGA60e6kgAAAABJRU5ErkJggg=="
+)
+FIGURE = (
+    '<figure class="ser-figure"><img alt="a dot" width="880" height="330" '
+    f'src="data:image/png;base64,{PIXEL}"><figcaption>'
+    '<span class="ser-number">Figure 1.</span> A dot.</figcaption></figure>'
+)
+WIDE_TABLE = (
+    '<figure class="ser-table"><figcaption><span class="ser-number">Table 1.</span> Wide.'
+    '</figcaption><div class="ser-scroll"><table><thead><tr>'
+    + "".join(f"<th>column{number}</th>" for number in range(20))
+    + "</tr></thead><tbody><tr>"
+    + "".join(f"<td>{number}.000</td>" for number in range(20))
+    + "</tr></tbody></table></div></figure>"
+)
+
+REPORTS = sorted((PROJECT_DIR / "reports").glob("*/report.html"))
+
+
+def shown(bundle: dict[str, object], *tags: str) -> nbformat.NotebookNode:
+    source = f"from IPython.display import display\ndisplay({bundle!r}, raw=True)"
+    return new_code_cell(source, metadata={"tags": list(tags)})
+
+
+def write(folder: Path, name: str, *cells: nbformat.NotebookNode) -> None:
+    nbformat.write(new_notebook(cells=list(cells)), folder / f"{name}.ipynb")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Build a report of two notebooks, one of which fails, and return its path."""
+    root = tmp_path_factory.mktemp("browser")
+    (root / "params").mkdir()
+    (root / "params" / "quick.yml").write_text("", encoding="utf-8")
+    findings = {"text/html": "<ul></ul>", FINDINGS_MIME: {"sentences": ["It is.", "It was."]}}
+    write(
+        root,
+        "01_fine",
+        new_markdown_cell("# Is it well?\n\nA paragraph."),
+        *(new_markdown_cell(f"## Section {number}\n\n" + "Words. " * 300) for number in range(3)),
+        shown({"text/html": FIGURE}, "summary"),
+        shown({"text/html": FIGURE}, "figure"),
+        shown({"text/html": WIDE_TABLE}, "table"),
+        new_code_cell(f"print('{'wide ' * 100}')"),
+        shown(findings, "findings"),
+    )
+    write(root, "02_fails", new_markdown_cell("# Is this?"), new_code_cell("{}['missing' * 50]"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SER_REPORTS", str(root / "reports"))
+        return build_report("demo", notebooks_dir=root).path
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Start a headless chromium, or say loudly why not."""
+    if CHROMIUM is None:
+        reason = "NO BROWSER: reports were not opened; run `apt-get install chromium`"
+        # Where nobody reads what was skipped, a missing browser is a failure.
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield running
+        running.close()
+
+
+@pytest.fixture(
+    scope="module", params=["built", *REPORTS], ids=["built", *(one.parent.name for one in REPORTS)]
+)
+def path(request):
+    """Give the report built here, then each real one."""
+    return request.getfixturevalue("built") if request.param == "built" else request.param
+
+
+@pytest.fixture
+def opened(browser, path):
+    """Return a function that opens the report in a window of its own kind."""
+    contexts = []
+
+    def open_page(viewport=DESK, **options):
+        context = browser.new_context(viewport=viewport, reduced_motion="reduce", **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.goto(path.as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def luminance(colour: str) -> float:
+    """Return the brightness of a CSS colour `rgb(r, g, b)`, in [0, 255]."""
+    return sum(int(one) for one in re.findall(r"\d+", colour)[:3]) / 3
+
+
+def test_nothing_is_requested_but_the_file_and_nothing_is_logged(browser, path):
+    context = browser.new_context(viewport=DESK)
+    page = context.new_page()
+    requests, complaints = [], []
+    page.on("request", lambda one: requests.append(one.url))
+    page.on("console", lambda one: complaints.append(one.text))
+    page.on("pageerror", lambda one: complaints.append(str(one)))
+    page.goto(path.as_uri())
+    page.mouse.wheel(0, 5000)
+    page.wait_for_load_state("networkidle")
+    context.close()
+    assert requests[0] == path.as_uri()
+    assert [one for one in requests[1:] if not one.startswith("data:")] == []
+    assert complaints == []
+
+
+def test_each_picture_is_described(opened):
+    texts = opened().eval_on_selector_all("img", "all => all.map(one => one.alt)")
+    assert texts
+    assert all(text.strip() and NO_DESCRIPTION not in text for text in texts)
+
+
+def test_each_link_of_the_contents_leads_to_something_visible(opened):
+    page = opened()
+    links = page.locator(".ser-sidebar a")
+    hashes = [links.nth(index).get_attribute("href") for index in range(links.count())]
+    assert len(hashes) > 3
+    for one in hashes:
+        # A section's link shows when its notebook is being read; its notebook's comes before it.
+        page.locator(f'.ser-sidebar a[href="{one}"]').click()
+        target = page.locator(f'[id="{one[1:]}"]')
+        assert target.count() == 1
+        box = target.bounding_box()
+        assert box is not None
+        assert -5 <= box["y"] < DESK["height"]
+
+
+def test_the_contents_say_where_one_is(opened):
+    page = opened()
+    last = page.locator(".ser-sidebar > ul > li > a").nth(1)
+    last.click()
+    page.wait_for_function("document.querySelector('.ser-sidebar li:nth-child(2).is-open')")
+    assert page.locator(".ser-sidebar [aria-current]").count() == 1
+
+
+def test_a_phone_never_scrolls_sideways(opened):
+    page = opened(PHONE)
+    widths = "[document.documentElement.scrollWidth, window.innerWidth]"
+    scroll, inner = page.evaluate(widths)
+    assert scroll <= inner == PHONE["width"]
+    page.click(".ser-toggle")
+    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    scroll, inner = page.evaluate(widths)
+    assert scroll <= inner
+
+
+def test_a_phone_has_the_contents_in_a_menu_that_closes(opened):
+    page = opened(PHONE)
+    assert not page.locator(".ser-sidebar").is_visible()
+    menu = page.locator(".ser-menu")
+    menu.locator("> summary").click()
+    link = menu.locator("a").last
+    assert link.is_visible()
+    link.click()
+    assert not link.is_visible()
+    assert page.evaluate("location.hash") == "#provenance"
+
+
+def test_a_wide_table_scrolls_inside_itself(opened):
+    page = opened(PHONE)
+    wide = page.eval_on_selector_all(
+        ".ser-scroll",
+        "all => all.filter(one => one.scrollWidth > one.clientWidth).map(one => one.tabIndex)",
+    )
+    assert wide
+    assert set(wide) == {0}
+
+
+@pytest.mark.parametrize(("scheme", "is_dark"), [("dark", True), ("light", False)])
+def test_the_page_follows_the_colour_scheme(opened, scheme, is_dark):
+    page = opened(color_scheme=scheme)
+    style = "one => [getComputedStyle(one).backgroundColor, getComputedStyle(one).color]"
+    background, ink = page.eval_on_selector("body", style)
+    assert (luminance(background) < luminance(ink)) == is_dark
+    assert abs(luminance(background) - luminance(ink)) > 150
+    if is_dark:
+        image = page.eval_on_selector("main img", style)[0]
+        assert luminance(image) == 255
+
+
+def test_code_opens_by_keyboard(opened):
+    page = opened()
+    fold = page.locator("details.ser-code").first
+    fold.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert fold.evaluate("one => one.open")
+    assert fold.locator("pre").first.is_visible()
+
+
+def test_one_button_shows_and_hides_all_code(opened):
+    page = opened()
+    state = "[...document.querySelectorAll('details.ser-code')].map(one => one.open)"
+    button = page.get_by_role("button", name="Show all code")
+    assert not any(page.evaluate(state))
+    button.click()
+    assert all(page.evaluate(state))
+    page.get_by_role("button", name="Hide all code").click()
+    assert not any(page.evaluate(state))
+
+
+def test_the_first_tab_offers_to_skip_to_the_text(opened):
+    page = opened()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the report"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+
+
+def test_there_is_one_main_and_one_first_heading_and_no_level_is_jumped(opened):
+    page = opened()
+    assert page.locator("main").count() == page.locator("h1").count() == 1
+    levels = page.eval_on_selector_all(
+        "h1,h2,h3,h4,h5,h6", "all => all.map(one => +one.tagName[1])"
+    )
+    assert all(later - earlier <= 1 for earlier, later in pairwise(levels))
+
+
+def test_ids_are_unique(opened):
+    ids = opened().eval_on_selector_all("[id]", "all => all.map(one => one.id)")
+    assert len(ids) == len(set(ids))
+
+
+def test_paper_shows_the_text_without_sidebar_and_bar(opened):
+    page = opened()
+    page.emulate_media(media="print")
+    assert not page.locator(".ser-sidebar").is_visible()
+    assert not page.locator(".ser-bar").is_visible()
+    assert page.locator("h1").is_visible()
+    assert page.locator("main img").first.is_visible()
+
+
+def test_the_figure_is_on_the_first_screen(opened):
+    box = opened(PHONE).locator("main img").first.bounding_box()
+    assert box["y"] + box["height"] < PHONE["height"]
+
+
+def test_the_page_is_complete_without_scripts(opened):
+    page = opened(java_script_enabled=False)
+    assert page.locator(".ser-sidebar li li").first.is_visible()
+    assert not page.locator(".ser-toggle").is_visible()
+
+
+def test_a_report_weighs_less_than_ten_megabytes(path):
+    assert path.stat().st_size < 10e6
+
+
+def test_a_failed_cell_can_be_read_on_the_page(browser, built):
+    context = browser.new_context(viewport=PHONE)
+    page = context.new_page()
+    page.goto(built.as_uri())
+    page.get_by_text("This report is incomplete").click()
+    page.locator(".ser-summary .ser-error a").click()
+    assert page.locator("[id='02_fails--error']").is_visible()
+    context.close()

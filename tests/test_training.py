@@ -1,0 +1,289 @@
+"""Training: the test fold stays unseen, seeds decide, early stopping gives back the best."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ser_lib import training
+from ser_lib.errors import StudyError
+from ser_lib.features import FeatureSpec, extract
+from ser_lib.models.baselines import DecisionTreeConfig, DummyConfig, KnnConfig, LogisticConfig
+from ser_lib.models.cnn1d import Cnn1dConfig
+from ser_lib.training import FoldArrays, TrainingSettings, fit_fold
+
+NET = Cnn1dConfig(n_filters=(4,), n_dense=8, dropout_rate=0.2)
+THREE_EPOCHS = TrainingSettings(max_epochs=3, batch_size=16)
+HISTORY = {"epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"}
+
+
+@pytest.fixture(scope="module")
+def arrays() -> FoldArrays:
+    """Three classes that differ by their mean; features far from mean 0 and deviation 1."""
+    classes = np.arange(90) % 3
+    inputs = 50 + 20 * (np.random.default_rng(3).normal(size=(90, 12, 2)) + classes[:, None, None])
+    inputs = inputs.astype(np.float32)
+    return FoldArrays(inputs[:48], classes[:48], inputs[48:66], classes[48:66], inputs[66:])
+
+
+@pytest.fixture(scope="module")
+def clean(arrays):
+    """A small network fitted for three epochs, to compare others with: a fit costs a second."""
+    return fit(NET, arrays, THREE_EPOCHS)
+
+
+def fit(config, arrays, settings=None, **options):
+    options = {"n_classes": 3, "is_scaled": True, "seed": 1} | options
+    return fit_fold(config, settings, arrays, **options)
+
+
+def poisoned(arrays: FoldArrays, *parts: str) -> FoldArrays:
+    return replace(arrays, **{part: getattr(arrays, part) * 1e6 for part in parts})
+
+
+class Witness:
+    """Stands in for a classifier and writes down who asked what of it."""
+
+    classes_ = np.arange(3)
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, np.ndarray]] = []
+
+    def fit(self, inputs: np.ndarray, classes: np.ndarray) -> None:
+        self.calls.append(("fit", inputs))
+
+    def score(self, inputs: np.ndarray, classes: np.ndarray) -> float:
+        self.calls.append(("score", inputs))
+        return 0.5
+
+    def predict_proba(self, inputs: np.ndarray) -> np.ndarray:
+        self.calls.append(("predict_proba", inputs))
+        return np.full((len(inputs), 3), 1 / 3)
+
+
+@pytest.fixture
+def witness(monkeypatch) -> Witness:
+    one = Witness()
+    monkeypatch.setattr(training, "build_sklearn", lambda config, *, seed: one)
+    return one
+
+
+# --- what the scaler sees
+
+
+def test_training_rows_are_brought_to_mean_0_and_deviation_1(arrays, witness):
+    fit(KnnConfig(), arrays)
+    (_, seen), *_ = witness.calls
+    # Sums of 48 float32 values.
+    assert seen.shape == (48, 24)
+    np.testing.assert_allclose(seen.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(seen.std(axis=0), 1, atol=1e-5)
+
+
+def test_poison_in_test_and_validation_does_not_reach_the_scaler(arrays, witness):
+    fit(KnnConfig(), arrays)
+    fit(KnnConfig(), poisoned(arrays, "x_test", "x_validation"))
+    clean, poison = (inputs for call, inputs in witness.calls if call == "fit")
+    np.testing.assert_array_equal(clean, poison)
+
+
+def test_the_test_rows_are_scaled_by_the_training_rows(arrays, witness):
+    fit(KnnConfig(), arrays)
+    _, (_, validation), (_, test) = witness.calls[1:]
+    mean, deviation = arrays.x_train.mean(axis=0), arrays.x_train.std(axis=0)
+    for seen, raw in ((validation, arrays.x_validation), (test, arrays.x_test)):
+        np.testing.assert_allclose(seen.reshape(raw.shape), (raw - mean) / deviation, atol=1e-4)
+
+
+def test_without_scaling_the_rows_are_as_they_came(arrays, witness):
+    fit(KnnConfig(), arrays, is_scaled=False)
+    np.testing.assert_array_equal(witness.calls[0][1], arrays.x_train.reshape(48, 24))
+    np.testing.assert_array_equal(witness.calls[-1][1], arrays.x_test.reshape(24, 24))
+
+
+# --- what is looked at when
+
+
+def test_a_classifier_sees_the_test_rows_once_and_last(arrays, witness):
+    fit(KnnConfig(), arrays, is_scaled=False)
+    assert [call for call, _ in witness.calls] == ["fit", "score", "score", "predict_proba"]
+    sizes = [len(inputs) for _, inputs in witness.calls]
+    assert sizes == [len(arrays.x_train), len(arrays.x_train), len(arrays.x_validation), 24]
+
+
+def test_a_network_does_not_see_the_test_rows_before_it_predicts(arrays, clean):
+    blind = fit(NET, replace(arrays, x_test=arrays.x_test * np.nan), THREE_EPOCHS)
+    assert np.isnan(blind.probabilities).all()
+    pd.testing.assert_frame_equal(blind.history, clean.history)
+
+
+def test_a_network_does_not_learn_from_validation_rows(arrays, clean):
+    other = fit(NET, poisoned(arrays, "x_validation"), THREE_EPOCHS)
+    np.testing.assert_array_equal(other.history["loss"], clean.history["loss"])
+    np.testing.assert_array_equal(other.probabilities, clean.probabilities)
+    assert (other.history["val_loss"] > clean.history["val_loss"]).all()
+
+
+# --- seeds
+
+
+def test_the_same_seed_gives_the_same_network(arrays, clean):
+    again = fit(NET, arrays, THREE_EPOCHS)
+    np.testing.assert_array_equal(again.probabilities, clean.probabilities)
+    pd.testing.assert_frame_equal(again.history, clean.history)
+
+
+def test_another_seed_gives_another_network(arrays, clean):
+    other = fit(NET, arrays, THREE_EPOCHS, seed=2)
+    assert np.abs(other.probabilities - clean.probabilities).max() > 1e-3
+
+
+def test_the_seed_decides_a_tree(arrays):
+    first, same = (fit(DecisionTreeConfig(max_depth=2), arrays) for _ in range(2))
+    np.testing.assert_array_equal(first.probabilities, same.probabilities)
+
+
+# --- stopping
+
+
+@pytest.fixture
+def misleading(arrays) -> FoldArrays:
+    """Validation rows whose classes are wrong: the more is learned, the higher their loss."""
+    return replace(arrays, y_validation=(arrays.y_validation + 1) % 3)
+
+
+FAST = TrainingSettings(max_epochs=12, batch_size=16, learning_rate=0.05)
+
+
+def test_early_stopping_gives_back_the_best_weights(misleading):
+    stopped = fit(NET, misleading, replace(FAST, stop_patience=2))
+    best = int(stopped.history["val_loss"].idxmin()) + 1
+    assert len(stopped.history) == best + 2 < FAST.max_epochs
+    # Training anew for just so many epochs gives the very same network.
+    short = fit(NET, misleading, replace(FAST, max_epochs=best))
+    np.testing.assert_allclose(stopped.probabilities, short.probabilities, atol=1e-6)
+    # The twin: the weights at the stop are others.
+    last = fit(NET, misleading, replace(FAST, max_epochs=best + 2))
+    assert np.abs(stopped.probabilities - last.probabilities).max() > 0.01
+    assert len(last.history) == best + 2
+
+
+def test_a_plateau_halves_the_learning_rate_down_to_its_floor(misleading):
+    settings = replace(FAST, plateau_patience=1, min_learning_rate=0.01)
+    rates = fit(NET, misleading, settings).history["learning_rate"].to_numpy()
+    assert rates[0] == pytest.approx(0.05)
+    steps = rates[1:] / rates[:-1]
+    assert rates.min() == pytest.approx(0.01)
+    # 0.05, 0.025, 0.0125, then the floor 0.01; float32.
+    assert {round(float(step), 2) for step in steps} == {1.0, 0.5, 0.8}
+
+
+# --- what is returned
+
+
+def test_the_history_has_one_row_an_epoch_and_the_documented_columns(arrays, clean):
+    tree = fit(DecisionTreeConfig(), arrays)
+    assert set(clean.history.columns) == HISTORY == set(tree.history.columns)
+    assert list(clean.history["epoch"]) == [1, 2, 3]
+    assert list(tree.history["epoch"]) == [0]
+    assert np.isfinite(clean.history).all(axis=None)
+    # A constant rate is written down as well: Adam's default.
+    np.testing.assert_allclose(clean.history["learning_rate"], 1e-3)
+
+
+def test_the_history_of_a_tree_is_its_accuracy(arrays):
+    history = fit(DecisionTreeConfig(), arrays).history
+    assert history["accuracy"][0] == 1.0
+    assert 0.4 < history["val_accuracy"][0] <= 1.0
+    assert history[["loss", "val_loss", "learning_rate"]].isna().all(axis=None)
+
+
+def test_a_fit_tells_its_size_and_time(arrays, clean):
+    tree = fit(DecisionTreeConfig(), arrays)
+    # (3 * 2 + 1) * 4 of the kernels, (5 * 4 + 1) * 8 of the dense layer, (8 + 1) * 3 of the output.
+    assert clean.n_parameters == 28 + 168 + 27
+    assert tree.n_parameters == 0
+    assert clean.duration_s > tree.duration_s > 0
+
+
+def test_a_class_without_training_rows_has_probability_0(arrays):
+    is_kept = arrays.y_train != 1
+    fewer = replace(arrays, x_train=arrays.x_train[is_kept], y_train=arrays.y_train[is_kept])
+    probabilities = fit(KnnConfig(), fewer).probabilities
+    assert probabilities.shape == (24, 3)
+    assert not probabilities[:, 1].any()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+
+
+def test_the_majority_class_is_the_floor(arrays):
+    classes = np.where(np.arange(48) < 30, 2, arrays.y_train)
+    probabilities = fit(DummyConfig(), replace(arrays, y_train=classes)).probabilities
+    np.testing.assert_array_equal(probabilities, np.tile([0, 0, 1], (24, 1)))
+
+
+def test_every_value_is_scaled_on_its_own_and_networks_keep_their_shape(arrays, monkeypatch):
+    seen = []
+    monkeypatch.setattr(training, "_fit_keras", lambda *given: seen.append(given[2]) or (0, 0, 0))
+    fit(NET, arrays, THREE_EPOCHS)
+    assert seen[0].x_train.shape == (48, 12, 2)
+    np.testing.assert_allclose(seen[0].x_train.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(seen[0].x_train.std(axis=0), 1, atol=1e-5)
+
+
+def test_pictures_are_laid_flat_for_classifiers(rng):
+    pictures = rng.normal(size=(12, 4, 5, 1))
+    classes = np.arange(12) % 3
+    arrays = FoldArrays(pictures, classes, pictures, classes, pictures)
+    assert fit(KnnConfig(n_neighbors=1), arrays, is_scaled=False).probabilities.max() == 1
+
+
+# --- errors
+
+
+def test_a_network_without_settings_is_refused(arrays):
+    with pytest.raises(StudyError, match="Cnn1dConfig needs training settings"):
+        fit(NET, arrays)
+
+
+def test_an_unknown_config_is_refused(arrays):
+    with pytest.raises(StudyError, match="no model family is built from a str"):
+        fit("cnn", arrays)
+
+
+# --- the permutation control
+
+
+@pytest.fixture(scope="module")
+def squares(demo_clips, tmp_path_factory):
+    """The first takes of the demo, 192 clips, and their small spectrograms laid flat."""
+    clips = demo_clips[demo_clips["repetition"] == 1]
+    spec = FeatureSpec("mel_square", sample_rate_hz=16_000, params={"side_px": 16})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SER_CACHE", str(tmp_path_factory.mktemp("squares")))
+        return clips, np.array(extract(clips, spec, n_jobs=1)).reshape(len(clips), -1)
+
+
+@pytest.mark.parametrize("is_shuffled", [False, True])
+def test_shuffled_labels_score_at_chance_and_true_ones_above(squares, rng, is_shuffled):
+    clips, inputs = squares
+    emotions = clips["emotion"].astype("category").cat.codes.to_numpy().astype(int)
+    if is_shuffled:
+        emotions = rng.permutation(emotions)
+    number = clips["speaker"].str[-2:].astype(int).to_numpy()
+    hits = []
+    for tested in ((1, 2, 3, 4), (5, 6, 7, 8), (9, 10, 11, 12)):
+        is_test = np.isin(number, tested)
+        x, y = inputs[~is_test], emotions[~is_test]
+        arrays = FoldArrays(x, y, x, y, inputs[is_test])
+        config = LogisticConfig(n_components=30)
+        result = fit_fold(config, None, arrays, n_classes=8, is_scaled=True, seed=1)
+        hits.extend(result.probabilities.argmax(axis=1) == emotions[is_test])
+    assert len(hits) == 192
+    # Chance is 1 in 8; four standard errors over 192 clips are 9.5 points.
+    if is_shuffled:
+        assert np.mean(hits) == pytest.approx(0.125, abs=0.095)
+    else:
+        assert np.mean(hits) > 0.3
