@@ -40,7 +40,7 @@ lint: $(DONE)  ## Check style, spelling and that notebooks hold no outputs
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/codespell
-	@$(BIN)/nbstripout --verify notebooks/*.ipynb
+	@$(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb
 
 format: $(DONE)  ## Put code and notebooks into the one style
 	@$(BIN)/ruff check --fix-only --quiet .

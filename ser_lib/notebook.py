@@ -25,6 +25,7 @@ from ser_lib.corpora import get_corpus
 from ser_lib.errors import FeatureError, ReportError
 from ser_lib.features import FeatureSpec, extract, feature_key
 from ser_lib.metrics import Score
+from ser_lib.mimes import FINDINGS_MIME, RESULTS_MIME
 from ser_lib.paths import atomic_path, report_dir
 from ser_lib.progress import is_headless
 from ser_lib.results import Results
@@ -49,9 +50,6 @@ __all__ = [
 ]
 
 plt.style.use(Path(__file__).with_name("ser.mplstyle"))
-
-FINDINGS_MIME = "application/vnd.ser.findings+json"
-RESULTS_MIME = "application/vnd.ser.results+json"
 
 # Twice as many pixels as are shown: sharp on today's screens.
 PIXELS_PER_DOT = 2

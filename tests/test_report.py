@@ -16,8 +16,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from ser_lib import render, report
+from ser_lib import chapters, execution, render, report
 from ser_lib.errors import CorpusError, ReportError
+from ser_lib.mimes import FINDINGS_MIME, RESULTS_MIME
 from ser_lib.report import build_report
 
 # One transparent pixel: the page does not care what a figure shows.
@@ -58,12 +59,12 @@ def shown(html: str, *tags: str) -> nbformat.NotebookNode:
 
 
 def found(*sentences: str) -> nbformat.NotebookNode:
-    bundle = {"text/html": "<ul></ul>", render.FINDINGS_MIME: {"sentences": list(sentences)}}
+    bundle = {"text/html": "<ul></ul>", FINDINGS_MIME: {"sentences": list(sentences)}}
     return code(f"from IPython.display import display\ndisplay({bundle!r}, raw=True)", "findings")
 
 
 def published(record: dict[str, object]) -> nbformat.NotebookNode:
-    bundle = {"text/html": "", render.RESULTS_MIME: {"records": [record]}}
+    bundle = {"text/html": "", RESULTS_MIME: {"records": [record]}}
     return code(f"from IPython.display import display\ndisplay({bundle!r}, raw=True)")
 
 
@@ -260,7 +261,7 @@ def test_needs_in_a_circle_are_an_error(folder):
 
 def test_an_environment_without_kernel_says_how_to_get_one(folder, monkeypatch):
     write(folder, "01_a", PARAMETERS)
-    monkeypatch.setattr(report, "find_spec", lambda name: None)
+    monkeypatch.setattr(execution, "find_spec", lambda name: None)
     with pytest.raises(ReportError, match="pip install ipykernel"):
         build_report("demo", notebooks_dir=folder)
 
@@ -362,8 +363,8 @@ def test_noise_of_libraries_is_dropped_and_the_rest_of_a_stream_kept():
     noise += "tqdm/auto.py:21: TqdmWarning: IProgress not found. Please update jupyter\n"
     noise += "  from .autonotebook import tqdm as notebook_tqdm\n"
     bar = "\r 10%|#   | 1/10 [00:01<00:09,  1.0it/s]\r100%|####| 10/10 [00:10<00:00]\n"
-    assert render._quiet(noise + bar + "\x1b[1mtrained\x1b[0m\n") == ["trained", ""]
-    assert render._quiet(noise + bar) == []
+    assert chapters._quiet(noise + bar + "\x1b[1mtrained\x1b[0m\n") == ["trained", ""]
+    assert chapters._quiet(noise + bar) == []
 
 
 def test_a_page_with_noise_only_has_no_stream_block(page):
@@ -466,12 +467,12 @@ def test_an_interrupt_ends_the_kernels_at_once(folder, monkeypatch):
     write(folder, "01_a", code("import time\ntime.sleep(600)"))
 
     def interrupt(*_: object, **__: object) -> None:
-        while not any(one.has_kernel for one in list(report._LIVE_KERNELS)):
+        while not any(one.has_kernel for one in list(execution._LIVE_KERNELS)):
             time.sleep(0.05)
         time.sleep(1)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(report, "wait", interrupt)
+    monkeypatch.setattr(execution, "wait", interrupt)
     started = time.perf_counter()
     with pytest.raises(KeyboardInterrupt):
         build_report("demo", notebooks_dir=folder)
@@ -483,7 +484,7 @@ def test_an_output_without_html_is_shown_by_its_picture_or_its_text():
     picture = new_output("display_data", {"image/png": PIXEL}, metadata={"alt": "a dot"})
     plain = new_output("execute_result", {"text/plain": "<Axes: >"}, execution_count=1)
     cell = new_code_cell("1", outputs=[picture, plain])
-    body = render.build_chapter("01_a", new_notebook(cells=[cell]), ("01_a",)).body
+    body = chapters.build_chapter("01_a", new_notebook(cells=[cell]), ("01_a",)).body
     assert f'<img alt="a dot" src="data:image/png;base64,{PIXEL}">' in body
     assert "&lt;Axes: &gt;" in body
 
@@ -501,19 +502,19 @@ def test_an_output_without_html_is_shown_by_its_picture_or_its_text():
     ],
 )
 def test_numbers_in_tables_are_told_from_words(words, is_number):
-    assert (render.NUMBER.fullmatch(words) is not None) == is_number
+    assert (chapters.NUMBER.fullmatch(words) is not None) == is_number
 
 
 def test_columns_of_numbers_are_set_right_and_a_number_among_words_is_not(page):
-    table = render._set_table(TABLE)
+    table = chapters._set_table(TABLE)
     assert '<th class="ser-num">UAR</th>' in table
     assert '<td class="ser-num">38.0 % [32.0, 44.0]</td>' in table
     words = "".join(f"<tr><td>{one}</td></tr>" for one in ("CC0", "24", "here"))
     mixed = f'<figure class="ser-table"><table><tbody>{words}</tbody></table></figure>'
-    assert "ser-num" not in render._set_table(mixed)
+    assert "ser-num" not in chapters._set_table(mixed)
 
 
 def test_links_to_notebooks_that_are_not_in_the_report_become_words():
     cell = new_markdown_cell("[a](01_a.ipynb#x) [b](explore.ipynb) [c](https://x.org/y.ipynb)")
-    body = render.build_chapter("02_b", new_notebook(cells=[cell, code("1")]), ("01_a",)).intro
+    body = chapters.build_chapter("02_b", new_notebook(cells=[cell, code("1")]), ("01_a",)).intro
     assert '<a href="#01_a">a</a> b <a href="https://x.org/y.ipynb">c</a>' in body

@@ -495,6 +495,37 @@ def test_the_key_does_not_care_about(few_clips, change):
     assert key_of(**other) == key_of(clips=few_clips)
 
 
+PARTS = {
+    # What the folds hide where a protocol draws nothing, or draws the same.
+    "seed": {"seed": 2},
+    "protocol": {"protocol": Protocol("other")},
+    "protocol_params": {"protocol": Protocol("loso", {"n_validation": 3})},
+    "corpus": {"corpus": "ravdess"},
+    "labels": {"labels": ("angry", "neutral")},
+    "model": {"model": replace(NET, name="other")},
+}
+
+
+@pytest.mark.parametrize(("part", "change"), PARTS.items(), ids=PARTS)
+def test_each_part_of_a_plan_stands_in_the_key_by_itself(few_clips, part, change):
+    plan = plan_run(TINY, "net", TINY.honest_protocol, 1, few_clips)
+    spec, other = plan.spec((13, 6)), replace(plan, **change).spec((13, 6))
+    assert spec[part] != other[part]
+
+
+def test_the_key_knows_the_config_of_a_classifier(few_clips):
+    more = replace(TINY.model("knn"), config=KnnConfig(n_neighbors=3))
+    other = key_of(replace(TINY, models=(more,)), "knn", clips=few_clips)
+    assert other != key_of(model="knn", clips=few_clips)
+
+
+def test_the_key_knows_what_the_builder_builds(few_clips, monkeypatch):
+    # A builder that was changed gives another network for the same config.
+    before = key_of(clips=few_clips)
+    monkeypatch.setattr(runs, "topology", lambda config, shape, n_classes: "another network")
+    assert key_of(clips=few_clips) != before
+
+
 def test_the_key_knows_the_version_of_the_feature(few_clips, monkeypatch):
     before = key_of(clips=few_clips)
     newer = replace(FEATURES[QUICK.name], version=99)

@@ -1,0 +1,347 @@
+"""One executed notebook as a chapter of the report: its cells in HTML, its findings, its summary.
+
+nbconvert turns Markdown and code into HTML; this module folds code away, sets tables, shows errors
+where they happened and leaves noise out. Arranging chapters on a page is for `ser_lib.render`.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bs4 import BeautifulSoup
+from markupsafe import Markup
+from nbconvert.filters import Highlight2HTML, strip_ansi
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbformat import NotebookNode
+
+from ser_lib.mimes import FINDINGS_MIME, RESULTS_MIME
+
+__all__ = [
+    "Chapter",
+    "Failure",
+    "build_chapter",
+    "error_outputs",
+    "first_line",
+    "tags_of",
+]
+
+# What TensorFlow writes to stderr whatever one asks of it, and what progress bars leave behind.
+NOISE = re.compile(
+    r"oneDNN|cudart_stub|absl::InitializeLog|cpu_feature_guard|port\.cc|cuda_executor|"
+    r"computation_placer|To enable the following instructions|"
+    r"TqdmWarning|import tqdm as notebook_tqdm|"
+    r"\d+%\|.*\||\d+it \[|\[\d\d:\d\d<|it/s\]|s/it\]"
+)
+
+# Stands in a notebook where an output went to the top of the page.
+MOVED = Markup('<p class="ser-moved">Shown in the <a href="#summary">summary</a>.</p>')
+
+ERROR_BOX = '<div class="ser-error"'
+
+TABLE = re.compile(r'<figure class="ser-table">.*?</figure>', re.DOTALL)
+
+# 0.61, 1,440, -3.2, 61 %, 0.61 [0.55, 0.67], 12 s, a dash for nothing; with the minus sign (2212),
+# the dashes (2013, 2014), the plus-minus sign (b1) and the times sign (d7) of typeset numbers.
+NUMBER = re.compile(
+    r"[-+<>=~\u2212\u2013\xb1]?\s*\d[-\d,. %e()\[\]\u2212\u2013\xb1\xd7]*(m?s|k?Hz|dB|MB)?"
+    r"|[-\u2013\u2014]?|nan"
+)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An error in a notebook."""
+
+    notebook: str
+    cell: int
+    """Number of the code cell in the notebook, from 1: JupyterLab's `[n]` after running all."""
+    source_line: str
+    error: str
+    message: str
+
+    def __str__(self) -> str:
+        """Return all of it on one line."""
+        what = f"{self.error}: {first_line(self.message)}"
+        return f"{self.notebook}, code cell {self.cell} (`{self.source_line}`): {what}"
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One notebook, ready for the page; all parts but names and titles are HTML."""
+
+    name: str
+    title: str
+    intro: Markup
+    body: Markup
+    headings: tuple[tuple[str, str], ...]
+    """Anchor and text of each section."""
+    findings: tuple[Markup, ...]
+    findings_code: Markup
+    summary: tuple[Markup, ...]
+    """Outputs that belong at the top of the page."""
+    n_failures: int
+
+
+def first_line(text: str, *, limit: int = 160) -> str:
+    """Return the first line of a text that is not blank, shortened to `limit` characters."""
+    line = next((one.strip() for one in text.splitlines() if one.strip()), "")
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def tags_of(cell: NotebookNode) -> tuple[str, ...]:
+    """Return a cell's tags."""
+    return tuple(cell.metadata.get("tags", ()))
+
+
+def error_outputs(cell: NotebookNode) -> list[NotebookNode]:
+    """Return a code cell's outputs that are errors."""
+    return [one for one in cell.get("outputs", ()) if one.output_type == "error"]
+
+
+@dataclass
+class _Builder:
+    """Collects a chapter while its cells are read; cells without output share one fold."""
+
+    name: str
+    siblings: tuple[str, ...]
+    blocks: list[str] = field(default_factory=list)
+    code: list[str] = field(default_factory=list)
+    headings: list[tuple[str, str]] = field(default_factory=list)
+    findings: list[Markup] = field(default_factory=list)
+    findings_code: str = ""
+    summary: list[Markup] = field(default_factory=list)
+    has_moved: bool = False
+    """Whether the code that is being collected has its outputs in the summary."""
+    parameters: str = ""
+    slugs: dict[str, int] = field(default_factory=dict)
+
+    def flush(self) -> None:
+        """Close the fold that is being filled."""
+        if self.code:
+            self.blocks.append(_fold("Code", "".join(self.code)))
+            self.code.clear()
+        if self.has_moved:
+            self.blocks.append(MOVED)
+            self.has_moved = False
+
+    def add_markdown(self, cell: NotebookNode) -> None:
+        """Add text, with headings one level down and anchors that are unique in the page."""
+        self.flush()
+        soup = _markdown(cell.source)
+        for heading in soup.find_all(re.compile("^h[1-6]$")):
+            level = min(int(heading.name[1]) + 1, 6)
+            heading.name = f"h{level}"
+            text = heading.get_text().strip()
+            heading["id"] = self._anchor(text)
+            if level == 3:
+                self.headings.append((heading["id"], text))
+            if level > 2:
+                link = soup.new_tag("a", href=f"#{heading['id']}", attrs={"class": "ser-anchor"})
+                link["aria-label"] = f"Link to: {text}"
+                link.string = "#"
+                heading.append(link)
+        for link in soup.find_all("a", href=re.compile(r"^[^:]*\.ipynb(#.*)?$")):
+            target = Path(link["href"].split("#")[0]).stem
+            if target in self.siblings:
+                link["href"] = f"#{target}"
+            else:
+                link.unwrap()
+        self.blocks.append(str(soup))
+
+    def _anchor(self, text: str) -> str:
+        slug = f"{self.name}--{re.sub(r'[^a-z0-9]+', '-', text.lower()).strip('-')}"
+        self.slugs[slug] = self.slugs.get(slug, 0) + 1
+        return slug if self.slugs[slug] == 1 else f"{slug}-{self.slugs[slug]}"
+
+    def add_code(self, cell: NotebookNode) -> None:
+        """Add a code cell as its tags say."""
+        tags = tags_of(cell)
+        source = str(Highlight2HTML(pygments_lexer="ipython3")(cell.source)) if cell.source else ""
+        if "parameters" in tags:
+            self.parameters = cell.source
+            self._add_fold(_parameters_fold(cell.source, ""))
+        elif "injected-parameters" in tags:
+            self.blocks.pop()
+            self._add_fold(_parameters_fold(self.parameters, cell.source))
+        elif "findings" in tags and not error_outputs(cell):
+            self._add_findings(cell, source)
+            return
+        else:
+            self.code.append(source)
+        outputs = Markup("").join(_outputs(cell))
+        if "summary" in tags and not error_outputs(cell) and outputs:
+            self.summary.append(outputs)
+            self.has_moved = True
+            return
+        if outputs:
+            self.flush()
+            # The list of failures on top leads to the first one.
+            first = f'<div id="{self.name}--error" class="ser-error"'
+            is_first = not any(first in one for one in self.blocks)
+            self.blocks.append(Markup(str(outputs).replace(ERROR_BOX, first, int(is_first))))
+
+    def _add_fold(self, fold: str) -> None:
+        self.flush()
+        self.blocks.append(fold)
+
+    def _add_findings(self, cell: NotebookNode, source: str) -> None:
+        """Keep the sentences for the top; a heading that they leave empty goes too."""
+        self.flush()
+        self.findings_code += source
+        for output in cell.outputs:
+            sentences = output.get("data", {}).get(FINDINGS_MIME, {}).get("sentences", ())
+            self.findings += [Markup(one) for one in sentences]
+            if not sentences:
+                self.blocks += _output(output)
+        if self.blocks and re.fullmatch(r"\s*<h3\b[^>]*>(?:(?!</h3>).)*</h3>\s*", self.blocks[-1]):
+            self.blocks.pop()
+            self.headings.pop()
+
+
+def build_chapter(name: str, notebook: NotebookNode, siblings: tuple[str, ...]) -> Chapter:
+    """Turn one executed notebook into a chapter.
+
+    Parameters
+    ----------
+    name : str
+        Its file name without suffix; prefixes all anchors.
+    notebook : NotebookNode
+        With outputs.
+    siblings : tuple of str
+        All notebooks in the page; links to their files become links within the page.
+
+    Returns
+    -------
+    Chapter
+        Its title is the notebook's first heading, its introduction the first paragraph.
+    """
+    builder = _Builder(name, siblings)
+    n_leading = None
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            builder.add_markdown(cell)
+        elif cell.cell_type == "code":
+            n_leading = len(builder.blocks) if n_leading is None else n_leading
+            builder.add_code(cell)
+    builder.flush()
+    title, intro, rest = _divide("".join(builder.blocks[:n_leading]))
+    return Chapter(
+        name=name,
+        title=title or name,
+        intro=Markup(intro),
+        body=Markup(rest + "\n".join(builder.blocks[n_leading:] if n_leading is not None else ())),
+        headings=tuple(builder.headings),
+        findings=tuple(builder.findings),
+        findings_code=Markup(_fold("Code", builder.findings_code) if builder.findings_code else ""),
+        summary=tuple(builder.summary),
+        n_failures=sum(len(error_outputs(cell)) for cell in notebook.cells),
+    )
+
+
+def _markdown(source: str) -> BeautifulSoup:
+    renderer = IPythonRenderer(escape=False, exclude_anchor_links=True)
+    return BeautifulSoup(MarkdownWithMath(renderer=renderer).render(source), "html.parser")
+
+
+def _divide(leading: str) -> tuple[str, str, str]:
+    """Divide the text before the first code into title, first paragraph and the rest."""
+    soup = BeautifulSoup(leading, "html.parser")
+    heading = soup.find("h2")
+    title = heading.extract().get_text().strip() if heading else ""
+    first = soup.find(["p", "h3"])
+    intro = str(first.extract()) if first is not None and first.name == "p" else ""
+    return title, intro, str(soup)
+
+
+def _fold(label: str, code: str, *, kind: str = "") -> str:
+    classes = f"ser-code {kind}".strip()
+    return f'<details class="{classes}"><summary>{label}</summary>{code}</details>'
+
+
+def _parameters_fold(declared: str, injected: str) -> str:
+    """Show a parameters cell with the values of this report, those on top in one quiet line."""
+    # Papermill heads its cell with a comment of its own; the line below says it better.
+    lines = [line for line in injected.splitlines() if not line.startswith("#")]
+    values = "".join(f"<code>{html.escape(line)}</code> " for line in lines) or "as written"
+    both = declared + ("\n\n# Set for this report\n" + "\n".join(lines) if lines else "")
+    code = Highlight2HTML(pygments_lexer="ipython3")(both)
+    label = f'Parameters of this report <span class="ser-values">{values}</span>'
+    return _fold(label, str(code), kind="ser-parameters")
+
+
+def _outputs(cell: NotebookNode) -> Iterator[Markup]:
+    """Render a cell's outputs; what it wrote to stdout and stderr comes as one block."""
+    text = "".join(one.text for one in cell.outputs if one.output_type == "stream")
+    lines = _quiet(text)
+    if lines:
+        yield Markup('<pre class="ser-stream">{}</pre>').format("\n".join(lines))
+    for output in cell.outputs:
+        yield from _output(output)
+
+
+def _quiet(text: str) -> list[str]:
+    """Return the lines of a stream that say something, each as it stood at last."""
+    lines = [line.rstrip("\r").rsplit("\r", 1)[-1].rstrip() for line in text.split("\n")]
+    lines = [strip_ansi(line) for line in lines if not NOISE.search(line)]
+    return lines if any(lines) else []
+
+
+def _output(output: NotebookNode) -> Iterator[Markup]:
+    """Render one output by the richest of its forms."""
+    if output.output_type == "error":
+        yield _error_box(output)
+    bundle = output.get("data", {})
+    if "text/html" in bundle:
+        yield Markup(TABLE.sub(lambda match: _set_table(match[0]), bundle["text/html"]))
+    elif image := next((one for one in bundle if one.startswith("image/")), None):
+        yield _image(output, image)
+    elif "text/markdown" in bundle:
+        yield Markup(_markdown(bundle["text/markdown"]))
+    elif "text/plain" in bundle and not {FINDINGS_MIME, RESULTS_MIME} & set(bundle):
+        yield Markup('<pre class="ser-stream">{}</pre>').format(strip_ansi(bundle["text/plain"]))
+
+
+def _image(output: NotebookNode, mime: str) -> Markup:
+    content = output.data[mime]
+    if mime == "image/svg+xml":
+        from base64 import b64encode
+
+        content = b64encode(content.encode()).decode()
+    alt = output.metadata.get(mime, {}).get("alt") or output.metadata.get("alt", "")
+    source = f"data:{mime};base64,{''.join(content.split())}"
+    return Markup('<figure class="ser-figure"><img alt="{}" src="{}"></figure>').format(alt, source)
+
+
+def _error_box(output: NotebookNode) -> Markup:
+    trace = strip_ansi("\n".join(output.traceback))
+    details = Markup("<details><summary>Traceback</summary><pre>{}</pre></details>").format(trace)
+    return Markup(
+        f'{ERROR_BOX} role="note"><p><strong>This cell failed.</strong> '
+        "<code>{}: {}</code></p>{}</div>"
+    ).format(output.ename, strip_ansi(output.evalue), details if trace else "")
+
+
+def _set_table(figure: str) -> str:
+    """Align columns of numbers to the right, and let the keyboard scroll what is too wide."""
+    soup = BeautifulSoup(figure, "html.parser")
+    rows = [row.find_all(["td", "th"]) for row in soup.select("tbody tr")]
+    for column in zip(*rows, strict=False):
+        texts = [cell.get_text().strip() for cell in column]
+        n_numbers = sum(NUMBER.fullmatch(one) is not None for one in texts)
+        # A few words among numbers are fine; a number among words stays where the words are.
+        if n_numbers * 2 > len(texts) and any(re.search(r"\d", one) for one in texts):
+            index = rows[0].index(column[0])
+            heads = [row.find_all(["td", "th"])[index:][:1] for row in soup.select("thead tr")]
+            for cell in (*column, *(one for head in heads for one in head)):
+                cell["class"] = [*cell.get("class", []), "ser-num"]
+    caption = soup.find("figcaption")
+    for box in soup.select(".ser-scroll"):
+        box["tabindex"], box["role"] = "0", "region"
+        box["aria-label"] = caption.get_text().strip()[:120] if caption else "Table"
+    for table in soup.find_all("table"):
+        table.attrs.pop("border", None)
+    return str(soup)

@@ -1,0 +1,96 @@
+"""What notebooks show: self-contained HTML, numbered, described; nothing of a real clip leaks."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from ser_lib import corpora, notebook
+from ser_lib.errors import FeatureError, ReportError
+from ser_lib.features import FeatureSpec
+from ser_lib.metrics import Score
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """Collect what would be displayed."""
+    found = []
+    monkeypatch.setattr(notebook, "display", lambda data, raw: found.append(data))
+    return found
+
+
+def test_a_figure_carries_caption_and_escaped_description(shown):
+    notebook.show(Figure(figsize=(2, 1), dpi=100), caption="a < b", alt='says "x"')
+    source = shown[0]["text/html"]
+    assert 'alt="says &quot;x&quot;"' in source
+    assert "a &lt; b" in source
+    assert re.search(r'<span class="ser-number">Figure \d+\.</span>', source)
+
+
+def test_a_figure_has_two_pixels_a_dot(shown):
+    notebook.show(Figure(figsize=(2, 1), dpi=100), caption="c", alt="a")
+    source = shown[0]["text/html"]
+    data = re.search(r"base64,([^\"]+)", source)[1]
+    width = int(re.search(r'width="(\d+)"', source)[1])
+    assert Image.open(io.BytesIO(base64.b64decode(data))).width // 2 == width
+
+
+@pytest.mark.parametrize(("caption", "alt"), [("", "a"), ("c", " ")])
+def test_a_figure_without_words_is_refused(shown, caption, alt):
+    with pytest.raises(ReportError, match="caption and an alternative text"):
+        notebook.show(Figure(), caption=caption, alt=alt)
+
+
+def test_a_table_shows_a_named_index_and_says_when_it_is_empty(shown):
+    frame = pd.DataFrame({"x": [1.23456]}, index=pd.Index(["a"], name="class"))
+    notebook.table(frame, caption="c")
+    notebook.table(frame.iloc[:0], caption="c")
+    assert "<th>class</th>" in shown[0]["text/html"]
+    assert "1.235" in shown[0]["text/html"]
+    assert "None." in shown[1]["text/html"]
+
+
+def test_findings_are_escaped_and_kept_as_data(shown):
+    notebook.findings("a < b", "c")
+    assert shown[0][notebook.FINDINGS_MIME] == {"sentences": ["a &lt; b", "c"]}
+    with pytest.raises(ReportError, match="at least one"):
+        notebook.findings()
+
+
+def test_a_demo_clip_plays_and_a_real_one_does_not_when_headless(shown, demo_clips, monkeypatch):
+    monkeypatch.setenv("SER_HEADLESS", "1")
+    clip = demo_clips.iloc[0]
+    notebook.play(clip, caption="c")
+    assert "audio/ogg" in shown[0]["text/html"]
+    notebook.play(clip.replace("demo", "ravdess"), caption="c")
+    assert len(shown) == 1
+
+
+SCORE = Score(0.5, 0.4, 0.6, 0.7, 0.6, 0.8, 100, 10, 1, 0.0)
+
+
+def test_scores_and_differences_are_written_with_units():
+    assert notebook.score_text(SCORE, "wa") == "70.0 % [60.0, 80.0]"
+    assert notebook.points(0.05) == "+5.0"
+    assert notebook.pct(None) == "–"
+
+
+def test_an_exhibit_of_a_real_corpus_is_kept_and_read_without_audio(demo_clips, monkeypatch):
+    """The demo's clips stand in for those of a corpus that is not embedded."""
+    spec = FeatureSpec("waveform_envelope", params={"duration_s": 2.0})
+    clips = demo_clips.iloc[:2]
+    card = corpora.get_corpus("ravdess")
+    monkeypatch.setattr(notebook, "get_corpus", lambda name: card)
+    live = notebook.exhibit(clips, spec)
+    kept = notebook.exhibit(clips.assign(path=""), spec)
+    # Half precision: eleven bits of mantissa.
+    np.testing.assert_allclose(kept, live, atol=2**-11)
+    with pytest.raises(FeatureError, match="neither the audio of ravdess"):
+        notebook.exhibit(demo_clips.iloc[2:3].assign(path=""), spec)

@@ -1,0 +1,264 @@
+"""The notebooks' style, as rules that run: each is a few lines, each has a twin that breaks it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+import ser_lib
+from ser_lib.paths import NOTEBOOKS_DIR
+
+PATHS = sorted(NOTEBOOKS_DIR.glob("[0-9][0-9]_*.ipynb"))
+TAGS = {"parameters", "setup", "figure", "table", "findings", "summary", "remove-input"}
+MAX_CELL_LINES, MAX_NOTEBOOK_LINES, MAX_TEXT_WORDS = 12, 120, 120
+FORBIDDEN_NODES = (
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+    ast.ClassDef,
+    ast.Try,
+    ast.While,
+    ast.Delete,
+    ast.Global,
+)
+ALLOWED_MODULES = {"ser_lib", "numpy", "pandas"}
+# Figures from outside, cited where they stand: what the reports print, and the analysis settings.
+CITED = ("87 %", "72.5 %", "0.96 to 0.99", "2,048", "22,050", "16 kHz", "95 %", "ITRI616")
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def text_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+
+
+def tags_of(cell):
+    return set(cell.metadata.get("tags", []))
+
+
+def logical_lines(cell):
+    """Count statements' lines the way a reader does: an expression over many lines is one idea."""
+    tree = ast.parse(cell.source)
+    return sum(1 for node in ast.walk(tree) if isinstance(node, ast.stmt))
+
+
+def h1s(notebook):
+    return [
+        line
+        for cell in text_cells(notebook)
+        for line in cell.source.splitlines()
+        if line.startswith("# ")
+    ]
+
+
+def sections(notebook):
+    return [
+        line[3:]
+        for cell in text_cells(notebook)
+        for line in cell.source.splitlines()
+        if line.startswith("## ")
+    ]
+
+
+def problems(notebook):
+    """Return what is against the rules, one phrase a finding."""
+    found = []
+    titles = h1s(notebook)
+    if len(titles) != 1 or not titles[0].endswith("?"):
+        found.append(f"one H1 that ends in a question mark, not {titles}")
+    heads = sections(notebook)
+    if not heads or heads[0] != "Setup":
+        found.append("the first section is Setup")
+    tail = [head for head in heads if head != "References"][-2:]
+    if tail != ["What can go wrong", "What we learned"]:
+        found.append(f"the last sections are What can go wrong, What we learned; not {tail}")
+    cells = code_cells(notebook)
+    found += [f"unknown tags {tags_of(c) - TAGS}" for c in cells if tags_of(c) - TAGS]
+    if [c for c in cells if c.outputs or c.execution_count]:
+        found.append("outputs or execution counts are committed")
+    if sum("parameters" in tags_of(c) for c in cells) != 1:
+        found.append("exactly one parameters cell")
+    if not cells or "findings" not in tags_of(cells[-1]) or "nb.findings(" not in cells[-1].source:
+        found.append("the last code cell is tagged findings and calls nb.findings")
+    for cell in cells:
+        found += cell_problems(cell)
+    total = sum(logical_lines(c) for c in cells)
+    if total > MAX_NOTEBOOK_LINES:
+        found.append(f"{total} statements, more than {MAX_NOTEBOOK_LINES}")
+    for cell in text_cells(notebook):
+        found += text_problems(cell.source)
+    return found
+
+
+def cell_problems(cell):
+    found = []
+    where = cell.source.splitlines()[0] if cell.source else "an empty cell"
+    tree = ast.parse(cell.source)
+    if logical_lines(cell) > MAX_CELL_LINES:
+        found.append(f"{logical_lines(cell)} statements in one cell ({where})")
+    for node in ast.walk(tree):
+        if isinstance(node, FORBIDDEN_NODES):
+            found.append(f"{type(node).__name__} in a cell ({where})")
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print":
+            found.append(f"print in a cell ({where})")
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [getattr(node, "module", None) or alias.name for alias in node.names]
+            roots = {name.split(".")[0] for name in names}
+            if roots - ALLOWED_MODULES:
+                found.append(f"imports {sorted(roots - ALLOWED_MODULES)}")
+    calls = {
+        ast.unparse(node.func): {keyword.arg for keyword in node.keywords}
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+    }
+    if {"figure"} & tags_of(cell) and not {"caption", "alt"} <= calls.get("nb.show", set()):
+        found.append(f"a figure cell that does not call nb.show with caption and alt ({where})")
+    if re.search(r"(?<![\w.])(plt\.|sys\.path|\.\./|/home/|/work/)", cell.source):
+        found.append(f"plt, sys.path or a path in a cell ({where})")
+    if "parameters" in tags_of(cell):
+        found += parameter_problems(cell)
+    return found
+
+
+def parameter_problems(cell):
+    found = []
+    lines = cell.source.splitlines()
+    for node in ast.parse(cell.source).body:
+        line = lines[node.lineno - 1]
+        is_literal = isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Constant)
+        if not is_literal or "#" not in line:
+            found.append(f"a parameter is an annotated literal with a comment, not '{line}'")
+    return found
+
+
+def text_problems(source):
+    found = []
+    if len(source.split()) > MAX_TEXT_WORDS:
+        found.append(f"{len(source.split())} words in one text cell")
+    plain = re.sub(r"`[^`]*`", "", source)
+    for fact in CITED:
+        plain = plain.replace(fact, "")
+    if not source.startswith("## References"):
+        found += [
+            f"a typed number in the text: {hit}"
+            for hit in re.findall(r"\d+\.\d+(?! kHz)|\d+ %", plain)
+        ]
+    return found
+
+
+@pytest.fixture(params=PATHS, ids=lambda path: path.stem)
+def notebook(request):
+    return nbformat.read(request.param, as_version=4)
+
+
+def test_there_are_notebooks():
+    assert len(PATHS) >= 5
+
+
+def test_a_notebook_keeps_all_rules(notebook):
+    assert problems(notebook) == []
+
+
+def test_a_notebook_is_valid(notebook):
+    nbformat.validate(notebook)
+
+
+def test_names_are_numbered_snake_case():
+    assert [p.name for p in PATHS if not re.fullmatch(r"\d\d_[a-z0-9_]+\.ipynb", p.name)] == []
+
+
+def good_notebook():
+    return nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_markdown_cell("# Is it so?\n\nA question."),
+            nbformat.v4.new_markdown_cell("## Setup"),
+            nbformat.v4.new_code_cell("import numpy as np"),
+            nbformat.v4.new_code_cell(
+                'corpus: str = "demo"  # whose clips', metadata={"tags": ["parameters"]}
+            ),
+            nbformat.v4.new_markdown_cell("## What can go wrong\n\nAll."),
+            nbformat.v4.new_markdown_cell("## What we learned"),
+            nbformat.v4.new_code_cell('nb.findings("a")', metadata={"tags": ["findings"]}),
+        ]
+    )
+
+
+def test_the_rules_accept_a_good_notebook():
+    assert problems(good_notebook()) == []
+
+
+BREAKS = {
+    "no question": (0, "# It is so.", "question mark"),
+    "no setup": (1, "## Start", "first section"),
+    "def": (2, "def f():\n    return 1", "FunctionDef"),
+    "class": (2, "class A:\n    pass", "ClassDef"),
+    "try": (2, "try:\n    x = 1\nexcept ValueError:\n    x = 2", "Try"),
+    "print": (2, "print(1)", "print"),
+    "foreign import": (2, "import librosa", "imports"),
+    "pyplot": (2, "plt.plot([1])", "plt"),
+    "path above": (2, 'x = open("../x")', "path"),
+    "too long": (2, "\n".join(f"x{n} = {n}" for n in range(13)), "13 statements"),
+    "computed parameter": (3, "corpus: str = str(1)  # whose", "annotated literal"),
+    "uncommented parameter": (3, 'corpus: str = "demo"', "annotated literal"),
+    "typed number": (4, "## What can go wrong\n\nIt scores 45.3 points.", "typed number"),
+    "typed percent": (4, "## What can go wrong\n\nIt scores 45 %.", "typed number"),
+    "too wordy": (4, "## What can go wrong\n\n" + "word " * 121, "words"),
+    "no findings": (6, "x = 1", "nb.findings"),
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_the_rules_find_what_is_broken(name):
+    position, source, message = BREAKS[name]
+    broken = good_notebook()
+    broken.cells[position].source = source
+    assert any(message in one for one in problems(broken)), problems(broken)
+
+
+def test_the_rules_find_committed_outputs():
+    broken = good_notebook()
+    broken.cells[2].execution_count = 3
+    assert any("committed" in one for one in problems(broken))
+
+
+def test_the_rules_find_a_figure_without_description():
+    broken = good_notebook()
+    broken.cells[2].source = 'nb.show(1, caption="a")'
+    broken.cells[2].metadata["tags"] = ["figure"]
+    assert any("alt" in one for one in problems(broken))
+
+
+def test_the_rules_find_an_unknown_tag():
+    broken = good_notebook()
+    broken.cells[2].metadata["tags"] = ["hide"]
+    assert any("unknown tags" in one for one in problems(broken))
+
+
+@pytest.mark.parametrize("path", sorted((NOTEBOOKS_DIR / "params").glob("*.yml")), ids=str)
+def test_a_profile_names_only_parameters_that_a_notebook_has(path):
+    declared = set()
+    for one in PATHS:
+        for cell in code_cells(nbformat.read(one, as_version=4)):
+            if "parameters" in tags_of(cell):
+                declared |= {node.target.id for node in ast.parse(cell.source).body}
+    assert set(yaml.safe_load(path.read_text(encoding="utf-8"))) <= declared
+
+
+def teaching_lines():
+    package = Path(ser_lib.__file__).parent
+    for path in sorted(package.rglob("*.py")):
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(function, ast.FunctionDef) and not function.name.startswith("_"):
+                for name in re.findall(r"Notebook: (\S+)", ast.get_docstring(function) or ""):
+                    yield pytest.param(name, id=f"{path.stem}.{function.name}")
+
+
+@pytest.mark.parametrize("name", list(teaching_lines()))
+def test_a_docstring_points_to_a_notebook_that_exists(name):
+    assert (NOTEBOOKS_DIR / name).is_file()

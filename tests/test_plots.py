@@ -1,0 +1,127 @@
+"""Figures: labels, limits, order and number of marks; never pixels."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+
+from ser_lib import plots
+from ser_lib.labels import EMOTIONS
+
+mpl.use("agg")
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    mpl.pyplot.close("all")
+
+
+def test_class_balance_labels_every_emotion_with_its_total():
+    counts = pd.DataFrame({"female": [3, 5], "male": [4, 1]}, index=["neutral", "angry"])
+    ax = plots.plot_class_balance(counts)
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["neutral", "angry"]
+    texts = {t.get_text() for t in ax.texts}
+    assert {"7", "6"} <= texts
+    assert ax.get_ylabel() == "Clips"
+
+
+def test_confusion_shows_the_share_and_the_count_of_each_cell():
+    ax = plots.plot_confusion(np.array([[3, 1], [0, 4]]), ["happy", "sad"])
+    texts = [t.get_text() for t in ax.texts]
+    assert texts == ["75 %", "3", "25 %", "1", "100 %", "4"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Predicted", "Acted")
+
+
+def test_confusion_of_a_class_without_rows_draws_no_nan():
+    ax = plots.plot_confusion(np.array([[0, 0], [1, 1]]), ["happy", "sad"])
+    assert not any("nan" in t.get_text() for t in ax.texts)
+
+
+def test_log_mel_labels_bands_in_hertz_at_their_place():
+    level_db = np.zeros((64, 10)) - 40
+    ax = plots.plot_log_mel(level_db, 2.0, f_max_hz=8000)
+    labels = [t.get_text() for t in ax.get_yticklabels()]
+    assert labels == ["250", "500", "1000", "2000", "4000", "8000"]
+    assert ax.get_xlabel() == "Time (s)"
+    assert list(ax.get_yticks()) == sorted(ax.get_yticks())
+    assert ax.get_xlim() == (0, 2.0)
+
+
+def test_an_array_is_shown_with_its_lowest_band_at_the_bottom():
+    ax = plots.plot_picture(np.zeros((4, 4, 1)))
+    assert ax.images[0].origin == "lower"
+    assert plots.plot_picture(np.zeros((4, 4, 3), np.uint8)).images[0].origin == "upper"
+
+
+def test_learning_curves_have_two_lines_a_curve_and_accuracy_up_to_one():
+    epochs = pd.DataFrame({"epoch": [1, 2], "accuracy": [0.1, 0.4], "val_accuracy": [0.2, 0.3]})
+    history = pd.concat([epochs.assign(curve="a"), epochs.assign(curve="b")])
+    ax = plots.plot_history(history, quantity="accuracy")
+    assert len(ax.lines) == 4
+    assert ax.get_ylim() == (0, 1)
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["training", "validation"]
+
+
+def test_roc_names_each_area():
+    curve = pd.DataFrame({"false_positive_rate": [0, 1], "true_positive_rate": [0, 1]})
+    curve.attrs["auc"] = 0.5
+    ax = plots.plot_roc({"sad": curve})
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["sad  0.50"]
+
+
+def test_scores_draw_an_interval_and_chance_for_every_row():
+    scores = pd.DataFrame(
+        {"name": ["a", "b"], "value": [0.5, 0.4], "low": [0.4, 0.3], "high": [0.6, 0.5],
+         "colour": ["#000000", "#000000"]}
+    )  # fmt: skip
+    ax = plots.plot_scores(scores, chance=0.125)
+    spans = sorted(tuple(line.get_xdata()) for line in ax.lines if len(line.get_xdata()) == 2)
+    assert any(np.allclose(span, (12.5, 12.5)) for span in spans)
+    assert any(np.allclose(span, (40, 60)) for span in spans)
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b"]
+    assert ax.get_xlim()[0] == 0
+
+
+def ladder(published):
+    row = {"name": "m", "published": published, "leaking": 0.9, "leaking_low": 0.8,
+           "leaking_high": 0.95, "honest": 0.5, "honest_low": 0.4, "honest_high": 0.6}  # fmt: skip
+    return pd.DataFrame([row])
+
+
+def test_the_ladder_draws_the_authors_figure_only_where_there_is_one():
+    with_figure = plots.plot_ladder(ladder(0.87), chance=0.1, listeners=(0.6, 0.7))
+    without = plots.plot_ladder(ladder(np.nan), chance=0.1)
+    names = [[t.get_text() for t in ax.get_legend().get_texts()] for ax in (with_figure, without)]
+    assert "the authors'" in names[0]
+    assert "the authors'" not in names[1]
+    assert "listeners" in [t.get_text() for t in with_figure.texts]
+    assert "listeners" not in [t.get_text() for t in without.texts]
+
+
+def test_distributions_keep_the_order_that_is_asked_for():
+    values = pd.Series([1.0, 2, 3, 4])
+    groups = pd.Series(["sad", "happy", "sad", "happy"])
+    ax = plots.plot_distribution(values, groups, ["happy", "sad"], label="level (dB)")
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["happy", "sad"]
+    assert ax.get_ylabel() == "level (dB)"
+
+
+def test_recalls_draw_one_bar_a_class_and_result():
+    table = pd.DataFrame({"recall": [0.1, 0.2, 0.3]}, index=list(EMOTIONS[:3]))
+    ax = plots.plot_recalls({"a": table, "b": table}, chance=0.125)
+    assert len(ax.patches) == 6
+
+
+def test_speakers_are_drawn_in_the_order_given():
+    frame = pd.DataFrame({"net": [0.2, 0.5]}, index=["demo-03", "demo-01"])
+    ax = plots.plot_speakers(frame, chance=0.1)
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["demo-03", "demo-01"]
+    assert list(ax.lines[0].get_ydata()) == [20, 50]
+
+
+def test_an_envelope_spans_its_duration():
+    ax = plots.plot_envelope(np.array([[-0.5, -0.1], [0.5, 0.1]]), 3.0)
+    assert ax.get_xlim() == (0, 3.0)
