@@ -1,0 +1,42 @@
+"""Figures: draw numbers on an Axes and return it.
+
+Nothing is computed here that could be called a result: scores, counts and spectrograms come in.
+Axes are labelled with units, emotions have their fixed colours and are always named as well,
+scores start at 0 with chance drawn, intervals are drawn and never bare bars.
+"""
+
+from __future__ import annotations
+
+from ser_lib.plots._base import (
+    HONEST_COLOUR,
+    LEAKING_COLOUR,
+    PUBLISHED_COLOUR,
+    SQUARE,
+    WIDE,
+    new_figure,
+)
+from ser_lib.plots.clips import plot_class_balance, plot_distribution
+from ser_lib.plots.signals import plot_envelope, plot_log_mel, plot_picture
+from ser_lib.plots.systems import plot_ladder, plot_scores, plot_speakers
+from ser_lib.plots.training import plot_confusion, plot_history, plot_recalls, plot_roc
+
+__all__ = [
+    "HONEST_COLOUR",
+    "LEAKING_COLOUR",
+    "PUBLISHED_COLOUR",
+    "SQUARE",
+    "WIDE",
+    "new_figure",
+    "plot_class_balance",
+    "plot_confusion",
+    "plot_distribution",
+    "plot_envelope",
+    "plot_history",
+    "plot_ladder",
+    "plot_log_mel",
+    "plot_picture",
+    "plot_recalls",
+    "plot_roc",
+    "plot_scores",
+    "plot_speakers",
+]

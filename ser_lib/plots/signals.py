@@ -1,0 +1,115 @@
+"""Figures of single clips: waveform, spectrogram, and what a network gets.
+
+Nothing is computed here that could be called a result: numbers come in, an Axes goes out.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from ser_lib.plots._base import (
+    SQUARE,
+    axes_or_new,
+)
+
+__all__ = ["plot_envelope", "plot_log_mel", "plot_picture"]
+
+
+def plot_envelope(
+    envelope: np.ndarray, duration_s: float, *, colour: str = "#333333", ax: Axes | None = None
+) -> Axes:
+    """Draw a waveform from its minima and maxima.
+
+    Parameters
+    ----------
+    envelope : ndarray, shape (2, n_points)
+        Minima and maxima, in [-1, 1].
+    duration_s : float
+        Time that it covers.
+    colour : str
+        Of the area.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+
+    Notes
+    -----
+    Notebook: 01_eda.ipynb
+    """
+    ax = axes_or_new(ax)
+    time_s = np.linspace(0, duration_s, envelope.shape[1])
+    ax.fill_between(time_s, envelope[0], envelope[1], color=colour, linewidth=0)
+    ax.set(xlim=(0, duration_s), xlabel="Time (s)", ylabel="Amplitude")
+    ax.grid(visible=False)
+    return ax
+
+
+def plot_log_mel(
+    level_db: np.ndarray,
+    duration_s: float,
+    *,
+    f_max_hz: float,
+    with_colour_bar: bool = True,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a log-mel spectrogram with time in seconds and mel bands labelled in Hz.
+
+    Parameters
+    ----------
+    level_db : ndarray, shape (n_mels, n_frames)
+        In dB below the maximum.
+    duration_s : float
+        Time that the frames cover.
+    f_max_hz : float
+        Upper edge of the highest band.
+    with_colour_bar : bool
+        Whether to draw the scale in dB.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+
+    Notes
+    -----
+    Notebook: 02_spectrograms.ipynb
+    """
+    import librosa
+
+    ax = axes_or_new(ax)
+    image = ax.imshow(
+        level_db,
+        origin="lower",
+        extent=(0, duration_s, 0, len(level_db)),
+        vmin=-80,
+        vmax=0,
+        interpolation="nearest",
+    )
+    edges_hz = librosa.mel_frequencies(n_mels=len(level_db) + 2, fmax=f_max_hz)[1:-1]
+    ticks_hz = [hz for hz in (250, 500, 1000, 2000, 4000, 8000) if hz <= f_max_hz]
+    ax.set_yticks([np.searchsorted(edges_hz, hz) for hz in ticks_hz], [f"{t}" for t in ticks_hz])
+    ax.set(xlabel="Time (s)", ylabel="Frequency (Hz, mel)")
+    ax.grid(visible=False)
+    if with_colour_bar:
+        ax.figure.colorbar(image, ax=ax, label="Level (dB)", pad=0.01)
+    return ax
+
+
+def plot_picture(picture: np.ndarray, *, ax: Axes | None = None) -> Axes:
+    """Show an array of shape (height, width, 3) or (height, width, 1) as a network sees it."""
+    ax = axes_or_new(ax, SQUARE)
+    is_grey = picture.shape[-1] == 1
+    # Arrays have the lowest band first, pictures the highest.
+    ax.imshow(
+        picture[..., 0] if is_grey else picture,
+        origin="lower" if is_grey else "upper",
+        aspect="equal",
+        interpolation="nearest",
+    )
+    ax.set_axis_off()
+    return ax

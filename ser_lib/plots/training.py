@@ -1,0 +1,216 @@
+"""Figures of one model: learning curves, confusions, ROC, recall of each class.
+
+Nothing is computed here that could be called a result: numbers come in, an Axes goes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from ser_lib.labels import colour_of
+from ser_lib.plots._base import (
+    CHANCE_STYLE,
+    HONEST_COLOUR,
+    LEAKING_COLOUR,
+    PUBLISHED_COLOUR,
+    SQUARE,
+    axes_or_new,
+)
+
+__all__ = ["plot_confusion", "plot_history", "plot_recalls", "plot_roc"]
+
+
+def plot_confusion(counts: np.ndarray, labels: Sequence[str], *, ax: Axes | None = None) -> Axes:
+    """Draw a confusion matrix: share of the true class in percent, number of clips beneath.
+
+    Parameters
+    ----------
+    counts : ndarray, shape (n_classes, n_classes)
+        Truth by row. Means over seeds may be fractions.
+    labels : sequence of str
+        The classes.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+
+    Notes
+    -----
+    Notebook: 03_cnn_2d.ipynb
+    """
+    ax = axes_or_new(ax, SQUARE)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal")
+    for (row, column), share in np.ndenumerate(shares):
+        colour = "white" if share > 0.55 else "#333333"
+        if counts[row, column] > 0:
+            ax.text(
+                column,
+                row - 0.1,
+                f"{100 * share:.0f} %",
+                ha="center",
+                va="center",
+                color=colour,
+                fontsize=8,
+                fontweight="bold" if row == column else "normal",
+            )
+            ax.text(
+                column,
+                row + 0.24,
+                f"{counts[row, column]:.0f}",
+                ha="center",
+                va="center",
+                color=colour,
+                fontsize=6.5,
+            )
+    ax.set_xticks(range(len(labels)), labels, rotation=40, ha="right")
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set(xlabel="Predicted", ylabel="Acted")
+    ax.grid(visible=False)
+    ax.spines[:].set_visible(False)
+    return ax
+
+
+def plot_history(history: pd.DataFrame, *, quantity: str, ax: Axes | None = None) -> Axes:
+    """Draw learning curves: one thin line a fold or seed, training and validation apart.
+
+    Parameters
+    ----------
+    history : pandas.DataFrame
+        Columns `epoch`, `curve` (which line a row belongs to), `<quantity>`, `val_<quantity>`.
+    quantity : str
+        "accuracy" or "loss".
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+
+    Notes
+    -----
+    Notebook: 03_cnn_2d.ipynb
+    """
+    ax = axes_or_new(ax)
+    for number, (_, curve) in enumerate(history.groupby("curve", sort=False)):
+        first = number == 0
+        ax.plot(
+            curve["epoch"],
+            curve[quantity],
+            color="#888888",
+            alpha=0.8,
+            linewidth=1.2,
+            label="training" if first else None,
+        )
+        ax.plot(
+            curve["epoch"],
+            curve[f"val_{quantity}"],
+            color=HONEST_COLOUR,
+            alpha=0.8,
+            linewidth=1.2,
+            label="validation" if first else None,
+        )
+    ax.set(xlabel="Epoch", ylabel=quantity.capitalize())
+    ax.set_ylim(bottom=0)
+    if quantity == "accuracy":
+        ax.set_ylim(0, 1)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.legend()
+    return ax
+
+
+def plot_roc(curves: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> Axes:
+    """Draw one-against-rest ROC curves, the area below each in the legend.
+
+    Parameters
+    ----------
+    curves : mapping of str to pandas.DataFrame
+        From `ser_lib.metrics.roc_curves`.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+
+    Notes
+    -----
+    Notebook: 03_cnn_2d.ipynb
+    """
+    ax = axes_or_new(ax, SQUARE)
+    for label, curve in curves.items():
+        ax.plot(
+            curve["false_positive_rate"],
+            curve["true_positive_rate"],
+            color=colour_of(label),
+            linewidth=1.5,
+            label=f"{label}  {curve.attrs['auc']:.2f}",
+        )
+    ax.plot([0, 1], [0, 1], **CHANCE_STYLE)
+    ax.set(xlim=(0, 1), ylim=(0, 1.005), aspect="equal")
+    ax.set(xlabel="False positive rate", ylabel="True positive rate")
+    ax.legend(title="Area under the curve", title_fontsize=9, loc="lower right")
+    return ax
+
+
+def plot_recalls(
+    tables: Mapping[str, pd.DataFrame],
+    *,
+    chance: float,
+    published: pd.Series | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the recall of every class for several results, side by side.
+
+    Parameters
+    ----------
+    tables : mapping of str to pandas.DataFrame
+        From `ser_lib.metrics.class_table`, by the name in the legend.
+    chance : float
+        One over the number of classes.
+    published : pandas.Series, optional
+        The authors' recalls by class, drawn as marks.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+
+    Notes
+    -----
+    Notebook: 03_cnn_2d.ipynb
+    """
+    ax = axes_or_new(ax)
+    first = next(iter(tables.values()))
+    positions, width = np.arange(len(first)), 0.8 / len(tables)
+    colours = (LEAKING_COLOUR, HONEST_COLOUR, "#009E73", "#CC79A7")
+    for number, (name, table) in enumerate(tables.items()):
+        offset = (number - (len(tables) - 1) / 2) * width
+        ax.bar(
+            positions + offset, table["recall"], width * 0.92, color=colours[number % 4], label=name
+        )
+    if published is not None:
+        known = published.reindex(first.index)
+        ax.scatter(
+            positions - width / 2,
+            known,
+            marker="D",
+            s=26,
+            color=PUBLISHED_COLOUR,
+            edgecolor="white",
+            linewidth=0.7,
+            zorder=3,
+            label="published",
+        )
+    ax.axhline(chance, **CHANCE_STYLE)
+    ax.set_xticks(positions, first.index)
+    ax.set(ylim=(0, 1.02), ylabel="Recall")
+    ax.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1.0))
+    return ax
