@@ -60,8 +60,13 @@ class ClipFacts:
 
 def _check_riff_length(path: Path) -> None:
     """Raise where a WAV header promises more bytes than the file has (libsndfile forgives that)."""
-    with path.open("rb") as file:
-        head = file.read(12)
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError as error:
+        raise AudioError(
+            f"{path}: cannot be read ({error.strerror}); check the file's permissions"
+        ) from error
     if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
         return
     (promised,) = struct.unpack("<I", head[4:8])
@@ -221,7 +226,7 @@ def check_facts(facts: ClipFacts, *, limits: Limits = Limits()) -> list[str]:
     rules = (
         (not facts.is_finite, "holds NaN or infinite samples; export it again"),
         (
-            facts.is_finite and facts.peak_db < limits.min_peak_db,
+            facts.is_finite and duration > 0 and facts.peak_db < limits.min_peak_db,
             f"silent (peak {facts.peak_db:.0f} dB re full scale); remove or replace it",
         ),
         (
@@ -236,7 +241,10 @@ def check_facts(facts: ClipFacts, *, limits: Limits = Limits()) -> list[str]:
             facts.n_channels > limits.max_channels,
             f"{facts.n_channels} channels, more than {limits.max_channels}; mix it to mono first",
         ),
-        (duration < limits.min_duration_s, f"{duration:.2f} s, too short to hold speech"),
+        (
+            duration < limits.min_duration_s,
+            f"{duration:.2f} s, too short to hold speech; remove or replace it",
+        ),
         (
             duration > limits.max_duration_s,
             f"{duration:.0f} s, longer than {limits.max_duration_s:.0f} s; cut it into clips",

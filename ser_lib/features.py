@@ -1,42 +1,29 @@
-"""Features: pure functions from a signal to an array, and their parallel, cached extraction.
+"""Features: pure functions from a signal to an array, and the specs that name them.
 
 A signal is float32 mono of shape (n_samples,); axes are (n_bands, n_frames); levels are in dB;
 bands are on the mel scale up to `f_max_hz`. A `FeatureSpec` freezes a function's name, its
-parameters and the part of the clip that it sees; `extract` turns clips into one memory-mapped
-array and keeps it under a name made of the audio's hashes and the spec.
+parameters and the part of the clip that it sees. Reading files lives in `ser_lib.extraction`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import time
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
-import pandas as pd
-from joblib import Parallel, delayed
 
-from ser_lib.audio import crop_or_pad, load_signal
-from ser_lib.augment import augment
-from ser_lib.errors import FeatureError, SerError, offenders
-from ser_lib.paths import atomic_path, cache_dir
-from ser_lib.progress import progress
-from ser_lib.seeds import generator
+from ser_lib.audio import crop_or_pad
+from ser_lib.errors import FeatureError
 
 __all__ = [
     "FEATURES",
     "FeatureSpec",
-    "compute",
-    "extract",
-    "feature_key",
     "log_mel",
     "mel_picture",
     "mel_square",
     "mfcc_zcr_rms",
     "prosody",
-    "seconds_per_clip",
     "waveform_envelope",
 ]
 
@@ -304,6 +291,8 @@ def prosody(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
     pitch_hz = librosa.yin(
         signal, fmin=65, fmax=600, sr=sample_rate_hz, frame_length=N_FFT, hop_length=HOP_SAMPLES
     )[: len(rms)][is_speech[: len(rms)]]
+    if not len(pitch_hz):
+        raise FeatureError("the signal is silent: it has no pitch")
     quarter, median, three_quarters = np.percentile(pitch_hz, [25, 50, 75])
     return np.array(
         [
@@ -351,173 +340,11 @@ class FeatureSpec:
     def __post_init__(self) -> None:
         if self.name not in FEATURES:
             raise FeatureError(f"unknown feature '{self.name}'; known are {', '.join(FEATURES)}")
+        known = set(inspect.signature(FEATURES[self.name].function).parameters)
+        unknown = sorted(set(self.params) - known)
+        if unknown:
+            raise FeatureError(f"feature '{self.name}' has no parameters {unknown}")
 
     def identity(self) -> dict[str, object]:
         """Return the spec and the function's version as plain data, for keys and records."""
         return asdict(self) | {"version": FEATURES[self.name].version}
-
-
-def compute(
-    path: str,
-    spec: FeatureSpec,
-    *,
-    variant: str = "original",
-    rng: np.random.Generator | None = None,
-) -> np.ndarray:
-    """Compute one feature of one file, after an augmentation if `variant` names one.
-
-    Parameters
-    ----------
-    path : str
-        The recording.
-    spec : FeatureSpec
-        What to compute.
-    variant : str
-        "original", or a key of `ser_lib.augment.AUGMENTATIONS`.
-    rng : numpy.random.Generator, optional
-        Needed for an augmentation.
-
-    Returns
-    -------
-    ndarray
-        As the feature's function.
-
-    Raises
-    ------
-    AudioError, FeatureError
-        If the file or the parameters are wrong.
-
-    Notes
-    -----
-    Notebook: 02_spectrograms.ipynb
-    """
-    signal, rate = load_signal(
-        path,
-        sample_rate_hz=spec.sample_rate_hz,
-        offset_s=spec.offset_s,
-        duration_s=spec.duration_s,
-    )
-    if variant != "original":
-        signal = augment(signal, rate, variant, rng=rng)
-    return FEATURES[spec.name].function(signal, rate, **spec.params)
-
-
-def seconds_per_clip(spec: FeatureSpec, *, clip_s: float = 3.7, n_times: int = 5) -> float:
-    """Measure how long a feature takes, after decoding, on one core of this machine.
-
-    Parameters
-    ----------
-    spec : FeatureSpec
-        What to compute.
-    clip_s : float
-        Length of the synthetic clip; RAVDESS's mean by default.
-    n_times : int
-        How often it is computed; the fastest counts.
-
-    Returns
-    -------
-    float
-        Seconds.
-
-    Notes
-    -----
-    Notebook: 02_spectrograms.ipynb
-    """
-    noise = np.random.default_rng(0).standard_normal(round(clip_s * spec.sample_rate_hz))
-    signal = (0.1 * noise).astype(np.float32)
-    function = FEATURES[spec.name].function
-    times_s = []
-    for _ in range(n_times):
-        started = time.perf_counter()
-        function(signal, spec.sample_rate_hz, **spec.params)
-        times_s.append(time.perf_counter() - started)
-    return min(times_s)
-
-
-def extract(
-    clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "original", n_jobs: int = -1
-) -> np.ndarray:
-    """Compute a feature of every clip in parallel, or read it from the cache.
-
-    Parameters
-    ----------
-    clips : pandas.DataFrame
-        A clip table.
-    spec : FeatureSpec
-        What to compute; it must give every clip the same shape.
-    variant : str
-        "original", or an augmentation; its draws depend on the clip's audio and on nothing else,
-        so that it does not matter which other clips are extracted with it.
-    n_jobs : int
-        joblib's: -1 takes all cores.
-
-    Returns
-    -------
-    ndarray, shape (n_clips, ...)
-        Memory-mapped, read only, in the order of `clips`.
-
-    Raises
-    ------
-    FeatureError
-        If any clip cannot be computed (all are listed), if shapes differ, or if there is no audio.
-
-    Notes
-    -----
-    Notebook: 02_spectrograms.ipynb
-    """
-    target = (
-        cache_dir() / "features" / f"{spec.name}-{feature_key(clips, spec, variant=variant)}.npy"
-    )
-    if not target.is_file():
-        if not clips["path"].all():
-            raise FeatureError(
-                f"{spec.name}: the clips' audio is not here, only their table. Point SER_DATA at "
-                "the corpora (`make data` says where it looks)"
-            )
-        arrays = _compute_all(clips, spec, variant, n_jobs)
-        with atomic_path(target) as temporary:
-            np.save(temporary, arrays)
-    return np.load(target, mmap_mode="r")
-
-
-def feature_key(clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "original") -> str:
-    """Name the result of `extract` by all that decides it: audio, order, spec and variant."""
-    identity = json.dumps([spec.identity(), variant], sort_keys=True)
-    digest = hashlib.sha256(identity.encode())
-    digest.update("".join(clips["audio_sha256"]).encode())
-    return digest.hexdigest()[:24]
-
-
-def _compute_all(clips: pd.DataFrame, spec: FeatureSpec, variant: str, n_jobs: int) -> np.ndarray:
-    # Small batches keep the bar moving; starting workers costs seconds, so few clips stay here.
-    n_jobs = 1 if len(clips) < 32 else n_jobs
-    tasks = (
-        delayed(_compute_or_error)(path, spec, variant, audio_sha256)
-        for path, audio_sha256 in zip(clips["path"], clips["audio_sha256"], strict=True)
-    )
-    results = list(
-        progress(
-            Parallel(n_jobs=n_jobs, return_as="generator", batch_size=8)(tasks),
-            total=len(clips),
-            what=f"{spec.name}, {variant}",
-        )
-    )
-    failed = [one for one in results if isinstance(one, str)]
-    if failed:
-        raise FeatureError(f"{spec.name}: {len(failed)} clips failed:{offenders(failed)}")
-    shapes = {one.shape for one in results}
-    if len(shapes) > 1:
-        raise FeatureError(
-            f"{spec.name}: clips give {len(shapes)} different shapes (as {sorted(shapes)[:2]}); "
-            "give the spec a length that all clips are cropped or padded to"
-        )
-    return np.stack(results)
-
-
-def _compute_or_error(
-    path: str, spec: FeatureSpec, variant: str, audio_sha256: str
-) -> np.ndarray | str:
-    try:
-        return compute(path, spec, variant=variant, rng=generator(variant, audio_sha256))
-    except SerError as error:
-        return f"{path}: {error}"

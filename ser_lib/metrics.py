@@ -256,6 +256,8 @@ def check_predictions(predictions: pd.DataFrame, labels: Sequence[str]) -> None:
     if not np.isfinite(probabilities).all():
         raise MetricError("the probabilities hold NaN or infinite values")
     error = np.abs(probabilities.sum(axis=1) - 1.0)
+    if (probabilities < 0).any() or (probabilities > 1).any():
+        raise MetricError("the probabilities hold values outside [0, 1]")
     if error.max(initial=0.0) > 1e-4 * len(labels):
         worst = predictions["clip_id"].iloc[int(error.argmax())]
         raise MetricError(
@@ -268,6 +270,10 @@ def _counts_by_speaker(
 ) -> tuple[np.ndarray, list[str]]:
     """Confusion counts of shape (n_tables, n_speakers, n_classes, n_classes), and the speakers."""
     speakers = sorted(set().union(*(set(table["speaker"]) for table in tables)))
+    if not speakers:
+        raise MetricError("there are no predictions to score")
+    if len(speakers) < 2:
+        raise MetricError(f"one speaker only ({speakers[0]}): no interval by speaker can be given")
     counts = np.zeros((len(tables), len(speakers), len(labels), len(labels)), dtype=int)
     for number, table in enumerate(tables):
         for speaker, part in table.groupby("speaker"):
@@ -329,11 +335,7 @@ def score_predictions(
     -----
     Notebook: 09_evaluation.ipynb
     """
-    if not tables:
-        raise MetricError("there are no predictions to score")
     counts, speakers = _counts_by_speaker(tables, labels)
-    if len(speakers) < 2:
-        raise MetricError(f"one speaker only ({speakers[0]}): no interval by speaker can be given")
     total = counts.sum(axis=1)
     if (total[0].sum(axis=1) > 0).sum() < 2:
         raise MetricError("only one class occurs: recall over classes says nothing")

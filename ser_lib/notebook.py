@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -23,7 +23,8 @@ from matplotlib.figure import Figure
 
 from ser_lib.corpora import get_corpus
 from ser_lib.errors import FeatureError, ReportError
-from ser_lib.features import FeatureSpec, extract, feature_key
+from ser_lib.extraction import extract, feature_key
+from ser_lib.features import FeatureSpec
 from ser_lib.metrics import Score
 from ser_lib.mimes import FINDINGS_MIME, RESULTS_MIME
 from ser_lib.paths import atomic_path, report_dir
@@ -208,7 +209,7 @@ def exhibit(clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "original"
     spec : FeatureSpec
         What to show; nothing from which speech could be heard again.
     variant : str
-        As for `ser_lib.features.extract`.
+        As for `ser_lib.extraction.extract`.
 
     Returns
     -------
@@ -284,14 +285,14 @@ def joined(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def parameter_table(clips: pd.DataFrame, **parameters: object) -> None:
+def parameter_table(clips: pd.DataFrame, parameters: Mapping[str, object]) -> None:
     """Show which corpus and parameters the notebook was run with.
 
     Parameters
     ----------
     clips : pandas.DataFrame
         The clip table.
-    **parameters : object
+    parameters : mapping of str to object
         The notebook's own parameters.
     """
     card = get_corpus(clips["corpus"].iloc[0])
@@ -301,7 +302,7 @@ def parameter_table(clips: pd.DataFrame, **parameters: object) -> None:
         "clips": f"{len(clips):,}",
         "speakers": clips["speaker"].nunique(),
         "audio": "here" if clips.attrs.get("has_audio", True) else "not here: stored runs are read",
-    } | parameters
+    } | dict(parameters)
     if clips.attrs.get("left_out"):
         rows["left out"] = f"{len(clips.attrs['left_out'])}: {'; '.join(clips.attrs['left_out'])}"
     frame = pd.DataFrame({"what": list(rows), "value": [str(value) for value in rows.values()]})

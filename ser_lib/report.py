@@ -30,7 +30,7 @@ from ser_lib.execution import Job, check_kernel, failures_of, read_executed, run
 from ser_lib.mimes import RESULTS_MIME
 from ser_lib.paths import NOTEBOOKS_DIR, atomic_path, report_dir
 from ser_lib.render import ReportFacts, render_report
-from ser_lib.runs import provenance
+from ser_lib.store import provenance
 
 __all__ = ["ReportResult", "build_report"]
 

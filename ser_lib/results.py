@@ -22,7 +22,8 @@ from ser_lib.metrics import (
     roc_curves,
     with_clip_columns,
 )
-from ser_lib.runs import Run, run_study, score_runs
+from ser_lib.runs import run_study, score_runs
+from ser_lib.store import Run
 from ser_lib.studies import ModelSpec, Study
 
 __all__ = ["Result", "Results", "collect"]

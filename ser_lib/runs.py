@@ -12,13 +12,9 @@ import hashlib
 import json
 import logging
 import os
-import platform
 import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +23,11 @@ from joblib import Parallel, delayed
 
 from ser_lib.audit import check_split
 from ser_lib.errors import RunError, StudyError
-from ser_lib.features import extract
+from ser_lib.extraction import extract
+from ser_lib.features import FEATURES
 from ser_lib.metrics import Score, check_predictions, score_predictions, with_clip_columns
 from ser_lib.models import family_of, topology
-from ser_lib.paths import PROJECT_DIR, atomic_path, runs_dir
+from ser_lib.paths import runs_dir
 from ser_lib.progress import progress
 from ser_lib.splits import (
     Fold,
@@ -41,32 +38,19 @@ from ser_lib.splits import (
     variants_of,
     with_training_variants,
 )
+from ser_lib.store import Run, finish_run, missing_folds, read_run, store_fold
 from ser_lib.studies import ModelSpec, Study
 from ser_lib.training import FoldArrays, fit_fold
 
 __all__ = [
-    "Run",
     "RunPlan",
     "plan_run",
-    "provenance",
     "run_or_load",
     "run_study",
     "score_runs",
 ]
 
 logger = logging.getLogger(__name__)
-
-# Libraries that decide a result; recorded with each run and shown in the report.
-RECORDED_LIBRARIES = (
-    "numpy",
-    "scipy",
-    "librosa",
-    "soxr",
-    "soundfile",
-    "scikit-learn",
-    "keras",
-    "tensorflow",
-)
 
 
 @dataclass(frozen=True)
@@ -116,25 +100,6 @@ class RunPlan:
         }
 
 
-@dataclass(frozen=True)
-class Run:
-    """A stored run."""
-
-    spec: dict[str, object]
-    predictions: pd.DataFrame
-    """`clip_id, fold, truth, prediction, p_<label>...`, one row a test row; a variant's id is
-    its clip's, a hash sign, and the variant's name."""
-    history: pd.DataFrame
-    """`fold` and the columns of `ser_lib.training.FitResult.history`."""
-    environment: dict[str, object]
-    folder: Path
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The classes, in the order of the probability columns."""
-        return tuple(self.spec["labels"])
-
-
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -175,8 +140,6 @@ def plan_run(
     published = variants_of(study.copies, study.augmentations)
     inside = variants_of(1, study.augmentations)
     rows = rows_of(clips, label_set, published if protocol.is_published else ("original",))
-    if rows.empty:
-        raise StudyError(f"{study.name}: no clip of {corpus} has a class of {label_set.name}")
     split = make_split(rows, protocol, seed=seed)
     if not protocol.is_published:
         rows = rows_of(clips, label_set, inside)
@@ -231,6 +194,8 @@ def run_study(
     -----
     Notebook: 04_cnn_1d_mfcc.ipynb
     """
+    if n_seeds < 0:
+        raise StudyError(f"n_seeds={n_seeds} must be 0 (all of the study's) or more")
     names = list(models) or [one.name for one in study.models]
     corpus = _corpus_of(clips)
     return [
@@ -241,7 +206,7 @@ def run_study(
         )
         for name in names
         for protocol in protocols
-        for seed in _seeds(study, name, n_seeds)
+        for seed in _seeds(study, name, protocol, n_seeds)
     ]
 
 
@@ -270,9 +235,9 @@ def score_runs(runs: Sequence[Run], clips: pd.DataFrame) -> Score:
     return score_predictions(tables, runs[0].labels)
 
 
-def _seeds(study: Study, model_name: str, n_seeds: int) -> tuple[int, ...]:
+def _seeds(study: Study, model_name: str, protocol: str, n_seeds: int) -> tuple[int, ...]:
     """Return as many seeds as are asked for, and no more than the model is run with."""
-    limits = [one for one in (n_seeds, study.model(model_name).n_seeds) if one]
+    limits = [one for one in (n_seeds, study.model(model_name).max_seeds.get(protocol)) if one]
     return study.seeds[: min(limits, default=None)]
 
 
@@ -303,23 +268,45 @@ def run_or_load(plan: RunPlan, clips: pd.DataFrame, *, is_fresh: bool | None = N
     key = _sha256(json.dumps(spec, sort_keys=True))[:12]
     name = f"{spec['study']}-{spec['model']}-{spec['protocol']}-s{plan.seed}-{key}"
     folder = runs_dir(plan.corpus) / name
-    if is_fresh:
-        shutil.rmtree(folder, ignore_errors=True)
-    if not (folder / "predictions.csv").is_file():
+    if is_fresh or not (folder / "predictions.csv").is_file():
         if not clips["path"].all():
+            state = "is to be trained again" if is_fresh else "is not stored"
             raise RunError(
-                f"{name} is not stored and the audio of {plan.corpus} is not here to train it; "
-                "point SER_DATA at the corpora"
+                f"{name} {state} and the audio of {plan.corpus} is not here; point SER_DATA at "
+                "the corpora"
             )
+        if is_fresh:
+            shutil.rmtree(folder, ignore_errors=True)
         _train_missing_folds(plan, clips, folder)
-        _finish(plan, spec, folder)
-    return _read(folder)
+        finish_run(folder, spec, plan.labels, len(plan.split.folds))
+    run = read_run(folder)
+    _check_run(run, plan, spec)
+    return run
+
+
+def _check_run(run: Run, plan: RunPlan, spec: dict[str, object]) -> None:
+    """Raise where what is stored is not, row by row, what the plan says."""
+    expected = [(row, number) for number, fold in enumerate(plan.split.folds) for row in fold.test]
+    stored = list(
+        zip(run.predictions.get("clip_id", []), run.predictions.get("fold", []), strict=True)
+    )
+    folds = set(range(len(plan.split.folds)))
+    faults = {
+        "its spec.json is not that of its name": run.spec != json.loads(json.dumps(spec)),
+        f"it has {len(stored)} predictions, not the {len(expected)} of its test rows":
+            sorted(stored) != sorted(expected),
+        "its history lacks folds": set(run.history.get("fold", [])) != folds,
+    }  # fmt: skip
+    found = [fault for fault, is_there in faults.items() if is_there]
+    if found:
+        raise RunError(
+            f"{run.folder}: this stored run is damaged: {'; '.join(found)}. Delete the folder, "
+            "take it from git, or set FRESH=1"
+        )
 
 
 def _input_shape(plan: RunPlan) -> tuple[int, ...]:
     """Return the shape of one input, from the feature of one second of a synthetic signal."""
-    from ser_lib.features import FEATURES
-
     features = plan.model.features
     n_samples = round((features.duration_s or 1.0) * features.sample_rate_hz)
     signal = np.sin(np.arange(n_samples, dtype=np.float32))
@@ -330,11 +317,7 @@ def _input_shape(plan: RunPlan) -> tuple[int, ...]:
 
 def _train_missing_folds(plan: RunPlan, clips: pd.DataFrame, folder: Path) -> None:
     """Fit every fold that is not stored yet; several at once where SER_JOBS says so."""
-    missing = [
-        number
-        for number in range(len(plan.split.folds))
-        if not (folder / "folds" / f"{number:02d}.json").is_file()
-    ]
+    missing = missing_folds(folder, len(plan.split.folds))
     variants = plan.rows["variant"].unique()
     arrays = {
         name: extract(clips, plan.model.features, variant=name)
@@ -343,12 +326,19 @@ def _train_missing_folds(plan: RunPlan, clips: pd.DataFrame, folder: Path) -> No
     }
     positions = pd.Series(range(len(clips)), index=clips["clip_id"])
     tasks = (delayed(_fit_and_store)(plan, number, arrays, positions, folder) for number in missing)
-    n_jobs = int(os.environ.get("SER_JOBS", "1"))
-    done = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(tasks)
+    done = Parallel(n_jobs=_n_jobs(), return_as="generator_unordered")(tasks)
     what = f"{plan.study.name} {plan.model.name} {plan.protocol.name} seed {plan.seed}"
     for number, duration_s in progress(done, total=len(missing), what=what):
         n_folds = len(plan.split.folds)
         logger.info("%s: fold %d of %d in %.0f s", what, number + 1, n_folds, duration_s)
+
+
+def _n_jobs() -> int:
+    """Read how many folds are trained at once from `SER_JOBS`; one where it is not set."""
+    text = os.environ.get("SER_JOBS", "1")
+    if not text.isdecimal() or int(text) < 1:
+        raise RunError(f"SER_JOBS='{text}' must be a whole number from 1 on")
+    return int(text)
 
 
 def _fit_and_store(
@@ -371,7 +361,7 @@ def _fit_and_store(
         is_scaled=plan.model.is_scaled,
         seed=plan.seed,
     )
-    _store_fold(folder, number, fold, table, plan.labels, result)
+    store_fold(folder, number, table.loc[list(fold.test), "label"], plan.labels, result)
     return number, result.duration_s
 
 
@@ -401,83 +391,3 @@ def _fold_arrays(
         classes[validation].to_numpy(),
         gather(fold.test),
     )
-
-
-def _store_fold(folder, number, fold, table, labels, result) -> None:
-    """Write one fold as one file, whose presence says that the fold is done."""
-    rounded = np.round(result.probabilities, 4)
-    record = {
-        "clip_id": list(fold.test),
-        "truth": list(table.loc[list(fold.test), "label"]),
-        "prediction": [labels[index] for index in result.probabilities.argmax(axis=1)],
-        "probabilities": rounded.tolist(),
-        "history": result.history.to_dict(orient="records"),
-        "n_parameters": result.n_parameters,
-        "duration_s": round(result.duration_s, 1),
-    }
-    with atomic_path(folder / "folds" / f"{number:02d}.json") as temporary:
-        temporary.write_text(json.dumps(record), encoding="utf-8")
-
-
-def _finish(plan: RunPlan, spec: dict[str, object], folder: Path) -> None:
-    """Merge the folds into the run's four files; predictions come last and mark it complete."""
-    folds = [
-        json.loads((folder / "folds" / f"{number:02d}.json").read_text(encoding="utf-8"))
-        for number in range(len(plan.split.folds))
-    ]
-    predictions, history = [], []
-    for number, fold in enumerate(folds):
-        table = pd.DataFrame({"clip_id": fold["clip_id"], "fold": number})
-        table["truth"], table["prediction"] = fold["truth"], fold["prediction"]
-        names = [f"p_{label}" for label in plan.labels]
-        table[names] = np.array(fold["probabilities"]).reshape(len(table), len(names))
-        predictions.append(table)
-        history.append(pd.DataFrame(fold["history"]).assign(fold=number))
-    environment = provenance() | {
-        "n_parameters": folds[0]["n_parameters"],
-        "duration_s": [fold["duration_s"] for fold in folds],
-    }
-    _write_json(folder / "spec.json", spec)
-    _write_json(folder / "environment.json", environment)
-    for name, tables in (("history", history), ("predictions", predictions)):
-        with atomic_path(folder / f"{name}.csv") as temporary:
-            pd.concat(tables).to_csv(temporary, index=False, float_format="%.4f")
-    shutil.rmtree(folder / "folds")
-
-
-def _write_json(path: Path, content: dict[str, object]) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def _read(folder: Path) -> Run:
-    try:
-        spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
-        environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
-        predictions = pd.read_csv(folder / "predictions.csv", keep_default_na=False)
-        history = pd.read_csv(folder / "history.csv")
-    except (OSError, ValueError) as error:
-        raise RunError(
-            f"{folder}: this stored run is damaged ({error}); delete the folder or set FRESH=1"
-        ) from error
-    return Run(spec, predictions, history, environment, folder)
-
-
-def provenance() -> dict[str, object]:
-    """Return version, commit, libraries and machine (without its name) as plain data."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short=12", "HEAD"],
-        cwd=PROJECT_DIR,
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
-    return {
-        "ser_lib": version("ser-lib"),
-        "commit": commit or "unknown",
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "keras_backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
-        "libraries": {name: version(name) for name in RECORDED_LIBRARIES},
-        "date": datetime.now(UTC).date().isoformat(),
-    }

@@ -7,6 +7,7 @@ judged by `ser_lib.audit`, not here.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -77,10 +78,20 @@ def rows_of(
     pandas.DataFrame, shape (n_clips * n_variants, 8)
         Columns `row_id, clip_id, variant, label, speaker, gender, statement, audio_sha256`, all
         variants of the first clip, then of the second, and so on.
+
+    Raises
+    ------
+    SplitError
+        If no clip belongs to the task.
     """
     columns = ["clip_id", "speaker", "gender", "statement", "audio_sha256"]
     kept = clips[columns].assign(label=label_set.apply(clips["emotion"]))
     kept = kept[kept["label"].notna()]
+    if kept.empty:
+        raise SplitError(
+            f"no clip has an emotion of the label set '{label_set.name}' "
+            f"({', '.join(label_set.labels)})"
+        )
     rows = kept.loc[kept.index.repeat(len(variants))].reset_index(drop=True)
     rows["variant"] = list(variants) * len(kept)
     suffix = np.where(rows["variant"] == "original", "", "#" + rows["variant"])
@@ -99,9 +110,9 @@ def _random(
     rows: pd.DataFrame,
     seed: int,
     *,
-    test_share: float,
-    validation_share: float,
-    is_stratified: bool,
+    test_share: float = 0.2,
+    validation_share: float = 0.2,
+    is_stratified: bool = True,
 ) -> list[Fold]:
     """Divide rows at random, whoever speaks (scikit-learn's `train_test_split`, twice).
 
@@ -111,7 +122,12 @@ def _random(
 
     def divide(part: pd.DataFrame, share: float) -> list[pd.DataFrame]:
         labels = part["label"] if is_stratified else None
-        return train_test_split(part, test_size=share, random_state=seed, stratify=labels)
+        try:
+            return train_test_split(part, test_size=share, random_state=seed, stratify=labels)
+        except ValueError as error:
+            raise SplitError(
+                f"random: {len(part)} rows cannot be divided with a share of {share}: {error}"
+            ) from error
 
     rest, test = divide(rows, test_share)
     train, validation = divide(rest, validation_share)
@@ -136,7 +152,9 @@ def _luna5(rows: pd.DataFrame, seed: int) -> list[Fold]:
         actor = rows["speaker"].str.extract(r"-(\d\d)$")[0].astype(int)
     except (TypeError, ValueError) as error:
         raise SplitError(_no_actors(rows)) from error
-    if not actor.isin(range(1, 25)).all() or rows["speaker"].str.split("-").str[0].nunique() > 1:
+    corpora = set(rows["speaker"].str.split("-").str[0])
+    # Other corpora number their speakers as well; only these are RAVDESS's, or stand for them.
+    if not actor.isin(range(1, 25)).all() or corpora not in ({"ravdess"}, {"demo"}):
         raise SplitError(_no_actors(rows))
     pairs = zip(LUNA5_TEST, LUNA5_VALIDATION, strict=True)
     return [_fold_by(rows, actor.isin(test), actor.isin(validation)) for test, validation in pairs]
@@ -209,7 +227,11 @@ def make_split(rows: pd.DataFrame, protocol: Protocol, *, seed: int) -> Split:
     """
     if protocol.name not in PROTOCOLS:
         raise SplitError(f"unknown protocol '{protocol.name}'; known are {', '.join(PROTOCOLS)}")
-    folds = PROTOCOLS[protocol.name](rows, seed, **protocol.params)
+    rule = PROTOCOLS[protocol.name]
+    unknown = set(protocol.params) - set(inspect.signature(rule).parameters)
+    if unknown:
+        raise SplitError(f"protocol '{protocol.name}' has no parameters {sorted(unknown)}")
+    folds = rule(rows, seed, **protocol.params)
     label_of = rows.set_index("row_id")["label"]
     for number, fold in enumerate(folds):
         _check_fold(fold, label_of, f"{protocol.name}, fold {number}")

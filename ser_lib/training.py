@@ -20,6 +20,9 @@ from ser_lib.seeds import seed_everything
 __all__ = ["FitResult", "FoldArrays", "TrainingSettings", "fit_fold"]
 
 
+HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+
+
 @dataclass(frozen=True)
 class TrainingSettings:
     """How a network is trained; classifiers of scikit-learn have none of this."""
@@ -155,12 +158,10 @@ def _fit_keras(
         callbacks=_callbacks(settings),
         verbose=0,
     )
-    history = pd.DataFrame(fitted.history)
-    if "learning_rate" not in history:
-        history["learning_rate"] = settings.learning_rate
-    history.insert(0, "epoch", np.arange(1, len(history) + 1))
+    history = pd.DataFrame({"learning_rate": settings.learning_rate} | fitted.history)
+    history["epoch"] = np.arange(1, len(history) + 1)
     probabilities = model.predict(arrays.x_test, batch_size=settings.batch_size, verbose=0)
-    return probabilities, history, model.count_params()
+    return probabilities, history[list(HISTORY_COLUMNS)], model.count_params()
 
 
 def _callbacks(settings: TrainingSettings) -> list:
@@ -202,12 +203,13 @@ def _probabilities(model: object, x_test: np.ndarray, n_classes: int) -> np.ndar
     """Return class probabilities in the order of class numbers, whatever the model offers."""
     from scipy.special import softmax
 
-    has_probabilities = hasattr(model, "predict_proba")
-    raw = (
-        model.predict_proba(x_test)
-        if has_probabilities
-        else softmax(model.decision_function(x_test), axis=1)
-    )
+    if hasattr(model, "predict_proba"):
+        raw = model.predict_proba(x_test)
+    else:
+        margins = model.decision_function(x_test)
+        # Of two classes scikit-learn gives the margin of the second only.
+        margins = np.column_stack([-margins, margins]) if margins.ndim == 1 else margins
+        raw = softmax(margins, axis=1)
     full = np.zeros((len(x_test), n_classes))
     full[:, model.classes_] = raw
     return full

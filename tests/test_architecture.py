@@ -19,16 +19,15 @@ LEVELS = (
     ("errors", "paths", "seeds", "progress", "mimes"),
     ("labels", "audio"),
     ("corpora", "augment", "features"),
-    ("splits", "audit", "models"),
+    ("splits", "audit", "models", "extraction"),
     ("training", "metrics"),
-    ("studies",),
+    ("studies", "store"),
     ("runs", "plots", "results"),
     ("notebook", "chapters", "execution", "render", "report"),
     ("__main__", "bench"),
 )
 # Arrows within a level, each with its reason.
 WITHIN = {
-    ("features", "augment"),  # extraction augments before it computes
     ("audit", "splits"),  # an audit looks at folds
     ("results", "runs"),  # results are runs, gathered
     ("render", "chapters"),  # a report is made of chapters

@@ -370,7 +370,7 @@ def test_any_change_on_disk_is_noticed(
     elif change == "renamed":
         path.rename(path.with_name("03-01-02-01-01-01-01.wav"))
     else:
-        monkeypatch.setattr(_base, "SCHEMA_VERSION", 99)
+        monkeypatch.setattr(_base, "FACTS_VERSION", 99)
     load("ravdess", root=root, strict=False)
     assert len(decoded) > 16 + 10
 

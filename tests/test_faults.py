@@ -195,8 +195,8 @@ def test_a_faulty_tree_is_left_as_it_was_and_nothing_half_written_stays(
         corpora.load("ravdess")
     assert listing() == before
     cached = list((tmp_path / "cache").rglob("*")) if (tmp_path / "cache").is_dir() else []
-    # What is kept is a whole table with its problems, never a temporary file.
-    assert all(path.is_dir() or re.fullmatch(r"ravdess-\w{16}\.json", path.name) for path in cached)
+    # What is kept are the facts of all files, never a temporary file.
+    assert all(path.is_dir() or re.fullmatch(r"\w{24}\.json", path.name) for path in cached)
     assert not (tmp_path / "reports").exists()
 
 

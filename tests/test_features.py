@@ -12,14 +12,13 @@ import pandas as pd
 import pytest
 import scipy.fft
 
-from ser_lib import features as module
+from ser_lib import extraction as module
 from ser_lib.audio import load_signal
 from ser_lib.errors import FeatureError, SerError
+from ser_lib.extraction import compute, extract
 from ser_lib.features import (
     FEATURES,
     FeatureSpec,
-    compute,
-    extract,
     log_mel,
     mel_picture,
     mel_square,

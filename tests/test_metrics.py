@@ -349,7 +349,7 @@ def test_sound_predictions_pass(probabilities):
         ),
         (
             lambda t: t.assign(p_sad=t["p_sad"] - 1.0, p_happy=t["p_happy"] + 1.0),
-            "negative|below 0|between 0 and 1",
+            "outside",
         ),
     ],
     ids=["columns", "twice", "NaN", "sum", "negative"],

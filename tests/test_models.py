@@ -197,7 +197,7 @@ def test_a_classifier_is_built_anew_and_unfitted(name):
         (KnnConfig(n_neighbors=9), "n_neighbors", 9),
         (KnnConfig(metric="cosine"), "metric", "cosine"),
         (DummyConfig(strategy="prior"), "strategy", "prior"),
-        (LogisticConfig(inverse_regularisation=3.0), "logisticregression__C", 3.0),
+        (LogisticConfig(inverse_regularisation=3.0), "logistic__C", 3.0),
         (LogisticConfig(n_components=9), "pca__n_components", 9),
         (LogisticConfig(), "pca__random_state", 11),
         (SvmConfig(inverse_regularisation=3.0), "svc__C", 3.0),

@@ -15,8 +15,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from ser_lib.mimes import FINDINGS_MIME
 from ser_lib.paths import PROJECT_DIR
-from ser_lib.render import FINDINGS_MIME
 from ser_lib.report import build_report
 
 CHROMIUM = shutil.which("chromium")

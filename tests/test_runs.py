@@ -18,15 +18,17 @@ import pytest
 
 from ser_lib import corpora, runs
 from ser_lib import features as features_module
-from ser_lib.errors import CorpusError, LeakError, RunError, StudyError
-from ser_lib.features import FEATURES, FeatureSpec, extract
+from ser_lib.errors import CorpusError, LeakError, RunError, SplitError, StudyError
+from ser_lib.extraction import extract
+from ser_lib.features import FEATURES, FeatureSpec
 from ser_lib.labels import LABEL_SETS
 from ser_lib.metrics import check_predictions, score_predictions, with_clip_columns
 from ser_lib.models.baselines import DummyConfig, KnnConfig
 from ser_lib.models.cnn1d import Cnn1dConfig
 from ser_lib.paths import PROJECT_DIR
-from ser_lib.runs import plan_run, provenance, run_or_load, run_study, score_runs
+from ser_lib.runs import plan_run, run_or_load, run_study, score_runs
 from ser_lib.splits import Protocol
+from ser_lib.store import RECORDED_LIBRARIES, Run, provenance
 from ser_lib.studies import STUDIES, ModelSpec, Study
 from ser_lib.training import TrainingSettings
 
@@ -71,7 +73,7 @@ def shared_features(own_folders, features_folder, monkeypatch):
     monkeypatch.setenv("SER_CACHE", str(features_folder))
 
 
-def go(clips, model="knn", protocol="honest", *, study=TINY, **options) -> runs.Run:
+def go(clips, model="knn", protocol="honest", *, study=TINY, **options) -> Run:
     (run,) = run_study(study, clips, models=[model], protocols=[protocol], n_seeds=1, **options)
     return run
 
@@ -167,7 +169,7 @@ def test_provenance_names_libraries_and_neither_person_nor_machine(few_clips):
     assert set(provenance()) < set(environment)
     assert len(environment["duration_s"]) == 6
     assert environment["libraries"]["numpy"] == np.__version__
-    assert set(environment["libraries"]) == set(runs.RECORDED_LIBRARIES)
+    assert set(environment["libraries"]) == set(RECORDED_LIBRARIES)
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", environment["date"])
     text = json.dumps(environment)
     assert platform.node() not in text
@@ -552,7 +554,7 @@ def test_clips_of_two_corpora_are_refused(few_clips):
 
 def test_clips_without_a_class_of_the_task_are_refused(few_clips):
     bored = few_clips.assign(emotion="boredom")
-    with pytest.raises(StudyError, match="no clip of demo has a class of ravdess8"):
+    with pytest.raises(SplitError, match="no clip has an emotion of the label set 'ravdess8'"):
         go(bored)
 
 
@@ -630,7 +632,7 @@ def test_a_committed_run_is_whole_and_valid(folder):
     assert set(predictions["prediction"]) <= set(labels)
     assert set(predictions["fold"]) == set(range(spec["n_folds"])) == set(history["fold"])
     assert len(environment["duration_s"]) == spec["n_folds"]
-    assert set(environment["libraries"]) == set(runs.RECORDED_LIBRARIES)
+    assert set(environment["libraries"]) == set(RECORDED_LIBRARIES)
     best = shares.to_numpy().max(axis=1)
     own = shares.to_numpy()[
         np.arange(len(shares)), [labels.index(one) for one in predictions["prediction"]]

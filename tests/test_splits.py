@@ -313,9 +313,15 @@ def test_an_unknown_parameter_is_named(small_rows, name):
         make_split(small_rows, Protocol(name, params=params | {"n_folds": 7}), seed=0)
 
 
-def test_a_protocol_without_the_parameters_it_needs_says_which(small_rows):
-    with pytest.raises(SplitError, match="test_share"):
-        make_split(small_rows, Protocol("random"), seed=0)
+def test_a_parameter_that_a_protocol_does_not_have_is_named(small_rows):
+    with pytest.raises(SplitError, match="test_part"):
+        make_split(small_rows, Protocol("random", {"test_part": 0.2}), seed=0)
+
+
+def test_the_plain_random_protocol_takes_a_fifth_for_the_test(demo_clips):
+    rows = rows_of(demo_clips, LABEL_SETS["ravdess8"])
+    fold = make_split(rows, Protocol("random"), seed=0).folds[0]
+    assert len(fold.test) == -(-len(rows) // 5)
 
 
 @pytest.mark.parametrize("n_rows", [0, 1, 2])

@@ -14,7 +14,7 @@ from ser_lib.corpora import CORPORA
 from ser_lib.errors import SerError, StudyError
 from ser_lib.labels import LABEL_SETS
 from ser_lib.models import family_of
-from ser_lib.runs import plan_run
+from ser_lib.runs import plan_run, run_study
 from ser_lib.splits import PROTOCOLS, make_split, rows_of, variants_of
 from ser_lib.studies import STUDIES, Study, get_study
 
@@ -183,3 +183,14 @@ def test_boucheta_trains_as_the_report_says():
     training = STUDIES["boucheta2025"].model("cnn").training
     assert (training.max_epochs, training.batch_size, training.learning_rate) == (50, 32, 1e-3)
     assert all(one.is_scaled for one in STUDIES["boucheta2025"].models)
+
+
+def test_a_model_that_takes_hours_is_run_with_fewer_seeds_and_never_more(demo_clips, monkeypatch):
+    planned = []
+    monkeypatch.setattr(
+        "ser_lib.runs.run_or_load", lambda plan, clips, is_fresh: planned.append(plan.seed)
+    )
+    slow = STUDIES["swart2025"]
+    for protocol, n_seeds in (("published", 0), ("honest", 0), ("honest", 2)):
+        run_study(slow, demo_clips, models=["cnn_array"], protocols=[protocol], n_seeds=n_seeds)
+    assert planned == [42, 42, 43, 44, 42, 43]

@@ -10,7 +10,8 @@ import pytest
 
 from ser_lib import training
 from ser_lib.errors import StudyError
-from ser_lib.features import FeatureSpec, extract
+from ser_lib.extraction import extract
+from ser_lib.features import FeatureSpec
 from ser_lib.models.baselines import DecisionTreeConfig, DummyConfig, KnnConfig, LogisticConfig
 from ser_lib.models.cnn1d import Cnn1dConfig
 from ser_lib.training import FoldArrays, TrainingSettings, fit_fold

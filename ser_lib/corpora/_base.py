@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -40,8 +41,8 @@ CLIP_COLUMNS = (
     "audio_sha256",
 )
 
-# Raise it when the meaning of a column changes, so that cached tables are made again.
-SCHEMA_VERSION = 1
+# Raise it when what is read off a file changes, so that cached facts are read again.
+FACTS_VERSION = 1
 
 
 def clip_fields(
@@ -128,14 +129,9 @@ class Corpus:
         Notebook: 01_eda.ipynb
         """
         root = self.root() if root is None else Path(root)
-        files = _find_audio(self, root)
-        cached = _cache_file(self, root, files)
-        if cached.is_file():
-            table, problems, n_copies = _read_cache(cached)
-        else:
-            table, problems, n_copies = _build_table(self, root, files)
-            _write_cache(cached, table, problems, n_copies)
-        problems = problems + _missing_clips(self, table)
+        rows, problems = _parse_names(self, _find_audio(self, root))
+        table, more, n_copies = _build_table(self, rows, _facts_of(root, rows))
+        problems += more + _missing_clips(self, table)
         if problems and (strict or table.empty):
             raise CorpusError(
                 f"{self.name}: {len(problems)} problem(s) under {root}:{offenders(problems)}\n"
@@ -157,7 +153,7 @@ def _find_audio(corpus: Corpus, root: Path) -> list[Path]:
         raise CorpusError(f"{corpus.name}: no folder {root}. {remedy}")
     files = sorted(
         path.relative_to(root)
-        for path in root.rglob("*")
+        for path in _walk(root)
         if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".")
     )
     if not files:
@@ -171,16 +167,57 @@ def _find_audio(corpus: Corpus, root: Path) -> list[Path]:
     return files
 
 
-def _build_table(
-    corpus: Corpus, root: Path, files: list[Path]
-) -> tuple[pd.DataFrame, list[str], int]:
-    """Parse names, decode files, and return the sound clips, the problems, the copies' number."""
-    rows, problems = _parse_names(corpus, files)
+def _walk(root: Path) -> Iterator[Path]:
+    """List all files below a folder, through links to folders, each folder once."""
+    seen: set[str] = set()
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            subfolders.clear()
+            continue
+        seen.add(real)
+        yield from (Path(folder) / name for name in names)
+
+
+def _facts_of(root: Path, rows: list[dict[str, object]]) -> list[ClipFacts | str]:
+    """Decode the files of all rows, or take what is known of them from the cache.
+
+    Returns
+    -------
+    list of ClipFacts or str
+        The facts, or what is wrong with the file, in the order of `rows`.
+    """
+    paths = [root / str(row["path"]) for row in rows]
+    cached = cache_dir() / "clips" / f"{_stat_key(paths)}.json"
+    if cached.is_file():
+        stored = json.loads(cached.read_text(encoding="utf-8"))
+        return [one if isinstance(one, str) else ClipFacts(**one) for one in stored]
     # Decoding and hashing release the interpreter's lock: threads are enough.
-    facts = Parallel(n_jobs=-1, prefer="threads")(
-        delayed(_facts_or_error)(root / row["path"]) for row in rows
-    )
-    sound = []
+    facts = Parallel(n_jobs=-1, prefer="threads")(delayed(_facts_or_error)(path) for path in paths)
+    plain = [one if isinstance(one, str) else asdict(one) for one in facts]
+    with atomic_path(cached) as temporary:
+        temporary.write_text(json.dumps(plain), encoding="utf-8")
+    return facts
+
+
+def _stat_key(paths: list[Path]) -> str:
+    """Name a set of files by path, size and time of change; a file that is gone has none."""
+    digest = hashlib.sha256(f"{FACTS_VERSION}".encode())
+    for path in paths:
+        try:
+            stat = path.stat()
+            state = f"{stat.st_size} {stat.st_mtime_ns}"
+        except OSError:
+            state = "unreadable"
+        digest.update(f"{path} {state}\n".encode())
+    return digest.hexdigest()[:24]
+
+
+def _build_table(
+    corpus: Corpus, rows: list[dict[str, object]], facts: list[ClipFacts | str]
+) -> tuple[pd.DataFrame, list[str], int]:
+    """Join names and facts; return the sound clips, the problems, and the number of copies."""
+    problems, sound = [], []
     for row, fact in zip(rows, facts, strict=True):
         phrases = [fact] if isinstance(fact, str) else check_facts(fact)
         problems += [f"{row['path']}: {phrase}" for phrase in phrases]
@@ -253,27 +290,3 @@ def _missing_clips(corpus: Corpus, table: pd.DataFrame) -> list[str]:
         f"{corpus.n_clips - len(table)} of {corpus.n_clips} published clips are missing: "
         f"{len(counts)} of {corpus.n_speakers} speakers are there{detail}"
     ]
-
-
-def _cache_file(corpus: Corpus, root: Path, files: list[Path]) -> Path:
-    """Name the cached table after everything that could change it."""
-    digest = hashlib.sha256(f"{SCHEMA_VERSION} {corpus.name} {corpus.grammar} {root}".encode())
-    for path in files:
-        stat = (root / path).stat()
-        digest.update(f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
-    return cache_dir() / "clips" / f"{corpus.name}-{digest.hexdigest()[:16]}.json"
-
-
-def _write_cache(path: Path, table: pd.DataFrame, problems: list[str], n_copies: int) -> None:
-    rows = table.to_dict(orient="records")
-    with atomic_path(path) as temporary:
-        temporary.write_text(
-            json.dumps({"rows": rows, "problems": problems, "n_copies": n_copies}),
-            encoding="utf-8",
-        )
-
-
-def _read_cache(path: Path) -> tuple[pd.DataFrame, list[str], int]:
-    stored = json.loads(path.read_text(encoding="utf-8"))
-    table = pd.DataFrame(stored["rows"], columns=list(CLIP_COLUMNS))
-    return table, stored["problems"], stored["n_copies"]

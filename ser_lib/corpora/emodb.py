@@ -1,7 +1,7 @@
 """EmoDB: the Berlin Database of Emotional Speech.
 
-Ten German speakers, ten sentences, seven emotions, 535 clips that listeners recognised (at least
-80 %) and found natural (at least 60 %). A file name is::
+Ten German speakers, ten sentences, seven emotions, 535 clips that at least 80 % of the listeners
+recognised. A file name is::
 
     wav/03a01Fa.wav
         | |  ||

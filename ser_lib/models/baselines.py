@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
     from sklearn.base import ClassifierMixin
+    from sklearn.decomposition import PCA
 
 __all__ = [
     "DecisionTreeConfig",
@@ -113,13 +115,14 @@ def build_logistic(config: LogisticConfig, seed: int) -> ClassifierMixin:
     -----
     Notebook: 04_cnn_1d_mfcc.ipynb
     """
-    from sklearn.decomposition import PCA
     from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
+    from sklearn.pipeline import Pipeline
 
-    return make_pipeline(
-        PCA(config.n_components, svd_solver="randomized", whiten=True, random_state=seed),
-        LogisticRegression(C=config.inverse_regularisation, max_iter=2000),
+    return Pipeline(
+        [
+            ("pca", _principal_components(config.n_components, seed, is_whitened=True)),
+            ("logistic", LogisticRegression(C=config.inverse_regularisation, max_iter=2000)),
+        ]
     )
 
 
@@ -133,11 +136,25 @@ def build_svm(config: SvmConfig, seed: int) -> ClassifierMixin:
     -----
     Notebook: 04_cnn_1d_mfcc.ipynb
     """
-    from sklearn.decomposition import PCA
-    from sklearn.pipeline import make_pipeline
+    from sklearn.pipeline import Pipeline
     from sklearn.svm import SVC
 
-    return make_pipeline(
-        PCA(config.n_components, svd_solver="randomized", random_state=seed),
-        SVC(C=config.inverse_regularisation, decision_function_shape="ovr"),
+    inverse = config.inverse_regularisation
+    return Pipeline(
+        [
+            ("pca", _principal_components(config.n_components, seed, is_whitened=False)),
+            ("svc", SVC(C=inverse, decision_function_shape="ovr", break_ties=True)),
+        ]
     )
+
+
+def _principal_components(n_components: int, seed: int, *, is_whitened: bool) -> PCA:
+    """Build a PCA that makes do with fewer components where there are fewer rows or values."""
+    from sklearn.decomposition import PCA
+
+    class CappedPca(PCA):
+        def fit_transform(self, X: np.ndarray, y: object = None) -> np.ndarray:  # noqa: N803
+            self.n_components = min(self.n_components, *X.shape)
+            return super().fit_transform(X, y)
+
+    return CappedPca(n_components, svd_solver="randomized", whiten=is_whitened, random_state=seed)

@@ -34,8 +34,9 @@ class ModelSpec:
     """Whether features are standardised on the training rows."""
     is_ours: bool = False
     """Whether this project added it, as a baseline or a faster form."""
-    n_seeds: int | None = None
-    """How many of the study's seeds are run; None means all. Fewer where two cores take hours."""
+    max_seeds: Mapping[str, int] = field(default_factory=dict)
+    """By "published" or "honest": how many of the study's seeds are run, where two cores take
+    hours; all of them where it says nothing."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,8 @@ class Study:
         """
         is_home = corpus in (*self.corpora, "demo")
         honest = self.honest_protocol if is_home else Protocol("loso")
-        known = {"published": self.published_protocol, "honest": honest}
-        return known.get(name) or Protocol(name)
+        named = {"published": self.published_protocol, "honest": honest}
+        return named.get(name) or Protocol(name)
 
     def with_max_epochs(self, max_epochs: int) -> Study:
         """Return the study with shorter training, for a first look; its runs are other runs.

@@ -1,0 +1,201 @@
+"""Extraction: features of many clips, in parallel, kept in the cache by content.
+
+`extract` turns clips into one memory-mapped array whose file is named by the audio's hashes and the
+spec: renamed files hit it, changed audio misses it. An augmented variant of a clip draws from the
+clip's own hash, so it does not matter which other clips are there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+
+from ser_lib.audio import load_signal
+from ser_lib.augment import augment
+from ser_lib.errors import FeatureError, SerError, offenders
+from ser_lib.features import FEATURES, FeatureSpec
+from ser_lib.paths import atomic_path, cache_dir
+from ser_lib.progress import progress
+from ser_lib.seeds import generator
+
+__all__ = ["compute", "extract", "feature_key", "seconds_per_clip"]
+
+
+def compute(
+    path: str,
+    spec: FeatureSpec,
+    *,
+    variant: str = "original",
+    rng: np.random.Generator | None = None,
+) -> np.ndarray:
+    """Compute one feature of one file, after an augmentation if `variant` names one.
+
+    Parameters
+    ----------
+    path : str
+        The recording.
+    spec : FeatureSpec
+        What to compute.
+    variant : str
+        "original", or a key of `ser_lib.augment.AUGMENTATIONS`.
+    rng : numpy.random.Generator, optional
+        Needed for an augmentation.
+
+    Returns
+    -------
+    ndarray
+        As the feature's function.
+
+    Raises
+    ------
+    AudioError, FeatureError
+        If the file or the parameters are wrong.
+
+    Notes
+    -----
+    Notebook: 02_spectrograms.ipynb
+    """
+    signal, rate = load_signal(
+        path,
+        sample_rate_hz=spec.sample_rate_hz,
+        offset_s=spec.offset_s,
+        duration_s=spec.duration_s,
+    )
+    if len(signal) == 0:
+        raise FeatureError(
+            f"{path}: nothing is left after {spec.offset_s} s (the clip is shorter), where the "
+            f"feature '{spec.name}' begins"
+        )
+    if variant != "original":
+        if rng is None:
+            raise FeatureError(f"the augmentation '{variant}' needs rng, where its draws come from")
+        signal = augment(signal, rate, variant, rng=rng)
+    return FEATURES[spec.name].function(signal, rate, **spec.params)
+
+
+def seconds_per_clip(spec: FeatureSpec, *, clip_s: float = 3.7, n_times: int = 5) -> float:
+    """Measure how long a feature takes, after decoding, on one core of this machine.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+        What to compute.
+    clip_s : float
+        Length of the synthetic clip; RAVDESS's mean by default.
+    n_times : int
+        How often it is computed; the fastest counts.
+
+    Returns
+    -------
+    float
+        Seconds.
+
+    Notes
+    -----
+    Notebook: 02_spectrograms.ipynb
+    """
+    noise = np.random.default_rng(0).standard_normal(round(clip_s * spec.sample_rate_hz))
+    signal = (0.1 * noise).astype(np.float32)
+    function = FEATURES[spec.name].function
+    times_s = []
+    for _ in range(n_times):
+        started = time.perf_counter()
+        function(signal, spec.sample_rate_hz, **spec.params)
+        times_s.append(time.perf_counter() - started)
+    return min(times_s)
+
+
+def extract(
+    clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "original", n_jobs: int = -1
+) -> np.ndarray:
+    """Compute a feature of every clip in parallel, or read it from the cache.
+
+    Parameters
+    ----------
+    clips : pandas.DataFrame
+        A clip table.
+    spec : FeatureSpec
+        What to compute; it must give every clip the same shape.
+    variant : str
+        "original", or an augmentation; its draws depend on the clip's audio and on nothing else,
+        so that it does not matter which other clips are extracted with it.
+    n_jobs : int
+        joblib's: -1 takes all cores.
+
+    Returns
+    -------
+    ndarray, shape (n_clips, ...)
+        Memory-mapped, read only, in the order of `clips`.
+
+    Raises
+    ------
+    FeatureError
+        If any clip cannot be computed (all are listed), if shapes differ, or if there is no audio.
+
+    Notes
+    -----
+    Notebook: 02_spectrograms.ipynb
+    """
+    target = (
+        cache_dir() / "features" / f"{spec.name}-{feature_key(clips, spec, variant=variant)}.npy"
+    )
+    if clips.empty:
+        raise FeatureError(f"{spec.name}: there are no clips to extract from")
+    if not target.is_file():
+        if not clips["path"].all():
+            raise FeatureError(
+                f"{spec.name}: the clips' audio is not here, only their table. Point SER_DATA at "
+                "the corpora (`make data` says where it looks)"
+            )
+        arrays = _compute_all(clips, spec, variant, n_jobs)
+        with atomic_path(target) as temporary:
+            np.save(temporary, arrays)
+    return np.load(target, mmap_mode="r")
+
+
+def feature_key(clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "original") -> str:
+    """Name the result of `extract` by all that decides it: audio, order, spec and variant."""
+    identity = json.dumps([spec.identity(), variant], sort_keys=True)
+    digest = hashlib.sha256(identity.encode())
+    digest.update("".join(clips["audio_sha256"]).encode())
+    return digest.hexdigest()[:24]
+
+
+def _compute_all(clips: pd.DataFrame, spec: FeatureSpec, variant: str, n_jobs: int) -> np.ndarray:
+    # Small batches keep the bar moving; starting workers costs seconds, so few clips stay here.
+    n_jobs = 1 if len(clips) < 32 else n_jobs
+    tasks = (
+        delayed(_compute_or_error)(path, spec, variant, audio_sha256)
+        for path, audio_sha256 in zip(clips["path"], clips["audio_sha256"], strict=True)
+    )
+    results = list(
+        progress(
+            Parallel(n_jobs=n_jobs, return_as="generator", batch_size=8)(tasks),
+            total=len(clips),
+            what=f"{spec.name}, {variant}",
+        )
+    )
+    failed = [one for one in results if isinstance(one, str)]
+    if failed:
+        raise FeatureError(f"{spec.name}: {len(failed)} clips failed:{offenders(failed)}")
+    shapes = {one.shape for one in results}
+    if len(shapes) > 1:
+        raise FeatureError(
+            f"{spec.name}: clips give {len(shapes)} different shapes (as {sorted(shapes)[:2]}); "
+            "give the spec a length that all clips are cropped or padded to"
+        )
+    return np.stack(results)
+
+
+def _compute_or_error(
+    path: str, spec: FeatureSpec, variant: str, audio_sha256: str
+) -> np.ndarray | str:
+    try:
+        return compute(path, spec, variant=variant, rng=generator(variant, audio_sha256))
+    except SerError as error:
+        return f"{path}: {str(error).removeprefix(f'{path}: ')}"
