@@ -24,8 +24,8 @@ import yaml
 from nbformat import NotebookNode
 
 from ser_lib.chapters import Failure, first_line, tags_of
-from ser_lib.corpora import Corpus, get_corpus, load
-from ser_lib.errors import ReportError, SerError, offenders
+from ser_lib.corpora import Corpus, get_corpus, load, write_committed_clips
+from ser_lib.errors import CorpusError, ReportError, SerError, offenders
 from ser_lib.execution import Job, check_kernel, failures_of, read_executed, run_all
 from ser_lib.mimes import RESULTS_MIME
 from ser_lib.paths import NOTEBOOKS_DIR, atomic_path, report_dir
@@ -108,8 +108,25 @@ def build_report(
         name: Job(name, source, routed[name], notebooks_dir, folder / "executed" / f"{name}.ipynb")
         for name, source in sources.items()
     }
+    _keep_clip_table(card)
     durations_s = run_all(jobs, order, n_jobs)
     return _finish(card, profile, chosen, jobs, durations_s)
+
+
+def _keep_clip_table(card: Corpus) -> None:
+    """Write the clip table of a real corpus, complete and with audio, beside its stored runs.
+
+    With it the runs can be read, and the report made again, where the recordings are not.
+    """
+    if card.is_embedded:
+        return
+    try:
+        clips = load(card.name)
+    except CorpusError:
+        # The notebooks say what is wrong with the corpus, and where.
+        return
+    if clips.attrs["has_audio"]:
+        write_committed_clips(clips, card.name)
 
 
 def _finish(
@@ -260,8 +277,9 @@ def _without_nan(value: object) -> object:
 
 
 def _write_results(corpus: str, records: list[dict[str, object]]) -> Path:
+    """Write a list of records, one a study, model and protocol."""
     target = report_dir(corpus) / "results.json"
-    content = {"corpus": corpus, "records": records}
+    content = [{"corpus": corpus} | record for record in records]
     with atomic_path(target) as temporary:
         text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8")

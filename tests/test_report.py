@@ -269,7 +269,7 @@ def test_an_environment_without_kernel_says_how_to_get_one(folder, monkeypatch):
 def test_published_records_land_in_results_json(good):
     assert good.results_path is not None
     written = good.results_path.read_text(encoding="utf-8")
-    assert json.loads(written) == {"corpus": "demo", "records": [RECORD]}
+    assert json.loads(written) == [{"corpus": "demo"} | RECORD]
     keys = re.findall(r'^   "(\w+)"', written, flags=re.MULTILINE)
     assert keys == sorted(RECORD)
 

@@ -1,0 +1,102 @@
+"""Results: runs gathered, scored and laid out; the published figure stays with its own corpus."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ser_lib.errors import RunError
+from ser_lib.features import FeatureSpec
+from ser_lib.metrics import confusion_counts, uar, wa
+from ser_lib.models.baselines import DummyConfig, KnnConfig
+from ser_lib.results import collect
+from ser_lib.studies import STUDIES, ModelSpec
+
+ROW = FeatureSpec("waveform_envelope", params={"duration_s": 0.5, "n_points": 16})
+KNN = ModelSpec("knn", "KNN", KnnConfig(), ROW, is_scaled=True)
+DUMMY = ModelSpec("dummy", "Dummy", DummyConfig(), ROW, is_ours=True)
+STUDY = replace(
+    STUDIES["boucheta2025"], models=(KNN, DUMMY), augmentations=("shift",), seeds=(1, 2)
+)
+
+
+@pytest.fixture(scope="module")
+def results(demo_clips, tmp_path_factory):
+    """Collected once, in folders of their own: training is what takes time here."""
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in ("SER_CACHE", "SER_REPORTS"):
+            patch.setenv(variable, str(tmp_path_factory.mktemp(variable.lower())))
+        yield collect(STUDY, demo_clips)
+
+
+def test_there_is_one_result_a_model_and_protocol_in_their_order(results):
+    names = [(one.model.name, one.protocol) for one in results.all]
+    expected = [
+        ("knn", "published"),
+        ("knn", "honest"),
+        ("dummy", "published"),
+        ("dummy", "honest"),
+    ]
+    assert names == expected
+    assert [len(one.runs) for one in results.all] == [2, 2, 2, 2]
+
+
+def test_a_record_holds_the_score_of_its_runs(results):
+    one = results.get("knn", "honest")
+    record = one.record()
+    per_seed = [
+        confusion_counts(run.predictions["truth"], run.predictions["prediction"], run.labels)
+        for run in one.runs
+    ]
+    # Records are rounded to four decimals.
+    assert record["uar"] == pytest.approx(np.mean([uar(c) for c in per_seed]), abs=5e-5)
+    assert record["wa"] == pytest.approx(np.mean([wa(c) for c in per_seed]), abs=5e-5)
+    assert record["uar_low"] <= record["uar"] <= record["uar_high"]
+    assert (record["seeds"], record["leaks"], record["n_speakers"]) == ([1, 2], [], 12)
+    assert record["runs"] == [run.folder.name for run in one.runs]
+
+
+def test_a_leaking_record_says_how_it_leaks(results):
+    assert {"same_parent", "same_speaker"} <= set(results.get("knn", "published").record()["leaks"])
+
+
+def test_the_published_figure_is_not_shown_beside_another_corpus(results):
+    assert STUDY.published_value("knn") is not None
+    assert results.get("knn", "published").record()["published"] is None
+    at_home = collect(replace(STUDY, corpora=("demo",)), results.all[0].clips, models=["knn"])
+    assert at_home.get("knn", "published").record()["published"] == STUDY.published_value("knn")
+
+
+def test_the_ladder_steps_from_leaking_to_honest(results):
+    ladder = results.ladder().set_index("model")
+    for name in ("knn", "dummy"):
+        leaking, honest = (results.get(name, p).score.wa for p in ("published", "honest"))
+        assert ladder.loc[name, "step"] == pytest.approx(honest - leaking)
+    assert ladder["published"].isna().all()
+
+
+def test_counts_are_means_over_seeds(results):
+    one = results.get("knn", "honest")
+    assert one.counts().sum() == pytest.approx(len(one.runs[0].predictions))
+    assert one.class_table()["support"].sum() == len(one.runs[0].predictions)
+
+
+def test_a_model_is_not_distinguishable_from_itself_and_above_the_dummy(results):
+    knn, dummy = (results.get(name, "honest") for name in ("knn", "dummy"))
+    assert results.compare(knn, knn) == "not distinguishable from"
+    assert results.compare(knn, dummy) == "above"
+    assert results.compare(dummy, knn) == "below"
+
+
+def test_a_result_that_is_not_there_is_named_with_those_that_are(results):
+    with pytest.raises(RunError, match="no result of svm under honest; there are knn/published"):
+        results.get("svm", "honest")
+
+
+def test_results_of_two_studies_are_joined_and_told_apart(results):
+    other = collect(replace(STUDY, name="other"), results.all[0].clips, models=["knn"])
+    both = results + other
+    assert both.get("knn", "honest", study="other").study.name == "other"
+    assert len(both.ladder()) == 3
