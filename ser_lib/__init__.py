@@ -2,17 +2,20 @@
 
 The way of the data, and where each step lives:
 
-    corpora    a corpus on disk -> a clip table (one row a clip)
-    splits     a clip table -> folds, by a named protocol; audit refuses leaks
-    features   clips -> arrays, cached by content; augment changes signals
-    models     untrained models, one file a family
-    training   one model on one fold -> probabilities
-    studies    the published systems, as data
-    runs       a study under a protocol with a seed -> stored predictions
-    metrics    predictions -> UAR, WA, intervals by speaker
-    plots      numbers -> figures
-    notebook   what notebooks import
-    report     notebooks -> one HTML file
+    corpora      a corpus on disk -> a clip table (one row a clip); audio decodes and checks
+    splits       a clip table -> folds, by a named protocol; audit refuses leaks
+    features     a signal -> an array; augment changes signals; extraction does it for all clips
+    models       untrained models, one file a family
+    training     one model on one fold -> probabilities
+    metrics      predictions -> UAR, WA, intervals by speaker
+    studies      the published systems, as data
+    runs         a study under a protocol with a seed -> predictions, kept by store
+    results      runs -> scores and tables
+    plots        numbers -> figures
+    notebook     what notebooks import
+    report       notebooks -> one HTML file, by way of execution, chapters and render
+    bench        how fast all this is here
+    __main__     the `ser` command
 
 Importing the package loads none of it: `import ser_lib.features` and so on when needed.
 """
