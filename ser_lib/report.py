@@ -29,6 +29,7 @@ from ser_lib.errors import CorpusError, ReportError, SerError, offenders
 from ser_lib.execution import Job, check_kernel, failures_of, read_executed, run_all
 from ser_lib.mimes import RESULTS_MIME
 from ser_lib.paths import NOTEBOOKS_DIR, atomic_path, report_dir
+from ser_lib.readme import write_results_block
 from ser_lib.render import ReportFacts, render_report
 from ser_lib.store import provenance
 
@@ -158,6 +159,8 @@ def _finish(
     with atomic_path(target) as temporary:
         temporary.write_text(page, encoding="utf-8")
     results_path = _write_results(card.name, records) if records else None
+    if records and not failures:
+        write_results_block(card.name, records)
     return ReportResult(target, results_path, failures, MappingProxyType(dict(facts.durations_s)))
 
 

@@ -22,7 +22,7 @@ LEVELS = (
     ("splits", "audit", "models", "extraction"),
     ("training", "metrics"),
     ("studies", "store"),
-    ("runs", "plots", "results"),
+    ("runs", "plots", "results", "readme"),
     ("notebook", "chapters", "execution", "render", "report"),
     ("__main__", "bench"),
 )

@@ -1,17 +1,18 @@
-"""The `ser run` command: it trains once, reads afterwards, and speaks one line."""
+"""The `ser` command: it trains once, reads afterwards, and says what is where."""
 
 from __future__ import annotations
 
 import re
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
 from ser_lib import __main__ as command
 from ser_lib import corpora, runs, studies
-from ser_lib.errors import SerError
+from ser_lib.errors import CorpusError, SerError
 from ser_lib.features import FeatureSpec
 from ser_lib.splits import Protocol
 
@@ -128,3 +129,37 @@ def test_a_training_that_is_refused_names_the_study(call, monkeypatch):
 
     monkeypatch.setattr("ser_lib.runs.run_study", refuse)
     assert isinstance(call("--model", "dummy").exception, SerError)
+
+
+def test_data_says_what_is_there_and_where_the_rest_belongs(monkeypatch, tmp_path):
+    monkeypatch.setenv("SER_DATA", str(tmp_path))
+    result = CliRunner().invoke(command.app, ["data"])
+    assert result.exit_code == 0
+    assert "complete, 384 clips of 12 speakers" in result.output
+    assert f"no folder {tmp_path / 'ravdess'}" in result.output
+    assert "10.1371/journal.pone.0196391" in result.output
+
+
+def test_data_refuses_an_unknown_corpus():
+    result = CliRunner().invoke(command.app, ["data", "ravdes"])
+    assert isinstance(result.exception, CorpusError)
+
+
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_report_tells_where_it_is_and_fails_with_its_notebooks(monkeypatch, tmp_path, is_complete):
+    made = SimpleNamespace(
+        path=tmp_path / "report.html",
+        results_path=tmp_path / "results.json",
+        failures=() if is_complete else ("03_x, code cell 2: ValueError: no",),
+        is_complete=is_complete,
+    )
+    asked = []
+    monkeypatch.setattr(
+        "ser_lib.report.build_report", lambda corpus, **options: asked.append(options) or made
+    )
+    result = CliRunner().invoke(command.app, ["report", "demo", "--no-strict"])
+    assert result.exit_code == (0 if is_complete else 1)
+    assert asked == [{"profile": None, "parameters": {"strict": False}}]
+    assert str(made.path) in result.output
+    assert "not results about people" in result.output
+    assert ("ValueError: no" in result.output) != is_complete
