@@ -10,6 +10,10 @@ VENV := .venv
 BIN  := $(VENV)/bin
 DONE := $(VENV)/.installed
 
+ifneq ($(filter-out 0 1,$(STRICT) $(FRESH)),)
+  $(error STRICT and FRESH are 0 or 1, not '$(STRICT)' and '$(FRESH)')
+endif
+
 export SER_FRESH := $(FRESH)
 export TF_CPP_MIN_LOG_LEVEL := 3
 

@@ -13,7 +13,7 @@ The way of the data, and where each step lives:
     results      runs -> scores and tables
     plots        numbers -> figures
     notebook     what notebooks import
-    report       notebooks -> one HTML file, by way of execution, chapters and render
+    report       notebooks -> one HTML file, by way of execution, chapters and render; readme
     bench        how fast all this is here
     __main__     the `ser` command
 

@@ -55,12 +55,13 @@ def run(
         list[str] | None, typer.Option(help="published, honest, or a protocol's name.")
     ] = None,
     n_seeds: Annotated[int, typer.Option(help="How many of the study's seeds; 0: all.")] = 0,
+    strict: Annotated[bool, typer.Option(help="No leaves damaged clips out.")] = True,
 ) -> None:
     """Train a study's runs and store them; what is stored already is not trained again."""
     from ser_lib import corpora, studies
     from ser_lib.runs import run_study, score_runs
 
-    clips = corpora.load(corpus)
+    clips = corpora.load(corpus, strict=strict)
     chosen = studies.get_study(study)
     for name in model or [one.name for one in chosen.models]:
         for one in protocol or ["published", "honest"]:

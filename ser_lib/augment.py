@@ -149,6 +149,8 @@ class Augmentation:
     apply: Callable[..., np.ndarray]
     draw: Callable[[np.random.Generator], dict[str, float]]
     describes: str
+    version: int = 1
+    """Raised whenever function or draws change: stored features and runs then differ."""
 
 
 # Amplitudes and ranges as boucheta2025 prints them in its section 2.4.

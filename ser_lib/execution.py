@@ -38,6 +38,9 @@ __all__ = ["Job", "check_kernel", "failures_of", "kernel_environment", "read_exe
 # A fold of the largest model takes minutes on two cores; three hours mean that something hangs.
 DEFAULT_CELL_TIMEOUT_S = 3 * 3600
 
+# With FRESH=1 runs older than this are trained again, and each only once in a report.
+STARTED = time.time()
+
 
 @dataclass(frozen=True)
 class Job:
@@ -55,6 +58,7 @@ def kernel_environment() -> dict[str, str]:
     """Return what the environment of a kernel has beyond that of this process."""
     return {
         "SER_HEADLESS": "1",
+        "SER_FRESH_SINCE": str(STARTED),
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "PYTHONHASHSEED": "0",
         "JUPYTER_PLATFORM_DIRS": "1",

@@ -16,7 +16,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from ser_lib.audio import load_signal
-from ser_lib.augment import augment
+from ser_lib.augment import AUGMENTATIONS, augment
 from ser_lib.errors import FeatureError, SerError, offenders
 from ser_lib.features import FEATURES, FeatureSpec
 from ser_lib.paths import atomic_path, cache_dir
@@ -160,7 +160,8 @@ def extract(
 
 def feature_key(clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "original") -> str:
     """Name the result of `extract` by all that decides it: audio, order, spec and variant."""
-    identity = json.dumps([spec.identity(), variant], sort_keys=True)
+    drawn = AUGMENTATIONS[variant].version if variant in AUGMENTATIONS else None
+    identity = json.dumps([spec.identity(), variant, drawn], sort_keys=True)
     digest = hashlib.sha256(identity.encode())
     digest.update("".join(clips["audio_sha256"]).encode())
     return digest.hexdigest()[:24]

@@ -22,7 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ser_lib.corpora import get_corpus
-from ser_lib.errors import FeatureError, ReportError
+from ser_lib.errors import FeatureError, ReportError, StudyError
 from ser_lib.extraction import extract, feature_key
 from ser_lib.features import FeatureSpec
 from ser_lib.metrics import Score
@@ -33,12 +33,14 @@ from ser_lib.results import Results
 from ser_lib.studies import Study
 
 __all__ = [
+    "change",
     "exhibit",
     "findings",
     "headline_table",
     "joined",
     "parameter_table",
     "pct",
+    "pick",
     "play",
     "points",
     "publish",
@@ -261,6 +263,50 @@ def points(difference: float) -> str:
     return f"{100 * difference:+.1f}".replace("-", "−")
 
 
+def change(difference: float) -> str:
+    """Say by how many percentage points something falls or rises.
+
+    Examples
+    --------
+    >>> change(-0.413), change(0.02), change(0.0)
+    ('falls by 41.3 points', 'rises by 2.0 points', 'stays the same')
+    """
+    size = f"{abs(100 * difference):.1f}"
+    if size == "0.0":
+        return "stays the same"
+    return f"{'falls' if difference < 0 else 'rises'} by {size} points"
+
+
+def pick(values: Sequence[str], wanted: str | int, *, what: str) -> str:
+    """Return one of several values, by name or by position.
+
+    Parameters
+    ----------
+    values : sequence of str
+        What there is to choose from.
+    wanted : str or int
+        One of them, or its position.
+    what : str
+        What is chosen, for the message.
+
+    Returns
+    -------
+    str
+        The chosen value.
+
+    Raises
+    ------
+    StudyError
+        If there is no such value; the message lists those that there are.
+    """
+    values = list(values)
+    if isinstance(wanted, int) and 0 <= wanted < len(values):
+        return values[wanted]
+    if wanted in values:
+        return str(wanted)
+    raise StudyError(f"no {what} {wanted!r}; there are {len(values)}: {', '.join(values)}")
+
+
 def score_text(score: Score, metric: str = "uar") -> str:
     """Write a score with its 95 % interval.
 
@@ -339,7 +385,7 @@ def score_table(results: Results) -> pd.DataFrame:
     rows = [
         {
             "model": one.model.title,
-            "protocol": one.protocol_name,
+            "protocol": one.protocol_name + (", shortened" if one.is_shortened else ""),
             "test rows known by": ", ".join(one.leaks).replace("same_", "") or "nothing",
             "seeds": len(one.runs),
             "UAR [95 %]": score_text(one.score, "uar"),
@@ -371,10 +417,10 @@ def headline_table(results: Results) -> pd.DataFrame:
                 "model": leaking.model.title + (" (ours)" if leaking.model.is_ours else ""),
                 "study": leaking.study.name,
                 "authors' WA": pct(leaking.published or np.nan),
-                "as published, WA": pct(leaking.score.wa),
-                "honest WA": pct(honest.score.wa),
+                "as published, WA": score_text(leaking.score, "wa"),
+                "honest WA": score_text(honest.score, "wa"),
                 "step": points(honest.score.wa - leaking.score.wa),
-                "honest UAR [95 %]": score_text(honest.score),
+                "honest UAR": score_text(honest.score),
             }
         )
     return pd.DataFrame(rows)

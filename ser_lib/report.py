@@ -28,7 +28,7 @@ from ser_lib.corpora import Corpus, get_corpus, load, write_committed_clips
 from ser_lib.errors import CorpusError, ReportError, SerError, offenders
 from ser_lib.execution import Job, check_kernel, failures_of, read_executed, run_all
 from ser_lib.mimes import RESULTS_MIME
-from ser_lib.paths import NOTEBOOKS_DIR, atomic_path, report_dir
+from ser_lib.paths import NOTEBOOKS_DIR, PROJECT_DIR, atomic_path, report_dir
 from ser_lib.readme import write_results_block
 from ser_lib.render import ReportFacts, render_report
 from ser_lib.store import provenance
@@ -97,14 +97,14 @@ def build_report(
         in a circle, or no kernel can be started by this interpreter.
     """
     card = get_corpus(corpus)
-    profile = profile or ("quick" if card.is_embedded else "full")
+    profile = profile or _default_profile(card)
     sources = _read_notebooks(notebooks_dir)
     chosen = _read_profile(notebooks_dir, profile) | dict(parameters)
     routed = _route_parameters(sources, chosen, {"corpus": corpus, "profile": profile})
     order = _order_of(sources)
     check_kernel()
     print(f"{card.title}: {len(sources)} notebooks, profile '{profile}'", flush=True)
-    folder = report_dir(corpus)
+    folder = report_dir(_folder_name(card, profile, chosen))
     jobs = {
         name: Job(name, source, routed[name], notebooks_dir, folder / "executed" / f"{name}.ipynb")
         for name, source in sources.items()
@@ -112,6 +112,16 @@ def build_report(
     _keep_clip_table(card)
     durations_s = run_all(jobs, order, n_jobs)
     return _finish(card, profile, chosen, jobs, durations_s)
+
+
+def _folder_name(card: Corpus, profile: str, parameters: Mapping[str, object]) -> str:
+    """Name a report's folder: shortened or partial reports never replace the whole one."""
+    name = card.name if profile == _default_profile(card) else f"{card.name}-{profile}"
+    return name if parameters.get("strict", True) else f"{name}-partial"
+
+
+def _default_profile(card: Corpus) -> str:
+    return "quick" if card.is_embedded else "full"
 
 
 def _keep_clip_table(card: Corpus) -> None:
@@ -152,14 +162,20 @@ def _finish(
         records=records,
         failures=failures,
         durations_s={name: durations_s[name] for name in jobs},
-        provenance={**provenance(), "corpus_fingerprint": _fingerprint(card.name)},
+        provenance={
+            **provenance(),
+            "corpus_fingerprint": _fingerprint(card.name),
+            "seeds": sorted({seed for record in records for seed in record.get("seeds", ())}),
+        },
     )
     page = render_report(executed, facts)
-    target = report_dir(card.name) / "report.html"
+    name = _folder_name(card, profile, parameters)
+    target = report_dir(name) / "report.html"
     with atomic_path(target) as temporary:
         temporary.write_text(page, encoding="utf-8")
-    results_path = _write_results(card.name, records) if records else None
-    if records and not failures:
+    results_path = _write_results(card.name, target.parent, records) if records else None
+    # The README shows whole reports only, of this project's own store.
+    if results_path == PROJECT_DIR / "reports" / card.name / "results.json" and not failures:
         write_results_block(card.name, records)
     return ReportResult(target, results_path, failures, MappingProxyType(dict(facts.durations_s)))
 
@@ -279,9 +295,9 @@ def _without_nan(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _write_results(corpus: str, records: list[dict[str, object]]) -> Path:
+def _write_results(corpus: str, folder: Path, records: list[dict[str, object]]) -> Path:
     """Write a list of records, one a study, model and protocol."""
-    target = report_dir(corpus) / "results.json"
+    target = folder / "results.json"
     content = [{"corpus": corpus} | record for record in records]
     with atomic_path(target) as temporary:
         text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)

@@ -24,7 +24,7 @@ from ser_lib.metrics import (
 )
 from ser_lib.runs import run_study, score_runs
 from ser_lib.store import Run
-from ser_lib.studies import ModelSpec, Study
+from ser_lib.studies import STUDIES, ModelSpec, Study
 
 __all__ = ["Result", "Results", "collect"]
 
@@ -57,6 +57,12 @@ class Result:
         return self.study.published_value(self.model.name) if is_home else None
 
     @property
+    def is_shortened(self) -> bool:
+        """Whether training or input are smaller than the study has them."""
+        study = STUDIES.get(self.study.name)
+        return study is not None and study.model(self.model.name) != self.model
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The classes."""
         return self.runs[0].labels
@@ -82,7 +88,7 @@ class Result:
         return confusion_counts(pooled["truth"], pooled["prediction"], self.labels) / len(self.runs)
 
     def class_table(self) -> pd.DataFrame:
-        """Precision, recall and F1 of every class over all seeds; support of one seed."""
+        """Precision, recall and F1 of every class over all seeds; support is the mean of them."""
         pooled = self.pooled
         table = class_table(pooled["truth"], pooled["prediction"], self.labels)
         return table.assign(support=table["support"] // len(self.runs))
@@ -100,7 +106,11 @@ class Result:
         return pd.concat(parts, ignore_index=True)
 
     def train_wa(self) -> float:
-        """Training accuracy when training ended, mean over seeds and folds, in [0, 1]."""
+        """Accuracy on the training rows in the epoch that is kept, in [0, 1].
+
+        Mean over seeds and folds. Of a network it is what Keras reports while it trains, with
+        dropout: somewhat below what the finished network would give.
+        """
         history = self.history()
         best = (
             history.loc[history.groupby("curve")["val_loss"].idxmin()]
@@ -128,7 +138,9 @@ class Result:
             "is_ours": self.model.is_ours,
             "leaks": list(self.leaks),
             "seeds": [run.spec["seed"] for run in self.runs],
-            "n_clips": score.n_rows,
+            "is_shortened": self.is_shortened,
+            "n_clips": int(self.pooled["clip_id"].str.split("#").str[0].nunique()),
+            "n_rows": score.n_rows,
             "n_speakers": score.n_speakers,
             "published": self.published,
             "runs": [run.folder.name for run in self.runs],
@@ -183,7 +195,8 @@ class Results:
         -------
         pandas.DataFrame
             Columns `study, model, name, is_ours, published, leaking, leaking_low, leaking_high,
-            honest, honest_low, honest_high, step`: WA in [0, 1]; `step` is honest minus leaking.
+            honest, honest_low, honest_high, step, chance`: WA in [0, 1]; `step` is honest minus
+            leaking, `chance` the share of the largest class.
         """
         rows = []
         for leaking in self.protocol("published"):
@@ -211,6 +224,7 @@ def _step(leaking: Result, honest: Result) -> dict[str, object]:
         "is_ours": leaking.model.is_ours,
         "published": leaking.published or np.nan,
         "step": honest.score.wa - leaking.score.wa,
+        "chance": float(honest.counts().sum(axis=1).max() / honest.counts().sum()),
     }
     for kind, one in (("leaking", leaking), ("honest", honest)):
         score = one.score

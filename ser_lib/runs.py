@@ -22,6 +22,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from ser_lib.audit import check_split
+from ser_lib.augment import AUGMENTATIONS
 from ser_lib.errors import RunError, StudyError
 from ser_lib.extraction import extract
 from ser_lib.features import FEATURES
@@ -40,7 +41,7 @@ from ser_lib.splits import (
 )
 from ser_lib.store import Run, finish_run, missing_folds, read_run, store_fold
 from ser_lib.studies import ModelSpec, Study
-from ser_lib.training import FoldArrays, fit_fold
+from ser_lib.training import TRAINING_VERSION, FoldArrays, fit_fold
 
 __all__ = [
     "RunPlan",
@@ -97,7 +98,17 @@ class RunPlan:
             "folds_sha256": _sha256(json.dumps([asdict(fold) for fold in self.split.folds])),
             "n_folds": len(self.split.folds),
             "leaks": list(self.leaks),
+            "versions": self._versions(),
         }
+
+    def _versions(self) -> dict[str, int]:
+        """Return the versions of the code that no parameter shows."""
+        variants = self.rows["variant"].unique()
+        augmentations = {
+            name: AUGMENTATIONS[name].version for name in variants if name in AUGMENTATIONS
+        }
+        family = family_of(self.model.config)[1]
+        return {"family": family.version, "training": TRAINING_VERSION} | augmentations
 
 
 def _sha256(text: str) -> str:
@@ -263,11 +274,11 @@ def run_or_load(plan: RunPlan, clips: pd.DataFrame, *, is_fresh: bool | None = N
     RunError
         If it must be trained and the audio is not there, or if what is stored is damaged.
     """
-    is_fresh = os.environ.get("SER_FRESH") == "1" if is_fresh is None else is_fresh
     spec = plan.spec(_input_shape(plan))
     key = _sha256(json.dumps(spec, sort_keys=True))[:12]
     name = f"{spec['study']}-{spec['model']}-{spec['protocol']}-s{plan.seed}-{key}"
     folder = runs_dir(plan.corpus) / name
+    is_fresh = _is_outdated(folder) if is_fresh is None else is_fresh
     if is_fresh or not (folder / "predictions.csv").is_file():
         if not clips["path"].all():
             state = "is to be trained again" if is_fresh else "is not stored"
@@ -282,6 +293,14 @@ def run_or_load(plan: RunPlan, clips: pd.DataFrame, *, is_fresh: bool | None = N
     run = read_run(folder)
     _check_run(run, plan, spec)
     return run
+
+
+def _is_outdated(folder: Path) -> bool:
+    """Whether `SER_FRESH` asks for a stored run anew; within one report, once is enough."""
+    since = float(os.environ.get("SER_FRESH_SINCE", "inf"))
+    complete = folder / "predictions.csv"
+    is_asked = os.environ.get("SER_FRESH") == "1"
+    return is_asked and complete.is_file() and complete.stat().st_mtime < since
 
 
 def _check_run(run: Run, plan: RunPlan, spec: dict[str, object]) -> None:

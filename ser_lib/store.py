@@ -164,19 +164,25 @@ def read_run(folder: Path) -> Run:
 
 def provenance() -> dict[str, object]:
     """Return version, commit, libraries and machine (without its name) as plain data."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short=12", "HEAD"],
-        cwd=PROJECT_DIR,
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
+    commit = _git("rev-parse", "--short=12", "HEAD") or "unknown"
+    is_dirty = bool(_git("status", "--porcelain", "--", "ser_lib", "requirements.lock"))
     return {
         "ser_lib": version("ser-lib"),
-        "commit": commit or "unknown",
+        "commit": commit + (" with changes" if is_dirty else ""),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "keras_backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
         "libraries": {name: version(name) for name in RECORDED_LIBRARIES},
         "date": datetime.now(UTC).date().isoformat(),
     }
+
+
+def _git(*arguments: str) -> str:
+    """Ask git about the project; nothing where there is no git or no repository."""
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=PROJECT_DIR, capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return ""
+    return done.stdout.strip()

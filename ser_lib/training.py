@@ -17,8 +17,12 @@ from ser_lib.models import build_keras, build_sklearn, family_of
 from ser_lib.models._keras import load_keras
 from ser_lib.seeds import seed_everything
 
-__all__ = ["FitResult", "FoldArrays", "TrainingSettings", "fit_fold"]
+__all__ = ["TRAINING_VERSION", "FitResult", "FoldArrays", "TrainingSettings", "fit_fold"]
 
+
+# Raised whenever training changes in a way that its settings do not show (the optimiser, the
+# scaler, the plateau's factor): stored runs then differ.
+TRAINING_VERSION = 1
 
 HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 

@@ -147,6 +147,16 @@ def test_environment_has_the_groups_of_pyproject_in_their_order():
     assert renamed == expected
 
 
+def test_environment_has_the_development_packages():
+    (found,) = (
+        packages
+        for name, packages in groups(text_of("environment.yml")).items()
+        if name == "Tests and linters"
+    )
+    renamed = ["playwright" if one == "playwright-python" else one for one in found]
+    assert renamed == [canonicalize_name(one.name) for one in requirements("dev")]
+
+
 def test_environment_allows_the_same_pythons(environment):
     flat = [one for one in environment["dependencies"] if isinstance(one, str)]
     (python,) = [one for one in flat if re.match(r"python\b", one)]

@@ -47,7 +47,7 @@ def call(monkeypatch, few_clips):
         seeds=(1, 2),
     )
     monkeypatch.setitem(studies.STUDIES, "tiny", tiny)
-    monkeypatch.setattr(corpora, "load", lambda name: few_clips)
+    monkeypatch.setattr(corpora, "load", lambda name, strict: few_clips)
 
     def run(*arguments: str):
         return CliRunner().invoke(command.app, ["run", "tiny", *arguments])
@@ -97,7 +97,7 @@ def test_an_error_of_ours_is_one_message_and_no_traceback(monkeypatch, capsys):
 
 
 def test_another_error_is_not_hidden(monkeypatch):
-    def fail(name: str) -> None:
+    def fail(name: str, strict: bool) -> None:
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr(corpora, "load", fail)
@@ -137,7 +137,7 @@ def test_data_says_what_is_there_and_where_the_rest_belongs(monkeypatch, tmp_pat
     assert result.exit_code == 0
     assert "complete, 384 clips of 12 speakers" in result.output
     assert f"no folder {tmp_path / 'ravdess'}" in result.output
-    assert "10.1371/journal.pone.0196391" in result.output
+    assert "zenodo.1188976" in result.output
 
 
 def test_data_refuses_an_unknown_corpus():

@@ -87,13 +87,14 @@ def test_scores_draw_an_interval_and_chance_for_every_row():
 
 def ladder(published):
     row = {"name": "m", "published": published, "leaking": 0.9, "leaking_low": 0.8,
-           "leaking_high": 0.95, "honest": 0.5, "honest_low": 0.4, "honest_high": 0.6}  # fmt: skip
+           "leaking_high": 0.95, "honest": 0.5, "honest_low": 0.4, "honest_high": 0.6,
+           "chance": 0.2}  # fmt: skip
     return pd.DataFrame([row])
 
 
 def test_the_ladder_draws_the_authors_figure_only_where_there_is_one():
-    with_figure = plots.plot_ladder(ladder(0.87), chance=0.1, listeners=(0.6, 0.7))
-    without = plots.plot_ladder(ladder(np.nan), chance=0.1)
+    with_figure = plots.plot_ladder(ladder(0.87), listeners=(0.6, 0.7))
+    without = plots.plot_ladder(ladder(np.nan))
     names = [[t.get_text() for t in ax.get_legend().get_texts()] for ax in (with_figure, without)]
     assert "the authors'" in names[0]
     assert "the authors'" not in names[1]

@@ -74,6 +74,8 @@ class Corpus:
     licence: str
     citation: str
     doi: str
+    download: str
+    """Where one gets the clips."""
     language: str
     label_set: str
     """The label set with all of its emotions."""
@@ -146,8 +148,8 @@ class Corpus:
 def _find_audio(corpus: Corpus, root: Path) -> list[Path]:
     """List a corpus's audio files, relative to `root`, sorted."""
     remedy = (
-        f"Put {corpus.title} there ({corpus.doi}), or point SER_DATA at the folder that holds "
-        f"'{corpus.folder or corpus.name}/'. `make data` lists what is found."
+        f"Get {corpus.title} from {corpus.download} and unpack it to {corpus.root()}, or point "
+        f"SER_DATA at the folder that holds '{corpus.folder or corpus.name}/'."
     )
     if not root.is_dir():
         raise CorpusError(f"{corpus.name}: no folder {root}. {remedy}")
@@ -191,12 +193,13 @@ def _facts_of(root: Path, rows: list[dict[str, object]]) -> list[ClipFacts | str
     cached = cache_dir() / "clips" / f"{_stat_key(paths)}.json"
     if cached.is_file():
         stored = json.loads(cached.read_text(encoding="utf-8"))
-        return [one if isinstance(one, str) else ClipFacts(**one) for one in stored]
+        return [ClipFacts(**one) for one in stored]
     # Decoding and hashing release the interpreter's lock: threads are enough.
     facts = Parallel(n_jobs=-1, prefer="threads")(delayed(_facts_or_error)(path) for path in paths)
-    plain = [one if isinstance(one, str) else asdict(one) for one in facts]
-    with atomic_path(cached) as temporary:
-        temporary.write_text(json.dumps(plain), encoding="utf-8")
+    # An error may be mended by what changes neither size nor time, permissions for example.
+    if not any(isinstance(one, str) for one in facts):
+        with atomic_path(cached) as temporary:
+            temporary.write_text(json.dumps([asdict(one) for one in facts]), encoding="utf-8")
     return facts
 
 

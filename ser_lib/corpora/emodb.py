@@ -86,6 +86,7 @@ EMODB = Corpus(
         "emotional speech. Interspeech 2005, 1517-1520."
     ),
     doi="doi:10.21437/Interspeech.2005-446",
+    download="emodb.bilderbar.info",
     language="German",
     label_set="emodb7",
     grammar=GRAMMAR,

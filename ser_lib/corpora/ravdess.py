@@ -89,6 +89,7 @@ RAVDESS = Corpus(
         "and Song (RAVDESS). PLoS ONE 13(5): e0196391."
     ),
     doi="doi:10.1371/journal.pone.0196391",
+    download="doi:10.5281/zenodo.1188976 (Audio_Speech_Actors_01-24.zip, 215 MB)",
     language="English (North American)",
     label_set="ravdess8",
     grammar=GRAMMAR,
@@ -110,6 +111,6 @@ RAVDESS = Corpus(
     listeners_wa=(0.62, 0.67),
     listeners_source=(
         "Luna-Jiménez et al. (2022) and the listening test recomputed in "
-        "hsn07pk/ravdess-speaker-independent-ser; audio only"
+        "hsn07pk/ravdess-speaker-independent-ser; audio only, seven or eight answers to choose from"
     ),
 )

@@ -42,6 +42,9 @@ class Family:
     config: type
     build: Callable[..., object]
     is_keras: bool
+    version: int = 1
+    """Raised whenever the builder changes in a way that its config does not show: stored runs then
+    differ."""
 
 
 FAMILIES: dict[str, Family] = {
@@ -86,8 +89,8 @@ def build_sklearn(config: object, *, seed: int) -> ClassifierMixin:
 def topology(config: object, input_shape: tuple[int, ...], n_classes: int) -> str:
     """Describe what a config builds, as text that changes when a result could.
 
-    For a network: its Keras config, layer by layer, without names of modules and versions. For a
-    classifier: nothing, as its config says all.
+    For a network: its layers, by those settings of Keras's own config that decide its arithmetic;
+    the others come and go with Keras's versions. For a classifier: nothing, its config says all.
 
     Returns
     -------
@@ -97,18 +100,31 @@ def topology(config: object, input_shape: tuple[int, ...], n_classes: int) -> st
     if not family_of(config)[1].is_keras:
         return "null"
     layers = [
-        {"class": type(layer).__name__, "config": _plain(layer.get_config())}
+        [type(layer).__name__, _arithmetic(layer.get_config())]
         for layer in build_keras(config, input_shape, n_classes).layers
     ]
-    return json.dumps(layers, sort_keys=True, default=str)
+    return json.dumps(layers, sort_keys=True)
 
 
-def _plain(config: object) -> object:
-    """Reduce Keras's description of an object to what decides its arithmetic."""
-    if isinstance(config, dict):
-        if "class_name" in config and "config" in config:
-            return [config["class_name"], _plain(config["config"])]
-        return {key: _plain(value) for key, value in config.items()}
-    if isinstance(config, list | tuple):
-        return [_plain(one) for one in config]
-    return config
+# What decides a layer's output and its first weights. A new kind of layer may need more of them:
+# the test of the topology changes each setting of each config, and sees whether the text follows.
+ARITHMETIC = frozenset(
+    "activation alpha axis batch_shape dilation_rate epsilon filters groups kernel_initializer "
+    "kernel_size layer momentum negative_slope offset padding pool_size rate recurrent_activation "
+    "return_sequences scale strides target_shape units use_bias".split()
+)
+
+
+def _arithmetic(config: dict[str, object]) -> dict[str, object]:
+    """Keep the settings that decide a layer's arithmetic; of an object, its class and its own."""
+    kept = {}
+    for key, value in config.items():
+        if key in ARITHMETIC:
+            is_object = isinstance(value, dict) and "class_name" in value
+            own = value.get("config") if is_object else None
+            kept[key] = (
+                [value["class_name"], {k: v for k, v in (own or {}).items() if k != "seed"}]
+                if is_object
+                else value
+            )
+    return kept

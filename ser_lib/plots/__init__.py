@@ -13,6 +13,7 @@ from ser_lib.plots._base import (
     PUBLISHED_COLOUR,
     SQUARE,
     WIDE,
+    hide,
     new_figure,
 )
 from ser_lib.plots.clips import plot_class_balance, plot_distribution
@@ -26,6 +27,7 @@ __all__ = [
     "PUBLISHED_COLOUR",
     "SQUARE",
     "WIDE",
+    "hide",
     "new_figure",
     "plot_class_balance",
     "plot_confusion",

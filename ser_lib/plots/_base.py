@@ -15,6 +15,7 @@ __all__ = [
     "SQUARE",
     "WIDE",
     "axes_or_new",
+    "hide",
     "new_figure",
 ]
 
@@ -43,6 +44,15 @@ def new_figure(
     return figure, axes.ravel()
 
 
+def hide(axes: np.ndarray) -> None:
+    """Hide axes until something is drawn on them: a grid may have more places than clips."""
+    for ax in axes:
+        ax.set_visible(False)
+
+
 def axes_or_new(ax: Axes | None, size: tuple[float, float] = WIDE) -> Axes:
     """Return the given axes, or those of a new figure."""
-    return ax if ax is not None else plt.subplots(figsize=size)[1]
+    if ax is None:
+        return plt.subplots(figsize=size)[1]
+    ax.set_visible(True)
+    return ax

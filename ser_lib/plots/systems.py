@@ -67,13 +67,7 @@ def plot_scores(
             va="center",
             fontsize=9,
         )
-    _percent_axis(ax, chance, x_label)
-    ax.set_yticks(range(len(scores)), scores["name"])
-    ax.set_ylim(len(scores) - 0.4, -0.6)
-    return ax
-
-
-def _percent_axis(ax: Axes, chance: float, x_label: str) -> None:
+    _percent_axis(ax, x_label)
     ax.axvline(100 * chance, **CHANCE_STYLE)
     ax.annotate(
         "chance",
@@ -84,6 +78,12 @@ def _percent_axis(ax: Axes, chance: float, x_label: str) -> None:
         color="#777777",
         fontsize=8,
     )
+    ax.set_yticks(range(len(scores)), scores["name"])
+    ax.set_ylim(len(scores) - 0.4, -0.6)
+    return ax
+
+
+def _percent_axis(ax: Axes, x_label: str) -> None:
     ax.grid(visible=False, axis="y")
     ax.grid(visible=True, axis="x")
     ax.set(xlim=(0, 104), xlabel=x_label)
@@ -93,7 +93,6 @@ def _percent_axis(ax: Axes, chance: float, x_label: str) -> None:
 def plot_ladder(
     steps: pd.DataFrame,
     *,
-    chance: float,
     listeners: tuple[float, float] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -103,10 +102,8 @@ def plot_ladder(
     ----------
     steps : pandas.DataFrame
         One row a model, columns `name`, `published` (NaN where there is none), and
-        `leaking`, `leaking_low`, `leaking_high`, `honest`, `honest_low`, `honest_high`; all WA
-        in [0, 1].
-    chance : float
-        In [0, 1].
+        `leaking`, `leaking_low`, `leaking_high`, `honest`, `honest_low`, `honest_high`, and
+        `chance` (the share of the largest class); all WA in [0, 1].
     listeners : tuple of float, optional
         Range of people's accuracy on the same task, drawn as a band.
     ax : Axes, optional
@@ -177,12 +174,18 @@ def plot_ladder(
                 markeredgecolor="white",
                 zorder=4,
             )
+        ax.plot(
+            [100 * row.chance] * 2,
+            [position - 0.3, position + 0.3],
+            **CHANCE_STYLE,
+            label="largest class" if position == 0 else None,
+        )
     if steps["published"].notna().any():
         ax.plot([], [], "D", color=PUBLISHED_COLOUR, markeredgecolor="white", label="the authors'")
-    _percent_axis(ax, chance, "Accuracy (WA, %)")
+    _percent_axis(ax, "Accuracy (WA, %)")
     ax.set_yticks(range(len(steps)), steps["name"])
     ax.set_ylim(len(steps) - 0.45, -0.55)
-    ax.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, -0.08 - 0.9 / (1 + len(steps))))
+    ax.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, -0.08 - 0.9 / (1 + len(steps))))
     return ax
 
 
@@ -194,7 +197,7 @@ def plot_speakers(scores: pd.DataFrame, *, chance: float, ax: Axes | None = None
     scores : pandas.DataFrame, shape (n_speakers, n_systems)
         Accuracy in [0, 1]; index speakers in the order to draw.
     chance : float
-        In [0, 1].
+        The share of the largest class, in [0, 1].
     ax : Axes, optional
         Where to draw.
 

@@ -27,6 +27,7 @@ DEMO = Corpus(
     licence="CC0 1.0",
     citation="Made for this project with espeak-ng by ser_lib/corpora/demo/make_clips.py.",
     doi="no DOI",
+    download="this package, or make_clips.py",
     language="English (synthetic)",
     label_set="ravdess8",
     grammar=GRAMMAR,
