@@ -185,7 +185,7 @@ def plot_ladder(
     _percent_axis(ax, "Accuracy (WA, %)")
     ax.set_yticks(range(len(steps)), steps["name"])
     ax.set_ylim(len(steps) - 0.45, -0.55)
-    ax.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, -0.08 - 0.9 / (1 + len(steps))))
+    ax.legend(ncols=2, loc="lower left", bbox_to_anchor=(-0.02, 1.03))
     return ax
 
 
