@@ -32,6 +32,7 @@ from papermill.execute import remove_error_markers
 
 from ser_lib.chapters import Failure, error_outputs, first_line, tags_of
 from ser_lib.errors import ReportError
+from ser_lib.paths import cache_dir, data_dir, reports_dir
 
 __all__ = ["Job", "check_kernel", "failures_of", "kernel_environment", "read_executed", "run_all"]
 
@@ -59,6 +60,10 @@ def kernel_environment() -> dict[str, str]:
     return {
         "SER_HEADLESS": "1",
         "SER_FRESH_SINCE": str(STARTED),
+        # A kernel works in the notebooks' folder: relative folders would mean others there.
+        "SER_DATA": str(data_dir()),
+        "SER_CACHE": str(cache_dir()),
+        "SER_REPORTS": str(reports_dir()),
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "PYTHONHASHSEED": "0",
         "JUPYTER_PLATFORM_DIRS": "1",

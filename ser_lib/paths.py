@@ -20,6 +20,7 @@ __all__ = [
     "cache_dir",
     "data_dir",
     "report_dir",
+    "reports_dir",
     "runs_dir",
 ]
 
@@ -42,9 +43,14 @@ def cache_dir() -> Path:
     return _from_environment("SER_CACHE", PROJECT_DIR / ".cache")
 
 
+def reports_dir() -> Path:
+    """Folder of all reports and stored runs (`SER_REPORTS`, else `reports/`)."""
+    return _from_environment("SER_REPORTS", PROJECT_DIR / "reports")
+
+
 def report_dir(corpus: str) -> Path:
-    """Folder of one corpus's report, results and runs (under `SER_REPORTS`, else `reports/`)."""
-    return _from_environment("SER_REPORTS", PROJECT_DIR / "reports") / corpus
+    """Folder of one corpus's report, results and runs."""
+    return reports_dir() / corpus
 
 
 def runs_dir(corpus: str) -> Path:

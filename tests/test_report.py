@@ -518,3 +518,9 @@ def test_links_to_notebooks_that_are_not_in_the_report_become_words():
     cell = new_markdown_cell("[a](01_a.ipynb#x) [b](explore.ipynb) [c](https://x.org/y.ipynb)")
     body = chapters.build_chapter("02_b", new_notebook(cells=[cell, code("1")]), ("01_a",)).intro
     assert '<a href="#01_a">a</a> b <a href="https://x.org/y.ipynb">c</a>' in body
+
+
+def test_a_kernel_is_told_the_folders_absolutely(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SER_DATA", "some/data")
+    assert execution.kernel_environment()["SER_DATA"] == str(tmp_path / "some" / "data")
