@@ -23,7 +23,12 @@ def is_headless() -> bool:
     if os.environ.get("SER_HEADLESS") == "1":
         return True
     # Inside Jupyter stderr is no terminal, but the notebook shows the bar.
-    return "ipykernel" not in sys.modules and not sys.stderr.isatty()
+    return not _is_notebook() and not sys.stderr.isatty()
+
+
+def _is_notebook() -> bool:
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return hasattr(shell, "kernel")
 
 
 def progress(items: Iterable[T], *, total: int, what: str) -> Iterator[T]:

@@ -39,7 +39,7 @@ WITHIN = {
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
 MODULES = sorted(path for path in ROOT.rglob("*.py") if "__pycache__" not in path.parts)
 # For nobody to read in one sitting; style.md aims at 250 lines.
-MAX_LINES = 420
+MAX_LINES = 460
 
 
 def name_of(path: Path) -> str:

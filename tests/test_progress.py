@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from ser_lib import progress as module
@@ -29,7 +31,9 @@ class Terminal:
 )
 def test_a_bar_needs_somebody_to_watch(monkeypatch, variable, is_terminal, has_kernel, expected):
     monkeypatch.setenv("SER_HEADLESS", variable)
-    modules = {"ipykernel": object()} if has_kernel else {}
+    # A plain IPython shell has no kernel, and importing ipykernel makes no notebook.
+    shell = SimpleNamespace(kernel=object()) if has_kernel else SimpleNamespace()
+    modules = {"IPython": SimpleNamespace(get_ipython=lambda: shell), "ipykernel": object()}
     monkeypatch.setattr(module.sys, "stderr", Terminal(is_terminal=is_terminal))
     monkeypatch.setattr(module.sys, "modules", modules)
     assert is_headless() is expected

@@ -41,7 +41,7 @@ RECORD = {
     "model": "cnn",
     "protocol": "luna5",
     "leaks": [],
-    "seeds": 1,
+    "seeds": [1],
     "n_clips": 384,
     "n_speakers": 8,
     "uar": 0.5,
