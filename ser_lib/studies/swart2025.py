@@ -57,7 +57,7 @@ SWART2025 = Study(
             config=Cnn2dConfig(input_scale=1 / 255),
             features=FeatureSpec("mel_picture", params={"side_px": 224}),
             training=TRAINING,
-            max_seeds={"published": 1, "honest": 1},  # half a minute an epoch on two cores
+            max_seeds={"published": 1, "honest": 1},  # the slowest model here
         ),
         ModelSpec(
             name="cnn_array",
@@ -97,7 +97,7 @@ SWART2025 = Study(
         "report says 256 pixels and resizes to 224.",
         "The pixels are taken from the drawing canvas; the author saved PNG files, which hold "
         "the same pixels.",
-        "Honest runs hold each clip once. Pictures take half an hour a seed on two cores: they "
-        "are run with one seed, the arrays, on new speakers, with three.",
+        "Honest runs hold each clip once. Pictures, which train longest, "
+        "are run with one seed; the arrays, on new speakers, with three.",
     ),
 )
