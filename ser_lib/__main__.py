@@ -1,6 +1,6 @@
 """The `ser` command.
 
-ser data                 which corpora are there
+ser data [NAME]          which corpora are there; download one, or say how to get it
 ser run STUDY            train a study's runs, or go on with them
 ser report CORPUS        run all notebooks and write the report
 """
@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Annotated
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ser_lib.errors import SerError
+from ser_lib.errors import CorpusError, SerError
+
+if TYPE_CHECKING:
+    from ser_lib.corpora.download import CorpusState
 
 __all__ = ["app", "main"]
 
@@ -28,22 +32,43 @@ app = typer.Typer(
 
 @app.command()
 def data(
-    name: Annotated[str | None, typer.Argument(help="A corpus; none lists all.")] = None,
+    name: Annotated[str | None, typer.Argument(help="A corpus to get; none lists all.")] = None,
 ) -> None:
-    """Say which corpora are there, which are incomplete, and how to get the others."""
+    """List which corpora are there; with a name, download that one or say how to get it."""
+    from ser_lib import corpora
+    from ser_lib.corpora.download import ARCHIVES, download_corpus, inspect_corpus
+
+    chosen = [corpora.get_corpus(name)] if name else corpora.CORPORA.values()
+    # A pool has no clips of its own.
+    cards = [one for one in chosen if isinstance(one, corpora.Corpus)]
+    if not cards:
+        raise CorpusError(f"'{name}' is a pool: get its corpora, which `ser data` lists")
+    if name is None:
+        for card in cards:
+            _echo_state(inspect_corpus(card))
+        return
+    (card,) = cards
+    state = inspect_corpus(card)
+    if state.state == "absent":
+        typer.echo(f"{card.title}\nLicence: {card.licence}. Please cite:\n{card.citation}\n")
+        if name in ARCHIVES:
+            download_corpus(card)
+            state = inspect_corpus(card)
+    _echo_state(state)
+    if state.state != "complete":
+        typer.echo(state.remedy())
+        sys.exit(1)
+
+
+def _echo_state(state: CorpusState) -> None:
     from ser_lib import corpora
 
-    names = [name] if name else list(corpora.CORPORA)
-    for one in names:
-        card = corpora.get_corpus(one)
-        try:
-            clips = corpora.load(one)
-            state = f"complete, {len(clips):,} clips of {clips['speaker'].nunique()} speakers"
-            if not clips.attrs["has_audio"]:
-                state = f"table only ({len(clips):,} clips); the audio is not under {card.root()}"
-        except SerError as error:
-            state = str(error).removeprefix(f"{one}: ")
-        typer.echo(f"{one:<9} {card.title} [{card.licence}]\n          {state}")
+    card = state.corpus
+    typer.echo(f"{card.name:<9} {card.title} [{card.licence}]\n          {state.sentence()}")
+    if state.state == "absent":
+        with suppress(SerError):
+            n_clips = len(corpora.load(card.name))
+            typer.echo(f"          its table is there ({n_clips:,} clips): stored runs can be read")
 
 
 @app.command()
@@ -63,7 +88,7 @@ def run(
 
     clips = corpora.load(corpus, strict=strict)
     chosen = studies.get_study(study)
-    for name in model or [one.name for one in chosen.models]:
+    for name in model or [one.name for one in chosen.models if not one.is_optional]:
         for one in protocol or ["published", "honest"]:
             runs = run_study(chosen, clips, models=[name], protocols=[one], n_seeds=n_seeds)
             typer.echo(f"{study} {name} {one}: {score_runs(runs, clips).sentence()}")

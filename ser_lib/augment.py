@@ -7,7 +7,7 @@ augmented copies of a test clip must never be trained on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ __all__ = [
     "AUGMENTATIONS",
     "Augmentation",
     "add_noise",
+    "apply_steps",
     "augment",
     "shift_pitch",
     "shift_time",
@@ -141,6 +142,40 @@ def shift_pitch(signal: np.ndarray, sample_rate_hz: int, *, semitones: float) ->
     return shifted.astype(np.float32)
 
 
+def apply_steps(
+    signal: np.ndarray, sample_rate_hz: int, *, steps: Mapping[str, Mapping[str, float]]
+) -> np.ndarray:
+    """Apply several augmentations, one after the other.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Its rate.
+    steps : mapping
+        Names of `AUGMENTATIONS` to their parameters, in the order of application; none leaves the
+        signal as it is.
+
+    Returns
+    -------
+    ndarray of float32
+        The augmented signal.
+
+    Notes
+    -----
+    Notebook: 05_cnn_3d_pooled.ipynb
+    """
+    for name, parameters in steps.items():
+        signal = AUGMENTATIONS[name].apply(signal, sample_rate_hz, **parameters)
+    return signal
+
+
+def _draw_steps(rng: np.random.Generator) -> dict[str, dict[str, dict[str, float]]]:
+    chosen = [name for name in ("noise", "stretch", "pitch", "shift") if rng.uniform() < 0.5]
+    return {"steps": {name: AUGMENTATIONS[name].draw(rng) for name in chosen}}
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """A function on signals and the distribution of its parameters."""
@@ -183,6 +218,13 @@ AUGMENTATIONS: dict[str, Augmentation] = {
             shift_pitch,
             lambda rng: {"semitones": rng.uniform(-2.0, 2.0)},
             "pitch up to 2 semitones up or down",
+        ),
+        # fpt2025, section 2.2.4: each "with a probability", which it does not print.
+        Augmentation(
+            "mixed",
+            apply_steps,
+            _draw_steps,
+            "each of the four with probability 0.5",
         ),
     )
 }

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 __all__ = [
     "AudioError",
     "CorpusError",
+    "DownloadError",
     "FeatureError",
     "LeakError",
     "MetricError",
@@ -36,6 +37,10 @@ class AudioError(SerError):
 
 class CorpusError(SerError):
     """A corpus is missing, incomplete, damaged or unknown."""
+
+
+class DownloadError(CorpusError):
+    """A corpus cannot be downloaded or unpacked; what was there before is untouched."""
 
 
 class FeatureError(SerError):

@@ -20,6 +20,8 @@ __all__ = [
     "FEATURES",
     "FeatureSpec",
     "log_mel",
+    "mel_chunks",
+    "mel_frames",
     "mel_picture",
     "mel_square",
     "mfcc_zcr_rms",
@@ -132,6 +134,101 @@ def mel_square(
     factors = (side_px / level_db.shape[0], side_px / level_db.shape[1])
     square = zoom(level_db, factors, order=1, grid_mode=True, mode="nearest")
     return (square[..., np.newaxis] / RANGE_DB + 1.0).clip(0.0, 1.0).astype(np.float32)
+
+
+def mel_frames(
+    signal: np.ndarray,
+    sample_rate_hz: int,
+    *,
+    n_frames: int = 130,
+    n_mels: int = 60,
+    hop_samples: int = HOP_SAMPLES,
+) -> np.ndarray:
+    """Log-mel spectrogram in [0, 1] as a sequence of frames of fixed length.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Its rate.
+    n_frames : int
+        Longer clips are cut at their end, shorter ones filled up with silence (0).
+    n_mels : int
+        Number of mel bands.
+    hop_samples : int
+        Samples from frame to frame.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_frames, n_mels, 1)
+        0 is 80 dB below the clip's loudest band, 1 is that band.
+
+    Examples
+    --------
+    >>> mel_frames(np.sin(np.arange(22050.0)), 22050).shape
+    (130, 60, 1)
+
+    Notes
+    -----
+    Notebook: 06_cnn_recurrent.ipynb
+    """
+    level_db = log_mel(signal, sample_rate_hz, n_mels=n_mels, hop_samples=hop_samples)
+    # (n_mels, n_frames of the clip) -> (n_frames, n_mels, 1)
+    frames = (level_db.T[:n_frames, :, np.newaxis] / RANGE_DB + 1.0).clip(0.0, 1.0)
+    missing = n_frames - len(frames)
+    return np.pad(frames, ((0, missing), (0, 0), (0, 0))).astype(np.float32)
+
+
+def mel_chunks(
+    signal: np.ndarray,
+    sample_rate_hz: int,
+    *,
+    n_chunks: int = 3,
+    n_frames: int = 60,
+    n_mels: int = 128,
+) -> np.ndarray:
+    """Log-mel spectrogram in [0, 1], cut into chunks of frames.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono; its level does not matter, since dB are relative to its own maximum.
+    sample_rate_hz : int
+        Its rate; at 16 kHz a chunk of 60 frames lasts 1.9 s.
+    n_chunks : int
+        Longer clips are cut at their end, shorter ones filled up with silence (0).
+    n_frames : int
+        Frames of a chunk.
+    n_mels : int
+        Number of mel bands.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_chunks, n_mels, n_frames, 1)
+        The clip's own lowest level is 0, its highest 1.
+
+    References
+    ----------
+    fpt2025, sections 2.2.1 and 5.
+
+    Examples
+    --------
+    >>> mel_chunks(np.sin(np.arange(32000.0)), 16000).shape
+    (3, 128, 60, 1)
+
+    Notes
+    -----
+    Notebook: 05_cnn_3d_pooled.ipynb
+    """
+    level_db = log_mel(signal, sample_rate_hz, n_mels=n_mels)[:, : n_chunks * n_frames]
+    low, high = level_db.min(), level_db.max()
+    # One level everywhere has no range to be scaled by: it is the loudest there is.
+    scaled = (level_db - low) / (high - low) if high > low else np.ones_like(level_db)
+    filled = np.pad(scaled, ((0, 0), (0, n_chunks * n_frames - scaled.shape[1])))
+    # (n_mels, n_chunks * n_frames) -> (n_chunks, n_mels, n_frames, 1)
+    chunks = filled.reshape(n_mels, n_chunks, n_frames).transpose(1, 0, 2)
+    return chunks[..., np.newaxis].astype(np.float32)
 
 
 def mel_picture(
@@ -316,6 +413,8 @@ class Feature:
 
 FEATURES: dict[str, Feature] = {
     "log_mel": Feature(log_mel, 1),
+    "mel_chunks": Feature(mel_chunks, 1),
+    "mel_frames": Feature(mel_frames, 1),
     "mel_square": Feature(mel_square, 1),
     "mel_picture": Feature(mel_picture, 1),
     "mfcc_zcr_rms": Feature(mfcc_zcr_rms, 1),

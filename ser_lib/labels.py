@@ -7,13 +7,16 @@ of them a task keeps, and under which name. The order here is the order of every
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from ser_lib.errors import StudyError
 
 __all__ = ["COLOURS", "EMOTIONS", "LABEL_SETS", "LabelSet", "colour_of"]
+
+# The order of classes that are emotions of one gender.
+GENDERS = ("female", "male")
 
 EMOTIONS = (
     "neutral",
@@ -25,6 +28,8 @@ EMOTIONS = (
     "disgust",
     "surprised",
     "boredom",
+    "frustrated",
+    "excited",
 )
 
 # Okabe & Ito (2008), "Color Universal Design": told apart with any colour vision. Not told apart
@@ -39,6 +44,9 @@ COLOURS = {
     "disgust": "#9A8B00",  # the palette's yellow, darkened until it can be read on white
     "surprised": "#CC79A7",
     "boredom": "#999999",
+    # Beyond the palette's eight: dark brown and dark violet, only beside few others (IEMOCAP).
+    "frustrated": "#6B3E1D",
+    "excited": "#5B3A8E",
 }
 
 
@@ -51,14 +59,18 @@ class LabelSet:
     """The classes, in the order of the model's outputs."""
     from_emotion: Mapping[str, str]
     """Emotion to class; an emotion that is absent is left out of the task."""
+    is_by_gender: bool = False
+    """Whether classes are emotions of one gender: "female sad", "male sad"."""
 
-    def apply(self, emotions: pd.Series) -> pd.Series:
+    def apply(self, emotions: pd.Series, genders: pd.Series | None = None) -> pd.Series:
         """Translate a column of emotions into classes.
 
         Parameters
         ----------
         emotions : pandas.Series of str, shape (n_clips,)
             Canonical emotions, as in a clip table.
+        genders : pandas.Series of str, shape (n_clips,), optional
+            Of the speakers, with the same index; needed where classes are by gender.
 
         Returns
         -------
@@ -68,7 +80,7 @@ class LabelSet:
         Raises
         ------
         StudyError
-            If a value is no canonical emotion at all.
+            If a value is no canonical emotion at all, or if genders are needed and not given.
 
         Notes
         -----
@@ -77,7 +89,18 @@ class LabelSet:
         unknown = sorted(set(emotions) - set(EMOTIONS))
         if unknown:
             raise StudyError(f"unknown emotions {unknown}; known are {list(EMOTIONS)}")
-        return emotions.map(dict(self.from_emotion))
+        classes = emotions.map(dict(self.from_emotion))
+        if not self.is_by_gender:
+            return classes
+        if genders is None:
+            raise StudyError(f"the label set '{self.name}' needs the speakers' genders")
+        return genders + " " + classes
+
+
+def _by_gender(label_set: LabelSet) -> LabelSet:
+    """Split each class of a label set by the speaker's gender."""
+    labels = tuple(f"{gender} {one}" for gender in GENDERS for one in label_set.labels)
+    return replace(label_set, name=f"{label_set.name}_by_gender", labels=labels, is_by_gender=True)
 
 
 def _keep(name: str, *labels: str, **merged: str) -> LabelSet:
@@ -93,11 +116,25 @@ LABEL_SETS = {
         # boucheta2025 and fpt2025: calm is folded into neutral.
         _keep("seven", *(e for e in EMOTIONS[:8] if e != "calm"), calm="neutral"),
         # EmoDB as published: Burkhardt et al. (2005).
-        _keep("emodb7", *(e for e in EMOTIONS if e not in ("calm", "surprised"))),
+        _keep("emodb7", *(e for e in EMOTIONS[:9] if e not in ("calm", "surprised"))),
+        # CREMA-D as published: Cao et al. (2014).
+        _keep("crema_d6", *(e for e in EMOTIONS[:7] if e != "calm")),
+        # IEMOCAP as published (Busso et al. 2008), and the five classes of `iemocap5`.
+        _keep("iemocap9", *(e for e in EMOTIONS if e not in ("calm", "boredom"))),
+        _keep("iemocap5", "neutral", "happy", "sad", "angry", "frustrated"),
+        # penumajji2025: calm and surprise are folded into the larger classes beside them.
+        _by_gender(
+            _keep(
+                "six", *(e for e in EMOTIONS[:7] if e != "calm"), calm="neutral", surprised="happy"
+            )
+        ),
     )
 }
 
 
 def colour_of(label: str) -> str:
-    """Return the fixed colour of an emotion as `#rrggbb`; grey for a word that has none."""
-    return COLOURS.get(label, "#777777")
+    """Return the fixed colour of a class as `#rrggbb`; grey for a word that has none.
+
+    A class by gender has the colour of its emotion.
+    """
+    return COLOURS.get(label.rsplit(" ", 1)[-1], "#777777")

@@ -23,6 +23,8 @@ from joblib import Parallel, delayed
 
 from ser_lib.audit import check_split
 from ser_lib.augment import AUGMENTATIONS
+from ser_lib.corpora import corpus_of
+from ser_lib.epochs import Rows, TrainingSettings
 from ser_lib.errors import RunError, StudyError
 from ser_lib.extraction import extract
 from ser_lib.features import FEATURES
@@ -41,7 +43,7 @@ from ser_lib.splits import (
 )
 from ser_lib.store import Run, finish_run, missing_folds, read_run, store_fold
 from ser_lib.studies import ModelSpec, Study
-from ser_lib.training import TRAINING_VERSION, FoldArrays, fit_fold
+from ser_lib.training import STILL_VALID_VERSIONS, TRAINING_VERSION, FoldArrays, fit_fold
 
 __all__ = [
     "RunPlan",
@@ -70,6 +72,12 @@ class RunPlan:
     labels: tuple[str, ...]
 
     @property
+    def training(self) -> TrainingSettings | None:
+        """How the model is trained under this protocol."""
+        is_held_to_paper = self.protocol == self.study.published_protocol
+        return self.model.training if is_held_to_paper else self.model.honest_settings
+
+    @property
     def leaks(self) -> tuple[str, ...]:
         """Kinds of finding between training or validation rows and test rows."""
         return tuple(self.findings.loc[self.findings["second"] == "test", "kind"].unique())
@@ -91,7 +99,7 @@ class RunPlan:
             "config": asdict(model.config),
             "topology_sha256": _sha256(topology(model.config, input_shape, len(self.labels))),
             "input_shape": list(input_shape),
-            "training": asdict(model.training) if model.training else None,
+            "training": self.training.identity() if self.training else None,
             "rows_sha256": _sha256(
                 self.rows[["row_id", "label", "audio_sha256"]].to_csv(index=False)
             ),
@@ -132,7 +140,7 @@ def plan_run(
     seed : int
         Of the run.
     clips : pandas.DataFrame
-        Clip table of one corpus.
+        Clip table of one corpus, or of a pool of several.
 
     Returns
     -------
@@ -146,7 +154,8 @@ def plan_run(
     SplitError, StudyError
         If protocol, study and corpus do not fit together.
     """
-    corpus = _corpus_of(clips)
+    clips = _named_by(protocol, clips)
+    corpus = corpus_of(clips)
     label_set = study.labels_for(corpus)
     published = variants_of(study.copies, study.augmentations)
     inside = variants_of(1, study.augmentations)
@@ -163,11 +172,10 @@ def plan_run(
     return RunPlan(study, model, protocol, seed, corpus, rows, split, findings, labels)
 
 
-def _corpus_of(clips: pd.DataFrame) -> str:
-    names = sorted(clips["corpus"].unique())
-    if len(names) != 1:
-        raise StudyError(f"a run takes the clips of one corpus, not of {names}")
-    return names[0]
+def _named_by(protocol: Protocol, clips: pd.DataFrame) -> pd.DataFrame:
+    """Keep the corpora that a protocol names, so that others beside them change nothing."""
+    named = [protocol.params[part] for part in ("train", "test") if part in protocol.params]
+    return clips[clips["corpus"].isin(named)] if named else clips
 
 
 def run_study(
@@ -207,8 +215,8 @@ def run_study(
     """
     if n_seeds < 0:
         raise StudyError(f"n_seeds={n_seeds} must be 0 (all of the study's) or more")
-    names = list(models) or [one.name for one in study.models]
-    corpus = _corpus_of(clips)
+    names = list(models) or [one.name for one in study.models if not one.is_optional]
+    corpus = corpus_of(clips)
     return [
         run_or_load(
             plan_run(study, name, study.protocol(protocol, corpus), seed, clips),
@@ -274,10 +282,8 @@ def run_or_load(plan: RunPlan, clips: pd.DataFrame, *, is_fresh: bool | None = N
     RunError
         If it must be trained and the audio is not there, or if what is stored is damaged.
     """
-    spec = plan.spec(_input_shape(plan))
-    key = _sha256(json.dumps(spec, sort_keys=True))[:12]
-    name = f"{spec['study']}-{spec['model']}-{spec['protocol']}-s{plan.seed}-{key}"
-    folder = runs_dir(plan.corpus) / name
+    spec, folder = _stored_or_new(plan)
+    name = folder.name
     is_fresh = _is_outdated(folder) if is_fresh is None else is_fresh
     if is_fresh or not (folder / "predictions.csv").is_file():
         if not clips["path"].all():
@@ -293,6 +299,24 @@ def run_or_load(plan: RunPlan, clips: pd.DataFrame, *, is_fresh: bool | None = N
     run = read_run(folder)
     _check_run(run, plan, spec)
     return run
+
+
+def _stored_or_new(plan: RunPlan) -> tuple[dict[str, object], Path]:
+    """Return spec and folder of the stored run, of this code or one that still stands, or new."""
+    specs = [plan.spec(_input_shape(plan))]
+    for version in STILL_VALID_VERSIONS:
+        specs.append(specs[0] | {"versions": specs[0]["versions"] | {"training": version}})
+    folders = [_folder_of(plan, spec) for spec in specs]
+    for spec, folder in zip(specs, folders, strict=True):
+        if (folder / "predictions.csv").is_file() and not _is_outdated(folder):
+            return spec, folder
+    return specs[0], folders[0]
+
+
+def _folder_of(plan: RunPlan, spec: dict[str, object]) -> Path:
+    key = _sha256(json.dumps(spec, sort_keys=True))[:12]
+    name = f"{spec['study']}-{spec['model']}-{spec['protocol']}-s{plan.seed}-{key}"
+    return runs_dir(plan.corpus) / name
 
 
 def _is_outdated(folder: Path) -> bool:
@@ -374,7 +398,7 @@ def _fit_and_store(
     inputs = _fold_arrays(fold, table, classes, arrays, positions)
     result = fit_fold(
         plan.model.config,
-        plan.model.training,
+        plan.training,
         inputs,
         n_classes=len(plan.labels),
         is_scaled=plan.model.is_scaled,
@@ -391,16 +415,16 @@ def _fold_arrays(
     arrays: dict[str, np.ndarray],
     positions: pd.Series,
 ) -> FoldArrays:
-    def gather(row_ids: Sequence[str]) -> np.ndarray:
+    names = list(arrays)
+
+    def gather(row_ids: Sequence[str]) -> Rows:
         part = table.loc[list(row_ids)]
         sources = part["variant"].where(~part["variant"].str.startswith("copy"), "original")
-        where = positions[part["clip_id"]].to_numpy()
-        some = next(iter(arrays.values()))
-        gathered = np.empty((len(part), *some.shape[1:]), dtype=some.dtype)
-        for name in sources.unique():
-            chosen = (sources == name).to_numpy()
-            gathered[chosen] = arrays[name][where[chosen]]
-        return gathered
+        return Rows(
+            tuple(arrays.values()),
+            sources.map(names.index).to_numpy(),
+            positions[part["clip_id"]].to_numpy(),
+        )
 
     train, validation = list(fold.train), list(fold.validation)
     return FoldArrays(

@@ -85,7 +85,8 @@ def rows_of(
         If no clip belongs to the task.
     """
     columns = ["clip_id", "speaker", "gender", "statement", "audio_sha256"]
-    kept = clips[columns].assign(label=label_set.apply(clips["emotion"]))
+    labels = label_set.apply(clips["emotion"], clips["gender"])
+    kept = clips[columns].assign(label=labels)
     kept = kept[kept["label"].notna()]
     if kept.empty:
         raise SplitError(
@@ -183,6 +184,116 @@ def _loso(rows: pd.DataFrame, seed: int, *, n_validation: int = 2) -> list[Fold]
     return folds
 
 
+def _speaker_folds(rows: pd.DataFrame, seed: int, *, n_folds: int = 5) -> list[Fold]:
+    """Deal the speakers of every corpus into folds; no speaker is on both sides, in any corpus.
+
+    RAVDESS's actors keep the folds of `luna5`, where there are five. The others are dealt in turn,
+    women first, so that folds are alike in gender. Validation speakers are drawn from the training
+    ones, one in six of each corpus; a corpus of fewer than four speakers gives none.
+    """
+    speakers = rows.drop_duplicates("speaker").sort_values(["gender", "speaker"])
+    corpus_of = speakers["speaker"].str.rsplit("-", n=1).str[0]
+    fold_of: dict[str, int] = {}
+    for corpus, ours in speakers.groupby(corpus_of):
+        if corpus in ("ravdess", "demo") and n_folds == len(LUNA5_TEST):
+            fold_of |= {one: _luna_fold(one) for one in ours["speaker"]}
+        else:
+            fold_of |= {one: number % n_folds for number, one in enumerate(ours["speaker"])}
+    n_used = len(set(fold_of.values()))
+    if n_used < n_folds:
+        raise SplitError(
+            f"speaker_folds: {len(fold_of)} speakers fill {n_used} of {n_folds} folds; "
+            "use the protocol 'loso'"
+        )
+    folds = []
+    for number in range(n_folds):
+        test = {one for one, fold in fold_of.items() if fold == number}
+        validation: set[str] = set()
+        for corpus, ours in speakers.groupby(corpus_of):
+            others = [one for one in ours["speaker"] if one not in test]
+            if len(ours) >= 4:
+                rng = generator("speaker_folds", seed, number, corpus)
+                validation |= set(rng.choice(others, max(1, len(ours) // 6), replace=False))
+        folds.append(_fold_by(rows, rows["speaker"].isin(test), rows["speaker"].isin(validation)))
+    return folds
+
+
+def _luna_fold(speaker: str) -> int:
+    actor = int(speaker.rsplit("-", 1)[1])
+    return next(number for number, actors in enumerate(LUNA5_TEST) if actor in actors)
+
+
+def _loso_few(rows: pd.DataFrame, seed: int, *, validation_share: float = 0.15) -> list[Fold]:
+    """Leave one of few speakers out; validation: a share of the others' statements.
+
+    For a corpus of two or three speakers, where none can be spared to stop the training. Test
+    speakers are unheard; validation ones are not, and it flatters the network while it trains.
+    """
+    speakers = sorted(rows["speaker"].unique())
+    statements = sorted(rows["statement"].unique())
+    n_validation = round(validation_share * len(statements))
+    if len(speakers) < 2 or not 0 < n_validation < len(statements):
+        raise SplitError(
+            f"loso_few needs two speakers or more and a share of {len(statements)} statements for "
+            f"validation, not {len(speakers)} speakers and a share of {validation_share}"
+        )
+    folds = []
+    for speaker in speakers:
+        chosen = generator("loso_few", seed, speaker).choice(
+            statements, n_validation, replace=False
+        )
+        folds.append(_fold_by(rows, rows["speaker"] == speaker, rows["statement"].isin(chosen)))
+    return folds
+
+
+def _last_speaker_out(
+    rows: pd.DataFrame, seed: int, *, test_share: float, validation_share: float = 0.1
+) -> list[Fold]:
+    """Test on all rows of the last speaker and on random ones of the others, as penumajji2025.
+
+    `test_share` is that of both together, `validation_share` that of the rows left.
+    """
+    from sklearn.model_selection import train_test_split
+
+    is_last = rows["speaker"] == rows["speaker"].max()
+    n_random = round(test_share * len(rows)) - int(is_last.sum())
+    if n_random <= 0 or is_last.all():
+        raise SplitError(
+            f"last_speaker_out: {rows['speaker'].max()} alone has {int(is_last.sum())} of "
+            f"{len(rows)} rows, a share of {test_share} or more; rows of others are needed too"
+        )
+
+    def divide(part: pd.DataFrame, size: float) -> list[pd.DataFrame]:
+        try:
+            return train_test_split(part, test_size=size, random_state=seed, stratify=part["label"])
+        except ValueError as error:
+            raise SplitError(
+                f"last_speaker_out: {len(part)} rows cannot be divided: {error}"
+            ) from error
+
+    rest, drawn = divide(rows[~is_last], n_random)
+    train, validation = divide(rest, validation_share)
+    test = (*rows.loc[is_last, "row_id"], *drawn["row_id"])
+    return [Fold(tuple(train["row_id"]), tuple(validation["row_id"]), test)]
+
+
+def _cross_corpus(
+    rows: pd.DataFrame, seed: int, *, train: str, test: str, n_validation: int = 4
+) -> list[Fold]:
+    """Train on one corpus, validate on some of its speakers, test on another corpus."""
+    corpus_of = rows["speaker"].str.rsplit("-", n=1).str[0]
+    ours = sorted(rows.loc[corpus_of == train, "speaker"].unique())
+    if len(ours) <= n_validation or not (corpus_of == test).any():
+        raise SplitError(
+            f"cross_corpus: needs clips of '{test}' and more than {n_validation} speakers of "
+            f"'{train}', there are {int((corpus_of == test).sum())} and {len(ours)}"
+        )
+    chosen = generator("cross_corpus", seed, train).choice(ours, n_validation, replace=False)
+    used = rows[corpus_of.isin((train, test))]
+    is_test = corpus_of[used.index] == test
+    return [_fold_by(used, is_test, used["speaker"].isin(chosen))]
+
+
 def _fold_by(rows: pd.DataFrame, is_test: pd.Series, is_validation: pd.Series) -> Fold:
     is_validation = is_validation & ~is_test
     ids = rows["row_id"]
@@ -195,6 +306,10 @@ PROTOCOLS: dict[str, Callable[..., list[Fold]]] = {
     "random": _random,
     "luna5": _luna5,
     "loso": _loso,
+    "loso_few": _loso_few,
+    "speaker_folds": _speaker_folds,
+    "last_speaker_out": _last_speaker_out,
+    "cross_corpus": _cross_corpus,
 }
 
 

@@ -8,49 +8,53 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from ser_lib.epochs import (
+    Rows,
+    TrainingSettings,
+    compile_network,
+    predict_rows,
+    train_network,
+)
 from ser_lib.errors import StudyError
 from ser_lib.models import build_keras, build_sklearn, family_of
 from ser_lib.models._keras import load_keras
 from ser_lib.seeds import seed_everything
 
-__all__ = ["TRAINING_VERSION", "FitResult", "FoldArrays", "TrainingSettings", "fit_fold"]
+if TYPE_CHECKING:
+    import keras
+
+__all__ = [
+    "STILL_VALID_VERSIONS",
+    "TRAINING_VERSION",
+    "FitResult",
+    "FoldArrays",
+    "fit_fold",
+]
 
 
 # Raised whenever training changes in a way that its settings do not show (the optimiser, the
 # scaler, the plateau's factor): stored runs then differ.
-TRAINING_VERSION = 1
-
-HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How a network is trained; classifiers of scikit-learn have none of this."""
-
-    max_epochs: int
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    """Adam's default, with its other defaults."""
-    stop_patience: int | None = None
-    """Epochs without a lower validation loss after which training stops, best weights restored."""
-    plateau_patience: int | None = None
-    """Epochs without a lower validation loss after which the rate is halved."""
-    min_learning_rate: float = 1e-6
+TRAINING_VERSION = 2
+# Versions whose stored runs still stand for what this code would train. 1: `model.fit` shuffled the
+# rows; since 2 a generator of ours does, all else is the same.
+STILL_VALID_VERSIONS = (1,)
 
 
 @dataclass(frozen=True)
 class FoldArrays:
-    """Inputs and class numbers of one fold's parts."""
+    """Inputs and class numbers of one fold's parts; inputs are arrays, or gathered when needed."""
 
-    x_train: np.ndarray
+    x_train: np.ndarray | Rows
     y_train: np.ndarray
-    x_validation: np.ndarray
+    x_validation: np.ndarray | Rows
     y_validation: np.ndarray
-    x_test: np.ndarray
+    x_test: np.ndarray | Rows
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ def _scale(arrays: FoldArrays) -> FoldArrays:
 
     scaler = StandardScaler().fit(_as_rows(arrays.x_train))
 
-    def scaled(part: np.ndarray) -> np.ndarray:
+    def scaled(part: np.ndarray | Rows) -> np.ndarray:
         return scaler.transform(_as_rows(part)).astype(np.float32).reshape(part.shape)
 
     return replace(
@@ -135,53 +139,71 @@ def _scale(arrays: FoldArrays) -> FoldArrays:
     )
 
 
-def _as_rows(part: np.ndarray) -> np.ndarray:
+def _as_array(part: np.ndarray | Rows) -> np.ndarray:
+    return part.gather() if isinstance(part, Rows) else part
+
+
+def _as_rows(part: np.ndarray | Rows) -> np.ndarray:
     # (n_rows, ...) -> (n_rows, n_values)
-    return part.reshape(len(part), -1)
+    return _as_array(part).reshape(len(part), -1)
 
 
 def _fit_keras(
     config: object, settings: TrainingSettings, arrays: FoldArrays, n_classes: int, seed: int
 ) -> tuple[np.ndarray, pd.DataFrame, int]:
-    keras = load_keras()
+    train, validation, test = map(
+        _as_gathered, (arrays.x_train, arrays.x_validation, arrays.x_test)
+    )
+    model = _fresh_network(config, settings, train.shape[1:], n_classes, seed)
+    history = train_network(
+        model,
+        settings,
+        (train, arrays.y_train),
+        (validation, arrays.y_validation),
+        n_classes=n_classes,
+        seed=seed,
+    )
+    return predict_rows(model, test), history, model.count_params()
+
+
+@lru_cache(maxsize=1)
+def _compiled(
+    config: object, settings: TrainingSettings, input_shape: tuple[int, ...], n_classes: int
+) -> keras.Model:
+    """Build and compile a network once for all folds: compiling takes as long as many epochs."""
     # A notebook trains dozens of networks; without this their graphs pile up.
-    keras.utils.clear_session()
+    load_keras().utils.clear_session()
+    model = build_keras(config, input_shape, n_classes)
+    compile_network(model, settings)
+    return model
+
+
+def _fresh_network(
+    config: object,
+    settings: TrainingSettings,
+    input_shape: tuple[int, ...],
+    n_classes: int,
+    seed: int,
+) -> keras.Model:
+    """Return the compiled network with the first weights of a seed, as if newly built."""
+    model = _compiled(config, settings, input_shape, n_classes)
     seed_everything(seed)
-    model = build_keras(config, arrays.x_train.shape[1:], n_classes)
-    model.compile(
-        optimizer=keras.optimizers.Adam(settings.learning_rate),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
-    fitted = model.fit(
-        arrays.x_train,
-        arrays.y_train,
-        validation_data=(arrays.x_validation, arrays.y_validation),
-        batch_size=settings.batch_size,
-        epochs=settings.max_epochs,
-        callbacks=_callbacks(settings),
-        verbose=0,
-    )
-    history = pd.DataFrame({"learning_rate": settings.learning_rate} | fitted.history)
-    history["epoch"] = np.arange(1, len(history) + 1)
-    probabilities = model.predict(arrays.x_test, batch_size=settings.batch_size, verbose=0)
-    return probabilities, history[list(HISTORY_COLUMNS)], model.count_params()
+    fresh = build_keras(config, input_shape, n_classes)
+    for old, new in zip(_state_of(model), _state_of(fresh), strict=True):
+        old.assign(new)
+    for variable in model.optimizer.variables:
+        variable.assign(np.zeros(variable.shape))
+    model.optimizer.learning_rate = settings.learning_rate
+    return model
 
 
-def _callbacks(settings: TrainingSettings) -> list:
-    callbacks = load_keras().callbacks
-    chosen = []
-    if settings.plateau_patience is not None:
-        chosen.append(
-            callbacks.ReduceLROnPlateau(
-                patience=settings.plateau_patience, factor=0.5, min_lr=settings.min_learning_rate
-            )
-        )
-    if settings.stop_patience is not None:
-        chosen.append(
-            callbacks.EarlyStopping(patience=settings.stop_patience, restore_best_weights=True)
-        )
-    return chosen
+def _state_of(model: keras.Model) -> list:
+    """Return weights, and the states of the generators of dropout, which `weights` leaves out."""
+    return [one for layer in model.layers for one in layer.variables]
+
+
+def _as_gathered(part: np.ndarray | Rows) -> Rows:
+    return part if isinstance(part, Rows) else Rows.of(part)
 
 
 def _fit_sklearn(

@@ -20,14 +20,15 @@ LEVELS = (
     ("labels", "audio"),
     ("corpora", "augment", "features"),
     ("splits", "audit", "models", "extraction"),
-    ("training", "metrics"),
+    ("epochs", "training", "metrics"),
     ("studies", "store"),
-    ("runs", "plots", "results", "readme"),
-    ("notebook", "chapters", "execution", "render", "report"),
+    ("runs", "plots", "results", "readme", "heard"),
+    ("notebook", "chapters", "execution", "render", "report", "closeup", "explore"),
     ("__main__", "bench"),
 )
 # Arrows within a level, each with its reason.
 WITHIN = {
+    ("training", "epochs"),  # a fold is fitted in epochs
     ("audit", "splits"),  # an audit looks at folds
     ("results", "runs"),  # results are runs, gathered
     ("render", "chapters"),  # a report is made of chapters
@@ -35,6 +36,7 @@ WITHIN = {
     ("report", "chapters"),
     ("report", "execution"),  # a report is executed, then rendered
     ("report", "render"),
+    ("explore", "closeup"),  # an explorer shows a clip from close by
 }
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
 MODULES = sorted(path for path in ROOT.rglob("*.py") if "__pycache__" not in path.parts)

@@ -6,6 +6,7 @@ import os
 import pkgutil
 import re
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,16 +21,36 @@ from ser_lib.corpora.emodb import GENDERS
 from ser_lib.errors import CorpusError
 from ser_lib.labels import EMOTIONS, LABEL_SETS
 
-EACH = pytest.mark.parametrize("corpus", CORPORA.values(), ids=CORPORA)
+SINGLE = {name: one for name, one in CORPORA.items() if isinstance(one, Corpus)}
+EACH = pytest.mark.parametrize("corpus", SINGLE.values(), ids=SINGLE)
+# Modules of the folder that are no corpus.
+NO_CORPUS = {"download"}
 CARD = ("name", "title", "licence", "citation", "doi", "language", "label_set", "example")
 
 
 # --- the contract
 
 
+def text_of(corpus: Corpus) -> str:
+    """Return what a corpus's grammar reads of its example: a name, or a name and its label."""
+    stem = Path(corpus.example).stem
+    if corpus.labels is None:
+        return stem
+    name, label = re.fullmatch(corpus.labels.line, corpus.labels.example).group("name", "label")
+    assert name == stem
+    return f"{name} {label}"
+
+
+def with_code(corpus: Corpus, group: str, code: str) -> re.Match[str] | None:
+    """Match a corpus's example with one of its codes exchanged."""
+    text = text_of(corpus)
+    start, end = re.fullmatch(corpus.grammar, text).span(group)
+    return re.fullmatch(corpus.grammar, text[:start] + code + text[end:])
+
+
 def test_every_file_of_the_folder_is_registered_under_its_name():
     modules = {info.name for info in pkgutil.iter_modules(corpora.__path__) if info.name[0] != "_"}
-    assert modules == set(CORPORA)
+    assert modules - NO_CORPUS == set(CORPORA)
 
 
 def test_an_unknown_corpus_names_the_known_ones():
@@ -48,8 +69,7 @@ def test_a_card_is_complete(corpus):
 
 @EACH
 def test_the_example_obeys_the_grammar_and_parses_to_the_columns(corpus):
-    match = re.fullmatch(corpus.grammar, Path(corpus.example).stem)
-    fields = corpus.parse(match)
+    fields = corpus.parse(re.fullmatch(corpus.grammar, text_of(corpus)))
     assert set(fields) == set(CLIP_COLUMNS) - {
         *("clip_id", "path", "corpus", "duration_s", "sample_rate_hz", "audio_sha256"),
     }
@@ -61,29 +81,50 @@ def test_the_example_obeys_the_grammar_and_parses_to_the_columns(corpus):
 
 @EACH
 def test_the_label_set_covers_every_emotion_that_the_corpus_can_name(corpus):
-    stem = Path(corpus.example).stem
-    match = re.fullmatch(corpus.grammar, stem)
-    start, end = match.span("emotion")
-    codes = [*"ABCDEFGHIJKLMNOPQRSTUVWXYZ", *(f"{number:02d}" for number in range(100))]
+    published = getattr(sys.modules[corpus.parse.__module__], "EMOTIONS", {})
+    codes = {*"ABCDEFGHIJKLMNOPQRSTUVWXYZ", *(f"{number:02d}" for number in range(100)), *published}
     emotions = set()
     for code in codes:
-        other = re.fullmatch(corpus.grammar, stem[:start] + code + stem[end:])
-        if other is None:
+        match = with_code(corpus, "emotion", code)
+        if match is None:
             continue
         try:
-            emotions.add(corpus.parse(other)["emotion"])
+            emotions.add(corpus.parse(match)["emotion"])
         except KeyError:
             continue
-    assert emotions == set(LABEL_SETS[corpus.label_set].from_emotion)
+    label_set = LABEL_SETS[corpus.label_set]
+    assert emotions <= set(label_set.from_emotion)
+    assert {label_set.from_emotion[one] for one in emotions} == set(label_set.labels)
 
 
 @EACH
 def test_a_code_outside_the_tables_is_a_key_error(corpus):
-    stem = Path(corpus.example).stem
-    match = re.fullmatch(corpus.grammar, stem)
-    start, end = match.span("speaker")
-    with pytest.raises(KeyError):
-        corpus.parse(re.fullmatch(corpus.grammar, stem[:start] + "99" + stem[end:]))
+    speaker = re.fullmatch(corpus.grammar, text_of(corpus))["speaker"]
+    unknown = re.sub("[A-Z]", "Q", re.sub(r"\d", "9", speaker))
+    with pytest.raises(KeyError, match=unknown):
+        corpus.parse(with_code(corpus, "speaker", unknown))
+
+
+@EACH
+def test_a_layout_does_not_change_the_example_s_name(corpus):
+    name = Path(corpus.example).stem
+    assert corpus.name_of(Path(corpus.example)) == name
+    assert corpus.name_of(Path("any") / "folder" / corpus.example) == name
+
+
+@EACH
+def test_what_is_left_out_by_design_has_a_reason_and_is_not_the_rule(corpus):
+    assert all(reason.strip() for reason in corpus.by_design.values())
+    assert not any(re.fullmatch(pattern, text_of(corpus)) for pattern in corpus.by_design)
+
+
+@EACH
+def test_names_are_all_and_can_be_parsed(corpus):
+    if not corpus.names:
+        return
+    assert len(set(corpus.names)) == len(corpus.names) == corpus.n_clips
+    parsed = [corpus.parse(re.fullmatch(corpus.grammar, name)) for name in corpus.names]
+    assert len({fields["speaker"] for fields in parsed}) == corpus.n_speakers
 
 
 @EACH

@@ -14,8 +14,11 @@ import ser_lib
 from ser_lib.paths import NOTEBOOKS_DIR
 
 PATHS = sorted(NOTEBOOKS_DIR.glob("[0-9][0-9]_*.ipynb"))
+# For JupyterLab only: they show widgets, have no findings, and are not part of the report.
+INTERACTIVE = [NOTEBOOKS_DIR / "explore.ipynb"]
 TAGS = {"parameters", "setup", "figure", "table", "findings", "summary", "remove-input"}
 MAX_CELL_LINES, MAX_NOTEBOOK_LINES, MAX_TEXT_WORDS = 12, 120, 120
+MAX_INTERACTIVE_LINES = 4
 FORBIDDEN_NODES = (
     ast.FunctionDef,
     ast.AsyncFunctionDef,
@@ -91,6 +94,34 @@ def problems(notebook):
     total = sum(logical_lines(c) for c in cells)
     if total > MAX_NOTEBOOK_LINES:
         found.append(f"{total} statements, more than {MAX_NOTEBOOK_LINES}")
+    for cell in text_cells(notebook):
+        found += text_problems(cell.source)
+    return found
+
+
+def interactive_problems(notebook):
+    """Return what is against the rules of a notebook that has widgets and no findings."""
+    found = []
+    titles = h1s(notebook)
+    if len(titles) != 1 or not titles[0].endswith("?"):
+        found.append(f"one H1 that ends in a question mark, not {titles}")
+    if sections(notebook)[:1] != ["Setup"]:
+        found.append("the first section is Setup")
+    if "What can go wrong" not in sections(notebook):
+        found.append("there is a section What can go wrong")
+    cells = code_cells(notebook)
+    if [c for c in cells if c.outputs or c.execution_count] or "widgets" in notebook.metadata:
+        # A widget's state may hold recordings that must not be passed on.
+        found.append("outputs, execution counts or the state of widgets are committed")
+    found += [f"unknown tags {tags_of(c) - TAGS}" for c in cells if tags_of(c) - TAGS]
+    if sum("parameters" in tags_of(c) for c in cells) != 1:
+        found.append("exactly one parameters cell")
+    if any("nb.findings(" in c.source for c in cells):
+        found.append("findings belong into the report, which does not show this notebook")
+    for cell in cells:
+        found += cell_problems(cell)
+        if logical_lines(cell) > MAX_INTERACTIVE_LINES:
+            found.append(f"{logical_lines(cell)} statements in a cell: logic belongs in ser_lib")
     for cell in text_cells(notebook):
         found += text_problems(cell.source)
     return found
@@ -173,6 +204,23 @@ def test_names_are_numbered_snake_case():
     assert [p.name for p in PATHS if not re.fullmatch(r"\d\d_[a-z0-9_]+\.ipynb", p.name)] == []
 
 
+@pytest.fixture(params=INTERACTIVE, ids=lambda path: path.stem)
+def interactive(request):
+    return nbformat.read(request.param, as_version=4)
+
+
+def test_an_interactive_notebook_keeps_its_rules(interactive):
+    assert interactive_problems(interactive) == []
+
+
+def test_an_interactive_notebook_is_valid(interactive):
+    nbformat.validate(interactive)
+
+
+def test_every_notebook_is_numbered_or_known_to_be_interactive():
+    assert set(NOTEBOOKS_DIR.glob("*.ipynb")) == {*PATHS, *INTERACTIVE}
+
+
 def good_notebook():
     return nbformat.v4.new_notebook(
         cells=[
@@ -238,6 +286,61 @@ def test_the_rules_find_an_unknown_tag():
     broken = good_notebook()
     broken.cells[2].metadata["tags"] = ["hide"]
     assert any("unknown tags" in one for one in problems(broken))
+
+
+def good_interactive():
+    return nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_markdown_cell("# Is it so?\n\nA question."),
+            nbformat.v4.new_markdown_cell("## Setup"),
+            nbformat.v4.new_code_cell("from ser_lib.explore import Explorer"),
+            nbformat.v4.new_code_cell(
+                'corpus: str = "demo"  # whose clips', metadata={"tags": ["parameters"]}
+            ),
+            nbformat.v4.new_code_cell("Explorer(corpus)"),
+            nbformat.v4.new_markdown_cell("## What can go wrong\n\nAll."),
+        ]
+    )
+
+
+def test_the_interactive_rules_accept_a_good_notebook():
+    assert interactive_problems(good_interactive()) == []
+
+
+INTERACTIVE_BREAKS = {
+    "no question": (0, "# It is so.", "question mark"),
+    "second title": (5, "## What can go wrong\n\n# Is it?", "one H1"),
+    "no setup": (1, "## Start", "first section"),
+    "no limits": (5, "## The end", "What can go wrong"),
+    "def": (2, "def f():\n    return 1", "FunctionDef"),
+    "foreign import": (2, "import ipywidgets", "imports"),
+    "too long": (4, "\n".join(f"x{n} = {n}" for n in range(5)), "5 statements"),
+    "no parameters": (3, "x = 1", "annotated literal"),
+    "typed number": (5, "## What can go wrong\n\nIt scores 45 %.", "typed number"),
+    "findings": (4, 'nb.findings("a")', "not show this notebook"),
+}
+
+
+@pytest.mark.parametrize("name", INTERACTIVE_BREAKS)
+def test_the_interactive_rules_find_what_is_broken(name):
+    position, source, message = INTERACTIVE_BREAKS[name]
+    broken = good_interactive()
+    broken.cells[position].source = source
+    assert any(message in one for one in interactive_problems(broken)), interactive_problems(broken)
+
+
+def test_the_interactive_rules_find_outputs_and_widget_states():
+    with_count, with_state = good_interactive(), good_interactive()
+    with_count.cells[2].execution_count = 1
+    with_state.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {}}
+    for broken in (with_count, with_state):
+        assert any("committed" in one for one in interactive_problems(broken))
+
+
+def test_the_interactive_rules_find_a_missing_parameters_cell():
+    broken = good_interactive()
+    broken.cells[3].metadata["tags"] = []
+    assert "exactly one parameters cell" in interactive_problems(broken)
 
 
 @pytest.mark.parametrize("path", sorted((NOTEBOOKS_DIR / "params").glob("*.yml")), ids=str)

@@ -30,7 +30,7 @@ from ser_lib.runs import plan_run, run_or_load, run_study, score_runs
 from ser_lib.splits import Protocol
 from ser_lib.store import RECORDED_LIBRARIES, Run, provenance
 from ser_lib.studies import STUDIES, ModelSpec, Study
-from ser_lib.training import TrainingSettings
+from ser_lib.epochs import TrainingSettings
 
 FILES = ["environment.json", "history.csv", "predictions.csv", "spec.json"]
 QUICK = FeatureSpec("mfcc_zcr_rms", params={"duration_s": 0.3, "n_mfcc": 4})

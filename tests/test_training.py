@@ -14,7 +14,8 @@ from ser_lib.extraction import extract
 from ser_lib.features import FeatureSpec
 from ser_lib.models.baselines import DecisionTreeConfig, DummyConfig, KnnConfig, LogisticConfig
 from ser_lib.models.cnn1d import Cnn1dConfig
-from ser_lib.training import FoldArrays, TrainingSettings, fit_fold
+from ser_lib.epochs import TrainingSettings
+from ser_lib.training import FoldArrays, fit_fold
 
 NET = Cnn1dConfig(n_filters=(4,), n_dense=8, dropout_rate=0.2)
 THREE_EPOCHS = TrainingSettings(max_epochs=3, batch_size=16)

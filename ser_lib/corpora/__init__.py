@@ -11,18 +11,34 @@ from pathlib import Path
 import pandas as pd
 
 from ser_lib.corpora._base import CLIP_COLUMNS, Corpus
+from ser_lib.corpora.crema_d import CREMA_D
 from ser_lib.corpora.demo import CLIPS_DIR, DEMO
 from ser_lib.corpora.emodb import EMODB
+from ser_lib.corpora.iemocap import IEMOCAP
+from ser_lib.corpora.pooled import POOLED, Pool
 from ser_lib.corpora.ravdess import RAVDESS
+from ser_lib.corpora.savee import SAVEE
+from ser_lib.corpora.tess import TESS
 from ser_lib.errors import CorpusError
 from ser_lib.paths import atomic_path, report_dir
 
-__all__ = ["CLIP_COLUMNS", "CORPORA", "Corpus", "get_corpus", "load", "write_committed_clips"]
+__all__ = [
+    "CLIP_COLUMNS",
+    "CORPORA",
+    "Corpus",
+    "Pool",
+    "corpus_of",
+    "get_corpus",
+    "load",
+    "write_committed_clips",
+]
 
-CORPORA: dict[str, Corpus] = {one.name: one for one in (DEMO, RAVDESS, EMODB)}
+CORPORA: dict[str, Corpus | Pool] = {
+    one.name: one for one in (DEMO, RAVDESS, EMODB, TESS, SAVEE, CREMA_D, IEMOCAP, POOLED)
+}
 
 
-def get_corpus(name: str) -> Corpus:
+def get_corpus(name: str) -> Corpus | Pool:
     """Return a corpus's card by name.
 
     Raises
@@ -33,6 +49,20 @@ def get_corpus(name: str) -> Corpus:
     if name not in CORPORA:
         raise CorpusError(f"unknown corpus '{name}'; known are {', '.join(CORPORA)}")
     return CORPORA[name]
+
+
+def corpus_of(clips: pd.DataFrame) -> str:
+    """Name the corpus of a clip table: that of all its clips, or the pool where there are several.
+
+    Raises
+    ------
+    CorpusError
+        If there are no clips.
+    """
+    names = clips["corpus"].unique()
+    if not len(names):
+        raise CorpusError("there are no clips, hence no corpus")
+    return str(names[0]) if len(names) == 1 else POOLED.name
 
 
 def load(name: str, *, root: Path | None = None, strict: bool = True) -> pd.DataFrame:
@@ -63,9 +93,13 @@ def load(name: str, *, root: Path | None = None, strict: bool = True) -> pd.Data
     Notebook: 01_eda.ipynb
     """
     corpus = get_corpus(name)
+    committed = _committed_clips(name)
+    if isinstance(corpus, Pool):
+        if root is not None:
+            raise CorpusError(f"{name}: a pool has no folder of its own, so root={root} has no use")
+        return corpus.load(committed, strict=strict)
     if corpus.is_embedded and root is None:
         root = CLIPS_DIR
-    committed = _committed_clips(name)
     if root is None and not corpus.root().is_dir() and committed.is_file():
         table = pd.read_csv(committed, keep_default_na=False)
         table.insert(1, "path", "")

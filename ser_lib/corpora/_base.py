@@ -1,8 +1,9 @@
 """What every corpus shares: the `Corpus` value, the clip table, and the checks on the way to it.
 
 A clip table is a DataFrame with one row a clip and the columns `CLIP_COLUMNS`. It is built from
-file names (a grammar and a parser, one file a corpus) and from one decode of each file, in
-parallel, and kept in the cache until a file changes. Downloading does not live here.
+file names (a grammar and a parser, one file a corpus), from label files where the names hold no
+label, and from one decode of each file, in parallel, and kept in the cache until a file changes.
+Downloading does not live here.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from operator import attrgetter
 from pathlib import Path
 
 import pandas as pd
@@ -22,7 +24,7 @@ from ser_lib.audio import ClipFacts, check_facts, read_facts
 from ser_lib.errors import AudioError, CorpusError, offenders
 from ser_lib.paths import atomic_path, cache_dir, data_dir
 
-__all__ = ["AUDIO_SUFFIXES", "CLIP_COLUMNS", "Corpus", "clip_fields"]
+__all__ = ["AUDIO_SUFFIXES", "CLIP_COLUMNS", "Corpus", "LabelFiles", "clip_fields"]
 
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".opus"})
 
@@ -66,6 +68,18 @@ def clip_fields(
 
 
 @dataclass(frozen=True)
+class LabelFiles:
+    """Text files beside the audio that hold the labels of clips, where their names do not."""
+
+    pattern: str
+    """Glob pattern of their paths, from the right: `dialog/EmoEvaluation/*.txt`."""
+    line: str
+    """Regular expression over a line that labels a clip; its groups are `name` and `label`."""
+    example: str
+    """A line that obeys it, for messages."""
+
+
+@dataclass(frozen=True)
 class Corpus:
     """A published set of recordings: its card, its file-name grammar, its expected size."""
 
@@ -80,12 +94,14 @@ class Corpus:
     label_set: str
     """The label set with all of its emotions."""
     grammar: str
-    """Regular expression over a file's name without suffix; its groups go to `parse`."""
+    """Regular expression over a clip's name, and over "name label" where there are `labels`; its
+    groups go to `parse`."""
     example: str
     """A file name that obeys the grammar, for messages."""
     parse: Callable[[re.Match[str]], dict[str, object]]
     """From a match to `clip_fields`; raises KeyError for a code that is not in its tables."""
     n_clips: int
+    """Of a complete copy: as published, less those left out `by_design`."""
     n_speakers: int
     folder: str = ""
     """Subfolder of `SER_DATA`; the name where empty."""
@@ -98,12 +114,22 @@ class Corpus:
     listeners_wa: tuple[float, float] | None = None
     """Range of people's accuracy on the clips, audio only, in [0, 1]."""
     listeners_source: str = ""
+    name_of: Callable[[Path], str] = attrgetter("stem")
+    """From a file's path below the corpus's folder to its clip's published name."""
+    labels: LabelFiles | None = None
+    by_design: Mapping[str, str] = field(default_factory=dict)
+    """Regular expressions over what `grammar` reads, each with the reason why the published files
+    that it matches are left out, whatever they hold; not a problem, but counted and told."""
+    names: tuple[str, ...] = ()
+    """The names of all clips, where the tables give them: missing ones are then named."""
 
     def root(self) -> Path:
         """Return where this corpus is expected on this machine."""
         return data_dir() / (self.folder or self.name)
 
-    def load(self, root: Path | None = None, *, strict: bool = True) -> pd.DataFrame:
+    def load(
+        self, root: Path | None = None, *, strict: bool = True, may_lack: bool = False
+    ) -> pd.DataFrame:
         """Read the corpus from disk into a clip table.
 
         Parameters
@@ -113,12 +139,15 @@ class Corpus:
         strict : bool
             False leaves damaged, foreign and duplicate clips out and accepts missing ones, and
             lists what was left out in `attrs["left_out"]`.
+        may_lack : bool
+            Whether missing clips are accepted, and listed likewise, though `strict`.
 
         Returns
         -------
         pandas.DataFrame, shape (n_clips, 12)
             Columns `CLIP_COLUMNS`, sorted by `clip_id`. `attrs["n_copies"]` counts second copies
-            of the same file (one widely copied RAVDESS archive holds each clip twice).
+            of the same file (one widely copied RAVDESS archive holds each clip twice). Where a
+            corpus has clips that are left out by design, `attrs["by_design"]` tells them.
 
         Raises
         ------
@@ -131,9 +160,12 @@ class Corpus:
         Notebook: 01_eda.ipynb
         """
         root = self.root() if root is None else Path(root)
-        rows, problems = _parse_names(self, _find_audio(self, root))
-        table, more, n_copies = _build_table(self, rows, _facts_of(root, rows))
-        problems += more + _missing_clips(self, table)
+        texts, problems = _find_audio(self, root)
+        texts, by_design = _leave_out(self, texts)
+        rows, more = _parse_names(self, texts)
+        table, worse, n_copies = _build_table(self, rows, _facts_of(root, rows))
+        lacking = _missing_clips(self, table)
+        problems += more + worse + ([] if may_lack else lacking)
         if problems and (strict or table.empty):
             raise CorpusError(
                 f"{self.name}: {len(problems)} problem(s) under {root}:{offenders(problems)}\n"
@@ -141,32 +173,86 @@ class Corpus:
                 "the report then says so."
             )
         table["path"] = [str(root / relative) for relative in table["path"]]
-        table.attrs.update(left_out=problems, n_copies=n_copies)
+        left_out = problems + (lacking if may_lack else [])
+        table.attrs.update(left_out=left_out, n_copies=n_copies)
+        if by_design:
+            table.attrs["by_design"] = by_design
         return table
 
 
-def _find_audio(corpus: Corpus, root: Path) -> list[Path]:
-    """List a corpus's audio files, relative to `root`, sorted."""
+def _find_audio(corpus: Corpus, root: Path) -> tuple[dict[Path, str], list[str]]:
+    """Find a corpus's audio files and what its grammar is to read of each.
+
+    Returns
+    -------
+    dict of Path to str
+        Paths relative to `root`, sorted, and "name" or "name label".
+    list of str
+        What is wrong with the label files, if anything.
+    """
     remedy = (
         f"Get {corpus.title} from {corpus.download} and unpack it to {corpus.root()}, or point "
         f"SER_DATA at the folder that holds '{corpus.folder or corpus.name}/'."
     )
     if not root.is_dir():
         raise CorpusError(f"{corpus.name}: no folder {root}. {remedy}")
-    files = sorted(
-        path.relative_to(root)
-        for path in _walk(root)
-        if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".")
-    )
+    found = sorted(path.relative_to(root) for path in _walk(root) if path.name[0] != ".")
+    files = [path for path in found if path.suffix.lower() in AUDIO_SUFFIXES]
     if not files:
         raise CorpusError(f"{corpus.name}: no audio file under {root}. {remedy}")
+    labels, problems = _read_labels(corpus, root, found)
+    if corpus.labels and not labels:
+        raise CorpusError(
+            f"{corpus.name}: no labels under {root}: they are looked for in "
+            f"'{corpus.labels.pattern}', in lines like {corpus.labels.example!r}. {remedy}"
+        )
+    names = {path: corpus.name_of(path) for path in files}
+    texts = {
+        path: f"{name} {labels[name]}" if name in labels else name for path, name in names.items()
+    }
     grammar = re.compile(corpus.grammar)
-    if not any(grammar.fullmatch(path.stem) for path in files):
+    if not any(grammar.fullmatch(text) for text in texts.values()):
         raise CorpusError(
             f"{corpus.name}: none of {len(files)} audio files under {root} is named as the corpus "
             f"is (first: {files[0]}; expected like {corpus.example}). {remedy}"
         )
-    return files
+    return texts, problems
+
+
+def _read_labels(corpus: Corpus, root: Path, found: list[Path]) -> tuple[dict[str, str], list[str]]:
+    """Read the labels of clips by name from a corpus's label files, where it has some."""
+    labels: dict[str, str] = {}
+    problems: list[str] = []
+    if corpus.labels is None:
+        return labels, problems
+    line = re.compile(corpus.labels.line)
+    contradicted = set()
+    for path in (one for one in found if one.match(corpus.labels.pattern)):
+        try:
+            lines = (root / path).read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError as error:
+            problems.append(f"{path}: cannot be read ({error.strerror})")
+            continue
+        matches = [match for match in map(line.fullmatch, lines) if match]
+        if not matches:
+            problems.append(f"{path}: no line labels a clip (like {corpus.labels.example!r})")
+        for name, label in (match.group("name", "label") for match in matches):
+            if labels.setdefault(name, label) != label:
+                problems.append(f"{path}: labels {name} '{label}', elsewhere '{labels[name]}'")
+                contradicted.add(name)
+    return {name: label for name, label in labels.items() if name not in contradicted}, problems
+
+
+def _leave_out(corpus: Corpus, texts: dict[Path, str]) -> tuple[dict[Path, str], list[str]]:
+    """Take out what is published but left out by design; say how many, which and why."""
+    told, taken = [], set()
+    for pattern, reason in corpus.by_design.items():
+        paths = [path for path, text in texts.items() if re.fullmatch(pattern, text)]
+        names = sorted({corpus.name_of(path) for path in paths})
+        taken |= set(paths)
+        if names:
+            told.append(f"{len(names)} left out by design, {reason}: {_some(names)}")
+    return {path: text for path, text in texts.items() if path not in taken}, told
 
 
 def _walk(root: Path) -> Iterator[Path]:
@@ -233,21 +319,25 @@ def _build_table(
     return _drop_copies(corpus, table, problems)
 
 
-def _parse_names(corpus: Corpus, files: list[Path]) -> tuple[list[dict[str, object]], list[str]]:
+def _parse_names(
+    corpus: Corpus, texts: dict[Path, str]
+) -> tuple[list[dict[str, object]], list[str]]:
     rows: list[dict[str, object]] = []
     problems: list[str] = []
     grammar = re.compile(corpus.grammar)
-    for path in files:
-        match = grammar.fullmatch(path.stem)
+    article = "an" if corpus.name[0] in "aeiou" else "a"
+    expected = f"{article} {corpus.name} name{' with a label' if corpus.labels else ''}"
+    for path, text in texts.items():
+        match = grammar.fullmatch(text)
         try:
             fields = corpus.parse(match) if match else None
         except KeyError as error:
             problems.append(f"{path}: code {error} is not in the corpus's published tables")
             continue
         if fields is None:
-            problems.append(f"{path}: not a {corpus.name} name (expected like {corpus.example})")
+            problems.append(f"{path}: not {expected} (expected like {corpus.example})")
             continue
-        identity = {"clip_id": f"{corpus.name}/{path.stem}", "path": str(path)}
+        identity = {"clip_id": f"{corpus.name}/{corpus.name_of(path)}", "path": str(path)}
         rows.append(identity | {"corpus": corpus.name} | fields)
     return rows, problems
 
@@ -281,15 +371,23 @@ def _drop_copies(
     return kept.drop(index=dropped).reset_index(drop=True), problems, int(is_copy.sum())
 
 
+def _some(names: list[str], n_shown: int = 6) -> str:
+    return ", ".join(names[:n_shown] + ["…"] * (len(names) > n_shown))
+
+
 def _missing_clips(corpus: Corpus, table: pd.DataFrame) -> list[str]:
     """Say which speakers lack clips where the table is smaller than the published corpus."""
     if len(table) >= corpus.n_clips:
         return []
     counts = table["speaker"].value_counts().sort_index()
-    usual = corpus.n_clips // corpus.n_speakers
-    fewer = [f"{speaker} has {n}" for speaker, n in counts.items() if n != usual]
+    usual, rest = divmod(corpus.n_clips, corpus.n_speakers)
+    # Where speakers have not the same number of clips, none is usual.
+    fewer = [f"{speaker} has {n}" for speaker, n in counts.items() if n != usual and not rest]
     detail = f" (usual: {usual} a speaker; {', '.join(fewer[:6])})" if fewer else ""
+    present = set(table["clip_id"])
+    absent = [name for name in corpus.names if f"{corpus.name}/{name}" not in present]
+    named = f"; missing: {_some(absent)}" if absent else ""
     return [
         f"{corpus.n_clips - len(table)} of {corpus.n_clips} published clips are missing: "
-        f"{len(counts)} of {corpus.n_speakers} speakers are there{detail}"
+        f"{len(counts)} of {corpus.n_speakers} speakers are there{detail}{named}"
     ]

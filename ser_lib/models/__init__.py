@@ -27,6 +27,8 @@ from ser_lib.models.baselines import (
 )
 from ser_lib.models.cnn1d import Cnn1dConfig, build_cnn1d
 from ser_lib.models.cnn2d import Cnn2dConfig, build_cnn2d
+from ser_lib.models.cnn3d import Cnn3dConfig, build_cnn3d
+from ser_lib.models.conv_blocks import ConvBlocksConfig, build_conv_blocks
 
 if TYPE_CHECKING:
     import keras
@@ -50,6 +52,8 @@ class Family:
 FAMILIES: dict[str, Family] = {
     "cnn1d": Family(Cnn1dConfig, build_cnn1d, is_keras=True),
     "cnn2d": Family(Cnn2dConfig, build_cnn2d, is_keras=True),
+    "cnn3d": Family(Cnn3dConfig, build_cnn3d, is_keras=True),
+    "conv_blocks": Family(ConvBlocksConfig, build_conv_blocks, is_keras=True),
     "decision_tree": Family(DecisionTreeConfig, build_decision_tree, is_keras=False),
     "dummy": Family(DummyConfig, build_dummy, is_keras=False),
     "knn": Family(KnnConfig, build_knn, is_keras=False),
@@ -110,8 +114,9 @@ def topology(config: object, input_shape: tuple[int, ...], n_classes: int) -> st
 # the test of the topology changes each setting of each config, and sees whether the text follows.
 ARITHMETIC = frozenset(
     "activation alpha axis batch_shape dilation_rate epsilon filters groups kernel_initializer "
-    "kernel_size layer momentum negative_slope offset padding pool_size rate recurrent_activation "
-    "return_sequences scale strides target_shape units use_bias".split()
+    "kernel_size key_dim layer merge_mode momentum negative_slope num_heads offset padding "
+    "pool_size rate recurrent_activation reset_after return_sequences scale strides target_shape "
+    "units use_bias".split()
 )
 
 
@@ -119,7 +124,9 @@ def _arithmetic(config: dict[str, object]) -> dict[str, object]:
     """Keep the settings that decide a layer's arithmetic; of an object, its class and its own."""
     kept = {}
     for key, value in config.items():
-        if key in ARITHMETIC:
+        if key == "layer":  # of Bidirectional
+            kept[key] = [value["class_name"], _arithmetic(value["config"])]
+        elif key in ARITHMETIC:
             is_object = isinstance(value, dict) and "class_name" in value
             own = value.get("config") if is_object else None
             kept[key] = (

@@ -13,7 +13,11 @@ from ser_lib.plots._base import (
     axes_or_new,
 )
 
-__all__ = ["plot_envelope", "plot_log_mel", "plot_picture"]
+__all__ = ["plot_envelope", "plot_log_mel", "plot_mfcc", "plot_picture", "plot_pitch"]
+
+# Lowest and highest voices of speech corpora, children and shouting included; the same for every
+# clip, so that contours can be compared.
+PITCH_LIMITS_HZ = (65.0, 600.0)
 
 
 def plot_envelope(
@@ -97,6 +101,96 @@ def plot_log_mel(
     ax.grid(visible=False)
     if with_colour_bar:
         ax.figure.colorbar(image, ax=ax, label="Level (dB)", pad=0.01)
+    return ax
+
+
+def plot_mfcc(
+    coefficients: np.ndarray,
+    duration_s: float,
+    *,
+    first: int = 0,
+    limit: float | None = None,
+    with_colour_bar: bool = True,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw cepstral coefficients over time, blue below zero and red above.
+
+    Parameters
+    ----------
+    coefficients : ndarray, shape (n_coefficients, n_frames)
+        In dB, as `librosa.feature.mfcc` gives them.
+    duration_s : float
+        Time that the frames cover.
+    first : int
+        Number of the coefficient in row 0. The one numbered 0 is the level, which outshines the
+        others.
+    limit : float, optional
+        Where the colours end, in dB on both sides of zero; None takes the largest value.
+    with_colour_bar : bool
+        Whether to draw the scale in dB.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+
+    Notes
+    -----
+    Notebook: explore.ipynb
+    """
+    ax = axes_or_new(ax)
+    limit = float(np.abs(coefficients).max()) if limit is None else limit
+    image = ax.imshow(
+        coefficients,
+        origin="lower",
+        extent=(0, duration_s, first - 0.5, first + len(coefficients) - 0.5),
+        vmin=-limit,
+        vmax=limit,
+        cmap="RdBu_r",
+        interpolation="nearest",
+    )
+    ax.yaxis.get_major_locator().set_params(integer=True)
+    ax.set(xlabel="Time (s)", ylabel="Coefficient")
+    ax.grid(visible=False)
+    if with_colour_bar:
+        ax.figure.colorbar(image, ax=ax, label="Value (dB)", pad=0.01)
+    return ax
+
+
+def plot_pitch(
+    pitch_hz: np.ndarray, duration_s: float, *, colour: str = "#333333", ax: Axes | None = None
+) -> Axes:
+    """Draw a pitch contour on an axis where equal steps are equal intervals to the ear.
+
+    Parameters
+    ----------
+    pitch_hz : ndarray, shape (n_frames,)
+        NaN where there is no voice: the line has a gap there.
+    duration_s : float
+        Time that the frames cover.
+    colour : str
+        Of the line.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+
+    Notes
+    -----
+    Notebook: explore.ipynb
+    """
+    ax = axes_or_new(ax)
+    time_s = np.linspace(0, duration_s, len(pitch_hz))
+    # Markers keep a voiced frame visible that stands alone between two gaps.
+    ax.plot(time_s, pitch_hz, color=colour, marker=".", markersize=4)
+    ax.set_yscale("log", base=2)
+    ax.set(xlim=(0, duration_s), ylim=PITCH_LIMITS_HZ, xlabel="Time (s)", ylabel="Pitch (Hz)")
+    ticks_hz = (75, 150, 300, 600)
+    ax.set_yticks(ticks_hz, [str(hz) for hz in ticks_hz])
+    ax.minorticks_off()
     return ax
 
 

@@ -8,11 +8,16 @@ from __future__ import annotations
 from ser_lib.errors import StudyError
 from ser_lib.studies._base import ModelSpec, PublishedFigure, Study
 from ser_lib.studies.boucheta2025 import BOUCHETA2025
+from ser_lib.studies.fpt2025 import FPT2025
+from ser_lib.studies.iemocap5 import IEMOCAP5
+from ser_lib.studies.penumajji2025 import PENUMAJJI2025
 from ser_lib.studies.swart2025 import SWART2025
 
 __all__ = ["STUDIES", "ModelSpec", "PublishedFigure", "Study", "get_study"]
 
-STUDIES: dict[str, Study] = {one.name: one for one in (SWART2025, BOUCHETA2025)}
+STUDIES: dict[str, Study] = {
+    one.name: one for one in (SWART2025, BOUCHETA2025, PENUMAJJI2025, FPT2025, IEMOCAP5)
+}
 
 
 def get_study(name: str) -> Study:

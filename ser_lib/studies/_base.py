@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
+from ser_lib.epochs import TrainingSettings
 from ser_lib.errors import StudyError
 from ser_lib.features import FeatureSpec
 from ser_lib.labels import LABEL_SETS, LabelSet
 from ser_lib.splits import Protocol
-from ser_lib.training import TrainingSettings
 
 __all__ = ["ModelSpec", "PublishedFigure", "Study"]
 
@@ -30,13 +30,24 @@ class ModelSpec:
     """A config of one of `ser_lib.models.FAMILIES`."""
     features: FeatureSpec
     training: TrainingSettings | None = None
+    honest_training: TrainingSettings | None = None
+    """How it is trained under any protocol but the published one, where that differs: when to stop
+    is then found on validation speakers."""
     is_scaled: bool = False
     """Whether features are standardised on the training rows."""
+    is_optional: bool = False
+    """Whether it is trained on request only, being too large for two cores; it is shown where its
+    runs are stored."""
     is_ours: bool = False
     """Whether this project added it, as a baseline or a faster form."""
     max_seeds: Mapping[str, int] = field(default_factory=dict)
     """By "published" or "honest": how many of the study's seeds are run, where two cores take
     hours; all of them where it says nothing."""
+
+    @property
+    def honest_settings(self) -> TrainingSettings | None:
+        """How it is trained under any protocol but the published one."""
+        return self.honest_training or self.training
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,8 @@ class Study:
     """What is done otherwise than in the report, or had to be guessed, and why."""
     label_sets: Mapping[str, str] = field(default_factory=dict)
     """For corpora other than the authors': the name of the label set to use."""
+    other_protocols: Mapping[str, Protocol] = field(default_factory=dict)
+    """Named tests of the study beside these two, and, by a corpus's name, what is honest there."""
 
     def model(self, name: str) -> ModelSpec:
         """Return one of the models by name.
@@ -102,15 +115,22 @@ class Study:
         Parameters
         ----------
         name : str
-            "published", "honest", or a key of `ser_lib.splits.PROTOCOLS`.
+            "published", "honest", a key of `other_protocols`, or one of
+            `ser_lib.splits.PROTOCOLS`.
         corpus : str
-            On other corpora than the authors' and the demo, "honest" leaves one speaker out: named
-            folds belong to their corpus.
+            On other corpora than the authors' and the demo, "honest" is what the study names for
+            them, else it leaves one speaker out: named folds belong to their corpus.
         """
         is_home = corpus in (*self.corpora, "demo")
-        honest = self.honest_protocol if is_home else Protocol("loso")
+        elsewhere = self.other_protocols.get(corpus, Protocol("loso"))
+        honest = self.honest_protocol if is_home else elsewhere
         named = {"published": self.published_protocol, "honest": honest}
-        return named.get(name) or Protocol(name)
+        return (named | dict(self.other_protocols)).get(name) or Protocol(name)
+
+    def home(self, corpus: str) -> str:
+        """Return where this study is shown in the report of a corpus: there, or at its home."""
+        is_known = corpus in (*self.corpora, *self.label_sets, "demo")
+        return corpus if is_known else self.corpora[0]
 
     def with_max_epochs(self, max_epochs: int) -> Study:
         """Return the study with shorter training, for a first look; its runs are other runs.
@@ -162,5 +182,14 @@ def _resize(model: ModelSpec, side_px: int) -> ModelSpec:
 def _shorten(model: ModelSpec, max_epochs: int) -> ModelSpec:
     if model.training is None:
         return model
-    shorter = min(model.training.max_epochs, max_epochs)
-    return replace(model, training=replace(model.training, max_epochs=shorter))
+
+    def shortened(settings: TrainingSettings | None) -> TrainingSettings | None:
+        if settings is None:
+            return None
+        return replace(settings, max_epochs=min(settings.max_epochs, max_epochs))
+
+    return replace(
+        model,
+        training=shortened(model.training),
+        honest_training=shortened(model.honest_training),
+    )

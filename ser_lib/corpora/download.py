@@ -1,0 +1,318 @@
+"""Get the corpora: what is there, what may be downloaded, and what to do for the rest.
+
+An archive is downloaded only where its publisher lets anybody have it and its checksum is known
+(`ARCHIVES`); for every other corpus `steps_for` says what to do by hand. All work is done beside
+the corpus's folder, which appears at the end, whole, by one renaming::
+
+    SER_DATA/ravdess/                               made last; never written over
+    SER_DATA/.ravdess.lock                          held while one process downloads; stays, empty
+    SER_DATA/.ravdess.download/….zip.part           grows; the next call goes on with it
+    SER_DATA/.ravdess.download/….zip                has the pinned checksum
+    SER_DATA/.ravdess.download/unpacked/            until it loads without a complaint
+
+So whatever goes wrong, the state before is untouched. The downloader is checked against a server
+on the same machine only: the tests have no internet, and the first real download is still to come.
+How an archive is opened safely is in `_unpack.py`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ser_lib.corpora._base import AUDIO_SUFFIXES, Corpus
+from ser_lib.corpora._fetch import Archive, fetch, megabytes
+from ser_lib.corpora._unpack import unpack
+from ser_lib.corpora.demo import CLIPS_DIR
+from ser_lib.errors import CorpusError, DownloadError, offenders
+
+__all__ = [
+    "ARCHIVES",
+    "STEPS",
+    "Archive",
+    "CorpusState",
+    "download_corpus",
+    "inspect_corpus",
+    "steps_for",
+]
+
+# Speech is unpacked to two or three times the size of its zip.
+UNPACKED_RATIO = 3
+
+# The checksums are those of the Zenodo records. RAVDESS's stands, with the size, in several public
+# projects that verified it after a download. EmoDB's stands in one (jiuluo-if/EmoLight), which had
+# size and MD5 from Zenodo and then checked the file and its 535 clips. Where none is published,
+# nothing is pinned: Borealis packs TESS anew for each reader, CREMA-D is a repository, SAVEE and
+# IEMOCAP want to know who asks.
+ARCHIVES: dict[str, tuple[Archive, ...]] = {
+    "ravdess": (
+        Archive(
+            url="https://zenodo.org/records/1188976/files/Audio_Speech_Actors_01-24.zip?download=1",
+            checksum="md5:bc696df654c87fed845eb13823edef8a",
+            n_bytes=208_468_073,
+            file_name="Audio_Speech_Actors_01-24.zip",
+            source="Zenodo, doi:10.5281/zenodo.1188976, version 1.0.0, CC BY-NC-SA 4.0",
+        ),
+    ),
+    "emodb": (
+        Archive(
+            url="https://zenodo.org/records/7447302/files/emodb.zip?download=1",
+            checksum="md5:9d21362dbc5676ef3ab4745d83ced0db",
+            n_bytes=39_981_818,
+            file_name="emodb.zip",
+            source="Zenodo, doi:10.5281/zenodo.7447302, version 1.3.0, CC BY 4.0",
+        ),
+    ),
+}
+
+# What to do by hand; `{root}` becomes the corpus's folder.
+STEPS: dict[str, tuple[str, ...]] = {
+    "tess": (
+        "Open https://doi.org/10.5683/SP2/E8H2MF (Borealis, the Canadian Dataverse repository).",
+        "Choose 'Access Dataset', then the ZIP of all files in their original format; accept the "
+        "terms (CC BY-NC-ND 4.0). A large ZIP may come without some files: get those one by one.",
+        "Unpack it to {root}, so that {root}/OAF_back_angry.wav or "
+        "{root}/OAF_angry/OAF_back_angry.wav is there.",
+    ),
+    "savee": (
+        "Register at http://kahlan.eps.surrey.ac.uk/savee/Download.html (free, for research); name "
+        "and password come by mail.",
+        "Download AudioData.zip, the audio part.",
+        "Unpack it to {root}, so that {root}/AudioData/DC/a01.wav is there.",
+    ),
+    "crema_d": (
+        "Install git-lfs (https://git-lfs.com): without it the clips are text files of 130 bytes.",
+        "Run: GIT_LFS_SKIP_SMUDGE=1 git clone "
+        "https://github.com/CheyneyComputerScience/CREMA-D '{root}'",
+        "Run: git -C '{root}' lfs pull --include 'AudioWAV/*'   (600 MB)",
+        "Then {root}/AudioWAV/1001_DFA_ANG_XX.wav is there and plays. The authors ask users to "
+        "fill in the form that their README links.",
+    ),
+    "iemocap": (
+        "Ask for access at https://sail.usc.edu/iemocap/iemocap_release.htm (a release form, for "
+        "research); the address of the archive comes by mail.",
+        "Download IEMOCAP_full_release.tar.gz (large: it holds the videos as well).",
+        "Unpack it to {root}, so that {root}/Session1/sentences/wav/Ses01F_impro01/"
+        "Ses01F_impro01_F000.wav and {root}/Session1/dialog/EmoEvaluation/Ses01F_impro01.txt are "
+        "there. A folder IEMOCAP_full_release in between does no harm; videos may be left out.",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class CorpusState:
+    """How much of a corpus is on this machine."""
+
+    corpus: Corpus
+    root: Path
+    state: str
+    """"complete", "incomplete" (clips are missing), "damaged" (clips are bad), or "absent"."""
+    n_clips: int = 0
+    """Sound clips."""
+    n_speakers: int = 0
+    problems: tuple[str, ...] = ()
+
+    def sentence(self) -> str:
+        """Say it in a line, with the problems below."""
+        name, archives = self.corpus.name, ARCHIVES.get(self.corpus.name)
+        if self.state == "absent":
+            what = "audio file under" if self.root.is_dir() else "folder"
+            how = f"`ser data {name}` says how to get it from {self.corpus.download}"
+            if archives:
+                size = megabytes(sum(one.n_bytes for one in archives))
+                how = f"`ser data {name}` downloads it ({size}, {archives[0].source})"
+            return f"absent, no {what} {self.root}; {how}"
+        if self.state == "complete":
+            counts = f"{self.n_clips:,} clips of {self.n_speakers} speakers"
+        else:
+            counts = (
+                f"{self.n_clips:,} of {self.corpus.n_clips:,} clips of "
+                f"{self.n_speakers} of {self.corpus.n_speakers} speakers"
+            )
+        return f"{self.state}, {counts}, in {self.root}{offenders(self.problems)}"
+
+    def remedy(self) -> str:
+        """Say what a person can do about a corpus that is not complete."""
+        if self.state == "absent":
+            return f"What to do:\n{steps_for(self.corpus)}"
+        return (
+            f"What is there is never written over. Mend it, or move {self.root} away and run "
+            f"`ser data {self.corpus.name}` again. Bad and missing clips can also be left out "
+            "(STRICT=0 for make, --no-strict for ser): the report then says so."
+        )
+
+
+def inspect_corpus(corpus: Corpus) -> CorpusState:
+    """Find out how much of a corpus is on this machine.
+
+    The first call decodes every clip; later ones read what is in the cache.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        Looked for where `Corpus.load` looks.
+
+    Returns
+    -------
+    CorpusState
+        Never raises for what is wrong with the files: that is in `problems`.
+    """
+    root = CLIPS_DIR if corpus.is_embedded else corpus.root()
+    try:
+        clips = corpus.load(root, strict=False)
+    except CorpusError as error:
+        state = "damaged" if _has_audio(root) else "absent"
+        problem = str(error).removeprefix(f"{corpus.name}: ")
+        return CorpusState(corpus, root, state, problems=(problem,))
+    problems = clips.attrs["left_out"]
+    # Missing clips are one problem; any other is about a file that is there.
+    is_short = len(clips) < corpus.n_clips
+    state = "damaged" if len(problems) > int(is_short) else "incomplete" if is_short else "complete"
+    n_speakers = clips["speaker"].nunique()
+    return CorpusState(corpus, root, state, len(clips), n_speakers, tuple(problems))
+
+
+def _has_audio(root: Path) -> bool:
+    return any(path.suffix.lower() in AUDIO_SUFFIXES for path in root.rglob("*"))
+
+
+def steps_for(corpus: Corpus) -> str:
+    """Return what a person has to do to get a corpus, one numbered line a step.
+
+    Examples
+    --------
+    >>> from ser_lib.corpora.emodb import EMODB
+    >>> print(steps_for(EMODB).splitlines()[-1].strip())
+    3. Run `ser data emodb` again: it checks every clip.
+    """
+    name, root = corpus.name, str(corpus.root())
+    general = (
+        f"Get {corpus.title} from {corpus.download}.",
+        f"Unpack it to {root}; its files are named like {corpus.example}.",
+    )
+    steps = [step.replace("{root}", root) for step in STEPS.get(name, general)]
+    steps.append(f"Run `ser data {name}` again: it checks every clip.")
+    return "\n".join(f"  {number}. {step}" for number, step in enumerate(steps, start=1))
+
+
+def download_corpus(corpus: Corpus) -> Path:
+    """Download a corpus's archives, unpack them, and put the folder in place when it is complete.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        One of `ARCHIVES`; its folder may not be there yet, or must be empty.
+
+    Returns
+    -------
+    Path
+        The folder, which loads strictly.
+
+    Raises
+    ------
+    DownloadError
+        If anything is in the way or goes wrong. The folder is then as it was; what was downloaded
+        is kept where it can be gone on with.
+    """
+    if corpus.name not in ARCHIVES:
+        raise DownloadError(
+            f"{corpus.name}: no archive with a known checksum is published. Do this:\n"
+            f"{steps_for(corpus)}"
+        )
+    root = corpus.root()
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with _lock(corpus.name, root.with_name(f".{root.name}.lock")):
+            _check_place(corpus.name, root)
+            _fetch_and_place(corpus, root, root.with_name(f".{root.name}.download"))
+    except OSError as error:
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "make room" if is_full else "see to that"
+        raise DownloadError(
+            f"{corpus.name}: {error}. Nothing was put in place; {remedy}, or point SER_DATA "
+            f"elsewhere, and run `ser data {corpus.name}` again."
+        ) from error
+    return root
+
+
+@contextmanager
+def _lock(name: str, path: Path) -> Iterator[None]:
+    """Hold a file lock, which the system takes back from a process that dies."""
+    with path.open("a") as file:
+        try:
+            _lock_file(file.fileno())
+        except (BlockingIOError, PermissionError) as error:
+            raise DownloadError(
+                f"{name}: another process is downloading it (it holds {path}). Wait until it is "
+                f"done, or stop it and run `ser data {name}` again: that goes on where it stopped."
+            ) from error
+        # The file stays: deleting it would let a third process lock another file of this name.
+        yield
+
+
+def _lock_file(descriptor: int) -> None:
+    """Lock an open file, or raise at once; closing it gives it back."""
+    if os.name == "nt":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _check_place(name: str, root: Path) -> None:
+    """Refuse a folder that holds anything: it is somebody's."""
+    is_free = not os.path.lexists(root)
+    if root.is_dir() and not root.is_symlink():
+        is_free = not any(root.iterdir())
+    if not is_free:
+        raise DownloadError(
+            f"{name}: {root} is there and not empty, and it is never written over. Nothing was "
+            f"changed. Move it away and run `ser data {name}` again, or mend it by hand."
+        )
+
+
+def _fetch_and_place(corpus: Corpus, root: Path, work: Path) -> None:
+    archives = ARCHIVES[corpus.name]
+    unpacked = work / "unpacked"
+    # What a killed call left half unpacked.
+    shutil.rmtree(unpacked, ignore_errors=True)
+    _check_space(corpus.name, archives, work)
+    try:
+        for archive in archives:
+            unpack(fetch(corpus.name, archive, work), unpacked)
+        _check_clips(corpus, unpacked)
+        if root.is_dir():  # empty; not every system renames onto a folder
+            root.rmdir()
+        unpacked.rename(root)
+    finally:
+        shutil.rmtree(unpacked, ignore_errors=True)
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def _check_space(name: str, archives: tuple[Archive, ...], work: Path) -> None:
+    there = sum(path.stat().st_size for path in work.glob("*")) if work.is_dir() else 0
+    n_bytes = (1 + UNPACKED_RATIO) * sum(one.n_bytes for one in archives) - there
+    free = shutil.disk_usage(work.parent).free
+    if free < n_bytes:
+        raise DownloadError(
+            f"{name}: about {megabytes(n_bytes)} are needed under {work.parent}, to download and "
+            f"to unpack; {megabytes(free)} are free. Make room, or point SER_DATA elsewhere."
+        )
+
+
+def _check_clips(corpus: Corpus, folder: Path) -> None:
+    try:
+        corpus.load(folder)
+    except CorpusError as error:
+        raise DownloadError(
+            f"{corpus.name}: the archive is the published one, but its clips are not complete and "
+            f"sound, so nothing was put in place. Please report it with this:\n{error}"
+        ) from error

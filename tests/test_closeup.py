@@ -1,0 +1,114 @@
+"""A clip from close by: the pitch is right, the picture has its size, the sound is the clip's."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from ser_lib import closeup
+from ser_lib.closeup import look_at, pitch_contour
+from ser_lib.errors import AudioError
+from ser_lib.plots.signals import plot_mfcc, plot_pitch
+
+RATE_HZ = 22_050
+# The contour's steps are a fifth of a semitone.
+RELATIVE_STEP = 2 ** (0.2 / 12) - 1
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.mark.parametrize("frequency_hz", [90.0, 220.0, 480.0])
+def test_the_contour_of_a_tone_is_its_frequency(tone, frequency_hz):
+    pitch_hz = pitch_contour(tone(frequency_hz, rate_hz=RATE_HZ), RATE_HZ)
+    inner = pitch_hz[4:-4]
+    assert np.isfinite(inner).all()
+    np.testing.assert_allclose(inner, frequency_hz, rtol=RELATIVE_STEP)
+
+
+def test_noise_and_silence_have_no_contour(rng):
+    noise = rng.uniform(-0.3, 0.3, RATE_HZ).astype(np.float32)
+    assert np.isfinite(pitch_contour(noise, RATE_HZ)).mean() < 0.1
+    assert np.isnan(pitch_contour(np.zeros(RATE_HZ, np.float32), RATE_HZ)).all()
+
+
+def test_frames_far_below_the_loud_ones_have_no_contour(tone):
+    loud, soft = tone(220.0, rate_hz=RATE_HZ), tone(220.0, rate_hz=RATE_HZ, amplitude=0.01)
+    pitch_hz = pitch_contour(np.concatenate([loud, soft]), RATE_HZ)
+    half = len(pitch_hz) // 2
+    assert np.isfinite(pitch_hz[4 : half - 4]).all()
+    assert np.isnan(pitch_hz[half + 4 :]).all()
+
+
+def test_a_close_up_has_a_picture_a_sound_and_words(tmp_path, tone, write_clip):
+    path = write_clip(tmp_path / "a.wav", tone(200.0, amplitude=0.5))
+    view = look_at(str(path), "sad")
+    assert Image.open(io.BytesIO(view.png)).size == (closeup.WIDTH_PX, closeup.HEIGHT_PX)
+    sound, rate_hz = soundfile.read(io.BytesIO(view.wav))
+    assert (len(sound), rate_hz) == (16_000, 16_000)
+    assert "peak −6 dB" in view.caption
+    median_hz = float(re.search(r"median (\d+) Hz", view.caption)[1])
+    assert median_hz == pytest.approx(200, rel=RELATIVE_STEP)
+
+
+def test_a_sound_over_full_scale_is_clipped_not_refused(tmp_path, tone, write_clip):
+    path = write_clip(tmp_path / "a.wav", tone(200.0, amplitude=1.2), subtype="FLOAT")
+    sound, _ = soundfile.read(io.BytesIO(look_at(str(path), "sad").wav))
+    assert np.abs(sound).max() <= 1
+
+
+def test_a_clip_is_drawn_once_and_again_when_it_changed(tmp_path, write_clip):
+    path = write_clip(tmp_path / "a.wav")
+    first = look_at(str(path), "sad")
+    assert look_at(str(path), "sad") is first
+    os.utime(path, (1, 1))
+    assert look_at(str(path), "sad") is not first
+
+
+def test_a_clip_that_is_gone_or_damaged_is_an_audio_error(tmp_path):
+    with pytest.raises(AudioError, match="no such file"):
+        look_at(str(tmp_path / "gone.wav"), "sad")
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    with pytest.raises(AudioError, match="cannot be decoded"):
+        look_at(str(tmp_path / "a.wav"), "sad")
+
+
+def test_the_callers_figure_style_is_left_alone(tmp_path, write_clip):
+    before = dict(plt.rcParams)
+    look_at(str(write_clip(tmp_path / "b.wav")), "sad")
+    assert dict(plt.rcParams) == before
+
+
+def test_coefficients_are_drawn_from_the_first_and_around_zero():
+    ax = plot_mfcc(np.array([[1.0, -3.0], [2.0, 0.0]]), 1.5, first=1)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Time (s)", "Coefficient")
+    assert ax.images[0].get_extent() == [0, 1.5, 0.5, 2.5]
+    assert ax.images[0].get_clim() == (-3, 3)
+    assert ax.figure.axes[1].get_ylabel() == "Value (dB)"
+
+
+def test_a_given_limit_ends_the_colours_and_the_scale_can_be_left_out():
+    ax = plot_mfcc(np.ones((2, 2)), 1.0, limit=60.0, with_colour_bar=False)
+    assert ax.images[0].get_clim() == (-60, 60)
+    assert len(ax.figure.axes) == 1
+
+
+def test_a_contour_has_gaps_where_there_is_no_voice_and_the_limits_of_all():
+    ax = plot_pitch(np.array([100.0, np.nan, 200.0]), 2.0)
+    (line,) = ax.lines
+    assert np.isnan(line.get_ydata()).tolist() == [False, True, False]
+    assert line.get_xdata().tolist() == [0, 1, 2]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Time (s)", "Pitch (Hz)")
+    assert ax.get_yscale() == "log"
+    assert ax.get_ylim() == (65, 600)
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["75", "150", "300", "600"]

@@ -1,0 +1,283 @@
+"""The explorer, driven from Python: what each choice changes, and what is said when things fail."""
+
+from __future__ import annotations
+
+import json
+from graphlib import TopologicalSorter
+
+import nbformat
+import pandas as pd
+import pytest
+
+from ser_lib import corpora
+from ser_lib.errors import CorpusError
+from ser_lib.execution import Job, failures_of, read_executed, run_all
+from ser_lib.explore import ALL, Explorer
+from ser_lib.labels import EMOTIONS
+from ser_lib.paths import NOTEBOOKS_DIR, runs_dir
+
+VIEW_MIME = "application/vnd.jupyter.widget-view+json"
+STATE_MIME = "application/vnd.jupyter.widget-state+json"
+
+
+@pytest.fixture(autouse=True)
+def _shared_cache(tmp_path_factory, monkeypatch):
+    """Decode the demo once for all tests here: what is cached is known by path and time."""
+    monkeypatch.setenv("SER_CACHE", str(tmp_path_factory.getbasetemp() / "explore-cache"))
+
+
+@pytest.fixture
+def explorer():
+    return Explorer("demo")
+
+
+def values_of(dropdown) -> list[str]:
+    return [value for _, value in dropdown.options]
+
+
+def chosen(explorer: Explorer) -> str:
+    return explorer.clip.value
+
+
+def is_seen(widget) -> bool:
+    return widget.layout.display != "none"
+
+
+def store_run(corpus: str, clip_id: str, truth: str = "neutral") -> None:
+    """Write an honest stored run that holds one clip."""
+    folder = runs_dir(corpus) / "boucheta2025-svm-luna5-s42-000000000000"
+    folder.mkdir(parents=True)
+    spec = {"study": "boucheta2025", "model": "svm", "protocol": "luna5", "seed": 42, "leaks": []}
+    spec["labels"] = ["neutral", "sad"]
+    row = {"clip_id": clip_id, "fold": 0, "truth": truth, "prediction": "sad"}
+    pd.DataFrame([row | {"p_neutral": 0.25, "p_sad": 0.75}]).to_csv(
+        folder / "predictions.csv", index=False
+    )
+    pd.DataFrame({"epoch": [1]}).to_csv(folder / "history.csv", index=False)
+    for part, content in (("spec", spec), ("environment", {})):
+        (folder / f"{part}.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+# --- choosing
+
+
+def test_it_begins_with_the_first_clip_of_the_corpus_and_shows_all_of_it(explorer, demo_clips):
+    assert chosen(explorer) == demo_clips["clip_id"][0]
+    assert explorer.position.value == f"1 of {len(demo_clips)}"
+    assert values_of(explorer.corpus) == list(corpora.CORPORA)
+    assert explorer.notice.value == ""
+    assert 'alt="From top to bottom: waveform' in explorer.figure.value
+    assert explorer.audio.value[:4] == b"RIFF"
+    assert "Kids are talking by the door." in explorer.headline.value
+
+
+def test_emotions_stand_in_canonical_order(explorer, demo_clips):
+    present = [one for one in EMOTIONS if one in set(demo_clips["emotion"])]
+    assert values_of(explorer.emotion) == [ALL, *present]
+
+
+def test_next_and_previous_go_round(explorer):
+    first, second, *_, last = values_of(explorer.clip)
+    figure, sound = explorer.figure.value, explorer.audio.value
+    explorer.next.click()
+    assert chosen(explorer) == second
+    assert explorer.figure.value != figure
+    assert explorer.audio.value != sound
+    assert explorer.position.value.startswith("2 of")
+    explorer.previous.click()
+    assert explorer.figure.value == figure
+    explorer.previous.click()
+    assert chosen(explorer) == last
+    explorer.next.click()
+    assert chosen(explorer) == first
+
+
+def test_each_choice_narrows_the_next(explorer, demo_clips):
+    explorer.speaker.value = "demo-03"
+    of_speaker = demo_clips[demo_clips["speaker"] == "demo-03"]
+    assert values_of(explorer.clip) == of_speaker["clip_id"].tolist()
+    explorer.emotion.value = "angry"
+    both = of_speaker[of_speaker["emotion"] == "angry"]
+    assert values_of(explorer.clip) == both["clip_id"].tolist()
+    explorer.speaker.value = ALL
+    assert explorer.emotion.value == "angry"
+    assert len(values_of(explorer.clip)) == (demo_clips["emotion"] == "angry").sum()
+
+
+def test_another_emotion_or_voice_keeps_the_sentence(explorer, demo_clips):
+    same = ["statement", "intensity", "repetition"]
+    clips = demo_clips.set_index("clip_id")
+    start = clips[(clips["speaker"] == "demo-05") & (clips["emotion"] == "sad")].index[-1]
+    explorer.clip.value = start
+    explorer.emotion.value = "angry"
+    now = clips.loc[chosen(explorer)]
+    assert (now["speaker"], now["emotion"]) == ("demo-05", "angry")
+    assert now[same].tolist() == clips.loc[start, same].tolist()
+    explorer.speaker.value = "demo-06"
+    now = clips.loc[chosen(explorer)]
+    assert (now["speaker"], now["emotion"]) == ("demo-06", "angry")
+    assert now[same].tolist() == clips.loc[start, same].tolist()
+
+
+def test_a_clip_is_named_by_what_is_left_open(explorer):
+    assert explorer.clip.label == "demo-01 · neutral · normal · kids · take 1"
+    explorer.speaker.value, explorer.emotion.value = "demo-02", "sad"
+    assert explorer.clip.label == "normal · kids · take 1"
+
+
+def test_clips_play_when_chosen_only_if_asked(explorer):
+    assert not explorer.audio.autoplay
+    explorer.autoplay.value = True
+    assert explorer.audio.autoplay
+
+
+# --- what models heard
+
+
+def test_without_stored_runs_it_says_what_to_run(explorer):
+    assert "no stored predictions for demo yet" in explorer.heard.value
+    assert "<code>make report</code>" in explorer.heard.value
+
+
+def test_stored_probabilities_are_shown_for_the_clips_that_they_hold(demo_clips):
+    store_run("demo", demo_clips["clip_id"][0])
+    explorer = Explorer("demo")
+    assert "boucheta2025, protocol luna5" in explorer.heard.value
+    assert "<span>75</span>" in explorer.heard.value
+    explorer.next.click()
+    assert "No stored run holds this clip" in explorer.heard.value
+
+
+def test_runs_on_several_corpora_are_shown_as_well(demo_clips):
+    store_run("pooled", demo_clips["clip_id"][0])
+    assert "<span>75</span>" in Explorer("demo").heard.value
+
+
+def test_a_damaged_run_is_named_and_the_clip_shown_all_the_same(demo_clips):
+    store_run("demo", demo_clips["clip_id"][0])
+    next(runs_dir("demo").glob("*/spec.json")).write_text("{", encoding="utf-8")
+    explorer = Explorer("demo")
+    assert "this stored run is damaged" in explorer.notice.value
+    assert is_seen(explorer.figure)
+
+
+# --- what can go wrong
+
+
+def test_an_unknown_corpus_is_an_error():
+    with pytest.raises(CorpusError, match="unknown corpus 'none'"):
+        Explorer("none")
+
+
+def test_a_corpus_that_is_not_here_is_said_and_another_goes_on(explorer, tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_DATA", str(tmp_path / "nowhere"))
+    explorer.corpus.value = "ravdess"
+    assert "ravdess: no folder" in explorer.notice.value
+    assert not is_seen(explorer.figure)
+    assert not is_seen(explorer.audio)
+    assert explorer.clip.disabled
+    explorer.next.click()
+    assert explorer.headline.value == explorer.heard.value == ""
+    explorer.corpus.value = "demo"
+    assert explorer.notice.value == ""
+    assert is_seen(explorer.figure)
+    assert not explorer.clip.disabled
+
+
+def test_menus_say_which_corpora_are_not_here(tmp_path, monkeypatch, ravdess_table):
+    monkeypatch.setenv("SER_DATA", str(tmp_path / "nowhere"))
+    assert "ravdess (not here)" in dict(Explorer("demo").corpus.options)
+    corpora.write_committed_clips(ravdess_table, "ravdess")
+    assert "ravdess (stored runs only)" in dict(Explorer("demo").corpus.options)
+
+
+def test_without_recordings_the_stored_probabilities_are_still_shown(
+    ravdess_table, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SER_DATA", str(tmp_path / "nowhere"))
+    corpora.write_committed_clips(ravdess_table, "ravdess")
+    store_run("ravdess", ravdess_table["clip_id"][0])
+    explorer = Explorer("ravdess")
+    assert "are not here: no figure and no sound" in explorer.notice.value
+    assert not is_seen(explorer.figure)
+    assert not is_seen(explorer.audio)
+    assert "<span>75</span>" in explorer.heard.value
+    explorer.next.click()
+    assert chosen(explorer) == ravdess_table["clip_id"][1]
+
+
+def test_a_pool_says_how_much_of_it_is_here(tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_DATA", str(tmp_path / "data"))
+    (tmp_path / "data" / "ravdess").mkdir(parents=True)
+    assert "pooled (1 of 4 here)" in dict(Explorer("demo").corpus.options)
+
+
+def test_clips_of_a_pool_show_what_the_models_of_their_own_corpus_heard(
+    ravdess_table, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SER_DATA", str(tmp_path / "nowhere"))
+    corpora.write_committed_clips(ravdess_table, "pooled")
+    store_run("ravdess", ravdess_table["clip_id"][0])
+    explorer = Explorer("pooled")
+    assert "<span>75</span>" in explorer.heard.value
+    assert "The recordings of RAVDESS" in explorer.notice.value
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch, small_ravdess, make_ravdess):
+    """A small RAVDESS on disk, where the explorer looks for it."""
+    monkeypatch.setenv("SER_DATA", str(tmp_path / "data"))
+    return make_ravdess(tmp_path / "data" / "ravdess")
+
+
+def test_a_clip_that_breaks_is_said_the_next_is_shown_and_a_mended_one_too(files):
+    explorer = Explorer("ravdess")
+    path = files[values_of(explorer.clip)[1].removeprefix("ravdess/")]
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    explorer.next.click()
+    assert "truncated" in explorer.notice.value
+    assert not is_seen(explorer.figure)
+    assert "2 of 16" in explorer.position.value
+    explorer.next.click()
+    assert explorer.notice.value == ""
+    assert is_seen(explorer.figure)
+    path.write_bytes(whole)
+    explorer.previous.click()
+    assert explorer.notice.value == ""
+    assert is_seen(explorer.figure)
+
+
+def test_clips_that_are_damaged_from_the_start_are_left_out_and_named(files):
+    broken = list(files)[3]
+    files[broken].write_bytes(b"")
+    explorer = Explorer("ravdess")
+    assert "left out" in explorer.notice.value
+    assert broken in explorer.notice.value
+    assert f"ravdess/{broken}" not in values_of(explorer.clip)
+    assert is_seen(explorer.figure)
+
+
+def test_messages_are_escaped(explorer):
+    explorer._say("a < b")
+    assert "a &lt; b" in explorer.notice.value
+
+
+# --- the notebook
+
+
+def test_the_notebook_runs_and_shows_the_explorer(tmp_path):
+    source = nbformat.read(NOTEBOOKS_DIR / "explore.ipynb", as_version=4)
+    job = Job("explore", source, {"corpus": "demo"}, NOTEBOOKS_DIR, tmp_path / "explore.ipynb")
+    order = TopologicalSorter({"explore": ()})
+    order.prepare()
+    run_all({"explore": job}, order, 1)
+    executed = read_executed(job)
+    assert failures_of("explore", executed) == []
+    shown = [one for cell in executed.cells for one in cell.get("outputs", [])]
+    views = [one.data[VIEW_MIME]["model_id"] for one in shown if VIEW_MIME in one.get("data", {})]
+    state = executed.metadata["widgets"][STATE_MIME]["state"]
+    (view,) = views
+    assert "ser-explorer" in state[view]["state"]["_dom_classes"]
+    # What stays in a saved cell is the widget's name, never a recording.
+    assert all(len(json.dumps(one)) < 1000 for one in shown)
