@@ -5,6 +5,7 @@ CORPUS  ?= demo
 PROFILE ?=
 STRICT  ?= 1
 FRESH   ?= 0
+TRIALS  ?= 30
 
 VENV := .venv
 BIN  := $(VENV)/bin
@@ -18,7 +19,7 @@ export SER_FRESH := $(FRESH)
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
-.PHONY: help report test lab data lint format bench demo-clips clean
+.PHONY: help report test lab data tune lint format bench demo-clips clean
 
 help:  ## Show this list
 	@echo "Speech emotion recognition, honestly. Targets:"
@@ -26,7 +27,7 @@ help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  CORPUS=$(CORPUS)  SER_DATA=$(SER_DATA)  (make report CORPUS=ravdess SER_DATA=folder/of/corpora)"
-	@echo "  PROFILE=quick|full  STRICT=0 leaves damaged clips out  FRESH=1 trains again"
+	@echo "  PROFILE=quick|full  STRICT=0 leaves damaged clips out  FRESH=1 trains again  TRIALS=$(TRIALS)"
 
 report: $(DONE)  ## Run every notebook and write reports/<CORPUS>/report.html
 	@$(BIN)/ser report $(CORPUS) $(if $(PROFILE),--profile $(PROFILE)) $(if $(filter 0,$(STRICT)),--no-strict)
@@ -39,6 +40,9 @@ lab: $(DONE)  ## Open JupyterLab on the notebooks
 
 data: $(DONE)  ## Say which corpora are there, and how to get the others
 	@$(BIN)/ser data
+
+tune: $(DONE)  ## Search for better settings of fpt2025, or go on with it, up to TRIALS trials
+	@$(BIN)/ser tune fpt2025 --corpus $(CORPUS) --n-trials $(TRIALS) $(if $(filter 0,$(STRICT)),--no-strict)
 
 lint: $(DONE)  ## Check style, spelling and that notebooks hold no outputs
 	@$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 ser data [NAME]          which corpora are there; download one, or say how to get it
 ser run STUDY            train a study's runs, or go on with them
+ser tune [STUDY]         search for better settings on validation speakers, or go on with it
 ser report CORPUS        run all notebooks and write the report
 """
 
@@ -92,6 +93,34 @@ def run(
         for one in protocol or ["published", "honest"]:
             runs = run_study(chosen, clips, models=[name], protocols=[one], n_seeds=n_seeds)
             typer.echo(f"{study} {name} {one}: {score_runs(runs, clips).sentence()}")
+
+
+@app.command()
+def tune(
+    study: Annotated[str, typer.Argument(help="A study with 3D networks.")] = "fpt2025",
+    corpus: Annotated[str, typer.Option(help="Whose clips.")] = "demo",
+    n_trials: Annotated[int, typer.Option(help="How many trials, with those stored.")] = 30,
+    max_epochs: Annotated[int, typer.Option(help="Limit of each; 0: as published.")] = 12,
+    model: Annotated[str, typer.Option(help="Which network is varied.")] = "cnn3d_small",
+    seed: Annotated[int | None, typer.Option(help="Else the study's first.")] = None,
+    strict: Annotated[bool, typer.Option(help="No leaves damaged clips out.")] = True,
+) -> None:
+    """Search for better settings on validation speakers; stored trials are gone on with."""
+    from ser_lib import corpora, studies
+    from ser_lib import tuning as search
+    from ser_lib.search import parameter_importances, search_sentences
+
+    trials = search.tune(
+        studies.get_study(study),
+        corpora.load(corpus, strict=strict),
+        n_trials=n_trials,
+        max_epochs=max_epochs,
+        seed=seed,
+        model=model,
+    )
+    for sentence in search_sentences(trials, parameter_importances(trials)):
+        typer.echo(sentence)
+    typer.echo(f"Trials: {trials.attrs['folder']}")
 
 
 @app.command()

@@ -41,6 +41,7 @@ LOSSES = ("cross_entropy", "focal")
 SCHEDULES = ("constant", "step", "restarts")
 SAMPLINGS = ("every_row", "balanced")
 KEEPS = ("", "val_accuracy")
+STOPS = ("val_loss", "val_accuracy")
 
 # Prediction needs no gradients: larger batches fit, and save calls.
 PREDICTION_BATCH = 128
@@ -75,6 +76,8 @@ class TrainingSettings:
     keep: str = _added("")
     """val_accuracy keeps the weights of the epoch with the highest one; nothing keeps the last,
     or those that early stopping restores."""
+    stop_on: str = _added("val_loss")
+    """What `stop_patience` looks at: val_loss, or val_accuracy."""
     sampling: str = _added("every_row")
     """every_row: an epoch is every training row once. balanced: every clip once, as one of its
     variants, and clips of smaller classes again until all classes are as large as the largest."""
@@ -86,6 +89,7 @@ class TrainingSettings:
             "loss": LOSSES,
             "keep": KEEPS,
             "sampling": SAMPLINGS,
+            "stop_on": STOPS,
         }
         for name, known in allowed.items():
             if getattr(self, name) not in known:
@@ -195,12 +199,14 @@ def train_network(
             callbacks.on_epoch_begin(epoch)
             rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
             order = _epoch_order(settings.sampling, x_train, y_train, rng)
-            model.reset_metrics()
-            for rows in _batches(order, settings.batch_size):
-                logs = model.train_on_batch(
+            # Keras tells of each batch alone; all have one size, so their mean is the epoch's.
+            steps = pd.DataFrame(
+                model.train_on_batch(
                     x_train.take(rows), targets[rows], weights[y_train[rows]], return_dict=True
                 )
-            logs = {name: float(logs[name]) for name in ("loss", "accuracy")}
+                for rows in _batches(order, settings.batch_size)
+            )
+            logs = {name: float(steps[name].mean()) for name in ("loss", "accuracy")}
             logs |= _validate(model, settings, validation, weights)
             records.append({"epoch": epoch + 1, **logs, "learning_rate": rate})
             callbacks.on_epoch_end(epoch, logs)
@@ -361,7 +367,10 @@ def _callbacks(settings: TrainingSettings, best: Path) -> list:
     if settings.stop_patience is not None:
         chosen.append(
             callbacks.EarlyStopping(
-                patience=settings.stop_patience, restore_best_weights=not settings.keep
+                monitor=settings.stop_on,
+                mode="min" if settings.stop_on == "val_loss" else "max",
+                patience=settings.stop_patience,
+                restore_best_weights=not settings.keep,
             )
         )
     return chosen

@@ -21,6 +21,7 @@ __all__ = [
     "class_table",
     "confusion_counts",
     "difference_interval",
+    "resample",
     "roc_curves",
     "score_predictions",
     "uar",
@@ -283,7 +284,7 @@ def _counts_by_speaker(
     return counts, speakers
 
 
-def _resample(n_speakers: int, n_resamples: int, seed: int) -> np.ndarray:
+def resample(n_speakers: int, n_resamples: int, seed: int) -> np.ndarray:
     """Draw how often each speaker is in each resample, shape (n_resamples, n_speakers)."""
     rng = np.random.default_rng(seed)
     return rng.multinomial(n_speakers, np.full(n_speakers, 1 / n_speakers), size=n_resamples)
@@ -339,7 +340,7 @@ def score_predictions(
     total = counts.sum(axis=1)
     if (total[0].sum(axis=1) > 0).sum() < 2:
         raise MetricError("only one class occurs: recall over classes says nothing")
-    weights = _resample(len(speakers), n_resamples, seed)
+    weights = resample(len(speakers), n_resamples, seed)
     tail = 50 * (1 - INTERVAL_LEVEL)
     values = {}
     for name, metric in (("uar", uar), ("wa", wa)):
@@ -395,7 +396,7 @@ def difference_interval(
         raise MetricError(
             "the two models were tested on different speakers; compare like with like"
         )
-    weights = _resample(len(speakers), n_resamples, seed)
+    weights = resample(len(speakers), n_resamples, seed)
     differences = _resampled(counts, weights, uar) - _resampled(others, weights, uar)
     tail = 50 * (1 - INTERVAL_LEVEL)
     low, high = np.percentile(differences, [tail, 100 - tail])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 
@@ -21,19 +21,21 @@ from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ser_lib.corpora import get_corpus
-from ser_lib.errors import FeatureError, ReportError, StudyError
+from ser_lib.corpora import corpus_of, get_corpus
+from ser_lib.errors import FeatureError, ReportError
 from ser_lib.extraction import extract, feature_key
 from ser_lib.features import FeatureSpec
-from ser_lib.metrics import Score
 from ser_lib.mimes import FINDINGS_MIME, RESULTS_MIME
 from ser_lib.paths import atomic_path, report_dir
 from ser_lib.progress import is_headless
 from ser_lib.results import Results
 from ser_lib.studies import Study
+from ser_lib.tables import corpus_table, headline_table, published_table, run_table, score_table
+from ser_lib.wording import change, joined, pct, pick, points, score_text, share_text
 
 __all__ = [
     "change",
+    "corpus_table",
     "exhibit",
     "findings",
     "headline_table",
@@ -44,9 +46,11 @@ __all__ = [
     "play",
     "points",
     "publish",
+    "published_table",
     "run_table",
     "score_table",
     "score_text",
+    "share_text",
     "show",
     "study_card",
     "table",
@@ -222,7 +226,7 @@ def exhibit(clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "original"
     FeatureError
         If neither audio nor a kept array is there.
     """
-    corpus = get_corpus(clips["corpus"].iloc[0])
+    corpus = get_corpus(corpus_of(clips))
     name = f"{spec.name}-{feature_key(clips, spec, variant=variant)}.npz"
     kept = report_dir(corpus.name) / "exhibits" / name
     if clips["path"].all():
@@ -241,96 +245,6 @@ def exhibit(clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "original"
     return array if array.dtype == np.uint8 else np.asarray(array, dtype=np.float32)
 
 
-def pct(share: float, *, digits: int = 1) -> str:
-    """Write a share in [0, 1] as percent.
-
-    Examples
-    --------
-    >>> pct(0.625), pct(float("nan"))
-    ('62.5 %', '–')
-    """
-    return "–" if share is None or np.isnan(share) else f"{100 * share:.{digits}f} %"
-
-
-def points(difference: float) -> str:
-    """Write a difference of shares as signed percentage points.
-
-    Examples
-    --------
-    >>> points(-0.413)
-    '−41.3'
-    """
-    return f"{100 * difference:+.1f}".replace("-", "−")
-
-
-def change(difference: float) -> str:
-    """Say by how many percentage points something falls or rises.
-
-    Examples
-    --------
-    >>> change(-0.413), change(0.02), change(0.0)
-    ('falls by 41.3 points', 'rises by 2.0 points', 'stays the same')
-    """
-    size = f"{abs(100 * difference):.1f}"
-    if size == "0.0":
-        return "stays the same"
-    return f"{'falls' if difference < 0 else 'rises'} by {size} points"
-
-
-def pick(values: Sequence[str], wanted: str | int, *, what: str) -> str:
-    """Return one of several values, by name or by position.
-
-    Parameters
-    ----------
-    values : sequence of str
-        What there is to choose from.
-    wanted : str or int
-        One of them, or its position.
-    what : str
-        What is chosen, for the message.
-
-    Returns
-    -------
-    str
-        The chosen value.
-
-    Raises
-    ------
-    StudyError
-        If there is no such value; the message lists those that there are.
-    """
-    values = list(values)
-    if isinstance(wanted, int) and 0 <= wanted < len(values):
-        return values[wanted]
-    if wanted in values:
-        return str(wanted)
-    raise StudyError(f"no {what} {wanted!r}; there are {len(values)}: {', '.join(values)}")
-
-
-def score_text(score: Score, metric: str = "uar") -> str:
-    """Write a score with its 95 % interval.
-
-    Examples
-    --------
-    >>> score_text(Score(0.5, 0.4, 0.6, 0.5, 0.4, 0.6, 100, 10, 1, 0.0))
-    '50.0 % [40.0, 60.0]'
-    """
-    value, low, high = (getattr(score, metric + end) for end in ("", "_low", "_high"))
-    return f"{100 * value:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
-
-
-def joined(words: Sequence[str]) -> str:
-    """Write a list as English does.
-
-    Examples
-    --------
-    >>> joined(["sad", "angry", "calm"]), joined(["sad"])
-    ('sad, angry and calm', 'sad')
-    """
-    words = list(words)
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
 def parameter_table(clips: pd.DataFrame, parameters: Mapping[str, object]) -> None:
     """Show which corpus and parameters the notebook was run with.
 
@@ -341,7 +255,7 @@ def parameter_table(clips: pd.DataFrame, parameters: Mapping[str, object]) -> No
     parameters : mapping of str to object
         The notebook's own parameters.
     """
-    card = get_corpus(clips["corpus"].iloc[0])
+    card = get_corpus(corpus_of(clips))
     rows = {
         "corpus": card.title,
         "licence": card.licence,
@@ -349,6 +263,10 @@ def parameter_table(clips: pd.DataFrame, parameters: Mapping[str, object]) -> No
         "speakers": clips["speaker"].nunique(),
         "audio": "here" if clips.attrs.get("has_audio", True) else "not here: stored runs are read",
     } | dict(parameters)
+    if clips.attrs.get("missing"):
+        rows["corpora that are not here"] = joined(clips.attrs["missing"])
+    if clips.attrs.get("by_design"):
+        rows["left out by design"] = "; ".join(clips.attrs["by_design"])
     if clips.attrs.get("left_out"):
         rows["left out"] = f"{len(clips.attrs['left_out'])}: {'; '.join(clips.attrs['left_out'])}"
     frame = pd.DataFrame({"what": list(rows), "value": [str(value) for value in rows.values()]})
@@ -367,86 +285,3 @@ def study_card(study: Study) -> None:
     rows |= {f"departure {n}": text for n, text in enumerate(study.departures, start=1)}
     frame = pd.DataFrame({"what": list(rows), "value": list(rows.values())})
     table(frame, caption=f"The study {study.name}, and what is done otherwise here.")
-
-
-def score_table(results: Results) -> pd.DataFrame:
-    """Lay results out for `table`: one row a model and protocol, scores with intervals.
-
-    Parameters
-    ----------
-    results : Results
-        What to lay out.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Strings.
-    """
-    rows = [
-        {
-            "model": one.model.title,
-            "protocol": one.protocol_name + (", shortened" if one.is_shortened else ""),
-            "test rows known by": ", ".join(one.leaks).replace("same_", "") or "nothing",
-            "seeds": len(one.runs),
-            "UAR [95 %]": score_text(one.score, "uar"),
-            "WA [95 %]": score_text(one.score, "wa"),
-        }
-        for one in results.all
-    ]
-    return pd.DataFrame(rows)
-
-
-def headline_table(results: Results) -> pd.DataFrame:
-    """Lay results out for the summary: one row a model, from the printed figure to the honest one.
-
-    Parameters
-    ----------
-    results : Results
-        With both protocols of each model.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Strings.
-    """
-    rows = []
-    for leaking in results.protocol("published"):
-        honest = results.get(leaking.model.name, "honest", study=leaking.study.name)
-        rows.append(
-            {
-                "model": leaking.model.title + (" (ours)" if leaking.model.is_ours else ""),
-                "study": leaking.study.name,
-                "authors' WA": pct(leaking.published or np.nan),
-                "as published, WA": score_text(leaking.score, "wa"),
-                "honest WA": score_text(honest.score, "wa"),
-                "step": points(honest.score.wa - leaking.score.wa),
-                "honest UAR": score_text(honest.score),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def run_table(results: Results) -> pd.DataFrame:
-    """List the stored runs behind results: which folder, trained when, in how long.
-
-    Parameters
-    ----------
-    results : Results
-        What to list.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a run.
-    """
-    rows = [
-        {
-            "run": run.folder.name,
-            "trained": run.environment["date"],
-            "minutes": f"{sum(run.environment['duration_s']) / 60:.1f}",
-            "commit": run.environment["commit"],
-        }
-        for one in results.all
-        for run in one.runs
-    ]
-    return pd.DataFrame(rows)

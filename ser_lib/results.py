@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from ser_lib.corpora import corpus_of
 from ser_lib.errors import RunError
 from ser_lib.metrics import (
     Score,
@@ -20,9 +21,11 @@ from ser_lib.metrics import (
     confusion_counts,
     difference_interval,
     roc_curves,
+    score_predictions,
     with_clip_columns,
 )
-from ser_lib.runs import run_study, score_runs
+from ser_lib.runs import is_stored, plan_run, run_study, score_runs
+from ser_lib.shares import rank_of_truth, share_interval
 from ser_lib.store import Run
 from ser_lib.studies import STUDIES, ModelSpec, Study
 
@@ -46,6 +49,11 @@ class Result:
         return str(self.runs[0].spec["protocol"])
 
     @property
+    def corpus(self) -> str:
+        """Name of the corpus, or of the pool."""
+        return str(self.runs[0].spec["corpus"])
+
+    @property
     def leaks(self) -> tuple[str, ...]:
         """What the audit found between training and test rows."""
         return tuple(self.runs[0].spec["leaks"])
@@ -53,7 +61,7 @@ class Result:
     @property
     def published(self) -> float | None:
         """The authors' accuracy, where they print one for this model, on their own corpus."""
-        is_home = self.runs[0].spec["corpus"] in self.study.corpora
+        is_home = self.corpus in self.study.corpora
         return self.study.published_value(self.model.name) if is_home else None
 
     @property
@@ -111,13 +119,35 @@ class Result:
         Mean over seeds and folds. Of a network it is what Keras reports while it trains, with
         dropout: somewhat below what the finished network would give.
         """
+        return float(self.kept_epochs()["accuracy"].mean())
+
+    def kept_epochs(self) -> pd.DataFrame:
+        """Rows of `history` whose weights were kept, one a seed and fold."""
         history = self.history()
-        best = (
-            history.loc[history.groupby("curve")["val_loss"].idxmin()]
-            if history["val_loss"].notna().all()
-            else history
-        )
-        return float(best["accuracy"].mean())
+        settings = self.model.training
+        if settings is None:
+            return history
+        if self.protocol != "published":
+            settings = self.model.honest_settings
+        by_curve = history.groupby("curve")
+        if settings.keep:
+            return history.loc[by_curve[settings.keep].idxmax()]
+        is_stopped = settings.stop_patience is not None
+        return history.loc[by_curve["val_loss"].idxmin()] if is_stopped else by_curve.tail(1)
+
+    def by_corpus(self) -> dict[str, Score]:
+        """Scores on the clips of each corpus of a pool; UAR over the classes that it has."""
+        return {
+            name: score_predictions(
+                [one[one["speaker"].map(_corpus_in) == name] for one in self.tables], self.labels
+            )
+            for name in sorted(set(self.pooled["speaker"].map(_corpus_in)))
+        }
+
+    def top_k(self, k: int) -> tuple[float, float, float]:
+        """Share of clips whose class is among the k most probable, with interval by speaker."""
+        pooled = self.pooled
+        return share_interval(rank_of_truth(pooled, self.labels) <= k, pooled["speaker"])
 
     def duration_s(self) -> float:
         """Time that all folds of one seed took to train and predict, in seconds."""
@@ -133,6 +163,7 @@ class Result:
         return {
             "study": self.study.name,
             "model": self.model.name,
+            "corpus": self.corpus,
             "protocol": self.protocol_name,
             "is_as_published": self.protocol == "published",
             "is_ours": self.model.is_ours,
@@ -194,15 +225,30 @@ class Results:
         Returns
         -------
         pandas.DataFrame
-            Columns `study, model, name, is_ours, published, leaking, leaking_low, leaking_high,
-            honest, honest_low, honest_high, step, chance`: WA in [0, 1]; `step` is honest minus
-            leaking, `chance` the share of the largest class.
+            Columns `study, model, corpus, name, is_ours, published, leaking, leaking_low,
+            leaking_high, honest, honest_low, honest_high, step, chance`: WA in [0, 1]; `step` is
+            honest minus leaking, `chance` the share of the largest class.
         """
-        rows = []
-        for leaking in self.protocol("published"):
-            honest = self.get(leaking.model.name, "honest", study=leaking.study.name)
-            rows.append(_step(leaking, honest))
-        return pd.DataFrame(rows)
+        return pd.DataFrame([_step(one, self.partner(one)) for one in self.protocol("published")])
+
+    def partner(self, leaking: Result) -> Result:
+        """Return the honest result of the same study, model and corpus.
+
+        Raises
+        ------
+        RunError
+            If there is none.
+        """
+        for one in self.protocol("honest"):
+            if (one.study.name, one.model.name, one.corpus) == (
+                leaking.study.name,
+                leaking.model.name,
+                leaking.corpus,
+            ):
+                return one
+        raise RunError(
+            f"no honest result of {leaking.study.name} {leaking.model.name} on {leaking.corpus}"
+        )
 
     def compare(self, first: Result, second: Result) -> str:
         """Say how the first UAR relates to the second, judged by speaker.
@@ -216,10 +262,16 @@ class Results:
         return "above" if low > 0 else "below" if high < 0 else "not distinguishable from"
 
 
+def _corpus_in(speaker: str) -> str:
+    """Name the corpus of a speaker: `crema_d` of `crema_d-1001`."""
+    return speaker.rsplit("-", 1)[0]
+
+
 def _step(leaking: Result, honest: Result) -> dict[str, object]:
     row: dict[str, object] = {
         "study": leaking.study.name,
         "model": leaking.model.name,
+        "corpus": leaking.corpus,
         "name": f"{leaking.model.title}\n{leaking.study.name}",
         "is_ours": leaking.model.is_ours,
         "published": leaking.published or np.nan,
@@ -230,6 +282,15 @@ def _step(leaking: Result, honest: Result) -> dict[str, object]:
         score = one.score
         row |= {kind: score.wa, f"{kind}_low": score.wa_low, f"{kind}_high": score.wa_high}
     return row
+
+
+def _is_stored(study: Study, model: ModelSpec, clips: pd.DataFrame) -> bool:
+    """Whether the first run of a model is stored under both protocols."""
+    protocols = [study.protocol(name, corpus_of(clips)) for name in ("published", "honest")]
+    return all(
+        is_stored(plan_run(study, model.name, protocol, study.seeds[0], clips))
+        for protocol in protocols
+    )
 
 
 def collect(
@@ -264,7 +325,9 @@ def collect(
     -----
     Notebook: 04_cnn_1d_mfcc.ipynb
     """
-    names = list(models) or [one.name for one in study.models]
+    names = list(models) or [
+        one.name for one in study.models if not one.is_optional or _is_stored(study, one, clips)
+    ]
     return Results(
         tuple(
             Result(

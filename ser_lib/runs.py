@@ -47,6 +47,7 @@ from ser_lib.training import STILL_VALID_VERSIONS, TRAINING_VERSION, FoldArrays,
 
 __all__ = [
     "RunPlan",
+    "is_stored",
     "plan_run",
     "run_or_load",
     "run_study",
@@ -299,6 +300,11 @@ def run_or_load(plan: RunPlan, clips: pd.DataFrame, *, is_fresh: bool | None = N
     run = read_run(folder)
     _check_run(run, plan, spec)
     return run
+
+
+def is_stored(plan: RunPlan) -> bool:
+    """Whether the run of a plan is complete in the store."""
+    return (_stored_or_new(plan)[1] / "predictions.csv").is_file()
 
 
 def _stored_or_new(plan: RunPlan) -> tuple[dict[str, object], Path]:

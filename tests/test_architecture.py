@@ -20,17 +20,21 @@ LEVELS = (
     ("labels", "audio"),
     ("corpora", "augment", "features"),
     ("splits", "audit", "models", "extraction"),
-    ("epochs", "training", "metrics"),
-    ("studies", "store"),
-    ("runs", "plots", "results", "readme", "heard"),
-    ("notebook", "chapters", "execution", "render", "report", "closeup", "explore"),
+    ("epochs", "training", "metrics", "shares"),
+    ("studies", "store", "wording"),
+    ("runs", "plots", "results", "readme", "heard", "search", "tuning"),
+    ("notebook", "tables", "chapters", "execution", "render", "report", "closeup", "explore"),
     ("__main__", "bench"),
 )
 # Arrows within a level, each with its reason.
 WITHIN = {
     ("training", "epochs"),  # a fold is fitted in epochs
     ("audit", "splits"),  # an audit looks at folds
+    ("notebook", "tables"),  # notebooks find what they need in one place
+    ("shares", "metrics"),  # an interval is resampled in one way
     ("results", "runs"),  # results are runs, gathered
+    ("tuning", "runs"),  # a trial has the folds and the key of a run
+    ("tuning", "search"),  # a search is proposed, then tried
     ("render", "chapters"),  # a report is made of chapters
     ("execution", "chapters"),  # an executed notebook becomes a chapter
     ("report", "chapters"),

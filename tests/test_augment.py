@@ -8,6 +8,7 @@ import pytest
 from ser_lib.augment import (
     AUGMENTATIONS,
     add_noise,
+    apply_steps,
     augment,
     shift_pitch,
     shift_time,
@@ -41,8 +42,9 @@ def test_an_augmentation_leaves_its_input_alone(name, voice, rng):
 
 
 @BY_NAME
-def test_an_augmentation_gives_a_finite_float32_signal_that_differs(name, voice, rng):
-    result = augment(voice, RATE_HZ, name, rng=rng)
+def test_an_augmentation_gives_a_finite_float32_signal_that_differs(name, voice):
+    # Under this seed, mixed draws noise and stretch.
+    result = augment(voice, RATE_HZ, name, rng=np.random.default_rng(3))
     assert result.dtype == np.float32
     assert result.ndim == 1
     assert np.isfinite(result).all()
@@ -74,6 +76,7 @@ def test_every_drawn_parameter_has_a_published_range():
         (name, parameter)
         for name, chosen in AUGMENTATIONS.items()
         for parameter in chosen.draw(np.random.default_rng(0))
+        if name != "mixed"  # draws from the others, see below
     }
     assert drawn - {("noise", "noise_seed")} == set(PUBLISHED_RANGES)
 
@@ -169,3 +172,67 @@ def test_a_pitch_shift_multiplies_the_frequency_and_keeps_the_duration(
     # A tenth of a semitone is 0.6 %.
     expected = 440.0 * 2 ** (semitones / 12)
     assert peak_frequency(shifted, RATE_HZ) == pytest.approx(expected, rel=0.006)
+
+
+# --- mixed
+
+FOUR = ("noise", "stretch", "pitch", "shift")
+
+
+def draw_mixed(seed: int) -> dict[str, dict[str, float]]:
+    return AUGMENTATIONS["mixed"].draw(np.random.default_rng(seed))["steps"]
+
+
+def test_mixed_takes_each_of_four_with_probability_one_half_and_none_for_another():
+    taken = np.array([[name in draw_mixed(seed) for name in FOUR] for seed in range(2000)])
+    # Four standard errors of a share of one half over 2,000 draws.
+    np.testing.assert_allclose(taken.mean(axis=0), 0.5, atol=4 * 0.5 / np.sqrt(2000))
+    # Each of the sixteen sets is as likely as the next: 125 of 2,000, give or take 4 * 10.8.
+    _, counts = np.unique(taken @ [1, 2, 4, 8], return_counts=True)
+    assert len(counts) == 16
+    assert np.abs(counts - 125).max() < 44
+    # A set of steps that knew of each other would be correlated.
+    assert np.abs(np.corrcoef(taken.T) - np.eye(4)).max() < 0.09
+
+
+def test_mixed_draws_the_parameters_of_its_steps_from_their_published_ranges():
+    for seed in range(200):
+        for name, parameters in draw_mixed(seed).items():
+            for parameter, value in parameters.items():
+                if parameter == "noise_seed":
+                    continue
+                low, high = PUBLISHED_RANGES[name, parameter]
+                assert low <= value <= high
+
+
+def test_mixed_applies_its_steps_in_one_order():
+    assert all(
+        list(steps) == [name for name in FOUR if name in steps]
+        for steps in map(draw_mixed, range(200))
+    )
+
+
+def test_no_step_leaves_the_signal_as_it_is(voice):
+    seed = next(seed for seed in range(200) if not draw_mixed(seed))
+    result = augment(voice, RATE_HZ, "mixed", rng=np.random.default_rng(seed))
+    np.testing.assert_array_equal(result, voice)
+
+
+@pytest.mark.parametrize("name", FOUR)
+def test_one_step_is_that_augmentation(voice, name):
+    seed = next(seed for seed in range(500) if set(draw_mixed(seed)) == {name})
+    result = augment(voice, RATE_HZ, "mixed", rng=np.random.default_rng(seed))
+    alone = AUGMENTATIONS[name].apply(voice, RATE_HZ, **draw_mixed(seed)[name])
+    np.testing.assert_array_equal(result, alone)
+
+
+def test_steps_are_applied_one_after_the_other_as_they_stand(voice):
+    steps = {"stretch": {"rate": 1.1}, "shift": {"shift_s": 0.005}}
+    stretched = stretch_time(voice, RATE_HZ, rate=1.1)
+    np.testing.assert_array_equal(
+        apply_steps(voice, RATE_HZ, steps=steps),
+        shift_time(stretched, RATE_HZ, shift_s=0.005),
+    )
+    # The twin: turned round they give another signal.
+    turned = apply_steps(voice, RATE_HZ, steps=dict(reversed(steps.items())))
+    assert not np.array_equal(turned, apply_steps(voice, RATE_HZ, steps=steps))

@@ -20,6 +20,8 @@ from ser_lib.features import (
     FEATURES,
     FeatureSpec,
     log_mel,
+    mel_chunks,
+    mel_frames,
     mel_picture,
     mel_square,
     mfcc_zcr_rms,
@@ -258,6 +260,110 @@ def test_time_fills_the_width_of_the_square(rng, position):
     column = mel_square(signal, RATE_HZ)[..., 0].mean(axis=0).argmax()
     # The burst is 45 ms wide and a column 23 ms: two or three columns.
     assert column / 128 == pytest.approx(position, abs=0.03)
+
+
+# --- frames and chunks
+
+
+@pytest.mark.parametrize("n_samples", [3000, 22_050, 66_048, 66_560, 150_000])
+def test_frames_are_the_log_mel_in_time_cut_or_filled_up_with_silence(rng, n_samples):
+    signal = rng.normal(size=n_samples).astype(np.float32)
+    level = log_mel(signal, RATE_HZ, n_mels=60)
+    frames = mel_frames(signal, RATE_HZ)
+    assert frames.shape == (130, 60, 1)
+    assert frames.dtype == np.float32
+    assert frames.min() >= 0
+    assert frames.max() <= 1
+    n_own = min(level.shape[1], 130)
+    # Frame by frame and band by band, without NumPy's help; float32.
+    for frame in (0, n_own // 2, n_own - 1):
+        for band in (0, 31, 59):
+            expected = max(0.0, 1 + level[band, frame] / 80)
+            assert frames[frame, band, 0] == pytest.approx(expected, abs=1e-6)
+    assert not frames[n_own:].any()
+    assert frames[:n_own].any(axis=(1, 2)).all()
+
+
+@pytest.mark.parametrize(("n_frames", "n_mels", "hop_samples"), [(64, 64, 1024), (130, 76, 512)])
+def test_frames_have_the_sizes_that_the_studies_ask_for(noise, n_frames, n_mels, hop_samples):
+    frames = mel_frames(
+        np.tile(noise, 4), RATE_HZ, n_frames=n_frames, n_mels=n_mels, hop_samples=hop_samples
+    )
+    assert frames.shape == (n_frames, n_mels, 1)
+    assert frames.any(axis=(1, 2)).all()  # 4 s fill 3 s, whatever the hop
+    assert frames.max() == 1
+
+
+def test_a_longer_clip_loses_its_end_and_not_its_beginning(rng):
+    # Of equal level throughout, so that the reference (the loudest band) is found in the first.
+    first = rng.normal(size=3 * RATE_HZ).astype(np.float32)
+    quiet = 0.01 * rng.normal(size=RATE_HZ).astype(np.float32)
+    short = mel_frames(first, RATE_HZ, n_frames=100)
+    long = mel_frames(np.concatenate([first, quiet]), RATE_HZ, n_frames=100)
+    np.testing.assert_allclose(short, long, atol=1e-6)  # float32
+    turned = mel_frames(np.concatenate([quiet, first]), RATE_HZ, n_frames=100)
+    assert np.abs(turned - short).max() > 0.1
+
+
+@pytest.mark.parametrize("n_samples", [3000, 16_000, 40_000, 91_648, 92_160, 200_000])
+def test_chunks_laid_side_by_side_are_the_log_mel_between_its_own_ends(rng, n_samples):
+    signal = rng.normal(size=n_samples).astype(np.float32)
+    level = log_mel(signal, 16_000)[:, :180]
+    chunks = mel_chunks(signal, 16_000)
+    assert chunks.shape == (3, 128, 60, 1)
+    assert chunks.dtype == np.float32
+    flat = np.hstack([chunks[number, :, :, 0] for number in range(3)])
+    n_own = level.shape[1]
+    expected = (level - level.min()) / (level.max() - level.min())
+    np.testing.assert_allclose(flat[:, :n_own], expected, atol=1e-6)  # float32
+    assert flat[:, :n_own].min() == 0
+    assert flat[:, :n_own].max() == 1
+    assert not flat[:, n_own:].any()
+
+
+@pytest.mark.parametrize("second", [0, 1, 2])
+def test_chunks_are_in_the_order_of_time(rng, second):
+    # 60 frames of 512 samples; a burst in the middle of one chunk.
+    signal = rng.normal(0, 1e-3, 180 * 512 - 512).astype(np.float32)
+    at = (60 * second + 30) * 512
+    signal[at : at + 1024] += rng.normal(0, 1, 1024)
+    loudness = mel_chunks(signal, 16_000)[..., 0].mean(axis=1)
+    chunk, frame = np.unravel_index(loudness.argmax(), loudness.shape)
+    assert chunk == second
+    assert frame == pytest.approx(31, abs=2)
+
+
+def test_bands_and_frames_of_a_chunk_are_not_exchanged(tone):
+    low = mel_chunks(tone(300.0, duration_s=6.0), 16_000)[1, :, :, 0]  # away from its onset
+    assert low.mean(axis=1).argmax() < 20  # the first of these axes counts bands from below
+    # The twin: along the frames a steady tone has no loudest place.
+    along = low.mean(axis=0)
+    assert along.max() - along.min() < 0.01
+
+
+@pytest.mark.parametrize("n_chunks", [1, 3, 5])
+@pytest.mark.parametrize("n_mels", [64, 128])
+def test_chunks_have_the_numbers_that_were_asked_for(noise, n_chunks, n_mels):
+    chunks = mel_chunks(noise, 16_000, n_chunks=n_chunks, n_frames=20, n_mels=n_mels)
+    assert chunks.shape == (n_chunks, n_mels, 20, 1)
+
+
+def test_silence_fills_frames_and_chunks_without_a_division_by_nothing():
+    silence = np.zeros(16_000, dtype=np.float32)
+    # One level everywhere: it is the loudest there is, and what is filled up is not.
+    frames, chunks = mel_frames(silence, 16_000), mel_chunks(silence, 16_000)
+    n_own = 1 + 16_000 // 512
+    assert (frames[:n_own] == 1).all()
+    assert not frames[n_own:].any()
+    assert (chunks[0, :, :n_own] == 1).all()
+    assert not chunks[0, :, n_own:].any()
+    assert not chunks[1:].any()
+
+
+@pytest.mark.parametrize("function", [mel_frames, mel_chunks])
+@pytest.mark.parametrize("gain", [0.01, 3.0])
+def test_frames_and_chunks_do_not_know_the_loudness(noise, function, gain):
+    np.testing.assert_allclose(function(gain * noise, 16_000), function(noise, 16_000), atol=1e-4)
 
 
 # --- envelope, prosody
@@ -520,6 +626,8 @@ def test_two_workers_compute_what_one_does(tmp_path, demo_clips, monkeypatch):
 # change) and write the new line here. They are made by `_fingerprint` below.
 GOLDEN = {
     ("log_mel", 1): ((128, 87), -54.0593, 6.46787),
+    ("mel_chunks", 1): ((3, 128, 60, 1), 0.116334, 0.135853),
+    ("mel_frames", 1): ((130, 60, 1), 0.246760, 0.190069),
     ("mel_square", 1): ((128, 128, 1), 0.324268, 0.0799643),
     ("mel_picture", 1): ((224, 224, 3), 70.6729, 45.5353),
     ("mfcc_zcr_rms", 1): ((108, 42), -7.10836, 49.1522),

@@ -23,12 +23,34 @@ from ser_lib.models.baselines import (
 )
 from ser_lib.models.cnn1d import Cnn1dConfig
 from ser_lib.models.cnn2d import Cnn2dConfig
+from ser_lib.models.cnn3d import Cnn3dConfig
+from ser_lib.models.conv_blocks import ConvBlocksConfig
 from ser_lib.training import FoldArrays, fit_fold
 
 # A small config and an input for every family; a family that lacks here fails the test below.
 SMALL = {
     "cnn1d": (Cnn1dConfig(n_filters=(4, 3), n_dense=5), (30, 3)),
     "cnn2d": (Cnn2dConfig(n_filters=(3, 4), n_dense=5, input_scale=1 / 255), (16, 20, 2)),
+    "cnn3d": (
+        Cnn3dConfig(
+            n_filters=(3, 4),
+            kernel_sizes=(5, 3),
+            block_dropout_rates=(0.2, 0.3),
+            n_bottleneck=4,
+            n_dense=(6,),
+            dropout_rates=(0.4,),
+        ),
+        (2, 16, 12, 1),
+    ),
+    "conv_blocks": (
+        ConvBlocksConfig(
+            n_filters=(3, 4),
+            kernel_sizes=(3, 3),
+            recurrent=(("bilstm", 3), ("gru", 2)),
+            n_dense=(5,),
+        ),
+        (16, 12, 1),
+    ),
     "decision_tree": (DecisionTreeConfig(), (6,)),
     "dummy": (DummyConfig(), (6,)),
     "knn": (KnnConfig(), (6,)),
@@ -103,9 +125,9 @@ def test_a_network_has_named_layers_only(name):
     config, shape = SMALL[name]
     names = [layer.name for layer in build_keras(config, shape, 4).layers]
     assert names[-1] == "probabilities"
-    assert [one for one in names if one.startswith("block")] == [
-        *("block1_conv", "block1_pool", "block2_conv", "block2_pool"),
-    ]
+    parts = ("conv", "pool") if name in ("cnn1d", "cnn2d") else ("conv", "norm", "pool", "dropout")
+    blocks = [one for one in names if one.startswith("block") and one.endswith(parts)]
+    assert blocks == [f"block{number}_{part}" for number in (1, 2) for part in parts]
     # Automatic names end in counters that change from call to call.
     again = [layer.name for layer in build_keras(config, shape, 4).layers]
     assert names == again
@@ -237,8 +259,11 @@ def test_the_largest_probability_of_the_svm_is_its_own_decision(rng):
 
 
 def _changed(value: object) -> object:
+    """Return another value of the same kind; of a tuple, the last one is another."""
     if isinstance(value, tuple):
-        return (*value, 2)
+        return (*value[:-1], _changed(value[-1]))
+    if isinstance(value, str):
+        return {"relu": "elu", "pool": "lstm"}[value]
     return value + 2 if isinstance(value, int) else value / 2
 
 
@@ -253,9 +278,77 @@ CHANGES = [
 @pytest.mark.parametrize(("name", "field"), CHANGES)
 def test_the_topology_changes_with_every_field_of_the_config(name, field):
     config, shape = SMALL[name]
-    shape = tuple(4 * side for side in shape)  # room for a third block
     other = replace(config, **{field: _changed(getattr(config, field))})
     assert topology(config, shape, 3) != topology(other, shape, 3)
+
+
+BLOCKS = {
+    "n_filters": (3, 4, 4),
+    "kernel_sizes": (3, 3, 3),
+    "block_dropout_rates": (0.2, 0.3, 0.3),
+}
+MORE = [
+    ("cnn1d", {"n_filters": (4, 3, 2)}),
+    ("cnn2d", {"n_filters": (3, 4, 2)}),
+    ("cnn3d", BLOCKS),
+    ("cnn3d", {"kernel_sizes": (3, 5)}),
+    ("cnn3d", {"n_dense": (6, 6), "dropout_rates": (0.4, 0.4)}),
+    ("cnn3d", {"activation": "leaky_relu"}),
+    ("cnn3d", {"head": "transformer"}),
+    ("conv_blocks", {part: BLOCKS[part] for part in ("n_filters", "kernel_sizes")}),
+    ("conv_blocks", {"n_dense": (5, 5)}),
+    ("conv_blocks", {"n_dense": ()}),
+    ("conv_blocks", {"recurrent": ()}),
+    *(
+        ("conv_blocks", {"recurrent": recurrent})
+        for recurrent in (
+            (("lstm", 3), ("gru", 2)),
+            (("bigru", 3), ("gru", 2)),
+            (("bilstm", 3), ("lstm", 2)),
+            (("bilstm", 3),),
+            (("gru", 2), ("bilstm", 3)),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "change"), MORE, ids=[f"{n}.{list(c.values())}" for n, c in MORE])
+def test_the_topology_knows_more_layers_and_other_kinds(name, change):
+    config, shape = SMALL[name]
+    shape = tuple(4 * side for side in shape)  # room for a third block
+    assert topology(config, shape, 3) != topology(replace(config, **change), shape, 3)
+
+
+@pytest.mark.parametrize("head", ["lstm", "transformer"])
+def test_the_topology_of_a_head_changes_with_what_it_reads(head):
+    config, shape = SMALL["cnn3d"]
+    config = replace(config, head=head)
+    wider = replace(config, n_bottleneck=8)
+    assert topology(config, shape, 3) != topology(wider, shape, 3)
+
+
+def test_the_leak_of_a_leaky_relu_shows_in_the_topology(monkeypatch):
+    from ser_lib.models import cnn3d
+
+    config, shape = SMALL["cnn3d"]
+    config = replace(config, activation="leaky_relu")
+    topology.cache_clear()
+    before = topology(config, shape, 3)
+    monkeypatch.setattr(cnn3d, "LEAK", 0.2)
+    topology.cache_clear()
+    assert topology(config, shape, 3) != before
+    topology.cache_clear()
+
+
+def test_a_setting_that_the_topology_leaves_out_would_be_noticed(monkeypatch):
+    # The twin: without the units among what is kept, two recurrent layers look alike.
+    config, shape = SMALL["conv_blocks"]
+    other = replace(config, recurrent=(("bilstm", 3), ("gru", 4)), n_dense=())
+    config = replace(config, n_dense=())
+    monkeypatch.setattr(models, "ARITHMETIC", models.ARITHMETIC - {"units"})
+    topology.cache_clear()
+    assert topology(config, shape, 3) == topology(other, shape, 3)
+    topology.cache_clear()
 
 
 @KERAS

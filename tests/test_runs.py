@@ -18,7 +18,8 @@ import pytest
 
 from ser_lib import corpora, runs
 from ser_lib import features as features_module
-from ser_lib.errors import CorpusError, LeakError, RunError, SplitError, StudyError
+from ser_lib.epochs import TrainingSettings
+from ser_lib.errors import CorpusError, LeakError, RunError, SplitError
 from ser_lib.extraction import extract
 from ser_lib.features import FEATURES, FeatureSpec
 from ser_lib.labels import LABEL_SETS
@@ -30,7 +31,7 @@ from ser_lib.runs import plan_run, run_or_load, run_study, score_runs
 from ser_lib.splits import Protocol
 from ser_lib.store import RECORDED_LIBRARIES, Run, provenance
 from ser_lib.studies import STUDIES, ModelSpec, Study
-from ser_lib.epochs import TrainingSettings
+from ser_lib.training import STILL_VALID_VERSIONS, TRAINING_VERSION
 
 FILES = ["environment.json", "history.csv", "predictions.csv", "spec.json"]
 QUICK = FeatureSpec("mfcc_zcr_rms", params={"duration_s": 0.3, "n_mfcc": 4})
@@ -227,7 +228,7 @@ def test_every_row_gets_the_features_of_its_own_clip_and_variant(few_clips, fitt
     for fold, (_, _, arrays, _) in zip(plan.split.folds, fitted, strict=True):
         for part in ("train", "validation", "test"):
             inputs = getattr(arrays, f"x_{part}")
-            for row, values in zip(getattr(fold, part), inputs, strict=True):
+            for row, values in zip(getattr(fold, part), inputs.gather(), strict=True):
                 clip, _, variant = row.partition("#")
                 source = "noise" if variant == "noise" else "original"
                 np.testing.assert_array_equal(values, stored[source][clip])
@@ -310,6 +311,73 @@ def test_fresh_without_audio_does_not_delete_what_is_stored(few_clips):
     with pytest.raises(RunError, match="audio"):
         go(few_clips.assign(path=""), is_fresh=True)
     assert listing(run.folder) == FILES
+
+
+# --- runs of former versions of the training
+
+
+def as_version(run: Run, version: int) -> Path:
+    """Turn a stored run into what another version of the training would have stored."""
+    spec = run.spec | {"versions": run.spec["versions"] | {"training": version}}
+    digest = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
+    other = run.folder.with_name(f"{run.folder.name[:-12]}{digest[:12]}")
+    run.folder.rename(other)
+    (other / "spec.json").write_text(json.dumps(spec))
+    return other
+
+
+def test_this_version_is_none_of_the_former_ones():
+    assert TRAINING_VERSION not in STILL_VALID_VERSIONS
+    assert all(version < TRAINING_VERSION for version in STILL_VALID_VERSIONS)
+
+
+@pytest.mark.parametrize("version", STILL_VALID_VERSIONS)
+def test_a_run_of_a_version_that_still_stands_is_found(few_clips, fitted, version):
+    first = go(few_clips)
+    former = as_version(first, version)
+    again = go(few_clips.assign(path=""))
+    assert len(fitted) == 6
+    assert again.folder == former
+    assert again.spec["versions"]["training"] == version
+    pd.testing.assert_frame_equal(again.predictions, first.predictions)
+
+
+@pytest.mark.parametrize("version", [0, TRAINING_VERSION + 1])
+def test_a_run_of_a_version_that_does_not_stand_is_trained_again(few_clips, fitted, version):
+    former = as_version(go(few_clips), version)
+    again = go(few_clips)
+    assert len(fitted) == 12
+    assert again.folder != former
+    assert again.spec["versions"]["training"] == TRAINING_VERSION
+
+
+def test_of_two_versions_that_stand_the_newer_is_read(few_clips, fitted, tmp_path, monkeypatch):
+    former = as_version(go(few_clips), STILL_VALID_VERSIONS[0])
+    monkeypatch.setenv("SER_REPORTS", str(tmp_path / "other"))
+    newer = go(few_clips)
+    newer.folder.rename(former.parent / newer.folder.name)
+    monkeypatch.setenv("SER_REPORTS", str(tmp_path / "reports"))
+    assert go(few_clips).folder == former.parent / newer.folder.name
+
+
+@pytest.mark.parametrize("way", ["variable", "argument"])
+def test_a_former_run_that_is_trained_again_is_stored_as_what_it_then_is(
+    few_clips, fitted, monkeypatch, way
+):
+    as_version(go(few_clips), STILL_VALID_VERSIONS[0])
+    if way == "variable":
+        monkeypatch.setenv("SER_FRESH", "1")
+    again = go(few_clips, is_fresh=True if way == "argument" else None)
+    assert len(fitted) == 12
+    assert again.spec["versions"]["training"] == TRAINING_VERSION
+
+
+def test_a_former_run_that_is_damaged_is_named_and_not_taken(few_clips):
+    former = as_version(go(few_clips), STILL_VALID_VERSIONS[0])
+    lines = (former / "predictions.csv").read_text().splitlines()
+    (former / "predictions.csv").write_text("\n".join(lines[:-3]) + "\n")
+    with pytest.raises(RunError, match="it has 21 predictions, not the 24"):
+        go(few_clips)
 
 
 # --- interruptions
@@ -546,10 +614,11 @@ def test_an_undeclared_leak_is_refused_before_anything_is_trained(few_clips, tmp
     assert not (tmp_path / "reports").exists()
 
 
-def test_clips_of_two_corpora_are_refused(few_clips):
+def test_clips_of_two_corpora_are_a_pool(few_clips, tmp_path):
     two = few_clips.assign(corpus=["demo", "ravdess"] * 12)
-    with pytest.raises(StudyError, match=r"one corpus, not of \['demo', 'ravdess'\]"):
-        go(two)
+    run = go(two, "dummy")
+    assert run.spec["corpus"] == "pooled"
+    assert run.folder.parent == tmp_path / "reports" / "pooled" / "runs"
 
 
 def test_clips_without_a_class_of_the_task_are_refused(few_clips):
@@ -559,8 +628,63 @@ def test_clips_without_a_class_of_the_task_are_refused(few_clips):
 
 
 def test_no_clips_at_all_are_refused(few_clips):
-    with pytest.raises(StudyError):
+    with pytest.raises(CorpusError, match="there are no clips"):
         go(few_clips[:0])
+
+
+# --- protocols that name corpora
+
+TWO = Protocol("cross_corpus", {"train": "demo", "test": "other", "n_validation": 2})
+
+
+def with_foreign(clips: pd.DataFrame, name: str, first: int) -> pd.DataFrame:
+    """The clips of two speakers as those of another corpus, of whom nobody is the same."""
+    other = clips[clips["speaker"].isin(["demo-01", "demo-02"])].copy()
+    other["clip_id"] = other["clip_id"].str.replace("demo/", f"{name}/")
+    other["speaker"] = other["speaker"].str.replace("demo", name)
+    other["corpus"] = name
+    digests = [hashlib.sha256(f"{name}{first + n}".encode()).hexdigest() for n in range(len(other))]
+    return pd.concat([clips, other.assign(audio_sha256=digests)], ignore_index=True)
+
+
+def test_a_protocol_that_names_corpora_ignores_others(few_clips):
+    two = with_foreign(few_clips, "other", 0)
+    three = with_foreign(two, "third", 100)
+    plans = [plan_run(TINY, "dummy", TWO, 1, clips) for clips in (two, three)]
+    first, second = (plan.spec((1,)) for plan in plans)
+    assert first == second
+    assert plans[1].corpus == "pooled"
+    tested = {row.partition("/")[0] for row in plans[1].split.folds[0].test}
+    trained = {row.partition("/")[0] for row in plans[1].split.folds[0].train}
+    assert (tested, trained) == ({"other"}, {"demo"})
+    # The twin: a protocol that names none sees them all.
+    plain = [
+        plan_run(TINY, "dummy", TINY.honest_protocol, 1, one).spec((1,)) for one in (two, three)
+    ]
+    assert plain[0] != plain[1]
+
+
+def test_a_corpus_that_is_named_and_not_there_is_told(few_clips):
+    with pytest.raises(SplitError, match="needs clips of 'other'"):
+        plan_run(TINY, "dummy", TWO, 1, few_clips)
+    with pytest.raises(CorpusError, match="there are no clips"):
+        plan_run(TINY, "dummy", TWO, 1, few_clips.assign(corpus="third"))
+
+
+# --- training that depends on the protocol
+
+
+def test_an_honest_training_is_used_and_stored_under_honest_protocols_only(few_clips, fitted):
+    longer = replace(NET.training, max_epochs=3)
+    study = with_model(honest_training=longer)
+    go(few_clips, "net", "published", study=study)
+    honest = go(few_clips, "net", "honest", study=study)
+    assert [settings.max_epochs for _, settings, _, _ in fitted] == [2] + [3] * 6
+    assert honest.spec["training"]["max_epochs"] == 3
+    # It does not touch the keys of published runs.
+    published = {"protocol": TINY.published_protocol, "clips": few_clips}
+    assert key_of(study=study, **published) == key_of(**published)
+    assert key_of(study=study, clips=few_clips) != key_of(clips=few_clips)
 
 
 # --- several at once
@@ -668,7 +792,8 @@ def _table_of(corpus: str) -> pd.DataFrame | None:
 @cache
 def _plan_today(corpus: str, study: str, protocol: str, seed: int) -> runs.RunPlan:
     chosen = STUDIES[study]
-    known = {one.name: one for one in (chosen.published_protocol, chosen.honest_protocol)}
+    asked = ("published", *chosen.other_protocols, "honest")
+    known = {one.name: one for one in (chosen.protocol(name, corpus) for name in asked)}
     plain = known.get(protocol) or chosen.protocol("honest", corpus)
     return plan_run(chosen, chosen.models[0].name, plain, seed, _table_of(corpus))
 
@@ -680,15 +805,22 @@ def test_a_committed_run_is_what_its_study_would_run_today(folder):
         pytest.skip(f"NOT CHECKED: neither table nor audio of {spec['corpus']} is here")
     plan = _plan_today(spec["corpus"], spec["study"], spec["protocol"], spec["seed"])
     plan = replace(plan, model=plan.study.model(spec["model"]))
+    today = json.loads(json.dumps(plan.spec(runs._input_shape(plan))))
+    version = spec["versions"].pop("training")
+    assert version in (today["versions"].pop("training"), *STILL_VALID_VERSIONS)
     # Compared part by part, so that a failure says what has changed since.
-    assert json.loads(json.dumps(plan.spec(runs._input_shape(plan)))) == spec
+    assert today == spec
 
 
 def test_the_repository_holds_runs_of_every_study_on_its_own_corpus():
     names = {one.id for one in _stored_runs()}
-    for study in STUDIES.values():
-        for corpus in study.corpora:
-            for model in study.models:
-                for protocol in (study.published_protocol, study.honest_protocol):
-                    start = f"{corpus}/{study.name}-{model.name}-{protocol.name}-s"
-                    assert any(name.startswith(start) for name in names), start
+    wanted = [
+        f"{corpus}/{study.name}-{model.name}-{study.protocol(protocol, corpus).name}-s"
+        for study in STUDIES.values()
+        for corpus in ((study.stand_in,) if study.stand_in else study.corpora)
+        for model in study.models
+        for protocol in ("published", "honest")
+        if not model.is_optional
+    ]
+    lacking = [one for one in wanted if not any(name.startswith(one) for name in names)]
+    assert lacking == []

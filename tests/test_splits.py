@@ -27,7 +27,7 @@ from ser_lib.studies import STUDIES
 RANDOM = Protocol(
     "random", params={"test_share": 0.2, "validation_share": 0.2, "is_stratified": True}
 )
-HONEST = pytest.mark.parametrize("name", ["luna5", "loso"])
+HONEST = pytest.mark.parametrize("name", ["luna5", "loso", "speaker_folds"])
 SEEDED = pytest.mark.parametrize("seed", [0, 1, 42, 2**31])
 
 
@@ -252,6 +252,419 @@ def test_loso_says_how_many_speakers_it_needs(small_rows):
     assert len(make_split(enough, Protocol("loso"), seed=0).folds) == 4
 
 
+# --- speaker_folds
+
+
+def speakers_table(names: dict[str, str], n_each: int = 16) -> pd.DataFrame:
+    """Rows of made-up speakers, by name and gender; each says four emotions in four sentences."""
+    rows = [
+        {
+            "row_id": f"{name}/{number}",
+            "clip_id": f"{name}/{number}",
+            "variant": "original",
+            "label": ("neutral", "happy", "sad", "angry")[number % 4],
+            "speaker": name,
+            "gender": gender,
+            "statement": f"s{number // 4}",
+            "audio_sha256": f"{name}/{number}",
+        }
+        for name, gender in names.items()
+        for number in range(n_each)
+    ]
+    return pd.DataFrame(rows).sample(frac=1.0, random_state=3).reset_index(drop=True)
+
+
+RAVDESS_LIKE = {f"ravdess-{n:02d}": ("male" if n % 2 else "female") for n in range(1, 25)}
+EMODB_LIKE = {
+    f"emodb-{n:02d}": ("male" if n in (3, 10, 11, 12, 15) else "female")
+    for n in (3, 8, 9, 10, 11, 12, 13, 14, 15, 16)
+}
+TESS_LIKE = {"tess-OAF": "female", "tess-YAF": "female"}
+SAVEE_LIKE = {f"savee-{name}": "male" for name in ("DC", "JE", "JK", "KL")}
+FOLDS = Protocol("speaker_folds")
+
+
+@pytest.fixture(scope="module")
+def pool_rows() -> pd.DataFrame:
+    """Speakers like those of the pool of fpt2025: 24, 10, 2 and 4."""
+    return speakers_table(RAVDESS_LIKE | EMODB_LIKE | TESS_LIKE | SAVEE_LIKE)
+
+
+def of_corpus(speakers: set[str], corpus: str) -> set[str]:
+    return {one for one in speakers if one.startswith(f"{corpus}-")}
+
+
+@SEEDED
+def test_no_speaker_of_any_corpus_is_on_both_sides_and_each_is_tested_once(pool_rows, seed):
+    folds = make_split(pool_rows, FOLDS, seed=seed).folds
+    assert len(folds) == 5
+    tested = Counter()
+    for fold in folds:
+        parts = [speakers_of(pool_rows, part) for part in asdict(fold).values()]
+        assert not parts[0] & parts[1]
+        assert not parts[0] & parts[2]
+        assert not parts[1] & parts[2]
+        # A speaker is in a part whole.
+        assert sum(map(len, parts)) == pool_rows["speaker"].nunique()
+        assert sum(len(part) for part in asdict(fold).values()) == len(pool_rows)
+        tested.update(parts[2])
+    assert set(tested) == set(pool_rows["speaker"])
+    assert set(tested.values()) == {1}
+
+
+def test_speakers_of_ravdess_keep_their_published_folds_in_a_pool(pool_rows):
+    folds = make_split(pool_rows, FOLDS, seed=4).folds
+    for fold, actors in zip(folds, LUNA5_TEST, strict=True):
+        tested = of_corpus(speakers_of(pool_rows, fold.test), "ravdess")
+        assert tested == {f"ravdess-{actor:02d}" for actor in actors}
+
+
+def test_with_another_number_of_folds_speakers_of_ravdess_are_dealt_like_others(pool_rows):
+    folds = make_split(pool_rows, Protocol("speaker_folds", {"n_folds": 4}), seed=4).folds
+    sizes = [len(of_corpus(speakers_of(pool_rows, fold.test), "ravdess")) for fold in folds]
+    assert sizes == [6, 6, 6, 6]
+    assert speakers_of(pool_rows, folds[0].test) != {f"ravdess-{n:02d}" for n in LUNA5_TEST[0]}
+
+
+def test_folds_are_alike_in_gender_in_every_corpus(pool_rows):
+    gender_of = RAVDESS_LIKE | EMODB_LIKE | TESS_LIKE | SAVEE_LIKE
+    for fold in make_split(pool_rows, FOLDS, seed=4).folds:
+        tested = speakers_of(pool_rows, fold.test)
+        for corpus in ("ravdess", "emodb"):
+            women = sum(gender_of[one] == "female" for one in of_corpus(tested, corpus))
+            assert abs(2 * women - len(of_corpus(tested, corpus))) <= 1
+        assert Counter(gender_of[one] for one in of_corpus(tested, "emodb")) == {
+            "female": 1,
+            "male": 1,
+        }
+        assert len(of_corpus(tested, "tess")) <= 1
+        assert len(of_corpus(tested, "savee")) <= 1
+
+
+@SEEDED
+def test_corpora_of_few_speakers_spare_none_to_validate_on(pool_rows, seed):
+    for fold in make_split(pool_rows, FOLDS, seed=seed).folds:
+        validating = speakers_of(pool_rows, fold.validation)
+        counts = Counter(one.partition("-")[0] for one in validating)
+        # One in six, and at least one, of a corpus with four speakers or more.
+        assert counts == {"ravdess": 4, "emodb": 1, "savee": 1}
+
+
+def test_validation_speakers_are_drawn_anew_for_each_seed_and_fold(pool_rows):
+    def validating(seed: int) -> list[frozenset[str]]:
+        folds = make_split(pool_rows, FOLDS, seed=seed).folds
+        return [frozenset(speakers_of(pool_rows, fold.validation)) for fold in folds]
+
+    assert validating(1) == validating(1)
+    assert validating(1) != validating(2)
+    assert len(set(validating(1))) == 5
+
+
+def test_who_else_is_in_the_pool_does_not_move_a_speaker(pool_rows):
+    whole = make_split(pool_rows, FOLDS, seed=1).folds
+    fewer = pool_rows[~pool_rows["speaker"].str.startswith("savee")]
+    for fold, other in zip(whole, make_split(fewer, FOLDS, seed=1).folds, strict=True):
+        for part in ("train", "validation", "test"):
+            ours = speakers_of(pool_rows, getattr(fold, part)) - set(SAVEE_LIKE)
+            assert ours == speakers_of(fewer, getattr(other, part))
+
+
+def test_emodb_alone_tests_a_woman_and_a_man_a_fold():
+    rows = speakers_table(EMODB_LIKE)
+    for fold in make_split(rows, FOLDS, seed=1).folds:
+        assert sorted(EMODB_LIKE[one] for one in speakers_of(rows, fold.test)) == [
+            *("female", "male"),
+        ]
+        assert len(speakers_of(rows, fold.validation)) == 1
+
+
+def test_sessions_of_iemocap_stay_together():
+    # Its two speakers talk with each other: they must be tested together.
+    names = {f"iemocap-{n:02d}{g}": ("female" if g == "F" else "male")
+             for n in range(1, 6) for g in "FM"}  # fmt: skip
+    rows = speakers_table(names)
+    for fold in make_split(rows, FOLDS, seed=1).folds:
+        assert len({one[:-1] for one in speakers_of(rows, fold.test)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (TESS_LIKE, "2 speakers fill 2 of 5 folds; use the protocol 'loso'"),
+        (SAVEE_LIKE, "4 speakers fill 4 of 5 folds"),
+        (dict(list(RAVDESS_LIKE.items())[:6]), "6 speakers fill 3 of 5 folds"),
+    ],
+)
+def test_too_few_speakers_to_fill_the_folds_are_counted(names, message):
+    with pytest.raises(SplitError, match=rf"speaker_folds: {message}"):
+        make_split(speakers_table(names), FOLDS, seed=0)
+
+
+def test_a_pool_of_corpora_of_three_speakers_cannot_be_validated():
+    names = {f"{corpus}-{n}": "female" for corpus in ("a", "b", "c") for n in range(3)}
+    with pytest.raises(SplitError, match=r"speaker_folds, fold 0: no row for validation"):
+        make_split(speakers_table(names), Protocol("speaker_folds", params={"n_folds": 3}), seed=0)
+
+
+def test_a_corpus_whose_speakers_are_all_tested_in_one_fold_is_no_crash():
+    # Four of the actors of luna5's last fold, and no others: nobody is left to validate on there.
+    some = {f"ravdess-{n:02d}": ("male" if n % 2 else "female") for n in LUNA5_TEST[4]}
+    rows = speakers_table(some | EMODB_LIKE)
+    folds = make_split(rows, FOLDS, seed=0).folds
+    assert of_corpus(speakers_of(rows, folds[4].test), "ravdess") == set(some)
+    assert not of_corpus(speakers_of(rows, folds[4].validation), "ravdess")
+
+
+# --- loso_few
+
+
+FEW = Protocol("loso_few")
+
+
+@pytest.fixture(scope="module")
+def few_rows() -> pd.DataFrame:
+    """Two speakers and forty statements, as TESS has them (200)."""
+    rows = speakers_table(TESS_LIKE, n_each=160)
+    assert rows["statement"].nunique() == 40
+    return rows
+
+
+def statements_of(rows: pd.DataFrame, ids: tuple[str, ...]) -> set[str]:
+    return set(rows.set_index("row_id").loc[list(ids), "statement"])
+
+
+@SEEDED
+def test_each_of_few_speakers_is_tested_unheard(few_rows, seed):
+    folds = make_split(few_rows, FEW, seed=seed).folds
+    assert [speakers_of(few_rows, fold.test) for fold in folds] == [{"tess-OAF"}, {"tess-YAF"}]
+    for fold in folds:
+        heard = speakers_of(few_rows, fold.train + fold.validation)
+        assert not heard & speakers_of(few_rows, fold.test)
+        assert len(fold.test) == 160
+
+
+@SEEDED
+def test_validation_statements_are_not_in_training(few_rows, seed):
+    for fold in make_split(few_rows, FEW, seed=seed).folds:
+        training, validating = (
+            statements_of(few_rows, part) for part in (fold.train, fold.validation)
+        )
+        assert not training & validating
+        # 15 % of 40 statements, four clips each.
+        assert (len(validating), len(training)) == (6, 34)
+        assert (len(fold.validation), len(fold.train)) == (24, 136)
+
+
+def test_the_share_of_statements_can_be_set(few_rows):
+    split = make_split(few_rows, Protocol("loso_few", {"validation_share": 0.5}), seed=1)
+    assert {len(statements_of(few_rows, fold.validation)) for fold in split.folds} == {20}
+
+
+def test_other_statements_are_drawn_for_another_seed_and_speaker(few_rows):
+    def drawn(seed: int) -> list[frozenset[str]]:
+        folds = make_split(few_rows, FEW, seed=seed).folds
+        return [frozenset(statements_of(few_rows, fold.validation)) for fold in folds]
+
+    assert drawn(1) == drawn(1)
+    assert drawn(1) != drawn(2)
+    assert len(set(drawn(1))) == 2
+
+
+@pytest.mark.parametrize(
+    ("n_speakers", "n_statements", "share"), [(1, 40, 0.15), (2, 2, 0.15), (2, 40, 0.0), (2, 40, 1)]
+)
+def test_what_loso_few_cannot_divide_is_told_with_its_numbers(
+    few_rows, n_speakers, n_statements, share
+):
+    kept = few_rows[
+        few_rows["speaker"].isin(sorted(TESS_LIKE)[:n_speakers])
+        & few_rows["statement"].isin([f"s{n}" for n in range(n_statements)])
+    ]
+    message = (
+        rf"loso_few needs two speakers or more and a share of {n_statements} statements for "
+        rf"validation, not {n_speakers} speakers and a share of {share}"
+    )
+    with pytest.raises(SplitError, match=message):
+        make_split(kept, Protocol("loso_few", {"validation_share": share}), seed=0)
+
+
+# --- last_speaker_out
+
+LAST_OUT = Protocol("last_speaker_out", {"test_share": 0.125})
+
+
+@pytest.fixture(scope="module")
+def six_rows(ravdess_table):
+    return rows_of(ravdess_table, LABEL_SETS["six_by_gender"])
+
+
+@SEEDED
+def test_penumajji_tests_on_180_of_1440_with_all_60_of_actor_24(six_rows, seed):
+    (fold,) = make_split(six_rows, LAST_OUT, seed=seed).folds
+    assert len(six_rows) == 1440
+    # A tenth of 1,260 validates.
+    assert [len(part) for part in asdict(fold).values()] == [1134, 126, 180]
+    last = six_rows.loc[six_rows["speaker"] == "ravdess-24", "row_id"]
+    assert set(last) <= set(fold.test)
+    assert len(last) == 60
+    # The other 120 are of speakers who are trained on.
+    others = speakers_of(six_rows, fold.test) - {"ravdess-24"}
+    assert others <= speakers_of(six_rows, fold.train)
+    assert len(others) > 20
+    assert "ravdess-24" not in speakers_of(six_rows, fold.train + fold.validation)
+    assert sorted(fold.train + fold.validation + fold.test) == sorted(six_rows["row_id"])
+
+
+def test_the_committed_table_of_ravdess_is_divided_so(monkeypatch, tmp_path):
+    from ser_lib import corpora
+    from ser_lib.paths import PROJECT_DIR
+
+    monkeypatch.setenv("SER_DATA", str(tmp_path / "nothing"))
+    monkeypatch.setenv("SER_REPORTS", str(PROJECT_DIR / "reports"))
+    study = STUDIES["penumajji2025"]
+    rows = rows_of(corpora.load("ravdess"), study.label_set)
+    (fold,) = make_split(rows, study.published_protocol, seed=study.seeds[0]).folds
+    speaker_of = rows.set_index("row_id")["speaker"]
+    counts = speaker_of[list(fold.test)].value_counts()
+    assert len(fold.test) == 180
+    assert counts["ravdess-24"] == 60
+    assert "ravdess-24" not in set(speaker_of[[*fold.train, *fold.validation]])
+
+
+def test_the_random_rows_keep_the_shares_of_the_classes(six_rows):
+    (fold,) = make_split(six_rows, LAST_OUT, seed=42).folds
+    table = six_rows.set_index("row_id")
+    drawn = table.loc[list(fold.test)].query("speaker != 'ravdess-24'")
+    whole = table.query("speaker != 'ravdess-24'")["label"].value_counts(normalize=True)
+    shares = drawn["label"].value_counts(normalize=True)
+    assert (shares - whole).abs().max() < 1 / len(drawn)
+
+
+def test_another_seed_draws_others_beside_the_last_speaker(six_rows):
+    first, same, other = (
+        set(make_split(six_rows, LAST_OUT, seed=seed).folds[0].test) for seed in (1, 1, 2)
+    )
+    assert first == same
+    assert first != other
+    assert len(first & other) >= 60
+
+
+@pytest.mark.parametrize("share", [0.01, 60 / 1440])
+def test_a_share_that_the_last_speaker_alone_fills_is_refused(six_rows, share):
+    message = rf"last_speaker_out: ravdess-24 alone has 60 of 1440 rows, a share of {share} or more"
+    with pytest.raises(SplitError, match=message):
+        make_split(six_rows, Protocol("last_speaker_out", {"test_share": share}), seed=1)
+
+
+def test_a_corpus_of_one_speaker_has_no_others(six_rows):
+    alone = six_rows[six_rows["speaker"] == "ravdess-24"]
+    with pytest.raises(SplitError, match="ravdess-24 alone has 60 of 60 rows"):
+        make_split(alone, Protocol("last_speaker_out", {"test_share": 2.0}), seed=1)
+
+
+def test_rows_that_cannot_be_divided_by_class_are_told(six_rows):
+    few = six_rows[six_rows["speaker"] >= "ravdess-23"]
+    with pytest.raises(SplitError, match=r"last_speaker_out: \d+ rows cannot be divided"):
+        # Four rows beside the 60: fewer than there are classes.
+        make_split(few, Protocol("last_speaker_out", {"test_share": 64 / 120}), seed=1)
+
+
+# --- cross_corpus
+
+GERMAN = STUDIES["penumajji2025"].other_protocols["german"]
+
+
+@SEEDED
+def test_no_clip_of_the_tested_corpus_is_trained_or_validated_on(pool_rows, seed):
+    (fold,) = make_split(pool_rows, GERMAN, seed=seed).folds
+    assert speakers_of(pool_rows, fold.test) == set(EMODB_LIKE)
+    heard, validating = (speakers_of(pool_rows, part) for part in (fold.train, fold.validation))
+    # Other corpora of the pool are neither heard nor tested.
+    assert heard | validating == set(RAVDESS_LIKE)
+    assert not heard & validating
+    assert (len(heard), len(validating)) == (20, 4)
+
+
+def test_german_tests_all_of_emodb_but_boredom_on_classes_that_were_learned(six_rows):
+    rows = pd.concat([six_rows, german_rows()], ignore_index=True)
+    (fold,) = make_split(rows, GERMAN, seed=1).folds
+    label_of = rows.set_index("row_id")["label"]
+    assert set(label_of[list(fold.test)]) <= set(label_of[list(fold.train)])
+    assert set(label_of[list(fold.train)]) == set(LABEL_SETS["six_by_gender"].labels)
+    assert not label_of.str.contains("boredom").any()
+    assert len(fold.test) == 10 * 6
+
+
+def german_rows() -> pd.DataFrame:
+    """Rows of EmoDB-like clips, one of each of its seven emotions a speaker."""
+    emotions = LABEL_SETS["emodb7"].labels
+    clips = pd.DataFrame(
+        [
+            {
+                "clip_id": f"{speaker}/{emotion}",
+                "speaker": speaker,
+                "gender": gender,
+                "statement": "a01",
+                "audio_sha256": f"{speaker}/{emotion}",
+                "emotion": emotion,
+            }
+            for speaker, gender in EMODB_LIKE.items()
+            for emotion in emotions
+        ]
+    )
+    assert len(clips) == 70
+    return rows_of(clips, LABEL_SETS["six_by_gender"])
+
+
+def test_a_class_that_only_the_tested_corpus_has_is_refused(pool_rows):
+    foreign = pool_rows.copy()
+    is_german = foreign["speaker"].str.startswith("emodb")
+    foreign.loc[is_german & (foreign["label"] == "sad"), "label"] = "boredom"
+    with pytest.raises(SplitError, match=r"cross_corpus, fold 0: no training row of \['boredom'\]"):
+        make_split(foreign, GERMAN, seed=1)
+
+
+def test_other_speakers_validate_for_another_seed(pool_rows):
+    first, same, other = (
+        speakers_of(pool_rows, make_split(pool_rows, GERMAN, seed=seed).folds[0].validation)
+        for seed in (1, 1, 2)
+    )
+    assert first == same
+    assert first != other
+
+
+@pytest.mark.parametrize(
+    ("params", "n_clips", "n_speakers"),
+    [
+        ({"train": "ravdess", "test": "crema_d"}, 0, 24),
+        ({"train": "crema_d", "test": "emodb"}, 160, 0),
+        ({"train": "savee", "test": "emodb"}, 160, 4),
+    ],
+)
+def test_corpora_that_are_not_there_are_told_with_numbers(pool_rows, params, n_clips, n_speakers):
+    message = (
+        rf"cross_corpus: needs clips of '{params['test']}' and more than 4 speakers of "
+        rf"'{params['train']}', there are {n_clips} and {n_speakers}"
+    )
+    with pytest.raises(SplitError, match=message):
+        make_split(pool_rows, Protocol("cross_corpus", params), seed=1)
+
+
+def test_a_corpus_tested_against_itself_leaves_nothing_to_train_on(pool_rows):
+    itself = Protocol("cross_corpus", {"train": "emodb", "test": "emodb"})
+    with pytest.raises(SplitError, match="cross_corpus, fold 0: no row for train"):
+        make_split(pool_rows, itself, seed=1)
+
+
+# --- what a protocol needs
+
+
+@pytest.mark.parametrize("name", ["last_speaker_out", "cross_corpus"])
+def test_a_protocol_that_needs_to_be_told_more_says_so(small_rows, name):
+    with pytest.raises(SplitError, match=f"protocol '{name}' needs"):
+        make_split(small_rows, Protocol(name), seed=0)
+
+
 # --- honest protocols
 
 
@@ -288,8 +701,10 @@ def test_the_order_of_the_rows_does_not_matter_for_who_is_where(ravdess_rows, na
 def test_a_class_that_one_speaker_alone_has_is_refused(small_rows, name):
     lonely = small_rows.copy()
     lonely.loc[lonely["speaker"] == "demo-02", "label"] = "disgust"
+    # Six speakers do not fill five folds of several corpora.
+    params = {"n_folds": 3} if name == "speaker_folds" else {}
     with pytest.raises(SplitError, match=r"no training row of \['disgust'\].*several speakers"):
-        make_split(lonely, Protocol(name), seed=0)
+        make_split(lonely, Protocol(name, params), seed=0)
 
 
 def test_a_fold_without_validation_speakers_is_refused(small_rows):
@@ -309,8 +724,8 @@ def test_an_unknown_protocol_names_the_known_ones(small_rows):
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_an_unknown_parameter_is_named(small_rows, name):
     params = dict(RANDOM.params) if name == "random" else {}
-    with pytest.raises(SplitError, match="n_folds"):
-        make_split(small_rows, Protocol(name, params=params | {"n_folds": 7}), seed=0)
+    with pytest.raises(SplitError, match="n_repeats"):
+        make_split(small_rows, Protocol(name, params=params | {"n_repeats": 7}), seed=0)
 
 
 def test_a_parameter_that_a_protocol_does_not_have_is_named(small_rows):

@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 
 from ser_lib import training
+from ser_lib.epochs import Rows, TrainingSettings
 from ser_lib.errors import StudyError
 from ser_lib.extraction import extract
 from ser_lib.features import FeatureSpec
 from ser_lib.models.baselines import DecisionTreeConfig, DummyConfig, KnnConfig, LogisticConfig
 from ser_lib.models.cnn1d import Cnn1dConfig
-from ser_lib.epochs import TrainingSettings
+from ser_lib.models.conv_blocks import ConvBlocksConfig
 from ser_lib.training import FoldArrays, fit_fold
 
 NET = Cnn1dConfig(n_filters=(4,), n_dense=8, dropout_rate=0.2)
@@ -289,3 +290,143 @@ def test_shuffled_labels_score_at_chance_and_true_ones_above(squares, rng, is_sh
         assert np.mean(hits) == pytest.approx(0.125, abs=0.095)
     else:
         assert np.mean(hits) > 0.3
+
+
+# --- one compiled network for all folds
+
+
+NORMED = ConvBlocksConfig(
+    n_filters=(3,), kernel_sizes=(3,), n_dense=(4,), block_dropout_rate=0.3, dropout_rate=0.3
+)
+# A plateau after every epoch: the rate ends lower than it began.
+HALVED = TrainingSettings(
+    max_epochs=3, batch_size=16, learning_rate=0.02, plateau_patience=1, min_learning_rate=1e-5
+)
+
+
+def maps(seed: int) -> FoldArrays:
+    """Three classes of small pictures; validation rows mislead, so that the plateau comes."""
+    rng = np.random.default_rng(seed)
+    classes = np.arange(60) % 3
+    inputs = (rng.normal(size=(60, 8, 6, 1)) + classes[:, None, None, None]).astype(np.float32)
+    return FoldArrays(
+        inputs[:40], classes[:40], inputs[40:50], (classes[40:50] + 1) % 3, inputs[50:]
+    )
+
+
+def fit_maps(data: int, settings: TrainingSettings = HALVED, config=NORMED, **options):
+    return fit(config, maps(data), settings, is_scaled=False, **options)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
+def test_a_second_fold_is_trained_as_if_it_were_the_first(optimizer):
+    settings = replace(HALVED, optimizer=optimizer)
+    training._compiled.cache_clear()
+    alone = fit_maps(2, settings)
+    training._compiled.cache_clear()
+    first = fit_maps(1, settings)
+    second = fit_maps(2, settings)
+    # The first fold has left its mark on everything: weights, moments, means, rate, dropout.
+    assert first.history["learning_rate"].iloc[-1] < 0.02
+    assert np.abs(first.probabilities - second.probabilities).max() > 0.01
+    np.testing.assert_array_equal(second.probabilities, alone.probabilities)
+    pd.testing.assert_frame_equal(second.history, alone.history)
+
+
+def test_the_network_between_two_folds_is_as_newly_built():
+    from ser_lib.models import build_keras
+    from ser_lib.seeds import seed_everything
+
+    fit_maps(1)
+    model = training._fresh_network(NORMED, HALVED, (8, 6, 1), 3, 7)
+    seed_everything(7)
+    fresh = build_keras(NORMED, (8, 6, 1), 3)
+    assert len(training._state_of(model)) > len(model.weights)  # dropout's generators too
+    for ours, new in zip(training._state_of(model), training._state_of(fresh), strict=True):
+        assert ours.name == new.name
+        np.testing.assert_array_equal(ours.numpy(), new.numpy())
+    for variable in model.optimizer.variables:
+        is_rate = "learning_rate" in variable.path
+        np.testing.assert_allclose(variable.numpy(), 0.02 if is_rate else 0, rtol=1e-6)
+    assert float(model.optimizer.learning_rate.numpy()) == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize("lost", ["weights and generators", "generators", "optimiser"])
+def test_whatever_a_fold_leaves_behind_would_be_noticed(monkeypatch, lost):
+    training._compiled.cache_clear()
+    alone = fit_maps(2)
+    training._compiled.cache_clear()
+    fit_maps(1)
+    if lost == "weights and generators":
+        monkeypatch.setattr(training, "_state_of", lambda model: [])
+    elif lost == "generators":
+        monkeypatch.setattr(training, "_state_of", lambda model: model.weights)
+    else:
+        kept = training._compiled(NORMED, HALVED, (8, 6, 1), 3)
+        for variable in kept.optimizer.variables:
+            monkeypatch.setattr(variable, "assign", lambda value: None)
+    second = fit_maps(2)
+    assert np.abs(second.probabilities - alone.probabilities).max() > 1e-4
+    monkeypatch.undo()
+    training._compiled.cache_clear()
+
+
+def test_folds_of_one_model_are_compiled_once_and_other_models_anew(monkeypatch):
+    compiled = []
+    compile_network = training.compile_network
+
+    def count(model, settings):
+        compiled.append(settings)
+        compile_network(model, settings)
+
+    monkeypatch.setattr(training, "compile_network", count)
+    training._compiled.cache_clear()
+    for seed in (1, 2, 3):
+        fit_maps(seed, seed=seed)
+    assert compiled == [HALVED]
+    other = replace(HALVED, loss="focal", max_epochs=1)
+    fit_maps(1, other)
+    fit_maps(1, replace(other, max_epochs=2), replace(NORMED, n_dense=(5,)))
+    assert compiled == [HALVED, other, replace(other, max_epochs=2)]
+    # Of another number of classes as well.
+    assert fit_maps(1, other, n_classes=4).probabilities.shape == (10, 4)
+    assert len(compiled) == 4
+
+
+# --- rows that are gathered when they are needed
+
+
+def test_gathered_rows_are_trained_on_as_arrays_are(tmp_path):
+    plain = maps(3)
+    np.save(tmp_path / "all.npy", np.concatenate([plain.x_train, plain.x_validation, plain.x_test]))
+    mapped = np.load(tmp_path / "all.npy", mmap_mode="r")
+
+    def rows(first: int, last: int) -> Rows:
+        return Rows((mapped,), np.zeros(last - first, int), np.arange(first, last))
+
+    gathered = replace(plain, x_train=rows(0, 40), x_validation=rows(40, 50), x_test=rows(50, 60))
+    for config, settings in ((NORMED, HALVED), (KnnConfig(), None)):
+        for is_scaled in (False, True):
+            expected = fit(config, plain, settings, is_scaled=is_scaled)
+            found = fit(config, gathered, settings, is_scaled=is_scaled)
+            np.testing.assert_array_equal(found.probabilities, expected.probabilities)
+            pd.testing.assert_frame_equal(found.history, expected.history)
+
+
+@pytest.mark.parametrize("sampling", ["every_row", "balanced"])
+def test_poison_in_test_and_validation_rows_does_not_reach_the_weights(sampling):
+    clean = maps(4)
+    settings = replace(HALVED, plateau_patience=None, sampling=sampling, loss="focal")
+    expected = fit(NORMED, clean, settings, is_scaled=False)
+    poisoned_rows = replace(
+        clean, x_validation=clean.x_validation * np.nan, x_test=clean.x_test.copy()
+    )
+    found = fit(NORMED, poisoned_rows, settings, is_scaled=False)
+    np.testing.assert_array_equal(found.probabilities, expected.probabilities)
+    np.testing.assert_array_equal(found.history["loss"], expected.history["loss"])
+    assert found.history["val_loss"].isna().all()
+    # The twin: poison in a training row reaches everything.
+    one_row = clean.x_train.copy()
+    one_row[7] = np.nan
+    one_row = replace(clean, x_train=one_row)
+    assert np.isnan(fit(NORMED, one_row, settings, is_scaled=False).probabilities).all()

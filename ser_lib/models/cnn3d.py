@@ -38,6 +38,8 @@ class Cnn3dConfig:
     dropout_rates: tuple[float, ...] = (0.4, 0.3)
     activation: str = "relu"
     """relu, leaky_relu (slope 0.1) or elu."""
+    norm_momentum: float = 0.9
+    """See `ser_lib.models.conv_blocks.ConvBlocksConfig`."""
     head: str = "pool"
     """What reads the maps: pool (their mean), or, frame by frame, an lstm or a transformer."""
 
@@ -95,14 +97,14 @@ def build_cnn3d(
     for number, (n_filters, kernel_size, rate) in enumerate(blocks, start=1):
         name = f"block{number}"
         x = layers.Conv2D(n_filters, kernel_size, padding="same", name=f"{name}_conv")(x)
-        x = layers.BatchNormalization(name=f"{name}_norm")(x)
+        x = layers.BatchNormalization(momentum=config.norm_momentum, name=f"{name}_norm")(x)
         # Pooled before the activation: both keep order, so the result is that of the report's
         # order, from a quarter of the values.
         x = layers.MaxPooling2D(2, name=f"{name}_pool")(x)
         x = _activate(x, config.activation, name)
         x = layers.Dropout(rate, name=f"{name}_dropout")(x)
     x = layers.Conv2D(config.n_bottleneck, 1, name="bottleneck_conv")(x)
-    x = layers.BatchNormalization(name="bottleneck_norm")(x)
+    x = layers.BatchNormalization(momentum=config.norm_momentum, name="bottleneck_norm")(x)
     # (batch * n_chunks, n_bands, n_frames, n_filters) -> (batch, n_chunks, ...)
     x = ops.reshape(x, (-1, n_chunks, *x.shape[1:]))
     x = _read_maps(x, config)
@@ -110,7 +112,7 @@ def build_cnn3d(
         zip(config.n_dense, config.dropout_rates, strict=True), start=1
     ):
         x = layers.Dense(n_dense, name=f"dense{number}")(x)
-        x = layers.BatchNormalization(name=f"dense{number}_norm")(x)
+        x = layers.BatchNormalization(momentum=config.norm_momentum, name=f"dense{number}_norm")(x)
         x = _activate(x, config.activation, f"dense{number}")
         x = layers.Dropout(rate, name=f"dense{number}_dropout")(x)
     outputs = layers.Dense(n_classes, activation="softmax", name="probabilities")(x)
@@ -132,7 +134,7 @@ def _read_maps(x: keras.KerasTensor, config: Cnn3dConfig) -> keras.KerasTensor:
     keras = load_keras()
     layers, ops = keras.layers, keras.ops
     if config.head == "pool":
-        return layers.GlobalAveragePooling3D(name="mean")(x)
+        return layers.GlobalAveragePooling3D(name="mean_of_maps")(x)
     _, n_chunks, _, n_frames, n_filters = x.shape
     # The mean over bands leaves one step a frame, chunk after chunk: the clip in time.
     x = ops.reshape(ops.mean(x, axis=2), (-1, n_chunks * n_frames, n_filters))
@@ -147,4 +149,4 @@ def _read_maps(x: keras.KerasTensor, config: Cnn3dConfig) -> keras.KerasTensor:
     x = layers.LayerNormalization(name="feed_forward_norm")(
         x + layers.Dense(n_filters, name="feed_forward")(wide)
     )
-    return layers.GlobalAveragePooling1D(name="mean")(x)
+    return layers.GlobalAveragePooling1D(name="mean_of_frames")(x)

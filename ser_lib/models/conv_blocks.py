@@ -32,6 +32,9 @@ class ConvBlocksConfig:
     `lstm`, `bigru` or `gru`. None: the maps are laid flat."""
     n_dense: tuple[int, ...] = (128,)
     dropout_rate: float = 0.5
+    norm_momentum: float = 0.9
+    """Share of the past in the running means that normalise at prediction. Keras's 0.99 needs
+    hundreds of batches, which are dozens of epochs of a small corpus."""
 
     def __post_init__(self) -> None:
         if len(self.kernel_sizes) != len(self.n_filters):
@@ -97,7 +100,7 @@ def build_conv_blocks(
             activation=config.activation,
             name=f"{name}_conv",
         )(x)
-        x = layers.BatchNormalization(name=f"{name}_norm")(x)
+        x = layers.BatchNormalization(momentum=config.norm_momentum, name=f"{name}_norm")(x)
         x = layers.MaxPooling2D(2, name=f"{name}_pool")(x)
         x = layers.Dropout(config.block_dropout_rate, name=f"{name}_dropout")(x)
     x = _read_sequence(x, config) if config.recurrent else layers.Flatten(name="flatten")(x)

@@ -17,9 +17,16 @@ from ser_lib.plots._base import (
     new_figure,
 )
 from ser_lib.plots.clips import plot_class_balance, plot_distribution
-from ser_lib.plots.signals import plot_envelope, plot_log_mel, plot_picture
+from ser_lib.plots.signals import (
+    plot_envelope,
+    plot_log_mel,
+    plot_mfcc,
+    plot_picture,
+    plot_pitch,
+)
 from ser_lib.plots.systems import plot_ladder, plot_scores, plot_speakers
 from ser_lib.plots.training import plot_confusion, plot_history, plot_recalls, plot_roc
+from ser_lib.plots.tuning import plot_parameters, plot_search
 
 __all__ = [
     "HONEST_COLOUR",
@@ -36,9 +43,13 @@ __all__ = [
     "plot_history",
     "plot_ladder",
     "plot_log_mel",
+    "plot_mfcc",
+    "plot_parameters",
     "plot_picture",
+    "plot_pitch",
     "plot_recalls",
     "plot_roc",
     "plot_scores",
+    "plot_search",
     "plot_speakers",
 ]

@@ -87,6 +87,8 @@ class Study:
     """What is done otherwise than in the report, or had to be guessed, and why."""
     label_sets: Mapping[str, str] = field(default_factory=dict)
     """For corpora other than the authors': the name of the label set to use."""
+    stand_in: str = ""
+    """The corpus at which the study is at home here, where the authors' own cannot be had."""
     other_protocols: Mapping[str, Protocol] = field(default_factory=dict)
     """Named tests of the study beside these two, and, by a corpus's name, what is honest there."""
 
@@ -130,7 +132,7 @@ class Study:
     def home(self, corpus: str) -> str:
         """Return where this study is shown in the report of a corpus: there, or at its home."""
         is_known = corpus in (*self.corpora, *self.label_sets, "demo")
-        return corpus if is_known else self.corpora[0]
+        return corpus if is_known else self.stand_in or self.corpora[0]
 
     def with_max_epochs(self, max_epochs: int) -> Study:
         """Return the study with shorter training, for a first look; its runs are other runs.

@@ -1,0 +1,154 @@
+"""Results as tables of strings, ready for a notebook: scores, headline, runs, single corpora."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from ser_lib.results import Result, Results
+from ser_lib.wording import pct, points, score_text
+
+__all__ = ["corpus_table", "headline_table", "published_table", "run_table", "score_table"]
+
+
+def score_table(results: Results) -> pd.DataFrame:
+    """Lay results out for `table`: one row a model and protocol, scores with intervals.
+
+    Parameters
+    ----------
+    results : Results
+        What to lay out.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Strings.
+    """
+    rows = [
+        {
+            "model": one.model.title,
+            "protocol": one.protocol_name + (", shortened" if one.is_shortened else ""),
+            "test rows known by": ", ".join(one.leaks).replace("same_", "") or "nothing",
+            "seeds": len(one.runs),
+            "UAR [95 %]": score_text(one.score, "uar"),
+            "WA [95 %]": score_text(one.score, "wa"),
+        }
+        for one in results.all
+    ]
+    return pd.DataFrame(rows)
+
+
+def headline_table(results: Results) -> pd.DataFrame:
+    """Lay results out for the summary: one row a model, from the printed figure to the honest one.
+
+    Parameters
+    ----------
+    results : Results
+        With both protocols of each model.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Strings.
+    """
+    rows = []
+    for leaking in results.protocol("published"):
+        honest = results.partner(leaking)
+        rows.append(
+            {
+                "model": leaking.model.title + (" (ours)" if leaking.model.is_ours else ""),
+                "study": leaking.study.name,
+                "corpus": leaking.corpus,
+                "authors' WA": pct(leaking.published or np.nan),
+                "as published, WA": score_text(leaking.score, "wa"),
+                "honest WA": score_text(honest.score, "wa"),
+                "step": points(honest.score.wa - leaking.score.wa),
+                "honest UAR": score_text(honest.score),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def run_table(results: Results) -> pd.DataFrame:
+    """List the stored runs behind results: which folder, trained when, in how long.
+
+    Parameters
+    ----------
+    results : Results
+        What to list.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a run.
+    """
+    rows = [
+        {
+            "run": run.folder.name,
+            "trained": run.environment["date"],
+            "minutes": f"{sum(run.environment['duration_s']) / 60:.1f}",
+            "commit": run.environment["commit"],
+        }
+        for one in results.all
+        for run in one.runs
+    ]
+    return pd.DataFrame(rows)
+
+
+def corpus_table(named: Mapping[str, Result]) -> pd.DataFrame:
+    """Lay the scores on each corpus of a pool out, one row a result and corpus.
+
+    Parameters
+    ----------
+    named : mapping of str to Result
+        What to lay out, by the words of the first column.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Strings.
+    """
+    rows = [
+        {
+            "protocol": name,
+            "corpus": corpus,
+            "clips": f"{score.n_rows:,}",
+            "speakers": score.n_speakers,
+            "UAR [95 %]": score_text(score),
+            "WA [95 %]": score_text(score, "wa"),
+        }
+        for name, result in named.items()
+        for corpus, score in {"all": result.score, **result.by_corpus()}.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def published_table(result: Result) -> pd.DataFrame:
+    """Set what the authors print about classes beside a result.
+
+    Parameters
+    ----------
+    result : Result
+        Of a model of whose classes the report prints figures.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a printed figure of one class, strings; "here" is empty for a class that the clips
+        lack.
+    """
+    ours = result.class_table()
+    rows = [
+        {
+            "class": one.label,
+            "figure": one.metric,
+            "authors": f"{one.value:.2f}",
+            "here": f"{ours.loc[one.label, one.metric]:.2f}" if one.label in ours.index else "–",
+            "where": one.where,
+        }
+        for one in result.study.published_figures
+        if one.model == result.model.name and one.metric in ("precision", "recall", "f1")
+    ]
+    return pd.DataFrame(rows)
