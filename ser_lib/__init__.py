@@ -2,17 +2,19 @@
 
 The way of the data, and where each step lives:
 
-    corpora      a corpus on disk -> a clip table (one row a clip); audio decodes and checks
+    corpora      a corpus on disk -> a clip table (one row a clip); pooled joins several, download
+                 fetches one; audio decodes and checks
     splits       a clip table -> folds, by a named protocol; audit refuses leaks
     features     a signal -> an array; augment changes signals; extraction does it for all clips
     models       untrained models, one file a family
-    training     one model on one fold -> probabilities
-    metrics      predictions -> UAR, WA, intervals by speaker
+    training     one model on one fold -> probabilities; epochs is its loop for networks
+    metrics      predictions -> UAR, WA, intervals by speaker; shares of rows
     studies      the published systems, as data
     runs         a study under a protocol with a seed -> predictions, kept by store
-    results      runs -> scores and tables
+    results      runs -> scores; tables and wording lay them out
+    tuning       a search on validation speakers; search says over what
     plots        numbers -> figures
-    notebook     what notebooks import
+    notebook     what notebooks import; explore is the interactive one, with closeup and heard
     report       notebooks -> one HTML file, by way of execution, chapters and render; readme
     bench        how fast all this is here
     __main__     the `ser` command

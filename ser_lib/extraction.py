@@ -19,11 +19,12 @@ from ser_lib.audio import load_signal
 from ser_lib.augment import AUGMENTATIONS, augment
 from ser_lib.errors import FeatureError, SerError, offenders
 from ser_lib.features import FEATURES, FeatureSpec
+from ser_lib.locks import file_lock
 from ser_lib.paths import atomic_path, cache_dir
 from ser_lib.progress import progress
 from ser_lib.seeds import generator
 
-__all__ = ["compute", "extract", "feature_key", "seconds_per_clip"]
+__all__ = ["compile_once", "compute", "extract", "feature_key", "feature_shape", "seconds_per_clip"]
 
 
 def compute(
@@ -76,6 +77,27 @@ def compute(
             raise FeatureError(f"the augmentation '{variant}' needs rng, where its draws come from")
         signal = augment(signal, rate, variant, rng=rng)
     return FEATURES[spec.name].function(signal, rate, **spec.params)
+
+
+def feature_shape(spec: FeatureSpec) -> tuple[int, ...]:
+    """Tell the shape of one clip's feature, from that of a short synthetic signal.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+        Of a feature that gives every clip the same shape.
+
+    Returns
+    -------
+    tuple of int
+
+    Notes
+    -----
+    Notebook: 06_cnn_recurrent.ipynb
+    """
+    n_samples = round((spec.duration_s or 1.0) * spec.sample_rate_hz)
+    signal = np.sin(np.arange(n_samples, dtype=np.float32))
+    return FEATURES[spec.name].function(signal, spec.sample_rate_hz, **spec.params).shape
 
 
 def seconds_per_clip(spec: FeatureSpec, *, clip_s: float = 3.7, n_times: int = 5) -> float:
@@ -167,7 +189,23 @@ def feature_key(clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "origi
     return digest.hexdigest()[:24]
 
 
+def compile_once(spec: FeatureSpec) -> None:
+    """Let one process at a time compile what librosa compiles at a feature's first use.
+
+    Several that do it at once can spoil numba's cache, and crash whoever reads it later.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+        Of the feature that is about to be computed.
+    """
+    signal = np.sin(np.arange(spec.sample_rate_hz, dtype=np.float32))
+    with file_lock(cache_dir() / "compile.lock"):
+        FEATURES[spec.name].function(signal, spec.sample_rate_hz, **spec.params)
+
+
 def _compute_all(clips: pd.DataFrame, spec: FeatureSpec, variant: str, n_jobs: int) -> np.ndarray:
+    compile_once(spec)
     # Small batches keep the bar moving; starting workers costs seconds, so few clips stay here.
     n_jobs = 1 if len(clips) < 32 else n_jobs
     tasks = (

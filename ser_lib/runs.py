@@ -26,8 +26,7 @@ from ser_lib.augment import AUGMENTATIONS
 from ser_lib.corpora import corpus_of
 from ser_lib.epochs import Rows, TrainingSettings
 from ser_lib.errors import RunError, StudyError
-from ser_lib.extraction import extract
-from ser_lib.features import FEATURES
+from ser_lib.extraction import extract, feature_shape
 from ser_lib.metrics import Score, check_predictions, score_predictions, with_clip_columns
 from ser_lib.models import family_of, topology
 from ser_lib.paths import runs_dir
@@ -309,7 +308,7 @@ def is_stored(plan: RunPlan) -> bool:
 
 def _stored_or_new(plan: RunPlan) -> tuple[dict[str, object], Path]:
     """Return spec and folder of the stored run, of this code or one that still stands, or new."""
-    specs = [plan.spec(_input_shape(plan))]
+    specs = [plan.spec(feature_shape(plan.model.features))]
     for version in STILL_VALID_VERSIONS:
         specs.append(specs[0] | {"versions": specs[0]["versions"] | {"training": version}})
     folders = [_folder_of(plan, spec) for spec in specs]
@@ -352,16 +351,6 @@ def _check_run(run: Run, plan: RunPlan, spec: dict[str, object]) -> None:
             f"{run.folder}: this stored run is damaged: {'; '.join(found)}. Delete the folder, "
             "take it from git, or set FRESH=1"
         )
-
-
-def _input_shape(plan: RunPlan) -> tuple[int, ...]:
-    """Return the shape of one input, from the feature of one second of a synthetic signal."""
-    features = plan.model.features
-    n_samples = round((features.duration_s or 1.0) * features.sample_rate_hz)
-    signal = np.sin(np.arange(n_samples, dtype=np.float32))
-    return (
-        FEATURES[features.name].function(signal, features.sample_rate_hz, **features.params).shape
-    )
 
 
 def _train_missing_folds(plan: RunPlan, clips: pd.DataFrame, folder: Path) -> None:

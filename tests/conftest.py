@@ -24,6 +24,16 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 FOREIGN_VARIABLES = ("SER_DATA", "SER_FRESH", "SER_JOBS", "STRICT", "FRESH")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile librosa's functions before the workers start, which would do it side by side."""
+    if not hasattr(config, "workerinput"):
+        from ser_lib.extraction import compile_once
+        from ser_lib.features import FeatureSpec
+
+        for name in ("prosody", "mfcc_zcr_rms"):
+            compile_once(FeatureSpec(name))
+
+
 def ravdess_stem(
     speaker: int,
     emotion: int = 1,

@@ -16,7 +16,7 @@ import ser_lib
 ROOT = Path(ser_lib.__file__).parent
 # A module imports from lower levels only. Packages count as one.
 LEVELS = (
-    ("errors", "paths", "seeds", "progress", "mimes"),
+    ("errors", "locks", "paths", "seeds", "progress", "mimes"),
     ("labels", "audio"),
     ("corpora", "augment", "features"),
     ("splits", "audit", "models", "extraction"),

@@ -643,6 +643,23 @@ def test_a_kept_epoch_is_not_that_of_the_lowest_loss():
     assert twin.loaded == "epoch 1"
 
 
+def test_stopping_can_go_by_the_accuracy():
+    # The loss falls throughout; the accuracy has its best in the second epoch.
+    told, sure = (0.6, 0.8, 0.7, 0.7, 0.7, 0.7), (0.9, 0.97, 0.85, 0.8, 0.75, 0.7)
+    settings = TrainingSettings(max_epochs=6, stop_patience=2, stop_on="val_accuracy")
+
+    def stopped(settings: TrainingSettings) -> tuple[int, str]:
+        recorder, history = record(
+            settings, numbered(8), CLASSES[:8], recorder=Recorder(accuracies=told, losses=sure)
+        )
+        return len(history), recorder.loaded
+
+    assert stopped(settings) == (4, "epoch 2")
+    # The twin: by the loss it goes on to the end, with the last weights the best.
+    n_epochs, _ = stopped(replace(settings, stop_on="val_loss"))
+    assert n_epochs == 6
+
+
 def test_a_real_network_is_that_of_its_best_epoch(make_dense, rng):
     inputs = rng.normal(size=(30, 3)).astype(np.float32)
     classes = rng.integers(0, 3, 30)
@@ -712,6 +729,7 @@ def test_the_training_figures_are_the_means_of_their_own_epoch(make_dense, rng):
         ("loss", "cross_entropy, focal"),
         ("keep", ", val_accuracy"),
         ("sampling", "every_row, balanced"),
+        ("stop_on", "val_loss, val_accuracy"),
     ],
 )
 def test_a_setting_that_is_unknown_is_refused_and_the_known_are_named(name, known):
@@ -733,6 +751,7 @@ ADDED = {
     "focal_gamma": 1.0,
     "keep": "val_accuracy",
     "sampling": "balanced",
+    "stop_on": "val_accuracy",
 }
 
 

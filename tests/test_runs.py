@@ -20,7 +20,7 @@ from ser_lib import corpora, runs
 from ser_lib import features as features_module
 from ser_lib.epochs import TrainingSettings
 from ser_lib.errors import CorpusError, LeakError, RunError, SplitError
-from ser_lib.extraction import extract
+from ser_lib.extraction import extract, feature_shape
 from ser_lib.features import FEATURES, FeatureSpec
 from ser_lib.labels import LABEL_SETS
 from ser_lib.metrics import check_predictions, score_predictions, with_clip_columns
@@ -425,7 +425,7 @@ def test_a_killed_merge_keeps_the_folds_and_is_not_a_run(few_clips, tmp_path, mo
 
     # The hashes of the plan are made with to_csv as well: before anything is killed.
     plan = plan_run(TINY, "knn", TINY.honest_protocol, 1, few_clips)
-    spec = plan.spec(runs._input_shape(plan))
+    spec = plan.spec(feature_shape(plan.model.features))
     with monkeypatch.context() as patch:
         patch.setattr(pd.DataFrame, "to_csv", write_half)
         patch.setattr(runs.RunPlan, "spec", lambda _plan, _shape: spec)
@@ -484,7 +484,7 @@ def test_a_run_that_contradicts_its_key_is_refused(few_clips):
 
 def key_of(study=TINY, model="net", protocol=None, seed=1, clips=None) -> str:
     plan = plan_run(study, model, protocol or study.honest_protocol, seed, clips)
-    spec = plan.spec(runs._input_shape(plan))
+    spec = plan.spec(feature_shape(plan.model.features))
     return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
 
 
@@ -805,7 +805,7 @@ def test_a_committed_run_is_what_its_study_would_run_today(folder):
         pytest.skip(f"NOT CHECKED: neither table nor audio of {spec['corpus']} is here")
     plan = _plan_today(spec["corpus"], spec["study"], spec["protocol"], spec["seed"])
     plan = replace(plan, model=plan.study.model(spec["model"]))
-    today = json.loads(json.dumps(plan.spec(runs._input_shape(plan))))
+    today = json.loads(json.dumps(plan.spec(feature_shape(plan.model.features))))
     version = spec["versions"].pop("training")
     assert version in (today["versions"].pop("training"), *STILL_VALID_VERSIONS)
     # Compared part by part, so that a failure says what has changed since.

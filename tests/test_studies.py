@@ -13,6 +13,7 @@ import pytest
 from ser_lib import studies
 from ser_lib.corpora import CORPORA
 from ser_lib.errors import SerError, StudyError
+from ser_lib.extraction import feature_shape
 from ser_lib.labels import LABEL_SETS
 from ser_lib.models import family_of
 from ser_lib.paths import PROJECT_DIR
@@ -73,14 +74,17 @@ def test_networks_have_training_settings_and_classifiers_have_none(study):
 
 @EACH
 def test_published_figures_are_rates_of_known_metrics_and_classes(study):
-    seen = set()
     for one in study.published_figures:
-        assert 0 < one.value <= 1
         assert one.where
+        if one.metric == "n_parameters":
+            assert one.value == int(one.value) > 1000
+            assert not one.label
+            continue
+        assert 0 < one.value <= 1
         is_of_class = one.metric in ("auc", "precision", "recall", "f1")
         assert is_of_class or one.metric in ("wa", "train_wa")
         assert (one.label in study.label_set.labels) == is_of_class
-        seen.add((one.model, one.metric, one.label))
+    seen = {(one.model, one.metric, one.label) for one in study.published_figures}
     assert len(seen) == len(study.published_figures)
 
 
@@ -191,6 +195,20 @@ def test_smaller_pictures_are_another_study_and_0_the_same(study):
         assert replace(after, features=before.features) == before
     with pytest.raises(StudyError, match="side_px=8"):
         study.with_side(8)
+
+
+@EACH
+def test_fewer_bands_are_another_study_and_0_the_same(study):
+    assert study.with_bands(0) is study
+    for before, after in zip(study.models, study.with_bands(24).models, strict=True):
+        has_frames = before.features.name in ("mel_frames", "mel_chunks")
+        expected = 24 if has_frames else before.features.params.get("n_mels")
+        assert after.features.params.get("n_mels") == expected
+        assert replace(after, features=before.features) == before
+        if has_frames:
+            assert feature_shape(after.features) != feature_shape(before.features)
+    with pytest.raises(StudyError, match="n_mels=8"):
+        study.with_bands(8)
 
 
 def test_published_values_are_found_or_none():

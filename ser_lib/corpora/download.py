@@ -21,7 +21,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from ser_lib.corpora._fetch import Archive, fetch, megabytes
 from ser_lib.corpora._unpack import unpack
 from ser_lib.corpora.demo import CLIPS_DIR
 from ser_lib.errors import CorpusError, DownloadError, offenders
+from ser_lib.locks import file_lock
 
 __all__ = [
     "ARCHIVES",
@@ -242,29 +243,16 @@ def download_corpus(corpus: Corpus) -> Path:
 
 @contextmanager
 def _lock(name: str, path: Path) -> Iterator[None]:
-    """Hold a file lock, which the system takes back from a process that dies."""
-    with path.open("a") as file:
+    """Hold the lock of one corpus's download, or say that another process holds it."""
+    with ExitStack() as stack:
         try:
-            _lock_file(file.fileno())
+            stack.enter_context(file_lock(path, is_waiting=False))
         except (BlockingIOError, PermissionError) as error:
             raise DownloadError(
                 f"{name}: another process is downloading it (it holds {path}). Wait until it is "
                 f"done, or stop it and run `ser data {name}` again: that goes on where it stopped."
             ) from error
-        # The file stays: deleting it would let a third process lock another file of this name.
         yield
-
-
-def _lock_file(descriptor: int) -> None:
-    """Lock an open file, or raise at once; closing it gives it back."""
-    if os.name == "nt":
-        import msvcrt
-
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _check_place(name: str, root: Path) -> None:

@@ -34,7 +34,15 @@ if TYPE_CHECKING:
     import keras
     from sklearn.base import ClassifierMixin
 
-__all__ = ["FAMILIES", "Family", "build_keras", "build_sklearn", "family_of", "topology"]
+__all__ = [
+    "FAMILIES",
+    "Family",
+    "build_keras",
+    "build_sklearn",
+    "family_of",
+    "n_parameters",
+    "topology",
+]
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,11 @@ def family_of(config: object) -> tuple[str, Family]:
 def build_keras(config: object, input_shape: tuple[int, ...], n_classes: int) -> keras.Model:
     """Build an untrained network from its config; its weights come from the global seed."""
     return family_of(config)[1].build(input_shape, n_classes, config=config)
+
+
+def n_parameters(config: object, input_shape: tuple[int, ...], n_classes: int) -> int:
+    """Count the weights of a network, trainable or not, as Keras's summary does."""
+    return build_keras(config, input_shape, n_classes).count_params()
 
 
 def build_sklearn(config: object, *, seed: int) -> ClassifierMixin:

@@ -24,7 +24,12 @@ from ser_lib.plots.signals import (
     plot_picture,
     plot_pitch,
 )
-from ser_lib.plots.systems import plot_ladder, plot_scores, plot_speakers
+from ser_lib.plots.systems import (
+    plot_ladder,
+    plot_right_and_wrong,
+    plot_scores,
+    plot_speakers,
+)
 from ser_lib.plots.training import plot_confusion, plot_history, plot_recalls, plot_roc
 from ser_lib.plots.tuning import plot_parameters, plot_search
 
@@ -48,6 +53,7 @@ __all__ = [
     "plot_picture",
     "plot_pitch",
     "plot_recalls",
+    "plot_right_and_wrong",
     "plot_roc",
     "plot_scores",
     "plot_search",

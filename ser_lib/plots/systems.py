@@ -17,7 +17,7 @@ from ser_lib.plots._base import (
     axes_or_new,
 )
 
-__all__ = ["plot_ladder", "plot_scores", "plot_speakers"]
+__all__ = ["plot_ladder", "plot_right_and_wrong", "plot_scores", "plot_speakers"]
 
 
 def plot_scores(
@@ -219,4 +219,38 @@ def plot_speakers(scores: pd.DataFrame, *, chance: float, ax: Axes | None = None
     ax.set_xticks(range(len(scores)), scores.index, rotation=60, ha="right", fontsize=8)
     ax.set(ylim=(0, 100), ylabel="Accuracy (%)")
     ax.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1.0))
+    return ax
+
+
+def plot_right_and_wrong(counts: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw how many clips each system gets right and wrong, one bar a system.
+
+    Parameters
+    ----------
+    counts : pandas.DataFrame
+        Columns `right` and `wrong`, numbers of clips; indexed by the system's name.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+
+    Notes
+    -----
+    Notebook: 06_cnn_recurrent.ipynb
+    """
+    ax = axes_or_new(ax, (8.0, 0.9 + 0.42 * len(counts)))
+    positions = np.arange(len(counts))
+    left = np.zeros(len(counts))
+    for column, colour in (("right", HONEST_COLOUR), ("wrong", "#CCCCCC")):
+        bars = ax.barh(positions, counts[column], left=left, color=colour, label=column)
+        texts = [f"{value:,.0f}" for value in counts[column]]
+        ax.bar_label(bars, texts, label_type="center", fontsize=9)
+        left += counts[column].to_numpy()
+    ax.set_yticks(positions, counts.index)
+    ax.invert_yaxis()
+    ax.grid(visible=False, axis="y")
+    ax.set_xlabel("Clips")
+    ax.legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
     return ax

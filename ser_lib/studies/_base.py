@@ -162,6 +162,20 @@ class Study:
             raise StudyError(f"side_px={side_px}: must be 0 (as published) or at least 32")
         return replace(self, models=tuple(_resize(one, side_px) for one in self.models))
 
+    def with_bands(self, n_mels: int) -> Study:
+        """Return the study with fewer mel bands, for a first look; its runs are other runs.
+
+        Parameters
+        ----------
+        n_mels : int
+            Bands of inputs that are sequences or chunks of frames; 0 leaves the published ones.
+        """
+        if n_mels == 0:
+            return self
+        if n_mels < 16:
+            raise StudyError(f"n_mels={n_mels}: must be 0 (as published) or at least 16")
+        return replace(self, models=tuple(_narrow(one, n_mels) for one in self.models))
+
     def published_value(self, model: str, metric: str = "wa", label: str = "") -> float | None:
         """Return a published figure, or None where the report has none."""
         for one in self.published_figures:
@@ -172,6 +186,13 @@ class Study:
     def published_table(self) -> pd.DataFrame:
         """Return all published figures as a table, one row a figure."""
         return pd.DataFrame([vars(one) for one in self.published_figures])
+
+
+def _narrow(model: ModelSpec, n_mels: int) -> ModelSpec:
+    if model.features.name not in ("mel_frames", "mel_chunks"):
+        return model
+    params = {**model.features.params, "n_mels": n_mels}
+    return replace(model, features=replace(model.features, params=params))
 
 
 def _resize(model: ModelSpec, side_px: int) -> ModelSpec:

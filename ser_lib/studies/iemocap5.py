@@ -106,6 +106,9 @@ IEMOCAP5 = Study(
         PublishedFigure("cnn", "wa", 0.56, "section 'Evaluation'"),
         PublishedFigure("cnn_bilstm", "wa", 0.57, "section 'Evaluation'"),
         PublishedFigure("cnn_bigru", "wa", 0.61, "section 'Final Classification Results'"),
+        PublishedFigure("cnn", "n_parameters", 1_930_000, "section 'Model Overview', rounded"),
+        PublishedFigure("cnn_bilstm", "n_parameters", 1_234_309, "section 'Model Overview'"),
+        PublishedFigure("cnn_bigru", "n_parameters", 579_781, "section 'Model Overview'"),
         *(
             PublishedFigure(model, metric, value, "section 'Evaluation'", label)
             for model, label, metric, value in CLASS_FIGURES
