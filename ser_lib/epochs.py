@@ -335,8 +335,7 @@ def compile_network(model: keras.Model, settings: TrainingSettings) -> None:
 def scheduled_rate(settings: TrainingSettings, epoch: int) -> float:
     """Learning rate of an epoch, counted from 0, under `step` or `restarts`."""
     if settings.schedule == "step":
-        third = max(settings.max_epochs // 3, 1)
-        return settings.learning_rate * 0.1 ** (epoch // third)
+        return settings.learning_rate * 0.1 ** (3 * epoch // settings.max_epochs)
     start, length = 0, 10
     while epoch >= start + length:
         start, length = start + length, 2 * length

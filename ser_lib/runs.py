@@ -282,7 +282,7 @@ def run_or_load(plan: RunPlan, clips: pd.DataFrame, *, is_fresh: bool | None = N
     RunError
         If it must be trained and the audio is not there, or if what is stored is damaged.
     """
-    spec, folder = _stored_or_new(plan)
+    spec, folder = _stored_or_new(plan, is_fresh=bool(is_fresh))
     name = folder.name
     is_fresh = _is_outdated(folder) if is_fresh is None else is_fresh
     if is_fresh or not (folder / "predictions.csv").is_file():
@@ -306,14 +306,15 @@ def is_stored(plan: RunPlan) -> bool:
     return (_stored_or_new(plan)[1] / "predictions.csv").is_file()
 
 
-def _stored_or_new(plan: RunPlan) -> tuple[dict[str, object], Path]:
+def _stored_or_new(plan: RunPlan, *, is_fresh: bool = False) -> tuple[dict[str, object], Path]:
     """Return spec and folder of the stored run, of this code or one that still stands, or new."""
     specs = [plan.spec(feature_shape(plan.model.features))]
     for version in STILL_VALID_VERSIONS:
         specs.append(specs[0] | {"versions": specs[0]["versions"] | {"training": version}})
     folders = [_folder_of(plan, spec) for spec in specs]
     for spec, folder in zip(specs, folders, strict=True):
-        if (folder / "predictions.csv").is_file() and not _is_outdated(folder):
+        is_whole = (folder / "predictions.csv").is_file()
+        if is_whole and not is_fresh and not _is_outdated(folder):
             return spec, folder
     return specs[0], folders[0]
 

@@ -194,8 +194,9 @@ def _speaker_folds(rows: pd.DataFrame, seed: int, *, n_folds: int = 5) -> list[F
     speakers = rows.drop_duplicates("speaker").sort_values(["gender", "speaker"])
     corpus_of = speakers["speaker"].str.rsplit("-", n=1).str[0]
     fold_of: dict[str, int] = {}
-    for corpus, ours in speakers.groupby(corpus_of):
-        if corpus in ("ravdess", "demo") and n_folds == len(LUNA5_TEST):
+    for _, ours in speakers.groupby(corpus_of):
+        is_luna = ours["speaker"].str.fullmatch(r"(ravdess|demo)-(0\d|1\d|2[0-4])").all()
+        if is_luna and n_folds == len(LUNA5_TEST):
             fold_of |= {one: _luna_fold(one) for one in ours["speaker"]}
         else:
             fold_of |= {one: number % n_folds for number, one in enumerate(ours["speaker"])}
@@ -211,7 +212,7 @@ def _speaker_folds(rows: pd.DataFrame, seed: int, *, n_folds: int = 5) -> list[F
         validation: set[str] = set()
         for corpus, ours in speakers.groupby(corpus_of):
             others = [one for one in ours["speaker"] if one not in test]
-            if len(ours) >= 4:
+            if len(ours) >= 4 and others:
                 rng = generator("speaker_folds", seed, number, corpus)
                 validation |= set(rng.choice(others, max(1, len(ours) // 6), replace=False))
         folds.append(_fold_by(rows, rows["speaker"].isin(test), rows["speaker"].isin(validation)))
@@ -343,9 +344,17 @@ def make_split(rows: pd.DataFrame, protocol: Protocol, *, seed: int) -> Split:
     if protocol.name not in PROTOCOLS:
         raise SplitError(f"unknown protocol '{protocol.name}'; known are {', '.join(PROTOCOLS)}")
     rule = PROTOCOLS[protocol.name]
-    unknown = set(protocol.params) - set(inspect.signature(rule).parameters)
+    known = inspect.signature(rule).parameters
+    unknown = set(protocol.params) - set(known)
     if unknown:
         raise SplitError(f"protocol '{protocol.name}' has no parameters {sorted(unknown)}")
+    lacking = [
+        name
+        for name, one in known.items()
+        if one.kind is one.KEYWORD_ONLY and one.default is one.empty and name not in protocol.params
+    ]
+    if lacking:
+        raise SplitError(f"protocol '{protocol.name}' needs {', '.join(lacking)}")
     folds = rule(rows, seed, **protocol.params)
     label_of = rows.set_index("row_id")["label"]
     for number, fold in enumerate(folds):

@@ -136,19 +136,18 @@ def published_table(result: Result) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a printed figure of one class, strings; "here" is empty for a class that the clips
-        lack.
+        One row a class, strings: each printed figure as "theirs / here"; a dash stands for a class
+        that the clips lack, nothing for a figure that is not printed.
     """
     ours = result.class_table()
-    rows = [
-        {
-            "class": one.label,
-            "figure": one.metric,
-            "authors": f"{one.value:.2f}",
-            "here": f"{ours.loc[one.label, one.metric]:.2f}" if one.label in ours.index else "–",
-            "where": one.where,
-        }
-        for one in result.study.published_figures
-        if one.model == result.model.name and one.metric in ("precision", "recall", "f1")
-    ]
-    return pd.DataFrame(rows)
+    rows: dict[str, dict[str, str]] = {}
+    for one in result.study.published_figures:
+        if one.model == result.model.name and one.metric in ("precision", "recall", "f1"):
+            here = f"{ours.loc[one.label, one.metric]:.2f}" if one.label in ours.index else "–"
+            rows.setdefault(one.label, {})[one.metric] = f"{one.value:.2f} / {here}"
+    columns = ["precision", "recall", "f1"]
+    return (
+        pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+        .fillna("")
+        .reset_index(names="class")
+    )

@@ -121,7 +121,10 @@ def _read_sequence(x: keras.KerasTensor, config: ConvBlocksConfig) -> keras.Kera
         # Unrolled: the same sums without a loop in the graph, which costs more than they do on a
         # processor; a test compares the two.
         layer = getattr(layers, class_name)(
-            units, return_sequences=number < len(config.recurrent), unroll=True, name=kind
+            units,
+            return_sequences=number < len(config.recurrent),
+            unroll=True,
+            name=f"{kind}{number}",
         )
         if is_bidirectional:
             layer = layers.Bidirectional(layer, name=f"{kind}{number}")

@@ -243,10 +243,11 @@ def plot_right_and_wrong(counts: pd.DataFrame, *, ax: Axes | None = None) -> Axe
     ax = axes_or_new(ax, (8.0, 0.9 + 0.42 * len(counts)))
     positions = np.arange(len(counts))
     left = np.zeros(len(counts))
-    for column, colour in (("right", HONEST_COLOUR), ("wrong", "#CCCCCC")):
+    kinds = (("right", HONEST_COLOUR, "white"), ("wrong", "#CCCCCC", "black"))
+    for column, colour, text_colour in kinds:
         bars = ax.barh(positions, counts[column], left=left, color=colour, label=column)
         texts = [f"{value:,.0f}" for value in counts[column]]
-        ax.bar_label(bars, texts, label_type="center", fontsize=9)
+        ax.bar_label(bars, texts, label_type="center", fontsize=9, color=text_colour)
         left += counts[column].to_numpy()
     ax.set_yticks(positions, counts.index)
     ax.invert_yaxis()
