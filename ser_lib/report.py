@@ -26,7 +26,13 @@ from nbformat import NotebookNode
 from ser_lib.chapters import Failure, first_line, tags_of
 from ser_lib.corpora import Corpus, get_corpus, load, write_committed_clips
 from ser_lib.errors import CorpusError, ReportError, SerError, offenders
-from ser_lib.execution import Job, check_kernel, failures_of, read_executed, run_all
+from ser_lib.execution import (
+    Job,
+    check_kernel,
+    failures_of,
+    read_executed,
+    run_all,
+)
 from ser_lib.mimes import RESULTS_MIME
 from ser_lib.paths import NOTEBOOKS_DIR, PROJECT_DIR, atomic_path, report_dir
 from ser_lib.readme import write_results_block
