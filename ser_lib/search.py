@@ -58,7 +58,7 @@ class SearchSpace:
     learning_rate: tuple[float, float] = (1e-5, 1e-3)
     """The ends of a logarithmic range."""
     schedule: tuple[str, ...] = tuple(SCHEDULES)
-    dropout: tuple[float, ...] = (0.3, 0.4, 0.5)
+    dropout: tuple[float, ...] = (0.2, 0.3, 0.4, 0.5)
     """After the first dense layer; after the others less by as much as in the model."""
     loss: tuple[str, ...] = ("cross_entropy", "focal")
 
