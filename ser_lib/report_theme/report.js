@@ -24,6 +24,13 @@
   });
 
   const links = document.querySelectorAll(".ser-sidebar a");
+  // Not scrollIntoView: with it the first Tab would start from there, not from the page's top.
+  function reveal(item, box) {
+    const inner = item.getBoundingClientRect(), outer = box.getBoundingClientRect();
+    if (inner.top < outer.top) { box.scrollTop -= outer.top - inner.top; }
+    if (inner.bottom > outer.bottom) { box.scrollTop += inner.bottom - outer.bottom; }
+  }
+
   function mark(id) {
     links.forEach(function (link) {
       const isHere = link.hash === "#" + id;
@@ -34,7 +41,7 @@
       item.classList.toggle("is-open", item.querySelector("[aria-current]") !== null);
     });
     const current = document.querySelector(".ser-sidebar [aria-current]");
-    if (current) { current.scrollIntoView({ block: "nearest" }); }
+    if (current) { reveal(current, document.querySelector(".ser-sidebar")); }
   }
 
   // A heading counts as read from when it passes the upper quarter of the window.
