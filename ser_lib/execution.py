@@ -61,6 +61,8 @@ class Job:
     folder: Path
     """The working folder of its kernel, as in JupyterLab."""
     target: Path
+    weight: float = 0.0
+    """About how long it takes beside the others; of those that may start, the heaviest does."""
 
 
 # As many notebooks as run side by side by default share the cores: threads that wait for each other
@@ -134,7 +136,8 @@ def run_all(
     with ThreadPoolExecutor(n_jobs) as pool:
         try:
             while order.is_active():
-                for name in order.get_ready():
+                # Long ones first: else the last one runs alone while the other cores wait.
+                for name in sorted(order.get_ready(), key=lambda one: (-jobs[one].weight, one)):
                     running[pool.submit(_run_one, jobs[name])] = name
                 _show_running(list(running.values())[:n_jobs])
                 done, _ = wait(running, return_when=FIRST_COMPLETED)

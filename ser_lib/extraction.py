@@ -20,7 +20,7 @@ from ser_lib.augment import AUGMENTATIONS, augment
 from ser_lib.errors import FeatureError, SerError, offenders
 from ser_lib.features import FEATURES, FeatureSpec
 from ser_lib.locks import file_lock
-from ser_lib.paths import atomic_path, cache_dir
+from ser_lib.paths import atomic_path, cache_dir, compile_lock_path
 from ser_lib.progress import progress
 from ser_lib.seeds import generator
 
@@ -200,7 +200,7 @@ def compile_once(spec: FeatureSpec) -> None:
         Of the feature that is about to be computed.
     """
     signal = np.sin(np.arange(spec.sample_rate_hz, dtype=np.float32))
-    with file_lock(cache_dir() / "compile.lock"):
+    with file_lock(compile_lock_path()):
         FEATURES[spec.name].function(signal, spec.sample_rate_hz, **spec.params)
 
 

@@ -2,12 +2,15 @@
 
 `SER_DATA` holds the corpora (read only), `SER_CACHE` what can be made again, `SER_REPORTS` the
 stored runs and reports. Without the variables they stand in the project's root. No other module
-composes a path outside these three folders.
+composes a path outside these three folders; only a lock lies beside other temporary files.
 """
 
 from __future__ import annotations
 
+import getpass
+import hashlib
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +21,7 @@ __all__ = [
     "PROJECT_DIR",
     "atomic_path",
     "cache_dir",
+    "compile_lock_path",
     "data_dir",
     "report_dir",
     "reports_dir",
@@ -41,6 +45,16 @@ def data_dir() -> Path:
 def cache_dir() -> Path:
     """Folder of features and clip tables that can be made again (`SER_CACHE`, else `.cache/`)."""
     return _from_environment("SER_CACHE", PROJECT_DIR / ".cache")
+
+
+def compile_lock_path() -> Path:
+    """File that whoever compiles librosa's functions holds: one an environment and user.
+
+    What is compiled is kept inside the environment, whatever `SER_CACHE` says, so the lock must not
+    move with `SER_CACHE` either.
+    """
+    environment = hashlib.sha256(f"{sys.prefix} {getpass.getuser()}".encode()).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"ser-compile-{environment}.lock"
 
 
 def reports_dir() -> Path:

@@ -112,7 +112,14 @@ def build_report(
     print(f"{card.title}: {len(sources)} notebooks, profile '{profile}'", flush=True)
     folder = report_dir(_folder_name(card, profile, chosen))
     jobs = {
-        name: Job(name, source, routed[name], notebooks_dir, folder / "executed" / f"{name}.ipynb")
+        name: Job(
+            name,
+            source,
+            routed[name],
+            notebooks_dir,
+            folder / "executed" / f"{name}.ipynb",
+            weight=source.metadata.get("ser", {}).get("weight", 0.0),
+        )
         for name, source in sources.items()
     }
     _keep_clip_table(card)

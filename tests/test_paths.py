@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from ser_lib import paths
-from ser_lib.paths import atomic_path
+from ser_lib.paths import atomic_path, compile_lock_path
 
 FOLDERS = [
     ("SER_DATA", paths.data_dir, "data"),
@@ -95,3 +96,12 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path):
         Path(first).write_text("first")
         Path(second).write_text("second")
     assert target.read_text() == "first"  # whose block ended last
+
+
+def test_the_lock_of_what_is_compiled_stays_when_the_cache_moves(tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_CACHE", str(tmp_path / "one"))
+    first = compile_lock_path()
+    monkeypatch.setenv("SER_CACHE", str(tmp_path / "other"))
+    assert compile_lock_path() == first
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "another environment"))
+    assert compile_lock_path() != first

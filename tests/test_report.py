@@ -10,6 +10,7 @@ import json
 import re
 import sys
 import time
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import nbformat
@@ -445,6 +446,24 @@ def test_one_line_a_notebook_is_printed(folder, capsys):
     assert "2 notebooks, profile 'quick'" in lines[0]
     assert sorted(line.split()[1] for line in lines[1:]) == ["FAILED", "ok"]
     assert len(result.failures) == 1
+
+
+def test_of_the_notebooks_that_may_start_the_heaviest_does(monkeypatch, tmp_path):
+    started = []
+    monkeypatch.setattr(
+        execution, "_run_one", lambda job: (started.append(job.name), (0.0, True))[1]
+    )
+    weights = {"01_short": 0, "02_long": 9, "03_longer": 12, "04_last": 99}
+    jobs = {
+        name: execution.Job(name, new_notebook(), {}, tmp_path, tmp_path / name, weight=weight)
+        for name, weight in weights.items()
+    }
+    order = TopologicalSorter({name: () for name in weights} | {"04_last": ("02_long",)})
+    order.prepare()
+    execution.run_all(jobs, order, 1)
+    # The heaviest of all needs another one, so it comes as soon as it may.
+    assert started[:2] == ["03_longer", "02_long"]
+    assert set(started) == set(weights)
 
 
 def test_a_page_that_cannot_be_rendered_leaves_the_old_one(folder, monkeypatch):
