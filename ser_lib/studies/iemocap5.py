@@ -15,9 +15,18 @@ from ser_lib.studies._base import ModelSpec, PublishedFigure, Study
 
 __all__ = ["IEMOCAP5"]
 
+# Small batches and a low rate: with few hundred clips the running means of batch normalisation
+# else stay far from what the dropped-out maps gave in training (on EmoDB's validation clips, 18 to
+# 53 % accuracy after 20 epochs among the four settings tried).
 TRAINING = TrainingSettings(
-    max_epochs=40, batch_size=32, stop_patience=10, stop_on="val_accuracy", keep="val_accuracy"
+    max_epochs=30,
+    batch_size=16,
+    learning_rate=3e-4,
+    stop_patience=8,
+    stop_on="val_accuracy",
+    keep="val_accuracy",
 )
+BLOCK_DROPOUT_RATE = 0.1
 
 # What there was time for on two cores; `ser run` trains the others once this is raised.
 ONE_SEED = {"published": 1, "honest": 1}
@@ -67,7 +76,7 @@ IEMOCAP5 = Study(
         ModelSpec(
             name="cnn",
             title="CNN",
-            config=ConvBlocksConfig(),
+            config=ConvBlocksConfig(block_dropout_rate=BLOCK_DROPOUT_RATE),
             features=_features(60),
             training=TRAINING,
             max_seeds=ONE_SEED,
@@ -75,7 +84,10 @@ IEMOCAP5 = Study(
         ModelSpec(
             name="cnn_bilstm",
             title="CNN-BiLSTM",
-            config=ConvBlocksConfig(recurrent=(("bilstm", 128), ("lstm", 64))),
+            config=ConvBlocksConfig(
+                block_dropout_rate=BLOCK_DROPOUT_RATE,
+                recurrent=(("bilstm", 128), ("lstm", 64)),
+            ),
             features=_features(60),
             training=TRAINING,
             max_seeds=ONE_SEED,
@@ -84,7 +96,10 @@ IEMOCAP5 = Study(
             name="cnn_bigru",
             title="CNN-BiGRU",
             config=ConvBlocksConfig(
-                kernel_sizes=(5, 3, 3), recurrent=(("bigru", 64), ("gru", 32)), n_dense=(64,)
+                kernel_sizes=(5, 3, 3),
+                block_dropout_rate=BLOCK_DROPOUT_RATE,
+                recurrent=(("bigru", 64), ("gru", 32)),
+                n_dense=(64,),
             ),
             features=_features(76),
             training=TRAINING,
@@ -122,9 +137,10 @@ IEMOCAP5 = Study(
         "sizes of the first two networks (60 and 130 here); the third is met by a first kernel of "
         "5, 72 to 79 bands (76 here), a GRU of 64 units in each direction and one of 32.",
         "Along which axis the recurrent layers read is not said; here it is time.",
-        "Division, optimiser, batch, patience and dropout rates are not printed: 64, 16 and 20 % "
-        "at random, Adam, 32, 10, and 0.3 and 0.5; the epoch with the highest validation accuracy "
-        "is kept.",
+        "Division, optimiser, rate, batch, epochs, patience and dropout rates are not printed: 64, "
+        "16 and 20 % at random, Adam with 0.0003, 16, 30, 8, and 0.1 and 0.5; the epoch with the "
+        "highest validation accuracy is kept. Rate, batch and dropout are the best of four "
+        "settings on EmoDB's validation clips.",
         "Test supports that the report lets one compute do not fit IEMOCAP's counts under any "
         "usual division.",
     ),
