@@ -25,3 +25,11 @@ Importing the package loads none of it: `import ser_lib.features` and so on when
 __all__ = ["__version__"]
 
 __version__ = "0.1.0"
+
+import os
+
+from ser_lib.paths import cache_dir
+
+# librosa's functions are compiled at their first use and kept. Kept inside the environment, clones
+# that share one could spoil each other's: numba then crashes whoever reads them.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_dir() / "numba"))
