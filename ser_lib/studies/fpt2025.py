@@ -53,13 +53,14 @@ CLASS_TABLE = {
 }
 
 
-def _small(name: str, title: str, head: str) -> ModelSpec:
+def _small(name: str, title: str, head: str, *, is_optional: bool = False) -> ModelSpec:
     return ModelSpec(
         name=name,
         title=title,
         config=replace(SMALL, head=head),
         features=HALF_FEATURES,
         training=TRAINING,
+        is_optional=is_optional,
         max_seeds={"published": 1, "honest": 1},
     )
 
@@ -84,8 +85,13 @@ FPT2025 = Study(
             is_optional=True,
         ),
         _small("cnn3d_small", "3D CNN, an eighth as wide", "pool"),
-        _small("cnn3d_lstm", "3D CNN + LSTM, an eighth as wide", "lstm"),
-        _small("cnn3d_transformer", "3D CNN + Transformer, an eighth as wide", "transformer"),
+        _small("cnn3d_lstm", "3D CNN + LSTM, an eighth as wide", "lstm", is_optional=True),
+        _small(
+            "cnn3d_transformer",
+            "3D CNN + Transformer, an eighth as wide",
+            "transformer",
+            is_optional=True,
+        ),
     ),
     augmentations=("mixed",),
     published_protocol=Protocol(
@@ -124,6 +130,8 @@ FPT2025 = Study(
         "beforehand; each epoch takes the original or that one by chance.",
         "The rate's plateau (4 epochs), the patience (8) and gamma (2) are not printed.",
         "The hybrids' sizes are not printed: one LSTM, or one Transformer encoder block with four "
-        "heads, along the frames, as wide as the maps are deep.",
+        "heads, along the frames, as wide as the maps are deep. They too are trained on request, "
+        "and shown where their runs are stored: `ser run fpt2025 --corpus pooled --model "
+        "cnn3d_lstm`, and the same for cnn3d_transformer.",
     ),
 )
