@@ -19,7 +19,7 @@ LEVELS = (
     ("errors", "locks", "paths", "seeds", "progress", "mimes"),
     ("labels", "audio"),
     ("corpora", "augment", "features"),
-    ("splits", "audit", "models", "extraction"),
+    ("splits", "audit", "models", "extraction", "resampling"),
     ("epochs", "training", "metrics", "shares"),
     ("studies", "store", "wording"),
     ("runs", "plots", "results", "readme", "heard", "search", "tuning"),
@@ -31,7 +31,6 @@ WITHIN = {
     ("training", "epochs"),  # a fold is fitted in epochs
     ("audit", "splits"),  # an audit looks at folds
     ("notebook", "tables"),  # notebooks find what they need in one place
-    ("shares", "metrics"),  # an interval is resampled in one way
     ("results", "runs"),  # results are runs, gathered
     ("tuning", "runs"),  # a trial has the folds and the key of a run
     ("tuning", "search"),  # a search is proposed, then tried
