@@ -21,8 +21,8 @@ LEVELS = (
     ("corpora", "augment", "features"),
     ("splits", "audit", "models", "extraction", "resampling"),
     ("epochs", "training", "metrics", "shares"),
-    ("studies", "store", "wording"),
-    ("runs", "plots", "results", "readme", "heard", "search", "tuning"),
+    ("studies", "store", "wording", "significance", "variance", "calibration", "fairness"),
+    ("runs", "plots", "results", "readme", "heard", "search", "tuning", "selective"),
     ("notebook", "tables", "chapters", "execution", "render", "report", "closeup", "explore"),
     ("__main__", "bench"),
 )
