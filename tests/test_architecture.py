@@ -21,9 +21,31 @@ LEVELS = (
     ("corpora", "augment", "features"),
     ("splits", "audit", "models", "extraction", "resampling"),
     ("epochs", "training", "metrics", "shares"),
-    ("studies", "store", "wording", "significance", "variance", "calibration", "fairness"),
-    ("runs", "plots", "results", "readme", "heard", "search", "tuning", "selective"),
-    ("notebook", "tables", "chapters", "execution", "render", "report", "closeup", "explore"),
+    (
+        "studies",
+        "store",
+        "wording",
+        "significance",
+        "variance",
+        "calibration",
+        "selective",
+        "fairness",
+        "anchors",
+        "mistakes",
+    ),
+    ("runs", "plots", "results", "readme", "heard", "search", "tuning"),
+    (
+        "notebook",
+        "tables",
+        "chapters",
+        "execution",
+        "render",
+        "report",
+        "closeup",
+        "explore",
+        "costs",
+        "comparison",
+    ),
     ("__main__", "bench"),
 )
 # Arrows within a level, each with its reason.
@@ -31,9 +53,12 @@ WITHIN = {
     ("training", "epochs"),  # a fold is fitted in epochs
     ("audit", "splits"),  # an audit looks at folds
     ("notebook", "tables"),  # notebooks find what they need in one place
+    ("selective", "calibration"),  # what is answered is decided by confidence
+    ("mistakes", "calibration"),  # so is which mistake is the surest
     ("results", "runs"),  # results are runs, gathered
     ("tuning", "runs"),  # a trial has the folds and the key of a run
     ("tuning", "search"),  # a search is proposed, then tried
+    ("comparison", "costs"),  # accuracy is set against cost
     ("render", "chapters"),  # a report is made of chapters
     ("execution", "chapters"),  # an executed notebook becomes a chapter
     ("report", "chapters"),
