@@ -6,8 +6,8 @@ notebooks take their figures from here and do not score anything themselves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -24,7 +24,7 @@ from ser_lib.metrics import (
     score_predictions,
     with_clip_columns,
 )
-from ser_lib.runs import is_stored, plan_run, run_study, score_runs
+from ser_lib.runs import RunPlan, is_stored, plan_run, run_or_load, score_runs, seeds_of
 from ser_lib.shares import rank_of_truth, share_interval
 from ser_lib.store import Run
 from ser_lib.studies import STUDIES, ModelSpec, Study
@@ -293,6 +293,24 @@ def _is_stored(study: Study, model: ModelSpec, clips: pd.DataFrame) -> bool:
     )
 
 
+def _plans(
+    study: Study, clips: pd.DataFrame, models: Sequence[str], protocols: Sequence[str], n_seeds: int
+) -> Iterator[tuple[str, RunPlan]]:
+    """Plan all runs of a study, with the protocol as it was asked for.
+
+    Dividing and auditing do not ask which model is to be trained, and take most of the time: they
+    are done once for all models.
+    """
+    divided: dict[tuple[str, int], RunPlan] = {}
+    for name in models:
+        for asked in protocols:
+            for seed in seeds_of(study, name, asked, n_seeds):
+                if (asked, seed) not in divided:
+                    protocol = study.protocol(asked, corpus_of(clips))
+                    divided[asked, seed] = plan_run(study, name, protocol, seed, clips)
+                yield asked, replace(divided[asked, seed], model=study.model(name))
+
+
 def collect(
     study: Study,
     clips: pd.DataFrame,
@@ -328,18 +346,12 @@ def collect(
     names = list(models) or [
         one.name for one in study.models if not one.is_optional or _is_stored(study, one, clips)
     ]
+    gathered: dict[tuple[str, str], list[Run]] = {}
+    for protocol, plan in _plans(study, clips, names, protocols, n_seeds):
+        gathered.setdefault((plan.model.name, protocol), []).append(run_or_load(plan, clips))
     return Results(
         tuple(
-            Result(
-                study,
-                study.model(name),
-                protocol,
-                tuple(
-                    run_study(study, clips, models=[name], protocols=[protocol], n_seeds=n_seeds)
-                ),
-                clips,
-            )
-            for name in names
-            for protocol in protocols
+            Result(study, study.model(name), protocol, tuple(runs), clips)
+            for (name, protocol), runs in gathered.items()
         )
     )
