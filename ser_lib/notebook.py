@@ -200,7 +200,7 @@ def publish(
         Of all studies.
     extras : mapping
         By study, model and corpus: what is said of an honest result beyond its score (see
-        `ser_lib.comparison.record_extras`).
+        `ser_lib.appraisal.record_extras`).
     """
     records = [
         record

@@ -214,8 +214,6 @@ def run_study(
     -----
     Notebook: 04_cnn_1d_mfcc.ipynb
     """
-    if n_seeds < 0:
-        raise StudyError(f"n_seeds={n_seeds} must be 0 (all of the study's) or more")
     names = list(models) or [one.name for one in study.models if not one.is_optional]
     corpus = corpus_of(clips)
     return [
@@ -256,7 +254,9 @@ def score_runs(runs: Sequence[Run], clips: pd.DataFrame) -> Score:
 
 
 def seeds_of(study: Study, model_name: str, protocol: str, n_seeds: int) -> tuple[int, ...]:
-    """Return as many seeds as are asked for, and no more than the model is run with."""
+    """Return as many seeds as are asked for (0: all), and no more than the model is run with."""
+    if n_seeds < 0:
+        raise StudyError(f"n_seeds={n_seeds} must be 0 (all of the study's) or more")
     limits = [one for one in (n_seeds, study.model(model_name).max_seeds.get(protocol)) if one]
     return study.seeds[: min(limits, default=None)]
 

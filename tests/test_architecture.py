@@ -45,6 +45,7 @@ LEVELS = (
         "explore",
         "costs",
         "comparison",
+        "appraisal",
     ),
     ("__main__", "bench"),
 )
@@ -58,7 +59,8 @@ WITHIN = {
     ("results", "runs"),  # results are runs, gathered
     ("tuning", "runs"),  # a trial has the folds and the key of a run
     ("tuning", "search"),  # a search is proposed, then tried
-    ("comparison", "costs"),  # accuracy is set against cost
+    ("appraisal", "comparison"),  # what is asked of systems is asked task by task
+    ("appraisal", "costs"),  # accuracy is set against cost
     ("render", "chapters"),  # a report is made of chapters
     ("execution", "chapters"),  # an executed notebook becomes a chapter
     ("report", "chapters"),
