@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ser_lib.corpora import get_corpus
 from ser_lib.errors import MetricError
 from ser_lib.labels import LABEL_SETS
 
-__all__ = ["ANCHORS", "Anchor", "anchors_for", "check_comparable"]
+__all__ = ["ANCHORS", "Anchor", "anchors_for", "check_comparable", "people_beside"]
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,34 @@ ANCHORS: tuple[Anchor, ...] = (
         "Moonshine-tiny, logistic probe", "emodb", "emodb7", "loso", MEASURED, uar=0.825, wa=0.832
     ),
 )
+
+
+# Between which answers people chose in the listening tests that a corpus's card cites.
+ANSWERS_OF_PEOPLE = {"ravdess": ("ravdess8", "seven"), "crema_d": ("crema_d6",)}
+
+
+def people_beside(corpus: str, labels: Sequence[str]) -> tuple[float, float] | None:
+    """Return people's accuracy on a corpus, where they had the same classes to choose from.
+
+    Parameters
+    ----------
+    corpus : str
+        Its name.
+    labels : sequence of str
+        The classes of the results beside which it is to be drawn.
+
+    Returns
+    -------
+    tuple of float or None
+        Range, in [0, 1]; None where nobody asked people this.
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    known = [LABEL_SETS[one].labels for one in ANSWERS_OF_PEOPLE.get(corpus, ())]
+    is_known = sorted(labels) in [sorted(one) for one in known]
+    return get_corpus(corpus).listeners_wa if is_known else None
 
 
 def check_comparable(anchor: Anchor, corpus: str, labels: Sequence[str], protocol: str) -> None:

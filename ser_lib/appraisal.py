@@ -15,18 +15,22 @@ from ser_lib.calibration import brier, cross_fitted, ece, ece_by_chance, log_los
 from ser_lib.comparison import Task
 from ser_lib.costs import pareto_front, read_costs
 from ser_lib.errors import MetricError
-from ser_lib.fairness import group_scores
+from ser_lib.fairness import SpeakerChance, group_scores
 from ser_lib.resampling import N_RESAMPLES
 from ser_lib.results import Result
 from ser_lib.selective import coverage_curve
+from ser_lib.wording import pct, points, share_text
 
 __all__ = [
     "calibrated_tables",
     "calibration_table",
+    "calibration_text",
     "cost_table",
     "coverage_curves",
     "fairness_table",
+    "fairness_text",
     "record_extras",
+    "speaker_text",
 ]
 
 # What people are told apart by; a corpus need not have all.
@@ -108,6 +112,50 @@ def calibration_table(tasks: Sequence[Task]) -> pd.DataFrame:
     return table.reindex(columns=list(dict.fromkeys([*table.columns, *columns])))
 
 
+def calibration_text(table: pd.DataFrame) -> pd.DataFrame:
+    """Lay a calibration table out in strings; arrows lead to the figure after temperature.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As from `calibration_table`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Strings.
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    rows = []
+    for row in table.itertuples():
+        has_after = pd.notna(row.temperature)
+        after = [
+            f" → {value:{form}}" if has_after else ""
+            for value, form in (
+                (100 * row.ece_after, ".1f"),
+                (row.brier_after, ".2f"),
+                (row.log_loss_after, ".2f"),
+            )
+        ]
+        rows.append(
+            {
+                "task": row.task,
+                "model": row.model,
+                "ECE [95 %]": f"{100 * row.ece:.1f} [{100 * row.ece_low:.1f}, "
+                f"{100 * row.ece_high:.1f}]{after[0]}",
+                "by chance": f"{100 * row.ece_chance:.1f}",
+                "adaptive": f"{100 * row.ece_adaptive:.1f}",
+                "Brier": f"{row.brier:.2f}{after[1]}",
+                "log loss": f"{row.log_loss:.2f}{after[2]}",
+                "temperature": f"{row.temperature:.2f}" if has_after else "–",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def coverage_curves(tasks: Sequence[Task]) -> dict[str, pd.DataFrame]:
     """Accuracy against coverage of the best system of each task.
 
@@ -166,6 +214,70 @@ def fairness_table(tasks: Sequence[Task]) -> pd.DataFrame:
     if not parts:
         return pd.DataFrame(columns=order + gaps)
     return pd.concat(parts, ignore_index=True)[order + gaps]
+
+
+def fairness_text(table: pd.DataFrame) -> pd.DataFrame:
+    """Lay a fairness table out in strings.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As from `fairness_table`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Strings.
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    rows = [
+        {
+            "task": row.task,
+            "model": row.model,
+            "group": f"{row.by}: {row.group}",
+            "UAR [95 %]": share_text((row.uar, row.low, row.high)),
+            "from the others [95 %]": f"{points(row.gap)} "
+            f"[{points(row.gap_low)}, {points(row.gap_high)}]",
+        }
+        for row in table.itertuples()
+    ]
+    return pd.DataFrame(rows)
+
+
+def speaker_text(chances: Mapping[str, SpeakerChance]) -> pd.DataFrame:
+    """Lay out how badly the worst speaker is served, beside what alike speakers would give.
+
+    Parameters
+    ----------
+    chances : mapping of str to SpeakerChance
+        By the task's name.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Strings.
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    rows = [
+        {
+            "task": task,
+            "served worst": one.worst,
+            "accuracy": pct(one.accuracy),
+            "worst of alike speakers": pct(one.expected),
+            "p, worst": f"{one.worst_p:.4f}",
+            "spread over speakers": f"{100 * one.spread:.1f}",
+            "of alike speakers": f"{100 * one.spread_expected:.1f}",
+            "p, spread": f"{one.spread_p:.4f}",
+        }
+        for task, one in chances.items()
+    ]
+    return pd.DataFrame(rows)
 
 
 def cost_table(tasks: Sequence[Task]) -> pd.DataFrame:

@@ -164,17 +164,17 @@ def _network(model: ModelSpec, n_classes: int) -> tuple[Callable, list[np.ndarra
 def _classifier(
     study: Study, model: ModelSpec, clips: pd.DataFrame
 ) -> tuple[Callable, list[np.ndarray]]:
-    """Fit a classifier on the first honest fold: what it keeps depends on what it is fitted on."""
+    """Fit a classifier on the first honest fold: what it keeps depends on what it is fitted on.
+
+    Augmented rows are stood in for by their originals: how many there are decides the cost.
+    """
     corpus = str(clips["corpus"].iloc[0])
     plan = plan_run(study, model.name, study.protocol("honest", corpus), study.seeds[0], clips)
     train = plan.rows.set_index("row_id").loc[list(plan.split.folds[0].train)]
     position = pd.Series(range(len(clips)), index=clips["clip_id"])
-    parts = [
-        extract(clips, model.features, variant=name)[position[part["clip_id"]].to_numpy()]
-        for name, part in train.groupby("variant")
-    ]
-    labels = np.concatenate([part["label"] for _, part in train.groupby("variant")])
-    x_train = np.concatenate(parts).reshape(len(train), -1)
+    original = extract(clips, model.features)
+    x_train = original[position[train["clip_id"]].to_numpy()].reshape(len(train), -1)
+    labels = train["label"].to_numpy()
     mean, scale = x_train.mean(axis=0), x_train.std(axis=0)
     scale[scale == 0] = 1
     fitted = build_sklearn(model.config, seed=study.seeds[0])

@@ -25,6 +25,7 @@ __all__ = [
     "expected_misses",
     "listener_shares",
     "most_confident_mistakes",
+    "people_text",
 ]
 
 
@@ -232,6 +233,44 @@ def beside_people(
         float(shares[is_hit].mean()) if is_hit.any() else np.nan,
         float(shares[is_missed].mean()) if is_missed.any() else np.nan,
     )
+
+
+def people_text(corpus: str, people: PeopleBeside | None) -> pd.DataFrame:
+    """Lay out how listeners and systems agree, or say what is missing to tell.
+
+    Parameters
+    ----------
+    corpus : str
+        Its name.
+    people : PeopleBeside or None
+        As from `beside_people`; None where listeners' answers are not known clip by clip.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Strings.
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    if people is None:
+        rows = {
+            "listeners, clip by clip": f"not known for {corpus}: {corpus}/listeners.csv with "
+            "clip_id and recognised_percent would be needed",
+            "what listeners took a clip for": "not published in a form that is at hand",
+        }
+    else:
+        rows = {
+            "clips": f"{people.n_clips:,}",
+            "correlation [95 %]": f"{people.correlation:.2f} [{people.low:.2f}, {people.high:.2f}]",
+            "listeners right, clips that most systems hit": f"{100 * people.recognised_hit:.1f} %",
+            "listeners right, clips that all miss": "no such clip"
+            if np.isnan(people.recognised_missed)
+            else f"{100 * people.recognised_missed:.1f} %",
+            "what listeners took a clip for": "not published in a form that is at hand",
+        }
+    return pd.DataFrame({"what": list(rows), "value": list(rows.values())})
 
 
 def _correlation(first: np.ndarray, second: np.ndarray, weights: np.ndarray) -> float:
