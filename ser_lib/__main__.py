@@ -3,6 +3,7 @@
 ser data [NAME]          which corpora are there; download one, or say how to get it
 ser run STUDY            train a study's runs, or go on with them
 ser tune [STUDY]         search for better settings on validation speakers, or go on with it
+ser costs CORPUS         measure what each model costs on this machine
 ser report CORPUS        run all notebooks and write the report
 """
 
@@ -121,6 +122,21 @@ def tune(
     for sentence in search_sentences(trials, parameter_importances(trials)):
         typer.echo(sentence)
     typer.echo(f"Trials: {trials.attrs['folder']}")
+
+
+@app.command()
+def costs(
+    corpus: Annotated[str, typer.Argument(help="Whose clips are timed.")] = "demo",
+    n_clips: Annotated[int, typer.Option(help="How many of them.")] = 24,
+) -> None:
+    """Measure what each model costs on this machine: numbers, bytes, milliseconds a clip."""
+    from ser_lib import corpora
+    from ser_lib.costs import measure_costs
+    from ser_lib.studies import STUDIES
+
+    at_home = [one for one in STUDIES.values() if one.home(corpus) == corpus]
+    table = measure_costs(at_home, corpora.load(corpus), n_clips=n_clips)
+    typer.echo(table.to_string(index=False, float_format="{:.2f}".format))
 
 
 @app.command()

@@ -7,13 +7,21 @@ resemble each other, and a new user is a new speaker.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from ser_lib.errors import MetricError
+from ser_lib.resampling import (
+    N_RESAMPLES,
+    class_numbers,
+    counts_by_speaker,
+    interval_of,
+    resample,
+    resampled,
+)
 
 __all__ = [
     "Score",
@@ -21,16 +29,12 @@ __all__ = [
     "class_table",
     "confusion_counts",
     "difference_interval",
-    "resample",
     "roc_curves",
     "score_predictions",
     "uar",
     "wa",
     "with_clip_columns",
 ]
-
-N_RESAMPLES = 10_000
-INTERVAL_LEVEL = 0.95
 
 
 def uar(counts: np.ndarray) -> np.ndarray:
@@ -104,18 +108,13 @@ def confusion_counts(
     >>> confusion_counts(["a", "b", "b"], ["a", "a", "b"], ["a", "b"]).tolist()
     [[1, 0], [1, 1]]
     """
-    truth, prediction = list(truth), list(prediction)
     if len(truth) != len(prediction):
         raise MetricError(f"{len(truth)} true labels but {len(prediction)} predictions")
-    if not truth:
+    if not len(truth):
         raise MetricError("there is no row to score")
-    unknown = sorted((set(truth) | set(prediction)) - set(labels))
-    if unknown:
-        raise MetricError(f"classes {unknown} are not among the labels {list(labels)}")
-    position = {label: index for index, label in enumerate(labels)}
-    counts = np.zeros((len(labels), len(labels)), dtype=int)
-    np.add.at(counts, ([position[t] for t in truth], [position[p] for p in prediction]), 1)
-    return counts
+    n_classes = len(labels)
+    cells = n_classes * class_numbers(truth, labels) + class_numbers(prediction, labels)
+    return np.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
 def class_table(
@@ -228,7 +227,9 @@ def with_clip_columns(predictions: pd.DataFrame, clips: pd.DataFrame) -> pd.Data
     )
 
 
-def check_predictions(predictions: pd.DataFrame, labels: Sequence[str]) -> None:
+def check_predictions(
+    predictions: pd.DataFrame, labels: Sequence[str], *, expected: Collection[str] = ()
+) -> None:
     """Raise where predictions cannot be scored.
 
     Parameters
@@ -237,12 +238,14 @@ def check_predictions(predictions: pd.DataFrame, labels: Sequence[str]) -> None:
         Columns `clip_id, truth, prediction, p_<label>...`.
     labels : sequence of str
         All classes.
+    expected : collection of str
+        Ids of all clips that were to be predicted; none where that is not known.
 
     Raises
     ------
     MetricError
-        If columns lack, rows repeat, probabilities are not finite or do not sum to 1 (to the four
-        decimals that are stored).
+        If there is no row, columns lack, clips lack, rows repeat, a class is unknown, or
+        probabilities are not finite or do not sum to 1 (to the four decimals that are stored).
     """
     names = [f"p_{label}" for label in labels]
     lacking = sorted({"clip_id", "truth", "prediction", *names} - set(predictions.columns))
@@ -253,6 +256,15 @@ def check_predictions(predictions: pd.DataFrame, labels: Sequence[str]) -> None:
         raise MetricError(
             f"{len(repeated)} rows are predicted twice (first: {repeated.iloc[0]}); folds overlap"
         )
+    missing = sorted(set(expected) - set(predictions["clip_id"]))
+    if missing:
+        raise MetricError(
+            f"{len(missing)} of {len(expected)} clips are not predicted (first: {missing[0]})"
+        )
+    if predictions.empty:
+        raise MetricError("there are no predictions to score")
+    for column in ("truth", "prediction"):
+        class_numbers(predictions[column], labels)
     probabilities = predictions[names].to_numpy(dtype=float)
     if not np.isfinite(probabilities).all():
         raise MetricError("the probabilities hold NaN or infinite values")
@@ -264,37 +276,6 @@ def check_predictions(predictions: pd.DataFrame, labels: Sequence[str]) -> None:
         raise MetricError(
             f"probabilities do not sum to 1 (worst: {worst}, off by {error.max():.3f})"
         )
-
-
-def _counts_by_speaker(
-    tables: Sequence[pd.DataFrame], labels: Sequence[str]
-) -> tuple[np.ndarray, list[str]]:
-    """Confusion counts of shape (n_tables, n_speakers, n_classes, n_classes), and the speakers."""
-    speakers = sorted(set().union(*(set(table["speaker"]) for table in tables)))
-    if not speakers:
-        raise MetricError("there are no predictions to score")
-    if len(speakers) < 2:
-        raise MetricError(f"one speaker only ({speakers[0]}): no interval by speaker can be given")
-    counts = np.zeros((len(tables), len(speakers), len(labels), len(labels)), dtype=int)
-    for number, table in enumerate(tables):
-        for speaker, part in table.groupby("speaker"):
-            counts[number, speakers.index(speaker)] = confusion_counts(
-                part["truth"], part["prediction"], labels
-            )
-    return counts, speakers
-
-
-def resample(n_speakers: int, n_resamples: int, seed: int) -> np.ndarray:
-    """Draw how often each speaker is in each resample, shape (n_resamples, n_speakers)."""
-    rng = np.random.default_rng(seed)
-    return rng.multinomial(n_speakers, np.full(n_speakers, 1 / n_speakers), size=n_resamples)
-
-
-def _resampled(
-    counts: np.ndarray, weights: np.ndarray, metric: Callable[[np.ndarray], np.ndarray]
-) -> np.ndarray:
-    """Score every resample, averaged over tables (seeds), shape (n_resamples,)."""
-    return np.mean([metric(np.tensordot(weights, one, axes=1)) for one in counts], axis=0)
 
 
 def score_predictions(
@@ -336,15 +317,14 @@ def score_predictions(
     -----
     Notebook: 09_evaluation.ipynb
     """
-    counts, speakers = _counts_by_speaker(tables, labels)
+    counts, speakers = counts_by_speaker(tables, labels)
     total = counts.sum(axis=1)
     if (total[0].sum(axis=1) > 0).sum() < 2:
         raise MetricError("only one class occurs: recall over classes says nothing")
     weights = resample(len(speakers), n_resamples, seed)
-    tail = 50 * (1 - INTERVAL_LEVEL)
     values = {}
     for name, metric in (("uar", uar), ("wa", wa)):
-        low, high = np.percentile(_resampled(counts, weights, metric), [tail, 100 - tail])
+        low, high = interval_of(resampled(counts, weights, metric))
         values |= {name: float(metric(total).mean()), f"{name}_low": low, f"{name}_high": high}
     return Score(
         **{name: float(value) for name, value in values.items()},
@@ -390,15 +370,13 @@ def difference_interval(
     -----
     Notebook: 09_evaluation.ipynb
     """
-    counts, speakers = _counts_by_speaker(first, labels)
-    others, other_speakers = _counts_by_speaker(second, labels)
+    counts, speakers = counts_by_speaker(first, labels)
+    others, other_speakers = counts_by_speaker(second, labels)
     if speakers != other_speakers:
         raise MetricError(
             "the two models were tested on different speakers; compare like with like"
         )
     weights = resample(len(speakers), n_resamples, seed)
-    differences = _resampled(counts, weights, uar) - _resampled(others, weights, uar)
-    tail = 50 * (1 - INTERVAL_LEVEL)
-    low, high = np.percentile(differences, [tail, 100 - tail])
+    differences = resampled(counts, weights, uar) - resampled(others, weights, uar)
     observed = uar(counts.sum(axis=1)).mean() - uar(others.sum(axis=1)).mean()
-    return float(observed), float(low), float(high)
+    return (float(observed), *interval_of(differences))

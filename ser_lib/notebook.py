@@ -13,6 +13,7 @@ import io
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -187,15 +188,27 @@ def findings(*sentences: str) -> None:
     )
 
 
-def publish(results: Results) -> None:
+def publish(
+    results: Results,
+    extras: Mapping[tuple[str, str, str], Mapping[str, object]] = MappingProxyType({}),
+) -> None:
     """Hand results to the report, which writes them to `results.json`.
 
     Parameters
     ----------
     results : Results
         Of all studies.
+    extras : mapping
+        By study, model and corpus: what is said of an honest result beyond its score (see
+        `ser_lib.appraisal.record_extras`).
     """
-    display({"text/html": "", RESULTS_MIME: {"records": results.records()}}, raw=True)
+    records = [
+        record
+        if record["is_as_published"]
+        else record | dict(extras.get((record["study"], record["model"], record["corpus"]), {}))
+        for record in results.records()
+    ]
+    display({"text/html": "", RESULTS_MIME: {"records": records}}, raw=True)
 
 
 def _display_html(source: str) -> None:

@@ -6,13 +6,14 @@ notebooks take their figures from here and do not score anything themselves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
+from ser_lib.anchors import people_beside
 from ser_lib.corpora import corpus_of
 from ser_lib.errors import RunError
 from ser_lib.metrics import (
@@ -24,7 +25,7 @@ from ser_lib.metrics import (
     score_predictions,
     with_clip_columns,
 )
-from ser_lib.runs import is_stored, plan_run, run_study, score_runs
+from ser_lib.runs import RunPlan, is_stored, plan_run, run_or_load, score_runs, seeds_of
 from ser_lib.shares import rank_of_truth, share_interval
 from ser_lib.store import Run
 from ser_lib.studies import STUDIES, ModelSpec, Study
@@ -184,10 +185,12 @@ class Results:
     """Several results; found by model and protocol."""
 
     all: tuple[Result, ...]
+    missing: tuple[str, ...] = ()
+    """Runs that were asked for and are not stored, where only stored ones were gathered."""
 
     def __add__(self, other: Results) -> Results:
         """Join the results of two studies."""
-        return Results(self.all + other.all)
+        return Results(self.all + other.all, self.missing + other.missing)
 
     def get(self, model: str, protocol: str, *, study: str = "") -> Result:
         """Return the result of a model under "published" or "honest".
@@ -227,7 +230,8 @@ class Results:
         pandas.DataFrame
             Columns `study, model, corpus, name, is_ours, published, leaking, leaking_low,
             leaking_high, honest, honest_low, honest_high, step, chance`: WA in [0, 1]; `step` is
-            honest minus leaking, `chance` the share of the largest class.
+            honest minus leaking, `chance` the share of the largest class; `n_classes`, and
+            `people_low, people_high`, NaN where people were not asked to choose between these.
         """
         return pd.DataFrame([_step(one, self.partner(one)) for one in self.protocol("published")])
 
@@ -277,7 +281,10 @@ def _step(leaking: Result, honest: Result) -> dict[str, object]:
         "published": leaking.published or np.nan,
         "step": honest.score.wa - leaking.score.wa,
         "chance": float(honest.counts().sum(axis=1).max() / honest.counts().sum()),
+        "n_classes": len(honest.labels),
     }
+    people = people_beside(honest.corpus, honest.labels) or (np.nan, np.nan)
+    row |= {"people_low": people[0], "people_high": people[1]}
     for kind, one in (("leaking", leaking), ("honest", honest)):
         score = one.score
         row |= {kind: score.wa, f"{kind}_low": score.wa_low, f"{kind}_high": score.wa_high}
@@ -293,6 +300,24 @@ def _is_stored(study: Study, model: ModelSpec, clips: pd.DataFrame) -> bool:
     )
 
 
+def _plans(
+    study: Study, clips: pd.DataFrame, models: Sequence[str], protocols: Sequence[str], n_seeds: int
+) -> Iterator[tuple[str, RunPlan]]:
+    """Plan all runs of a study, with the protocol as it was asked for.
+
+    Dividing and auditing do not ask which model is to be trained, and take most of the time: they
+    are done once for all models.
+    """
+    divided: dict[tuple[str, int], RunPlan] = {}
+    for name in models:
+        for asked in protocols:
+            for seed in seeds_of(study, name, asked, n_seeds):
+                if (asked, seed) not in divided:
+                    protocol = study.protocol(asked, corpus_of(clips))
+                    divided[asked, seed] = plan_run(study, name, protocol, seed, clips)
+                yield asked, replace(divided[asked, seed], model=study.model(name))
+
+
 def collect(
     study: Study,
     clips: pd.DataFrame,
@@ -300,6 +325,7 @@ def collect(
     models: Sequence[str] = (),
     protocols: Sequence[str] = ("published", "honest"),
     n_seeds: int = 0,
+    stored_only: bool = False,
 ) -> Results:
     """Run or load a study's runs and gather them by model and protocol.
 
@@ -315,6 +341,9 @@ def collect(
         "published" and "honest", or one of them.
     n_seeds : int
         How many of the study's seeds; 0 means all.
+    stored_only : bool
+        Whether nothing is trained: a model is then left out unless a seed of it is stored under
+        each protocol, and `missing` of the result names every run that is not there.
 
     Returns
     -------
@@ -328,18 +357,19 @@ def collect(
     names = list(models) or [
         one.name for one in study.models if not one.is_optional or _is_stored(study, one, clips)
     ]
+    gathered: dict[tuple[str, str], list[Run]] = {}
+    missing: list[str] = []
+    for protocol, plan in _plans(study, clips, names, protocols, n_seeds):
+        if stored_only and not is_stored(plan):
+            missing.append(f"{study.name} {plan.model.name} {plan.protocol.name} seed {plan.seed}")
+            continue
+        gathered.setdefault((plan.model.name, protocol), []).append(run_or_load(plan, clips))
+    is_whole = {name: all((name, one) in gathered for one in protocols) for name in names}
     return Results(
         tuple(
-            Result(
-                study,
-                study.model(name),
-                protocol,
-                tuple(
-                    run_study(study, clips, models=[name], protocols=[protocol], n_seeds=n_seeds)
-                ),
-                clips,
-            )
-            for name in names
-            for protocol in protocols
-        )
+            Result(study, study.model(name), protocol, tuple(runs), clips)
+            for (name, protocol), runs in gathered.items()
+            if is_whole[name]
+        ),
+        tuple(missing),
     )

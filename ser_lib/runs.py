@@ -51,6 +51,7 @@ __all__ = [
     "run_or_load",
     "run_study",
     "score_runs",
+    "seeds_of",
 ]
 
 logger = logging.getLogger(__name__)
@@ -103,7 +104,7 @@ class RunPlan:
             "rows_sha256": _sha256(
                 self.rows[["row_id", "label", "audio_sha256"]].to_csv(index=False)
             ),
-            "folds_sha256": _sha256(json.dumps([asdict(fold) for fold in self.split.folds])),
+            "folds_sha256": _sha256(json.dumps([vars(fold) for fold in self.split.folds])),
             "n_folds": len(self.split.folds),
             "leaks": list(self.leaks),
             "versions": self._versions(),
@@ -213,8 +214,6 @@ def run_study(
     -----
     Notebook: 04_cnn_1d_mfcc.ipynb
     """
-    if n_seeds < 0:
-        raise StudyError(f"n_seeds={n_seeds} must be 0 (all of the study's) or more")
     names = list(models) or [one.name for one in study.models if not one.is_optional]
     corpus = corpus_of(clips)
     return [
@@ -225,7 +224,7 @@ def run_study(
         )
         for name in names
         for protocol in protocols
-        for seed in _seeds(study, name, protocol, n_seeds)
+        for seed in seeds_of(study, name, protocol, n_seeds)
     ]
 
 
@@ -254,8 +253,10 @@ def score_runs(runs: Sequence[Run], clips: pd.DataFrame) -> Score:
     return score_predictions(tables, runs[0].labels)
 
 
-def _seeds(study: Study, model_name: str, protocol: str, n_seeds: int) -> tuple[int, ...]:
-    """Return as many seeds as are asked for, and no more than the model is run with."""
+def seeds_of(study: Study, model_name: str, protocol: str, n_seeds: int) -> tuple[int, ...]:
+    """Return as many seeds as are asked for (0: all), and no more than the model is run with."""
+    if n_seeds < 0:
+        raise StudyError(f"n_seeds={n_seeds} must be 0 (all of the study's) or more")
     limits = [one for one in (n_seeds, study.model(model_name).max_seeds.get(protocol)) if one]
     return study.seeds[: min(limits, default=None)]
 

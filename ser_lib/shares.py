@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ser_lib.errors import MetricError
-from ser_lib.metrics import INTERVAL_LEVEL, N_RESAMPLES, resample
+from ser_lib.resampling import N_RESAMPLES, interval_of, resample
 
 __all__ = ["rank_of_truth", "share_interval"]
 
@@ -69,6 +69,4 @@ def share_interval(
     if len(sums) < 2:
         return share, np.nan, np.nan
     drawn = resample(len(sums), n_resamples, seed) @ sums
-    tail = 50 * (1 - INTERVAL_LEVEL)
-    low, high = np.percentile(drawn[:, 0] / drawn[:, 1], [tail, 100 - tail])
-    return share, float(low), float(high)
+    return (share, *interval_of(drawn[:, 0] / drawn[:, 1]))

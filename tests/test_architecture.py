@@ -19,11 +19,34 @@ LEVELS = (
     ("errors", "locks", "paths", "seeds", "progress", "mimes"),
     ("labels", "audio"),
     ("corpora", "augment", "features"),
-    ("splits", "audit", "models", "extraction"),
+    ("splits", "audit", "models", "extraction", "resampling"),
     ("epochs", "training", "metrics", "shares"),
-    ("studies", "store", "wording"),
+    (
+        "studies",
+        "store",
+        "wording",
+        "significance",
+        "variance",
+        "calibration",
+        "selective",
+        "fairness",
+        "anchors",
+        "mistakes",
+    ),
     ("runs", "plots", "results", "readme", "heard", "search", "tuning"),
-    ("notebook", "tables", "chapters", "execution", "render", "report", "closeup", "explore"),
+    (
+        "notebook",
+        "tables",
+        "chapters",
+        "execution",
+        "render",
+        "report",
+        "closeup",
+        "explore",
+        "costs",
+        "comparison",
+        "appraisal",
+    ),
     ("__main__", "bench"),
 )
 # Arrows within a level, each with its reason.
@@ -31,10 +54,13 @@ WITHIN = {
     ("training", "epochs"),  # a fold is fitted in epochs
     ("audit", "splits"),  # an audit looks at folds
     ("notebook", "tables"),  # notebooks find what they need in one place
-    ("shares", "metrics"),  # an interval is resampled in one way
+    ("selective", "calibration"),  # what is answered is decided by confidence
+    ("mistakes", "calibration"),  # so is which mistake is the surest
     ("results", "runs"),  # results are runs, gathered
     ("tuning", "runs"),  # a trial has the folds and the key of a run
     ("tuning", "search"),  # a search is proposed, then tried
+    ("appraisal", "comparison"),  # what is asked of systems is asked task by task
+    ("appraisal", "costs"),  # accuracy is set against cost
     ("render", "chapters"),  # a report is made of chapters
     ("execution", "chapters"),  # an executed notebook becomes a chapter
     ("report", "chapters"),

@@ -93,7 +93,7 @@ def ladder(published):
 
 
 def test_the_ladder_draws_the_authors_figure_only_where_there_is_one():
-    with_figure = plots.plot_ladder(ladder(0.87), listeners=(0.6, 0.7))
+    with_figure = plots.plot_ladder(ladder(0.87).assign(people_low=0.6, people_high=0.7))
     without = plots.plot_ladder(ladder(np.nan))
     names = [[t.get_text() for t in ax.get_legend().get_texts()] for ax in (with_figure, without)]
     assert "the authors'" in names[0]

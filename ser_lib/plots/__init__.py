@@ -17,6 +17,12 @@ from ser_lib.plots._base import (
     new_figure,
 )
 from ser_lib.plots.clips import plot_class_balance, plot_distribution
+from ser_lib.plots.evaluation import (
+    plot_cost,
+    plot_coverage,
+    plot_differences,
+    plot_reliability,
+)
 from ser_lib.plots.signals import (
     plot_envelope,
     plot_log_mel,
@@ -43,6 +49,9 @@ __all__ = [
     "new_figure",
     "plot_class_balance",
     "plot_confusion",
+    "plot_cost",
+    "plot_coverage",
+    "plot_differences",
     "plot_distribution",
     "plot_envelope",
     "plot_history",
@@ -53,6 +62,7 @@ __all__ = [
     "plot_picture",
     "plot_pitch",
     "plot_recalls",
+    "plot_reliability",
     "plot_right_and_wrong",
     "plot_roc",
     "plot_scores",

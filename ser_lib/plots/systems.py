@@ -93,7 +93,6 @@ def _percent_axis(ax: Axes, x_label: str) -> None:
 def plot_ladder(
     steps: pd.DataFrame,
     *,
-    listeners: tuple[float, float] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw, for every model, the published figure, the same protocol here, and the honest one.
@@ -103,9 +102,8 @@ def plot_ladder(
     steps : pandas.DataFrame
         One row a model, columns `name`, `published` (NaN where there is none), and
         `leaking`, `leaking_low`, `leaking_high`, `honest`, `honest_low`, `honest_high`, and
-        `chance` (the share of the largest class); all WA in [0, 1].
-    listeners : tuple of float, optional
-        Range of people's accuracy on the same task, drawn as a band.
+        `chance` (the share of the largest class); where people were asked the same, `people_low`
+        and `people_high`, drawn as a band behind that row; all WA in [0, 1].
     ax : Axes, optional
         Where to draw.
 
@@ -118,19 +116,7 @@ def plot_ladder(
     Notebook: 09_evaluation.ipynb
     """
     ax = axes_or_new(ax, (6.2, 1.4 + 0.66 * len(steps)))
-    if listeners is not None:
-        low, high = (100 * one for one in listeners)
-        ax.axvspan(low, high, color="#009E73", alpha=0.13, linewidth=0)
-        ax.annotate(
-            "listeners",
-            ((low + high) / 2, 1),
-            (0, 3),
-            ha="center",
-            color="#00704F",
-            xycoords=("data", "axes fraction"),
-            textcoords="offset points",
-            fontsize=8,
-        )
+    _draw_people(ax, steps)
     styles = (
         ("leaking", -0.13, LEAKING_COLOUR, "as published, here"),
         ("honest", 0.17, HONEST_COLOUR, "speakers never heard"),
@@ -187,6 +173,29 @@ def plot_ladder(
     ax.set_ylim(len(steps) - 0.45, -0.55)
     ax.legend(ncols=2, loc="lower left", bbox_to_anchor=(-0.02, 1.03))
     return ax
+
+
+def _draw_people(ax: Axes, steps: pd.DataFrame) -> None:
+    """Draw people's accuracy as a band behind the rows whose task they were given."""
+    if "people_low" not in steps:
+        return
+    known = steps.reset_index(drop=True).dropna(subset=["people_low"])
+    for position, row in zip(known.index, known.itertuples(), strict=True):
+        low, width = 100 * row.people_low, 100 * (row.people_high - row.people_low)
+        # At least as wide as can be seen, where one figure is known.
+        ax.barh(position, max(width, 0.8), left=low, height=1, color="#009E73", alpha=0.13)
+    if len(known):
+        first = known.iloc[0]
+        ax.annotate(
+            "listeners",
+            (50 * (first["people_low"] + first["people_high"]), 1),
+            (0, 3),
+            ha="center",
+            color="#00704F",
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            fontsize=8,
+        )
 
 
 def plot_speakers(scores: pd.DataFrame, *, chance: float, ax: Axes | None = None) -> Axes:

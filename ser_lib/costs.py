@@ -1,0 +1,231 @@
+"""What a prediction costs: numbers and bytes of the model, milliseconds a clip on a named machine.
+
+Times are measured once (`ser costs CORPUS`) and kept in `reports/<corpus>/costs.csv`, so that a
+report need not measure again. Numbers are all that must be kept to predict: the weights of a
+network; of a classifier every array of the fitted object, for nearest neighbours the training rows
+themselves. Time is that of one clip after the other, on one machine: decoding and the feature,
+then scaling and the model; the fastest of three repeats, the median over clips.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ser_lib.errors import RunError
+from ser_lib.extraction import compute, extract, feature_shape
+from ser_lib.models import build_keras, build_sklearn, family_of
+from ser_lib.paths import atomic_path, report_dir
+from ser_lib.progress import progress
+from ser_lib.runs import plan_run
+from ser_lib.store import provenance
+from ser_lib.studies import ModelSpec, Study
+
+__all__ = ["COST_COLUMNS", "measure_costs", "pareto_front", "read_costs"]
+
+COST_COLUMNS = (
+    "study",
+    "model",
+    "n_numbers",
+    "n_bytes",
+    "feature_ms",
+    "model_ms",
+    "n_clips",
+    "machine",
+    "date",
+)
+N_CLIPS = 24
+N_REPEATS = 3
+
+
+def measure_costs(
+    studies: Sequence[Study], clips: pd.DataFrame, *, n_clips: int = N_CLIPS
+) -> pd.DataFrame:
+    """Measure what each model of some studies costs, and keep it beside the corpus's runs.
+
+    Parameters
+    ----------
+    studies : sequence of Study
+        Whose models; optional ones as well.
+    clips : pandas.DataFrame
+        Clip table of one corpus, with audio.
+    n_clips : int
+        How many clips are timed.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `COST_COLUMNS`, one row a model.
+
+    Raises
+    ------
+    RunError
+        If there is no audio.
+    """
+    if not clips["path"].all():
+        raise RunError(
+            "time a clip takes can be measured only where audio is; point SER_DATA at it"
+        )
+    about = provenance()
+    jobs = [(study, model) for study in studies for model in study.models]
+    rows = []
+    for study, model in progress(iter(jobs), total=len(jobs), what="costs"):
+        rows.append(
+            {"study": study.name, "model": model.name}
+            | _cost_of(study, model, clips, n_clips)
+            | {"machine": about["machine"], "date": about["date"]}
+        )
+    table = pd.DataFrame(rows, columns=list(COST_COLUMNS))
+    with atomic_path(_path(str(clips["corpus"].iloc[0]))) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.3f")
+    return table
+
+
+def _path(corpus: str) -> Path:
+    return report_dir(corpus) / "costs.csv"
+
+
+def read_costs(corpus: str) -> pd.DataFrame:
+    """Read the measured costs of a corpus's models; an empty table where none were measured.
+
+    Parameters
+    ----------
+    corpus : str
+        Its name.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `COST_COLUMNS`.
+
+    Raises
+    ------
+    RunError
+        If the file has other columns.
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    path = _path(corpus)
+    if not path.is_file():
+        return pd.DataFrame(columns=list(COST_COLUMNS))
+    table = pd.read_csv(path)
+    if tuple(table.columns) != COST_COLUMNS:
+        raise RunError(f"{path} has the columns {list(table.columns)}; run `ser costs {corpus}`")
+    return table
+
+
+def _cost_of(
+    study: Study, model: ModelSpec, clips: pd.DataFrame, n_clips: int
+) -> dict[str, object]:
+    chosen = clips.sample(min(n_clips, len(clips)), random_state=0)
+    inputs = [compute(path, model.features) for path in chosen["path"]]
+    feature_s = [_fastest_s(lambda p=path: compute(p, model.features)) for path in chosen["path"]]
+    n_classes = len(study.labels_for(str(clips["corpus"].iloc[0])).labels)
+    if family_of(model.config)[1].is_keras:
+        predict, arrays = _network(model, n_classes)
+    else:
+        predict, arrays = _classifier(study, model, clips)
+    model_s = [_fastest_s(lambda x=one: predict(x[np.newaxis])) for one in inputs]
+    return {
+        "n_numbers": sum(one.size for one in arrays),
+        "n_bytes": sum(one.nbytes for one in arrays),
+        "feature_ms": 1000 * float(np.median(feature_s)),
+        "model_ms": 1000 * float(np.median(model_s)),
+        "n_clips": len(chosen),
+    }
+
+
+def _fastest_s(work: Callable[[], object]) -> float:
+    times_s = []
+    for _ in range(N_REPEATS):
+        started = time.perf_counter()
+        work()
+        times_s.append(time.perf_counter() - started)
+    return min(times_s)
+
+
+def _network(model: ModelSpec, n_classes: int) -> tuple[Callable, list[np.ndarray]]:
+    """Build a network with fresh weights: they take as long as trained ones."""
+    network = build_keras(model.config, feature_shape(model.features), n_classes)
+    arrays = [np.asarray(one) for one in network.get_weights()]
+
+    def predict(rows: np.ndarray) -> object:
+        return network.predict_on_batch(rows.astype(np.float32))
+
+    return predict, arrays
+
+
+def _classifier(
+    study: Study, model: ModelSpec, clips: pd.DataFrame
+) -> tuple[Callable, list[np.ndarray]]:
+    """Fit a classifier on the first honest fold: what it keeps depends on what it is fitted on.
+
+    Augmented rows are stood in for by their originals: how many there are decides the cost.
+    """
+    corpus = str(clips["corpus"].iloc[0])
+    plan = plan_run(study, model.name, study.protocol("honest", corpus), study.seeds[0], clips)
+    train = plan.rows.set_index("row_id").loc[list(plan.split.folds[0].train)]
+    position = pd.Series(range(len(clips)), index=clips["clip_id"])
+    original = extract(clips, model.features)
+    x_train = original[position[train["clip_id"]].to_numpy()].reshape(len(train), -1)
+    labels = train["label"].to_numpy()
+    mean, scale = x_train.mean(axis=0), x_train.std(axis=0)
+    scale[scale == 0] = 1
+    fitted = build_sklearn(model.config, seed=study.seeds[0])
+    fitted.fit((x_train - mean) / scale if model.is_scaled else x_train, labels)
+    decide = getattr(fitted, "predict_proba", None) or fitted.decision_function
+
+    def predict(rows: np.ndarray) -> object:
+        flat = rows.reshape(1, -1)
+        return decide((flat - mean) / scale if model.is_scaled else flat)
+
+    scaling = [mean, scale] if model.is_scaled else []
+    return predict, [*scaling, *_arrays_of(fitted)]
+
+
+def _arrays_of(fitted: object) -> Iterator[np.ndarray]:
+    """Find all arrays that a fitted scikit-learn object keeps, in its parts as well."""
+    for _, step in getattr(fitted, "steps", ()):
+        yield from _arrays_of(step)
+    for name, value in vars(fitted).items():
+        if isinstance(value, np.ndarray) and value.dtype != object:
+            yield value
+        elif name == "tree_":
+            state = value.__getstate__()
+            yield from (one for one in state.values() if isinstance(one, np.ndarray))
+
+
+def pareto_front(costs: Sequence[float], values: Sequence[float]) -> np.ndarray:
+    """Find the systems that no other beats: none is as cheap and better, or cheaper and as good.
+
+    Parameters
+    ----------
+    costs : sequence of float, shape (n_systems,)
+        Less is better.
+    values : sequence of float, shape (n_systems,)
+        More is better.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_systems,)
+
+    Examples
+    --------
+    >>> pareto_front([1, 2, 3], [0.5, 0.4, 0.9]).tolist()
+    [True, False, True]
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    costs, values = np.asarray(costs, dtype=float), np.asarray(values, dtype=float)
+    # is_beaten[i, j]: j is at least as good in both and better in one.
+    no_dearer, no_worse = costs <= costs[:, np.newaxis], values >= values[:, np.newaxis]
+    is_strict = (costs < costs[:, np.newaxis]) | (values > values[:, np.newaxis])
+    return ~(no_dearer & no_worse & is_strict).any(axis=1)

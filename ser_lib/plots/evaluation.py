@@ -1,0 +1,203 @@
+"""Figures of an evaluation: calibration, coverage, differences in pairs, cost.
+
+Numbers come in, an Axes goes out; nothing is scored here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from ser_lib.plots._base import CHANCE_STYLE, HONEST_COLOUR, PUBLISHED_COLOUR, SQUARE, axes_or_new
+
+__all__ = ["plot_cost", "plot_coverage", "plot_differences", "plot_reliability"]
+
+# Systems in one figure: colours told apart with any colour vision, and a line style or marker each.
+COLOURS = (HONEST_COLOUR, "#CC79A7", "#009E73", "#E69F00", "#555555", "#56B4E9")
+LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
+MARKERS = "osD^vP"
+
+
+def plot_reliability(curves: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> Axes:
+    """Draw how often predictions are right against how sure they are.
+
+    Parameters
+    ----------
+    curves : mapping of str to pandas.DataFrame
+        Columns `confidence, accuracy, low, high` in [0, 1] and `n_rows`, by the name to show.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    ax = axes_or_new(ax, SQUARE)
+    ax.plot([0, 100], [0, 100], **CHANCE_STYLE, label="as often as it says")
+    for number, (name, curve) in enumerate(curves.items()):
+        colour = COLOURS[number % len(COLOURS)]
+        x = 100 * curve["confidence"]
+        ax.vlines(x, 100 * curve["low"], 100 * curve["high"], color=colour, alpha=0.4, linewidth=3)
+        sizes = 20 + 160 * curve["n_rows"] / curve["n_rows"].max()
+        ax.plot(x, 100 * curve["accuracy"], color=colour, linestyle=LINES[number % len(LINES)])
+        ax.scatter(
+            x,
+            100 * curve["accuracy"],
+            s=sizes,
+            color=colour,
+            marker=MARKERS[number % len(MARKERS)],
+            label=name,
+            zorder=3,
+        )
+    ax.set(xlim=(0, 102), ylim=(0, 102), xlabel="Confidence (%)", ylabel="Accuracy (%)")
+    ax.set_aspect("equal")
+    ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), markerscale=0.6)
+    return ax
+
+
+def plot_coverage(curves: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> Axes:
+    """Draw the accuracy of the surest predictions against their share.
+
+    Parameters
+    ----------
+    curves : mapping of str to pandas.DataFrame
+        Columns `coverage, accuracy, low, high` in [0, 1], by the name to show.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    ax = axes_or_new(ax, (8.0, 3.8))
+    for number, (name, curve) in enumerate(curves.items()):
+        colour = COLOURS[number % len(COLOURS)]
+        x = 100 * curve["coverage"]
+        ax.fill_between(
+            x, 100 * curve["low"], 100 * curve["high"], color=colour, alpha=0.13, linewidth=0
+        )
+        style = LINES[number % len(LINES)]
+        ax.plot(x, 100 * curve["accuracy"], color=colour, linestyle=style, label=name)
+    ax.set(
+        xlim=(0, 100), ylim=(0, 102), xlabel="Coverage: clips that are answered, surest first (%)"
+    )
+    ax.set_ylabel("Accuracy (%)")
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0))
+    return ax
+
+
+def plot_differences(tests: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw the difference of every pair with its interval, one line a pair.
+
+    Parameters
+    ----------
+    tests : pandas.DataFrame
+        Columns `name`, `difference, low, high` (shares) and `is_clear`: whether the pair is told
+        apart after correction.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    ax = axes_or_new(ax, (8.0, 0.9 + 0.27 * len(tests)))
+    ax.axvline(0, **CHANCE_STYLE)
+    for position, row in enumerate(tests.itertuples()):
+        colour = HONEST_COLOUR if row.is_clear else "#777777"
+        ends = [100 * row.low, 100 * row.high]
+        ax.plot(ends, [position] * 2, color=colour, linewidth=3, alpha=0.5, solid_capstyle="round")
+        face = colour if row.is_clear else "white"
+        ax.plot(
+            100 * row.difference, position, "o", color=colour, markerfacecolor=face, markersize=6
+        )
+    for is_clear, name in ((True, "told apart by both tests"), (False, "not told apart")):
+        colour = HONEST_COLOUR if is_clear else "#777777"
+        face = colour if is_clear else "white"
+        ax.plot([], [], "o", color=colour, markerfacecolor=face, markersize=6, label=name)
+    ax.grid(visible=False, axis="y")
+    ax.grid(visible=True, axis="x")
+    ax.set_yticks(range(len(tests)), tests["name"], fontsize=8)
+    ax.set_ylim(len(tests) - 0.4, -0.6)
+    ax.set_xlabel("Difference in UAR (points)")
+    ax.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0))
+    return ax
+
+
+def plot_cost(costs: pd.DataFrame, *, chance: float, ax: Axes | None = None) -> Axes:
+    """Draw the score of the systems of one task against their time, and the Pareto front.
+
+    Parameters
+    ----------
+    costs : pandas.DataFrame
+        Columns `name, uar, low, high` in [0, 1], `ms` a clip, `n_numbers`, `n_bytes` and
+        `is_on_front`.
+    chance : float
+        Drawn as a dashed line, in [0, 1].
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    ax = axes_or_new(ax, (8.0, 4.2))
+    front = costs[costs["is_on_front"]].sort_values("ms")
+    ax.plot(
+        front["ms"],
+        100 * front["uar"],
+        color=PUBLISHED_COLOUR,
+        drawstyle="steps-post",
+        linewidth=1.2,
+        label="Pareto front",
+    )
+    for row in costs.itertuples():
+        colour = HONEST_COLOUR if row.is_on_front else "#777777"
+        ax.plot([row.ms] * 2, [100 * row.low, 100 * row.high], color=colour, alpha=0.4, linewidth=3)
+        ax.plot(row.ms, 100 * row.uar, "o", color=colour, markersize=7)
+        ax.annotate(
+            f"{row.name}\n{_short(row.n_numbers)} numbers, {row.n_bytes / 1e6:.1f} MB",
+            (row.ms, 100 * row.uar),
+            (8, -3),
+            textcoords="offset points",
+            fontsize=8,
+            color="#333333",
+        )
+    ax.axhline(100 * chance, **CHANCE_STYLE)
+    ax.set_xscale("log")
+    low, high = costs["ms"].min(), costs["ms"].max()
+    ax.set_xlim(low / 1.6, high * 4)
+    ticks = [one for one in np.outer(10.0 ** np.arange(-1, 5), (1, 2, 5)).ravel()]
+    ticks = [one for one in ticks if low / 1.6 <= one <= high * 4]
+    ax.set_xticks(ticks, [f"{one:g}" for one in ticks])
+    ax.set_xticks([], minor=True)
+    ax.set(ylim=(0, 100), xlabel="Milliseconds a clip (decoding, feature, model)")
+    ax.set_ylabel("UAR (%)")
+    ax.legend(loc="upper right")
+    return ax
+
+
+def _short(number: int) -> str:
+    for size, unit in ((1e6, " M"), (1e3, " k")):
+        if number >= size:
+            return f"{number / size:.1f}{unit}"
+    return str(number)

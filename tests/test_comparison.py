@@ -1,0 +1,213 @@
+"""Tasks, pairs and anchors over results; every table against what it is made from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ser_lib import appraisal, comparison
+from ser_lib.calibration import brier, ece
+from ser_lib.errors import StudyError
+from ser_lib.features import FeatureSpec
+from ser_lib.labels import LABEL_SETS
+from ser_lib.models.baselines import DummyConfig, KnnConfig
+from ser_lib.results import Results, collect
+from ser_lib.splits import Protocol
+from ser_lib.studies import STUDIES, ModelSpec
+
+ROW = FeatureSpec("waveform_envelope", params={"duration_s": 0.5, "n_points": 16})
+KNN = ModelSpec("knn", "KNN", KnnConfig(), ROW, is_scaled=True)
+DUMMY = ModelSpec("dummy", "Dummy", DummyConfig(), ROW, is_ours=True)
+STUDY = replace(
+    STUDIES["boucheta2025"],
+    models=(KNN, DUMMY),
+    augmentations=(),
+    seeds=(1, 2),
+    honest_protocol=Protocol("loso"),
+)
+EIGHT = replace(STUDY, name="eight", label_set=LABEL_SETS["ravdess8"], label_sets={})
+
+
+@pytest.fixture(scope="module")
+def results(demo_clips, tmp_path_factory):
+    """Two studies of different classes, collected once."""
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in ("SER_CACHE", "SER_REPORTS"):
+            patch.setenv(variable, str(tmp_path_factory.mktemp(variable.lower())))
+        yield collect(STUDY, demo_clips) + collect(EIGHT, demo_clips, models=["knn"])
+
+
+@pytest.fixture(scope="module")
+def tasks(results):
+    return comparison.tasks_of(results)
+
+
+@pytest.fixture(scope="module")
+def tests(tasks):
+    return comparison.all_tests(tasks, n_resamples=200)
+
+
+@pytest.fixture(scope="module")
+def calibration(tasks):
+    return appraisal.calibration_table(tasks)
+
+
+def test_results_of_other_classes_are_another_task(tasks):
+    assert [len(one.results) for one in tasks] == [2, 1]
+    assert [len(one.labels) for one in tasks] == [7, 8]
+    assert "7 classes" in tasks[0].title
+
+
+def test_other_clips_or_another_protocol_make_another_task(results):
+    assert len(comparison.tasks_of(results, protocol="published")) == 2
+    one, other = results.get("knn", "honest"), results.get("dummy", "honest")
+    fewer = replace(other, runs=tuple(
+        replace(run, predictions=run.predictions.iloc[1:]) for run in other.runs
+    ))  # fmt: skip
+    assert len(comparison.tasks_of(Results((one, fewer)))) == 2
+
+
+def test_the_best_is_the_best_of_its_task(tasks):
+    assert tasks[0].best.model.name == "knn"
+    assert set(tasks[0].systems) == {"KNN", "Dummy"}
+
+
+def test_a_system_at_chance_has_no_vote(tasks):
+    assert set(tasks[0].votes) == {"KNN"}
+
+
+def test_pairs_are_tested_within_a_task_only_and_the_dummy_is_below(tests):
+    assert len(tests) == 1
+    row = tests.iloc[0]
+    assert (row["first"], row["second"], row["verdict"]) == ("KNN", "Dummy", "above")
+    text = comparison.pair_table(tests).iloc[0]
+    assert text["the first is"] == "above"
+
+
+def test_a_pair_is_told_apart_only_if_both_tests_agree(tasks, monkeypatch):
+    monkeypatch.setattr("ser_lib.significance.wilcoxon_p", lambda *_: 0.2)
+    found = comparison.all_tests(tasks, n_resamples=50)
+    assert list(found["verdict"]) == ["not distinguishable from"]
+
+
+def test_a_task_without_pairs_gives_an_empty_table(tasks):
+    assert comparison.all_tests(tasks[1:], n_resamples=20).empty
+
+
+def test_no_anchor_is_drawn_beside_the_demo_corpus(tasks):
+    assert comparison.anchor_scores(tasks[0]).empty
+
+
+def test_anchors_stand_beside_results_of_their_own_task_only(tasks, monkeypatch):
+    task = tasks[1]
+    about = {"corpus": "demo", "protocol": task.first.protocol_name}
+    from ser_lib import anchors
+
+    moved = tuple(replace(one, **about) for one in anchors.ANCHORS if one.label_set == "ravdess8")
+    monkeypatch.setattr(anchors, "ANCHORS", moved)
+    table = comparison.anchor_scores(task)
+    assert table["is_ours"].sum() == 1
+    assert len(table) == 1 + sum(one.uar is not None for one in moved)
+    assert table["value"].is_monotonic_decreasing
+    assert comparison.anchor_scores(tasks[0]).empty
+
+
+def test_seeds_and_speakers_are_divided_where_there_are_seeds(results):
+    table = comparison.variance_table(results).set_index("model")
+    # Nearest neighbours draw nothing: two seeds are the same run, and speakers are all there is.
+    assert (table.loc["KNN", "over seeds"] == "0.0").all()
+    assert (table["seeds"] == 2).all()
+
+
+# --- what is asked beyond the score
+
+
+def test_calibration_is_told_for_every_result(tasks, calibration):
+    assert list(calibration["model"]) == ["KNN", "Dummy", "KNN"]
+    pooled = tasks[0].results[0].pooled
+    assert calibration.loc[0, "ece"] == pytest.approx(ece(pooled, tasks[0].labels)[0])
+    assert calibration.loc[0, "brier"] == pytest.approx(brier(pooled, tasks[0].labels))
+    assert (calibration["log_loss_after"] <= calibration["log_loss"] + 1e-6).all()
+    assert "→" in appraisal.calibration_text(calibration)["log loss"].iloc[0]
+
+
+def test_folds_that_share_speakers_are_not_calibrated(results):
+    leaking = results.get("knn", "published")
+    if len(leaking.tables[0]["fold"].unique()) == 1:
+        assert appraisal.calibrated_tables(leaking) is None
+
+
+def test_coverage_ends_at_the_accuracy(tasks):
+    curves = appraisal.coverage_curves(tasks)
+    assert len(curves) == 2
+    curve = next(iter(curves.values()))
+    assert curve["accuracy"].iloc[-1] == pytest.approx(tasks[0].best.score.wa)
+
+
+def test_fairness_is_told_by_what_the_corpus_has(tasks):
+    table = appraisal.fairness_table(tasks)
+    assert set(table["by"]) <= {"gender", "intensity", "statement"}
+    assert {"gender", "statement"} <= set(table["by"])
+    assert len(appraisal.fairness_text(table)) == len(table)
+
+
+def test_costs_that_were_not_measured_are_left_out(tasks):
+    assert appraisal.cost_table(tasks).empty
+
+
+def test_measured_costs_are_set_beside_the_score(tasks, tmp_path):
+    folder = tmp_path / "reports" / "demo"
+    folder.mkdir(parents=True)
+    pd.DataFrame(
+        {
+            "study": "boucheta2025",
+            "model": ["knn", "dummy"],
+            "n_numbers": [100, 1],
+            "n_bytes": [800, 8],
+            "feature_ms": [2.0, 2.0],
+            "model_ms": [3.0, 0.1],
+            "n_clips": 5,
+            "machine": "a",
+            "date": "today",
+        }
+    ).to_csv(folder / "costs.csv", index=False)
+    known = replace(tasks[0], results=tuple(
+        replace(one, study=replace(one.study, name="boucheta2025")) for one in tasks[0].results
+    ))  # fmt: skip
+    table = appraisal.cost_table([known])
+    shortened = [one.is_shortened for one in known.results]
+    assert len(table) == len(shortened) - sum(shortened)
+
+
+def test_records_say_more_of_honest_results(tasks, tests, calibration):
+    extras = appraisal.record_extras(tasks, tests, calibration)
+    own = extras["boucheta2025", "knn", "demo"]
+    assert own["task"] == tasks[0].title
+    assert own["tests"][0]["against"] == "Dummy"
+    assert own["calibration"]["ece"] == pytest.approx(calibration.loc[0, "ece"], rel=1e-3)
+    assert all(np.isfinite(v) or v is None for v in own["calibration"].values())
+
+
+# --- stored runs only
+
+
+def test_only_stored_runs_are_gathered_where_nothing_may_be_trained(
+    results, demo_clips, monkeypatch
+):
+    folder = results.all[0].runs[0].folder.parents[2]
+    monkeypatch.setenv("SER_REPORTS", str(folder))
+    more = replace(STUDY, models=(*STUDY.models, replace(KNN, name="new")), seeds=(1, 2, 3))
+    found = collect(more, demo_clips, stored_only=True)
+    assert [(one.model.name, len(one.runs)) for one in found.all] == [
+        ("knn", 2), ("knn", 2), ("dummy", 2), ("dummy", 2),
+    ]  # fmt: skip
+    assert "boucheta2025 knn loso seed 3" in found.missing
+    assert sum("new" in one for one in found.missing) == 6
+
+
+def test_a_negative_number_of_seeds_is_refused(demo_clips):
+    with pytest.raises(StudyError, match="n_seeds=-1 must be 0"):
+        collect(STUDY, demo_clips, n_seeds=-1)

@@ -1,0 +1,83 @@
+"""Costs: what is counted, the front against a naive loop, and the file that keeps them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+
+from ser_lib.costs import COST_COLUMNS, _arrays_of, measure_costs, pareto_front, read_costs
+from ser_lib.errors import RunError
+from ser_lib.features import FeatureSpec
+from ser_lib.models.baselines import DecisionTreeConfig, KnnConfig
+from ser_lib.splits import Protocol
+from ser_lib.studies import STUDIES, ModelSpec
+
+ROW = FeatureSpec("waveform_envelope", params={"duration_s": 0.5, "n_points": 16})
+STUDY = replace(
+    STUDIES["boucheta2025"],
+    models=(
+        ModelSpec("knn", "KNN", KnnConfig(), ROW, is_scaled=True),
+        ModelSpec("tree", "Tree", DecisionTreeConfig(), ROW),
+    ),
+    augmentations=(),
+    honest_protocol=Protocol("loso"),
+)
+
+
+def test_the_front_is_that_of_a_loop(rng):
+    costs, values = rng.integers(1, 8, 30), rng.integers(1, 8, 30) / 10
+    naive = [
+        not any(
+            (c <= cost and v >= value) and (c < cost or v > value)
+            for c, v in zip(costs, values, strict=True)
+        )
+        for cost, value in zip(costs, values, strict=True)
+    ]
+    assert pareto_front(costs, values).tolist() == naive
+    assert any(naive)
+    assert not all(naive)
+
+
+def test_systems_that_are_the_same_are_both_on_the_front():
+    assert pareto_front([1, 1], [0.5, 0.5]).tolist() == [True, True]
+
+
+def test_all_that_a_pipeline_keeps_is_counted(rng):
+    x, y = rng.standard_normal((40, 6)), np.arange(40) % 3
+    fitted = Pipeline([("pca", PCA(4)), ("logistic", LogisticRegression())]).fit(x, y)
+    n_numbers = sum(one.size for one in _arrays_of(fitted))
+    # Components 4 × 6 and mean 6; three kinds of variance, 4 each; weights 3 × 4 and 3.
+    weights = 24 + 6 + 15
+    assert n_numbers >= weights
+    assert n_numbers <= weights + 30
+
+
+def test_costs_are_measured_kept_and_read_back(few_clips):
+    assert read_costs("demo").empty
+    table = measure_costs([STUDY], few_clips, n_clips=2)
+    assert tuple(table.columns) == COST_COLUMNS
+    knn = table.set_index("model").loc["knn"]
+    # Nearest neighbours keep the 16 clips of 4 training speakers, 16 values each; and the scaling.
+    assert knn["n_numbers"] >= 16 * 16 + 2 * 16
+    assert (table[["feature_ms", "model_ms"]] > 0).all(axis=None)
+    kept = read_costs("demo")
+    assert list(kept["model"]) == ["knn", "tree"]
+    assert list(kept["n_numbers"]) == list(table["n_numbers"])
+
+
+def test_time_is_not_measured_without_audio(few_clips):
+    with pytest.raises(RunError, match="only where audio is"):
+        measure_costs([STUDY], few_clips.assign(path=""))
+
+
+def test_a_file_of_other_columns_is_told(tmp_path):
+    folder = tmp_path / "reports" / "demo"
+    folder.mkdir(parents=True)
+    (folder / "costs.csv").write_text("study,ms\na,1\n", encoding="utf-8")
+    with pytest.raises(RunError, match="run `ser costs demo`"):
+        read_costs("demo")

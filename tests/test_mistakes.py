@@ -1,0 +1,141 @@
+"""Errors that one can look at: counted by hand, and planted agreement of people and systems."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import spearmanr
+
+from ser_lib.errors import MetricError
+from ser_lib.mistakes import (
+    beside_people,
+    clip_hits,
+    expected_misses,
+    listener_shares,
+    most_confident_mistakes,
+    people_text,
+)
+
+LABELS = ("happy", "sad")
+
+
+def vote(is_right, confidence=0.8, ids=None) -> pd.DataFrame:
+    """Predictions of clips that are happy and sad in turn."""
+    is_right = np.asarray(is_right, dtype=bool)
+    truth = np.where(np.arange(len(is_right)) % 2, "sad", "happy")
+    said = np.where(is_right, truth, np.where(truth == "sad", "happy", "sad"))
+    sure = np.broadcast_to(confidence, len(is_right))
+    return pd.DataFrame(
+        {
+            "clip_id": ids or [f"emodb/c{number}" for number in range(len(is_right))],
+            "speaker": [f"s{number % 5}" for number in range(len(is_right))],
+            "truth": truth,
+            "prediction": said,
+            "p_happy": np.where(said == "happy", sure, 1 - sure),
+            "p_sad": np.where(said == "sad", sure, 1 - sure),
+        }
+    )
+
+
+def test_hits_are_counted_clip_by_clip():
+    hits = clip_hits({"a": vote([1, 1, 0, 0]), "b": vote([1, 0, 1, 0])[::-1]})
+    assert list(hits.loc[[f"emodb/c{n}" for n in range(4)], "n_right"]) == [2, 1, 1, 0]
+
+
+def test_clips_that_a_system_was_not_given_are_left_out_and_none_is_refused():
+    few = vote([1, 1, 1]).iloc[1:]
+    assert list(clip_hits({"a": vote([0, 1, 0]), "b": few}).index) == ["emodb/c1", "emodb/c2"]
+    with pytest.raises(MetricError, match="no clip was given to all of a, b"):
+        clip_hits({"a": vote([1]), "b": vote([1], ids=["other"])})
+    with pytest.raises(MetricError, match="no systems"):
+        clip_hits({})
+
+
+def test_independent_systems_miss_as_many_together_as_is_expected(rng):
+    votes = {name: vote(rng.uniform(size=6000) < 0.5) for name in "abc"}
+    missed = (clip_hits(votes)["n_right"] == 0).sum()
+    assert expected_misses(votes) == pytest.approx(6000 / 8, rel=0.05)
+    # Four standard errors of a count of 750.
+    assert missed == pytest.approx(expected_misses(votes), abs=4 * np.sqrt(750))
+
+
+def test_systems_that_fail_together_miss_more_than_is_expected(rng):
+    is_right = rng.uniform(size=2000) < 0.5
+    votes = {name: vote(is_right) for name in "abc"}
+    assert (clip_hits(votes)["n_right"] == 0).sum() > 3 * expected_misses(votes)
+
+
+def test_the_surest_mistakes_come_first_and_right_ones_never():
+    table = vote([0, 1, 0, 0], confidence=np.array([0.6, 0.99, 0.9, 0.7]))
+    found = most_confident_mistakes(table, LABELS, n_clips=2)
+    assert list(found["clip_id"]) == ["emodb/c2", "emodb/c3"]
+    np.testing.assert_allclose(found["confidence"], [0.9, 0.7])
+    np.testing.assert_allclose(found["p_truth"], [0.1, 0.3])
+
+
+# --- people
+
+
+def test_the_correlation_is_that_of_scipy_and_planted_agreement_is_found(rng):
+    shares = pd.Series(rng.uniform(0.5, 1, 400), [f"emodb/c{n}" for n in range(400)])
+    votes = {name: vote(rng.uniform(size=400) < (shares - 0.5) * 2) for name in "ab"}
+    hits = clip_hits(votes)
+    speakers = votes["a"].set_index("clip_id")["speaker"]
+    found = beside_people(hits, shares, speakers, n_resamples=200)
+    expected = spearmanr(shares.loc[hits.index], hits["n_right"]).statistic
+    assert found.correlation == pytest.approx(expected, abs=1e-12)
+    assert 0 < found.low < found.correlation < found.high
+    assert found.recognised_missed < found.recognised_hit
+    assert "correlation" in str(people_text("emodb", found)["what"].tolist())
+
+
+def test_systems_that_fail_elsewhere_are_not_said_to_agree(rng):
+    shares = pd.Series(rng.uniform(0.5, 1, 400), [f"emodb/c{n}" for n in range(400)])
+    table = vote(rng.uniform(size=400) < 0.5)
+    found = beside_people(
+        clip_hits({"a": table}), shares, table.set_index("clip_id")["speaker"], n_resamples=200
+    )
+    assert found.low < 0 < found.high
+
+
+def test_clips_that_nobody_heard_are_told():
+    table = vote([1, 0, 1])
+    with pytest.raises(MetricError, match=r"1 clips were not heard by people \(first: emodb/c2\)"):
+        beside_people(
+            clip_hits({"a": table}),
+            pd.Series([0.9, 0.8], ["emodb/c0", "emodb/c1"]),
+            table.set_index("clip_id")["speaker"],
+        )
+
+
+def write(folder, text):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "listeners.csv").write_text(text, encoding="utf-8")
+
+
+def test_listeners_are_read_beside_the_audio_else_beside_the_report(tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_DATA", str(tmp_path / "data"))
+    assert listener_shares("emodb") is None
+    write(tmp_path / "reports" / "emodb", "clip_id,recognised_percent\n03a01Fa,90\n")
+    assert listener_shares("emodb").to_dict() == {"emodb/03a01Fa": 0.9}
+    write(tmp_path / "data" / "emodb", "clip_id,recognised_percent\n03a01Fa,85\n")
+    assert listener_shares("emodb").to_dict() == {"emodb/03a01Fa": 0.85}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("clip_id,share\na,90\n", r"lacks the columns \['recognised_percent'\]"),
+        ("clip_id,recognised_percent\na,190\n", "emodb/a was recognised by 190.0 percent"),
+    ],
+)
+def test_a_table_of_listeners_that_is_none_is_told(tmp_path, monkeypatch, text, message):
+    monkeypatch.setenv("SER_DATA", str(tmp_path / "data"))
+    write(tmp_path / "data" / "emodb", text)
+    with pytest.raises(MetricError, match=message):
+        listener_shares("emodb")
+
+
+def test_what_is_missing_to_compare_with_people_is_said():
+    assert "ravdess/listeners.csv" in people_text("ravdess", None)["value"].iloc[0]

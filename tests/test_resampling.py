@@ -1,0 +1,83 @@
+"""Counts and resamples of speakers; intervals themselves are tested with the scores."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import confusion_matrix
+
+from ser_lib.errors import MetricError
+from ser_lib.metrics import uar
+from ser_lib.resampling import (
+    class_numbers,
+    counts_by_speaker,
+    interval_of,
+    resample,
+    resampled,
+)
+
+LABELS = ("neutral", "happy", "sad")
+
+
+@pytest.fixture
+def table(rng) -> pd.DataFrame:
+    names = np.array(LABELS)
+    return pd.DataFrame(
+        {
+            "speaker": rng.choice(["s1", "s2", "s3"], 90),
+            "truth": names[rng.integers(0, 3, 90)],
+            "prediction": names[rng.integers(0, 3, 90)],
+        }
+    )
+
+
+def test_counts_are_those_of_scikit_learn_speaker_by_speaker(table):
+    counts, speakers = counts_by_speaker([table, table[::-1]], LABELS)
+    assert speakers == ["s1", "s2", "s3"]
+    for number, name in enumerate(speakers):
+        part = table[table["speaker"] == name]
+        expected = confusion_matrix(part["truth"], part["prediction"], labels=LABELS)
+        np.testing.assert_array_equal(counts[0, number], expected)
+        np.testing.assert_array_equal(counts[1, number], expected)
+
+
+def test_a_speaker_whom_one_seed_lacks_counts_nothing_there(table):
+    counts, _ = counts_by_speaker([table, table[table["speaker"] != "s2"]], LABELS)
+    assert counts[0, 1].sum() > 0
+    assert counts[1, 1].sum() == 0
+
+
+def test_a_resample_draws_as_many_speakers_as_there_are(rng):
+    weights = resample(7, 200, seed=3)
+    np.testing.assert_array_equal(weights.sum(axis=1), 7)
+    # Each of 7 is drawn once on average; four standard errors of 200 resamples.
+    np.testing.assert_allclose(weights.mean(axis=0), 1, atol=4 / np.sqrt(200))
+
+
+def test_scores_of_resamples_are_those_of_a_loop(table):
+    counts, _ = counts_by_speaker([table, table], LABELS)
+    weights = resample(3, 20, seed=1)
+    naive = [
+        np.mean([uar(sum(n * one for n, one in zip(row, seed, strict=True))) for seed in counts])
+        for row in weights
+    ]
+    np.testing.assert_allclose(resampled(counts, weights, uar), naive, atol=1e-12)
+
+
+def test_an_interval_leaves_one_in_forty_at_each_end():
+    assert interval_of(np.arange(41.0)) == pytest.approx((1, 39))
+    assert interval_of(np.append(np.arange(41.0), np.nan)) == pytest.approx((1, 39))
+
+
+def test_an_unknown_class_is_named():
+    with pytest.raises(MetricError, match=r"classes \['rage'\] are not among the labels"):
+        class_numbers(["sad", "rage", "rage"], LABELS)
+
+
+@pytest.mark.parametrize(
+    ("kept", "message"), [("s1", r"one speaker only \(s1\)"), ("nobody", "no predictions")]
+)
+def test_one_speaker_or_none_is_refused(table, kept, message):
+    with pytest.raises(MetricError, match=message):
+        counts_by_speaker([table[table["speaker"] == kept]], LABELS)

@@ -1,0 +1,138 @@
+"""Accuracy against coverage: against naive loops and scikit-learn, with planted confidence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from ser_lib.errors import MetricError
+from ser_lib.selective import accuracy_at, aurc, coverage_curve
+
+LABELS = ("happy", "sad")
+
+
+def predictions(confidence, is_right, speakers=4) -> pd.DataFrame:
+    """Predictions of 'happy' that are as sure as told."""
+    confidence, is_right = np.asarray(confidence, dtype=float), np.asarray(is_right, dtype=bool)
+    return pd.DataFrame(
+        {
+            "speaker": [f"s{number % speakers}" for number in range(len(confidence))],
+            "truth": np.where(is_right, "happy", "sad"),
+            "prediction": "happy",
+            "p_happy": confidence,
+            "p_sad": 1 - confidence,
+        }
+    )
+
+
+@pytest.fixture
+def knowing(rng) -> pd.DataFrame:
+    """Right exactly as often as it says."""
+    confidence = rng.uniform(0.5, 1, 400)
+    return predictions(confidence, rng.uniform(size=400) < confidence)
+
+
+def naive_aurc(confidence, is_right):
+    order = np.argsort(-confidence, kind="stable")
+    wrong = ~np.asarray(is_right)[order]
+    return np.mean([wrong[:n].mean() for n in range(1, len(wrong) + 1)])
+
+
+def test_the_area_is_the_mean_risk_of_all_prefixes(rng):
+    confidence, is_right = rng.permutation(np.linspace(0.3, 1, 57)), rng.uniform(size=57) < 0.6
+    assert aurc(confidence, is_right) == pytest.approx(naive_aurc(confidence, is_right), abs=1e-12)
+
+
+def test_ties_are_taken_as_the_average_of_all_their_orders(rng):
+    confidence = np.array([0.9, 0.6, 0.6, 0.6, 0.4, 0.4])
+    is_right = np.array([True, True, False, False, True, False])
+    orders = []
+    for _ in range(1500):
+        mixed = rng.permutation(6)
+        orders.append(naive_aurc(confidence[mixed], is_right[mixed]))
+    assert aurc(confidence, is_right) == pytest.approx(np.mean(orders), abs=0.01)
+
+
+def test_confidence_that_says_nothing_gives_the_error_rate(rng):
+    is_right = rng.uniform(size=200) < 0.7
+    assert aurc(np.full(200, 0.8), is_right) == pytest.approx(1 - is_right.mean(), abs=1e-12)
+
+
+def test_sorting_well_is_better_than_sorting_badly(rng):
+    is_right = rng.uniform(size=300) < 0.5
+    assert aurc(is_right.astype(float), is_right) < 0.2
+    assert aurc(1 - is_right.astype(float), is_right) > 0.8
+
+
+def test_the_curve_is_the_accuracy_of_the_surest(knowing):
+    curve = coverage_curve(knowing, LABELS, n_resamples=50).set_index("coverage")
+    by_confidence = knowing.sort_values("p_happy", ascending=False)
+    is_right = (by_confidence["truth"] == "happy").to_numpy()
+    for coverage in (0.1, 0.5, 1.0):
+        n_rows = round(coverage * len(knowing))
+        assert curve.loc[coverage, "accuracy"] == pytest.approx(is_right[:n_rows].mean(), abs=1e-12)
+    assert (curve["low"] <= curve["high"]).all()
+    assert curve.attrs["aurc"][0] == pytest.approx(
+        naive_aurc(knowing["p_happy"].to_numpy(), knowing["truth"] == "happy"), abs=1e-12
+    )
+
+
+def test_the_band_is_that_of_a_loop_over_resampled_speakers(knowing):
+    curve = coverage_curve(knowing, LABELS, n_resamples=12, seed=4)
+    draws = np.random.default_rng(4).multinomial(4, np.full(4, 0.25), size=12)
+    values = []
+    for times in draws:
+        parts = [knowing[knowing["speaker"] == f"s{k}"] for k in range(4) for _ in range(times[k])]
+        rows = pd.concat(parts).sort_values("p_happy", ascending=False)
+        values.append((rows["truth"] == "happy").to_numpy()[: len(rows) // 2].mean())
+    row = curve[curve["coverage"] == 0.5].iloc[0]
+    # Copies of a row are ties: half of one may fall on either side of the cut.
+    expected = np.percentile(values, [2.5, 97.5])
+    np.testing.assert_allclose(row[["low", "high"]].astype(float), expected, atol=0.01)
+
+
+def test_the_order_of_the_rows_does_not_matter(knowing):
+    rounded = knowing.assign(p_happy=knowing["p_happy"].round(1))
+    rounded["p_sad"] = 1 - rounded["p_happy"]
+    one = coverage_curve(rounded, LABELS, n_resamples=20)
+    other = coverage_curve(rounded.sample(frac=1, random_state=3), LABELS, n_resamples=20)
+    pd.testing.assert_frame_equal(one, other)
+
+
+def test_a_system_that_knows_what_it_knows_is_better_where_it_is_sure(knowing):
+    curve = coverage_curve(knowing, LABELS, n_resamples=200)
+    sure, all_of_it = accuracy_at(curve, 0.2), accuracy_at(curve, 1.0)
+    assert sure[1] > all_of_it[2]
+    assert all_of_it[0] == pytest.approx((knowing["truth"] == "happy").mean())
+
+
+def test_one_that_does_not_know_gains_nothing_by_silence(rng):
+    blind = predictions(rng.uniform(0.5, 1, 600), rng.uniform(size=600) < 0.7, speakers=20)
+    curve = coverage_curve(blind, LABELS, n_resamples=300)
+    assert stats.linregress(curve["coverage"], curve["accuracy"]).slope == pytest.approx(
+        0, abs=0.15
+    )
+    assert curve.attrs["aurc"][1] < 0.3 < curve.attrs["aurc"][2]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(lambda t: t.iloc[:0], "no predictions"), (lambda t: t.iloc[::4], "one speaker only")],
+)
+def test_what_has_no_curve_is_refused(knowing, change, message):
+    with pytest.raises(MetricError, match=message):
+        coverage_curve(change(knowing), LABELS, n_resamples=5)
+
+
+def test_nothing_has_no_area():
+    with pytest.raises(MetricError, match="no predictions"):
+        aurc(np.array([]), np.array([]))
+
+
+@pytest.mark.parametrize("coverage", [0.0, 1.1])
+def test_a_coverage_that_is_none_is_refused(knowing, coverage):
+    curve = coverage_curve(knowing, LABELS, n_resamples=5)
+    with pytest.raises(MetricError, match="must be above 0 and at most 1"):
+        accuracy_at(curve, coverage)
