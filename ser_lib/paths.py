@@ -19,6 +19,7 @@ __all__ = [
     "atomic_path",
     "cache_dir",
     "data_dir",
+    "encoders_dir",
     "report_dir",
     "reports_dir",
     "runs_dir",
@@ -41,6 +42,11 @@ def data_dir() -> Path:
 def cache_dir() -> Path:
     """Folder of features and clip tables that can be made again (`SER_CACHE`, else `.cache/`)."""
     return _from_environment("SER_CACHE", PROJECT_DIR / ".cache")
+
+
+def encoders_dir() -> Path:
+    """Folder of the pretrained encoders' weights, in the cache: they can be fetched again."""
+    return cache_dir() / "encoders"
 
 
 def reports_dir() -> Path:

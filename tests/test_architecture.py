@@ -18,7 +18,7 @@ ROOT = Path(ser_lib.__file__).parent
 LEVELS = (
     ("errors", "locks", "paths", "seeds", "progress", "mimes"),
     ("labels", "audio"),
-    ("corpora", "augment", "features"),
+    ("corpora", "augment", "encoders", "features", "normalisation"),
     ("splits", "audit", "models", "extraction"),
     ("epochs", "training", "metrics", "shares"),
     ("studies", "store", "wording"),
@@ -28,6 +28,7 @@ LEVELS = (
 )
 # Arrows within a level, each with its reason.
 WITHIN = {
+    ("features", "encoders"),  # a pretrained encoder is one of the features
     ("training", "epochs"),  # a fold is fitted in epochs
     ("audit", "splits"),  # an audit looks at folds
     ("notebook", "tables"),  # notebooks find what they need in one place
