@@ -19,7 +19,14 @@ from ser_lib.seeds import generator
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RidgeHead", "RidgeHeadConfig", "apply_linear_head", "build_ridge_head", "neighbours"]
+__all__ = [
+    "RidgeHead",
+    "RidgeHeadConfig",
+    "apply_linear_head",
+    "build_ridge_head",
+    "flat_head",
+    "neighbours",
+]
 
 # A value that never varies in training says nothing, and must not be divided by nothing.
 MIN_SPREAD = 1e-6
@@ -35,7 +42,7 @@ class RidgeHeadConfig:
     """Which views (speeds) are averaged, for training and test clips alike."""
     statistics: tuple[int, ...] = (0, 1)
     """Which statistics are used, by their place in the feature."""
-    strengths: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0)
+    strengths: tuple[float, ...] = (0.3, 1.0, 3.0)
     """Ridge penalties that are tried, as shares of the mean eigenvalue of the kernel."""
     n_inner_folds: int = 4
     n_members: int = 3
@@ -104,7 +111,7 @@ class RidgeHead:
         layers = sorted(set().union(*self.config.layer_sets))
         flat = {layer: scaled[:, layer].reshape(len(scaled), -1) for layer in layers}
         kernels = {layer: one @ one.T / one.shape[1] for layer, one in flat.items()}
-        targets = np.eye(n_classes)[classes]
+        targets = np.eye(n_classes, dtype=np.float32)[classes]
         folds = self._inner_folds(speakers)
         tried = [
             self._try(layers_, _mean_of(kernels, layers_), targets, folds)
@@ -242,6 +249,42 @@ def apply_linear_head(features: np.ndarray, arrays: dict[str, np.ndarray]) -> np
     return _softmax(float(arrays["sharpness"]) * scores.astype(np.float64))
 
 
+def flat_head(
+    arrays: dict[str, np.ndarray], shape: tuple[int, ...]
+) -> dict[str, np.ndarray | float]:
+    """Write a fitted head for features that are flattened, whatever it averages or leaves out.
+
+    Parameters
+    ----------
+    arrays : dict of str to ndarray
+        From `RidgeHead.arrays`.
+    shape : tuple of int
+        Of one clip's features: (n_views, n_layers, n_statistics, n_values).
+
+    Returns
+    -------
+    dict
+        `head_mean, head_scale` of shape (n,), `head_weights` (n, n_classes), `head_bias`
+        (n_classes,) with n the product of `shape`; and `temperature`. Logits are
+        ((x - mean) / scale) @ weights + bias, divided by the temperature.
+    """
+    n_classes = len(arrays["bias"])
+    mean, scale = np.zeros(shape, np.float32), np.ones(shape, np.float32)
+    weights = np.zeros((*shape, n_classes), np.float32)
+    used = list(arrays["statistics"])
+    for view in arrays["views"]:
+        mean[view][:, used] = arrays["mean"]
+        scale[view][:, used] = arrays["spread"]
+        weights[view][:, used] = arrays["weights"] / len(arrays["views"])
+    return {
+        "head_mean": mean.ravel(),
+        "head_scale": scale.ravel(),
+        "head_weights": weights.reshape(-1, n_classes),
+        "head_bias": arrays["bias"],
+        "temperature": 1.0 / float(arrays["sharpness"]),
+    }
+
+
 def _mean_of(kernels: dict[int, np.ndarray], layers: tuple[int, ...]) -> np.ndarray:
     return reduce(np.add, (kernels[layer] for layer in layers)) / len(layers)
 
@@ -259,7 +302,7 @@ def _solve(
     level = kernel.mean(axis=0)
     centred = kernel - level - level[:, np.newaxis] + level.mean()
     offset = targets.mean(axis=0)
-    diagonal = np.eye(len(centred)) * (np.trace(centred) / len(centred))
+    diagonal = np.eye(len(centred), dtype=kernel.dtype) * (np.trace(centred) / len(centred))
     solved = []
     for strength in strengths:
         factor = cho_factor(centred + strength * diagonal, lower=True, overwrite_a=True)
