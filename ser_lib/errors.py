@@ -12,6 +12,7 @@ __all__ = [
     "AudioError",
     "CorpusError",
     "DownloadError",
+    "EncoderError",
     "FeatureError",
     "LeakError",
     "MetricError",
@@ -41,6 +42,10 @@ class CorpusError(SerError):
 
 class DownloadError(CorpusError):
     """A corpus cannot be downloaded or unpacked; what was there before is untouched."""
+
+
+class EncoderError(SerError):
+    """An encoder's weights are missing, damaged or of another form, or do not fit the signal."""
 
 
 class FeatureError(SerError):

@@ -95,6 +95,9 @@ def feature_shape(spec: FeatureSpec) -> tuple[int, ...]:
     -----
     Notebook: 06_cnn_recurrent.ipynb
     """
+    told = FEATURES[spec.name].shape
+    if told:
+        return told(**spec.params)
     n_samples = round((spec.duration_s or 1.0) * spec.sample_rate_hz)
     signal = np.sin(np.arange(n_samples, dtype=np.float32))
     return FEATURES[spec.name].function(signal, spec.sample_rate_hz, **spec.params).shape

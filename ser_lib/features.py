@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from ser_lib.audio import crop_or_pad
+from ser_lib.encoders import encoder_shape, encoder_views
 from ser_lib.errors import FeatureError
 
 __all__ = [
@@ -409,9 +410,12 @@ class Feature:
     function: Callable[..., np.ndarray]
     version: int
     """Raised whenever the function's output changes: stored features and runs then differ."""
+    shape: Callable[..., tuple[int, ...]] | None = None
+    """Tells the shape from the parameters, where the function needs what may not be here."""
 
 
 FEATURES: dict[str, Feature] = {
+    "encoder_views": Feature(encoder_views, 1, encoder_shape),
     "log_mel": Feature(log_mel, 1),
     "mel_chunks": Feature(mel_chunks, 1),
     "mel_frames": Feature(mel_frames, 1),
@@ -433,7 +437,7 @@ class FeatureSpec:
     offset_s: float = 0.0
     duration_s: float | None = None
     """The part of the clip that is used; None takes all."""
-    params: Mapping[str, float | int] = field(default_factory=dict)
+    params: Mapping[str, float | int | str] = field(default_factory=dict)
     """Keyword arguments of the function."""
 
     def __post_init__(self) -> None:

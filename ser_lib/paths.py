@@ -23,6 +23,7 @@ __all__ = [
     "cache_dir",
     "compile_lock_path",
     "data_dir",
+    "encoders_dir",
     "report_dir",
     "reports_dir",
     "runs_dir",
@@ -50,11 +51,16 @@ def cache_dir() -> Path:
 def compile_lock_path() -> Path:
     """File that whoever compiles librosa's functions holds: one an environment and user.
 
-    What is compiled is kept inside the environment, whatever `SER_CACHE` says, so the lock must not
-    move with `SER_CACHE` either.
+    What is compiled may be kept inside the environment, whatever `SER_CACHE` says, so the lock must
+    not move with `SER_CACHE` either.
     """
     environment = hashlib.sha256(f"{sys.prefix} {getpass.getuser()}".encode()).hexdigest()[:12]
     return Path(tempfile.gettempdir()) / f"ser-compile-{environment}.lock"
+
+
+def encoders_dir() -> Path:
+    """Folder of the pretrained encoders' weights, in the cache: they can be fetched again."""
+    return cache_dir() / "encoders"
 
 
 def reports_dir() -> Path:

@@ -29,6 +29,7 @@ from ser_lib.errors import RunError, StudyError
 from ser_lib.extraction import extract, feature_shape
 from ser_lib.metrics import Score, check_predictions, score_predictions, with_clip_columns
 from ser_lib.models import family_of, topology
+from ser_lib.normalisation import NORMALISATIONS, enrolled, normalise
 from ser_lib.paths import runs_dir
 from ser_lib.progress import progress
 from ser_lib.splits import (
@@ -89,7 +90,7 @@ class RunPlan:
         return {
             "study": self.study.name,
             "model": model.name,
-            "protocol": self.protocol.name,
+            "protocol": self.protocol.full_name,
             "protocol_params": dict(self.protocol.params),
             "seed": self.seed,
             "corpus": self.corpus,
@@ -392,6 +393,8 @@ def _fit_and_store(
     table = plan.rows.set_index("row_id")
     class_of = {label: index for index, label in enumerate(plan.labels)}
     classes = table["label"].map(class_of)
+    if plan.protocol.normalisation:
+        arrays = {name: _normalised(one, plan, fold, positions) for name, one in arrays.items()}
     inputs = _fold_arrays(fold, table, classes, arrays, positions)
     result = fit_fold(
         plan.model.config,
@@ -403,6 +406,25 @@ def _fit_and_store(
     )
     store_fold(folder, number, table.loc[list(fold.test), "label"], plan.labels, result)
     return number, result.duration_s
+
+
+def _normalised(array: np.ndarray, plan: RunPlan, fold: Fold, positions: pd.Series) -> np.ndarray:
+    """Take speakers' own levels out of a feature, as the protocol says, for one fold."""
+    rule = NORMALISATIONS[plan.protocol.normalisation]
+    clips = plan.rows.drop_duplicates("clip_id").reset_index(drop=True)
+    is_test = clips["clip_id"].isin({one.split("#")[0] for one in fold.test})
+    test_speakers = set(clips.loc[is_test, "speaker"])
+    where = positions[clips["clip_id"]].to_numpy()
+    result = np.zeros(array.shape, dtype=np.float32)
+    result[where] = normalise(
+        array[where],
+        clips["speaker"].to_numpy(),
+        enrolled(clips, rule).to_numpy(),
+        (clips["label"].eq("neutral") | (not rule.is_neutral)).to_numpy(),
+        normalisation=rule,
+        training_speakers=set(clips["speaker"]) - test_speakers,
+    )
+    return result
 
 
 def _fold_arrays(
@@ -430,4 +452,6 @@ def _fold_arrays(
         gather(validation),
         classes[validation].to_numpy(),
         gather(fold.test),
+        table.loc[train, "speaker"].to_numpy(),
+        table.loc[validation, "speaker"].to_numpy(),
     )

@@ -16,6 +16,7 @@ import pandas as pd
 
 from ser_lib.errors import SplitError
 from ser_lib.labels import LabelSet
+from ser_lib.normalisation import NORMALISATIONS, enrolled
 from ser_lib.seeds import generator
 
 __all__ = [
@@ -57,6 +58,14 @@ class Protocol:
     """Findings of the audit that this protocol declares, because the published study has them."""
     is_published: bool = False
     """Whether copies and augmentations are made before the split, as the study did."""
+    normalisation: str = ""
+    """A key of `ser_lib.normalisation.NORMALISATIONS`: clips of the test speaker that are known
+    beforehand, without their labels; nothing where the speaker is new altogether."""
+
+    @property
+    def full_name(self) -> str:
+        """Name with the normalisation, which no table and no folder leaves out."""
+        return f"{self.name}_norm_{self.normalisation}" if self.normalisation else self.name
 
 
 def rows_of(
@@ -356,10 +365,23 @@ def make_split(rows: pd.DataFrame, protocol: Protocol, *, seed: int) -> Split:
     if lacking:
         raise SplitError(f"protocol '{protocol.name}' needs {', '.join(lacking)}")
     folds = rule(rows, seed, **protocol.params)
+    if protocol.normalisation:
+        folds = _without_enrolled(folds, rows, protocol.normalisation)
     label_of = rows.set_index("row_id")["label"]
     for number, fold in enumerate(folds):
         _check_fold(fold, label_of, f"{protocol.name}, fold {number}")
     return Split(protocol.name, tuple(folds))
+
+
+def _without_enrolled(folds: list[Fold], rows: pd.DataFrame, name: str) -> list[Fold]:
+    """Take clips that were recorded beforehand out of the test rows."""
+    if name not in NORMALISATIONS:
+        raise SplitError(f"unknown normalisation '{name}'; known are {', '.join(NORMALISATIONS)}")
+    known = set(rows.loc[enrolled(rows, NORMALISATIONS[name]), "row_id"])
+    return [
+        Fold(fold.train, fold.validation, tuple(one for one in fold.test if one not in known))
+        for fold in folds
+    ]
 
 
 def _check_fold(fold: Fold, label_of: pd.Series, where: str) -> None:

@@ -56,6 +56,9 @@ class FoldArrays:
     x_validation: np.ndarray | Rows
     y_validation: np.ndarray
     x_test: np.ndarray | Rows
+    speakers_train: np.ndarray | None = None
+    """Who speaks in each training row; needed by heads that choose by inner folds of speakers."""
+    speakers_validation: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,8 @@ def fit_fold(
         if settings is None:
             raise StudyError(f"{type(config).__name__} needs training settings")
         result = _fit_keras(config, settings, arrays, n_classes, seed)
+    elif family_of(config)[1].is_nested:
+        result = _fit_nested(config, arrays, n_classes, seed)
     else:
         result = _fit_sklearn(config, arrays, n_classes, seed)
     return FitResult(*result, duration_s=time.perf_counter() - started)
@@ -224,6 +229,24 @@ def _fit_sklearn(
         }
     )
     return _probabilities(model, _as_rows(arrays.x_test), n_classes), history, 0
+
+
+def _fit_nested(
+    config: object, arrays: FoldArrays, n_classes: int, seed: int
+) -> tuple[np.ndarray, pd.DataFrame, int]:
+    """Fit a head that chooses its own settings on inner folds of all speakers but the tested.
+
+    Validation speakers are training speakers to it; its history is the choice, not epochs.
+    """
+    if arrays.speakers_train is None or arrays.speakers_validation is None:
+        raise StudyError(f"{type(config).__name__} needs to know who speaks in each training row")
+    head = build_sklearn(config, seed=seed).fit(
+        np.concatenate([_as_array(arrays.x_train), _as_array(arrays.x_validation)]),
+        np.concatenate([arrays.y_train, arrays.y_validation]),
+        np.concatenate([arrays.speakers_train, arrays.speakers_validation]),
+        n_classes=n_classes,
+    )
+    return head.predict_proba(_as_array(arrays.x_test)), head.history(), head.n_parameters()
 
 
 def _probabilities(model: object, x_test: np.ndarray, n_classes: int) -> np.ndarray:

@@ -18,7 +18,7 @@ ROOT = Path(ser_lib.__file__).parent
 LEVELS = (
     ("errors", "locks", "paths", "seeds", "progress", "mimes"),
     ("labels", "audio"),
-    ("corpora", "augment", "features"),
+    ("corpora", "augment", "encoders", "features", "normalisation"),
     ("splits", "audit", "models", "extraction", "resampling"),
     ("epochs", "training", "metrics", "shares"),
     (
@@ -51,6 +51,7 @@ LEVELS = (
 )
 # Arrows within a level, each with its reason.
 WITHIN = {
+    ("features", "encoders"),  # a pretrained encoder is one of the features
     ("training", "epochs"),  # a fold is fitted in epochs
     ("audit", "splits"),  # an audit looks at folds
     ("notebook", "tables"),  # notebooks find what they need in one place

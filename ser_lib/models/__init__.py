@@ -29,6 +29,7 @@ from ser_lib.models.cnn1d import Cnn1dConfig, build_cnn1d
 from ser_lib.models.cnn2d import Cnn2dConfig, build_cnn2d
 from ser_lib.models.cnn3d import Cnn3dConfig, build_cnn3d
 from ser_lib.models.conv_blocks import ConvBlocksConfig, build_conv_blocks
+from ser_lib.models.heads import RidgeHeadConfig, build_ridge_head
 
 if TYPE_CHECKING:
     import keras
@@ -52,6 +53,8 @@ class Family:
     config: type
     build: Callable[..., object]
     is_keras: bool
+    is_nested: bool = False
+    """Whether its `fit` takes speakers too, and chooses its settings on inner folds of them."""
     version: int = 1
     """Raised whenever the builder changes in a way that its config does not show: stored runs then
     differ."""
@@ -66,6 +69,7 @@ FAMILIES: dict[str, Family] = {
     "dummy": Family(DummyConfig, build_dummy, is_keras=False),
     "knn": Family(KnnConfig, build_knn, is_keras=False),
     "logistic": Family(LogisticConfig, build_logistic, is_keras=False),
+    "ridge_head": Family(RidgeHeadConfig, build_ridge_head, is_keras=False, is_nested=True),
     "svm": Family(SvmConfig, build_svm, is_keras=False),
 }
 

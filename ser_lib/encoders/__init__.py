@@ -1,0 +1,56 @@
+"""Pretrained encoders: speech networks of others, whose inner layers serve as features.
+
+Weights are brought by `ser data NAME`, never on their own, and never committed. `ENCODERS` names
+those that are pinned; `encoder_from_file` takes any other ONNX file.
+
+    _base      what an encoder is, and the registry
+    download   is it there, is it whole, how to get it
+    graph      inner layers as outputs; the session
+    pooling    frames of a signal, and statistics over them
+"""
+
+from __future__ import annotations
+
+from ser_lib.encoders._base import ENCODERS, Encoder, Package, encoder_from_file, get_encoder
+from ser_lib.encoders.download import (
+    EncoderState,
+    check_weights,
+    download_encoder,
+    import_weights,
+    inspect_encoder,
+)
+from ser_lib.encoders.features import encoder_shape, encoder_views
+from ser_lib.encoders.graph import graph_file, open_session, session_of, with_inner_outputs
+from ser_lib.encoders.pooling import (
+    STATISTICS,
+    encode,
+    encode_many,
+    pool_frames,
+    pooled_views,
+    run_session,
+)
+
+__all__ = [
+    "ENCODERS",
+    "STATISTICS",
+    "Encoder",
+    "EncoderState",
+    "Package",
+    "check_weights",
+    "download_encoder",
+    "encode",
+    "encode_many",
+    "encoder_from_file",
+    "encoder_shape",
+    "encoder_views",
+    "get_encoder",
+    "graph_file",
+    "import_weights",
+    "inspect_encoder",
+    "open_session",
+    "pool_frames",
+    "pooled_views",
+    "run_session",
+    "session_of",
+    "with_inner_outputs",
+]

