@@ -169,7 +169,8 @@ def test_pairs_that_are_told_apart_are_filled():
 def test_cost_is_drawn_on_a_logarithmic_axis_with_its_front():
     costs = pd.DataFrame(
         {"name": ["a", "b"], "uar": [0.5, 0.4], "low": 0.3, "high": 0.6, "ms": [10.0, 50.0],
-         "n_numbers": [1200, 3_400_000], "n_bytes": [4800, 13_600_000], "is_on_front": [True, False]}
+         "n_numbers": [1200, 3_400_000], "n_bytes": [4800, 13_600_000],
+         "is_on_front": [True, False]}
     )  # fmt: skip
     ax = plots.plot_cost(costs, chance=0.125)
     assert ax.get_xscale() == "log"
