@@ -24,6 +24,7 @@ __all__ = [
     "Task",
     "all_tests",
     "anchor_scores",
+    "p_text",
     "pair_table",
     "tasks_of",
     "variance_table",
@@ -168,8 +169,8 @@ def pair_table(tests: pd.DataFrame) -> pd.DataFrame:
             "UAR, first less second [95 %]": f"{points(row.difference)} "
             f"[{points(row.low)}, {points(row.high)}]",
             "right: first only / second only": f"{row.n_only_first} / {row.n_only_second}",
-            "McNemar, Holm": _p_text(row.mcnemar_holm),
-            "Wilcoxon, Holm": _p_text(row.wilcoxon_holm),
+            "McNemar, Holm: p": p_text(row.mcnemar_holm),
+            "Wilcoxon, Holm: p": p_text(row.wilcoxon_holm),
             "the first is": row.verdict,
         }
         for row in tests.itertuples(index=False)
@@ -177,8 +178,15 @@ def pair_table(tests: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _p_text(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+def p_text(p: float) -> str:
+    """Write a p-value with three decimals.
+
+    Examples
+    --------
+    >>> p_text(0.0421), p_text(2e-5)
+    ('= 0.042', '< 0.001')
+    """
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
 def anchor_scores(task: Task) -> pd.DataFrame:

@@ -3,8 +3,9 @@
 Times are measured once (`ser costs CORPUS`) and kept in `reports/<corpus>/costs.csv`, so that a
 report need not measure again. Numbers are all that must be kept to predict: the weights of a
 network; of a classifier every array of the fitted object, for nearest neighbours the training rows
-themselves. Time is that of one clip after the other, on one machine: decoding and the feature,
-then scaling and the model; the fastest of three repeats, the median over clips.
+themselves. Time is processor time, all threads together, so that other work on the machine counts
+little: of one clip after the other, decoding and the feature, then scaling and the model; the
+least of three repeats, the median over clips.
 """
 
 from __future__ import annotations
@@ -144,9 +145,9 @@ def _cost_of(
 def _fastest_s(work: Callable[[], object]) -> float:
     times_s = []
     for _ in range(N_REPEATS):
-        started = time.perf_counter()
+        started = time.process_time()
         work()
-        times_s.append(time.perf_counter() - started)
+        times_s.append(time.process_time() - started)
     return min(times_s)
 
 

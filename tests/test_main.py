@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -163,3 +164,18 @@ def test_report_tells_where_it_is_and_fails_with_its_notebooks(monkeypatch, tmp_
     assert str(made.path) in result.output
     assert "not results about people" in result.output
     assert ("ValueError: no" in result.output) != is_complete
+
+
+def test_costs_are_measured_for_the_studies_of_a_corpus(monkeypatch, few_clips):
+    asked = []
+
+    def measure(chosen, clips, *, n_clips):
+        asked.append(({one.name for one in chosen}, len(clips), n_clips))
+        return pd.DataFrame({"model": ["knn"], "feature_ms": [1.25]})
+
+    monkeypatch.setattr("ser_lib.costs.measure_costs", measure)
+    monkeypatch.setattr(corpora, "load", lambda *_: few_clips)
+    result = CliRunner().invoke(command.app, ["costs", "demo", "--n-clips", "3"])
+    assert result.exit_code == 0
+    assert "1.25" in result.output
+    assert asked == [(set(studies.STUDIES), 24, 3)]

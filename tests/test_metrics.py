@@ -351,12 +351,22 @@ def test_sound_predictions_pass(probabilities):
             lambda t: t.assign(p_sad=t["p_sad"] - 1.0, p_happy=t["p_happy"] + 1.0),
             "outside",
         ),
+        (lambda t: t.iloc[:0], "no predictions to score"),
+        (lambda t: t.assign(truth="rage"), r"classes \['rage'\] are not among the labels"),
+        (lambda t: t.assign(prediction="rage"), r"classes \['rage'\] are not among the labels"),
     ],
-    ids=["columns", "twice", "NaN", "sum", "negative"],
+    ids=["columns", "twice", "NaN", "sum", "negative", "none", "true class", "predicted class"],
 )
 def test_predictions_that_are_none_are_told(probabilities, change, message):
     with pytest.raises(MetricError, match=message):
         check_predictions(change(probabilities), LABELS)
+
+
+def test_clips_that_were_to_be_predicted_and_are_not_are_told(probabilities):
+    ids = list(probabilities["clip_id"])
+    check_predictions(probabilities, LABELS, expected=ids)
+    with pytest.raises(MetricError, match=r"2 of 82 clips are not predicted \(first: x\)"):
+        check_predictions(probabilities, LABELS, expected=[*ids, "y", "x"])
 
 
 def test_predictions_learn_their_speaker_from_the_clip_table(few_clips):

@@ -126,3 +126,62 @@ def test_speakers_are_drawn_in_the_order_given():
 def test_an_envelope_spans_its_duration():
     ax = plots.plot_envelope(np.array([[-0.5, -0.1], [0.5, 0.1]]), 3.0)
     assert ax.get_xlim() == (0, 3.0)
+
+
+# --- evaluation
+
+
+def test_reliability_has_the_diagonal_and_one_line_a_curve():
+    curve = pd.DataFrame(
+        {
+            "confidence": [0.3, 0.8],
+            "accuracy": [0.2, 0.6],
+            "low": 0.1,
+            "high": 0.7,
+            "n_rows": [5, 9],
+        }
+    )
+    ax = plots.plot_reliability({"before": curve, "after": curve})
+    names = [one.get_text() for one in ax.get_legend().get_texts()]
+    assert names == ["as often as it says", "before", "after"]
+    np.testing.assert_allclose(ax.lines[1].get_ydata(), [20, 60])
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Confidence (%)", "Accuracy (%)")
+
+
+def test_coverage_has_a_band_and_a_line_a_system():
+    curve = pd.DataFrame({"coverage": [0.5, 1.0], "accuracy": [0.9, 0.6], "low": 0.5, "high": 0.95})
+    ax = plots.plot_coverage({"a": curve, "b": curve})
+    assert (len(ax.lines), len(ax.collections)) == (2, 2)
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), [90, 60])
+
+
+def test_pairs_that_are_told_apart_are_filled():
+    tests = pd.DataFrame(
+        {"name": ["a − b", "a − c"], "difference": 0.1, "low": -0.1, "high": 0.3,
+         "is_clear": [True, False]}
+    )  # fmt: skip
+    ax = plots.plot_differences(tests)
+    faces = [line.get_markerfacecolor() for line in ax.lines if line.get_marker() == "o"]
+    assert faces[:2] == [plots.HONEST_COLOUR, "white"]
+    assert [one.get_text() for one in ax.get_yticklabels()] == ["a − b", "a − c"]
+
+
+def test_cost_is_drawn_on_a_logarithmic_axis_with_its_front():
+    costs = pd.DataFrame(
+        {"name": ["a", "b"], "uar": [0.5, 0.4], "low": 0.3, "high": 0.6, "ms": [10.0, 50.0],
+         "n_numbers": [1200, 3_400_000], "n_bytes": [4800, 13_600_000],
+         "is_on_front": [True, False]}
+    )  # fmt: skip
+    ax = plots.plot_cost(costs, chance=0.125)
+    assert ax.get_xscale() == "log"
+    texts = [one.get_text() for one in ax.texts]
+    assert texts == ["a\n1.2 k numbers, 0.0 MB", "b\n3.4 M numbers, 13.6 MB"]
+    np.testing.assert_allclose(ax.lines[0].get_xdata(), [10])
+
+
+def test_listeners_stand_only_behind_rows_whose_task_they_had():
+    rows = pd.concat([ladder(0.8), ladder(0.8)], ignore_index=True)
+    ax = plots.plot_ladder(rows.assign(people_low=[np.nan, 0.6], people_high=[np.nan, 0.7]))
+    (band,) = ax.patches
+    assert band.get_y() + band.get_height() / 2 == pytest.approx(1)
+    assert band.get_x() == pytest.approx(60)

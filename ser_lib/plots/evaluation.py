@@ -190,7 +190,7 @@ def plot_cost(costs: pd.DataFrame, *, chance: float, ax: Axes | None = None) -> 
     ticks = [one for one in ticks if low / 1.6 <= one <= high * 4]
     ax.set_xticks(ticks, [f"{one:g}" for one in ticks])
     ax.set_xticks([], minor=True)
-    ax.set(ylim=(0, 100), xlabel="Milliseconds a clip (decoding, feature, model)")
+    ax.set(ylim=(0, 100), xlabel="Milliseconds of processor time a clip (decoding, feature, model)")
     ax.set_ylabel("UAR (%)")
     ax.legend(loc="upper right")
     return ax
