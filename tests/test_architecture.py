@@ -19,7 +19,7 @@ LEVELS = (
     ("errors", "locks", "paths", "seeds", "progress", "mimes"),
     ("labels", "audio"),
     ("corpora", "augment", "encoders", "features", "normalisation"),
-    ("splits", "audit", "models", "extraction", "resampling"),
+    ("protocols", "splits", "audit", "models", "extraction", "resampling"),
     ("epochs", "training", "metrics", "shares"),
     (
         "studies",
@@ -53,6 +53,7 @@ LEVELS = (
 WITHIN = {
     ("features", "encoders"),  # a pretrained encoder is one of the features
     ("training", "epochs"),  # a fold is fitted in epochs
+    ("splits", "protocols"),  # a split is made by a rule
     ("audit", "splits"),  # an audit looks at folds
     ("notebook", "tables"),  # notebooks find what they need in one place
     ("selective", "calibration"),  # what is answered is decided by confidence
