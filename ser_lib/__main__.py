@@ -224,9 +224,8 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the JSON to this file as well.")] = None,
 ) -> None:
-    r"""Find leaks, copies, contradictions and damaged clips, in anybody's data.
+    """Find leaks, copies, contradictions and damaged clips, in anybody's data.
 
-    \b
     ser audit ravdess
     ser audit ravdess --protocol random
     ser audit FOLDER

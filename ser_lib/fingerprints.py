@@ -24,6 +24,7 @@ import scipy.fft
 from scipy.ndimage import gaussian_filter1d
 
 from ser_lib.audio import resample
+from ser_lib.progress import progress
 
 __all__ = [
     "FINGERPRINT_RATE_HZ",
@@ -31,6 +32,7 @@ __all__ = [
     "N_STEPS",
     "THRESHOLD",
     "Fingerprints",
+    "coarse_similarity",
     "find_copies",
     "fingerprint",
     "gather",
@@ -44,14 +46,14 @@ THRESHOLD = 0.6
 """Similarity from which two clips are called copies; see `ser_lib.fingerprint_trial`."""
 
 N_BANDS, N_STEPS = 96, 64
-LOWEST_HZ, HIGHEST_HZ = 100.0, 2_400.0
+LOWEST_HZ, HIGHEST_HZ = 100.0, 3_400.0
 WINDOW, HOP, N_FFT = 1_024, 160, 2_048
 # Half the width of the picture in standard deviations of the clip's loudness over time.
 HALF_WIDTH = 2.4
 FLOOR = 10**-2.5
 # Bands over which the spectral envelope is smoothed away: the vowel stays out, the pitch stays in.
-ENVELOPE_BANDS = 4.0
-# How far a copy may be displaced, in bands (2.9 semitones) and steps, and in tempo beside the
+ENVELOPE_BANDS = 5.0
+# How far a copy may be displaced, in bands (3.2 semitones) and steps, and in tempo beside the
 # tempo that the spreads tell.
 MAX_BANDS, MAX_STEPS = 5, 10
 TEMPI = (1.0, 0.98, 1.02, 0.96, 1.04, 0.94, 1.06, 0.92, 1.08)
@@ -268,8 +270,9 @@ def find_copies(
         Columns `first, second` (positions, first < second) and `similarity`, best first.
     """
     pairs = _neighbours(prints.vectors, n_neighbours)
-    pairs = pairs[_coarse(prints.pictures, pairs) >= COARSE_SHARE * threshold]
-    scores = [similarity(prints.pictures[a], prints.pictures[b]) for a, b in pairs]
+    pairs = pairs[coarse_similarity(prints.pictures, pairs) >= COARSE_SHARE * threshold]
+    close = progress(pairs, total=len(pairs), what="comparing")
+    scores = [similarity(prints.pictures[a], prints.pictures[b]) for a, b in close]
     table = pd.DataFrame(pairs, columns=["first", "second"]).assign(similarity=scores)
     kept = table[table["similarity"] >= threshold]
     return kept.sort_values(
@@ -305,8 +308,23 @@ def _neighbours(vectors: np.ndarray, n_neighbours: int, *, block: int = 1_024) -
     return has_sound[np.unique(pairs, axis=0)]
 
 
-def _coarse(pictures: np.ndarray, pairs: np.ndarray, *, block: int = 512) -> np.ndarray:
-    """Return the best correlation of whole pictures over lag and pitch, shape (n_pairs,)."""
+def coarse_similarity(pictures: np.ndarray, pairs: np.ndarray, *, block: int = 512) -> np.ndarray:
+    """Compare many pairs of clips quickly: on the whole, and without a search over tempi.
+
+    Parameters
+    ----------
+    pictures : ndarray of int8, shape (n_clips, 96, 64)
+        Of all clips.
+    pairs : ndarray of int, shape (n_pairs, 2)
+        Positions.
+    block : int
+        How many pairs are computed at once.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_pairs,)
+        The best correlation over lag and pitch, in [-1, 1].
+    """
     best = [np.empty(0, dtype=np.float32)]
     for start in range(0, len(pairs), block):
         first, second = (_unit(pictures[pairs[start : start + block, side]]) for side in (0, 1))
