@@ -42,7 +42,7 @@ __all__ = [
 FINGERPRINT_RATE_HZ = 8_000
 """What telephone speech and the lowest bit rates keep."""
 
-THRESHOLD = 0.6
+THRESHOLD = 0.93
 """Similarity from which two clips are called copies; see `ser_lib.fingerprint_trial`."""
 
 N_BANDS, N_STEPS = 96, 64
@@ -282,7 +282,7 @@ def find_copies(
 
 # A pair whose pictures agree less than this share of the threshold, without a search over tempi and
 # on the whole, is not looked at closely.
-COARSE_SHARE = 0.6
+COARSE_SHARE = 0.7
 
 
 def _neighbours(vectors: np.ndarray, n_neighbours: int, *, block: int = 1_024) -> np.ndarray:
