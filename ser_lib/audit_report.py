@@ -196,7 +196,7 @@ def report_text(report: AuditReport, *, width: int = 100) -> str:
 
 def report_json(report: AuditReport) -> str:
     """Return a report as JSON, with all clips and pairs."""
-    return json.dumps(report.as_dict(), indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(report.as_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def save_report(report: AuditReport, name: str) -> Path:

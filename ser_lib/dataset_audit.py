@@ -46,8 +46,8 @@ SHARED: dict[str, tuple[str, str]] = {
 WITHIN: dict[str, tuple[str, str]] = {
     "missing_file": ("fault", "listed in the table, but not there"),
     "left_out": ("fault", "left out by the corpus's loader"),
-    "label_conflict": ("fault", "the same audio under two labels"),
-    "speaker_conflict": ("fault", "the same audio under two speakers"),
+    "label_conflict": ("fault", "the same audio, or a copy of it, under two labels"),
+    "speaker_conflict": ("fault", "the same audio, or a copy of it, under two speakers"),
     "same_audio": ("observation", "clips with the same audio"),
     "similar_audio": ("observation", "copies of the same audio"),
     "same_parent": ("observation", "clips named as versions of one clip"),
@@ -215,8 +215,8 @@ def audit_clips(
     first_of = known.drop_duplicates("sound").set_index("sound")["clip_id"]
     named = pd.DataFrame(
         {
-            "first": pairs["first"].map(first_of).astype(str),
-            "second": pairs["second"].map(first_of).astype(str),
+            "first": pairs["first"].astype(str).map(first_of).astype(str),
+            "second": pairs["second"].astype(str).map(first_of).astype(str),
             "similarity": pairs["similarity"].astype(float),
         }
     )
