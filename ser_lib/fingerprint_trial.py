@@ -1,7 +1,7 @@
 """How well fingerprints find copies: copies of real clips are made, and looked for.
 
-`python -m ser_lib.fingerprint_trial` makes copies of clips of the real corpora, compares each with
-all originals as `ser audit` does, and writes `reports/audit/fingerprint.csv`. What must not be
+`python -m ser_lib.fingerprint_trial [CORPUS...]` makes copies of clips of real corpora, compares each
+with all originals as `ser audit` does, and writes `reports/audit/fingerprint.csv`. What must not be
 called a copy is there as well: RAVDESS and EmoDB repeat sentences by the same actor in the same
 emotion, and TESS says 200 words in the same carrier phrase. The threshold for a corpus is chosen on
 the other corpora: the least that calls none of their takes copies.
@@ -9,7 +9,8 @@ the other corpora: the least that calls none of their takes copies.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -259,9 +260,9 @@ def _table_path() -> Path:
     return reports_dir() / "audit" / "fingerprint.csv"
 
 
-def main() -> None:
-    """Measure on all real corpora and write the table."""
-    comparisons = pd.concat([run_trial(name) for name in CORPORA], ignore_index=True)
+def main(names: Sequence[str] = ()) -> None:
+    """Measure on the corpora named, or on all three, and write the table."""
+    comparisons = pd.concat([run_trial(name) for name in names or CORPORA], ignore_index=True)
     table = score_trial(comparisons)
     with atomic_path(_table_path()) as temporary:
         table.to_csv(temporary, index=False, float_format="%.4f")
@@ -269,4 +270,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

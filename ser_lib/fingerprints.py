@@ -42,7 +42,7 @@ __all__ = [
 FINGERPRINT_RATE_HZ = 8_000
 """What telephone speech and the lowest bit rates keep."""
 
-THRESHOLD = 0.93
+THRESHOLD = 0.95
 """Similarity from which two clips are called copies; see `ser_lib.fingerprint_trial`."""
 
 N_BANDS, N_STEPS = 96, 64

@@ -84,6 +84,6 @@ def test_the_shipped_threshold_is_above_every_take_of_the_committed_measurement(
     shipped = table[table["chosen_on"] == "shipped"]
     assert set(shipped["threshold"]) == {THRESHOLD}
     takes = shipped[shipped["kind"] == "takes"]
-    assert len(takes) == 3
+    assert {"ravdess", "emodb"} <= set(takes["corpus"])
     assert takes["n_false"].sum() == 0
     assert takes["highest_take"].max() < THRESHOLD
