@@ -4,7 +4,9 @@ The way of the data, and where each step lives:
 
     corpora      a corpus on disk -> a clip table (one row a clip); pooled joins several, download
                  fetches one; audio decodes and checks
-    splits       a clip table -> folds, by a named protocol; audit refuses leaks
+    splits       a clip table -> folds, by one of the protocols; audit refuses leaks
+    dataset_audit   what anybody's data and split give away: fingerprints find copies, clip_checks
+                 damaged clips; audit_tables reads tables, audit_report writes reports
     features     a signal -> an array; augment changes signals; extraction does it for all clips
     models       untrained models, one file a family
     training     one model on one fold -> probabilities; epochs is its loop for networks

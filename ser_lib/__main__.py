@@ -5,6 +5,7 @@ ser run STUDY            train a study's runs, or go on with them
 ser tune [STUDY]         search for better settings on validation speakers, or go on with it
 ser costs CORPUS         measure what each model costs on this machine
 ser report CORPUS        run all notebooks and write the report
+ser audit SOURCE         what a corpus, or anybody's folder and split, gives away
 """
 
 from __future__ import annotations
@@ -199,6 +200,76 @@ def report(
         typer.echo(f"FAILED:  {failure}", err=True)
     if not result.is_complete:
         sys.exit(1)
+
+
+@app.command()
+def audit(
+    source: Annotated[str, typer.Argument(help="A corpus by name, or a folder of clips.")],
+    table: Annotated[Path | None, typer.Option(help="CSV with one row a clip.")] = None,
+    split: Annotated[Path | None, typer.Option(help="CSV with each clip's part.")] = None,
+    path_column: Annotated[str, typer.Option(help="Column of the files.")] = "",
+    label_column: Annotated[str, typer.Option(help="Column of the labels.")] = "",
+    speaker_column: Annotated[str, typer.Option(help="Column of the speakers.")] = "",
+    statement_column: Annotated[str, typer.Option(help="Column of what is said.")] = "",
+    parent_column: Annotated[str, typer.Option(help="Column of the original clip.")] = "",
+    part_column: Annotated[str, typer.Option(help="Column of the part: train, test.")] = "",
+    protocol: Annotated[str, typer.Option(help="For a corpus: audit this protocol's folds.")] = "",
+    seed: Annotated[int, typer.Option(help="Of the protocol.")] = 1,
+    declared: Annotated[
+        list[str] | None, typer.Option(help="A kind of leak that is known; repeat for several.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Similarity from which clips are copies, up to 1.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write the JSON to this file as well.")] = None,
+) -> None:
+    """Find leaks, copies, contradictions and damaged clips, in anybody's data.
+
+    ser audit ravdess
+    ser audit ravdess --protocol random
+    ser audit FOLDER
+    ser audit FOLDER --table clips.csv --split split.csv
+    ser audit FOLDER --table clips.csv --speaker-column who --part-column fold --out audit.json
+
+    A LEAK is what two parts of the split share: a row, the same audio, a copy of it (resampled,
+    re-encoded, padded, louder, noisy, some stretched or pitched ones), versions of one clip, a
+    speaker. A FAULT is to be mended whatever the split: files that cannot be decoded, silence, one
+    sound under two labels or speakers. An OBSERVATION is to be known: copies where there is no
+    split, shared statements, clipping, cut-off speech, odd lengths and formats.
+
+    Exit code: 0 no leak, 1 leaks, 2 the question cannot be answered as it was put.
+    """
+    from ser_lib import audit_report
+    from ser_lib.fingerprints import THRESHOLD
+
+    given = {
+        "path": path_column,
+        "label": label_column,
+        "speaker": speaker_column,
+        "statement": statement_column,
+        "parent": parent_column,
+        "part": part_column,
+    }
+    try:
+        report = audit_report.audit_source(
+            source,
+            table=table,
+            split=split,
+            columns={role: name for role, name in given.items() if name},
+            protocol=protocol,
+            seed=seed,
+            declared=declared or (),
+            threshold=THRESHOLD if threshold is None else threshold,
+        )
+        if out:
+            out.write_text(audit_report.report_json(report), encoding="utf-8")
+    except (SerError, OSError) as error:
+        typer.echo(f"ser audit: {error}", err=True)
+        sys.exit(2)
+    write = audit_report.report_json if as_json else audit_report.report_text
+    typer.echo(write(report).rstrip())
+    sys.exit(1 if report.of_level("leak") else 0)
 
 
 def main() -> None:

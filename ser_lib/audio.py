@@ -7,6 +7,7 @@ of soundfile and soxr. It does not know corpora, features or labels.
 from __future__ import annotations
 
 import hashlib
+import io
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +21,13 @@ from ser_lib.errors import AudioError
 __all__ = [
     "ClipFacts",
     "Limits",
+    "Recording",
     "check_facts",
     "crop_or_pad",
     "load_signal",
     "read_facts",
+    "read_recording",
+    "recode",
     "resample",
 ]
 
@@ -56,6 +60,17 @@ class ClipFacts:
     is_finite: bool
     audio_sha256: str
     """Hash of rate and decoded samples: the same for the same sound in another container."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A decoded recording with all that is known about its file."""
+
+    facts: ClipFacts
+    container: str
+    """Such as "WAV", "FLAC", "OGG", "MP3"."""
+    signal: np.ndarray
+    """Mono, float32, shape (n_samples,), at the file's own rate; not finite where the file is."""
 
 
 def _check_riff_length(path: Path) -> None:
@@ -189,6 +204,17 @@ def read_facts(path: str | Path) -> ClipFacts:
     -----
     Notebook: 01_eda.ipynb
     """
+    return read_recording(path).facts
+
+
+def read_recording(path: str | Path) -> Recording:
+    """Decode a recording once for both its facts and its signal.
+
+    Raises
+    ------
+    AudioError
+        As `read_facts`.
+    """
     samples, sample_rate_hz, info = _decode(Path(path))
     mono = samples.mean(axis=1)
     is_finite = bool(np.isfinite(mono).all())
@@ -196,7 +222,7 @@ def read_facts(path: str | Path) -> ClipFacts:
     rounded = np.round(np.nan_to_num(mono) * 32768.0).clip(-32768, 32767).astype("<i2")
     digest = hashlib.sha256(f"{sample_rate_hz} Hz".encode())
     digest.update(rounded.tobytes())
-    return ClipFacts(
+    facts = ClipFacts(
         duration_s=len(mono) / sample_rate_hz,
         sample_rate_hz=sample_rate_hz,
         n_channels=info.channels,
@@ -205,6 +231,44 @@ def read_facts(path: str | Path) -> ClipFacts:
         is_finite=is_finite,
         audio_sha256=digest.hexdigest(),
     )
+    return Recording(facts, info.format, mono)
+
+
+def recode(
+    signal: np.ndarray, sample_rate_hz: int, *, container: str, sample_format: str
+) -> tuple[np.ndarray, int]:
+    """Write a signal in a format, in memory, and read it back: what a lossy copy sounds like.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Its rate; Opus takes 8, 12, 16, 24 or 48 kHz only.
+    container, sample_format : str
+        As libsndfile names them, for example "MP3" and "MPEG_LAYER_III", "OGG" and "OPUS".
+
+    Returns
+    -------
+    signal : ndarray of float32, shape (about n_samples,)
+        As decoded; codecs may add a few milliseconds.
+    sample_rate_hz : int
+        Its rate.
+
+    Raises
+    ------
+    AudioError
+        If libsndfile cannot write this rate in this format.
+    """
+    buffer = io.BytesIO()
+    try:
+        soundfile.write(buffer, signal, sample_rate_hz, format=container, subtype=sample_format)
+    except (soundfile.LibsndfileError, ValueError) as error:
+        raise AudioError(
+            f"{sample_rate_hz} Hz cannot be written as {container}/{sample_format}: {error}"
+        ) from error
+    buffer.seek(0)
+    return soundfile.read(buffer, dtype="float32")
 
 
 def check_facts(facts: ClipFacts, *, limits: Limits = Limits()) -> list[str]:

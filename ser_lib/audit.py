@@ -6,15 +6,23 @@ declared one is stored with it and shown wherever its numbers are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from ser_lib.errors import LeakError, SplitError, offenders
-from ser_lib.splits import Fold, Split
+from ser_lib.splits import PROMISES, Fold, Split
 
-__all__ = ["FINDINGS", "Finding", "audit_fold", "audit_split", "check_split"]
+__all__ = [
+    "FINDINGS",
+    "OBSERVATIONS",
+    "Finding",
+    "audit_fold",
+    "audit_split",
+    "check_split",
+    "observe_split",
+]
 
 # Two parts are only compared where knowing one helps with the other.
 PAIRS = (("train", "test"), ("validation", "test"), ("train", "validation"))
@@ -41,7 +49,9 @@ def _sound_of(rows: pd.DataFrame) -> pd.Series:
     return rows["audio_sha256"] + rows["variant"].where(~is_copy, "")
 
 
-FINDINGS: dict[str, tuple[str, Callable[[pd.DataFrame], pd.Series]]] = {
+Kinds = Mapping[str, tuple[str, Callable[[pd.DataFrame], pd.Series]]]
+
+FINDINGS: Kinds = {
     "same_row": ("the same row in two parts", lambda rows: rows["row_id"]),
     "same_audio": ("the same audio in two parts", _sound_of),
     "same_parent": (
@@ -50,9 +60,14 @@ FINDINGS: dict[str, tuple[str, Callable[[pd.DataFrame], pd.Series]]] = {
     ),
     "same_speaker": ("the same speaker in two parts", lambda rows: rows["speaker"]),
 }
+# Worth knowing, and no leak: most corpora have few sentences, which everybody says. A protocol that
+# promises to avoid one is held to it.
+OBSERVATIONS: Kinds = {
+    "same_statement": ("the same statement in two parts", lambda rows: rows["statement"]),
+}
 
 
-def audit_fold(rows: pd.DataFrame, fold: Fold) -> list[Finding]:
+def audit_fold(rows: pd.DataFrame, fold: Fold, *, kinds: Kinds = FINDINGS) -> list[Finding]:
     """Look for rows of one part that are known from another.
 
     Parameters
@@ -61,6 +76,8 @@ def audit_fold(rows: pd.DataFrame, fold: Fold) -> list[Finding]:
         From `ser_lib.splits.rows_of`, with all variants that the fold names.
     fold : Fold
         The parts.
+    kinds : mapping
+        What to look for: `FINDINGS`, which are leaks, or `OBSERVATIONS`.
 
     Returns
     -------
@@ -86,7 +103,7 @@ def audit_fold(rows: pd.DataFrame, fold: Fold) -> list[Finding]:
     if unknown:
         raise SplitError(f"the fold names {len(unknown)} unknown rows:{offenders(unknown)}")
     found = []
-    for kind, (_, key_of) in FINDINGS.items():
+    for kind, (_, key_of) in kinds.items():
         keys = key_of(table)
         for first, second in PAIRS:
             known = set(keys[list(getattr(fold, first))])
@@ -113,10 +130,30 @@ def audit_split(rows: pd.DataFrame, split: Split) -> pd.DataFrame:
     -----
     Notebook: 03_cnn_2d.ipynb
     """
+    return _table_of(rows, split, FINDINGS)
+
+
+def observe_split(rows: pd.DataFrame, split: Split) -> pd.DataFrame:
+    """Tell what parts of a split have in common that is no leak: the statements.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `audit_split`, of the kinds in `OBSERVATIONS`.
+
+    Notes
+    -----
+    Observations are not stored with runs and stop none, but for a protocol that promises to avoid
+    them (`ser_lib.protocols.PROMISES`).
+    """
+    return _table_of(rows, split, OBSERVATIONS)
+
+
+def _table_of(rows: pd.DataFrame, split: Split, kinds: Kinds) -> pd.DataFrame:
     records = [
         {
             "kind": one.kind,
-            "describes": FINDINGS[one.kind][0],
+            "describes": kinds[one.kind][0],
             "first": one.parts[0],
             "second": one.parts[1],
             "n_rows": one.n_rows,
@@ -124,7 +161,7 @@ def audit_split(rows: pd.DataFrame, split: Split) -> pd.DataFrame:
             "example": one.example,
         }
         for fold in split.folds
-        for one in audit_fold(rows, fold)
+        for one in audit_fold(rows, fold, kinds=kinds)
     ]
     columns = ["kind", "describes", "first", "second", "n_rows", "share", "example"]
     table = pd.DataFrame(records, columns=columns)
@@ -155,19 +192,25 @@ def check_split(rows: pd.DataFrame, split: Split, *, declared: Sequence[str] = (
     Raises
     ------
     LeakError
-        With every undeclared finding.
+        With every undeclared finding, and with every observation about the test rows that the
+        protocol promises to avoid.
 
     Notes
     -----
     Notebook: 03_cnn_2d.ipynb
     """
     table = audit_split(rows, split)
-    undeclared = table[~table["kind"].isin(declared)]
-    if len(undeclared):
+    refused = table[~table["kind"].isin(declared)]
+    promised = PROMISES.get(split.protocol, ())
+    if promised:
+        seen = observe_split(rows, split)
+        broken = seen[seen["kind"].isin(promised) & (seen["second"] == "test")]
+        refused = pd.concat([refused, broken]) if len(broken) else refused
+    if len(refused):
         lines = [
             f"{row.describes}: {row.n_rows} rows of {row.second} are known from {row.first} "
             f"(for example {row.example})"
-            for row in undeclared.itertuples()
+            for row in refused.itertuples()
         ]
         raise LeakError(
             f"{split.protocol}: this split leaks:{offenders(lines)}\n"

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "AudioError",
+    "AuditError",
     "CorpusError",
     "DownloadError",
     "EncoderError",
@@ -34,6 +35,10 @@ class SerError(Exception):
 
 class AudioError(SerError):
     """A recording cannot be used: unreadable, truncated, empty, silent, or of a wrong form."""
+
+
+class AuditError(SerError):
+    """A folder, table or split that cannot be audited as it was asked for."""
 
 
 class CorpusError(SerError):

@@ -1,14 +1,14 @@
 """Protocols: named rules that divide rows into train, validation and test.
 
 A row is a clip or one of its variants (a copy, an augmentation); `rows_of` makes them. Every
-protocol returns a `Split` of folds of row ids and changes nothing else. Whether a split leaks is
-judged by `ser_lib.audit`, not here.
+protocol returns a `Split` of folds of row ids and changes nothing else. The rules themselves are in
+`ser_lib.protocols`; whether a split leaks is judged by `ser_lib.audit`, not here.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,27 +17,29 @@ import pandas as pd
 from ser_lib.errors import SplitError
 from ser_lib.labels import LabelSet
 from ser_lib.normalisation import NORMALISATIONS, enrolled
-from ser_lib.seeds import generator
+from ser_lib.protocols import (
+    INHERENT_LEAKS,
+    LUNA5_TEST,
+    LUNA5_VALIDATION,
+    PROMISES,
+    PROTOCOLS,
+    Fold,
+)
 
 __all__ = [
+    "LUNA5_TEST",
+    "LUNA5_VALIDATION",
+    "PROMISES",
     "PROTOCOLS",
     "Fold",
     "Protocol",
     "Split",
     "make_split",
+    "plain_protocol",
     "rows_of",
     "variants_of",
     "with_training_variants",
 ]
-
-
-@dataclass(frozen=True)
-class Fold:
-    """Row ids of one division; each row stands in one part at most."""
-
-    train: tuple[str, ...]
-    validation: tuple[str, ...]
-    test: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,17 @@ class Protocol:
     def full_name(self) -> str:
         """Name with the normalisation, which no table and no folder leaves out."""
         return f"{self.name}_norm_{self.normalisation}" if self.normalisation else self.name
+
+
+def plain_protocol(name: str) -> Protocol:
+    """Return a protocol by its name alone, with default parameters and the leaks it cannot avoid.
+
+    Examples
+    --------
+    >>> plain_protocol("sentence").leaks, plain_protocol("loso").leaks
+    (('same_speaker',), ())
+    """
+    return Protocol(name, leaks=INHERENT_LEAKS.get(name, ()))
 
 
 def rows_of(
@@ -114,213 +127,6 @@ def variants_of(copies: int, augmentations: Sequence[str]) -> tuple[str, ...]:
     """Name the rows that one clip becomes, for example `("original", "copy")`."""
     extra = tuple(f"copy{n}" if n > 2 else "copy" for n in range(2, copies + 1))
     return ("original", *extra, *augmentations)
-
-
-def _random(
-    rows: pd.DataFrame,
-    seed: int,
-    *,
-    test_share: float = 0.2,
-    validation_share: float = 0.2,
-    is_stratified: bool = True,
-) -> list[Fold]:
-    """Divide rows at random, whoever speaks (scikit-learn's `train_test_split`, twice).
-
-    `validation_share` is that of the rows left after the test rows are taken.
-    """
-    from sklearn.model_selection import train_test_split
-
-    def divide(part: pd.DataFrame, share: float) -> list[pd.DataFrame]:
-        labels = part["label"] if is_stratified else None
-        try:
-            return train_test_split(part, test_size=share, random_state=seed, stratify=labels)
-        except ValueError as error:
-            raise SplitError(
-                f"random: {len(part)} rows cannot be divided with a share of {share}: {error}"
-            ) from error
-
-    rest, test = divide(rows, test_share)
-    train, validation = divide(rest, validation_share)
-    return [Fold(tuple(train["row_id"]), tuple(validation["row_id"]), tuple(test["row_id"]))]
-
-
-# Luna-Jiménez et al. (2021), Sensors 21(22):7665: five folds over RAVDESS's actors, balanced in
-# gender. Validation actors as published with ResLSTM-SER.
-LUNA5_TEST = (
-    (2, 5, 14, 15, 16),
-    (3, 6, 7, 13, 18),
-    (10, 11, 12, 19, 20),
-    (8, 17, 21, 23, 24),
-    (1, 4, 9, 22),
-)
-LUNA5_VALIDATION = ((3, 6), (10, 11), (8, 17), (1, 14), (2, 5))
-
-
-def _luna5(rows: pd.DataFrame, seed: int) -> list[Fold]:
-    """Five published folds over the actors of RAVDESS (or of a corpus named like it)."""
-    try:
-        actor = rows["speaker"].str.extract(r"-(\d\d)$")[0].astype(int)
-    except (TypeError, ValueError) as error:
-        raise SplitError(_no_actors(rows)) from error
-    corpora = set(rows["speaker"].str.split("-").str[0])
-    # Other corpora number their speakers as well; only these are RAVDESS's, or stand for them.
-    if not actor.isin(range(1, 25)).all() or corpora not in ({"ravdess"}, {"demo"}):
-        raise SplitError(_no_actors(rows))
-    pairs = zip(LUNA5_TEST, LUNA5_VALIDATION, strict=True)
-    return [_fold_by(rows, actor.isin(test), actor.isin(validation)) for test, validation in pairs]
-
-
-def _no_actors(rows: pd.DataFrame) -> str:
-    return (
-        "luna5 names the 24 actors of RAVDESS by number, which these speakers are not "
-        f"(first: {rows['speaker'].iloc[0]}); use the protocol 'loso'"
-    )
-
-
-def _loso(rows: pd.DataFrame, seed: int, *, n_validation: int = 2) -> list[Fold]:
-    """Leave one speaker out in turn; validation speakers are drawn from the others."""
-    speakers = sorted(rows["speaker"].unique())
-    if len(speakers) < n_validation + 2:
-        raise SplitError(
-            f"loso with {n_validation} validation speakers needs at least {n_validation + 2} "
-            f"speakers, there are {len(speakers)}"
-        )
-    folds = []
-    for speaker in speakers:
-        others = [one for one in speakers if one != speaker]
-        chosen = generator("loso", seed, speaker).choice(others, n_validation, replace=False)
-        folds.append(_fold_by(rows, rows["speaker"] == speaker, rows["speaker"].isin(chosen)))
-    return folds
-
-
-def _speaker_folds(rows: pd.DataFrame, seed: int, *, n_folds: int = 5) -> list[Fold]:
-    """Deal the speakers of every corpus into folds; no speaker is on both sides, in any corpus.
-
-    RAVDESS's actors keep the folds of `luna5`, where there are five. The others are dealt in turn,
-    women first, so that folds are alike in gender. Validation speakers are drawn from the training
-    ones, one in six of each corpus; a corpus of fewer than four speakers gives none.
-    """
-    speakers = rows.drop_duplicates("speaker").sort_values(["gender", "speaker"])
-    corpus_of = speakers["speaker"].str.rsplit("-", n=1).str[0]
-    fold_of: dict[str, int] = {}
-    for _, ours in speakers.groupby(corpus_of):
-        is_luna = ours["speaker"].str.fullmatch(r"(ravdess|demo)-(0\d|1\d|2[0-4])").all()
-        if is_luna and n_folds == len(LUNA5_TEST):
-            fold_of |= {one: _luna_fold(one) for one in ours["speaker"]}
-        else:
-            fold_of |= {one: number % n_folds for number, one in enumerate(ours["speaker"])}
-    n_used = len(set(fold_of.values()))
-    if n_used < n_folds:
-        raise SplitError(
-            f"speaker_folds: {len(fold_of)} speakers fill {n_used} of {n_folds} folds; "
-            "use the protocol 'loso'"
-        )
-    folds = []
-    for number in range(n_folds):
-        test = {one for one, fold in fold_of.items() if fold == number}
-        validation: set[str] = set()
-        for corpus, ours in speakers.groupby(corpus_of):
-            others = [one for one in ours["speaker"] if one not in test]
-            if len(ours) >= 4 and others:
-                rng = generator("speaker_folds", seed, number, corpus)
-                validation |= set(rng.choice(others, max(1, len(ours) // 6), replace=False))
-        folds.append(_fold_by(rows, rows["speaker"].isin(test), rows["speaker"].isin(validation)))
-    return folds
-
-
-def _luna_fold(speaker: str) -> int:
-    actor = int(speaker.rsplit("-", 1)[1])
-    return next(number for number, actors in enumerate(LUNA5_TEST) if actor in actors)
-
-
-def _loso_few(rows: pd.DataFrame, seed: int, *, validation_share: float = 0.15) -> list[Fold]:
-    """Leave one of few speakers out; validation: a share of the others' statements.
-
-    For a corpus of two or three speakers, where none can be spared to stop the training. Test
-    speakers are unheard; validation ones are not, and it flatters the network while it trains.
-    """
-    speakers = sorted(rows["speaker"].unique())
-    statements = sorted(rows["statement"].unique())
-    n_validation = round(validation_share * len(statements))
-    if len(speakers) < 2 or not 0 < n_validation < len(statements):
-        raise SplitError(
-            f"loso_few needs two speakers or more and a share of {len(statements)} statements for "
-            f"validation, not {len(speakers)} speakers and a share of {validation_share}"
-        )
-    folds = []
-    for speaker in speakers:
-        chosen = generator("loso_few", seed, speaker).choice(
-            statements, n_validation, replace=False
-        )
-        folds.append(_fold_by(rows, rows["speaker"] == speaker, rows["statement"].isin(chosen)))
-    return folds
-
-
-def _last_speaker_out(
-    rows: pd.DataFrame, seed: int, *, test_share: float, validation_share: float = 0.1
-) -> list[Fold]:
-    """Test on all rows of the last speaker and on random ones of the others, as penumajji2025.
-
-    `test_share` is that of both together, `validation_share` that of the rows left.
-    """
-    from sklearn.model_selection import train_test_split
-
-    is_last = rows["speaker"] == rows["speaker"].max()
-    n_random = round(test_share * len(rows)) - int(is_last.sum())
-    if n_random <= 0 or is_last.all():
-        raise SplitError(
-            f"last_speaker_out: {rows['speaker'].max()} alone has {int(is_last.sum())} of "
-            f"{len(rows)} rows, a share of {test_share} or more; rows of others are needed too"
-        )
-
-    def divide(part: pd.DataFrame, size: float) -> list[pd.DataFrame]:
-        try:
-            return train_test_split(part, test_size=size, random_state=seed, stratify=part["label"])
-        except ValueError as error:
-            raise SplitError(
-                f"last_speaker_out: {len(part)} rows cannot be divided: {error}"
-            ) from error
-
-    rest, drawn = divide(rows[~is_last], n_random)
-    train, validation = divide(rest, validation_share)
-    test = (*rows.loc[is_last, "row_id"], *drawn["row_id"])
-    return [Fold(tuple(train["row_id"]), tuple(validation["row_id"]), test)]
-
-
-def _cross_corpus(
-    rows: pd.DataFrame, seed: int, *, train: str, test: str, n_validation: int = 4
-) -> list[Fold]:
-    """Train on one corpus, validate on some of its speakers, test on another corpus."""
-    corpus_of = rows["speaker"].str.rsplit("-", n=1).str[0]
-    ours = sorted(rows.loc[corpus_of == train, "speaker"].unique())
-    if len(ours) <= n_validation or not (corpus_of == test).any():
-        raise SplitError(
-            f"cross_corpus: needs clips of '{test}' and more than {n_validation} speakers of "
-            f"'{train}', there are {int((corpus_of == test).sum())} and {len(ours)}"
-        )
-    chosen = generator("cross_corpus", seed, train).choice(ours, n_validation, replace=False)
-    used = rows[corpus_of.isin((train, test))]
-    is_test = corpus_of[used.index] == test
-    return [_fold_by(used, is_test, used["speaker"].isin(chosen))]
-
-
-def _fold_by(rows: pd.DataFrame, is_test: pd.Series, is_validation: pd.Series) -> Fold:
-    is_validation = is_validation & ~is_test
-    ids = rows["row_id"]
-    return Fold(
-        tuple(ids[~is_test & ~is_validation]), tuple(ids[is_validation]), tuple(ids[is_test])
-    )
-
-
-PROTOCOLS: dict[str, Callable[..., list[Fold]]] = {
-    "random": _random,
-    "luna5": _luna5,
-    "loso": _loso,
-    "loso_few": _loso_few,
-    "speaker_folds": _speaker_folds,
-    "last_speaker_out": _last_speaker_out,
-    "cross_corpus": _cross_corpus,
-}
 
 
 def make_split(rows: pd.DataFrame, protocol: Protocol, *, seed: int) -> Split:

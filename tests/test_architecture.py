@@ -18,9 +18,9 @@ ROOT = Path(ser_lib.__file__).parent
 LEVELS = (
     ("errors", "locks", "paths", "seeds", "progress", "mimes"),
     ("labels", "audio"),
-    ("corpora", "augment", "encoders", "features", "normalisation"),
-    ("splits", "audit", "models", "extraction", "resampling"),
-    ("epochs", "training", "metrics", "shares"),
+    ("corpora", "augment", "encoders", "features", "normalisation", "fingerprints", "audit_tables"),
+    ("protocols", "splits", "audit", "models", "extraction", "resampling", "clip_checks"),
+    ("epochs", "training", "metrics", "shares", "dataset_audit", "fingerprint_trial"),
     (
         "studies",
         "store",
@@ -32,6 +32,7 @@ LEVELS = (
         "fairness",
         "anchors",
         "mistakes",
+        "audit_report",
     ),
     ("runs", "plots", "results", "readme", "heard", "search", "tuning"),
     (
@@ -53,6 +54,7 @@ LEVELS = (
 WITHIN = {
     ("features", "encoders"),  # a pretrained encoder is one of the features
     ("training", "epochs"),  # a fold is fitted in epochs
+    ("splits", "protocols"),  # a split is made by a rule
     ("audit", "splits"),  # an audit looks at folds
     ("notebook", "tables"),  # notebooks find what they need in one place
     ("selective", "calibration"),  # what is answered is decided by confidence

@@ -794,7 +794,7 @@ def _plan_today(corpus: str, study: str, protocol: str, seed: int) -> runs.RunPl
     chosen = STUDIES[study]
     asked = ("published", *chosen.other_protocols, "honest")
     known = {one.name: one for one in (chosen.protocol(name, corpus) for name in asked)}
-    plain = known.get(protocol) or chosen.protocol("honest", corpus)
+    plain = known.get(protocol) or chosen.protocol(protocol, corpus)
     return plan_run(chosen, chosen.models[0].name, plain, seed, _table_of(corpus))
 
 

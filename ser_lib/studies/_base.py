@@ -15,7 +15,7 @@ from ser_lib.epochs import TrainingSettings
 from ser_lib.errors import StudyError
 from ser_lib.features import FeatureSpec
 from ser_lib.labels import LABEL_SETS, LabelSet
-from ser_lib.splits import Protocol
+from ser_lib.splits import Protocol, plain_protocol
 
 __all__ = ["ModelSpec", "PublishedFigure", "Study"]
 
@@ -127,7 +127,7 @@ class Study:
         elsewhere = self.other_protocols.get(corpus, Protocol("loso"))
         honest = self.honest_protocol if is_home else elsewhere
         named = {"published": self.published_protocol, "honest": honest}
-        return (named | dict(self.other_protocols)).get(name) or Protocol(name)
+        return (named | dict(self.other_protocols)).get(name) or plain_protocol(name)
 
     def home(self, corpus: str) -> str:
         """Return where this study is shown in the report of a corpus: there, or at its home."""

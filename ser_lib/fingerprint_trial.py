@@ -1,0 +1,273 @@
+"""How well fingerprints find copies: copies of real clips are made, and looked for.
+
+`python -m ser_lib.fingerprint_trial [CORPUS...]` makes copies of clips of real corpora, compares each
+with all originals as `ser audit` does, and writes `reports/audit/fingerprint.csv`. What must not be
+called a copy is there as well: RAVDESS and EmoDB repeat sentences by the same actor in the same
+emotion, and TESS says 200 words in the same carrier phrase. The threshold for a corpus is chosen on
+the other corpora: the least that calls none of their takes copies.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ser_lib import corpora
+from ser_lib.audio import load_signal, recode, resample
+from ser_lib.augment import shift_pitch, shift_time, stretch_time
+from ser_lib.errors import AuditError
+from ser_lib.fingerprints import THRESHOLD, coarse_similarity, fingerprint, gather, similarity
+from ser_lib.paths import atomic_path, reports_dir
+from ser_lib.progress import progress
+from ser_lib.seeds import generator
+
+__all__ = ["COPIES", "main", "read_trial", "run_trial", "score_trial"]
+
+CORPORA = ("ravdess", "emodb", "tess")
+N_NEIGHBOURS = 20
+# Pairs that agree less on the whole are no copies at any threshold worth asking for; of two takes,
+# of which TESS has thousands that are nearly alike, those are looked at that come near one.
+MIN_COARSE, MIN_COARSE_TAKES = 0.5, 0.65
+# Thresholds are rounded up to this.
+GRAIN = 0.01
+
+Copy = Callable[[np.ndarray, int], tuple[np.ndarray, int]]
+
+
+def _at_rate(signal: np.ndarray, rate_hz: int, *, to_hz: int) -> tuple[np.ndarray, int]:
+    return resample(signal, rate_hz, to_hz), to_hz
+
+
+def _coded(
+    signal: np.ndarray, rate_hz: int, *, container: str, sample_format: str
+) -> tuple[np.ndarray, int]:
+    if sample_format == "OPUS":
+        signal, rate_hz = resample(signal, rate_hz, 16_000), 16_000
+    return recode(signal, rate_hz, container=container, sample_format=sample_format)
+
+
+def _padded(signal: np.ndarray, rate_hz: int) -> tuple[np.ndarray, int]:
+    return np.pad(signal, (rate_hz // 2, rate_hz // 3)), rate_hz
+
+
+def _trimmed(signal: np.ndarray, rate_hz: int, *, share: float) -> tuple[np.ndarray, int]:
+    n = round(share * len(signal))
+    return signal[n : len(signal) - n], rate_hz
+
+
+def _louder(signal: np.ndarray, rate_hz: int, *, gain_db: float) -> tuple[np.ndarray, int]:
+    return signal * np.float32(10 ** (gain_db / 20)), rate_hz
+
+
+def _clipped(signal: np.ndarray, rate_hz: int) -> tuple[np.ndarray, int]:
+    return np.clip(signal, *(np.abs(signal).max() * np.array([-0.25, 0.25]))), rate_hz
+
+
+def _noisy(signal: np.ndarray, rate_hz: int, *, snr_db: float) -> tuple[np.ndarray, int]:
+    rng = generator("trial noise", snr_db, len(signal))
+    noise = rng.standard_normal(len(signal)) * np.sqrt(np.mean(signal**2) / 10 ** (snr_db / 10))
+    return (signal + noise).astype(np.float32), rate_hz
+
+
+def _shifted(signal: np.ndarray, rate_hz: int) -> tuple[np.ndarray, int]:
+    return shift_time(signal, rate_hz, shift_s=0.005), rate_hz
+
+
+def _stretched(signal: np.ndarray, rate_hz: int, *, rate: float) -> tuple[np.ndarray, int]:
+    return stretch_time(signal, rate_hz, rate=rate), rate_hz
+
+
+def _pitched(signal: np.ndarray, rate_hz: int, *, semitones: float) -> tuple[np.ndarray, int]:
+    return shift_pitch(signal, rate_hz, semitones=semitones), rate_hz
+
+
+# Kind of copy -> how it is made.
+COPIES: Mapping[str, Copy] = {
+    **{f"resampled to {hz / 1000:g} kHz": partial(_at_rate, to_hz=hz)
+       for hz in (8_000, 16_000, 22_050, 44_100)},
+    "FLAC": partial(_coded, container="FLAC", sample_format="PCM_16"),
+    "MP3": partial(_coded, container="MP3", sample_format="MPEG_LAYER_III"),
+    "Opus": partial(_coded, container="OGG", sample_format="OPUS"),
+    "padded": _padded,
+    "trimmed by 2 % a side": partial(_trimmed, share=0.02),
+    "trimmed by 5 % a side": partial(_trimmed, share=0.05),
+    "gain -12 dB": partial(_louder, gain_db=-12.0),
+    "gain +12 dB": partial(_louder, gain_db=12.0),
+    "overdriven by 12 dB": _clipped,
+    **{f"noise at {snr} dB": partial(_noisy, snr_db=float(snr)) for snr in (30, 20, 10, 5)},
+    "shifted by 5 ms": _shifted,
+    **{f"tempo {rate:g}": partial(_stretched, rate=rate) for rate in (0.8, 0.9, 1.1, 1.2)},
+    **{f"pitch {step:+g} semitones": partial(_pitched, semitones=step)
+       for step in (-2.0, -1.0, 1.0, 2.0)},
+}  # fmt: skip
+
+
+def run_trial(name: str, *, n_clips: int = 24, seed: int = 1) -> pd.DataFrame:
+    """Make copies of some clips of a corpus and compare them with all of its clips.
+
+    Parameters
+    ----------
+    name : str
+        Of a corpus whose audio is here.
+    n_clips : int
+        How many clips are copied, in each way of `COPIES`.
+    seed : int
+        Which clips.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a comparison that was made: `corpus, kind` ("takes" for two clips of the corpus),
+        `copy, original` (clip ids), `is_copy` (whether they are one recording), `similarity`; for
+        each copy and its original a row in any case, of similarity 0 where the search did not
+        compare them.
+    """
+    clips = corpora.load(name, strict=False)
+    clips = clips.drop_duplicates("audio_sha256").reset_index(drop=True)
+    if (clips["path"] == "").any():
+        raise AuditError(f"{name}: its audio is not here; point SER_DATA at the corpora")
+    ids = list(clips["clip_id"])
+    heard = progress(clips["path"], total=len(clips), what=f"{name}, originals")
+    prints = gather(fingerprint(*load_signal(path)) for path in heard)
+    nearest = _Nearest(prints.vectors)
+    records = []
+    for number in progress(range(len(ids)), total=len(ids), what=f"{name}, takes"):
+        others = [one for one in nearest(prints.vectors[number]) if one > number]
+        compared = _compare(
+            prints.pictures, others, prints.pictures[number], least=MIN_COARSE_TAKES
+        )
+        for other, score in compared:
+            records.append((name, "takes", ids[number], ids[other], False, score))
+    drawn = generator("trial", seed, name).choice(len(ids), min(n_clips, len(ids)), replace=False)
+    for number in progress(sorted(drawn), total=len(drawn), what=f"{name}, copies"):
+        signal, rate_hz = load_signal(clips["path"].iloc[number])
+        for kind, copy in COPIES.items():
+            made = gather([fingerprint(*copy(signal, rate_hz))])
+            others = nearest(made.vectors[0])
+            found = dict(_compare(prints.pictures, others, made.pictures[0]))
+            for other, score in ({int(number): 0.0} | found).items():
+                records.append((name, kind, ids[number], ids[other], other == number, score))
+    columns = ["corpus", "kind", "copy", "original", "is_copy", "similarity"]
+    return pd.DataFrame(records, columns=columns)
+
+
+class _Nearest:
+    """The nearest vectors of a corpus to any vector, as `find_copies` finds them."""
+
+    def __init__(self, vectors: np.ndarray) -> None:
+        self.mean = vectors.mean(axis=0)
+        self.units = self._unit(vectors)
+
+    def _unit(self, vectors: np.ndarray) -> np.ndarray:
+        centred = vectors - self.mean
+        return centred / np.maximum(np.linalg.norm(centred, axis=-1, keepdims=True), 1e-9)
+
+    def __call__(self, vector: np.ndarray) -> list[int]:
+        closeness = self.units @ self._unit(vector)
+        return [int(one) for one in np.argsort(-closeness)[: N_NEIGHBOURS + 1]]
+
+
+def _compare(
+    pictures: np.ndarray, others: list[int], picture: np.ndarray, *, least: float = MIN_COARSE
+) -> list[tuple[int, float]]:
+    if not others:
+        return []
+    both = np.concatenate([pictures[others], picture[None]])
+    pairs = np.array([(place, len(others)) for place in range(len(others))])
+    coarse = coarse_similarity(both, pairs)
+    return [
+        (other, similarity(pictures[other], picture))
+        for other, whole in zip(others, coarse, strict=True)
+        if whole >= least
+    ]
+
+
+def score_trial(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """Turn comparisons into recall and precision, at a threshold chosen on the other corpora.
+
+    Parameters
+    ----------
+    comparisons : pandas.DataFrame
+        Of several corpora, from `run_trial`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a corpus, kind and threshold: `corpus, kind, threshold, chosen_on` (the other
+        corpora, or "shipped"), `n_copies, n_found, recall, n_false` (pairs of different recordings
+        called copies), `precision` (NaN where nothing was called a copy), `highest_take` (the
+        largest similarity of two different recordings).
+    """
+    others = comparisons[~comparisons["is_copy"] & (comparisons["kind"] == "takes")]
+    highest = others.groupby("corpus")["similarity"].max()
+    records = []
+    for corpus, ours in comparisons.groupby("corpus", sort=False):
+        rest = highest.drop(corpus)
+        held_out = (np.floor(rest.max() / GRAIN) + 1) * GRAIN
+        chosen_on = " and ".join(sorted(rest.index))
+        for threshold, chosen in ((held_out, chosen_on), (THRESHOLD, "shipped")):
+            for kind, same in ours.groupby("kind", sort=False):
+                called = same["similarity"] >= threshold
+                n_copies, n_found = (
+                    int(same["is_copy"].sum()),
+                    int((called & same["is_copy"]).sum()),
+                )
+                n_false = int((called & ~same["is_copy"]).sum())
+                records.append(
+                    {
+                        "corpus": corpus,
+                        "kind": kind,
+                        "threshold": round(float(threshold), 4),
+                        "chosen_on": chosen,
+                        "n_copies": n_copies,
+                        "n_found": n_found,
+                        "recall": n_found / n_copies if n_copies else np.nan,
+                        "n_false": n_false,
+                        "precision": n_found / (n_found + n_false) if n_found + n_false else np.nan,
+                        "highest_take": float(same.loc[~same["is_copy"], "similarity"].max()),
+                    }
+                )
+    return pd.DataFrame(records)
+
+
+def read_trial() -> pd.DataFrame:
+    """Read the committed measurement, `reports/audit/fingerprint.csv`; no audio is needed.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `score_trial`.
+
+    Raises
+    ------
+    AuditError
+        If it is not there.
+    """
+    path = _table_path()
+    if not path.is_file():
+        raise AuditError(
+            f"{path}: no measurement; make it with python -m ser_lib.fingerprint_trial"
+        )
+    return pd.read_csv(path)
+
+
+def _table_path() -> Path:
+    return reports_dir() / "audit" / "fingerprint.csv"
+
+
+def main(names: Sequence[str] = ()) -> None:
+    """Measure on the corpora named, or on all three, and write the table."""
+    comparisons = pd.concat([run_trial(name) for name in names or CORPORA], ignore_index=True)
+    table = score_trial(comparisons)
+    with atomic_path(_table_path()) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.4f")
+    print(table.to_string())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,141 @@
+"""`ser audit`: from the command line to text, JSON and exit code, and clear words on bad usage."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from ser_lib import __main__ as command
+from ser_lib.audit_report import audit_source, read_report, report_text, save_report
+from ser_lib.errors import AuditError
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(command.app, ["audit", *map(str, arguments)])
+
+
+@pytest.fixture
+def folder(tmp_path, write_clip):
+    root = tmp_path / "clips"
+    for name in "abcd":
+        write_clip(root / f"{name}.wav", duration_s=0.5)
+    (root / "e.wav").write_bytes((root / "a.wav").read_bytes())
+    return root
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "clips.csv"
+    path.write_text("path,label,speaker\na,sad,1\nb,sad,2\nc,angry,3\nd,angry,4\ne,angry,1\n")
+    return path
+
+
+@pytest.fixture
+def split(tmp_path):
+    path = tmp_path / "split.csv"
+    path.write_text("path,part\na,train\nb,train\nc,test\nd,test\ne,test\n")
+    return path
+
+
+def test_a_leaking_split_exits_with_1_and_says_what_leaks(folder, table, split):
+    result = run(folder, "--table", table, "--split", split)
+    assert result.exit_code == 1
+    for text in ("LEAKS (2)", "same_audio", "train -> test", "same_speaker", "label_conflict",
+                 "e.wav (angry)", "This split leaks. 2 leaks, 1 faults,"):  # fmt: skip
+        assert text in result.output
+
+
+def test_a_clean_folder_exits_with_0_and_says_what_was_not_checked(folder):
+    result = run(folder)
+    assert result.exit_code == 0
+    assert "No leak was found." in result.output
+    assert "there is no split" in result.output
+    assert "a.wav = e.wav" in result.output
+
+
+def test_declared_leaks_do_not_fail(folder, table, split):
+    options = ("--declared", "same_audio", "--declared", "same_speaker")
+    result = run(folder, "--table", table, "--split", split, *options)
+    assert result.exit_code == 0
+    assert "declared; " in result.output
+
+
+def test_json_is_the_whole_report_on_the_terminal_and_in_a_file(folder, table, split, tmp_path):
+    out = tmp_path / "audit.json"
+    result = run(folder, "--table", table, "--split", split, "--json", "--out", out)
+    content = json.loads(result.stdout)
+    assert content == json.loads(out.read_text())
+    assert content["counts"]["leak"] == 2
+    assert content["n_clips"] == 5
+    leak = next(one for one in content["findings"] if one["kind"] == "same_audio")
+    assert (leak["level"], leak["first"], leak["second"]) == ("leak", "train", "test")
+    assert leak["clips"] == ["e.wav"]
+
+
+BAD = {
+    "nothing of that name": (("nowhere",), "neither a folder nor a corpus; corpora are demo"),
+    "a table for a corpus": (("demo", "--table", "x.csv"), "is a corpus with a table of its own"),
+    "a column that is not there": (("FOLDER", "--table", "TABLE", "--part-column", "fold"),
+                                   "no column 'fold' for part; its columns are: path, label"),
+    "a column without a table": (("FOLDER", "--label-column", "x"), "no table is given"),
+    "a protocol for a folder": (("FOLDER", "--protocol", "luna5"), "give a folder a split"),
+    "an unknown protocol": (("demo", "--protocol", "kfold"), "unknown protocol 'kfold'"),
+    "an unknown kind": (("FOLDER", "--declared", "x"), "no kind of leak is named"),
+    "a threshold beyond": (("FOLDER", "--threshold", "1.5"), "must be above 0 and at most 1"),
+    "a corpus that is not here": (("emodb",), "emodb"),
+    "an unwritable file": (("FOLDER", "--out", "FOLDER"), "directory"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD)
+def test_bad_usage_exits_with_2_and_says_what_is_wrong(
+    folder, table, arguments, message, monkeypatch
+):
+    monkeypatch.setenv("SER_DATA", str(folder / "no data"))
+    given = {"FOLDER": folder, "TABLE": table}
+    result = run(*(given.get(one, one) for one in arguments))
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stderr.startswith("ser audit: ")
+    assert result.stdout == ""
+
+
+def test_a_corpus_divided_by_a_protocol_is_audited(monkeypatch, few_clips):
+    clips = few_clips.copy()
+    clips.attrs.update(left_out=["one.wav: truncated"], n_copies=2, has_audio=True)
+    monkeypatch.setattr("ser_lib.corpora.load", lambda name, strict: clips)
+    leaking = audit_source("demo", protocol="random")
+    assert {one.kind for one in leaking.of_level("leak")} == {"same_speaker"}
+    honest = audit_source("demo", protocol="loso")
+    assert honest.of_level("leak") == []
+    assert honest.source == "demo, divided by loso"
+    (fault,) = [one for one in honest.findings if one.kind == "left_out"]
+    assert "one.wav: truncated, 2 second copies of files" in fault.detail
+    # What the protocol cannot avoid is declared by itself.
+    sentence = audit_source("demo", protocol="sentence")
+    assert sentence.of_level("leak") == []
+    assert any(one.detail.startswith("declared") for one in sentence.findings)
+
+
+def test_a_report_is_saved_and_read_back_for_notebooks(folder, table, split):
+    report = audit_source(str(folder), table=table, split=split)
+    path = save_report(report, "mine")
+    assert path.name == "mine.json"
+    findings = read_report("mine")
+    assert list(findings["kind"]) == [one.kind for one in report.findings]
+    assert findings.attrs["n_clips"] == 5
+    with pytest.raises(AuditError, match=r"no audit to read.*ser audit yours --out"):
+        read_report("yours")
+
+
+def test_lines_are_no_longer_than_asked_for(folder, table, split):
+    text = report_text(audit_source(str(folder), table=table, split=split), width=80)
+    assert max(len(line) for line in text.splitlines() if line.startswith(" " * 18)) <= 80
+
+
+def test_help_shows_examples_and_exit_codes():
+    text = " ".join(run("--help").output.split())
+    for words in ("ser audit ravdess", "--split split.csv", "Exit code: 0 no leak, 1 leaks, 2"):
+        assert words in text

@@ -1,0 +1,189 @@
+"""The audit of anybody's data: planted leaks are found, all of them and nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from ser_lib.audio import load_signal, recode
+from ser_lib.dataset_audit import LEVELS, SHARED, AuditReport, audit_clips
+from ser_lib.errors import AuditError
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory, few_clips):
+    """Twelve clips of six speakers, train, validation and test, and what leaks between them.
+
+    `a` is one of the clips. Planted: the same file under another name in test, an MP3 in test, a
+    noisy version by its name in validation, and the first speaker in train and in test.
+    """
+    root = tmp_path_factory.mktemp("planted")
+    rows = []
+    for number, (path, speaker, emotion) in enumerate(
+        few_clips.groupby("speaker").head(2)[["path", "speaker", "emotion"]].itertuples(index=False)
+    ):
+        signal, rate_hz = load_signal(path)
+        part = ("train", "train", "train", "train", "validation", "test")[number // 2]
+        soundfile.write(root / f"c{number:02d}.wav", signal, rate_hz)
+        rows.append((f"c{number:02d}.wav", emotion, speaker, f"s{number}", part))
+    signal, rate_hz = load_signal(root / "c00.wav")
+    soundfile.write(root / "twin.flac", signal, rate_hz)
+    rows.append(("twin.flac", "surprised", rows[0][2], "s0", "test"))
+    signal, rate_hz = load_signal(root / "c02.wav")
+    coded, _ = recode(signal, rate_hz, container="MP3", sample_format="MPEG_LAYER_III")
+    soundfile.write(root / "coded.wav", 0.5 * coded, rate_hz)
+    rows.append(("coded.wav", rows[2][1], "somebody", "s20", "test"))
+    signal, rate_hz = load_signal(root / "c04.wav")
+    noise = np.random.default_rng(0).standard_normal(len(signal)) * signal.std()
+    soundfile.write(root / "c04_noise.wav", 0.3 * (signal + 2 * noise), rate_hz)
+    rows.append(("c04_noise.wav", rows[4][1], "else", "s21", "validation"))
+    clips = pd.DataFrame(rows, columns=["clip_id", "label", "speaker", "statement", "part"])
+    clips.insert(1, "path", [str(root / name) for name in clips["clip_id"]])
+    return clips
+
+
+def crossing(report: AuditReport, level: str = "leak") -> dict[tuple[str, str, str], set[str]]:
+    return {
+        (one.kind, one.first, one.second): set(one.clips)
+        for one in report.of_level(level)
+        if one.second
+    }
+
+
+@pytest.fixture(scope="module")
+def report(planted):
+    return audit_clips(planted, source="planted", threshold=0.9)
+
+
+def test_every_planted_leak_is_found_and_nothing_else(report):
+    assert crossing(report) == {
+        ("same_audio", "train", "test"): {"twin.flac"},
+        ("similar_audio", "train", "test"): {"coded.wav"},
+        ("same_parent", "train", "validation"): {"c04_noise.wav"},
+        ("same_speaker", "train", "test"): {"twin.flac"},
+    }
+
+
+def test_a_shared_statement_is_an_observation(report):
+    assert crossing(report, "observation") == {
+        ("same_statement", "train", "test"): {"twin.flac"},
+    }
+
+
+def test_one_sound_under_two_labels_is_a_fault(report):
+    (conflict, speakers) = (
+        [one for one in report.of_level("fault") if one.kind == kind]
+        for kind in ("label_conflict", "speaker_conflict")
+    )
+    assert set(conflict[0].clips) == {"c00.wav", "twin.flac"}
+    assert "(surprised)" in conflict[0].detail
+    assert set(speakers[0].clips) == {"c02.wav", "coded.wav"}
+
+
+def test_findings_come_with_counts_shares_and_in_order(report):
+    levels = [LEVELS.index(one.level) for one in report.findings]
+    assert levels == sorted(levels)
+    one = next(one for one in report.findings if one.kind == "same_audio" and one.second)
+    assert (one.n_clips, one.share) == (1, pytest.approx(1 / 4))
+    assert one.detail == "for example twin.flac"
+    assert (report.n_clips, report.n_sounds) == (15, 14)
+    assert list(report.pairs["first"]) == ["c02.wav"]
+    assert list(report.pairs["second"]) == ["coded.wav"]
+
+
+def test_a_declared_leak_is_an_observation(planted):
+    kinds = ("same_audio", "similar_audio", "same_parent", "same_speaker")
+    report = audit_clips(planted, source="x", declared=kinds, threshold=0.9)
+    assert report.of_level("leak") == []
+    told = [one for one in report.of_level("observation") if one.kind == "same_speaker"]
+    assert told[0].detail.startswith("declared; ")
+
+
+def test_without_a_split_copies_are_observations_and_it_says_so(planted):
+    report = audit_clips(planted.drop(columns="part"), source="x", threshold=0.9)
+    assert report.of_level("leak") == []
+    kinds = {one.kind: set(one.clips) for one in report.of_level("observation")}
+    assert kinds["same_audio"] == {"c00.wav", "twin.flac"}
+    assert kinds["similar_audio"] >= {"c02.wav", "coded.wav"}
+    assert kinds["same_parent"] == {"c04.wav", "c04_noise.wav"}
+    assert "leaks between parts: there is no split" in report.not_checked
+
+
+def test_what_is_not_in_the_table_is_said(planted):
+    report = audit_clips(planted[["clip_id", "path"]], source="x")
+    assert len(report.not_checked) == 5
+    assert any("no column for the speaker" in one for one in report.not_checked)
+
+
+def test_a_parent_column_finds_versions_whatever_their_names(planted):
+    parent = planted["clip_id"].map({"coded.wav": "c02.wav"}).fillna("")
+    report = audit_clips(planted.assign(parent=parent), source="x", threshold=1.0)
+    found = crossing(report)
+    assert found["same_parent", "train", "test"] == {"coded.wav"}
+
+
+def test_a_row_in_two_parts_is_found(planted):
+    twice = pd.concat([planted, planted[:1].assign(part="validation")], ignore_index=True)
+    found = crossing(audit_clips(twice, source="x"))
+    assert found["same_row", "train", "validation"] == {"c00.wav"}
+
+
+def test_clips_in_no_part_and_folds_of_any_name_are_understood(planted):
+    parts = planted["part"].map({"train": "fold 1", "test": "fold 2", "validation": ""})
+    report = audit_clips(planted, source="x", parts=[parts], threshold=0.9)
+    assert ("same_audio", "fold 1", "fold 2") in crossing(report)
+    outside = next(one for one in report.findings if one.kind == "no_part")
+    assert set(outside.clips) == set(planted.loc[planted["part"] == "validation", "clip_id"])
+
+
+def test_several_folds_are_summed(planted):
+    swapped = planted["part"].replace({"train": "test", "test": "train"})
+    report = audit_clips(planted, source="x", parts=[planted["part"], swapped], threshold=0.9)
+    (one,) = [o for o in report.of_level("leak") if o.kind == "same_audio"]
+    assert one.n_clips == 2
+    assert one.share == pytest.approx((1 / 4 + 1 / 8) / 2)
+    assert set(one.clips) == {"c00.wav", "twin.flac"}
+
+
+def test_damaged_files_do_not_stop_the_audit(planted, tmp_path):
+    bad = tmp_path / "bad.wav"
+    bad.write_text("no audio")
+    more = planted[:1].assign(clip_id="bad.wav", path=str(bad), statement="s99")
+    report = audit_clips(pd.concat([planted, more], ignore_index=True), source="x", threshold=0.9)
+    faults = {one.kind: one.clips for one in report.of_level("fault")}
+    assert faults["damaged"] == ("bad.wav",)
+    # A file without sound shares no sound with anybody.
+    assert crossing(report)["same_audio", "train", "test"] == {"twin.flac"}
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        ({}, {"declared": ("same_words",)}, r"no kind of leak is named \['same_words'\]"),
+        ({"part": "train"}, {}, r"the split has 1 part\(s\) \(train\); it needs two"),
+        ({"part": ""}, {}, r"the split has 0 part\(s\) \(none\)"),
+    ],
+)
+def test_what_does_not_fit_is_told(planted, change, options, message):
+    with pytest.raises(AuditError, match=message):
+        audit_clips(planted.assign(**change), source="x", **options)
+
+
+def test_planted_copies_in_many_clips_have_high_precision_and_recall(few_clips, tmp_path):
+    rows = [(one.clip_id, one.path, "train") for one in few_clips.itertuples()]
+    truth = set()
+    for number, one in enumerate(few_clips.iloc[::2].itertuples()):
+        signal, rate_hz = load_signal(one.path)
+        copy = np.pad(0.5 * signal, (rate_hz // 4, rate_hz // 10))
+        path = tmp_path / f"p{number}.flac"
+        soundfile.write(path, copy, rate_hz)
+        rows.append((path.name, str(path), "test"))
+        truth.add(path.name)
+    clips = pd.DataFrame(rows, columns=["clip_id", "path", "part"])
+    report = audit_clips(clips, source="x")
+    found = crossing(report).get(("similar_audio", "train", "test"), set())
+    assert len(found & truth) / len(truth) == 1.0
+    assert len(found & truth) / len(found) == 1.0
+    assert set(SHARED) >= {kind for kind, _, _ in crossing(report)}

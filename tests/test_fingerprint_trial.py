@@ -1,0 +1,89 @@
+"""The trial: copies are made as said, and its table counts what a naive count counts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ser_lib import fingerprint_trial
+from ser_lib.errors import AuditError
+from ser_lib.fingerprint_trial import COPIES, read_trial, run_trial, score_trial
+from ser_lib.fingerprints import THRESHOLD
+
+
+def test_copies_are_what_their_names_say(tone, peak_frequency):
+    signal, rate_hz = tone(440.0), 16_000
+    made = {kind: copy(signal, rate_hz) for kind, copy in COPIES.items()}
+    assert made["resampled to 8 kHz"][1] == 8_000
+    assert len(made["trimmed by 5 % a side"][0]) == 14_400
+    assert len(made["padded"][0]) > 1.8 * len(signal)
+    np.testing.assert_allclose(made["gain +12 dB"][0], 10 ** (12 / 20) * signal, rtol=1e-6)
+    assert len(made["tempo 0.8"][0]) == pytest.approx(20_000, abs=1)
+    higher = peak_frequency(*made["pitch +2 semitones"])
+    assert higher == pytest.approx(440 * 2 ** (2 / 12), rel=0.01)
+    noise = made["noise at 10 dB"][0] - signal
+    assert 10 * np.log10(np.mean(signal**2) / np.mean(noise**2)) == pytest.approx(10, abs=0.3)
+    assert all(np.isfinite(one).all() for one, _ in made.values())
+
+
+def test_a_trial_on_few_clips_finds_sure_copies(monkeypatch, few_clips):
+    monkeypatch.setattr("ser_lib.corpora.load", lambda name, strict: few_clips)
+    some = ("FLAC", "padded", "gain -12 dB")
+    monkeypatch.setattr(fingerprint_trial, "COPIES", {kind: COPIES[kind] for kind in some})
+    table = run_trial("demo", n_clips=3)
+    copies = table[table["is_copy"]]
+    assert copies.groupby("kind")["similarity"].count().to_dict() == dict.fromkeys(some, 3)
+    assert copies["similarity"].min() > THRESHOLD
+    takes = table[table["kind"] == "takes"]
+    assert not takes["is_copy"].any()
+    assert (takes["copy"] != takes["original"]).all()
+
+
+def test_the_threshold_is_chosen_on_the_other_corpora():
+    rows = [
+        ("a", "takes", "1", "2", False, 0.613),
+        ("a", "FLAC", "1", "1", True, 0.95),
+        ("a", "FLAC", "1", "2", False, 0.81),
+        ("a", "tempo", "1", "1", True, 0.70),
+        ("b", "takes", "3", "4", False, 0.757),
+        ("b", "FLAC", "3", "3", True, 0.65),
+    ]
+    columns = ["corpus", "kind", "copy", "original", "is_copy", "similarity"]
+    scores = score_trial(pd.DataFrame(rows, columns=columns)).set_index(
+        ["corpus", "kind", "chosen_on"]
+    )
+    of_a = scores.loc["a", "FLAC", "b"]
+    assert of_a["threshold"] == pytest.approx(0.76)
+    assert (of_a["n_copies"], of_a["n_found"], of_a["n_false"]) == (1, 1, 1)
+    assert (of_a["recall"], of_a["precision"]) == (1.0, 0.5)
+    assert scores.loc["a", "tempo", "b"]["recall"] == 0.0
+    of_b = scores.loc["b", "FLAC", "a"]
+    assert of_b["threshold"] == pytest.approx(0.62)
+    assert of_b["recall"] == 1.0
+    takes = scores.loc["b", "takes", "a"]
+    assert (takes["n_false"], takes["n_copies"]) == (1, 0)
+    assert np.isnan(takes["recall"])
+    assert scores.loc["b", "FLAC", "shipped"]["threshold"] == pytest.approx(THRESHOLD)
+
+
+def test_a_corpus_without_audio_cannot_be_tried(monkeypatch, few_clips):
+    monkeypatch.setattr("ser_lib.corpora.load", lambda name, strict: few_clips.assign(path=""))
+    with pytest.raises(AuditError, match="its audio is not here"):
+        run_trial("demo")
+
+
+def test_a_measurement_that_is_not_there_is_told():
+    with pytest.raises(AuditError, match=r"python -m ser_lib.fingerprint_trial"):
+        read_trial()
+
+
+def test_the_shipped_threshold_is_above_every_take_of_the_committed_measurement(monkeypatch):
+    monkeypatch.delenv("SER_REPORTS")
+    table = read_trial()
+    shipped = table[table["chosen_on"] == "shipped"]
+    assert set(shipped["threshold"]) == {THRESHOLD}
+    takes = shipped[shipped["kind"] == "takes"]
+    assert {"ravdess", "emodb"} <= set(takes["corpus"])
+    assert takes["n_false"].sum() == 0
+    assert takes["highest_take"].max() < THRESHOLD
