@@ -18,9 +18,9 @@ ROOT = Path(ser_lib.__file__).parent
 LEVELS = (
     ("errors", "locks", "paths", "seeds", "progress", "mimes"),
     ("labels", "audio"),
-    ("corpora", "augment", "encoders", "features", "normalisation"),
+    ("corpora", "augment", "encoders", "features", "functionals", "normalisation", "corruptions"),
     ("splits", "audit", "models", "extraction", "resampling"),
-    ("epochs", "training", "metrics", "shares"),
+    ("epochs", "training", "metrics", "shares", "maps"),
     (
         "studies",
         "store",
@@ -32,8 +32,9 @@ LEVELS = (
         "fairness",
         "anchors",
         "mistakes",
+        "ladder",
     ),
-    ("runs", "plots", "results", "readme", "heard", "search", "tuning"),
+    ("runs", "plots", "results", "readme", "heard", "search", "tuning", "dealing", "trials"),
     (
         "notebook",
         "tables",
@@ -46,12 +47,19 @@ LEVELS = (
         "costs",
         "comparison",
         "appraisal",
+        "robustness",
+        "importance",
+        "explain",
+        "ladder_tables",
     ),
     ("__main__", "bench"),
 )
 # Arrows within a level, each with its reason.
 WITHIN = {
     ("features", "encoders"),  # a pretrained encoder is one of the features
+    ("features", "functionals"),  # a registered feature
+    ("importance", "robustness"),  # both test versions of the same clips
+    ("maps", "epochs"),  # a map is made of predictions
     ("training", "epochs"),  # a fold is fitted in epochs
     ("audit", "splits"),  # an audit looks at folds
     ("notebook", "tables"),  # notebooks find what they need in one place
@@ -67,6 +75,7 @@ WITHIN = {
     ("report", "chapters"),
     ("report", "execution"),  # a report is executed, then rendered
     ("report", "render"),
+    ("trials", "dealing"),  # a trial is of folds that were dealt
     ("explore", "closeup"),  # an explorer shows a clip from close by
 }
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
