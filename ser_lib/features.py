@@ -16,6 +16,7 @@ import numpy as np
 from ser_lib.audio import crop_or_pad
 from ser_lib.encoders import encoder_shape, encoder_views
 from ser_lib.errors import FeatureError
+from ser_lib.functionals import check_signal, speech_statistics
 
 __all__ = [
     "FEATURES",
@@ -33,13 +34,6 @@ __all__ = [
 N_FFT = 2048  # librosa's default, 93 ms at 22,050 Hz, which all five studies leave unchanged
 HOP_SAMPLES = 512  # likewise, 23 ms at 22,050 Hz
 RANGE_DB = 80.0  # librosa.power_to_db's default: what lies further below the loudest band is cut
-
-
-def _check_signal(signal: np.ndarray) -> None:
-    if signal.ndim != 1 or len(signal) == 0:
-        raise FeatureError(f"a signal must be mono and not empty, not of shape {signal.shape}")
-    if not np.isfinite(signal).all():
-        raise FeatureError("the signal holds NaN or infinite samples")
 
 
 def log_mel(
@@ -89,7 +83,7 @@ def log_mel(
     """
     import librosa
 
-    _check_signal(signal)
+    check_signal(signal)
     if duration_s is not None:
         signal = crop_or_pad(signal, round(duration_s * sample_rate_hz))
     power = librosa.feature.melspectrogram(
@@ -316,7 +310,7 @@ def mfcc_zcr_rms(
     """
     import librosa
 
-    _check_signal(signal)
+    check_signal(signal)
     fixed = crop_or_pad(signal, round(duration_s * sample_rate_hz))
     framing = {"hop_length": HOP_SAMPLES}
     zcr = librosa.feature.zero_crossing_rate(fixed, frame_length=N_FFT, **framing)
@@ -352,7 +346,7 @@ def waveform_envelope(
     -----
     Notebook: 01_eda.ipynb
     """
-    _check_signal(signal)
+    check_signal(signal)
     fixed = crop_or_pad(signal, round(duration_s * sample_rate_hz))
     edges = np.linspace(0, len(fixed), n_points, endpoint=False).astype(int)
     lows, highs = np.minimum.reduceat(fixed, edges), np.maximum.reduceat(fixed, edges)
@@ -382,7 +376,7 @@ def prosody(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
     """
     import librosa
 
-    _check_signal(signal)
+    check_signal(signal)
     rms = librosa.feature.rms(y=signal, frame_length=N_FFT, hop_length=HOP_SAMPLES)[0]
     level = max(float(np.percentile(rms, 95)), 1e-6)
     is_speech = rms > level * 10 ** (-25 / 20)
@@ -423,6 +417,7 @@ FEATURES: dict[str, Feature] = {
     "mel_picture": Feature(mel_picture, 1),
     "mfcc_zcr_rms": Feature(mfcc_zcr_rms, 1),
     "prosody": Feature(prosody, 1),
+    "speech_statistics": Feature(speech_statistics, 1),
     "waveform_envelope": Feature(waveform_envelope, 1),
 }
 

@@ -18,9 +18,19 @@ ROOT = Path(ser_lib.__file__).parent
 LEVELS = (
     ("errors", "locks", "paths", "seeds", "progress", "mimes"),
     ("labels", "audio"),
-    ("corpora", "augment", "encoders", "features", "normalisation", "fingerprints", "audit_tables"),
+    (
+        "corpora",
+        "augment",
+        "encoders",
+        "features",
+        "normalisation",
+        "fingerprints",
+        "audit_tables",
+        "functionals",
+        "corruptions",
+    ),
     ("protocols", "splits", "audit", "models", "extraction", "resampling", "clip_checks"),
-    ("epochs", "training", "metrics", "shares", "dataset_audit", "fingerprint_trial"),
+    ("epochs", "training", "metrics", "shares", "dataset_audit", "fingerprint_trial", "maps"),
     (
         "studies",
         "store",
@@ -33,8 +43,9 @@ LEVELS = (
         "anchors",
         "mistakes",
         "audit_report",
+        "ladder",
     ),
-    ("runs", "plots", "results", "readme", "heard", "search", "tuning"),
+    ("runs", "plots", "results", "readme", "heard", "search", "tuning", "dealing", "trials"),
     (
         "notebook",
         "tables",
@@ -47,12 +58,19 @@ LEVELS = (
         "costs",
         "comparison",
         "appraisal",
+        "robustness",
+        "importance",
+        "explain",
+        "ladder_tables",
     ),
     ("__main__", "bench"),
 )
 # Arrows within a level, each with its reason.
 WITHIN = {
     ("features", "encoders"),  # a pretrained encoder is one of the features
+    ("features", "functionals"),  # a registered feature
+    ("importance", "robustness"),  # both test versions of the same clips
+    ("maps", "epochs"),  # a map is made of predictions
     ("training", "epochs"),  # a fold is fitted in epochs
     ("splits", "protocols"),  # a split is made by a rule
     ("audit", "splits"),  # an audit looks at folds
@@ -69,6 +87,7 @@ WITHIN = {
     ("report", "chapters"),
     ("report", "execution"),  # a report is executed, then rendered
     ("report", "render"),
+    ("trials", "dealing"),  # a trial is of folds that were dealt
     ("explore", "closeup"),  # an explorer shows a clip from close by
 }
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}

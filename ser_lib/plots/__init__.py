@@ -23,6 +23,13 @@ from ser_lib.plots.evaluation import (
     plot_differences,
     plot_reliability,
 )
+from ser_lib.plots.leaks import (
+    plot_gains,
+    plot_learning_curve,
+    plot_permutations,
+    plot_steps,
+)
+from ser_lib.plots.maps import plot_band_profiles, plot_condition, plot_plane
 from ser_lib.plots.signals import (
     plot_envelope,
     plot_log_mel,
@@ -47,20 +54,26 @@ __all__ = [
     "WIDE",
     "hide",
     "new_figure",
+    "plot_band_profiles",
     "plot_class_balance",
+    "plot_condition",
     "plot_confusion",
     "plot_cost",
     "plot_coverage",
     "plot_differences",
     "plot_distribution",
     "plot_envelope",
+    "plot_gains",
     "plot_history",
     "plot_ladder",
+    "plot_learning_curve",
     "plot_log_mel",
     "plot_mfcc",
     "plot_parameters",
+    "plot_permutations",
     "plot_picture",
     "plot_pitch",
+    "plot_plane",
     "plot_recalls",
     "plot_reliability",
     "plot_right_and_wrong",
@@ -68,4 +81,5 @@ __all__ = [
     "plot_scores",
     "plot_search",
     "plot_speakers",
+    "plot_steps",
 ]

@@ -1,0 +1,253 @@
+"""Trials: planted effects are found, what is stored is enough, and nothing is trained twice."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ser_lib import ladder_tables as tables
+from ser_lib import trials
+from ser_lib.epochs import TrainingSettings
+from ser_lib.errors import MetricError, RunError
+from ser_lib.ladder import LADDER, NETWORK_FEATURES, STEPS, Candidate, permuted
+from ser_lib.metrics import confusion_counts, score_predictions
+from ser_lib.models.baselines import KnnConfig
+from ser_lib.models.cnn1d import Cnn1dConfig
+from ser_lib.trials import run_step
+
+CHANCE = 1 / 4
+
+
+@pytest.fixture(scope="module")
+def clips(ravdess_table):
+    """Four emotions of 8 speakers, 256 clips; the paths lead nowhere."""
+    few = [f"ravdess-{number:02d}" for number in range(1, 9)]
+    is_kept = ravdess_table["speaker"].isin(few) & ravdess_table["emotion"].isin(
+        ["happy", "sad", "angry", "fearful"]
+    )
+    return ravdess_table[is_kept].reset_index(drop=True).assign(path="nowhere.wav")
+
+
+def vectors(names: pd.Series, rng: np.random.Generator, n_values: int = 12) -> np.ndarray:
+    """A vector of its own for every name, the same for all rows that have it."""
+    codes, unique = pd.factorize(names)
+    return rng.standard_normal((len(unique), n_values))[codes]
+
+
+@pytest.fixture
+def planted(monkeypatch):
+    """A function that plants features; the variants of a clip are all alike."""
+
+    def plant(features: np.ndarray) -> None:
+        monkeypatch.setattr(
+            trials, "extract", lambda clips, spec, variant: features.astype(np.float32)
+        )
+
+    return plant
+
+
+def uar_of(name: str, clips, *, is_permuted: bool = False) -> float:
+    step = permuted(STEPS[name]) if is_permuted else STEPS[name]
+    return run_step(step, clips, n_seeds=1).score.uar
+
+
+def test_a_cue_that_each_speaker_has_alone_scores_high_at_random_and_at_chance_on_new_speakers(
+    clips, planted, rng
+):
+    cue = vectors(clips["speaker"] + clips["emotion"], rng)
+    planted(cue + 0.3 * rng.standard_normal(cue.shape))
+    assert uar_of("clips", clips) > 0.9
+    assert uar_of("sentences", clips) > 0.9
+    assert abs(uar_of("speakers", clips) - CHANCE) < 0.15
+    assert abs(uar_of("both", clips) - CHANCE) < 0.15
+
+
+def test_a_cue_of_the_sentence_is_lost_on_new_sentences_only(clips, planted, rng):
+    cue = vectors(clips["statement"] + clips["emotion"], rng)
+    planted(cue + 0.3 * rng.standard_normal(cue.shape))
+    assert uar_of("speakers", clips) > 0.9
+    assert uar_of("sentences", clips) < 0.6
+
+
+def test_a_cue_of_the_emotion_is_there_at_every_step(clips, planted, rng):
+    cue = vectors(clips["emotion"], rng)
+    planted(cue + 0.3 * rng.standard_normal(cue.shape))
+    assert min(uar_of(one.name, clips) for one in LADDER) > 0.9
+
+
+def test_a_clip_of_its_own_is_learned_by_heart_where_it_stands_twice_only(clips, planted, rng):
+    planted(vectors(clips["clip_id"], rng))
+    assert uar_of("twice", clips) > 0.5
+    assert abs(uar_of("clips", clips) - CHANCE) < 0.12
+
+
+def test_permuted_labels_score_at_chance_on_new_speakers_whatever_the_features_say(
+    clips, planted, rng
+):
+    cue = vectors(clips["emotion"], rng)
+    planted(cue + 0.3 * rng.standard_normal(cue.shape))
+    assert uar_of("speakers", clips) > 0.9
+    trial = run_step(permuted(STEPS["speakers"], n_seeds=10), clips)
+    assert abs(trial.score.uar - CHANCE) < 0.04
+    assert trial.score.uar_low < CHANCE < trial.score.uar_high
+
+
+def test_permuted_labels_score_above_chance_where_clips_stand_twice(clips, planted, rng):
+    planted(vectors(clips["clip_id"], rng))
+    assert uar_of("twice", clips, is_permuted=True) > CHANCE + 0.15
+
+
+def test_choosing_among_candidates_on_the_test_fold_flatters_noise(clips, planted, rng):
+    planted(rng.standard_normal((len(clips), 12)))
+    candidates = tuple(
+        Candidate(KnnConfig(n_neighbors=k), STEPS["speakers"].candidates[0].features)
+        for k in range(1, 30, 2)
+    )
+    sin, honest = (
+        run_step(replace(STEPS[one], candidates=candidates), clips, n_seeds=2)
+        for one in ("setting_on_test", "setting")
+    )
+    assert sin.score.wa > honest.score.wa + 0.03
+
+
+def test_scaling_on_all_rows_is_scaling_on_all_rows(clips, planted, rng, monkeypatch):
+    shifted = rng.standard_normal((len(clips), 12))
+    shifted[clips["speaker"] == "ravdess-01"] += 100.0
+    planted(shifted)
+    seen = []
+    fit = trials.fit_fold
+
+    def spy(config, settings, arrays, **options):
+        seen.append((arrays, options["is_scaled"]))
+        return fit(config, settings, arrays, **options)
+
+    monkeypatch.setattr(trials, "fit_fold", spy)
+    run_step(STEPS["scaled_on_all"], clips, n_seeds=1)
+    assert not any(is_scaled for _, is_scaled in seen)
+    everything = [np.concatenate([one.x_train, one.x_test]) for one, _ in seen]
+    assert all(abs(one.mean()) < 0.05 for one in everything)
+    seen.clear()
+    run_step(STEPS["speakers"], clips, n_seeds=1)
+    assert all(is_scaled for _, is_scaled in seen)
+
+
+def test_a_network_is_stopped_by_the_part_that_the_step_names(clips, planted, rng):
+    planted(rng.standard_normal((len(clips), 6, 4)))
+    training = TrainingSettings(max_epochs=2, batch_size=64, keep="val_accuracy")
+    network = Candidate(Cnn1dConfig(n_filters=(2,), n_dense=2), NETWORK_FEATURES, training)
+    step = replace(STEPS["stopped"], candidates=(network,))
+    assert 0 <= run_step(step, clips, n_seeds=1, max_epochs=1).score.uar <= 1
+
+
+# --- what is stored
+
+
+def test_a_trial_is_read_back_without_training_and_without_audio(clips, planted, rng, monkeypatch):
+    planted(rng.standard_normal((len(clips), 12)))
+    first = run_step(STEPS["speakers"], clips, n_seeds=2)
+    monkeypatch.setattr(trials, "fit_fold", None)
+    again = run_step(STEPS["speakers"], clips.assign(path=""), n_seeds=2)
+    assert again.score == first.score
+    assert len(again.tables) == 2
+
+
+def test_a_trial_that_is_not_stored_needs_the_audio(clips):
+    with pytest.raises(RunError, match=r"1 of 1 seeds are not stored.*SER_DATA"):
+        run_step(STEPS["speakers"], clips.assign(path=""), n_seeds=1)
+
+
+def test_a_trial_goes_on_where_it_was_stopped(clips, planted, rng, tmp_path):
+    planted(rng.standard_normal((len(clips), 12)))
+    run_step(STEPS["speakers"], clips, n_seeds=1)
+    (file,) = (tmp_path / "reports" / "ravdess" / "ladder").glob("*.json")
+    before = json.loads(file.read_text())
+    run_step(STEPS["speakers"], clips, n_seeds=3)
+    after = json.loads(file.read_text())
+    assert list(after) == ["42", "43", "44"]
+    assert after["42"] == before["42"]
+
+
+def test_other_clips_are_another_result(clips, planted, rng):
+    planted(rng.standard_normal((len(clips), 12)))
+    run_step(STEPS["speakers"], clips, n_seeds=1)
+    changed = clips.assign(path="")
+    changed.loc[0, "audio_sha256"] = "0" * 64
+    with pytest.raises(RunError, match="not stored"):
+        run_step(STEPS["speakers"], changed, n_seeds=1)
+
+
+def test_counts_a_speaker_are_enough_for_the_score(rng):
+    labels = ("a", "b", "c")
+    table = pd.DataFrame(
+        {
+            "speaker": rng.choice(["x", "y", "z"], 200),
+            "label": rng.choice(labels, 200),
+            "prediction": rng.choice(labels, 200),
+        }
+    )
+    counts = trials.count_by_speaker(table, labels)
+    trial = trials.Trial(STEPS["speakers"], labels, ({"counts": counts},))
+    plain = score_predictions([table.rename(columns={"label": "truth"})], labels)
+    assert trial.score == plain
+    total = confusion_counts(table["label"], table["prediction"], labels)
+    assert np.sum(list(counts.values()), axis=0).tolist() == total.tolist()
+
+
+# --- tables
+
+
+def trial_of(name: str, *accuracies: float) -> trials.Trial:
+    """A trial of four speakers who are right as often as is said, one seed a number."""
+    entries = []
+    for share in accuracies:
+        right = round(100 * share)
+        matrix = [[right, 100 - right], [100 - right, right]]
+        counts = {speaker: matrix for speaker in "abcd"}
+        known = dict.fromkeys(("audio", "clip", "speaker", "sentence"), 0.0)
+        entries.append({"counts": counts, "known": known, "n_train": 10.0})
+    return trials.Trial(STEPS[name], ("p", "q"), tuple(entries))
+
+
+def test_a_twin_table_is_the_paired_difference():
+    worth = tables.twin_table(
+        {"clips": trial_of("clips", 0.8), "speakers": trial_of("speakers", 0.7)}
+    )
+    (row,) = worth.to_dict("records")
+    assert (row["step"], row["twin"]) == ("clips", "speakers")
+    assert row["value"] == pytest.approx(0.1)
+    assert row["low"] == pytest.approx(0.1)
+
+
+def test_the_best_of_seeds_is_above_their_mean():
+    row = tables.best_of_seeds(trial_of("stopped", 0.5, 0.6, 0.7))
+    assert row["with_leak"] == pytest.approx(0.7)
+    assert row["value"] == pytest.approx(0.1)
+
+
+def test_steps_have_their_controls_beside_them():
+    all_trials = {
+        "clips": trial_of("clips", 0.8),
+        "clips_few": trial_of("clips_few", 0.6),
+        "permuted_clips": trial_of("clips", 0.5),
+        "both": trial_of("both", 0.4),
+    }
+    steps = tables.step_table({name: all_trials[name] for name in ("clips", "both")})
+    table = tables.with_controls(steps, all_trials).set_index("step")
+    assert table.loc["clips", "control"] == pytest.approx(0.6)
+    assert table.loc["clips", "permuted"] == pytest.approx(0.5)
+    assert table.loc["both", ["control", "permuted"]].isna().all()
+
+
+def test_a_null_table_has_a_row_a_permutation():
+    null = tables.null_table({"permuted_clips": trial_of("clips", 0.4, 0.6)})
+    assert null["uar"].tolist() == pytest.approx([0.4, 0.6])
+
+
+def test_a_trial_of_one_speaker_has_no_interval():
+    lonely = trials.Trial(STEPS["clips"], ("p", "q"), ({"counts": {"a": [[1, 0], [0, 1]]}},))
+    with pytest.raises(MetricError, match="one speaker only"):
+        _ = lonely.score
