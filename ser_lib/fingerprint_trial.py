@@ -1,10 +1,10 @@
 """How well fingerprints find copies: copies of real clips are made, and looked for.
 
-`python -m ser_lib.fingerprint_trial [CORPUS...]` makes copies of clips of real corpora, compares each
-with all originals as `ser audit` does, and writes `reports/audit/fingerprint.csv`. What must not be
-called a copy is there as well: RAVDESS and EmoDB repeat sentences by the same actor in the same
-emotion, and TESS says 200 words in the same carrier phrase. The threshold for a corpus is chosen on
-the other corpora: the least that calls none of their takes copies.
+`python -m ser_lib.fingerprint_trial [CORPUS...]` makes copies of clips of real corpora, compares
+each with all originals as `ser audit` does, and writes `reports/audit/fingerprint.csv`. What must
+not be called a copy is there as well: RAVDESS and EmoDB repeat sentences by the same actor in the
+same emotion, and TESS says 200 words in the same carrier phrase. The threshold for a corpus is
+chosen on the other corpora: the least that calls none of their takes copies.
 """
 
 from __future__ import annotations
