@@ -90,7 +90,7 @@ def test_clips_of_one_length_and_of_another_are_found(folder, write_clip, spoken
 
 
 def test_formats_of_a_minority_are_found(folder, write_clip, spoken):
-    write_clip(folder / "rate.wav", spoken(24, duration_s=0.36), rate_hz=44_100)
+    write_clip(folder / "rate.wav", spoken(24, duration_s=44_100 / RATE_HZ), rate_hz=44_100)
     write_clip(folder / "deep.wav", spoken(25), rate_hz=RATE_HZ, subtype="PCM_24")
     write_clip(folder / "flac.flac", spoken(26), rate_hz=RATE_HZ)
     stereo = np.stack([spoken(27)] * 2, axis=1)
