@@ -175,7 +175,7 @@ def test_cost_is_drawn_on_a_logarithmic_axis_with_its_front():
     ax = plots.plot_cost(costs, chance=0.125)
     assert ax.get_xscale() == "log"
     texts = [one.get_text() for one in ax.texts]
-    assert texts == ["a\n1.2 k numbers, 0.0 MB", "b\n3.4 M numbers, 13.6 MB"]
+    assert texts == ["b (3.4 M numbers, 13.6 MB)", "a (1.2 k numbers, 0.0 MB)"]
     np.testing.assert_allclose(ax.lines[0].get_xdata(), [10])
 
 

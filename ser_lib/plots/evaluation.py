@@ -19,6 +19,8 @@ __all__ = ["plot_cost", "plot_coverage", "plot_differences", "plot_reliability"]
 COLOURS = (HONEST_COLOUR, "#CC79A7", "#009E73", "#E69F00", "#555555", "#56B4E9")
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
 MARKERS = "osD^vP"
+# Points of UAR that a line of text takes in the figure of costs.
+LABEL_STEP = 6
 
 
 def plot_reliability(curves: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> Axes:
@@ -45,7 +47,7 @@ def plot_reliability(curves: Mapping[str, pd.DataFrame], *, ax: Axes | None = No
         colour = COLOURS[number % len(COLOURS)]
         x = 100 * curve["confidence"]
         ax.vlines(x, 100 * curve["low"], 100 * curve["high"], color=colour, alpha=0.4, linewidth=3)
-        sizes = 20 + 160 * curve["n_rows"] / curve["n_rows"].max()
+        sizes = 15 + 65 * curve["n_rows"] / curve["n_rows"].max()
         ax.plot(x, 100 * curve["accuracy"], color=colour, linestyle=LINES[number % len(LINES)])
         ax.scatter(
             x,
@@ -174,13 +176,18 @@ def plot_cost(costs: pd.DataFrame, *, chance: float, ax: Axes | None = None) -> 
         colour = HONEST_COLOUR if row.is_on_front else "#777777"
         ax.plot([row.ms] * 2, [100 * row.low, 100 * row.high], color=colour, alpha=0.4, linewidth=3)
         ax.plot(row.ms, 100 * row.uar, "o", color=colour, markersize=7)
+    height = -LABEL_STEP
+    for row in costs.sort_values("uar").itertuples():
+        # Labels are pushed upwards until none lies on the one below.
+        height = max(100 * row.uar, height + LABEL_STEP)
         ax.annotate(
-            f"{row.name}\n{_short(row.n_numbers)} numbers, {row.n_bytes / 1e6:.1f} MB",
+            f"{row.name} ({_short(row.n_numbers)} numbers, {row.n_bytes / 1e6:.1f} MB)",
             (row.ms, 100 * row.uar),
-            (8, -3),
-            textcoords="offset points",
+            (row.ms * 1.25, height),
+            va="center",
             fontsize=8,
             color="#333333",
+            arrowprops={"arrowstyle": "-", "color": "#BBBBBB", "linewidth": 0.7},
         )
     ax.axhline(100 * chance, **CHANCE_STYLE)
     ax.set_xscale("log")
@@ -192,7 +199,7 @@ def plot_cost(costs: pd.DataFrame, *, chance: float, ax: Axes | None = None) -> 
     ax.set_xticks([], minor=True)
     ax.set(ylim=(0, 100), xlabel="Milliseconds of processor time a clip (decoding, feature, model)")
     ax.set_ylabel("UAR (%)")
-    ax.legend(loc="upper right")
+    ax.legend(loc="upper left")
     return ax
 
 
