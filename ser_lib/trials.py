@@ -218,7 +218,10 @@ class _Data:
         parts = (fold.train, judge, fold.test)
         train, validation, test = (self.rows(candidate, part) for part in parts)
         if self.plan.step.scaled_on == "all":
-            train, validation, test = _scaled_together(train, validation, test)
+            everything = [train, validation, test] if fold.validation else [train, test]
+            train, validation, test = (
+                _scaled_like(everything, part) for part in (train, validation, test)
+            )
         y_train, y_validation = (self.classes[list(part)].to_numpy() for part in parts[:2])
         return fit_fold(
             candidate.config,
@@ -288,12 +291,12 @@ def count_by_speaker(predicted: pd.DataFrame, labels: Sequence[str]) -> dict[str
     }
 
 
-def _scaled_together(*parts: np.ndarray) -> list[np.ndarray]:
-    """Standardise on all parts at once: a sin, see `check_reading`."""
+def _scaled_like(everything: Sequence[np.ndarray], part: np.ndarray) -> np.ndarray:
+    """Standardise a part on all rows there are: a sin, see `ser_lib.dealing.check_reading`."""
     from sklearn.preprocessing import StandardScaler
 
-    scaler = StandardScaler().fit(np.concatenate(parts))
-    return [scaler.transform(part).astype(np.float32) for part in parts]
+    scaler = StandardScaler().fit(np.concatenate(list(everything)))
+    return scaler.transform(part).astype(np.float32)
 
 
 def _table_of(counts: dict[str, list[list[int]]], labels: Sequence[str]) -> pd.DataFrame:

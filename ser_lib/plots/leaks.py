@@ -15,6 +15,8 @@ __all__ = ["plot_gains", "plot_learning_curve", "plot_permutations", "plot_steps
 
 CONTROL_COLOUR = "#555555"
 PERMUTED_COLOUR = "#CC79A7"
+# The leaking colour, darkened until white can be read on it.
+KNOWN_COLOUR = "#A86F00"
 
 
 def plot_steps(
@@ -47,7 +49,7 @@ def plot_steps(
     -----
     Notebook: 08_leakage.ipynb
     """
-    ax = axes_or_new(ax, (6.6, 1.3 + 0.62 * len(steps)))
+    ax = axes_or_new(ax, (9.2, 1.4 + 0.58 * len(steps)))
     ax.plot(100 * steps["value"], range(len(steps)), color="#BBBBBB", linewidth=1.2, zorder=1)
     for position, row in enumerate(steps.itertuples()):
         is_known = any(getattr(row, one) > 0.5 for one in known if one != "sentence")
@@ -68,7 +70,7 @@ def plot_steps(
         if np.isfinite(row.permuted):
             ax.plot(100 * row.permuted, position, "x", **_CROSS)
     for name, marker in (
-        ("score", {"marker": "o", "color": LEAKING_COLOUR, "markersize": 7}),
+        ("speaker or clip known", {"marker": "o", "color": LEAKING_COLOUR, "markersize": 7}),
         ("new speakers", {"marker": "o", "color": HONEST_COLOUR, "markersize": 7}),
         ("control", {"marker": "o", **_HOLLOW}),
         ("labels permuted", {"marker": "x", **_CROSS}),
@@ -76,12 +78,12 @@ def plot_steps(
         ax.plot([], [], linestyle="none", label=name, **marker)
     _known_columns(ax, steps, known)
     ax.axvline(100 * chance, **CHANCE_STYLE)
-    ax.set_yticks(range(len(steps)), steps["name"])
+    ax.set_yticks(range(len(steps)), steps["name"].str.replace(", ", ",\n"))
     ax.set_ylim(len(steps) - 0.4, -0.6)
     ax.grid(visible=False, axis="y")
     ax.grid(visible=True, axis="x")
     ax.set(xlim=(0, 100), xlabel="Unweighted average recall (%)")
-    ax.legend(ncols=4, loc="lower left", bbox_to_anchor=(-0.45, 1.06), columnspacing=1.0)
+    ax.legend(ncols=4, loc="upper left", bbox_to_anchor=(-0.35, -0.14), columnspacing=1.2)
     return ax
 
 
@@ -102,32 +104,31 @@ def _interval(ax: Axes, position: float, values: tuple[float, float, float], col
 
 
 def _known_columns(ax: Axes, steps: pd.DataFrame, known: tuple[str, ...]) -> None:
-    """Write the shares of known test rows beside the axes, the darker the more."""
-    place = ax.get_yaxis_transform()
+    """Write the shares of known test rows beside the axes, marked where most are known."""
+    texts = {"textcoords": "offset points", "ha": "center", "va": "center", "fontsize": 8.5}
     for column, what in enumerate(known):
-        x = 1.09 + 0.125 * column
-        ax.text(x, -0.62, what, transform=place, ha="center", va="bottom", fontsize=8.5)
+        # In points, whatever the width of the axes.
+        right = 44 + 56 * column
+        ax.annotate(what, (1, 1), (right, 6), xycoords="axes fraction", **texts)
         for position, share in enumerate(steps[what]):
-            ax.text(
-                *(x, position, f"{100 * share:.0f} %"),
-                transform=place,
-                ha="center",
-                va="center",
-                fontsize=8.5,
-                color="white" if share > 0.5 else "#333333",
+            is_most = share > 0.5
+            ax.annotate(
+                f"{100 * share:.0f} %",
+                (1, position),
+                (right, 0),
+                xycoords=ax.get_yaxis_transform(),
+                color="white" if is_most else "#333333",
                 bbox={
                     "boxstyle": "round,pad=0.35",
-                    "facecolor": LEAKING_COLOUR if share > 0.5 else "#EEEEEE",
+                    "facecolor": KNOWN_COLOUR if is_most else "#EEEEEE",
                     "edgecolor": "none",
                 },
+                **texts,
             )
-    middle = 1.09 + 0.125 * (len(known) - 1) / 2
-    ax.text(
-        *(middle, 1.09, "Training knows of the test rows"),
-        transform=ax.transAxes,
-        ha="center",
-        fontsize=8.5,
-        color="#555555",
+    middle = 44 + 28 * (len(known) - 1)
+    title = {**texts, "color": "#555555"}
+    ax.annotate(
+        "Training knows of the test rows", (1, 1), (middle, 22), xycoords="axes fraction", **title
     )
 
 
