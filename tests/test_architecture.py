@@ -46,6 +46,7 @@ LEVELS = (
         "costs",
         "comparison",
         "appraisal",
+        "transfer",
     ),
     ("__main__", "bench"),
 )

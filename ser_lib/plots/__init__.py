@@ -37,6 +37,7 @@ from ser_lib.plots.systems import (
     plot_speakers,
 )
 from ser_lib.plots.training import plot_confusion, plot_history, plot_recalls, plot_roc
+from ser_lib.plots.transfer import plot_layers, plot_normalisations
 from ser_lib.plots.tuning import plot_parameters, plot_search
 
 __all__ = [
@@ -56,8 +57,10 @@ __all__ = [
     "plot_envelope",
     "plot_history",
     "plot_ladder",
+    "plot_layers",
     "plot_log_mel",
     "plot_mfcc",
+    "plot_normalisations",
     "plot_parameters",
     "plot_picture",
     "plot_pitch",
