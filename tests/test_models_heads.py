@@ -39,13 +39,15 @@ def fitted(planted, config=CONFIG, *, seed=1):
 
 
 def test_the_layer_that_tells_is_chosen(planted):
-    assert fitted(planted).history()["layers"].tolist() == ["2"]
+    chosen = fitted(planted).history()
+    assert chosen["layers"][0] == "2"
+    assert chosen["weight"].tolist() == [1, 0, 0, 0]
 
 
 def test_several_members_are_averaged_best_first(planted):
     head = fitted(planted, RidgeHeadConfig(CONFIG.layer_sets, n_members=3))
     chosen = head.history()
-    assert len(chosen) == 3
+    assert chosen["weight"].tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])
     assert chosen["val_accuracy"].is_monotonic_decreasing
     assert chosen["layers"][0] == "2"
 
@@ -163,8 +165,8 @@ def test_what_does_not_fit_is_told(planted):
         build_ridge_head(CONFIG, 1).fit(features[:, 0], classes, speakers, n_classes=3)
     with pytest.raises(StudyError, match="layer 9 or view 0 is not among"):
         fitted(planted, RidgeHeadConfig(((9,),)))
+    two = np.where(speakers < "s4", "a", "b")
     with pytest.raises(StudyError, match="2 training speakers cannot be dealt into 4"):
-        two = np.where(speakers < "s4", "a", "b")
         build_ridge_head(CONFIG, 1).fit(features, classes, two, n_classes=3)
     with pytest.raises(StudyError, match="not fitted"):
         build_ridge_head(CONFIG, 1).arrays()

@@ -18,9 +18,10 @@ from ser_lib.studies._base import ModelSpec, Study
 
 __all__ = ["MOONSHINE"]
 
-# Slower, as it is, faster: a tenth changes a voice about as much as another speaker would.
-SPEEDS = "1,0.9,1.1"
-ALL_SPEEDS = (0, 1, 2)
+# As it is and a tenth slower, which changes a voice about as much as another speaker would.
+# On inner folds two speeds gave as much as three.
+SPEEDS = "1,0.9"
+ALL_SPEEDS = (0, 1)
 
 
 def _features(encoder: str, speeds: str = "1") -> FeatureSpec:
@@ -33,14 +34,14 @@ def _alone(n_layers: int) -> tuple[tuple[int, ...], ...]:
     return tuple((layer,) for layer in range(n_layers))
 
 
-# The plain clip is the first view.
 BASE = _features("moonshine-base", SPEEDS)
+BASE_ONE_SPEED = _features("moonshine-base")
 TINY = _features("moonshine-tiny")
 LAYER_RUNS = neighbours(1, 7, lengths=(4, 6))
 
 
 def _ablation(name: str, title: str, config: RidgeHeadConfig) -> ModelSpec:
-    return ModelSpec(name, title, config, BASE, is_ours=True, is_optional=True)
+    return ModelSpec(name, title, config, BASE_ONE_SPEED, is_ours=True, is_optional=True)
 
 
 def _protocols(name: str) -> Mapping[str, Protocol]:
@@ -49,40 +50,32 @@ def _protocols(name: str) -> Mapping[str, Protocol]:
     return {one.full_name: one for one in some}
 
 
+def _across(train: str, test: str) -> Protocol:
+    return Protocol("cross_corpus", params={"train": train, "test": test})
+
+
 MOONSHINE = Study(
     name="moonshine",
     title="Linear heads on the Moonshine encoder",
     source="This project (2026). The encoder: Jeffries et al. (2024), arXiv:2410.15608; MIT.",
     corpora=("ravdess",),
     label_set=LABEL_SETS["ravdess8"],
-    label_sets={"emodb": "emodb7"},
+    # The classes that RAVDESS and EmoDB have in common are those of CREMA-D.
+    label_sets={"emodb": "emodb7", "pooled": "crema_d6"},
     models=(
         ModelSpec(
             "base",
-            "Moonshine base",
+            "Moonshine base, two speeds",
             RidgeHeadConfig(LAYER_RUNS, views=ALL_SPEEDS),
             BASE,
             is_ours=True,
         ),
-        _ablation("base_one_speed", "one speed", RidgeHeadConfig(LAYER_RUNS)),
-        _ablation(
-            "base_one_set",
-            "one set of layers",
-            RidgeHeadConfig(LAYER_RUNS, views=ALL_SPEEDS, n_members=1),
-        ),
-        _ablation(
-            "base_one_layer",
-            "one layer",
-            RidgeHeadConfig(_alone(9), views=ALL_SPEEDS, n_members=1),
-        ),
-        _ablation(
-            "base_last", "last layer", RidgeHeadConfig(((8,),), views=ALL_SPEEDS, n_members=1)
-        ),
-        _ablation(
-            "base_mean",
-            "means without spreads",
-            RidgeHeadConfig(LAYER_RUNS, views=ALL_SPEEDS, statistics=(0,)),
-        ),
+        # Each of these differs from `base_one_speed` in what its title says.
+        _ablation("base_one_speed", "Moonshine base, one speed", RidgeHeadConfig(LAYER_RUNS)),
+        _ablation("base_one_set", "one set of layers", RidgeHeadConfig(LAYER_RUNS, n_members=1)),
+        _ablation("base_one_layer", "one layer", RidgeHeadConfig(_alone(9), n_members=1)),
+        _ablation("base_last", "the last layer", RidgeHeadConfig(((8,),), n_members=1)),
+        _ablation("base_mean", "no spreads", RidgeHeadConfig(LAYER_RUNS, statistics=(0,))),
         ModelSpec(
             "tiny",
             "Moonshine tiny",
@@ -94,7 +87,12 @@ MOONSHINE = Study(
     ),
     published_protocol=Protocol("luna5"),
     honest_protocol=Protocol("luna5"),
-    other_protocols={**_protocols("luna5"), **_protocols("loso")},
+    other_protocols={
+        **_protocols("luna5"),
+        **_protocols("loso"),
+        "german": _across("ravdess", "emodb"),
+        "english": _across("emodb", "ravdess"),
+    },
     seeds=(42, 43, 44),
     departures=(
         "The encoder was trained to recognise words, on other speech; not a weight of it is "
