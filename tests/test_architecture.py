@@ -17,10 +17,12 @@ ROOT = Path(ser_lib.__file__).parent
 # A module imports from lower levels only. Packages count as one.
 LEVELS = (
     ("errors", "locks", "paths", "seeds", "progress", "mimes"),
-    ("labels", "audio"),
+    ("labels", "audio", "mel", "voice"),
     ("corpora", "augment", "encoders", "features", "normalisation"),
-    ("splits", "audit", "models", "extraction", "resampling"),
-    ("epochs", "training", "metrics", "shares"),
+    ("recordings", "confidence", "domain"),
+    ("splits", "audit", "models", "extraction", "resampling", "bundle_checks"),
+    ("epochs", "training", "metrics", "shares", "bundles"),
+    ("predict", "cards"),
     (
         "studies",
         "store",
@@ -34,6 +36,8 @@ LEVELS = (
         "mistakes",
     ),
     ("runs", "plots", "results", "readme", "heard", "search", "tuning"),
+    ("batch", "timeline", "final_network"),
+    ("app_views", "bundling", "commands", "live", "long_recordings"),
     (
         "notebook",
         "tables",
@@ -47,6 +51,22 @@ LEVELS = (
         "comparison",
         "appraisal",
         "transfer",
+    ),
+    ("__main__", "bench"),
+        "notebook",
+        "tables",
+        "chapters",
+        "execution",
+        "render",
+        "report",
+        "closeup",
+        "explore",
+<<<<<<< HEAD
+        "costs",
+        "comparison",
+        "appraisal",
+=======
+>>>>>>> 79e027a (Bundles, prediction and timelines: the library side of it)
     ),
     ("__main__", "bench"),
 )
