@@ -269,6 +269,18 @@ def predict(
     sys.exit(run_prediction(request))
 
 
+@app.command(name="app")
+def app_command(
+    port: Annotated[int, typer.Option(help="On this machine; else the next free one.")] = 7860,
+    browser: Annotated[bool, typer.Option(help="Open a window.")] = True,
+) -> None:
+    """Open the browser app, on this machine only; Ctrl-C ends it."""
+    from ser_lib.app import run_app
+
+    typer.echo("Starting; Ctrl-C ends it. Everything stays on this machine.")
+    run_app(port=port, opens_browser=browser)
+
+
 def main() -> None:
     """Run the command; an error that we foresee is one message, not a traceback."""
     logging.basicConfig(format="%(message)s")

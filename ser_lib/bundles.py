@@ -62,10 +62,12 @@ MAX_SUMS_BYTES = 4096
 MAX_LABELS = 64
 
 HEAD = ("head_mean", "head_scale", "head_weights", "head_bias")
+# For a known voice: a head of its own, and how speakers differ (see `ser_lib.predict`).
 SPEAKER_HEAD = tuple(f"speaker_{name}" for name in HEAD)
+SPEAKER_CLOUD = ("speaker_centre", "speaker_between", "speaker_noise", "speaker_within")
 DOMAIN = ("domain_mean", "domain_precision")
 SCALING = ("input_mean", "input_scale")
-ARRAYS = (*HEAD, *SPEAKER_HEAD, *DOMAIN, *SCALING)
+ARRAYS = (*HEAD, *SPEAKER_HEAD, *SPEAKER_CLOUD, *DOMAIN, *SCALING)
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,8 @@ class Bundle:
     """Confidence below which the answer is 'not sure'."""
     domain_limit: float
     """See `ser_lib.domain.Domain`."""
+    speaker: Mapping[str, float] = field(default_factory=dict)
+    """`temperature` and `threshold` for a known voice; empty where the bundle cannot adapt."""
     probe: tuple[float, ...] = ()
     """Probabilities of `probe_signal`, before the temperature: what this model says must not
     change from machine to machine."""
@@ -121,6 +125,7 @@ class Bundle:
             "input_shape": list(self.input_shape),
             "probe": list(self.probe),
             "encoder": dict(self.encoder),
+            "speaker": dict(self.speaker),
             "card": dict(self.card),
         }
 
@@ -336,10 +341,22 @@ def _parse(manifest: dict, contents: dict[str, bytes], folder: Path) -> Bundle:
         probe=tuple(float(value) for value in manifest["probe"]),
         card=dict(manifest["card"]),
         encoder=dict(manifest["encoder"]),
+        speaker=_parse_speaker(dict(manifest["speaker"]), folder),
         arrays=read_arrays(contents["arrays.npz"], what=f"{folder}/arrays.npz", allowed=ARRAYS),
         graph=contents.get("model.onnx", b""),
         folder=folder,
     )
+
+
+def _parse_speaker(plain: dict[str, object], folder: Path) -> dict[str, float]:
+    limits = {"temperature": (0.01, 100.0), "threshold": (0.0, 1.0)}
+    if plain and set(plain) != set(limits):
+        raise BundleError(f"{folder}: its settings for a known voice are {sorted(plain)}")
+    return {
+        name: check_number(plain[name], what=f"{folder}: speaker {name}", low=low, high=high)
+        for name, (low, high) in limits.items()
+        if plain
+    }
 
 
 def _is_label(label: object) -> bool:
@@ -368,19 +385,19 @@ def _check_arrays(bundle: Bundle) -> None:
     head = ((n_values,), (n_values,), (n_values, n_classes), (n_classes,))
     n_statistics = len(STATISTICS)
     shapes = dict(zip((*HEAD, *SPEAKER_HEAD), head * 2, strict=True))
-    shapes |= dict.fromkeys(SCALING, bundle.input_shape)
+    shapes |= dict.fromkeys(SPEAKER_CLOUD, (n_values,)) | dict.fromkeys(SCALING, bundle.input_shape)
     shapes |= dict(zip(DOMAIN, ((n_statistics,), (n_statistics, n_statistics)), strict=True))
     needed = set(HEAD) if bundle.kind == "linear" else set()
     needed |= set(DOMAIN) if bundle.domain_limit else set()
-    for group in (SPEAKER_HEAD, SCALING):
-        # All of a group, or none of it.
-        needed |= set(group) if set(group) & set(bundle.arrays) else set()
+    needed |= {*SPEAKER_HEAD, *SPEAKER_CLOUD} if bundle.speaker else set()
+    needed |= set(SCALING) if set(SCALING) & set(bundle.arrays) else set()
     lacking = sorted(needed - set(bundle.arrays))
     wrong = [name for name, array in bundle.arrays.items() if array.shape != shapes[name]]
     if lacking or wrong:
         problem = f"lacks {lacking}" if lacking else f"{wrong[0]} has another shape than it should"
         raise BundleError(f"{bundle.folder}/arrays.npz: {problem}; get the bundle again")
-    if any((bundle.arrays[n] <= 0).any() for n in bundle.arrays if n.endswith("scale")):
+    above_0 = [n for n in bundle.arrays if n.endswith(("scale", "noise", "within"))]
+    if any((bundle.arrays[name] <= 0).any() for name in above_0):
         raise BundleError(f"{bundle.folder}/arrays.npz: a scale is not above 0")
     if len(bundle.probe) not in (0, n_classes):
         raise BundleError(f"{bundle.folder}: its probe is not one number a class")

@@ -136,6 +136,6 @@ def _draw(windows: list[Window], predictor: Predictor, target: Path) -> None:
     table = timeline_table(iter(windows), predictor.labels)
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     axes = figure.add_subplot()
-    plot_timeline(table, predictor.labels, threshold=predictor.bundle.threshold, ax=axes)
+    plot_timeline(table, predictor.labels, threshold=predictor.threshold, ax=axes)
     with atomic_path(target) as temporary:
         figure.savefig(temporary, dpi=150)

@@ -8,6 +8,7 @@ becomes a row with its error.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +102,9 @@ class Predictor:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
+        self.temperature = bundle.temperature
+        self.threshold = bundle.threshold
+        self._own: np.ndarray | None = None
         self._domain = bundle.domain
         self._session = _open(bundle.graph) if bundle.kind == "network" else None
         if bundle.probe:
@@ -193,7 +197,11 @@ class Predictor:
         """Run the model on one row of features; shape (n_classes,), before the temperature."""
         arrays = self.bundle.arrays
         if self._session is None:
-            return _softmax(_linear(values.ravel().astype(np.float64), arrays, ""))
+            flat = values.ravel().astype(np.float64)
+            if self._own is None:
+                return _softmax(_linear(flat, arrays, ""))
+            adapted = (flat - self._own) / np.sqrt(arrays["speaker_within"])
+            return _softmax(_linear(adapted, arrays, "speaker_"))
         if "input_mean" in arrays:
             values = (values - arrays["input_mean"]) / arrays["input_scale"]
         rows = values[np.newaxis].astype(np.float32)
@@ -235,10 +243,10 @@ class Predictor:
         )
         found += self._unheard(max(duration_s, own_s))
         raw = self.raw_probabilities(self.features(signal, sample_rate_hz))
-        probabilities = apply_temperature(raw, self.bundle.temperature)
+        probabilities = apply_temperature(raw, self.temperature)
         order = np.argsort(-probabilities, kind="stable")
         confidence = float(probabilities[order[0]])
-        is_sure = confidence >= self.bundle.threshold and voice.speech_s >= MIN_SPEECH_S
+        is_sure = confidence >= self.threshold and voice.speech_s >= MIN_SPEECH_S
         return Prediction(
             path=path,
             emotion=self.labels[order[0]] if is_sure else NOT_SURE,
@@ -248,6 +256,59 @@ class Predictor:
             warnings=tuple(found),
             voice=voice,
         )
+
+    def enrolled(self, paths: Sequence[str | Path]) -> Predictor:
+        """Return a predictor for one voice, of which a few neutral clips are known.
+
+        What the clips have in common is the voice, not the mood, and is taken out of every
+        recording. The fewer clips, the less they are trusted.
+
+        Parameters
+        ----------
+        paths : sequence of str or Path
+            Neutral clips of one speaker; two to five are enough.
+
+        Returns
+        -------
+        Predictor
+            This one stays as it is.
+
+        Raises
+        ------
+        BundleError
+            If the bundle cannot adapt.
+        AudioError
+            If there is no clip, or one cannot be used.
+
+        References
+        ----------
+        As `ser_lib.normalisation.normalise`: the mean of k clips, shrunk towards that of all
+        speakers by B / (B + W / k), with B the variance between speakers and W that within.
+        """
+        arrays = self.bundle.arrays
+        if not self.bundle.speaker:
+            raise BundleError(
+                f"the bundle '{self.bundle.name}' cannot be adapted to a voice; one with an "
+                "encoder can"
+            )
+        if not paths:
+            raise AudioError(
+                "no clip of the speaker was found; give a folder of a few neutral ones"
+            )
+        rows = np.stack([self._file_features(path).ravel() for path in paths]).astype(np.float64)
+        between = arrays["speaker_between"]
+        trust = between / (between + arrays["speaker_noise"] / len(rows))
+        centre = arrays["speaker_centre"]
+        ours = copy.copy(self)
+        ours._own = centre + trust * (rows.mean(axis=0) - centre)
+        ours.temperature = self.bundle.speaker["temperature"]
+        ours.threshold = self.bundle.speaker["threshold"]
+        return ours
+
+    def _file_features(self, path: str | Path) -> np.ndarray:
+        with decodable(path) as file:
+            signal, rate, _ = load_head(file, max_s=MAX_CLIP_S)
+        return self.features(_as_mono(signal, rate), rate)
 
     def _unheard(self, duration_s: float) -> list[str]:
         """Say what part of a long recording the model does not listen to."""
