@@ -20,7 +20,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from ser_lib.audio import load_signal
-from ser_lib.bundles import Bundle, probe_signal, write_bundle
+from ser_lib.bundles import Bundle, write_bundle
 from ser_lib.calibration import (
     apply_temperature,
     calibration_error,
@@ -37,7 +37,7 @@ from ser_lib.extraction import extract
 from ser_lib.metrics import class_table
 from ser_lib.models import build_keras, family_of
 from ser_lib.models._keras import load_keras
-from ser_lib.predict import Predictor
+from ser_lib.predict import Predictor, with_probe
 from ser_lib.runs import RunPlan, plan_run, run_or_load, score_runs
 from ser_lib.splits import rows_of, variants_of
 from ser_lib.store import Run, provenance
@@ -130,7 +130,7 @@ def fit_bundle(
     plain = _uncompiled(network, spec.config, bundle)
     bundle = replace(bundle, graph=_as_onnx(plain))
     _check_export(plain, bundle, _originals(arrays))
-    bundle = replace(bundle, probe=_probe_of(bundle))
+    bundle = with_probe(bundle)
     return write_bundle(bundle, folder, card=card_text(bundle), keras_file=_as_keras_file(plain))
 
 
@@ -290,12 +290,6 @@ def _check_export(network: keras.Model, bundle: Bundle, rows: Rows) -> None:
     error = float(np.abs(exported - expected).max())
     if not error <= MAX_EXPORT_ERROR:
         raise BundleError(f"the exported network differs from Keras's by {error:.2g}")
-
-
-def _probe_of(bundle: Bundle) -> tuple[float, ...]:
-    predictor, rate = Predictor(bundle), bundle.features.sample_rate_hz
-    said = predictor.raw_probabilities(predictor.features(probe_signal(rate), rate))
-    return tuple(round(float(one), 6) for one in said)
 
 
 def _facts(

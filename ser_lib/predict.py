@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,15 @@ from ser_lib.voice import RATE_HZ, VoiceFacts, clipped_share, inspect_voice
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MAX_CLIP_S", "NOT_SURE", "Prediction", "Predictor", "default_bundle"]
+__all__ = [
+    "MAX_CLIP_S",
+    "NOT_SURE",
+    "Prediction",
+    "Predictor",
+    "as_table",
+    "default_bundle",
+    "with_probe",
+]
 
 NOT_SURE = "not sure"
 # One answer for a minute or more would be an average over many moods: that is for a timeline.
@@ -384,6 +392,13 @@ class Predictor:
             path = "" if isinstance(item, np.ndarray) else str(item)
             message = str(error).removeprefix(f"{path}: ") or type(error).__name__
             return Prediction(path, "", float("nan"), {}, float("nan"), error=message)
+
+
+def with_probe(bundle: Bundle) -> Bundle:
+    """Return a bundle that remembers what its model says about the probe."""
+    predictor, rate = Predictor(replace(bundle, probe=())), bundle.features.sample_rate_hz
+    said = predictor.raw_probabilities(predictor.features(probe_signal(rate), rate))
+    return replace(bundle, probe=tuple(round(float(one), 6) for one in said))
 
 
 def as_table(predictions: Iterable[Prediction], labels: Sequence[str]) -> pd.DataFrame:
