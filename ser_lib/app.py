@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ser_lib import app_views as views
+from ser_lib.answers import Prediction
 from ser_lib.audio import load_head
 from ser_lib.bundles import installed_bundles
 from ser_lib.errors import BundleError, SerError
 from ser_lib.live import LiveState, hear
-from ser_lib.predict import MAX_CLIP_S, Prediction, Predictor, default_bundle
+from ser_lib.predict import MAX_CLIP_S, Predictor, default_bundle
 from ser_lib.recordings import decodable
 from ser_lib.timeline import WINDOW_S, timeline, timeline_table
 

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ser_lib.answers import NOT_SURE, Prediction
 from ser_lib.audio import resample
 from ser_lib.bundles import Bundle
 from ser_lib.cards import LIMITS
@@ -24,7 +25,6 @@ from ser_lib.features import log_mel, waveform_envelope
 from ser_lib.labels import colour_of
 from ser_lib.plots.signals import plot_envelope, plot_log_mel
 from ser_lib.plots.timeline import plot_timeline
-from ser_lib.predict import NOT_SURE, Prediction
 from ser_lib.voice import HOP_S, RATE_HZ, voice_activity
 
 __all__ = [

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from ser_lib.answers import Prediction
 from ser_lib.errors import AudioError
-from ser_lib.predict import Prediction, Predictor
+from ser_lib.predict import Predictor
 from ser_lib.recordings import SUFFIXES
 
 __all__ = [

@@ -6,18 +6,35 @@ against a list of names; graphs may hold only plain operators, no outside data a
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
+import os
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 
 import numpy as np
 
 from ser_lib.errors import BundleError
 
-__all__ = ["check_graph", "check_keras_archive", "check_number", "read_arrays", "read_json"]
+__all__ = [
+    "FILES",
+    "SUMS",
+    "check_graph",
+    "check_keras_archive",
+    "check_number",
+    "checked_contents",
+    "read_arrays",
+    "read_json",
+]
 
+# What a bundle may hold; see `ser_lib.bundles`.
+FILES = ("bundle.json", "model.onnx", "model.keras", "arrays.npz", "README.md")
+SUMS = "SHA256SUMS"
+MAX_FILE_BYTES = 128 * 2**20
+MAX_SUMS_BYTES = 4096
 # Ten times what the networks here need, and nothing for a machine.
 MAX_UNPACKED_BYTES = 256 * 2**20
 KERAS_MEMBERS = ("config.json", "metadata.json", "model.weights.h5")
@@ -40,6 +57,59 @@ KERAS_CLASSES: Mapping[str | None, frozenset[str]] = {
 # Operators that hold graphs of their own, or could run for ever.
 FORBIDDEN_OPERATORS = frozenset({"If", "Loop", "Scan", "SequenceMap", "StringNormalizer"})
 MAX_NODES = 20_000
+
+
+def checked_contents(folder: Path) -> dict[str, bytes]:
+    """Read the files that a bundle's checksums name, each once.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the bundle.
+
+    Returns
+    -------
+    dict of str to bytes
+        By name.
+
+    Raises
+    ------
+    BundleError
+        If a file lacks, is too many, is no plain file, is too large, or was changed.
+    """
+    if not (folder / SUMS).is_file():
+        raise BundleError(f"{folder}: no bundle is here ({SUMS} lacks)")
+    sums = {}
+    for line in _read(folder / SUMS, MAX_SUMS_BYTES).decode("ascii", "replace").splitlines():
+        digest, _, name = line.partition("  ")
+        if name not in FILES or name in sums or len(digest) != 64:
+            raise BundleError(f"{folder}/{SUMS}: the line {line[:80]!r} belongs to no bundle")
+        sums[name] = digest
+    there = {one.name for one in os.scandir(folder)} - {SUMS}
+    lacking = {"bundle.json", "arrays.npz", "README.md", *sums} - there
+    for found, word in ((there - set(sums), "is not listed in " + SUMS), (lacking, "lacks")):
+        if found:
+            raise BundleError(f"{folder}: {sorted(found)[0]!r} {word}; get the bundle again")
+    contents = {}
+    for name, digest in sums.items():
+        contents[name] = _read(folder / name, MAX_FILE_BYTES)
+        if hashlib.sha256(contents[name]).hexdigest() != digest:
+            raise BundleError(
+                f"{folder}: {name} was changed: its checksum is not that of {SUMS}; get the bundle "
+                "again"
+            )
+    return contents
+
+
+def _read(path: Path, max_bytes: int) -> bytes:
+    """Read a plain file of limited size; links could lead anywhere."""
+    if path.is_symlink() or not path.is_file():
+        raise BundleError(f"{path}: is no plain file")
+    with path.open("rb") as file:
+        raw = file.read(max_bytes + 1)
+    if len(raw) > max_bytes:
+        raise BundleError(f"{path}: is larger than {max_bytes:,} bytes, more than any bundle has")
+    return raw
 
 
 def read_json(raw: bytes, *, what: str) -> dict[str, object]:

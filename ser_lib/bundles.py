@@ -16,7 +16,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+<<<<<<< HEAD
 import os
+=======
+import string
+>>>>>>> 9239c5c (Tests of bundles, prediction, commands, timelines and views)
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,9 +30,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ser_lib.bundle_checks import (
+    FILES,
+    SUMS,
     check_graph,
     check_keras_archive,
     check_number,
+    checked_contents,
     read_arrays,
     read_json,
 )
@@ -55,10 +62,6 @@ FORMAT = "ser-bundle"
 # Raised when the form changes so that older code would misread it.
 FORMAT_VERSION = 1
 KINDS = ("network", "linear")
-FILES = ("bundle.json", "model.onnx", "model.keras", "arrays.npz", "README.md")
-SUMS = "SHA256SUMS"
-MAX_FILE_BYTES = 128 * 2**20
-MAX_SUMS_BYTES = 4096
 MAX_LABELS = 64
 
 HEAD = ("head_mean", "head_scale", "head_weights", "head_bias")
@@ -244,7 +247,7 @@ def load_bundle(folder: str | Path) -> Bundle:
         another version; if labels, feature spec, shapes and weights do not fit together.
     """
     folder = Path(folder)
-    contents = _checked_contents(folder)
+    contents = checked_contents(folder)
     manifest = read_json(contents["bundle.json"], what=f"{folder}/bundle.json")
     try:
         bundle = _parse(manifest, contents, folder)
@@ -264,43 +267,6 @@ def load_bundle(folder: str | Path) -> Bundle:
     if "model.keras" in contents:
         check_keras_archive(contents["model.keras"], what=f"{folder}/model.keras")
     return bundle
-
-
-def _checked_contents(folder: Path) -> dict[str, bytes]:
-    """Read the files that the checksums name, and raise where one is not as it should be."""
-    if not (folder / SUMS).is_file():
-        raise BundleError(f"{folder}: no bundle is here ({SUMS} lacks)")
-    sums = {}
-    for line in _read(folder / SUMS, MAX_SUMS_BYTES).decode("ascii", "replace").splitlines():
-        digest, _, name = line.partition("  ")
-        if name not in FILES or name in sums or len(digest) != 64:
-            raise BundleError(f"{folder}/{SUMS}: the line {line[:80]!r} belongs to no bundle")
-        sums[name] = digest
-    there = {one.name for one in os.scandir(folder)} - {SUMS}
-    lacking = {"bundle.json", "arrays.npz", "README.md", *sums} - there
-    for found, word in ((there - set(sums), "is not listed in " + SUMS), (lacking, "lacks")):
-        if found:
-            raise BundleError(f"{folder}: {sorted(found)[0]!r} {word}; get the bundle again")
-    contents = {}
-    for name, digest in sums.items():
-        contents[name] = _read(folder / name, MAX_FILE_BYTES)
-        if hashlib.sha256(contents[name]).hexdigest() != digest:
-            raise BundleError(
-                f"{folder}: {name} was changed: its checksum is not that of {SUMS}; get the bundle "
-                "again"
-            )
-    return contents
-
-
-def _read(path: Path, max_bytes: int) -> bytes:
-    """Read a plain file of limited size; links could lead anywhere."""
-    if path.is_symlink() or not path.is_file():
-        raise BundleError(f"{path}: is no plain file")
-    with path.open("rb") as file:
-        raw = file.read(max_bytes + 1)
-    if len(raw) > max_bytes:
-        raise BundleError(f"{path}: is larger than {max_bytes:,} bytes, more than any bundle has")
-    return raw
 
 
 def _parse(manifest: dict, contents: dict[str, bytes], folder: Path) -> Bundle:
@@ -424,7 +390,7 @@ def load_network(folder: str | Path) -> keras.Model:
 
     folder = find_bundle(folder)
     load_bundle(folder)
-    contents = _checked_contents(folder)
+    contents = checked_contents(folder)
     if "model.keras" not in contents:
         raise BundleError(f"{folder}: has no model.keras")
     with tempfile.TemporaryDirectory(prefix="ser-bundle-") as temporary:

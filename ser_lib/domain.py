@@ -19,7 +19,7 @@ __all__ = ["MIN_SPEECH_S", "Domain", "fit_domain", "recording_warnings"]
 MIN_SPEECH_S = 0.5  # two syllables; the shortest clips of the corpora hold about one second
 MAX_CLIPPED_SHARE = 1e-3
 MIN_SNR_DB = 10.0  # the quietest training clips have 14 dB
-MIN_LEVEL_DB = -60.0
+MIN_LEVEL_DB = -55.0  # the quietest training clips reach -49
 MIN_RATE_HZ = 16_000  # below, consonants are missing
 # One training clip in a hundred would be called unlike the others.
 DOMAIN_QUANTILE = 0.99

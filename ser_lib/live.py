@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ser_lib.answers import NOT_SURE
 from ser_lib.audio import resample
 from ser_lib.domain import MIN_SPEECH_S
-from ser_lib.predict import NOT_SURE, Predictor
+from ser_lib.predict import Predictor
 from ser_lib.timeline import NO_SPEECH, SMOOTHING, WINDOW_S
 from ser_lib.voice import RATE_HZ, inspect_voice
 

@@ -9,13 +9,14 @@ becomes a row with its error.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ser_lib.answers import NOT_SURE, Prediction, as_table
 from ser_lib.audio import cut_signal, load_head
 from ser_lib.bundles import Bundle, find_bundle, installed_bundles, load_bundle, probe_signal
 from ser_lib.calibration import apply_temperature
@@ -23,52 +24,24 @@ from ser_lib.domain import MIN_SPEECH_S, recording_warnings
 from ser_lib.errors import AudioError, BundleError, SerError
 from ser_lib.features import FEATURES, HOP_SAMPLES
 from ser_lib.recordings import decodable
-from ser_lib.voice import RATE_HZ, VoiceFacts, clipped_share, inspect_voice
+from ser_lib.voice import RATE_HZ, clipped_share, inspect_voice
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
     "MAX_CLIP_S",
-    "NOT_SURE",
-    "Prediction",
     "Predictor",
-    "as_table",
     "default_bundle",
     "with_probe",
 ]
 
-NOT_SURE = "not sure"
 # One answer for a minute or more would be an average over many moods: that is for a timeline.
 MAX_CLIP_S = 60.0
 # Best first; the first whose weights are all here is taken where no bundle is named.
 DEFAULT_BUNDLES = ("moonshine-ravdess", "cnn-ravdess")
 # Arithmetic differs between processors in the last digits, not more.
 MAX_PROBE_ERROR = 1e-3
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a model makes of one recording."""
-
-    path: str
-    """As it was given; empty for an array."""
-    emotion: str
-    """The likeliest class, or `NOT_SURE`."""
-    confidence: float
-    """Calibrated probability of the likeliest class, in [0, 1]."""
-    probabilities: dict[str, float]
-    """By class, calibrated, the likeliest first; they sum to 1."""
-    duration_s: float
-    """Of the whole recording."""
-    warnings: tuple[str, ...] = ()
-    voice: VoiceFacts | None = None
-    error: str = ""
-    """Why there is no answer; all else is empty then."""
-
-    def top(self, n: int) -> list[tuple[str, float]]:
-        """Return the `n` likeliest classes with their probabilities."""
-        return list(self.probabilities.items())[:n]
 
 
 def default_bundle() -> Path:
@@ -401,6 +374,7 @@ def with_probe(bundle: Bundle) -> Bundle:
     return replace(bundle, probe=tuple(round(float(one), 6) for one in said))
 
 
+<<<<<<< HEAD
 def as_table(predictions: Iterable[Prediction], labels: Sequence[str]) -> pd.DataFrame:
     """Lay predictions out as a table, one row each; see `Predictor.predict`."""
     import pandas as pd
@@ -416,6 +390,10 @@ def as_table(predictions: Iterable[Prediction], labels: Sequence[str]) -> pd.Dat
 
 
 def _open(graph: bytes) -> object:
+=======
+def open_graph(graph: bytes) -> onnxruntime.InferenceSession:
+    """Open an ONNX network for running, on one thread."""
+>>>>>>> 9239c5c (Tests of bundles, prediction, commands, timelines and views)
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -425,7 +403,7 @@ def _open(graph: bytes) -> object:
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
-def _linear(values: np.ndarray, arrays: dict[str, np.ndarray], prefix: str) -> np.ndarray:
+def _linear(values: np.ndarray, arrays: Mapping[str, np.ndarray], prefix: str) -> np.ndarray:
     scaled = (values - arrays[f"{prefix}head_mean"]) / arrays[f"{prefix}head_scale"]
     return scaled @ arrays[f"{prefix}head_weights"] + arrays[f"{prefix}head_bias"]
 

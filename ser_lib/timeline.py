@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ser_lib.answers import Prediction
 from ser_lib.audio import cut_signal, iter_blocks
 from ser_lib.domain import MIN_SPEECH_S
 from ser_lib.errors import AudioError
-from ser_lib.predict import Prediction, Predictor
+from ser_lib.predict import Predictor
 from ser_lib.recordings import decodable
 from ser_lib.voice import RATE_HZ, inspect_voice
 

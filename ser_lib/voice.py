@@ -34,7 +34,7 @@ PITCH_LIMITS_HZ = (65.0, 500.0)
 MIN_PERIODICITY = 0.45
 RANGE_DB = 30.0  # what is further below the loud frames is breath or room
 ABOVE_FLOOR_DB = 5.0
-MIN_LEVEL_DB = -65.0  # below it a 16-bit recording holds mostly its own noise
+MIN_LEVEL_DB = -75.0  # below it a 16-bit recording holds mostly its own noise
 SPREAD_S = 0.2  # consonants around a voiced frame belong to the same speech
 # Levels of speech go up and down with its syllables; those of tones and fans do not.
 MIN_MODULATION_DB = 2.0
