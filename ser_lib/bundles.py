@@ -16,11 +16,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-<<<<<<< HEAD
-import os
-=======
 import string
->>>>>>> 9239c5c (Tests of bundles, prediction, commands, timelines and views)
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,6 +36,7 @@ from ser_lib.bundle_checks import (
     read_json,
 )
 from ser_lib.domain import Domain
+from ser_lib.encoders import ENCODERS
 from ser_lib.errors import BundleError, FeatureError
 from ser_lib.features import FEATURES, FeatureSpec
 from ser_lib.paths import bundles_dir
@@ -63,6 +60,7 @@ FORMAT = "ser-bundle"
 FORMAT_VERSION = 1
 KINDS = ("network", "linear")
 MAX_LABELS = 64
+PARAM_CHARACTERS = frozenset(string.ascii_letters + string.digits + "_-.,")
 
 HEAD = ("head_mean", "head_scale", "head_weights", "head_bias")
 # For a known voice: a head of its own, and how speakers differ (see `ser_lib.predict`).
@@ -87,7 +85,7 @@ class Bundle:
     input_shape: tuple[int, ...]
     """Of one row of features."""
     temperature: float
-    """Divides the logits; see `ser_lib.calibration`."""
+    """Divides the logits; see `ser_lib.confidence`."""
     threshold: float
     """Confidence below which the answer is 'not sure'."""
     domain_limit: float
@@ -182,7 +180,7 @@ def write_bundle(bundle: Bundle, folder: str | Path, *, card: str, keras_file: b
     if (folder.exists() and not folder.is_dir()) or (held and held - {*FILES, SUMS}):
         raise BundleError(f"{folder}: holds something else than a bundle; choose another folder")
     packed = io.BytesIO()
-    np.savez(packed, **bundle.arrays)
+    np.savez_compressed(packed, **bundle.arrays)
     manifest = json.dumps(bundle.manifest(), indent=1, sort_keys=True, ensure_ascii=False)
     contents = {
         "bundle.json": (manifest + "\n").encode(),
@@ -338,11 +336,29 @@ def _parse_features(plain: dict[str, object], folder: Path) -> FeatureSpec:
             f"{folder}: was made with version {version} of the feature '{spec.name}', which is at "
             f"{ours} here: train it again"
         )
+    _check_params(spec, folder)
     check_number(spec.sample_rate_hz, what=f"{folder}: sample_rate_hz", low=1000, high=192_000)
     check_number(spec.offset_s, what=f"{folder}: offset_s", low=0, high=60)
     if spec.duration_s is not None:
         check_number(spec.duration_s, what=f"{folder}: duration_s", low=0.05, high=60)
     return spec
+
+
+def _check_params(spec: FeatureSpec, folder: Path) -> None:
+    """Refuse parameters that would read other files, or fill the memory."""
+    for name, value in spec.params.items():
+        if isinstance(value, str):
+            if len(value) > 100 or not set(value) <= PARAM_CHARACTERS:
+                raise BundleError(f"{folder}: the feature's {name} is {value[:40]!r}")
+        else:
+            check_number(value, what=f"{folder}: the feature's {name}", low=0, high=96_000)
+    if spec.name == "encoder_views":
+        # Registered weights only: `outputs` would make the name a path.
+        if spec.params.get("encoder") not in ENCODERS or "outputs" in spec.params:
+            raise BundleError(
+                f"{folder}: needs the encoder {spec.params.get('encoder')!r}; known are "
+                f"{', '.join(ENCODERS)}"
+            )
 
 
 def _check_arrays(bundle: Bundle) -> None:

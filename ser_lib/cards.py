@@ -5,6 +5,8 @@ All figures come from the bundle's own facts, which come from its stored run; no
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ser_lib.bundles import Bundle
 
 __all__ = ["LIMITS", "card_text"]
@@ -86,6 +88,20 @@ def _figures(bundle: Bundle) -> list[str]:
         f"'not sure' below a confidence of {_percent(bundle.threshold)}: on these clips "
         f"{_percent(chosen['coverage_share'])} get an answer, and "
         f"{_percent(chosen['accuracy_share'])} of the answers are right.",
+        *_known_voice(card),
+    ]
+
+
+def _known_voice(card: Mapping[str, object]) -> list[str]:
+    known = card.get("known_voice")
+    if not known:
+        return []
+    return [
+        "",
+        f"With {known['n_clips']} neutral clips of the same voice (`--speaker-reference`): "
+        f"unweighted average recall {_percent(known['uar'])} [{_percent(known['uar_low'])}, "
+        f"{_percent(known['uar_high'])}], where it is {_percent(known['uar_without'])} without "
+        f"them on the same clips. From run `{known['run']}`.",
     ]
 
 
@@ -99,9 +115,10 @@ def _making(bundle: Bundle) -> list[str]:
             f"{one['citation']}"
         )
     if "n_clips" in card:
+        epochs = f", {card['n_epochs']} epochs (the median of the folds' best)"
         lines.append(
-            f"- {card['n_clips']:,} clips of {card['n_speakers']} speakers, {card['n_epochs']} "
-            f"epochs (the median of the folds' best), seed {card['seed']}."
+            f"- {card['n_clips']:,} clips of {card['n_speakers']} speakers"
+            f"{epochs if 'n_epochs' in card else ''}, seed {card['seed']}."
         )
     if card.get("source"):
         lines.append(f"- The model is that of: {card['source']}")

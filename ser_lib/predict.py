@@ -18,8 +18,9 @@ import numpy as np
 
 from ser_lib.answers import NOT_SURE, Prediction, as_table
 from ser_lib.audio import cut_signal, load_head
+from ser_lib.bundle_checks import read_json
 from ser_lib.bundles import Bundle, find_bundle, installed_bundles, load_bundle, probe_signal
-from ser_lib.calibration import apply_temperature
+from ser_lib.confidence import apply_temperature
 from ser_lib.domain import MIN_SPEECH_S, recording_warnings
 from ser_lib.errors import AudioError, BundleError, SerError
 from ser_lib.features import FEATURES, HOP_SAMPLES
@@ -27,12 +28,14 @@ from ser_lib.recordings import decodable
 from ser_lib.voice import RATE_HZ, clipped_share, inspect_voice
 
 if TYPE_CHECKING:
+    import onnxruntime
     import pandas as pd
 
 __all__ = [
     "MAX_CLIP_S",
     "Predictor",
     "default_bundle",
+    "open_graph",
     "with_probe",
 ]
 
@@ -60,7 +63,15 @@ def default_bundle() -> Path:
 
 
 def _has_weights(folder: Path) -> bool:
-    return True
+    """Tell whether what a bundle does not hold itself is here."""
+    raw = (folder / "bundle.json").read_bytes()
+    needed = read_json(raw, what=f"{folder}/bundle.json").get("encoder")
+    if not needed:
+        return True
+    from ser_lib.encoders import ENCODERS
+
+    encoder = ENCODERS.get(needed["name"])
+    return encoder is not None and encoder.file.is_file()
 
 
 class Predictor:
@@ -87,7 +98,7 @@ class Predictor:
         self.threshold = bundle.threshold
         self._own: np.ndarray | None = None
         self._domain = bundle.domain
-        self._session = _open(bundle.graph) if bundle.kind == "network" else None
+        self._session = open_graph(bundle.graph) if bundle.kind == "network" else None
         if bundle.probe:
             self._check_probe()
 
@@ -374,26 +385,8 @@ def with_probe(bundle: Bundle) -> Bundle:
     return replace(bundle, probe=tuple(round(float(one), 6) for one in said))
 
 
-<<<<<<< HEAD
-def as_table(predictions: Iterable[Prediction], labels: Sequence[str]) -> pd.DataFrame:
-    """Lay predictions out as a table, one row each; see `Predictor.predict`."""
-    import pandas as pd
-
-    rows = [
-        {"path": one.path, "emotion": one.emotion, "confidence": one.confidence}
-        | {f"p_{label}": one.probabilities.get(label, float("nan")) for label in labels}
-        | {"duration_s": one.duration_s, "warnings": "; ".join(one.warnings), "error": one.error}
-        for one in predictions
-    ]
-    columns = ["path", "emotion", "confidence", *(f"p_{label}" for label in labels)]
-    return pd.DataFrame(rows, columns=[*columns, "duration_s", "warnings", "error"])
-
-
-def _open(graph: bytes) -> object:
-=======
 def open_graph(graph: bytes) -> onnxruntime.InferenceSession:
     """Open an ONNX network for running, on one thread."""
->>>>>>> 9239c5c (Tests of bundles, prediction, commands, timelines and views)
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -17,7 +17,7 @@ ROOT = Path(ser_lib.__file__).parent
 # A module imports from lower levels only. Packages count as one.
 LEVELS = (
     ("errors", "locks", "paths", "seeds", "progress", "mimes"),
-    ("labels", "audio", "mel", "voice"),
+    ("labels", "audio", "mel", "voice", "answers"),
     ("corpora", "augment", "encoders", "features", "normalisation"),
     ("recordings", "confidence", "domain"),
     ("splits", "audit", "models", "extraction", "resampling", "bundle_checks"),
@@ -36,8 +36,10 @@ LEVELS = (
         "mistakes",
     ),
     ("runs", "plots", "results", "readme", "heard", "search", "tuning"),
-    ("batch", "timeline", "final_network"),
-    ("app_views", "bundling", "commands", "live", "long_recordings"),
+    ("batch", "timeline", "final_network", "judging"),
+    ("final_head", "live"),
+    ("app_views", "bundling", "long_recordings"),
+    ("commands", "app"),
     (
         "notebook",
         "tables",
@@ -53,25 +55,10 @@ LEVELS = (
         "transfer",
     ),
     ("__main__", "bench"),
-        "notebook",
-        "tables",
-        "chapters",
-        "execution",
-        "render",
-        "report",
-        "closeup",
-        "explore",
-<<<<<<< HEAD
-        "costs",
-        "comparison",
-        "appraisal",
-=======
->>>>>>> 79e027a (Bundles, prediction and timelines: the library side of it)
-    ),
-    ("__main__", "bench"),
 )
 # Arrows within a level, each with its reason.
 WITHIN = {
+    ("answers", "voice"),  # an answer says what was heard
     ("features", "encoders"),  # a pretrained encoder is one of the features
     ("training", "epochs"),  # a fold is fitted in epochs
     ("audit", "splits"),  # an audit looks at folds

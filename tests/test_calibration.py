@@ -1,13 +1,8 @@
-<<<<<<< HEAD
 """Calibration: against scikit-learn and naive loops, on planted overconfidence, and its guards."""
-=======
-"""Calibration and selection: planted temperatures are found, and thresholds hold what they say."""
->>>>>>> 9239c5c (Tests of bundles, prediction, commands, timelines and views)
 
 from __future__ import annotations
 
 import numpy as np
-<<<<<<< HEAD
 import pandas as pd
 import pytest
 from scipy.optimize import minimize
@@ -248,99 +243,3 @@ def test_no_rows_and_no_bins_are_refused(table):
             function(table, LABELS, n_bins=0)
     with pytest.raises(MetricError, match="no predictions from which a temperature"):
         fit_temperature(table.iloc[:0], LABELS)
-=======
-import pytest
-
-from ser_lib.calibration import (
-    apply_temperature,
-    calibration_error,
-    cross_fitted,
-    fit_temperature,
-    select_threshold,
-)
-from ser_lib.errors import MetricError
-
-
-@pytest.fixture
-def honest(rng):
-    """Probabilities that mean what they say: classes are drawn from them."""
-    logits = rng.normal(0, 1.5, (4000, 5))
-    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    classes = np.array([rng.choice(5, p=row) for row in probabilities])
-    return probabilities, classes
-
-
-@pytest.mark.parametrize("planted", [0.5, 1.0, 2.5])
-def test_a_planted_temperature_is_found(honest, planted):
-    probabilities, classes = honest
-    spoiled = apply_temperature(probabilities, planted)
-    assert fit_temperature(spoiled, classes) == pytest.approx(1 / planted, rel=0.1)
-
-
-def test_a_temperature_keeps_the_order_and_the_sum(honest):
-    scaled = apply_temperature(honest[0], 3.0)
-    np.testing.assert_allclose(scaled.sum(axis=1), 1)
-    np.testing.assert_array_equal(scaled.argmax(axis=1), honest[0].argmax(axis=1))
-
-
-def test_calibration_lowers_the_error_of_a_boastful_model(honest):
-    probabilities, classes = honest
-    boastful = apply_temperature(probabilities, 0.3)
-    folds = np.arange(len(classes)) % 4
-    before = calibration_error(boastful, classes)
-    after = calibration_error(cross_fitted(boastful, classes, folds), classes)
-    assert calibration_error(probabilities, classes) < 0.03
-    assert after < 0.03 < 0.15 < before
-
-
-def test_the_error_is_that_of_the_formula():
-    probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.6, 0.4]])
-    # Confidence 0.9, right once of two: gap 0.4. Confidence 0.6, right twice: gap 0.4.
-    assert calibration_error(probabilities, np.array([0, 1, 0, 0])) == pytest.approx(0.4)
-
-
-def test_a_fold_is_not_calibrated_by_itself(honest):
-    probabilities, classes = honest
-    folds = np.zeros(len(classes), int)
-    folds[:10] = 1
-    poisoned = classes.copy()
-    poisoned[:10] = probabilities[:10].argmin(axis=1)
-    np.testing.assert_array_equal(
-        cross_fitted(probabilities, classes, folds)[:10],
-        cross_fitted(probabilities, poisoned, folds)[:10],
-    )
-    with pytest.raises(MetricError, match="two folds"):
-        cross_fitted(probabilities, classes, np.zeros(len(classes), int))
-
-
-def test_answers_above_the_threshold_are_right_as_often_as_asked(honest):
-    probabilities, classes = honest
-    chosen = select_threshold(probabilities, classes, target_share=0.8)
-    answered = probabilities.max(axis=1) >= chosen.threshold
-    is_right = probabilities.argmax(axis=1) == classes
-    assert answered.mean() == pytest.approx(chosen.coverage_share)
-    assert is_right[answered].mean() == pytest.approx(chosen.accuracy_share)
-    assert chosen.accuracy_share >= 0.8 > chosen.accuracy_of_all_share
-    assert select_threshold(probabilities, classes, target_share=0.9).threshold > chosen.threshold
-
-
-def test_some_answers_are_given_even_by_a_model_that_knows_nothing(rng):
-    probabilities = rng.dirichlet(np.ones(4), 500)
-    chosen = select_threshold(probabilities, rng.integers(0, 4, 500), min_coverage_share=0.3)
-    assert chosen.coverage_share == pytest.approx(0.3, abs=0.01)
-    assert chosen.accuracy_share < 0.75
-
-
-def test_a_model_that_is_always_right_answers_always():
-    chosen = select_threshold(np.array([[0.9, 0.1], [0.6, 0.4]]), np.array([0, 0]))
-    assert (chosen.threshold, chosen.coverage_share) == (0.6, 1.0)
-
-
-def test_what_cannot_be_calibrated_is_refused():
-    with pytest.raises(MetricError, match="above 0"):
-        apply_temperature(np.array([0.5, 0.5]), 0.0)
-    with pytest.raises(MetricError, match="at least one"):
-        fit_temperature(np.empty((0, 2)), np.empty(0, int))
-    with pytest.raises(MetricError, match="2 rows"):
-        calibration_error(np.full((2, 2), 0.5), np.zeros(3, int))
->>>>>>> 9239c5c (Tests of bundles, prediction, commands, timelines and views)

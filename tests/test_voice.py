@@ -1,13 +1,15 @@
-"""Where somebody speaks: made-up sounds that are speech or not, and real voices of three corpora."""
+"""Where somebody speaks: made-up sounds that are speech or not, and voices of three corpora."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ser_lib.audio import load_signal
+from ser_lib.paths import PROJECT_DIR
 from ser_lib.voice import (
     HOP_S,
     RATE_HZ,
@@ -17,6 +19,8 @@ from ser_lib.voice import (
     inspect_voice,
     voice_activity,
 )
+
+DATA = Path(os.environ.get("SER_DATA") or PROJECT_DIR.parent / "shared" / "data")
 
 
 def test_speech_is_found_where_it_is(speak):
@@ -89,8 +93,10 @@ def test_clipping_is_seen_and_a_loud_peak_is_not(speak):
 @pytest.mark.parametrize(
     "pattern", ["ravdess/Actor_*/*", "emodb/wav/*", "tess/*/*"], ids=["ravdess", "emodb", "tess"]
 )
-def test_real_speech_is_found(real_data_dir, pattern):
-    clips = sorted(Path(real_data_dir).glob(pattern))
+def test_real_speech_is_found(pattern):
+    clips = sorted(DATA.glob(pattern))
+    if not clips:
+        pytest.skip(f"NOT CHECKED: no {pattern} under {DATA}; point SER_DATA at the corpora")
     chosen = clips[:: max(1, len(clips) // 40)]
     assert len(chosen) >= 40
     for path in chosen:
