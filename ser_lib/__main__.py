@@ -214,6 +214,7 @@ def train(
         str, typer.Option(help="Folds of speakers on which figures and confidence are found.")
     ] = "honest",
     max_epochs: Annotated[int, typer.Option(help="Limit; 0: as published.")] = 0,
+    keras: Annotated[bool, typer.Option(help="Write a network for Keras, too.")] = True,
     strict: Annotated[bool, typer.Option(help="No leaves damaged clips out.")] = True,
 ) -> None:
     """Fit a study on all speakers of a corpus, and write a bundle to predict with."""
@@ -222,7 +223,7 @@ def train(
 
     clips = corpora.load(corpus, strict=strict)
     chosen = studies.get_study(study).with_max_epochs(max_epochs)
-    folder = fit_bundle(chosen, clips, out, model=model, protocol=protocol)
+    folder = fit_bundle(chosen, clips, out, model=model, protocol=protocol, with_keras=keras)
     typer.echo((folder / "README.md").read_text(encoding="utf-8"))
     typer.echo(f"Bundle: {folder}")
 

@@ -42,6 +42,7 @@ def fit_bundle(
     model: str = "",
     protocol: str = "honest",
     name: str = "",
+    with_keras: bool = True,
 ) -> Path:
     """Fit one model of a study on all speakers of a corpus, and write it as a bundle.
 
@@ -59,6 +60,8 @@ def fit_bundle(
         Folds on which the bundle's figures, temperature and threshold are found.
     name : str
         Of the bundle; else the folder's.
+    with_keras : bool
+        Whether a network is also written for Keras, which doubles the bundle.
 
     Returns
     -------
@@ -107,7 +110,8 @@ def fit_bundle(
         card=judged | _facts(plan, run, clips) | dict(parts.facts),
     )
     bundle = with_probe(bundle)
-    return write_bundle(bundle, folder, card=card_text(bundle), keras_file=parts.keras_file)
+    keras_file = parts.keras_file if with_keras else b""
+    return write_bundle(bundle, folder, card=card_text(bundle), keras_file=keras_file)
 
 
 def _domain_of(clips: pd.DataFrame) -> Domain:
