@@ -7,6 +7,7 @@ Windows without speech are rows without an answer: the model is not asked.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,14 +51,17 @@ class Window:
 
 
 def iter_windows(
-    path: str | Path, *, window_s: float = WINDOW_S, hop_s: float = HOP_S
+    source: str | Path | tuple[np.ndarray, int],
+    *,
+    window_s: float = WINDOW_S,
+    hop_s: float = HOP_S,
 ) -> Iterator[tuple[float, np.ndarray, int]]:
     """Cut a recording into windows that overlap, reading no more than one at a time.
 
     Parameters
     ----------
-    path : str or Path
-        What `ser_lib.audio` decodes.
+    source : str, Path, or tuple of ndarray and int
+        What `ser_lib.audio` decodes, or a mono signal with its rate.
     window_s : float
         Length of a window in seconds.
     hop_s : float
@@ -81,7 +85,7 @@ def iter_windows(
         raise AudioError(f"hop_s={hop_s} must be above 0 and at most window_s={window_s}")
     held = np.empty(0, np.float32)
     rate, n_cut, n_new = 0, 0, 0
-    for block, rate in iter_blocks(path, block_s=hop_s):
+    for block, rate in _blocks(source, hop_s):
         held = np.concatenate([held, block])
         n_new += len(block)
         n_window, n_hop = round(window_s * rate), round(hop_s * rate)
@@ -90,14 +94,27 @@ def iter_windows(
             held, n_cut = held[n_hop:], n_cut + n_hop
             n_new = max(0, len(held) - (n_window - n_hop))
     if rate == 0:
-        raise AudioError(f"{path}: holds no samples; export it again")
+        name = source if isinstance(source, str | Path) else "the signal"
+        raise AudioError(f"{name}: holds no samples; export it again")
     if n_cut == 0 or n_new > MIN_REST_S * rate:
         yield n_cut / rate, held, rate
 
 
+def _blocks(
+    source: str | Path | tuple[np.ndarray, int], block_s: float
+) -> Iterator[tuple[np.ndarray, int]]:
+    if isinstance(source, str | Path):
+        yield from iter_blocks(source, block_s=block_s)
+        return
+    signal, rate = source
+    n_block = round(block_s * rate)
+    for start in range(0, len(signal), n_block):
+        yield signal[start : start + n_block].astype(np.float32), rate
+
+
 def timeline(
     predictor: Predictor,
-    path: str | Path,
+    source: str | Path | tuple[np.ndarray, int],
     *,
     window_s: float = WINDOW_S,
     hop_s: float = HOP_S,
@@ -108,8 +125,8 @@ def timeline(
     ----------
     predictor : Predictor
         Of a bundle.
-    path : str or Path
-        A recording of any length.
+    source : str, Path, or tuple of ndarray and int
+        A recording of any length, or a mono signal with its rate.
     window_s, hop_s : float
         As for `iter_windows`.
 
@@ -123,11 +140,17 @@ def timeline(
     ------
     AudioError
         If the recording cannot be used.
+
+    Notes
+    -----
+    Notebook: 10_predict.ipynb
     """
-    with decodable(path) as file:
-        for start_s, signal, rate in iter_windows(file, window_s=window_s, hop_s=hop_s):
+    is_file = isinstance(source, str | Path)
+    with decodable(source) if is_file else nullcontext(source) as opened:
+        path = str(source) if is_file else ""
+        for start_s, signal, rate in iter_windows(opened, window_s=window_s, hop_s=hop_s):
             end_s = start_s + len(signal) / rate
-            yield Window(start_s, end_s, _predict_window(predictor, signal, rate, str(path)))
+            yield Window(start_s, end_s, _predict_window(predictor, signal, rate, path))
 
 
 def _predict_window(

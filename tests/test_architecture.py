@@ -18,7 +18,7 @@ ROOT = Path(ser_lib.__file__).parent
 LEVELS = (
     ("errors", "locks", "paths", "seeds", "progress", "mimes"),
     ("labels", "audio", "mel", "voice", "answers"),
-    ("corpora", "augment", "encoders", "features", "normalisation"),
+    ("corpora", "augment", "encoders", "features", "normalisation", "spoiling"),
     ("recordings", "confidence", "domain"),
     ("splits", "audit", "models", "extraction", "resampling", "bundle_checks"),
     ("epochs", "training", "metrics", "shares", "bundles"),
