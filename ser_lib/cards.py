@@ -6,10 +6,14 @@ All figures come from the bundle's own facts, which come from its stored run; no
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from ser_lib.bundles import Bundle
 
-__all__ = ["LIMITS", "card_text"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["LIMITS", "card_table", "card_text"]
 
 # What holds for every bundle; the app and the notebook show the same sentences.
 LIMITS = (
@@ -139,3 +143,45 @@ def _making(bundle: Bundle) -> list[str]:
             f"{made['python']}, {libraries}."
         )
     return lines
+
+
+def card_table(bundle: Bundle) -> pd.DataFrame:
+    """Lay the facts of a model card out as a table.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        With the facts of its training.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `what, value`.
+
+    Notes
+    -----
+    Notebook: 10_predict.ipynb
+    """
+    import pandas as pd
+
+    card = bundle.card
+    score, chosen, error = card["score"], card["selection"], card["calibration_error"]
+    recalls = sorted(card["recalls"].items(), key=lambda item: -item[1])
+    rows = {
+        "model": bundle.title,
+        "classes": ", ".join(bundle.labels),
+        "licence of the recordings": ", ".join(one["licence"] for one in card["corpora"]),
+        "UAR on speakers never heard": f"{_percent(score['uar'])} [{_percent(score['uar_low'])}, "
+        f"{_percent(score['uar_high'])}], {score['n_rows']:,} clips of {score['n_speakers']} "
+        "speakers",
+        "best and worst recall": f"{recalls[0][0]} {_percent(recalls[0][1])}, {recalls[-1][0]} "
+        f"{_percent(recalls[-1][1])}",
+        "temperature": f"{bundle.temperature:.2f}",
+        "calibration error": f"{_percent(error['before'])} before, {_percent(error['after'])} "
+        "after",
+        "not sure below": f"{_percent(bundle.threshold)}: {_percent(chosen['coverage_share'])} of "
+        f"clips are answered, {_percent(chosen['accuracy_share'])} of answers are right",
+        "stored run": card["run"],
+        "made": f"{card['made_with']['date']}, commit {card['made_with']['commit']}",
+    }
+    return pd.DataFrame({"what": list(rows), "value": list(rows.values())})
