@@ -31,7 +31,10 @@ ARGUMENTS = (
 PHONE = {"width": 390, "height": 844}
 # The page loads some sixty files from a server that may share its core with other tests.
 PATIENCE_MS = 90_000
-SERVE = "import sys; from ser_lib.app import run_app; run_app(port=int(sys.argv[1]), opens_browser=False)"
+SERVE = (
+    "import sys; from ser_lib.app import run_app; "
+    "run_app(port=int(sys.argv[1]), opens_browser=False)"
+)
 
 
 @pytest.fixture(scope="module")

@@ -142,7 +142,7 @@ def test_a_file_too_many_is_refused(folder):
         ({"labels": ["a", "a", "b", "c"]}, "labels"),
         ({"labels": ["a", "b", "c", "d\n"]}, "labels"),
         ({"labels": "abcd"}, "labels"),
-        ({"labels": ["a", "b", "c"]}, "not its own"),
+        ({"labels": ["a", "b", "c"], "probe": [0.1, 0.2, 0.7]}, "not its own"),
         ({"input_shape": [1, 16, 61, 1]}, "not its own"),
         ({"input_shape": [10**9]}, "no shape"),
         ({"temperature": 0}, "temperature"),

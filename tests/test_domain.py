@@ -45,8 +45,8 @@ def test_one_clip_in_a_hundred_is_called_unlike_the_others(cloud, rng):
 def test_what_is_far_is_named(cloud):
     row = np.array([0, 0, 2.0, 0, 0, 0, 0])
     assert cloud.distance(row) > cloud.limit
-    assert cloud.farthest(row) == "voiced share above theirs"
-    assert cloud.farthest(-row) == "voiced share below theirs"
+    assert cloud.farthest(row) == "pitch above theirs"
+    assert cloud.farthest(-row) == "pitch below theirs"
 
 
 def test_a_far_voice_is_warned_of(speak, cloud):
