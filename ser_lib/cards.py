@@ -119,10 +119,11 @@ def _making(bundle: Bundle) -> list[str]:
             f"{one['citation']}"
         )
     if "n_clips" in card:
-        epochs = f", {card['n_epochs']} epochs (the median of the folds' best)"
+        n_epochs = card.get("n_epochs")
+        epochs = f", {n_epochs} epochs (the median of the folds' best)" if n_epochs else ""
         lines.append(
             f"- {card['n_clips']:,} clips of {card['n_speakers']} speakers"
-            f"{epochs if 'n_epochs' in card else ''}, seed {card['seed']}."
+            f"{epochs}, seed {card['seed']}."
         )
     if card.get("source"):
         lines.append(f"- The model is that of: {card['source']}")
