@@ -72,14 +72,16 @@ class Task:
         """Tables of predictions, one a seed, by the system's name."""
         return {self.name_of(one): one.tables for one in self.results}
 
+    def vote(self, result: Result) -> pd.DataFrame:
+        """One prediction a clip of a result, joined from its seeds."""
+        return seed_vote(result.tables, self.labels)
+
     @cached_property
     def votes(self) -> dict[str, pd.DataFrame]:
         """One prediction a clip, by the system's name, of systems that are above chance."""
         chance = 1 / len(self.labels)
         return {
-            self.name_of(one): seed_vote(one.tables, self.labels)
-            for one in self.results
-            if one.score.uar_low > chance
+            self.name_of(one): self.vote(one) for one in self.results if one.score.uar_low > chance
         }
 
 
