@@ -269,5 +269,5 @@ def plot_learning_curve(curve: pd.DataFrame, *, chance: float, ax: Axes | None =
     ax.set(xlabel="Training speakers", ylabel="Unweighted average recall (%)")
     ax.set(ylim=(0, None), xlim=(0, number.max() + 1))
     ax.set_xticks(number)
-    ax.legend(loc="lower right")
+    ax.legend(ncols=3, loc="lower left", bbox_to_anchor=(-0.02, 1.0), columnspacing=1.2)
     return ax
