@@ -163,8 +163,8 @@ def test_what_does_not_fit_is_told(planted):
         build_ridge_head(CONFIG, 1).fit(features[:, 0], classes, speakers, n_classes=3)
     with pytest.raises(StudyError, match="layer 9 or view 0 is not among"):
         fitted(planted, RidgeHeadConfig(((9,),)))
+    two = np.where(speakers < "s4", "a", "b")
     with pytest.raises(StudyError, match="2 training speakers cannot be dealt into 4"):
-        two = np.where(speakers < "s4", "a", "b")
         build_ridge_head(CONFIG, 1).fit(features, classes, two, n_classes=3)
     with pytest.raises(StudyError, match="not fitted"):
         build_ridge_head(CONFIG, 1).arrays()

@@ -83,7 +83,7 @@ def test_an_unknown_normalisation_is_told(rows):
 
 @pytest.fixture
 def planted(rng):
-    """Twelve speakers with own levels and one spread, 40 clips each; values are level plus noise."""
+    """Twelve speakers, each with a level of their own; 40 clips each, level plus noise."""
     speakers = np.repeat([f"s{n:02d}" for n in range(12)], 40)
     levels = 10 * rng.standard_normal((12, 3))
     features = np.repeat(levels, 40, axis=0) + rng.standard_normal((480, 3))

@@ -33,7 +33,6 @@ def _alone(n_layers: int) -> tuple[tuple[int, ...], ...]:
     return tuple((layer,) for layer in range(n_layers))
 
 
-# The plain clip is the first view.
 BASE = _features("moonshine-base", SPEEDS)
 TINY = _features("moonshine-tiny")
 LAYER_RUNS = neighbours(1, 7, lengths=(4, 6))
@@ -64,7 +63,14 @@ MOONSHINE = Study(
             BASE,
             is_ours=True,
         ),
-        _ablation("base_one_speed", "one speed", RidgeHeadConfig(LAYER_RUNS)),
+        ModelSpec(
+            "base_one_speed",
+            "one speed",
+            RidgeHeadConfig(LAYER_RUNS),
+            _features("moonshine-base"),
+            is_ours=True,
+            is_optional=True,
+        ),
         _ablation(
             "base_one_set",
             "one set of layers",
