@@ -78,7 +78,7 @@ class RidgeHead:
     def __init__(self, config: RidgeHeadConfig, seed: int) -> None:
         self.config = config
         self.seed = seed
-        self._choices: list[_Choice] = []
+        self._tried: list[_Choice] = []
         self._arrays: dict[str, np.ndarray] = {}
 
     def fit(
@@ -117,8 +117,8 @@ class RidgeHead:
             self._try(layers_, _mean_of(kernels, layers_), targets, folds)
             for layers_ in self.config.layer_sets
         ]
-        best = sorted(tried, key=lambda one: -one.uar)[: self.config.n_members]
-        self._choices = best
+        self._tried = sorted(tried, key=lambda one: -one.uar)
+        best = self._tried[: self.config.n_members]
         weights = np.zeros((*scaled.shape[1:], n_classes))
         bias = np.zeros(n_classes)
         for one in best:
@@ -150,19 +150,25 @@ class RidgeHead:
         return dict(self._arrays)
 
     def history(self) -> pd.DataFrame:
-        """Return what was chosen on the inner folds, one row a member of the average."""
+        """Return every set of layers that was tried, best first.
+
+        `val_accuracy` is the UAR on the inner folds, `weight` the share in the average: 0 for what
+        was not chosen.
+        """
         import pandas as pd
 
+        n_members = min(self.config.n_members, len(self._tried))
         return pd.DataFrame(
             {
-                "epoch": range(len(self._choices)),
+                "epoch": range(len(self._tried)),
                 "loss": np.nan,
                 "accuracy": np.nan,
                 "val_loss": np.nan,
-                "val_accuracy": [one.uar for one in self._choices],
+                "val_accuracy": [one.uar for one in self._tried],
                 "learning_rate": np.nan,
-                "layers": [" ".join(map(str, one.layers)) for one in self._choices],
-                "strength": [one.strength for one in self._choices],
+                "layers": [" ".join(map(str, one.layers)) for one in self._tried],
+                "strength": [one.strength for one in self._tried],
+                "weight": [(n < n_members) / n_members for n in range(len(self._tried))],
             }
         )
 

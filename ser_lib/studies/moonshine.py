@@ -48,13 +48,18 @@ def _protocols(name: str) -> Mapping[str, Protocol]:
     return {one.full_name: one for one in some}
 
 
+def _across(train: str, test: str) -> Protocol:
+    return Protocol("cross_corpus", params={"train": train, "test": test})
+
+
 MOONSHINE = Study(
     name="moonshine",
     title="Linear heads on the Moonshine encoder",
     source="This project (2026). The encoder: Jeffries et al. (2024), arXiv:2410.15608; MIT.",
     corpora=("ravdess",),
     label_set=LABEL_SETS["ravdess8"],
-    label_sets={"emodb": "emodb7"},
+    # The classes that RAVDESS and EmoDB have in common are those of CREMA-D.
+    label_sets={"emodb": "emodb7", "pooled": "crema_d6"},
     models=(
         ModelSpec(
             "base",
@@ -100,7 +105,12 @@ MOONSHINE = Study(
     ),
     published_protocol=Protocol("luna5"),
     honest_protocol=Protocol("luna5"),
-    other_protocols={**_protocols("luna5"), **_protocols("loso")},
+    other_protocols={
+        **_protocols("luna5"),
+        **_protocols("loso"),
+        "german": _across("ravdess", "emodb"),
+        "english": _across("emodb", "ravdess"),
+    },
     seeds=(42, 43, 44),
     departures=(
         "The encoder was trained to recognise words, on other speech; not a weight of it is "
