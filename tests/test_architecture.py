@@ -62,6 +62,7 @@ LEVELS = (
         "importance",
         "explain",
         "ladder_tables",
+        "transfer",
     ),
     ("__main__", "bench"),
 )

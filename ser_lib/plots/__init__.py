@@ -44,6 +44,7 @@ from ser_lib.plots.systems import (
     plot_speakers,
 )
 from ser_lib.plots.training import plot_confusion, plot_history, plot_recalls, plot_roc
+from ser_lib.plots.transfer import plot_layers, plot_normalisations
 from ser_lib.plots.tuning import plot_parameters, plot_search
 
 __all__ = [
@@ -67,8 +68,10 @@ __all__ = [
     "plot_history",
     "plot_ladder",
     "plot_learning_curve",
+    "plot_layers",
     "plot_log_mel",
     "plot_mfcc",
+    "plot_normalisations",
     "plot_parameters",
     "plot_permutations",
     "plot_picture",

@@ -1,0 +1,269 @@
+"""What heads on a pretrained encoder came to: stored results laid out, and the head for a bundle.
+
+Nothing is trained to be shown: the encoder's weights, and the corpora, need not be here. What was
+tried on the way lies in `reports/<corpus>/transfer/trials.csv`, failures too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from ser_lib import corpora
+from ser_lib.encoders import ENCODERS, get_encoder, inspect_encoder
+from ser_lib.errors import CorpusError, RunError
+from ser_lib.extraction import extract
+from ser_lib.models import build_sklearn
+from ser_lib.models.heads import flat_head
+from ser_lib.normalisation import NORMALISATIONS
+from ser_lib.paths import report_dir
+from ser_lib.results import Result
+from ser_lib.runs import is_stored, plan_run, run_or_load
+from ser_lib.studies import OURS, Study
+from ser_lib.wording import pct, score_text
+
+__all__ = [
+    "ablation_table",
+    "encoder_table",
+    "fit_final_head",
+    "layer_curve",
+    "normalisation_table",
+    "read_trials",
+    "stored_result",
+    "stored_results",
+    "transfer_table",
+]
+
+
+def encoder_table() -> pd.DataFrame:
+    """Lay the registered encoders out: whose they are, and whether their weights are here.
+
+    Notes
+    -----
+    Notebook: 07_transfer.ipynb
+    """
+    return pd.DataFrame(
+        {
+            "encoder": one.title,
+            "origin": f"{one.origin}, {one.package.version}",
+            "licence": one.licence,
+            "size": f"{one.n_bytes / 1e6:.1f} MB",
+            "sha256": one.sha256[:12],
+            # Not where: that is a path of the machine.
+            "weights": inspect_encoder(one).state,
+        }
+        for one in ENCODERS.values()
+    )
+
+
+def stored_result(study: Study, model: str, protocol: str, corpus: str) -> Result | None:
+    """Return what is stored of a model under a protocol, or None; nothing is trained.
+
+    Parameters
+    ----------
+    study : Study
+        Whose.
+    model, protocol, corpus : str
+        Names.
+
+    Returns
+    -------
+    Result or None
+        Of the seeds that are stored.
+
+    Notes
+    -----
+    Notebook: 07_transfer.ipynb
+    """
+    try:
+        clips = corpora.load(corpus, strict=False)
+    except CorpusError:
+        return None
+    plans = [
+        plan_run(study, model, study.protocol(protocol, corpus), seed, clips)
+        for seed in study.seeds
+    ]
+    runs = tuple(run_or_load(plan, clips, is_fresh=False) for plan in plans if is_stored(plan))
+    return Result(study, study.model(model), protocol, runs, clips) if runs else None
+
+
+def stored_results(
+    study: Study, wanted: Sequence[tuple[str, str, str]]
+) -> dict[tuple[str, str, str], Result]:
+    """Return those of several results that are stored, by (model, protocol, corpus).
+
+    Notes
+    -----
+    Notebook: 07_transfer.ipynb
+    """
+    found = {one: stored_result(study, *one) for one in wanted}
+    return {name: result for name, result in found.items() if result is not None}
+
+
+def inner_uar(result: Result) -> float:
+    """Mean over seeds and folds of the UAR that the choice had on inner folds, in [0, 1]."""
+    history = result.history()
+    return float(history[history["weight"] > 0].groupby("curve")["val_accuracy"].mean().mean())
+
+
+def transfer_table(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFrame:
+    """Lay results out: one row each, with the score on inner folds beside that on test speakers.
+
+    Notes
+    -----
+    Notebook: 07_transfer.ipynb
+    """
+    return pd.DataFrame(
+        {
+            "corpus": one.corpus,
+            "model": one.model.title,
+            "protocol": one.protocol_name,
+            "seeds": len(one.runs),
+            "test clips": one.score.n_rows,
+            "inner UAR": pct(inner_uar(one)),
+            "UAR [95 %]": score_text(one.score, "uar"),
+            "WA [95 %]": score_text(one.score, "wa"),
+        }
+        for one in results.values()
+    )
+
+
+def ablation_table(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFrame:
+    """Lay results out for `plot_scores`: `name, value, low, high`, UAR in [0, 1], best first.
+
+    Notes
+    -----
+    Notebook: 07_transfer.ipynb
+    """
+    rows = [_bar(one.model.title, one) for one in results.values()]
+    return pd.DataFrame(rows).sort_values("value", ascending=False, ignore_index=True)
+
+
+def normalisation_table(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFrame:
+    """Lay results out by what is known of a test speaker: none first, all last.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `name, value, low, high` as for `plot_scores`, and `normalisation`, "" for none.
+
+    Notes
+    -----
+    Notebook: 07_transfer.ipynb
+    """
+    order = ["", *(name for name in NORMALISATIONS if name != "all"), "all"]
+    rows = []
+    for one in results.values():
+        name = one.protocol_name.partition("_norm_")[2]
+        words = NORMALISATIONS[name].describes if name else "nothing"
+        rows.append(_bar(words, one) | {"normalisation": name})
+    return (
+        pd.DataFrame(rows)
+        .sort_values("normalisation", key=lambda column: column.map(order.index))
+        .reset_index(drop=True)
+    )
+
+
+def _bar(name: str, result: Result) -> dict[str, object]:
+    score = result.score
+    return {"name": name, "value": score.uar, "low": score.uar_low, "high": score.uar_high}
+
+
+def layer_curve(result: Result) -> pd.DataFrame:
+    """Tell how well each layer alone does on the inner folds of training speakers.
+
+    Parameters
+    ----------
+    result : Result
+        Of a head whose sets of layers are single ones.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `layer`, 0 for the encoder's front end, and `uar, low, high` in [0, 1]: mean, lowest
+        and highest over seeds and outer folds. No test speaker is in it.
+
+    Raises
+    ------
+    RunError
+        If the head tried sets of several layers.
+
+    Notes
+    -----
+    Notebook: 07_transfer.ipynb
+    """
+    history = result.history()
+    layers = history["layers"].astype(str)
+    if layers.str.contains(" ").any():
+        raise RunError(f"{result.model.name} tried several layers together; a curve needs one each")
+    by_layer = history.assign(layer=layers.astype(int)).groupby("layer")["val_accuracy"]
+    table = by_layer.agg(["mean", "min", "max"]).reset_index()
+    return table.set_axis(["layer", "uar", "low", "high"], axis=1)
+
+
+def read_trials(corpus: str) -> pd.DataFrame:
+    """Read the table of all that was tried on a corpus; empty where there is none.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `date, tried, normalisation, protocol, inner_uar, is_tested`: UAR in percent on inner folds
+        of training speakers, and whether test speakers were looked at.
+
+    Notes
+    -----
+    Notebook: 07_transfer.ipynb
+    """
+    path = report_dir(corpus) / "transfer" / "trials.csv"
+    columns = ["date", "tried", "normalisation", "protocol", "inner_uar", "is_tested"]
+    if not path.is_file():
+        return pd.DataFrame(columns=columns)
+    return pd.read_csv(path, keep_default_na=False)[columns]
+
+
+def fit_final_head(
+    clips: pd.DataFrame, *, study: str = "moonshine", model: str = "base", seed: int = 42
+) -> dict[str, object]:
+    """Fit a model's head on every speaker of a corpus: for prediction, with nobody left to test on.
+
+    Parameters
+    ----------
+    clips : pandas.DataFrame
+        Clip table, with audio or cached features.
+    study, model : str
+        Names; a study of `OURS`.
+    seed : int
+        Of the inner folds, on which layers and penalty are chosen.
+
+    Returns
+    -------
+    dict
+        `labels`, `features` (a `FeatureSpec`), `encoder` (its facts), `arrays` (of
+        `ser_lib.models.heads.apply_linear_head`) and `flat` (the same for flattened features).
+
+    Notes
+    -----
+    Notebook: 07_transfer.ipynb
+    """
+    chosen = OURS[study]
+    spec = chosen.model(model)
+    label_set = chosen.labels_for(corpora.corpus_of(clips))
+    words = label_set.apply(clips["emotion"], clips["gender"])
+    is_used = words.notna().to_numpy()
+    labels = [one for one in label_set.labels if one in set(words[is_used])]
+    features = np.asarray(extract(clips, spec.features))[is_used]
+    head = build_sklearn(spec.config, seed=seed).fit(
+        features,
+        words[is_used].map(labels.index).to_numpy(),
+        clips.loc[is_used, "speaker"].to_numpy(),
+        n_classes=len(labels),
+    )
+    return {
+        "labels": tuple(labels),
+        "features": spec.features,
+        "encoder": get_encoder(str(spec.features.params["encoder"])).facts(),
+        "arrays": head.arrays(),
+        "flat": flat_head(head.arrays(), features.shape[1:]),
+    }
