@@ -25,8 +25,10 @@ from ser_lib.studies import OURS, Study
 from ser_lib.wording import pct, score_text
 
 __all__ = [
+    "FIELD",
     "ablation_table",
     "encoder_table",
+    "field_table",
     "fit_final_head",
     "layer_curve",
     "normalisation_table",
@@ -35,6 +37,53 @@ __all__ = [
     "stored_results",
     "transfer_table",
 ]
+
+
+# Others on RAVDESS's eight classes, on speakers never heard: system, size, protocol, UAR, source.
+PROBES = "hsn07pk/ravdess-speaker-independent-ser"
+FIELD = (
+    ("ResLSTM-SA, from scratch", "47 k weights", "luna5", 0.623, "Mak-Sim/ResLSTM-SER"),
+    ("Whisper-large-v3, frozen", "1.5 B weights", "emobox6", 0.753, "EmoBox, Table 4"),
+    ("WavLM-L, frozen", "317 M weights", "loso", 0.813, PROBES),
+    ("XLS-R 300M, frozen", "317 M weights", "loso", 0.819, PROBES),
+    ("Whisper-large-v3, frozen", "1.5 B weights", "loso_norm_all", 0.891, PROBES),
+)
+
+
+def field_table(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFrame:
+    """Lay systems of others and ours out by protocol: only within one can they be compared.
+
+    Parameters
+    ----------
+    results : mapping
+        From `stored_results`; those on RAVDESS are shown.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Strings.
+
+    Notes
+    -----
+    Notebook: 07_transfer.ipynb
+    """
+    rows = [
+        {"protocol": protocol, "system": system, "size": size, "UAR": pct(uar), "source": source}
+        for system, size, protocol, uar, source in FIELD
+    ]
+    for (_, protocol, corpus), one in results.items():
+        if corpus == "ravdess" and protocol in {row["protocol"] for row in rows}:
+            card = get_encoder(str(one.model.features.params["encoder"]))
+            rows.append(
+                {
+                    "protocol": protocol,
+                    "system": f"{one.model.title}, frozen, here",
+                    "size": f"{card.n_bytes / 1e6:.1f} MB",
+                    "UAR": score_text(one.score, "uar"),
+                    "source": "stored runs",
+                }
+            )
+    return pd.DataFrame(rows).sort_values("protocol", kind="stable", ignore_index=True)
 
 
 def encoder_table() -> pd.DataFrame:

@@ -30,7 +30,7 @@ from ser_lib.paths import PROJECT_DIR
 from ser_lib.runs import plan_run, run_or_load, run_study, score_runs
 from ser_lib.splits import Protocol
 from ser_lib.store import RECORDED_LIBRARIES, Run, provenance
-from ser_lib.studies import STUDIES, ModelSpec, Study
+from ser_lib.studies import STUDIES, ModelSpec, Study, get_study
 from ser_lib.training import STILL_VALID_VERSIONS, TRAINING_VERSION
 
 FILES = ["environment.json", "history.csv", "predictions.csv", "spec.json"]
@@ -790,11 +790,15 @@ def _table_of(corpus: str) -> pd.DataFrame | None:
 
 
 @cache
-def _plan_today(corpus: str, study: str, protocol: str, seed: int) -> runs.RunPlan:
-    chosen = STUDIES[study]
+def _plan_today(corpus: str, study: str, protocol: str, params: str, seed: int) -> runs.RunPlan:
+    chosen = get_study(study)
     asked = ("published", *chosen.other_protocols, "honest")
     known = {one.name: one for one in (chosen.protocol(name, corpus) for name in asked)}
     plain = known.get(protocol) or chosen.protocol(protocol, corpus)
+    known = [chosen.protocol(name, corpus) for name in asked]
+    named = [one for one in known if one.full_name == protocol]
+    exact = [one for one in named if json.dumps(dict(one.params), sort_keys=True) == params]
+    plain = next(iter([*exact, *named]), chosen.protocol("honest", corpus))
     return plan_run(chosen, chosen.models[0].name, plain, seed, _table_of(corpus))
 
 
@@ -803,7 +807,8 @@ def test_a_committed_run_is_what_its_study_would_run_today(folder):
     spec = json.loads((folder / "spec.json").read_text())
     if _table_of(spec["corpus"]) is None:
         pytest.skip(f"NOT CHECKED: neither table nor audio of {spec['corpus']} is here")
-    plan = _plan_today(spec["corpus"], spec["study"], spec["protocol"], spec["seed"])
+    params = json.dumps(spec["protocol_params"], sort_keys=True)
+    plan = _plan_today(spec["corpus"], spec["study"], spec["protocol"], params, spec["seed"])
     plan = replace(plan, model=plan.study.model(spec["model"]))
     today = json.loads(json.dumps(plan.spec(feature_shape(plan.model.features))))
     version = spec["versions"].pop("training")

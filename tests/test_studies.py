@@ -19,18 +19,20 @@ from ser_lib.models import family_of
 from ser_lib.paths import PROJECT_DIR
 from ser_lib.runs import RunPlan, plan_run, run_study
 from ser_lib.splits import PROTOCOLS, Protocol, make_split, rows_of, variants_of
-from ser_lib.studies import STUDIES, Study, get_study
+from ser_lib.studies import OURS, STUDIES, Study, get_study
 
 EACH = pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
 
 
 def test_every_file_of_the_folder_is_registered_under_its_name():
     modules = {info.name for info in pkgutil.iter_modules(studies.__path__) if info.name[0] != "_"}
-    assert modules == set(STUDIES)
+    registered = STUDIES | OURS
+    assert modules == set(registered)
+    assert not set(STUDIES) & set(OURS)
     for name in modules:
         module = importlib.import_module(f"ser_lib.studies.{name}")
         (value,) = [one for one in vars(module).values() if isinstance(one, Study)]
-        assert STUDIES[name] is value
+        assert registered[name] is value
         assert value.name == name
         assert module.__all__ == [name.upper()]
 
@@ -500,3 +502,24 @@ def test_a_model_on_request_is_left_out_unless_it_is_named(few_clips, monkeypatc
     planned.clear()
     run_study(study, few_clips, models=["cnn3d"], protocols=["honest"], n_seeds=1)
     assert planned == ["cnn3d"]
+
+
+# --- our own systems
+
+
+@pytest.mark.parametrize("study", OURS.values(), ids=OURS)
+def test_our_own_system_claims_no_published_figure_and_no_leak(study):
+    assert get_study(study.name) is study
+    assert study.published_figures == ()
+    assert all(one.is_ours for one in study.models)
+    assert len(set(study.seeds)) == len(study.seeds) >= 3
+    protocols = [study.honest_protocol, study.published_protocol, *study.other_protocols.values()]
+    assert all(one.leaks == () and not one.is_published for one in protocols)
+
+
+@pytest.mark.parametrize("study", OURS.values(), ids=OURS)
+def test_a_protocol_with_normalisation_is_asked_for_by_its_full_name(study):
+    named = {name: one for name, one in study.other_protocols.items() if one.normalisation}
+    assert named
+    assert [one.full_name for one in named.values()] == list(named)
+    assert all("_norm_" in name for name in named)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["graph_file", "open_session", "session_of", "with_inner_outputs"]
 
 # Of `with_inner_outputs`: raised whenever what it writes changes.
-GRAPH_VERSION = 1
+GRAPH_VERSION = 2
 
 
 def with_inner_outputs(
@@ -69,7 +69,7 @@ def with_inner_outputs(
     chosen.CopyFrom(model)
     needed = _needed_nodes(graph, set(tensors))
     del chosen.graph.node[:], chosen.graph.output[:], chosen.graph.initializer[:]
-    chosen.graph.node.extend(node for node in graph.node if id(node) in needed)
+    chosen.graph.node.extend(graph.node[number] for number in sorted(needed))
     read = {name for node in chosen.graph.node for name in node.input}
     chosen.graph.initializer.extend(one for one in graph.initializer if one.name in read)
     shape = ["batch", "n_frames", "n_values"]
@@ -81,15 +81,16 @@ def with_inner_outputs(
 
 
 def _needed_nodes(graph: onnx.GraphProto, tensors: set[str]) -> set[int]:
-    """Walk up from tensors to all nodes that they depend on; ids of the nodes."""
-    writer = {name: node for node in graph.node for name in node.output}
+    """Walk up from tensors to all nodes that they depend on; return the nodes' positions."""
+    nodes = list(graph.node)
+    writer = {name: number for number, node in enumerate(nodes) for name in node.output}
     needed: set[int] = set()
     waiting = [writer[name] for name in tensors]
     while waiting:
-        node = waiting.pop()
-        if id(node) not in needed:
-            needed.add(id(node))
-            waiting += [writer[name] for name in node.input if name in writer]
+        number = waiting.pop()
+        if number not in needed:
+            needed.add(number)
+            waiting += [writer[name] for name in nodes[number].input if name in writer]
     return needed
 
 
