@@ -187,7 +187,8 @@ def ablation_table(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFra
     Notebook: 07_transfer.ipynb
     """
     rows = [_bar(one.model.title, one) for one in results.values()]
-    return pd.DataFrame(rows).sort_values("value", ascending=False, ignore_index=True)
+    table = pd.DataFrame(rows, columns=["name", "value", "low", "high"])
+    return table.sort_values("value", ascending=False, ignore_index=True)
 
 
 def normalisation_table(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFrame:

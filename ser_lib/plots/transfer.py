@@ -102,5 +102,6 @@ def plot_normalisations(
         )
     ax.set_xticks(range(len(names)), [one.replace(" of ", "\nof ") for one in names])
     ax.set(xlabel="Known of the speaker beforehand", ylabel="UAR (%)", ylim=(0, 100))
-    ax.legend(loc="lower right")
+    if tables:
+        ax.legend(loc="lower right")
     return ax
