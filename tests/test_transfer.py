@@ -1,0 +1,112 @@
+"""What heads on an encoder came to: from stored runs, without weights; and the head of a bundle."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ser_lib import transfer
+from ser_lib.encoders import encoder_from_file
+from ser_lib.errors import RunError
+from ser_lib.models.heads import apply_linear_head
+from ser_lib.normalisation import NORMALISATIONS
+from ser_lib.runs import run_study
+from ser_lib.studies import OURS
+
+STUDY = OURS["moonshine"]
+
+
+@pytest.fixture
+def planted(monkeypatch, demo_clips):
+    """Put an array in the place of the encoder: emotions show in layer 3, speakers everywhere."""
+    rng = np.random.default_rng(1)
+    clips = demo_clips
+    emotions, speakers = pd.factorize(clips["emotion"])[0], pd.factorize(clips["speaker"])[0]
+
+    def fake(table, spec, *, variant="original", n_jobs=-1):
+        shape = (len(spec.params["speeds"].split(",")), 9, 2, 416)
+        small = rng.standard_normal((len(table), *shape[:-1], 4))
+        small += rng.standard_normal((speakers.max() + 1, *shape[:-1], 4))[speakers]
+        told = 2 * np.random.default_rng(2).standard_normal((emotions.max() + 1, shape[0], 2, 4))
+        small[:, :, 3] += told[emotions]
+        return np.pad(small, [(0, 0)] * 4 + [(0, shape[-1] - 4)]).astype(np.float16)
+
+    monkeypatch.setattr("ser_lib.runs.extract", fake)
+    monkeypatch.setattr(transfer, "extract", fake)
+    monkeypatch.setattr(transfer.corpora, "load", lambda name, strict: clips)
+    return clips
+
+
+def test_nothing_stored_is_nothing_shown_and_nothing_trained(planted):
+    wanted = [("base", "honest", "demo"), ("base_one_layer", "honest", "demo")]
+    assert transfer.stored_results(STUDY, wanted) == {}
+    assert transfer.transfer_table({}).empty
+    assert list(transfer.ablation_table({})) == ["name", "value", "low", "high"]
+    assert len(transfer.field_table({})) == len(transfer.FIELD)
+    assert transfer.read_trials("demo").empty
+
+
+def test_stored_runs_are_laid_out(planted):
+    models = ["base_one_layer", "base_one_speed"]
+    asked = ["honest", "luna5_norm_all", "luna5_norm_any3"]
+    run_study(STUDY, planted, models=models, protocols=["honest"], n_seeds=1)
+    run_study(STUDY, planted, models=models[1:], protocols=asked[1:], n_seeds=1)
+    results = transfer.stored_results(STUDY, [(m, p, "demo") for m in models for p in asked])
+    assert len(results) == 4
+    table = transfer.transfer_table(results)
+    assert set(table["protocol"]) == {"luna5", "luna5_norm_all", "luna5_norm_any3"}
+    curve = transfer.layer_curve(results["base_one_layer", "honest", "demo"])
+    assert curve["layer"].tolist() == list(range(9))
+    assert curve["uar"].idxmax() == 3
+    assert ((curve["low"] <= curve["uar"]) & (curve["uar"] <= curve["high"])).all()
+    one = {key: value for key, value in results.items() if key[0] == "base_one_speed"}
+    known = transfer.normalisation_table(one)
+    assert known["normalisation"].tolist() == ["", "any3", "all"]
+    assert known["name"].iloc[0] == "nothing"
+    assert known["name"].iloc[1] == NORMALISATIONS["any3"].describes
+    with pytest.raises(RunError, match="a curve needs one each"):
+        transfer.layer_curve(results["base_one_speed", "honest", "demo"])
+
+
+def test_the_final_head_is_fitted_on_every_speaker_and_knows_them(planted):
+    made = transfer.fit_final_head(planted, model="base_one_speed")
+    assert made["labels"] == STUDY.label_set.labels[: len(made["labels"])]
+    assert made["encoder"]["licence"] == "MIT"
+    assert made["encoder"]["sha256"] == made["features"].params["sha256"]
+    features = transfer.extract(planted, made["features"])
+    probabilities = apply_linear_head(features, made["arrays"])
+    assert probabilities.shape == (len(planted), len(made["labels"]))
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    assert made["flat"]["head_weights"].shape == (9 * 2 * 416, len(made["labels"]))
+    assert not any(value.dtype == object for value in made["arrays"].values())
+
+
+def test_encoders_are_listed_with_their_state_and_no_path():
+    table = transfer.encoder_table()
+    assert set(table["weights"]) == {"absent"}
+    assert set(table["licence"]) == {"MIT"}
+    assert not table.astype(str).apply(lambda column: column.str.contains("/tmp|/root")).any().any()
+
+
+def test_what_others_reached_stands_with_its_protocol_and_source():
+    assert {row[2] for row in transfer.FIELD} <= {"luna5", "loso", "emobox6", "loso_norm_all"}
+    assert all(0 < row[3] < 1 and row[4] for row in transfer.FIELD)
+
+
+def test_trials_are_read_as_they_were_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_REPORTS", str(tmp_path))
+    folder = tmp_path / "ravdess" / "transfer"
+    folder.mkdir(parents=True)
+    row = "2026-01-01,means,none,luna5,70.0,False"
+    (folder / "trials.csv").write_text(
+        f"date,tried,normalisation,protocol,inner_uar,is_tested\n{row}\n"
+    )
+    assert transfer.read_trials("ravdess")["inner_uar"].tolist() == [70.0]
+
+
+def test_any_other_encoder_is_described_by_its_file(tmp_path):
+    path = tmp_path / "other.onnx"
+    path.write_bytes(b"anything")
+    one = encoder_from_file(path, outputs=("x", "y"), n_values=8, sample_rate_hz=8000)
+    assert (one.name, one.n_layers, one.n_values, one.sample_rate_hz) == ("other", 2, 8, 8000)
