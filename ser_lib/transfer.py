@@ -13,7 +13,7 @@ import pandas as pd
 
 from ser_lib import corpora
 from ser_lib.encoders import ENCODERS, get_encoder, inspect_encoder
-from ser_lib.errors import CorpusError, RunError
+from ser_lib.errors import CorpusError, RunError, SplitError
 from ser_lib.extraction import extract
 from ser_lib.models import build_sklearn
 from ser_lib.models.heads import flat_head
@@ -21,6 +21,7 @@ from ser_lib.normalisation import NORMALISATIONS
 from ser_lib.paths import report_dir
 from ser_lib.results import Result
 from ser_lib.runs import is_stored, plan_run, run_or_load
+from ser_lib.splits import Protocol
 from ser_lib.studies import OURS, Study
 from ser_lib.wording import pct, score_text
 
@@ -33,7 +34,6 @@ __all__ = [
     "layer_curve",
     "normalisation_table",
     "read_trials",
-    "stored_result",
     "stored_results",
     "transfer_table",
 ]
@@ -107,48 +107,54 @@ def encoder_table() -> pd.DataFrame:
     )
 
 
-def stored_result(study: Study, model: str, protocol: str, corpus: str) -> Result | None:
-    """Return what is stored of a model under a protocol, or None; nothing is trained.
-
-    Parameters
-    ----------
-    study : Study
-        Whose.
-    model, protocol, corpus : str
-        Names.
-
-    Returns
-    -------
-    Result or None
-        Of the seeds that are stored.
-
-    Notes
-    -----
-    Notebook: 07_transfer.ipynb
-    """
+def _stored(study: Study, model: str, protocol: Protocol, clips: pd.DataFrame) -> Result | None:
+    """Return the seeds that are stored of a model under a protocol, or None."""
     try:
-        clips = corpora.load(corpus, strict=False)
-    except CorpusError:
+        plans = [plan_run(study, model, protocol, seed, clips) for seed in study.seeds]
+    except SplitError:  # named folds belong to their corpus
         return None
-    plans = [
-        plan_run(study, model, study.protocol(protocol, corpus), seed, clips)
-        for seed in study.seeds
-    ]
     runs = tuple(run_or_load(plan, clips, is_fresh=False) for plan in plans if is_stored(plan))
-    return Result(study, study.model(model), protocol, runs, clips) if runs else None
+    named = Result(study, study.model(model), protocol.full_name, runs, clips)
+    return named if runs else None
 
 
 def stored_results(
     study: Study, wanted: Sequence[tuple[str, str, str]]
 ) -> dict[tuple[str, str, str], Result]:
-    """Return those of several results that are stored, by (model, protocol, corpus).
+    """Return those of several results that are stored; nothing is trained.
+
+    Parameters
+    ----------
+    study : Study
+        Whose.
+    wanted : sequence of tuple of str
+        Names of model, protocol and corpus.
+
+    Returns
+    -------
+    dict of tuple of str to Result
+        By the same names; what is not stored, or has no clip table here, is left out.
 
     Notes
     -----
     Notebook: 07_transfer.ipynb
     """
-    found = {one: stored_result(study, *one) for one in wanted}
+    tables = {corpus: _clips_or_none(corpus) for corpus in {one[2] for one in wanted}}
+    found = {
+        (model, protocol, corpus): _stored(
+            study, model, study.protocol(protocol, corpus), tables[corpus]
+        )
+        for model, protocol, corpus in wanted
+        if tables[corpus] is not None
+    }
     return {name: result for name, result in found.items() if result is not None}
+
+
+def _clips_or_none(corpus: str) -> pd.DataFrame | None:
+    try:
+        return corpora.load(corpus, strict=False)
+    except CorpusError:
+        return None
 
 
 def inner_uar(result: Result) -> float:
