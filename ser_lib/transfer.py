@@ -18,7 +18,7 @@ from ser_lib.extraction import extract
 from ser_lib.models import build_sklearn
 from ser_lib.models.heads import flat_head
 from ser_lib.normalisation import NORMALISATIONS
-from ser_lib.paths import report_dir
+from ser_lib.paths import report_dir, runs_dir
 from ser_lib.results import Result
 from ser_lib.runs import is_stored, plan_run, run_or_load
 from ser_lib.splits import Protocol
@@ -109,8 +109,12 @@ def encoder_table() -> pd.DataFrame:
 
 def _stored(study: Study, model: str, protocol: Protocol, clips: pd.DataFrame) -> Result | None:
     """Return the seeds that are stored of a model under a protocol, or None."""
+    # A plan takes an audit: where no folder has the name, it would be for nothing.
+    prefix = f"{study.name}-{model}-{protocol.full_name}-s"
+    folder = runs_dir(corpora.corpus_of(clips))
+    seeds = [seed for seed in study.seeds if any(folder.glob(f"{prefix}{seed}-*"))]
     try:
-        plans = [plan_run(study, model, protocol, seed, clips) for seed in study.seeds]
+        plans = [plan_run(study, model, protocol, seed, clips) for seed in seeds]
     except SplitError:  # named folds belong to their corpus
         return None
     runs = tuple(run_or_load(plan, clips, is_fresh=False) for plan in plans if is_stored(plan))
