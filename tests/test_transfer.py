@@ -102,7 +102,7 @@ def test_trials_are_read_as_they_were_written(tmp_path, monkeypatch):
     (folder / "trials.csv").write_text(
         f"date,tried,normalisation,protocol,inner_uar,is_tested\n{row}\n"
     )
-    assert transfer.read_trials("ravdess")["inner_uar"].tolist() == [70.0]
+    assert transfer.read_trials("ravdess")["inner_uar"].astype(float).tolist() == [70.0]
 
 
 def test_any_other_encoder_is_described_by_its_file(tmp_path):
