@@ -185,6 +185,8 @@ def test_listeners_stand_only_behind_rows_whose_task_they_had():
     (band,) = ax.patches
     assert band.get_y() + band.get_height() / 2 == pytest.approx(1)
     assert band.get_x() == pytest.approx(60)
+
+
 # --- transfer
 
 

@@ -793,12 +793,10 @@ def _table_of(corpus: str) -> pd.DataFrame | None:
 def _plan_today(corpus: str, study: str, protocol: str, params: str, seed: int) -> runs.RunPlan:
     chosen = get_study(study)
     asked = ("published", *chosen.other_protocols, "honest")
-    known = {one.name: one for one in (chosen.protocol(name, corpus) for name in asked)}
-    plain = known.get(protocol) or chosen.protocol(protocol, corpus)
     known = [chosen.protocol(name, corpus) for name in asked]
     named = [one for one in known if one.full_name == protocol]
     exact = [one for one in named if json.dumps(dict(one.params), sort_keys=True) == params]
-    plain = next(iter([*exact, *named]), chosen.protocol("honest", corpus))
+    plain = next(iter([*exact, *named]), chosen.protocol(protocol, corpus))
     return plan_run(chosen, chosen.models[0].name, plain, seed, _table_of(corpus))
 
 
