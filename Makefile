@@ -19,7 +19,7 @@ export SER_FRESH := $(FRESH)
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
-.PHONY: help report test lab data tune lint format bench demo-clips clean
+.PHONY: help report test lab app data tune lint format bench demo-clips clean
 
 help:  ## Show this list
 	@echo "Speech emotion recognition, honestly. Targets:"
@@ -37,6 +37,9 @@ test: $(DONE)  ## Run the tests
 
 lab: $(DONE)  ## Open JupyterLab on the notebooks
 	@$(BIN)/jupyter lab notebooks
+
+app: $(DONE)  ## Open the browser app: record or drop a file, see what it sounds like
+	@$(BIN)/ser app
 
 data: $(DONE)  ## Say which corpora are there, and how to get the others
 	@$(BIN)/ser data

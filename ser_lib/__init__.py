@@ -21,6 +21,11 @@ The way of the data, and where each step lives:
     plots        numbers -> figures
     notebook     what notebooks import; explore is the interactive one, with closeup and heard
     report       notebooks -> one HTML file, by way of execution, chapters and render; readme
+    bundles      a study fitted on all speakers, in one folder: bundling makes it (final_network or
+                 final_head, judging, cards), bundle_checks reads it
+    predict      a bundle and a recording -> answers; voice, domain and confidence say what speaks
+                 against them; recordings decodes, batch, timeline and live answer more than once
+    app          the same in a browser (app_views), commands and long_recordings in a terminal
     bench        how fast all this is here
     __main__     the `ser` command
 

@@ -6,6 +6,9 @@ ser tune [STUDY]         search for better settings on validation speakers, or g
 ser costs CORPUS         measure what each model costs on this machine
 ser report CORPUS        run all notebooks and write the report
 ser audit SOURCE         what a corpus, or anybody's folder and split, gives away
+ser train STUDY          fit a study on all speakers of a corpus, and write a bundle to predict with
+ser predict PATH...      say what recordings sound like; folders, standard input, long recordings
+ser app                  the same in a browser, on this machine only
 """
 
 from __future__ import annotations
@@ -270,6 +273,84 @@ def audit(
     write = audit_report.report_json if as_json else audit_report.report_text
     typer.echo(write(report).rstrip())
     sys.exit(1 if report.of_level("leak") else 0)
+
+
+@app.command()
+def train(
+    study: Annotated[str, typer.Argument(help="Name of a study, for example fpt2025.")],
+    out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
+    corpus: Annotated[str, typer.Option(help="Whose clips.")] = "demo",
+    model: Annotated[str, typer.Option(help="One of the study's; else its first.")] = "",
+    protocol: Annotated[
+        str, typer.Option(help="Folds of speakers on which figures and confidence are found.")
+    ] = "honest",
+    max_epochs: Annotated[int, typer.Option(help="Limit; 0: as published.")] = 0,
+    keras: Annotated[bool, typer.Option(help="Write a network for Keras, too.")] = True,
+    strict: Annotated[bool, typer.Option(help="No leaves damaged clips out.")] = True,
+) -> None:
+    """Fit a study on all speakers of a corpus, and write a bundle to predict with."""
+    from ser_lib import corpora, studies
+    from ser_lib.bundling import fit_bundle
+
+    clips = corpora.load(corpus, strict=strict)
+    chosen = studies.get_study(study).with_max_epochs(max_epochs)
+    folder = fit_bundle(chosen, clips, out, model=model, protocol=protocol, with_keras=keras)
+    typer.echo((folder / "README.md").read_text(encoding="utf-8"))
+    typer.echo(f"Bundle: {folder}")
+
+
+@app.command()
+def predict(
+    paths: Annotated[
+        list[str], typer.Argument(help="Recordings, folders of them, or - for standard input.")
+    ],
+    bundle: Annotated[
+        str, typer.Option(help="Folder or name of a bundle; else the best one that is here.")
+    ] = "",
+    form: Annotated[str, typer.Option("--format", help="table, csv, or json (lines).")] = "",
+    top: Annotated[int, typer.Option(help="How many emotions a table or JSON shows.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; an earlier job's is gone on with.")
+    ] = None,
+    timeline: Annotated[bool, typer.Option("--timeline", help="One row a window.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="With --timeline: a figure (PNG).")] = None,
+    window_s: Annotated[float, typer.Option(help="With --timeline: length of a window.")] = 4.0,
+    hop_s: Annotated[float, typer.Option(help="With --timeline: from one to the next.")] = 2.0,
+    speaker_reference: Annotated[
+        Path | None, typer.Option(help="Folder with a few neutral clips of the speaker.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Recordings at once; 0: one a core.")] = 0,
+) -> None:
+    """Say what recordings sound like; exit code 1 if one could not be used."""
+    from ser_lib.batch import Request
+    from ser_lib.commands import run_prediction
+
+    request = Request(
+        paths=tuple(paths),
+        bundle=bundle,
+        format=form,
+        top=top,
+        out=out,
+        is_timeline=timeline,
+        plot=plot,
+        window_s=window_s,
+        hop_s=hop_s,
+        speaker_reference=speaker_reference,
+        n_jobs=jobs,
+    )
+    sys.exit(run_prediction(request))
+
+
+@app.command(name="app")
+def app_command(
+    port: Annotated[int, typer.Option(help="On this machine; else the next free one.")] = 7860,
+    browser: Annotated[bool, typer.Option(help="Open a window.")] = True,
+) -> None:
+    """Open the browser app, on this machine only; Ctrl-C ends it."""
+    from ser_lib.app import run_app
+
+    typer.echo("Starting; Ctrl-C ends it. Everything stays on this machine.")
+    run_app(port=port, opens_browser=browser)
 
 
 def main() -> None:

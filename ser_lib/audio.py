@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +26,9 @@ __all__ = [
     "Recording",
     "check_facts",
     "crop_or_pad",
+    "cut_signal",
+    "iter_blocks",
+    "load_head",
     "load_signal",
     "read_facts",
     "read_recording",
@@ -98,27 +103,119 @@ def _check_riff_length(path: Path) -> None:
         )
 
 
-def _decode(path: Path) -> tuple[np.ndarray, int, soundfile._SoundFileInfo]:
+def _decode(
+    path: Path, max_s: float | None = None
+) -> tuple[np.ndarray, int, soundfile._SoundFileInfo]:
     """Return samples of shape (n_samples, n_channels), the rate in Hz and the header."""
+    _check_file(path)
+    try:
+        # As bytes: a name need not be UTF-8.
+        info = soundfile.info(os.fsencode(path))
+        n_wanted = info.frames if max_s is None else min(info.frames, int(max_s * info.samplerate))
+        samples, sample_rate_hz = soundfile.read(
+            os.fsencode(path),
+            frames=-1 if max_s is None else n_wanted,
+            dtype="float32",
+            always_2d=True,
+        )
+    except (soundfile.LibsndfileError, TypeError) as error:
+        raise _undecodable(path, error) from error
+    if len(samples) < n_wanted:
+        raise AudioError(
+            f"{path}: truncated: {len(samples)} of {n_wanted} samples could be decoded; "
+            "copy or download it again"
+        )
+    return samples, sample_rate_hz, info
+
+
+def _undecodable(path: Path, error: Exception) -> AudioError:
+    # soundfile asks for a rate and a form where a name ends in .raw: that is no error of its own.
+    reason = getattr(error, "error_string", "it has no header that says how").strip()
+    return AudioError(
+        f"{path}: cannot be decoded ({reason}); it is damaged or no audio file, copy or download "
+        "it again"
+    )
+
+
+def _check_file(path: Path) -> None:
+    """Raise where there is no file, or less of it than it says."""
     if not path.is_file():
         raise AudioError(f"{path}: no such file; was the corpus moved? Check SER_DATA")
     if path.stat().st_size == 0:
         raise AudioError(f"{path}: an empty file of 0 bytes; copy or download it again")
     _check_riff_length(path)
+
+
+def load_head(path: str | Path, *, max_s: float) -> tuple[np.ndarray, int, float]:
+    """Decode the beginning of a recording and mix it to mono, whatever its length.
+
+    Parameters
+    ----------
+    path : str or Path
+        As for `load_signal`.
+    max_s : float
+        How much is decoded, in seconds.
+
+    Returns
+    -------
+    signal : ndarray of float32, shape (n_samples,)
+        Mono, at the file's own rate: what `load_signal` gives, or its beginning.
+    sample_rate_hz : int
+        Its rate.
+    duration_s : float
+        Of the whole recording.
+
+    Raises
+    ------
+    AudioError
+        As `load_signal`; and if it holds no sample.
+    """
+    samples, sample_rate_hz, info = _decode(Path(path), max_s)
+    signal = samples.mean(axis=1)
+    _check_samples(path, signal)
+    return signal, sample_rate_hz, info.frames / sample_rate_hz
+
+
+def _check_samples(path: str | Path, signal: np.ndarray) -> None:
+    if len(signal) == 0:
+        raise AudioError(f"{path}: holds no samples; export it again")
+    if not np.isfinite(signal).all():
+        raise AudioError(f"{path}: holds NaN or infinite samples; export it again")
+
+
+def iter_blocks(path: str | Path, *, block_s: float) -> Iterator[tuple[np.ndarray, int]]:
+    """Decode a recording of any length block by block, each mixed to mono.
+
+    Parameters
+    ----------
+    path : str or Path
+        As for `load_signal`.
+    block_s : float
+        Length of a block in seconds; the last one is shorter.
+
+    Yields
+    ------
+    signal : ndarray of float32, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Its rate, the file's own.
+
+    Raises
+    ------
+    AudioError
+        As `load_head`.
+    """
+    path = Path(path)
+    _check_file(path)
     try:
-        info = soundfile.info(str(path))
-        samples, sample_rate_hz = soundfile.read(str(path), dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise AudioError(
-            f"{path}: cannot be decoded ({error.error_string.strip()}); it is damaged or no audio "
-            "file, copy or download it again"
-        ) from error
-    if len(samples) < info.frames:
-        raise AudioError(
-            f"{path}: truncated: {len(samples)} of {info.frames} samples could be decoded; "
-            "copy or download it again"
-        )
-    return samples, sample_rate_hz, info
+        with soundfile.SoundFile(os.fsencode(path)) as file:
+            rate = file.samplerate
+            for block in file.blocks(round(block_s * rate), dtype="float32", always_2d=True):
+                signal = block.mean(axis=1)
+                _check_samples(path, signal)
+                yield signal, rate
+    except (soundfile.LibsndfileError, TypeError) as error:
+        raise _undecodable(path, error) from error
 
 
 def load_signal(
@@ -161,13 +258,45 @@ def load_signal(
     signal = samples.mean(axis=1)
     if not np.isfinite(signal).all():
         raise AudioError(f"{path}: holds NaN or infinite samples; export it again")
-    if sample_rate_hz is not None:
-        signal = resample(signal, native_hz, sample_rate_hz)
-    else:
-        sample_rate_hz = native_hz
-    start = round(offset_s * sample_rate_hz)
-    stop = None if duration_s is None else start + round(duration_s * sample_rate_hz)
-    return signal[start:stop], sample_rate_hz
+    signal = cut_signal(
+        signal, native_hz, to_hz=sample_rate_hz, offset_s=offset_s, duration_s=duration_s
+    )
+    return signal, sample_rate_hz or native_hz
+
+
+def cut_signal(
+    signal: np.ndarray,
+    from_hz: int,
+    *,
+    to_hz: int | None = None,
+    offset_s: float = 0.0,
+    duration_s: float | None = None,
+) -> np.ndarray:
+    """Resample a signal and cut out a part: what `load_signal` does after decoding.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    from_hz : int
+        Its rate.
+    to_hz : int, optional
+        Rate to resample to; None keeps it.
+    offset_s : float
+        Where the part begins, in seconds.
+    duration_s : float, optional
+        Length of the part; a shorter rest is returned as it is. None takes all.
+
+    Returns
+    -------
+    ndarray, shape (n_samples of the part,)
+        Empty where the signal ends before the part begins.
+    """
+    rate = from_hz if to_hz is None else to_hz
+    signal = resample(signal, from_hz, rate)
+    start = round(offset_s * rate)
+    stop = None if duration_s is None else start + round(duration_s * rate)
+    return signal[start:stop]
 
 
 def resample(signal: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 __all__ = [
     "AudioError",
     "AuditError",
+    "BundleError",
     "CorpusError",
     "DownloadError",
     "EncoderError",
@@ -75,6 +76,10 @@ class RunError(SerError):
 
 class MetricError(SerError):
     """Predictions that cannot be scored: empty, of one class, of unknown labels, not finite."""
+
+
+class BundleError(SerError):
+    """A bundle is missing, damaged, of another version, or not what it says it is."""
 
 
 class ReportError(SerError):

@@ -17,6 +17,7 @@ from ser_lib.audio import crop_or_pad
 from ser_lib.encoders import encoder_shape, encoder_views
 from ser_lib.errors import FeatureError
 from ser_lib.functionals import check_signal, speech_statistics
+from ser_lib.mel import mel_power, power_to_db
 
 __all__ = [
     "FEATURES",
@@ -81,20 +82,18 @@ def log_mel(
     -----
     Notebook: 02_spectrograms.ipynb
     """
-    import librosa
-
     check_signal(signal)
     if duration_s is not None:
         signal = crop_or_pad(signal, round(duration_s * sample_rate_hz))
-    power = librosa.feature.melspectrogram(
-        y=signal,
-        sr=sample_rate_hz,
+    power = mel_power(
+        signal,
+        sample_rate_hz,
         n_mels=n_mels,
         n_fft=N_FFT,
-        hop_length=hop_samples,
-        fmax=f_max_hz,
+        hop_samples=hop_samples,
+        f_max_hz=sample_rate_hz / 2 if f_max_hz is None else f_max_hz,
     )
-    return librosa.power_to_db(power, ref=np.max, top_db=RANGE_DB).astype(np.float32)
+    return power_to_db(power, range_db=RANGE_DB).astype(np.float32)
 
 
 def mel_square(

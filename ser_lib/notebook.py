@@ -27,7 +27,7 @@ from ser_lib.errors import FeatureError, ReportError
 from ser_lib.extraction import extract, feature_key
 from ser_lib.features import FeatureSpec
 from ser_lib.mimes import FINDINGS_MIME, RESULTS_MIME
-from ser_lib.paths import atomic_path, report_dir
+from ser_lib.paths import NOTEBOOKS_DIR, atomic_path, report_dir
 from ser_lib.progress import is_headless
 from ser_lib.results import Results
 from ser_lib.studies import Study
@@ -44,6 +44,7 @@ __all__ = [
     "parameter_table",
     "pct",
     "pick",
+    "picture",
     "play",
     "points",
     "publish",
@@ -113,6 +114,37 @@ def _png(figure: Figure) -> tuple[str, tuple[int, int]]:
     packed = io.BytesIO()
     small.save(packed, format="png", optimize=True)
     return base64.b64encode(packed.getvalue()).decode(), size
+
+
+def picture(path: str | Path, *, caption: str, alt: str, width_px: int) -> None:
+    """Show a picture from a file, for example what an app looks like, with number and caption.
+
+    Parameters
+    ----------
+    path : str or Path
+        A PNG file, relative to the folder of the notebooks.
+    caption : str
+        First what to see, then how it was made.
+    alt : str
+        What somebody would need who cannot see it.
+    width_px : int
+        As it is shown; narrow screens shrink it.
+
+    Raises
+    ------
+    ReportError
+        If there is no such file, or if caption or description is empty.
+    """
+    file = NOTEBOOKS_DIR / path
+    if not file.is_file() or not caption.strip() or not alt.strip():
+        raise ReportError(f"{path}: a picture needs a file, a caption and an alternative text")
+    data = base64.b64encode(file.read_bytes()).decode()
+    _display_html(
+        f'<figure class="ser-figure"><img alt="{html.escape(alt)}" width="{width_px}" '
+        f'style="max-width:100%;height:auto;background:white" src="data:image/png;base64,{data}">'
+        f'<figcaption><span class="ser-number">Figure {next(_figure_numbers)}.</span> '
+        f"{html.escape(caption)}</figcaption></figure>"
+    )
 
 
 def table(frame: pd.DataFrame, *, caption: str) -> None:

@@ -1,8 +1,9 @@
 """Every path that the package reads or writes, each with one environment variable.
 
 `SER_DATA` holds the corpora (read only), `SER_CACHE` what can be made again, `SER_REPORTS` the
-stored runs and reports. Without the variables they stand in the project's root. No other module
-composes a path outside these three folders; only a lock lies beside other temporary files.
+stored runs and reports, `SER_BUNDLES` trained models to predict with. Without the variables they
+stand in the project's root. No other module composes a path outside these four folders; only a
+lock lies beside other temporary files.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ __all__ = [
     "NOTEBOOKS_DIR",
     "PROJECT_DIR",
     "atomic_path",
+    "bundles_dir",
     "cache_dir",
     "compile_lock_path",
     "data_dir",
@@ -66,6 +68,11 @@ def encoders_dir() -> Path:
 def reports_dir() -> Path:
     """Folder of all reports and stored runs (`SER_REPORTS`, else `reports/`)."""
     return _from_environment("SER_REPORTS", PROJECT_DIR / "reports")
+
+
+def bundles_dir() -> Path:
+    """Folder of the models to predict with (`SER_BUNDLES`, else `bundles/`)."""
+    return _from_environment("SER_BUNDLES", PROJECT_DIR / "bundles")
 
 
 def report_dir(corpus: str) -> Path:

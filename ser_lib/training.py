@@ -35,6 +35,7 @@ __all__ = [
     "FitResult",
     "FoldArrays",
     "fit_fold",
+    "fit_network",
 ]
 
 
@@ -157,9 +158,41 @@ def _as_rows(part: np.ndarray | Rows) -> np.ndarray:
 def _fit_keras(
     config: object, settings: TrainingSettings, arrays: FoldArrays, n_classes: int, seed: int
 ) -> tuple[np.ndarray, pd.DataFrame, int]:
-    train, validation, test = map(
-        _as_gathered, (arrays.x_train, arrays.x_validation, arrays.x_test)
-    )
+    model, history = fit_network(config, settings, arrays, n_classes=n_classes, seed=seed)
+    return predict_rows(model, _as_gathered(arrays.x_test)), history, model.count_params()
+
+
+def fit_network(
+    config: object,
+    settings: TrainingSettings,
+    arrays: FoldArrays,
+    *,
+    n_classes: int,
+    seed: int,
+) -> tuple[keras.Model, pd.DataFrame]:
+    """Train a network, and return it with its history; test rows are not looked at.
+
+    Parameters
+    ----------
+    config : object
+        Of a family of networks.
+    settings : TrainingSettings
+        How it is trained.
+    arrays : FoldArrays
+        Inputs as the network gets them.
+    n_classes : int
+        Number of classes.
+    seed : int
+        Of weights, shuffling and dropout.
+
+    Returns
+    -------
+    model : keras.Model
+        The next call trains this very object anew: use or copy it before.
+    history : pandas.DataFrame
+        As `FitResult.history`.
+    """
+    train, validation = _as_gathered(arrays.x_train), _as_gathered(arrays.x_validation)
     model = _fresh_network(config, settings, train.shape[1:], n_classes, seed)
     history = train_network(
         model,
@@ -169,7 +202,7 @@ def _fit_keras(
         n_classes=n_classes,
         seed=seed,
     )
-    return predict_rows(model, test), history, model.count_params()
+    return model, history
 
 
 @lru_cache(maxsize=1)

@@ -206,3 +206,93 @@ def ravdess_table() -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows, columns=list(CLIP_COLUMNS)).sort_values("clip_id", ignore_index=True)
+
+
+@pytest.fixture(scope="session")
+def dense_graph():
+    """Return a function that makes an ONNX network: flatten, one dense layer, softmax."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    def make(input_shape: tuple[int, ...], n_classes: int, *, seed: int = 0) -> bytes:
+        rng = np.random.default_rng(seed)
+        n_values = int(np.prod(input_shape))
+        weights = rng.normal(0, 3 / np.sqrt(n_values), (n_values, n_classes)).astype(np.float32)
+        bias = rng.normal(0, 0.1, n_classes).astype(np.float32)
+        graph = helper.make_graph(
+            [
+                helper.make_node("Flatten", ["x"], ["flat"]),
+                helper.make_node("Gemm", ["flat", "weights", "bias"], ["logits"]),
+                helper.make_node("Softmax", ["logits"], ["probabilities"]),
+            ],
+            "dense",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", *input_shape])],
+            [
+                helper.make_tensor_value_info(
+                    "probabilities", TensorProto.FLOAT, ["batch", n_classes]
+                )
+            ],
+            [
+                numpy_helper.from_array(weights, "weights"),
+                numpy_helper.from_array(bias, "bias"),
+            ],
+        )
+        operators = [helper.make_opsetid("", 17)]
+        return onnx.helper.make_model(
+            graph, opset_imports=operators, ir_version=8
+        ).SerializeToString()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def small_bundle(dense_graph):
+    """A bundle that was never trained: what it says means nothing, but it says it always."""
+    from ser_lib.bundles import Bundle
+    from ser_lib.features import FeatureSpec
+    from ser_lib.voice import STATISTICS
+
+    features = FeatureSpec(
+        "mel_chunks", sample_rate_hz=16_000, params={"n_chunks": 1, "n_frames": 60, "n_mels": 16}
+    )
+    labels = ("neutral", "happy", "sad", "angry")
+    n_statistics = len(STATISTICS)
+    return Bundle(
+        name="small",
+        title="A network that was never trained",
+        kind="network",
+        labels=labels,
+        features=features,
+        input_shape=(1, 16, 60, 1),
+        temperature=1.5,
+        threshold=0.3,
+        domain_limit=1e5,
+        arrays={"domain_mean": np.zeros(n_statistics), "domain_precision": np.eye(n_statistics)},
+        graph=dense_graph((1, 16, 60, 1), len(labels)),
+    )
+
+
+@pytest.fixture(scope="session")
+def small_folder(small_bundle, tmp_path_factory):
+    """The same, written down; copy the folder before changing a file in it."""
+    from ser_lib.bundles import write_bundle
+    from ser_lib.predict import Predictor, with_probe
+
+    bundle = with_probe(small_bundle)
+    assert Predictor(bundle).labels == small_bundle.labels
+    return write_bundle(bundle, tmp_path_factory.mktemp("bundles") / "small", card="# A card")
+
+
+@pytest.fixture(scope="session")
+def speak():
+    """Return a function that makes something like speech: glides of harmonics, with pauses."""
+
+    def make(*, duration_s: float = 3.0, rate_hz: int = 16_000, pitch_hz: float = 150.0):
+        time_s = np.arange(round(duration_s * rate_hz)) / rate_hz
+        phase = 2 * np.pi * (pitch_hz * time_s + 15 * np.sin(2 * time_s))
+        syllables = np.maximum(0, np.sin(2 * np.pi * 2 * time_s)) ** 0.5
+        voice = sum(np.sin(n * phase) / n for n in range(1, 20))
+        noise = np.random.default_rng(0).normal(0, 1e-3, len(time_s))
+        return (0.1 * syllables * voice + noise).astype(np.float32)
+
+    return make

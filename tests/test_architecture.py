@@ -31,6 +31,12 @@ LEVELS = (
     ),
     ("protocols", "splits", "audit", "models", "extraction", "resampling", "clip_checks"),
     ("epochs", "training", "metrics", "shares", "dataset_audit", "fingerprint_trial", "maps"),
+    ("labels", "audio", "mel", "voice", "answers"),
+    ("corpora", "augment", "encoders", "features", "normalisation", "spoiling"),
+    ("recordings", "confidence", "domain"),
+    ("splits", "audit", "models", "extraction", "resampling", "bundle_checks"),
+    ("epochs", "training", "metrics", "shares", "bundles"),
+    ("predict", "cards"),
     (
         "studies",
         "store",
@@ -46,6 +52,11 @@ LEVELS = (
         "ladder",
     ),
     ("runs", "plots", "results", "readme", "heard", "search", "tuning", "dealing", "trials"),
+    ("runs", "plots", "results", "readme", "heard", "search", "tuning"),
+    ("batch", "timeline", "final_network", "judging"),
+    ("final_head", "live"),
+    ("app_views", "bundling", "long_recordings"),
+    ("commands", "app"),
     (
         "notebook",
         "tables",
@@ -68,6 +79,7 @@ LEVELS = (
 )
 # Arrows within a level, each with its reason.
 WITHIN = {
+    ("answers", "voice"),  # an answer says what was heard
     ("features", "encoders"),  # a pretrained encoder is one of the features
     ("features", "functionals"),  # a registered feature
     ("importance", "robustness"),  # both test versions of the same clips

@@ -43,6 +43,7 @@ from ser_lib.plots.systems import (
     plot_scores,
     plot_speakers,
 )
+from ser_lib.plots.timeline import plot_ranked, plot_timeline
 from ser_lib.plots.training import plot_confusion, plot_history, plot_recalls, plot_roc
 from ser_lib.plots.transfer import plot_layers, plot_normalisations
 from ser_lib.plots.tuning import plot_parameters, plot_search
@@ -77,6 +78,7 @@ __all__ = [
     "plot_picture",
     "plot_pitch",
     "plot_plane",
+    "plot_ranked",
     "plot_recalls",
     "plot_reliability",
     "plot_right_and_wrong",
@@ -85,4 +87,5 @@ __all__ = [
     "plot_search",
     "plot_speakers",
     "plot_steps",
+    "plot_timeline",
 ]

@@ -1,0 +1,150 @@
+"""From a study to a bundle: fit on all speakers, calibrate on speakers left out, write it down.
+
+How good the bundle is, its temperature and its 'not sure' threshold come from the study's run on
+folds of speakers never heard, which is loaded from the store or trained first. The network that is
+shipped is then trained once more, on everybody, for as many epochs as were best in those folds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+
+from ser_lib.audio import load_signal
+from ser_lib.bundles import Bundle, write_bundle
+from ser_lib.cards import card_text
+from ser_lib.corpora import get_corpus
+from ser_lib.domain import Domain, fit_domain
+from ser_lib.errors import BundleError
+from ser_lib.final_head import fit_final_head
+from ser_lib.final_network import fit_final_network
+from ser_lib.judging import judge_run
+from ser_lib.models import family_of
+from ser_lib.predict import with_probe
+from ser_lib.runs import RunPlan, plan_run, run_or_load
+from ser_lib.splits import rows_of
+from ser_lib.store import Run, provenance
+from ser_lib.studies import Study
+from ser_lib.voice import RATE_HZ, inspect_voice
+
+__all__ = ["fit_bundle"]
+
+
+def fit_bundle(
+    study: Study,
+    clips: pd.DataFrame,
+    folder: str | Path,
+    *,
+    model: str = "",
+    protocol: str = "honest",
+    name: str = "",
+    with_keras: bool = True,
+) -> Path:
+    """Fit one model of a study on all speakers of a corpus, and write it as a bundle.
+
+    Parameters
+    ----------
+    study : Study
+        Whose model, with its first seed.
+    clips : pandas.DataFrame
+        Clip table, with audio.
+    folder : str or Path
+        Where to write; new, empty, or a bundle to replace.
+    model : str
+        One of the study's models; the first where nothing is named.
+    protocol : str
+        Folds on which the bundle's figures, temperature and threshold are found.
+    name : str
+        Of the bundle; else the folder's.
+    with_keras : bool
+        Whether a network is also written for Keras, which doubles the bundle.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    BundleError
+        If the model is neither a network nor linear, or if its folds share speakers.
+    """
+    spec = study.model(model or study.models[0].name)
+    family = family_of(spec.config)[1]
+    if not (family.is_keras or family.is_nested):
+        raise BundleError(
+            f"{study.name} {spec.name} is neither a network nor a linear head: no bundle holds it"
+        )
+    corpus = str(clips["corpus"].iloc[0])
+    plan = plan_run(study, spec.name, study.protocol(protocol, corpus), study.seeds[0], clips)
+    if plan.leaks:
+        raise BundleError(
+            f"the protocol '{plan.protocol.name}' tests on what was trained on "
+            f"({', '.join(plan.leaks)}): what a bundle says of itself must come from speakers "
+            "never heard; choose another with --protocol"
+        )
+    run = run_or_load(plan, clips)
+    judged = judge_run(run, clips)
+    fit = fit_final_network if family.is_keras else fit_final_head
+    parts = fit(plan, run, clips)
+    domain = _domain_of(clips)
+    bundle = Bundle(
+        name=name or Path(folder).name,
+        title=f"{spec.title} ({study.name}), trained on {get_corpus(corpus).title}",
+        kind=parts.kind,
+        labels=plan.labels,
+        features=parts.features or spec.features,
+        input_shape=parts.input_shape,
+        temperature=judged["temperature"],
+        threshold=judged["selection"]["threshold"],
+        domain_limit=domain.limit,
+        encoder=parts.encoder,
+        speaker=parts.speaker,
+        arrays={"domain_mean": domain.mean, "domain_precision": domain.precision}
+        | dict(parts.arrays),
+        graph=parts.graph,
+        card=judged | _facts(plan, run, clips) | dict(parts.facts),
+    )
+    bundle = with_probe(bundle)
+    keras_file = parts.keras_file if with_keras else b""
+    return write_bundle(bundle, folder, card=card_text(bundle), keras_file=keras_file)
+
+
+def _domain_of(clips: pd.DataFrame) -> Domain:
+    """Describe voices and recordings of all clips in which speech is found."""
+    found = Parallel(n_jobs=-1)(delayed(_statistics)(path) for path in clips["path"])
+    has_speech = np.array([one is not None for one in found])
+    rows = np.array([one for one in found if one is not None])
+    return fit_domain(rows, clips["speaker"].to_numpy()[has_speech])
+
+
+def _statistics(path: str) -> np.ndarray | None:
+    signal, _ = load_signal(path, sample_rate_hz=RATE_HZ)
+    voice = inspect_voice(signal)
+    return voice.statistics() if voice.has_speech else None
+
+
+def _facts(plan: RunPlan, run: Run, clips: pd.DataFrame) -> dict[str, object]:
+    corpus = get_corpus(plan.corpus)
+    parts: Sequence[object] = getattr(corpus, "members", (corpus,))
+    rows = rows_of(clips, plan.study.labels_for(plan.corpus))
+    return {
+        "study": plan.study.name,
+        "model": plan.model.name,
+        "source": plan.study.source,
+        "corpus": plan.corpus,
+        "corpora": [
+            {"title": one.title, "licence": one.licence, "citation": one.citation} for one in parts
+        ],
+        "is_embedded": bool(getattr(corpus, "is_embedded", False)),
+        "n_clips": len(rows),
+        "n_speakers": int(rows["speaker"].nunique()),
+        "seed": plan.seed,
+        "protocol": plan.protocol.name,
+        "run": run.folder.name,
+        "made_with": provenance(),
+    }

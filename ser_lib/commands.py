@@ -1,0 +1,156 @@
+"""What `ser predict` does, apart from its options: answers to the output, problems to stderr.
+
+Exit codes: 0 if every recording got an answer, 1 if one could not be used. Interrupted by Ctrl-C it
+says how to go on.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TextIO
+
+from ser_lib.batch import (
+    FORMATS,
+    Found,
+    Request,
+    Writer,
+    find_recordings,
+    predict_many,
+    printable,
+    write_all,
+)
+from ser_lib.bundles import find_bundle
+from ser_lib.errors import AudioError, SerError
+from ser_lib.predict import Predictor, default_bundle
+from ser_lib.progress import progress
+from ser_lib.recordings import stored_stream
+
+__all__ = ["run_prediction"]
+
+STDIN = "-"
+
+
+def run_prediction(request: Request) -> int:
+    """Carry out a request.
+
+    Parameters
+    ----------
+    request : Request
+        What was asked for.
+
+    Returns
+    -------
+    int
+        The exit code.
+
+    Raises
+    ------
+    SerError
+        If nothing can be done at all: no bundle, options that do not fit together.
+    """
+    _check(request)
+    folder = find_bundle(request.bundle) if request.bundle else default_bundle()
+    predictor = Predictor.load(folder)
+    if request.speaker_reference is not None:
+        found = Found()
+        references = list(find_recordings([request.speaker_reference], found=found))
+        predictor = predictor.enrolled(references)
+        _report(f"speaker reference: {len(references)} clips of {request.speaker_reference}")
+    try:
+        with _without_stdin(request) as (ready, names):
+            if request.is_timeline:
+                from ser_lib.long_recordings import predict_long
+
+                return predict_long(predictor, ready, names=names, report=_report)
+            return _predict_all(predictor, ready, names)
+    except KeyboardInterrupt:
+        again = " The same command goes on with it." if request.out else ""
+        _report(f"stopped.{again}")
+        return 130
+    except BrokenPipeError:
+        # `| head` has seen enough; Python would complain once more while closing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _check(request: Request) -> None:
+    if request.form not in FORMATS:
+        raise SerError(f"--format {request.form}: known are {', '.join(FORMATS)}")
+    if request.top < 0 or request.n_jobs < 0:
+        raise SerError("--top and --jobs are 0 or more")
+    if request.plot is not None and not request.is_timeline:
+        raise SerError("--plot draws a timeline: add --timeline")
+    if request.paths.count(STDIN) > 1:
+        raise SerError("standard input (-) can be read once")
+
+
+def _report(line: str) -> None:
+    """Write a line for people, whatever bytes are in it."""
+    print(f"ser: {printable(line)}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _without_stdin(request: Request) -> Iterator[tuple[Request, dict[str, str]]]:
+    """Put a file in place of standard input, and tell which name it stands for."""
+    with ExitStack() as stack:
+        names, paths = {}, []
+        for path in request.paths:
+            if path == STDIN:
+                file = str(stack.enter_context(stored_stream(sys.stdin.buffer)))
+                names[file] = STDIN
+                path = file
+            paths.append(path)
+        yield replace(request, paths=tuple(paths)), names
+
+
+@contextmanager
+def _opened(out: Path | None) -> Iterator[TextIO]:
+    if out is None:
+        yield sys.stdout
+        return
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        file = out.open("a", encoding="utf-8", newline="")
+    except OSError as error:
+        raise AudioError(f"{out}: cannot be written ({error.strerror})") from error
+    with file:
+        yield file
+
+
+def _predict_all(predictor: Predictor, request: Request, names: dict[str, str]) -> int:
+    writer = Writer(request.form, predictor.labels, top=request.top)
+    done, n_failed = writer.resume(request.out) if request.out else (set(), 0)
+    if done:
+        _report(f"{request.out}: goes on after {len(done):,} recordings")
+    found = Found()
+    n_paths = sum(1 for _ in find_recordings(request.paths))
+    paths = find_recordings(request.paths, found=found)
+    waiting = (one for one in paths if not done or printable(one) not in done)
+    answers = (
+        replace(one, path=names.get(one.path, one.path))
+        for one in predict_many(predictor, waiting, n_jobs=request.n_jobs)
+    )
+    shown = progress(answers, total=n_paths - len(done), what="predict") if request.out else answers
+    with _opened(request.out) as target:
+        if not done:
+            target.write(writer.header)
+        n_failed += write_all(shown, writer, target, report=_report)
+    return _conclude(n_paths, found, n_failed, _report)
+
+
+def _conclude(n_paths: int, found: Found, n_failed: int, report: Callable[[str], None]) -> int:
+    """Say what was left alone or failed; return the exit code."""
+    for problem in found.problems:
+        report(problem)
+    if n_paths == 0:
+        report("no recording was found; folders are searched for wav, flac, ogg, mp3 and others")
+    if found.n_others:
+        report(f"{found.n_others:,} files whose names do not end as recordings do were left alone")
+    if n_failed:
+        report(f"{n_failed:,} recordings could not be used")
+    return int(bool(n_failed or found.problems or n_paths == 0))

@@ -1,0 +1,115 @@
+"""Figures of answers: one clip's ranked probabilities, and a long recording over time.
+
+Nothing is computed here that could be called a result: numbers come in, an Axes goes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from ser_lib.labels import colour_of
+from ser_lib.plots._base import CHANCE_STYLE, axes_or_new
+
+__all__ = ["plot_ranked", "plot_timeline"]
+
+# Lines beyond these few cannot be told apart; the others lie below them.
+N_LINES = 4
+MINUTES_FROM_S = 180.0
+
+
+def plot_ranked(
+    probabilities: Mapping[str, float], *, threshold: float | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw one clip's probabilities as bars, the likeliest on top.
+
+    Parameters
+    ----------
+    probabilities : mapping of str to float
+        By class, in [0, 1].
+    threshold : float, optional
+        Below which the answer is 'not sure'; drawn as a line.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+
+    Notes
+    -----
+    Notebook: 10_predict.ipynb
+    """
+    ax = axes_or_new(ax)
+    ranked = sorted(probabilities.items(), key=lambda item: item[1])
+    labels, shares = [one for one, _ in ranked], [100 * share for _, share in ranked]
+    ax.barh(labels, shares, color=[colour_of(one) for one in labels], height=0.7)
+    for row, share in enumerate(shares):
+        ax.text(share + 1, row, f"{share:.0f} %", va="center", fontsize=9)
+    if threshold is not None:
+        ax.axvline(100 * threshold, **CHANCE_STYLE)
+        ax.text(100 * threshold, len(labels) - 0.35, "not sure below", fontsize=8, ha="center")
+    ax.set(xlim=(0, 108), xlabel="Probability (%)")
+    ax.grid(visible=False, axis="y")
+    return ax
+
+
+def plot_timeline(
+    table: pd.DataFrame,
+    labels: Sequence[str],
+    *,
+    threshold: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the smoothed probabilities of a long recording over time; grey where nobody speaks.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `ser_lib.timeline.timeline_table`.
+    labels : sequence of str
+        The classes; those with the highest mean get a line.
+    threshold : float, optional
+        Below which an answer is 'not sure'; drawn as a line.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+
+    Notes
+    -----
+    Notebook: 10_predict.ipynb
+    """
+    ax = axes_or_new(ax)
+    is_long = table["end_s"].max() > MINUTES_FROM_S
+    unit = 60.0 if is_long else 1.0
+    middle = (table["start_s"] + table["end_s"]).to_numpy() / 2 / unit
+    columns = table[[f"smooth_{label}" for label in labels]].to_numpy(dtype=float)
+    is_silent = np.isnan(columns).all(axis=1)
+    edges = np.append(table["start_s"], table["end_s"].iloc[-1:]) / unit
+    for start, stop in zip(edges[:-1][is_silent], edges[1:][is_silent], strict=True):
+        ax.axvspan(start, stop, color="#e6e6e6", linewidth=0)
+    if not is_silent.all():
+        means = np.nanmean(columns, axis=0)
+        chosen = sorted(np.argsort(-means)[:N_LINES])
+        for number in chosen:
+            ax.plot(
+                middle,
+                100 * columns[:, number],
+                color=colour_of(labels[number]),
+                marker=".",
+                markersize=4,
+                label=labels[number],
+            )
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=N_LINES, frameon=False)
+    if threshold is not None:
+        ax.axhline(100 * threshold, **CHANCE_STYLE)
+    limits = (0, float(table["end_s"].max()) / unit)
+    ax.set(xlim=limits, ylim=(0, 100), xlabel="Time (min)" if is_long else "Time (s)")
+    ax.set_ylabel("Probability (%), smoothed")
+    return ax

@@ -1,0 +1,210 @@
+"""The app in real Chromium: a file is dropped, a clip is spoken into a fake microphone, live too.
+
+The server runs in a process of its own; every request of the page is recorded.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from urllib.parse import urlparse
+
+import pytest
+import soundfile
+
+from ser_lib import app
+from ser_lib.errors import BundleError
+
+CHROMIUM = shutil.which("chromium")
+ARGUMENTS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --use-fake-device-for-media-stream "
+    "--use-fake-ui-for-media-stream"
+).split()
+PHONE = {"width": 390, "height": 844}
+# The page loads some sixty files from a server that may share its core with other tests.
+PATIENCE_MS = 90_000
+SERVE = (
+    "import sys; from ser_lib.app import run_app; "
+    "run_app(port=int(sys.argv[1]), opens_browser=False)"
+)
+
+
+@pytest.fixture(scope="module")
+def bundles(small_folder, tmp_path_factory):
+    root = tmp_path_factory.mktemp("app-bundles")
+    for name in ("cnn-ravdess", "another"):
+        shutil.copytree(small_folder, root / name)
+    return root
+
+
+@pytest.fixture(scope="module")
+def spoken(speak, tmp_path_factory):
+    path = tmp_path_factory.mktemp("spoken") / "my voice.wav"
+    soundfile.write(path, speak(duration_s=6.0, rate_hz=48_000), 48_000)
+    return path
+
+
+@pytest.fixture(scope="module")
+def server(bundles, tmp_path_factory):
+    """Serve the app; give its address and the folder of its temporary files."""
+    uploads = tmp_path_factory.mktemp("uploads")
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    environment = os.environ | {"SER_BUNDLES": str(bundles), "GRADIO_TEMP_DIR": str(uploads)}
+    environment["PYTHONPATH"] = str(Path(app.__file__).parent.parent)
+    process = subprocess.Popen([sys.executable, "-c", SERVE, str(port)], env=environment)
+    address = f"http://127.0.0.1:{port}/"
+    for _ in range(240):
+        try:
+            urllib.request.urlopen(address, timeout=5).close()
+            break
+        except OSError:
+            assert process.poll() is None, "the server ended"
+            time.sleep(0.5)
+    yield address, uploads
+    process.terminate()
+    process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def browser(spoken):
+    if CHROMIUM is None:
+        pytest.skip("NOT CHECKED: Chromium is not installed")
+    from playwright.sync_api import sync_playwright
+
+    microphone = f"--use-file-for-fake-audio-capture={spoken}"
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, microphone])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser, server):
+    """Open the app; `page.asked` lists all hosts that it asked for anything."""
+    context = browser.new_context(permissions=["microphone"], accept_downloads=True)
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.asked, page.faults = set(), []
+    page.on("request", lambda request: page.asked.add(urlparse(request.url).netloc))
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    page.goto(server[0])
+    page.wait_for_selector("text=Everything stays on this computer")
+    yield page
+    assert page.asked <= {"", urlparse(server[0]).netloc}
+    assert page.faults == []
+    context.close()
+
+
+def drop(page, path) -> None:
+    page.set_input_files("input[type=file] >> nth=0", str(path))
+    page.wait_for_selector(".ser-answer h2")
+
+
+@pytest.mark.browser
+def test_a_dropped_file_gets_an_answer_a_picture_and_a_row(page, spoken):
+    drop(page, spoken)
+    shares = page.locator(".ser-bars .ser-share").all_inner_texts()
+    assert len(shares) == 4
+    assert sum(int(one.split()[0]) for one in shares) == pytest.approx(100, abs=2)
+    page.wait_for_selector(".ser-figure img")
+    for picture in page.locator("img").all():
+        assert len(picture.get_attribute("alt") or "") > 20
+    page.get_by_text("This session").click()
+    row = page.wait_for_selector(".ser-scroll tbody tr")
+    assert "my voice.wav" in row.inner_text()
+    with page.expect_download() as download:
+        page.get_by_text("Answers as CSV").click()
+    assert "p_sad" in Path(download.value.path()).read_text(encoding="utf-8")
+
+
+@pytest.mark.browser
+def test_a_letter_is_told_to_be_no_sound(page, tmp_path):
+    (tmp_path / "letter.wav").write_text("Dear mother")
+    page.set_input_files("input[type=file] >> nth=0", str(tmp_path / "letter.wav"))
+    page.wait_for_selector(".ser-problem, [data-testid=toast-body]")
+
+
+@pytest.mark.browser
+def test_what_is_spoken_gets_an_answer(page):
+    page.get_by_role("button", name="Record").first.click()
+    page.wait_for_timeout(4000)
+    page.get_by_role("button", name="Stop").first.click()
+    page.wait_for_selector(".ser-answer h2")
+    assert re.match(r"Sounds|Not sure", page.locator(".ser-answer h2").first.inner_text())
+
+
+@pytest.mark.browser
+def test_live_answers_come_while_one_speaks(page):
+    page.get_by_role("tab", name="Live").click()
+    page.get_by_role("button", name="Record").last.click()
+    page.wait_for_selector(".ser-live polyline", state="attached")
+    page.wait_for_selector("text=/took \\d+ ms/")
+    page.get_by_role("button", name="Stop").last.click()
+
+
+@pytest.mark.browser
+def test_it_fits_a_phone(page, spoken):
+    page.set_viewport_size(PHONE)
+    drop(page, spoken)
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= PHONE["width"]
+
+
+@pytest.mark.browser
+def test_it_can_be_used_without_a_mouse(page):
+    reached = set()
+    for _ in range(25):
+        page.keyboard.press("Tab")
+        reached.add(
+            page.evaluate(
+                "document.activeElement.getAttribute('aria-label') "
+                "|| document.activeElement.innerText || document.activeElement.tagName"
+            ).strip()
+        )
+    assert any("Model" in one for one in reached), reached
+    assert any("Live" in one for one in reached), reached
+    assert any("Record" in one for one in reached), reached
+
+
+@pytest.mark.browser
+def test_another_model_can_be_chosen_and_limits_are_said(page):
+    page.get_by_label("Model").click()
+    page.get_by_role("option", name="another").click()
+    page.get_by_role("tab", name="What it is not").click()
+    page.wait_for_selector("text=Acted speech")
+
+
+@pytest.mark.browser
+def test_the_browser_is_told_to_ask_nobody_else(server):
+    with urllib.request.urlopen(server[0], timeout=30) as answer:
+        policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "http" not in policy
+
+
+def test_only_this_machine_is_served():
+    assert app.HOST == "127.0.0.1"
+
+
+def test_a_port_in_use_is_left_alone():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert app._free_port(port) > port
+
+
+def test_no_bundle_no_app(tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_BUNDLES", str(tmp_path))
+    with pytest.raises(BundleError, match="ser train"):
+        app._choices()

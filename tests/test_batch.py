@@ -1,0 +1,152 @@
+"""Many recordings: found once, answered in order, written so that a stopped job goes on."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+
+import numpy as np
+import pytest
+import soundfile
+
+from ser_lib.answers import Prediction
+from ser_lib.batch import Found, Writer, find_recordings, predict_many, printable, record_of
+from ser_lib.errors import AudioError
+from ser_lib.predict import Predictor
+
+GOOD = Prediction("a.wav", "sad", 0.61234, {"sad": 0.61234, "angry": 0.38766}, 2.5, ("noisy",))
+BAD = Prediction("b\n.wav", "", float("nan"), {}, float("nan"), error="no\nsound")
+LABELS = ("angry", "sad")
+
+
+def test_folders_are_searched_by_name_and_files_taken_as_they_are(tmp_path):
+    for name in ("b/2.wav", "b/1.FLAC", "a.mp3", "notes.txt", "c/d/e.opus"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = Found()
+    paths = [one.relative_to(tmp_path) for one in find_recordings([tmp_path], found=found)]
+    assert [str(one) for one in paths] == ["a.mp3", "b/1.FLAC", "b/2.wav", "c/d/e.opus"]
+    assert found.n_others == 1
+    assert list(find_recordings([tmp_path / "notes.txt"])) == [tmp_path / "notes.txt"]
+
+
+def test_a_loop_of_folders_ends(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.wav").touch()
+    (tmp_path / "a" / "again").symlink_to(tmp_path)
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    assert len(list(find_recordings([tmp_path]))) == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_cannot_be_read_is_told(tmp_path):
+    (tmp_path / "closed").mkdir(mode=0)
+    found = Found()
+    assert list(find_recordings([tmp_path], found=found)) == []
+    assert "cannot be searched" in found.problems[0]
+
+
+def test_a_folder_that_vanished_is_told(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.setattr(os, "scandir", lambda path: (_ for _ in ()).throw(OSError(13, "Denied")))
+    found = Found()
+    assert list(find_recordings([tmp_path], found=found)) == []
+    assert "cannot be searched (Denied)" in found.problems[0]
+
+
+def test_answers_come_in_order(small_folder, speak, tmp_path):
+    paths = [tmp_path / f"{number}.wav" for number in range(12)]
+    for number, path in enumerate(paths):
+        soundfile.write(path, speak(duration_s=1.0 + (number % 3)), 16_000)
+    paths[5].write_text("no sound")
+    predictor = Predictor.load(small_folder)
+    answers = list(predict_many(predictor, iter(paths), n_jobs=3))
+    assert [one.path for one in answers] == [str(path) for path in paths]
+    assert [bool(one.error) for one in answers] == [n == 5 for n in range(12)]
+    assert answers == list(predict_many(predictor, iter(paths), n_jobs=1)) or np.isnan(
+        answers[5].confidence
+    )
+
+
+def test_paths_are_not_read_far_ahead(small_folder, speak, tmp_path):
+    soundfile.write(tmp_path / "a.wav", speak(duration_s=1.0), 16_000)
+    taken = []
+
+    def paths():
+        for number in range(1000):
+            taken.append(number)
+            yield tmp_path / "a.wav"
+
+    answers = predict_many(Predictor.load(small_folder), paths(), n_jobs=2)
+    next(answers)
+    assert len(taken) < 20
+    answers.close()
+
+
+def test_a_name_is_one_line_whatever_is_in_it():
+    assert printable("a b.wav") == "a b.wav"
+    assert printable("a\nb\t.wav") == r"a\nb\t.wav"
+    assert printable(os.fsdecode(b"\xff\xfe.wav")) == r"\xff\xfe.wav"
+    assert printable("größe.wav") == "größe.wav"
+
+
+def test_json_is_one_object_a_line():
+    writer = Writer("json", LABELS)
+    good, bad = json.loads(writer.line(GOOD)), json.loads(writer.line(BAD))
+    assert list(good) == [
+        "path",
+        "emotion",
+        "confidence",
+        "probabilities",
+        "duration_s",
+        "warnings",
+    ]
+    assert good["probabilities"] == {"sad": 0.6123, "angry": 0.3877}
+    assert good["warnings"] == ["noisy"]
+    assert bad["emotion"] is None
+    assert bad["error"] == r"no\nsound"
+    assert writer.line(BAD).count("\n") == 1
+    assert record_of(GOOD, top=1)["probabilities"] == {"sad": 0.6123}
+
+
+def test_csv_has_the_same_columns_in_every_row():
+    writer = Writer("csv", LABELS)
+    rows = list(csv.DictReader(io.StringIO(writer.header + writer.line(GOOD) + writer.line(BAD))))
+    assert rows[0]["p_sad"] == "0.6123"
+    assert (rows[1]["emotion"], rows[1]["error"]) == ("", r"no\nsound")
+    assert len((writer.line(BAD)).splitlines()) == 1
+
+
+def test_a_table_shows_as_many_as_asked_for():
+    assert "sad 61 %  angry 39 %" in Writer("table", LABELS).line(GOOD)
+    assert "angry 39 %" not in Writer("table", LABELS, top=1).line(GOOD)
+    assert "! noisy" in Writer("table", LABELS).line(GOOD)
+    assert "error" in Writer("table", LABELS).line(BAD)
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_a_stopped_job_is_gone_on_with(tmp_path, form):
+    writer, path = Writer(form, LABELS), tmp_path / "out"
+    whole = writer.header + writer.line(GOOD) + writer.line(BAD)
+    path.write_text(whole + writer.line(GOOD)[:20], encoding="utf-8")
+    assert writer.resume(path) == ({"a.wav", r"b\n.wav"}, 1)
+    assert path.read_text() == whole
+    assert writer.resume(tmp_path / "none") == (set(), 0)
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "table"])
+def test_a_file_of_something_else_is_left_alone(tmp_path, form):
+    (tmp_path / "letter").write_text("Dear mother,\nall is well.\n")
+    with pytest.raises(AudioError, match="letter"):
+        Writer(form, LABELS).resume(tmp_path / "letter")
+    assert (tmp_path / "letter").read_text() == "Dear mother,\nall is well.\n"
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_answers_of_other_classes_are_not_gone_on_with(tmp_path, form):
+    writer = Writer(form, LABELS)
+    (tmp_path / "out").write_text(writer.header + writer.line(GOOD))
+    with pytest.raises(AudioError, match="these classes"):
+        Writer(form, ("happy", "calm")).resume(tmp_path / "out")

@@ -1,0 +1,59 @@
+"""Live: pieces of any size and type, answers for the last seconds, nothing kept for long."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ser_lib.live import LiveState, hear
+from ser_lib.predict import Predictor
+from ser_lib.timeline import NO_SPEECH, WINDOW_S
+
+
+@pytest.fixture(scope="module")
+def predictor(small_folder):
+    return Predictor.load(small_folder)
+
+
+def heard(predictor, signal, rate, piece_s=0.5):
+    state = LiveState()
+    for start in range(0, len(signal), round(piece_s * rate)):
+        state = hear(state, signal[start : start + round(piece_s * rate)], rate, predictor)
+    return state
+
+
+def test_answers_come_after_the_first_seconds(predictor, speak):
+    signal = speak(duration_s=10.0)
+    first = hear(LiveState(), signal[:8000], 16_000, predictor)
+    assert (first.emotion, first.times_s) == ("listening …", ())
+    state = heard(predictor, signal, 16_000)
+    assert state.emotion in (*predictor.labels, "not sure")
+    assert state.heard_s == pytest.approx(10)
+    assert sum(state.smoothed[-1]) == pytest.approx(1)
+    assert 0 < state.latency_ms < 5000
+
+
+def test_integers_and_stereo_of_another_rate_are_the_same_sound(predictor, speak):
+    signal = speak(duration_s=6.0, rate_hz=48_000)
+    whole = np.round(signal * 32767).astype(np.int16)
+    plain = heard(predictor, signal, 48_000)
+    stereo = heard(predictor, np.stack([whole, whole], axis=1), 48_000)
+    np.testing.assert_allclose(stereo.smoothed[-1], plain.smoothed[-1], atol=0.02)
+
+
+def test_silence_is_no_speech(predictor):
+    assert heard(predictor, np.zeros(64_000, np.int16), 16_000).emotion == NO_SPEECH
+
+
+def test_nothing_is_kept_for_long(predictor, speak):
+    state = heard(predictor, np.tile(speak(duration_s=5.0), 14), 16_000, piece_s=2.0)
+    assert len(state.sound) == round(WINDOW_S * 16_000)
+    assert state.times_s[0] > 70 - 42
+    assert len(state.times_s) == len(state.smoothed) <= 22
+
+
+def test_a_state_is_a_value(predictor, speak):
+    before = heard(predictor, speak(), 16_000)
+    kept = before.times_s
+    hear(before, speak(), 16_000, predictor)
+    assert before.times_s == kept

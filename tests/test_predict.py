@@ -1,0 +1,256 @@
+"""Prediction: the pipeline of training, whatever container, rate, channels or length."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from ser_lib.answers import NOT_SURE
+from ser_lib.audio import load_signal
+from ser_lib.errors import AudioError, BundleError
+from ser_lib.extraction import compute
+from ser_lib.paths import PROJECT_DIR
+from ser_lib.predict import Predictor, default_bundle
+
+
+@pytest.fixture(scope="module")
+def predictor(small_folder):
+    return Predictor.load(small_folder)
+
+
+def told_by_training(predictor, path) -> np.ndarray:
+    """What the training pipeline computes: extraction, then the network, then the temperature."""
+    import onnxruntime
+
+    values = compute(str(path), predictor.bundle.features)
+    session = onnxruntime.InferenceSession(predictor.bundle.graph)
+    raw = session.run(None, {"x": values[np.newaxis]})[0][0].astype(float)
+    powers = np.maximum(raw, 5e-5) ** (1 / predictor.bundle.temperature)
+    return powers / powers.sum()
+
+
+FORMS = {
+    "wav 16 kHz": (".wav", 16_000, 1, "PCM_16"),
+    "wav 48 kHz stereo": (".wav", 48_000, 2, "PCM_24"),
+    "wav 8 kHz": (".wav", 8000, 1, "PCM_16"),
+    "wav 192 kHz": (".wav", 192_000, 1, "FLOAT"),
+    "wav 8 channels": (".wav", 44_100, 8, "PCM_16"),
+    "flac": (".flac", 22_050, 2, "PCM_16"),
+    "ogg": (".ogg", 24_000, 1, "VORBIS"),
+    "opus": (".opus", 48_000, 1, "OPUS"),
+    "mp3": (".mp3", 44_100, 2, "MPEG_LAYER_III"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("duration_s", [0.7, 3.0, 9.0])
+def test_it_says_what_the_training_pipeline_says(predictor, speak, tmp_path, form, duration_s):
+    suffix, rate, n_channels, subtype = FORMS[form]
+    signal = speak(duration_s=duration_s, rate_hz=rate)
+    path = tmp_path / f"clip{suffix}"
+    levels = np.linspace(1, 0.5, n_channels)
+    container = "OGG" if suffix == ".opus" else None
+    soundfile.write(path, signal[:, np.newaxis] * levels, rate, subtype=subtype, format=container)
+    row = predictor.predict(path).iloc[0]
+    assert row["error"] == ""
+    said = row[[f"p_{label}" for label in predictor.labels]].to_numpy(dtype=float)
+    np.testing.assert_allclose(said, told_by_training(predictor, path), atol=1e-5)
+    assert said.sum() == pytest.approx(1)
+    assert row["duration_s"] == pytest.approx(duration_s, abs=0.06)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("pattern", ["ravdess/Actor_*/*", "emodb/wav/*", "tess/*/*"])
+def test_it_says_so_of_real_clips_too(pattern):
+    from pathlib import Path
+
+    data = Path(os.environ.get("SER_DATA") or PROJECT_DIR.parent / "shared" / "data")
+    clips = sorted(data.glob(pattern))
+    if not clips:
+        pytest.skip(f"NOT CHECKED: no {pattern} under {data}; point SER_DATA at the corpora")
+    ours = Predictor.load("cnn-ravdess") if _has("cnn-ravdess") else None
+    if ours is None:
+        pytest.skip("NOT CHECKED: the bundle cnn-ravdess is not here")
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(ours.bundle.graph)
+    name = session.get_inputs()[0].name
+    for path in clips[:: len(clips) // 6]:
+        values = compute(str(path), ours.bundle.features)
+        raw = session.run(None, {name: values[np.newaxis]})[0][0]
+        signal, rate = load_signal(path)
+        np.testing.assert_allclose(
+            ours.raw_probabilities(ours.features(signal, rate)), raw, atol=1e-5
+        )
+
+
+def _has(name: str) -> bool:
+    return (PROJECT_DIR / "bundles" / name / "bundle.json").is_file()
+
+
+def test_an_array_and_its_file_are_one_thing(predictor, speak, tmp_path):
+    signal = speak(rate_hz=22_050)
+    soundfile.write(tmp_path / "a.wav", signal, 22_050, subtype="FLOAT")
+    table = predictor.predict([tmp_path / "a.wav"])
+    other = predictor.predict(signal, sample_rate_hz=22_050)
+    columns = ["emotion", "confidence", "p_sad", "duration_s", "warnings"]
+    pd.testing.assert_frame_equal(table[columns], other[columns])
+
+
+def test_an_array_without_its_rate_is_refused(predictor, speak):
+    with pytest.raises(AudioError, match="sample_rate_hz"):
+        predictor.predict(speak())
+
+
+@pytest.mark.parametrize(
+    ("signal", "rate", "message"),
+    [
+        (np.zeros(0, np.float32), 16_000, "no samples"),
+        (np.zeros(16_000, np.float32), 16_000, "zero"),
+        (np.full(16_000, np.nan, np.float32), 16_000, "NaN"),
+        (np.ones(16_000, int), 16_000, "floats"),
+        (np.ones((3, 2, 2)), 16_000, "shape"),
+        (np.ones(16_000), 50, "no sample rate"),
+    ],
+)
+def test_an_array_that_is_no_recording_is_refused(predictor, signal, rate, message):
+    table = predictor.predict([signal], sample_rate_hz=rate)
+    assert message in table["error"].iloc[0]
+    assert np.isnan(table["confidence"].iloc[0])
+
+
+def test_bad_items_do_not_stop_the_others(predictor, speak, tmp_path):
+    soundfile.write(tmp_path / "good.wav", speak(), 16_000)
+    (tmp_path / "bad.wav").write_text("this is a letter")
+    items = [tmp_path / "bad.wav", tmp_path / "good.wav", tmp_path / "none.wav"]
+    table = predictor.predict(items)
+    assert list(table["error"] != "") == [True, False, True]
+    assert table["path"].tolist() == [str(one) for one in items]
+
+
+def test_it_is_not_sure_below_the_threshold(small_bundle, speak):
+    sure = Predictor(replace(small_bundle, threshold=0.0)).predict_signal(speak(), 16_000)
+    unsure = Predictor(replace(small_bundle, threshold=1.0)).predict_signal(speak(), 16_000)
+    assert sure.emotion == next(iter(sure.probabilities))
+    assert unsure.emotion == NOT_SURE
+    assert unsure.probabilities == sure.probabilities
+
+
+def test_it_is_not_sure_of_what_is_no_speech(small_bundle, rng):
+    bold = Predictor(replace(small_bundle, threshold=0.0))
+    answer = bold.predict_signal(rng.normal(0, 0.1, 48_000), 16_000)
+    assert answer.emotion == NOT_SURE
+    assert "no speech found" in answer.warnings
+
+
+def test_a_long_recording_is_judged_by_its_beginning_and_says_so(predictor, speak, tmp_path):
+    soundfile.write(tmp_path / "long.wav", np.tile(speak(), 40), 16_000)
+    answer = predictor.predict_file(tmp_path / "long.wav")
+    assert answer.duration_s == pytest.approx(120)
+    assert any("only 0.0 to 1.9 s were judged" in one for one in answer.warnings)
+
+
+def test_a_clip_too_short_for_its_model_is_an_error(small_bundle, speak, tmp_path):
+    late = replace(small_bundle, features=replace(small_bundle.features, offset_s=2.0), probe=())
+    soundfile.write(tmp_path / "a.wav", speak(duration_s=1.0), 16_000)
+    assert "ends before 2.0 s" in Predictor(late).predict(tmp_path / "a.wav")["error"].iloc[0]
+
+
+def test_scaled_inputs_are_scaled(small_bundle, speak):
+    shape = small_bundle.input_shape
+    scaling = {"input_mean": np.full(shape, 0.5), "input_scale": np.full(shape, 2.0)}
+    scaled = Predictor(replace(small_bundle, arrays=dict(small_bundle.arrays) | scaling))
+    plain = Predictor(small_bundle)
+    values = plain.features(speak(), 16_000)
+    np.testing.assert_allclose(
+        scaled.raw_probabilities(values), plain.raw_probabilities((values - 0.5) / 2), atol=1e-6
+    )
+
+
+def test_a_linear_head_is_the_formula(small_bundle, speak, rng):
+    n_values, n_classes = int(np.prod(small_bundle.input_shape)), len(small_bundle.labels)
+    head = {
+        "head_mean": rng.normal(size=n_values),
+        "head_scale": rng.uniform(1, 2, n_values),
+        "head_weights": rng.normal(size=(n_values, n_classes)) / 30,
+        "head_bias": rng.normal(size=n_classes),
+    }
+    arrays = dict(small_bundle.arrays) | head
+    linear = Predictor(replace(small_bundle, kind="linear", arrays=arrays, graph=b""))
+    values = linear.features(speak(), 16_000)
+    logits = (values.ravel() - head["head_mean"]) / head["head_scale"] @ head["head_weights"]
+    powers = np.exp(logits + head["head_bias"])
+    np.testing.assert_allclose(linear.raw_probabilities(values), powers / powers.sum(), rtol=1e-6)
+
+
+def test_a_bundle_that_cannot_adapt_says_so(predictor):
+    with pytest.raises(BundleError, match="cannot be adapted"):
+        predictor.enrolled(["a.wav"])
+
+
+@pytest.fixture
+def adaptable(small_bundle, rng):
+    n_values, n_classes = int(np.prod(small_bundle.input_shape)), len(small_bundle.labels)
+    head = {
+        "head_mean": np.zeros(n_values),
+        "head_scale": np.ones(n_values),
+        "head_weights": rng.normal(size=(n_values, n_classes)) / 30,
+        "head_bias": np.zeros(n_classes),
+    }
+    cloud = {
+        "speaker_centre": np.full(n_values, 0.4),
+        "speaker_between": np.full(n_values, 0.01),
+        "speaker_noise": np.full(n_values, 0.02),
+        "speaker_within": np.full(n_values, 0.04),
+    }
+    arrays = dict(small_bundle.arrays) | head | cloud
+    arrays |= {f"speaker_{name}": array for name, array in head.items()}
+    speaker = {"temperature": 2.0, "threshold": 0.9}
+    return Predictor(
+        replace(small_bundle, kind="linear", arrays=arrays, graph=b"", speaker=speaker)
+    )
+
+
+def test_a_known_voice_is_taken_out_as_the_formula_says(adaptable, speak, tmp_path):
+    paths = [tmp_path / f"{n}.wav" for n in range(2)]
+    for number, path in enumerate(paths):
+        soundfile.write(path, speak(pitch_hz=120 + 40 * number), 16_000, subtype="FLOAT")
+    known = adaptable.enrolled(paths)
+    rows = np.stack([adaptable.features(load_signal(p)[0], 16_000).ravel() for p in paths])
+    own = 0.4 + 0.01 / (0.01 + 0.02 / 2) * (rows.mean(axis=0) - 0.4)
+    values = adaptable.features(speak(), 16_000)
+    logits = (values.ravel() - own) / 0.2 @ adaptable.bundle.arrays["speaker_head_weights"]
+    powers = np.exp(logits)
+    np.testing.assert_allclose(known.raw_probabilities(values), powers / powers.sum(), rtol=1e-5)
+    assert (known.threshold, known.temperature) == (0.9, 2.0)
+    assert adaptable.threshold == 0.3
+    with pytest.raises(AudioError, match="no clip"):
+        adaptable.enrolled([])
+
+
+def test_the_best_bundle_whose_weights_are_here_is_the_default(small_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_BUNDLES", str(tmp_path))
+    with pytest.raises(BundleError, match="ser train"):
+        default_bundle()
+    shutil.copytree(small_folder, tmp_path / "cnn-ravdess")
+    assert default_bundle().name == "cnn-ravdess"
+
+
+def test_predicting_loads_nothing_that_is_slow_to_load(small_folder, speak, tmp_path):
+    soundfile.write(tmp_path / "a.wav", speak(), 16_000)
+    code = (
+        "import sys; from ser_lib.predict import Predictor; "
+        f"Predictor.load({str(small_folder)!r}).predict_file({str(tmp_path / 'a.wav')!r}); "
+        "print(*{'tensorflow', 'keras', 'librosa', 'numba', 'pandas', 'sklearn', 'scipy', "
+        "'matplotlib'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

@@ -1,0 +1,35 @@
+"""What is made worse is worse in the way that is said, and no other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ser_lib.errors import FeatureError
+from ser_lib.spoiling import join_with_pauses, spoiled_versions
+from ser_lib.voice import clipped_share, inspect_voice
+
+
+def test_each_version_is_what_its_name_says(speak, rng):
+    signal = speak()
+    versions = spoiled_versions(signal, 16_000, rng=rng)
+    np.testing.assert_array_equal(versions["as it is"], signal)
+    added = versions["noise as loud as the voice"] - signal
+    assert np.mean(added**2) == pytest.approx(np.mean(signal**2), rel=0.05)
+    assert clipped_share(versions["clipped"]) > 0.01
+    spectrum = np.abs(np.fft.rfft(versions["telephone"]))
+    hz = np.fft.rfftfreq(len(versions["telephone"]), 1 / 16_000)
+    assert spectrum[hz > 3800].max() < 0.01 * spectrum.max()
+    assert len(versions["a third of a second"]) == 16_000 // 3
+    assert not inspect_voice(versions["noise alone"]).has_speech
+    assert all(one.dtype == np.float32 for one in versions.values())
+
+
+def test_silence_is_refused(rng):
+    with pytest.raises(FeatureError, match="silent"):
+        spoiled_versions(np.zeros(100, np.float32), 16_000, rng=rng)
+
+
+def test_clips_are_joined_with_pauses():
+    joined = join_with_pauses([np.ones(10), np.ones(5)], 10, pause_s=1.0)
+    np.testing.assert_array_equal(joined, [1] * 10 + [0] * 10 + [1] * 5 + [0] * 10)
