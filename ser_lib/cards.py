@@ -91,7 +91,8 @@ def _figures(bundle: Bundle) -> list[str]:
         "",
         f"'not sure' below a confidence of {_percent(bundle.threshold)}: on these clips "
         f"{_percent(chosen['coverage_share'])} get an answer, and "
-        f"{_percent(chosen['accuracy_share'])} of the answers are right.",
+        f"{_percent(chosen['accuracy_share'])} of the answers are right, where "
+        f"{_percent(chosen['accuracy_of_all_share'])} were if all were answered.",
         *_known_voice(card),
     ]
 

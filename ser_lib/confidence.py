@@ -83,7 +83,7 @@ def select_threshold(
     probabilities: np.ndarray,
     classes: np.ndarray,
     *,
-    target_share: float = 0.75,
+    error_ratio: float = 0.5,
     min_coverage_share: float = 0.2,
 ) -> Selection:
     """Choose the lowest confidence from which on answers are right often enough.
@@ -94,8 +94,8 @@ def select_threshold(
         Calibrated, of clips whose speakers the model did not know.
     classes : ndarray of int, shape (n_rows,)
         True class numbers.
-    target_share : float
-        Accuracy that the answers shall have.
+    error_ratio : float
+        How often answers may be wrong, as a share of how often they were if all were given.
     min_coverage_share : float
         Where that would leave fewer answers than this, so many are given nonetheless.
 
@@ -123,6 +123,7 @@ def select_threshold(
     is_end = np.append(np.diff(confidence[order]) != 0, True)
     least = max(1, int(np.ceil(min_coverage_share * len(order))))
     allowed = is_end & (n_answers >= least)
+    target_share = 1 - error_ratio * (1 - is_right.mean())
     good = np.flatnonzero(allowed & (accuracy >= target_share))
     last = good[-1] if len(good) else np.flatnonzero(allowed)[0]
     return Selection(
