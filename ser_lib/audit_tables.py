@@ -41,7 +41,7 @@ PARTS = (
 )
 # What tools append to the name of an augmented or doubled clip.
 AUGMENTED = re.compile(
-    r"(?:[-_. ]+(?:aug(?:mented)?|noisy?|pitch(?:ed)?|stretch(?:ed)?|shift(?:ed)?|speed|tempo|"
+    r"(?:[-_. ]+(?:aug(?:mented)?|nois(?:e|y)|pitch(?:ed)?|stretch(?:ed)?|shift(?:ed)?|speed|tempo|"
     r"reverb|gain|volume|copy|dup|duplicate|higher|slower|faster)[-_. ]?[-+]?[\d.]*"
     r"| ?\(\d+\)| - copy)+$",
     re.IGNORECASE,

@@ -21,8 +21,9 @@ def planted(tmp_path_factory, few_clips):
     """
     root = tmp_path_factory.mktemp("planted")
     rows = []
+    pairs = few_clips.groupby("speaker").head(2).sort_values("speaker", kind="stable")
     for number, (path, speaker, emotion) in enumerate(
-        few_clips.groupby("speaker").head(2)[["path", "speaker", "emotion"]].itertuples(index=False)
+        pairs[["path", "speaker", "emotion"]].itertuples(index=False)
     ):
         signal, rate_hz = load_signal(path)
         part = ("train", "train", "train", "train", "validation", "test")[number // 2]
