@@ -22,7 +22,7 @@ from ser_lib.answers import Prediction
 from ser_lib.audio import load_head
 from ser_lib.bundles import installed_bundles
 from ser_lib.errors import BundleError, SerError
-from ser_lib.live import LiveState, hear
+from ser_lib.live import ANSWER_EVERY_S, LiveState, hear
 from ser_lib.predict import MAX_CLIP_S, Predictor, default_bundle
 from ser_lib.recordings import decodable
 from ser_lib.timeline import WINDOW_S, timeline, timeline_table
@@ -38,7 +38,6 @@ MAX_UPLOAD = "100mb"  # an hour of speech as Opus, ten minutes as WAV
 MAX_TIMELINE_S = 3600.0
 # A timeline says more than one answer from two windows on.
 TIMELINE_FROM_S = 2 * WINDOW_S
-LIVE_EVERY_S = 0.5
 MAX_HISTORY = 200
 # Uploads that nobody looks at any more are deleted after ten minutes, all others at the end.
 DELETE_EVERY_S, DELETE_AFTER_S = 60, 600
@@ -120,7 +119,7 @@ def _hear(
     sure = f", {100 * state.confidence:.0f} % sure" if state.confidence else ""
     latency = (
         f"{state.heard_s:.0f} s heard. The newest answer took {state.latency_ms:.0f} ms after its "
-        f"sound had come; sound comes every {LIVE_EVERY_S} s."
+        f"sound had come; there is one every {ANSWER_EVERY_S} s of sound."
     )
     shown = views.live_html(
         state.times_s,
@@ -273,7 +272,7 @@ def _live_tab(gr: object, bundle: gr.Dropdown) -> None:
         _hear,
         [state, sound, bundle],
         [state, shown],
-        stream_every=LIVE_EVERY_S,
+        stream_every=ANSWER_EVERY_S,
         show_progress="hidden",
         concurrency_limit=1,
     )

@@ -273,7 +273,7 @@ def bundle_html(bundle: Bundle) -> str:
     elif score:
         said += (
             f" On speakers never heard it finds {_percent(score['uar'])} of each emotion on "
-            f"average (chance {_percent(1 / len(bundle.labels))}); an answer is given from "
+            f"average (one in {len(bundle.labels)} by chance); an answer is given from "
             f"{_percent(bundle.threshold)} confidence on, and is then right in "
             f"{_percent(bundle.card['selection']['accuracy_share'])} of the cases."
         )

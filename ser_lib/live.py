@@ -18,10 +18,12 @@ from ser_lib.predict import Predictor
 from ser_lib.timeline import NO_SPEECH, SMOOTHING, WINDOW_S
 from ser_lib.voice import RATE_HZ, inspect_voice
 
-__all__ = ["LiveState", "hear"]
+__all__ = ["ANSWER_EVERY_S", "LiveState", "hear"]
 
-# An answer needs that much sound at least.
+# An answer needs that much sound at least, and so much more for the next: browsers send sound in
+# pieces of any length.
 FIRST_ANSWER_S = 1.5
+ANSWER_EVERY_S = 0.5
 KEPT_S = 40.0
 
 
@@ -79,6 +81,8 @@ def hear(
     state = replace(state, sound=sound, heard_s=heard_s)
     if len(sound) < FIRST_ANSWER_S * RATE_HZ:
         return replace(state, emotion="listening …")
+    if state.times_s and heard_s < state.times_s[-1] + ANSWER_EVERY_S - len(new) / RATE_HZ / 2:
+        return state
     if inspect_voice(sound).speech_s < MIN_SPEECH_S:
         row = np.full(len(predictor.labels), np.nan)
         emotion, confidence = NO_SPEECH, 0.0

@@ -91,7 +91,7 @@ def test_a_bundle_says_how_good_it_is(small_bundle):
     card = {"score": {"uar": 0.5}, "selection": {"accuracy_share": 0.75}}
     said = views.bundle_html(replace(small_bundle, card=card))
     assert "50 % of each emotion" in said
-    assert "chance 25 %" in said
+    assert "one in 4 by chance" in said
     assert "synthetic" in views.bundle_html(replace(small_bundle, card={"is_embedded": True}))
 
 

@@ -57,3 +57,10 @@ def test_a_state_is_a_value(predictor, speak):
     kept = before.times_s
     hear(before, speak(), 16_000, predictor)
     assert before.times_s == kept
+
+
+def test_small_pieces_do_not_bring_more_answers(predictor, speak):
+    signal = speak(duration_s=6.0)
+    small, large = (heard(predictor, signal, 16_000, piece_s=size) for size in (0.05, 0.5))
+    assert abs(len(small.times_s) - len(large.times_s)) <= 1
+    assert np.diff(small.times_s).min() > 0.4
