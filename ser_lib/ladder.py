@@ -209,7 +209,7 @@ STEPS: dict[str, Step] = {one.name: one for one in (*LADDER, *CONTROLS, *SINS)}
 CURVE = (2, 3, 4, 6, 8, 12, 16, 19)
 
 
-def permuted(step: Step, *, n_seeds: int = 5) -> Step:
+def permuted(step: Step, *, n_seeds: int = 0) -> Step:
     """Return a step whose labels mean nothing: what it scores above chance, it was told.
 
     Parameters
@@ -217,7 +217,7 @@ def permuted(step: Step, *, n_seeds: int = 5) -> Step:
     step : Step
         Any.
     n_seeds : int
-        How many permutations.
+        How many permutations; 0 takes as many as the step has seeds.
 
     Returns
     -------
@@ -233,7 +233,7 @@ def permuted(step: Step, *, n_seeds: int = 5) -> Step:
     Notebook: 08_leakage.ipynb
     """
     name = f"permuted_{step.name}"
-    return replace(step, name=name, is_permuted=True, twin="", n_seeds=n_seeds)
+    return replace(step, name=name, is_permuted=True, twin="", n_seeds=n_seeds or step.n_seeds)
 
 
 def learning_steps(n_training: int) -> tuple[Step, ...]:
