@@ -262,7 +262,7 @@ def clipped_share(signal: np.ndarray) -> float:
     """
     size = np.abs(signal)
     peak = float(size.max(initial=0.0))
-    if peak < 0.1:
+    if peak < 0.01:
         return 0.0
     at_peak = size >= 0.999 * peak
     in_row = at_peak[2:] & at_peak[1:-1] & at_peak[:-2]
