@@ -19,8 +19,8 @@ import numpy as np
 
 from ser_lib import app_views as views
 from ser_lib.answers import Prediction
-from ser_lib.audio import load_head
 from ser_lib.bundles import installed_bundles
+from ser_lib.decoding import load_head
 from ser_lib.errors import BundleError, SerError
 from ser_lib.live import ANSWER_EVERY_S, LiveState, hear
 from ser_lib.predict import MAX_CLIP_S, Predictor, default_bundle
@@ -116,7 +116,8 @@ def _hear(
     if chunk is not None and len(chunk[1]):
         rate, samples = chunk
         state = hear(state, samples, rate, predictor)
-    sure = f", {100 * state.confidence:.0f} % sure" if state.confidence else ""
+    is_sure = state.emotion in predictor.labels
+    sure = f", {100 * state.confidence:.0f} % sure" if is_sure else ""
     latency = (
         f"{state.heard_s:.0f} s heard. The newest answer took {state.latency_ms:.0f} ms after its "
         f"sound had come; there is one every {ANSWER_EVERY_S} s of sound."

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +15,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from ser_lib.decoding import decode
 from ser_lib.errors import AudioError
 
 __all__ = [
@@ -27,8 +25,6 @@ __all__ = [
     "check_facts",
     "crop_or_pad",
     "cut_signal",
-    "iter_blocks",
-    "load_head",
     "load_signal",
     "read_facts",
     "read_recording",
@@ -79,145 +75,6 @@ class Recording:
     """Mono, float32, shape (n_samples,), at the file's own rate; not finite where the file is."""
 
 
-def _check_riff_length(path: Path) -> None:
-    """Raise where a WAV header promises more bytes than the file has (libsndfile forgives that)."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(12)
-    except OSError as error:
-        raise AudioError(
-            f"{path}: cannot be read ({error.strerror}); check the file's permissions"
-        ) from error
-    if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
-        return
-    (promised,) = struct.unpack("<I", head[4:8])
-    # Streaming writers leave 0 or the largest number here; both promise nothing.
-    if promised in (0, 0xFFFFFFFF):
-        return
-    held = path.stat().st_size - 8
-    # An odd last chunk may lack its padding byte.
-    if held + 1 < promised:
-        raise AudioError(
-            f"{path}: truncated: its header promises {promised} bytes, it holds {held}; "
-            "copy or download it again"
-        )
-
-
-def _decode(
-    path: Path, max_s: float | None = None
-) -> tuple[np.ndarray, int, soundfile._SoundFileInfo]:
-    """Return samples of shape (n_samples, n_channels), the rate in Hz and the header."""
-    _check_file(path)
-    try:
-        # As bytes: a name need not be UTF-8.
-        info = soundfile.info(os.fsencode(path))
-        n_wanted = info.frames if max_s is None else min(info.frames, int(max_s * info.samplerate))
-        samples, sample_rate_hz = soundfile.read(
-            os.fsencode(path),
-            frames=-1 if max_s is None else n_wanted,
-            dtype="float32",
-            always_2d=True,
-        )
-    except (soundfile.LibsndfileError, TypeError) as error:
-        raise _undecodable(path, error) from error
-    if len(samples) < n_wanted:
-        raise AudioError(
-            f"{path}: truncated: {len(samples)} of {n_wanted} samples could be decoded; "
-            "copy or download it again"
-        )
-    return samples, sample_rate_hz, info
-
-
-def _undecodable(path: Path, error: Exception) -> AudioError:
-    # soundfile asks for a rate and a form where a name ends in .raw: that is no error of its own.
-    reason = getattr(error, "error_string", "it has no header that says how").strip()
-    return AudioError(
-        f"{path}: cannot be decoded ({reason}); it is damaged or no audio file, copy or download "
-        "it again"
-    )
-
-
-def _check_file(path: Path) -> None:
-    """Raise where there is no file, or less of it than it says."""
-    if not path.is_file():
-        raise AudioError(f"{path}: no such file; was the corpus moved? Check SER_DATA")
-    if path.stat().st_size == 0:
-        raise AudioError(f"{path}: an empty file of 0 bytes; copy or download it again")
-    _check_riff_length(path)
-
-
-def load_head(path: str | Path, *, max_s: float) -> tuple[np.ndarray, int, float]:
-    """Decode the beginning of a recording and mix it to mono, whatever its length.
-
-    Parameters
-    ----------
-    path : str or Path
-        As for `load_signal`.
-    max_s : float
-        How much is decoded, in seconds.
-
-    Returns
-    -------
-    signal : ndarray of float32, shape (n_samples,)
-        Mono, at the file's own rate: what `load_signal` gives, or its beginning.
-    sample_rate_hz : int
-        Its rate.
-    duration_s : float
-        Of the whole recording.
-
-    Raises
-    ------
-    AudioError
-        As `load_signal`; and if it holds no sample.
-    """
-    samples, sample_rate_hz, info = _decode(Path(path), max_s)
-    signal = samples.mean(axis=1)
-    _check_samples(path, signal)
-    return signal, sample_rate_hz, info.frames / sample_rate_hz
-
-
-def _check_samples(path: str | Path, signal: np.ndarray) -> None:
-    if len(signal) == 0:
-        raise AudioError(f"{path}: holds no samples; export it again")
-    if not np.isfinite(signal).all():
-        raise AudioError(f"{path}: holds NaN or infinite samples; export it again")
-
-
-def iter_blocks(path: str | Path, *, block_s: float) -> Iterator[tuple[np.ndarray, int]]:
-    """Decode a recording of any length block by block, each mixed to mono.
-
-    Parameters
-    ----------
-    path : str or Path
-        As for `load_signal`.
-    block_s : float
-        Length of a block in seconds; the last one is shorter.
-
-    Yields
-    ------
-    signal : ndarray of float32, shape (n_samples,)
-        Mono.
-    sample_rate_hz : int
-        Its rate, the file's own.
-
-    Raises
-    ------
-    AudioError
-        As `load_head`.
-    """
-    path = Path(path)
-    _check_file(path)
-    try:
-        with soundfile.SoundFile(os.fsencode(path)) as file:
-            rate = file.samplerate
-            for block in file.blocks(round(block_s * rate), dtype="float32", always_2d=True):
-                signal = block.mean(axis=1)
-                _check_samples(path, signal)
-                yield signal, rate
-    except (soundfile.LibsndfileError, TypeError) as error:
-        raise _undecodable(path, error) from error
-
-
 def load_signal(
     path: str | Path,
     *,
@@ -254,7 +111,7 @@ def load_signal(
     -----
     Notebook: 01_eda.ipynb
     """
-    samples, native_hz, _ = _decode(Path(path))
+    samples, native_hz, _ = decode(Path(path))
     signal = samples.mean(axis=1)
     if not np.isfinite(signal).all():
         raise AudioError(f"{path}: holds NaN or infinite samples; export it again")
@@ -408,7 +265,7 @@ def read_recording(path: str | Path) -> Recording:
     AudioError
         As `read_facts`.
     """
-    samples, sample_rate_hz, info = _decode(Path(path))
+    samples, sample_rate_hz, info = decode(Path(path))
     mono = samples.mean(axis=1)
     is_finite = bool(np.isfinite(mono).all())
     peak = float(np.abs(mono).max(initial=0.0)) if is_finite else 0.0

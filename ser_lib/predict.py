@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ser_lib.answers import NOT_SURE, Prediction, as_table
-from ser_lib.audio import cut_signal, load_head
+from ser_lib.audio import cut_signal
 from ser_lib.bundle_checks import read_json
 from ser_lib.bundles import Bundle, find_bundle, installed_bundles, load_bundle, probe_signal
 from ser_lib.confidence import apply_temperature
+from ser_lib.decoding import load_head
 from ser_lib.domain import MIN_SPEECH_S, recording_warnings
 from ser_lib.errors import AudioError, BundleError, SerError
 from ser_lib.features import FEATURES, HOP_SAMPLES

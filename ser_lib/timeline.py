@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from ser_lib.answers import Prediction
-from ser_lib.audio import cut_signal, iter_blocks
+from ser_lib.audio import cut_signal
+from ser_lib.decoding import iter_blocks
 from ser_lib.domain import MIN_SPEECH_S
 from ser_lib.errors import AudioError
 from ser_lib.predict import Predictor

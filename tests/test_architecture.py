@@ -17,7 +17,7 @@ ROOT = Path(ser_lib.__file__).parent
 # A module imports from lower levels only. Packages count as one.
 LEVELS = (
     ("errors", "locks", "paths", "seeds", "progress", "mimes"),
-    ("labels", "audio"),
+    ("labels", "decoding", "audio", "mel", "voice", "answers"),
     (
         "corpora",
         "augment",
@@ -28,14 +28,31 @@ LEVELS = (
         "audit_tables",
         "functionals",
         "corruptions",
+        "spoiling",
+        "recordings",
+        "confidence",
+        "domain",
     ),
-    ("protocols", "splits", "audit", "models", "extraction", "resampling", "clip_checks"),
-    ("epochs", "training", "metrics", "shares", "dataset_audit", "fingerprint_trial", "maps"),
-    ("labels", "audio", "mel", "voice", "answers"),
-    ("corpora", "augment", "encoders", "features", "normalisation", "spoiling"),
-    ("recordings", "confidence", "domain"),
-    ("splits", "audit", "models", "extraction", "resampling", "bundle_checks"),
-    ("epochs", "training", "metrics", "shares", "bundles"),
+    (
+        "protocols",
+        "splits",
+        "audit",
+        "models",
+        "extraction",
+        "resampling",
+        "clip_checks",
+        "bundle_checks",
+    ),
+    (
+        "epochs",
+        "training",
+        "metrics",
+        "shares",
+        "dataset_audit",
+        "fingerprint_trial",
+        "maps",
+        "bundles",
+    ),
     ("predict", "cards"),
     (
         "studies",
@@ -52,7 +69,6 @@ LEVELS = (
         "ladder",
     ),
     ("runs", "plots", "results", "readme", "heard", "search", "tuning", "dealing", "trials"),
-    ("runs", "plots", "results", "readme", "heard", "search", "tuning"),
     ("batch", "timeline", "final_network", "judging"),
     ("final_head", "live"),
     ("app_views", "bundling", "long_recordings"),
@@ -79,6 +95,7 @@ LEVELS = (
 )
 # Arrows within a level, each with its reason.
 WITHIN = {
+    ("audio", "decoding"),  # what is mixed and cut was decoded first
     ("answers", "voice"),  # an answer says what was heard
     ("features", "encoders"),  # a pretrained encoder is one of the features
     ("features", "functionals"),  # a registered feature
@@ -186,7 +203,7 @@ def test_the_package_itself_imports_nothing_but_where_compiled_functions_are_kep
 @pytest.mark.parametrize(
     ("library", "owners"),
     [
-        ("soundfile", {"audio", "corpora.demo.make_clips"}),
+        ("soundfile", {"audio", "decoding", "corpora.demo.make_clips"}),
         ("soxr", {"audio"}),
         ("tensorflow", set()),
         ("torch", set()),
