@@ -17,7 +17,7 @@ ROOT = Path(ser_lib.__file__).parent
 # A module imports from lower levels only. Packages count as one.
 LEVELS = (
     ("errors", "locks", "paths", "seeds", "progress", "mimes"),
-    ("labels", "audio"),
+    ("labels", "audio", "codecs"),
     (
         "corpora",
         "augment",
@@ -81,6 +81,7 @@ LEVELS = (
 WITHIN = {
     ("answers", "voice"),  # an answer says what was heard
     ("features", "encoders"),  # a pretrained encoder is one of the features
+    ("codecs", "audio"),  # what was decoded is cropped as all is
     ("features", "functionals"),  # a registered feature
     ("importance", "robustness"),  # both test versions of the same clips
     ("maps", "epochs"),  # a map is made of predictions
@@ -186,7 +187,7 @@ def test_the_package_itself_imports_nothing_but_where_compiled_functions_are_kep
 @pytest.mark.parametrize(
     ("library", "owners"),
     [
-        ("soundfile", {"audio", "corpora.demo.make_clips"}),
+        ("soundfile", {"audio", "codecs", "corpora.demo.make_clips"}),
         ("soxr", {"audio"}),
         ("tensorflow", set()),
         ("torch", set()),
