@@ -1,7 +1,7 @@
 """Corruptions: what a telephone, a room, a crowd or a codec does to a recording.
 
 Each is a pure function `(signal, sample_rate_hz, rng, *, ...) -> signal` with physical parameters.
-Everything random comes from `rng`. Codecs, which need an encoder, live in `ser_lib.audio`; what a
+Everything random comes from `rng`. Codecs, which need an encoder, live in `ser_lib.codecs`; what a
 model makes of all this is measured in `ser_lib.robustness`.
 """
 
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ser_lib.audio import crop_or_pad, through_codec
+from ser_lib.audio import crop_or_pad
+from ser_lib.codecs import through_codec
 from ser_lib.errors import FeatureError
 
 __all__ = [

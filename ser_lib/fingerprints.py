@@ -45,7 +45,8 @@ FINGERPRINT_RATE_HZ = 8_000
 THRESHOLD = 0.95
 """Similarity from which two clips are called copies; see `ser_lib.fingerprint_trial`."""
 
-N_BANDS, N_STEPS = 96, 64
+N_BANDS = 96
+N_STEPS = 64
 LOWEST_HZ, HIGHEST_HZ = 100.0, 3_400.0
 WINDOW, HOP, N_FFT = 1_024, 160, 2_048
 # Half the width of the picture in standard deviations of the clip's loudness over time.

@@ -60,13 +60,13 @@ class ReportFacts:
         """One sentence that says what was run, counted from the published records."""
         if not self.records:
             return f"{_count(len(self.durations_s), 'notebook')} run on {self.title}."
-        studies = {one["study"] for one in self.records}
+        studies = {one["study"] for one in self.records if not one.get("is_ours")}
         models = {(one["study"], one["model"]) for one in self.records}
         n_clips = max(one["n_clips"] for one in self.records)
         n_speakers = max(one["n_speakers"] for one in self.records)
         return (
             f"{_count(len(studies), 'published study', 'published studies')}, "
-            f"{_count(len(models), 'model')}, re-run on {_count(n_clips, 'clip')} "
+            f"{_count(len(models), 'model')} with our own, re-run on {_count(n_clips, 'clip')} "
             f"by {_count(n_speakers, 'speaker')}."
         )
 

@@ -87,7 +87,7 @@ def test_nobody_hears_his_own_voice_in_the_crowd(few, monkeypatch):
 
 @pytest.mark.parametrize(("codec", "kbps"), [("mp3", 32.0), ("mp3", 64.0), ("opus", 24.0)])
 def test_a_codec_meets_its_bit_rate(tone, codec, kbps):
-    from ser_lib.audio import through_codec
+    from ser_lib.codecs import through_codec
 
     rng = np.random.default_rng(0)
     signal = tone(300.0, duration_s=4.0) + 0.05 * rng.standard_normal(4 * RATE_HZ)
@@ -104,7 +104,7 @@ def test_a_codec_meets_its_bit_rate(tone, codec, kbps):
     ],
 )
 def test_a_codec_that_cannot_be_had_is_refused(tone, wrong, message):
-    from ser_lib.audio import through_codec
+    from ser_lib.codecs import through_codec
 
     options = {"sample_rate_hz": RATE_HZ, "codec": "mp3", "bitrate_kbps": 64.0} | wrong
     with pytest.raises(AudioError, match=message):
