@@ -62,11 +62,12 @@ class ReportFacts:
             return f"{_count(len(self.durations_s), 'notebook')} run on {self.title}."
         studies = {one["study"] for one in self.records if not one.get("is_ours")}
         models = {(one["study"], one["model"]) for one in self.records}
+        ours = {(one["study"], one["model"]) for one in self.records if one.get("is_ours")}
         n_clips = max(one["n_clips"] for one in self.records)
         n_speakers = max(one["n_speakers"] for one in self.records)
         return (
             f"{_count(len(studies), 'published study', 'published studies')}, "
-            f"{_count(len(models), 'model')} with our own, re-run on {_count(n_clips, 'clip')} "
+            f"{_count(len(models), 'model')}{f' ({len(ours)} of them ours)' if ours else ''}, run on {_count(n_clips, 'clip')} "
             f"by {_count(n_speakers, 'speaker')}."
         )
 
