@@ -67,8 +67,8 @@ class ReportFacts:
         n_speakers = max(one["n_speakers"] for one in self.records)
         return (
             f"{_count(len(studies), 'published study', 'published studies')}, "
-            f"{_count(len(models), 'model')}{f' ({len(ours)} of them ours)' if ours else ''}, run on {_count(n_clips, 'clip')} "
-            f"by {_count(n_speakers, 'speaker')}."
+            f"{_count(len(models), 'model')}{f' ({len(ours)} of them ours)' if ours else ''}, "
+            f"run on {_count(n_clips, 'clip')} by {_count(n_speakers, 'speaker')}."
         )
 
 
