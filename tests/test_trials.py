@@ -9,14 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ser_lib import corpora, trials
 from ser_lib import ladder_tables as tables
-from ser_lib import trials
 from ser_lib.epochs import TrainingSettings
 from ser_lib.errors import MetricError, RunError
-from ser_lib.ladder import LADDER, NETWORK_FEATURES, STEPS, Candidate, permuted
+from ser_lib.ladder import LADDER, NETWORK_FEATURES, STEPS, Candidate, learning_steps, permuted
 from ser_lib.metrics import confusion_counts, score_predictions
 from ser_lib.models.baselines import KnnConfig
 from ser_lib.models.cnn1d import Cnn1dConfig
+from ser_lib.paths import PROJECT_DIR
 from ser_lib.trials import run_step
 
 CHANCE = 1 / 4
@@ -251,3 +252,18 @@ def test_a_trial_of_one_speaker_has_no_interval():
     lonely = trials.Trial(STEPS["clips"], ("p", "q"), ({"counts": {"a": [[1, 0], [0, 1]]}},))
     with pytest.raises(MetricError, match="one speaker only"):
         _ = lonely.score
+
+
+# --- what is committed
+
+
+def test_the_committed_ladder_is_whole_and_read_without_audio(monkeypatch, tmp_path):
+    monkeypatch.setenv("SER_REPORTS", str(PROJECT_DIR / "reports"))
+    monkeypatch.setenv("SER_DATA", str(tmp_path))
+    clips = corpora.load("ravdess")
+    blind = [permuted(one, n_seeds=10 if one.name == "speakers" else 0) for one in LADDER]
+    for step in (*STEPS.values(), *blind, *learning_steps(19)):
+        stored = json.loads(trials._file_of(step, clips).read_text(encoding="utf-8"))
+        assert len(stored) >= step.n_seeds, step.name
+    trial = run_step(STEPS["both"], clips, n_seeds=1)
+    assert (trial.score.n_rows, trial.score.n_speakers) == (1440, 24)
