@@ -51,7 +51,8 @@ def plot_ranked(
         ax.text(share + 1, row, f"{share:.0f} %", va="center", fontsize=9)
     if threshold is not None:
         ax.axvline(100 * threshold, **CHANCE_STYLE)
-        ax.text(100 * threshold, len(labels) - 0.35, "not sure below", fontsize=8, ha="center")
+        where = {"ha": "center", "va": "bottom", "fontsize": 8}
+        ax.text(100 * threshold, len(labels) - 0.3, "not sure below", backgroundcolor="w", **where)
     ax.set(xlim=(0, 108), xlabel="Probability (%)")
     ax.grid(visible=False, axis="y")
     return ax
@@ -97,11 +98,14 @@ def plot_timeline(
     if not is_silent.all():
         means = np.nanmean(columns, axis=0)
         chosen = sorted(np.argsort(-means)[:N_LINES])
-        for number in chosen:
+        colours = [colour_of(labels[number]) for number in chosen]
+        for place, number in enumerate(chosen):
             ax.plot(
                 middle,
                 100 * columns[:, number],
-                color=colour_of(labels[number]),
+                color=colours[place],
+                # The same emotion of another gender has the same colour.
+                linestyle="--" if colours[place] in colours[:place] else "-",
                 marker=".",
                 markersize=4,
                 label=labels[number],
