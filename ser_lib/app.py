@@ -289,18 +289,25 @@ def _load_gradio() -> object:
     return gr
 
 
-def _middleware() -> Callable[..., object]:
-    from starlette.middleware import Middleware
-    from starlette.middleware.base import BaseHTTPMiddleware
+class _Guard:
+    """Adds headers to every answer that tell the browser to ask no other machine for anything."""
 
-    async def guard(request: object, call_next: Callable) -> object:
-        response = await call_next(request)
-        response.headers["Content-Security-Policy"] = CONTENT_POLICY
-        response.headers["Referrer-Policy"] = "no-referrer"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        return response
+    HEADERS = (
+        (b"content-security-policy", CONTENT_POLICY.encode()),
+        (b"referrer-policy", b"no-referrer"),
+        (b"x-content-type-options", b"nosniff"),
+    )
 
-    return Middleware(BaseHTTPMiddleware, dispatch=guard)
+    def __init__(self, app: Callable) -> None:
+        self.app = app
+
+    async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
+        async def guarded(message: dict) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *self.HEADERS]
+            await send(message)
+
+        await self.app(scope, receive, guarded)
 
 
 def run_app(*, port: int = PORT, opens_browser: bool = True, blocks: bool = True) -> str:
@@ -347,7 +354,8 @@ def run_app(*, port: int = PORT, opens_browser: bool = True, blocks: bool = True
         strict_cors=True,
         theme=theme,
         css_paths=THEME_DIR / "app.css",
-        app_kwargs={"middleware": [_middleware()]},
+        # As Starlette lists middleware: class, arguments, options.
+        app_kwargs={"middleware": [(_Guard, (), {})]},
     )
     return address
 

@@ -24,8 +24,8 @@ LIMITS = (
     "Not for decisions about people: hiring, school, police, insurance, health, surveillance. The "
     "European Union's AI Act forbids emotion recognition at work and in education, but for "
     "medical reasons and safety.",
-    "Few speakers, one language, clean rooms: other voices, accents, languages, ages, microphones "
-    "and noise lower the figures by an amount that was not measured.",
+    "Few speakers, one language, clean rooms: with other languages, accents, ages, microphones and "
+    "noise it errs far more often, and is surer than it should be.",
 )
 
 
