@@ -25,6 +25,7 @@ from ser_lib.models.cnn1d import Cnn1dConfig
 from ser_lib.models.cnn2d import Cnn2dConfig
 from ser_lib.models.cnn3d import Cnn3dConfig
 from ser_lib.models.conv_blocks import ConvBlocksConfig
+from ser_lib.models.heads import RidgeHeadConfig
 from ser_lib.training import FoldArrays, fit_fold
 
 # A small config and an input for every family; a family that lacks here fails the test below.
@@ -55,6 +56,8 @@ SMALL = {
     "dummy": (DummyConfig(), (6,)),
     "knn": (KnnConfig(), (6,)),
     "logistic": (LogisticConfig(n_components=4), (6,)),
+    # (n_views, n_layers, n_statistics, n_values)
+    "ridge_head": (RidgeHeadConfig(((0,), (1,)), views=(0,), n_members=1), (1, 2, 2, 6)),
     "svm": (SvmConfig(n_components=4), (6,)),
 }
 KERAS = pytest.mark.parametrize("name", [one for one in FAMILIES if FAMILIES[one].is_keras])
@@ -194,8 +197,17 @@ def test_pictures_of_bytes_are_brought_to_one():
 def test_a_classifier_gives_probabilities(name, n_classes, rng):
     config, shape = SMALL[name]
     classes = np.arange(60) % n_classes
-    inputs = rng.normal(size=(60, *shape)) + classes[:, None]
-    arrays = FoldArrays(inputs[:40], classes[:40], inputs[40:50], classes[40:50], inputs[50:])
+    inputs = rng.normal(size=(60, *shape)) + classes.reshape(-1, *(1 for _ in shape))
+    speakers = np.array([f"s{number // 8}" for number in range(60)])
+    arrays = FoldArrays(
+        inputs[:40],
+        classes[:40],
+        inputs[40:50],
+        classes[40:50],
+        inputs[50:],
+        speakers_train=speakers[:40],
+        speakers_validation=speakers[40:50],
+    )
     result = fit_fold(config, None, arrays, n_classes=n_classes, is_scaled=True, seed=1)
     assert result.probabilities.shape == (10, n_classes)
     assert result.probabilities.min() >= 0

@@ -418,15 +418,14 @@ def test_poison_in_test_and_validation_rows_does_not_reach_the_weights(sampling)
     clean = maps(4)
     settings = replace(HALVED, plateau_patience=None, sampling=sampling, loss="focal")
     expected = fit(NORMED, clean, settings, is_scaled=False)
-    poisoned_rows = replace(
-        clean, x_validation=clean.x_validation * np.nan, x_test=clean.x_test.copy()
-    )
-    found = fit(NORMED, poisoned_rows, settings, is_scaled=False)
+    # Not NaN: some processors' convolutions make zeros of it.
+    found = fit(NORMED, poisoned(clean, "x_validation"), settings, is_scaled=False)
     np.testing.assert_array_equal(found.probabilities, expected.probabilities)
     np.testing.assert_array_equal(found.history["loss"], expected.history["loss"])
-    assert found.history["val_loss"].isna().all()
+    assert (found.history["val_loss"] != expected.history["val_loss"]).all()
     # The twin: poison in a training row reaches everything.
     one_row = clean.x_train.copy()
-    one_row[7] = np.nan
+    one_row[7] *= 1e6
     one_row = replace(clean, x_train=one_row)
-    assert np.isnan(fit(NORMED, one_row, settings, is_scaled=False).probabilities).all()
+    other = fit(NORMED, one_row, settings, is_scaled=False)
+    assert (other.probabilities != expected.probabilities).all()
