@@ -98,8 +98,7 @@ EMOBOX6_TEST = (
 def _emobox6(rows: pd.DataFrame, seed: int) -> list[Fold]:
     """Six published folds over the actors of RAVDESS; two women and two men validate.
 
-    EmoBox validates on clips of training speakers; here they are drawn as whole speakers, so that
-    no voice that stops the training is trained on.
+    They are drawn as whole speakers, so that no voice that stops the training is trained on.
     """
     actor = _actors_of(rows, "emobox6")
     present = set(actor)
