@@ -15,10 +15,12 @@ from ser_lib.errors import StudyError
 from ser_lib.features import FeatureSpec
 from ser_lib.models.baselines import SvmConfig
 from ser_lib.models.cnn1d import Cnn1dConfig
+from ser_lib.studies.moonshine import BASE_ONE_SPEED
 
 __all__ = [
     "CONTROLS",
     "CONTROL_OF",
+    "ENCODER_SINS",
     "LADDER",
     "NETWORK_FEATURES",
     "SINS",
@@ -50,6 +52,8 @@ class Candidate:
     """A config of one of `ser_lib.models.FAMILIES`."""
     features: FeatureSpec
     training: TrainingSettings | None = None
+    layer: int | None = None
+    """Of an encoder's features: which layer is seen, 0 being its front end; None sees all."""
 
 
 # scikit-learn's defaults: nothing was tuned.
@@ -67,6 +71,9 @@ STOPPED = Candidate(
 BEST_EPOCH = Candidate(
     NETWORK, NETWORK_FEATURES, TrainingSettings(max_epochs=25, batch_size=64, keep="val_accuracy")
 )
+
+# One layer each of a frozen encoder, its front end first.
+LAYERS = tuple(Candidate(SvmConfig(), BASE_ONE_SPEED, layer=layer) for layer in range(9))
 
 
 @dataclass(frozen=True)
@@ -193,6 +200,22 @@ SINS = (
     ),
 )
 
+# They need the encoder's weights, unless they are stored.
+ENCODER_SINS = (
+    Step(
+        *("layer_on_test", "Layer chosen on the test fold", ("speaker",), LAYERS),
+        judge="test",
+        leaks=OF_TEST_ROWS,
+        twin="layer",
+        n_seeds=3,
+    ),
+    Step(
+        *("layer", "Layer chosen on validation speakers", ("speaker",), LAYERS),
+        judge="validation",
+        n_seeds=3,
+    ),
+)
+
 # What stands beside a step in the figure: the same without the leak, or with as few clips as the
 # last step has.
 CONTROL_OF = {
@@ -203,7 +226,7 @@ CONTROL_OF = {
     "sentences": "sentences_few",
 }
 
-STEPS: dict[str, Step] = {one.name: one for one in (*LADDER, *CONTROLS, *SINS)}
+STEPS: dict[str, Step] = {one.name: one for one in (*LADDER, *CONTROLS, *SINS, *ENCODER_SINS)}
 
 # Of the training speakers that a fold has, which numbers are tried.
 CURVE = (2, 3, 4, 6, 8, 12, 16, 19)

@@ -142,6 +142,7 @@ def _file_of(step: Step, clips: pd.DataFrame) -> Path:
                 "features": one.features.identity(),
                 "training": one.training.identity() if one.training else None,
             }
+            | ({} if one.layer is None else {"layer": one.layer})
             for one in step.candidates
         ],
         "scaled_on": step.scaled_on,
@@ -205,11 +206,15 @@ class _Data:
         """Gather the features of some rows."""
         part = self.table.loc[list(row_ids)]
         names = part["variant"].where(~part["variant"].str.startswith("copy"), "original")
-        return Rows(
+        found = Rows(
             self.arrays[candidate.features.name],
             names.map(self.variants.index).to_numpy(),
             self.position[part["clip_id"]].to_numpy(),
         ).gather()
+        # Of an encoder: (row, view, layer, statistic, value), half precision; as it was heard.
+        if candidate.layer is None:
+            return found
+        return found[:, 0, candidate.layer].astype(np.float32)
 
     def fit(self, candidate: Candidate, fold: Fold) -> FitResult:
         """Train a candidate on a fold; its history ends with the judge's accuracy."""

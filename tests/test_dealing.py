@@ -12,10 +12,10 @@ import pytest
 from ser_lib.dealing import check_reading, deal, n_training_speakers, plan_step
 from ser_lib.errors import LeakError, SplitError
 from ser_lib.labels import LABEL_SETS
-from ser_lib.ladder import CONTROLS, LADDER, SINS, STEPS, learning_steps, permuted
+from ser_lib.ladder import CONTROLS, ENCODER_SINS, LADDER, SINS, STEPS, learning_steps, permuted
 from ser_lib.splits import rows_of
 
-EVERY = (*LADDER, *CONTROLS, *SINS)
+EVERY = (*LADDER, *CONTROLS, *SINS, *ENCODER_SINS)
 
 
 @pytest.fixture(scope="module")
