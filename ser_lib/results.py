@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ser_lib.anchors import people_beside
-from ser_lib.corpora import corpus_of
+from ser_lib.corpora import corpus_of, load
 from ser_lib.errors import RunError
 from ser_lib.metrics import (
     Score,
@@ -25,12 +25,13 @@ from ser_lib.metrics import (
     score_predictions,
     with_clip_columns,
 )
+from ser_lib.paths import runs_dir
 from ser_lib.runs import RunPlan, is_stored, plan_run, run_or_load, score_runs, seeds_of
 from ser_lib.shares import rank_of_truth, share_interval
 from ser_lib.store import Run
 from ser_lib.studies import STUDIES, ModelSpec, Study
 
-__all__ = ["Result", "Results", "collect"]
+__all__ = ["Result", "Results", "collect", "collect_elsewhere"]
 
 
 @dataclass(frozen=True)
@@ -298,6 +299,35 @@ def _is_stored(study: Study, model: ModelSpec, clips: pd.DataFrame) -> bool:
         is_stored(plan_run(study, model.name, protocol, study.seeds[0], clips))
         for protocol in protocols
     )
+
+
+def collect_elsewhere(study: Study, shown_at: str) -> Results:
+    """Gather what is stored of a study on its other corpora.
+
+    Parameters
+    ----------
+    study : Study
+        Any study; of our own the honest protocol is enough.
+    shown_at : str
+        Corpus that is not gathered.
+
+    Returns
+    -------
+    Results
+        Models that are stored under each protocol; nothing is trained, and nothing is missed.
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    protocols = ("published", "honest") if study.name in STUDIES else ("honest",)
+    found = Results(())
+    for name in dict.fromkeys((*study.corpora, *study.label_sets)):
+        if name == shown_at or not any(runs_dir(name).glob(f"{study.name}-*")):
+            continue
+        clips = load(name, strict=False)
+        found += replace(collect(study, clips, protocols=protocols, stored_only=True), missing=())
+    return found
 
 
 def _plans(

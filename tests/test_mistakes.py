@@ -1,21 +1,13 @@
-"""Errors that one can look at: counted by hand, and planted agreement of people and systems."""
+"""Errors that one can look at: counted by hand."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import spearmanr
 
 from ser_lib.errors import MetricError
-from ser_lib.mistakes import (
-    beside_people,
-    clip_hits,
-    expected_misses,
-    listener_shares,
-    most_confident_mistakes,
-    people_text,
-)
+from ser_lib.mistakes import clip_hits, expected_misses, most_confident_mistakes
 
 LABELS = ("happy", "sad")
 
@@ -72,70 +64,3 @@ def test_the_surest_mistakes_come_first_and_right_ones_never():
     assert list(found["clip_id"]) == ["emodb/c2", "emodb/c3"]
     np.testing.assert_allclose(found["confidence"], [0.9, 0.7])
     np.testing.assert_allclose(found["p_truth"], [0.1, 0.3])
-
-
-# --- people
-
-
-def test_the_correlation_is_that_of_scipy_and_planted_agreement_is_found(rng):
-    shares = pd.Series(rng.uniform(0.5, 1, 400), [f"emodb/c{n}" for n in range(400)])
-    votes = {name: vote(rng.uniform(size=400) < (shares - 0.5) * 2) for name in "ab"}
-    hits = clip_hits(votes)
-    speakers = votes["a"].set_index("clip_id")["speaker"]
-    found = beside_people(hits, shares, speakers, n_resamples=200)
-    expected = spearmanr(shares.loc[hits.index], hits["n_right"]).statistic
-    assert found.correlation == pytest.approx(expected, abs=1e-12)
-    assert 0 < found.low < found.correlation < found.high
-    assert found.recognised_missed < found.recognised_hit
-    assert "correlation" in str(people_text("emodb", found)["what"].tolist())
-
-
-def test_systems_that_fail_elsewhere_are_not_said_to_agree(rng):
-    shares = pd.Series(rng.uniform(0.5, 1, 400), [f"emodb/c{n}" for n in range(400)])
-    table = vote(rng.uniform(size=400) < 0.5)
-    found = beside_people(
-        clip_hits({"a": table}), shares, table.set_index("clip_id")["speaker"], n_resamples=200
-    )
-    assert found.low < 0 < found.high
-
-
-def test_clips_that_nobody_heard_are_told():
-    table = vote([1, 0, 1])
-    with pytest.raises(MetricError, match=r"1 clips were not heard by people \(first: emodb/c2\)"):
-        beside_people(
-            clip_hits({"a": table}),
-            pd.Series([0.9, 0.8], ["emodb/c0", "emodb/c1"]),
-            table.set_index("clip_id")["speaker"],
-        )
-
-
-def write(folder, text):
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "listeners.csv").write_text(text, encoding="utf-8")
-
-
-def test_listeners_are_read_beside_the_audio_else_beside_the_report(tmp_path, monkeypatch):
-    monkeypatch.setenv("SER_DATA", str(tmp_path / "data"))
-    assert listener_shares("emodb") is None
-    write(tmp_path / "reports" / "emodb", "clip_id,recognised_percent\n03a01Fa,90\n")
-    assert listener_shares("emodb").to_dict() == {"emodb/03a01Fa": 0.9}
-    write(tmp_path / "data" / "emodb", "clip_id,recognised_percent\n03a01Fa,85\n")
-    assert listener_shares("emodb").to_dict() == {"emodb/03a01Fa": 0.85}
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("clip_id,share\na,90\n", r"lacks the columns \['recognised_percent'\]"),
-        ("clip_id,recognised_percent\na,190\n", "emodb/a was recognised by 190.0 percent"),
-    ],
-)
-def test_a_table_of_listeners_that_is_none_is_told(tmp_path, monkeypatch, text, message):
-    monkeypatch.setenv("SER_DATA", str(tmp_path / "data"))
-    write(tmp_path / "data" / "emodb", text)
-    with pytest.raises(MetricError, match=message):
-        listener_shares("emodb")
-
-
-def test_what_is_missing_to_compare_with_people_is_said():
-    assert "ravdess/listeners.csv" in people_text("ravdess", None)["value"].iloc[0]
