@@ -6,6 +6,7 @@ job goes on where it was; a file that cannot be used is a line with its error, a
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import json
@@ -21,6 +22,7 @@ from ser_lib.answers import Prediction
 from ser_lib.errors import AudioError
 from ser_lib.predict import Predictor
 from ser_lib.recordings import SUFFIXES
+from ser_lib.threads import N_CORES, one_blas_thread
 
 __all__ = [
     "FORMATS",
@@ -136,18 +138,20 @@ def predict_many(
     paths : iterable of Path
         Read no further ahead than workers need.
     n_jobs : int
-        Threads; 0 takes one a core, up to four.
+        Recordings side by side, each on one thread; 0 takes one a core, up to four.
 
     Yields
     ------
     Prediction
         With an error where a recording cannot be used.
     """
-    n_jobs = n_jobs or min(os.cpu_count() or 1, 4)
+    n_jobs = n_jobs or N_CORES
     if n_jobs == 1:
         yield from map(predictor.attempt, paths)
         return
-    with ThreadPoolExecutor(n_jobs) as pool:
+    predictor = copy.copy(predictor)
+    predictor.n_threads = 1
+    with one_blas_thread(), ThreadPoolExecutor(n_jobs) as pool:
         waiting: deque[Future[Prediction]] = deque()
         for path in paths:
             waiting.append(pool.submit(predictor.attempt, path))

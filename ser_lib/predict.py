@@ -26,7 +26,8 @@ from ser_lib.domain import MIN_SPEECH_S, recording_warnings
 from ser_lib.errors import AudioError, BundleError, SerError
 from ser_lib.features import FEATURES, HOP_SAMPLES
 from ser_lib.recordings import decodable
-from ser_lib.voice import RATE_HZ, clipped_share, inspect_voice
+from ser_lib.threads import N_CORES, THREADS, one_blas_thread, second_thread
+from ser_lib.voice import RATE_HZ, VoiceFacts, clipped_share, inspect_voice
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -98,6 +99,8 @@ class Predictor:
         self.temperature = bundle.temperature
         self.threshold = bundle.threshold
         self._own: np.ndarray | None = None
+        self.n_threads = N_CORES
+        """Of one recording; 1 where recordings are predicted side by side."""
         self._domain = bundle.domain
         self._session = open_graph(bundle.graph) if bundle.kind == "network" else None
         if bundle.probe:
@@ -178,7 +181,11 @@ class Predictor:
             raise AudioError(
                 f"the recording ends before {spec.offset_s} s, where the model begins to listen"
             )
-        values = FEATURES[spec.name].function(part, spec.sample_rate_hz, **spec.params)
+        token = THREADS.set(self.n_threads)
+        try:
+            values = FEATURES[spec.name].function(part, spec.sample_rate_hz, **spec.params)
+        finally:
+            THREADS.reset(token)
         if values.shape != self.bundle.input_shape:
             raise BundleError(
                 f"the feature '{spec.name}' has the shape {values.shape}, the model takes "
@@ -227,7 +234,7 @@ class Predictor:
         """
         signal = _as_mono(signal, sample_rate_hz)
         own_s = len(signal) / sample_rate_hz
-        voice = inspect_voice(cut_signal(signal, sample_rate_hz, to_hz=RATE_HZ))
+        voice, raw = self._voice_and_answer(signal, sample_rate_hz)
         found = recording_warnings(
             voice,
             sample_rate_hz=sample_rate_hz,
@@ -235,7 +242,6 @@ class Predictor:
             domain=self._domain,
         )
         found += self._unheard(max(duration_s, own_s))
-        raw = self.raw_probabilities(self.features(signal, sample_rate_hz))
         probabilities = apply_temperature(raw, self.temperature)
         order = np.argsort(-probabilities, kind="stable")
         confidence = float(probabilities[order[0]])
@@ -249,6 +255,21 @@ class Predictor:
             warnings=tuple(found),
             voice=voice,
         )
+
+    def _voice_and_answer(
+        self, signal: np.ndarray, sample_rate_hz: int
+    ) -> tuple[VoiceFacts, np.ndarray]:
+        """Look at the voice while the model listens, where there is a thread for that."""
+
+        def inspect() -> VoiceFacts:
+            return inspect_voice(cut_signal(signal, sample_rate_hz, to_hz=RATE_HZ))
+
+        if self.n_threads == 1:
+            return inspect(), self.raw_probabilities(self.features(signal, sample_rate_hz))
+        with one_blas_thread():
+            beside = second_thread().submit(inspect)
+            raw = self.raw_probabilities(self.features(signal, sample_rate_hz))
+            return beside.result(), raw
 
     def enrolled(self, paths: Sequence[str | Path]) -> Predictor:
         """Return a predictor for one voice, of which a few neutral clips are known.

@@ -17,6 +17,7 @@ from ser_lib.encoders._base import Encoder
 from ser_lib.encoders.download import check_weights
 from ser_lib.errors import EncoderError
 from ser_lib.paths import atomic_path, encoders_dir
+from ser_lib.threads import THREADS
 
 if TYPE_CHECKING:
     import onnx
@@ -120,22 +121,21 @@ def graph_file(encoder: Encoder) -> Path:
     return target
 
 
-def session_of(encoder: Encoder, *, n_threads: int = 1) -> onnxruntime.InferenceSession:
-    """Open an encoder for running, once a process.
+def session_of(encoder: Encoder) -> onnxruntime.InferenceSession:
+    """Open an encoder for running, once a process and number of threads.
 
     Parameters
     ----------
     encoder : Encoder
-        Whose weights are here.
-    n_threads : int
-        How many threads work on one clip; clips side by side are faster than threads.
+        Whose weights are here. `ser_lib.threads.THREADS` says how many threads work on one clip;
+        clips side by side are faster than threads.
 
     Raises
     ------
     EncoderError
         As `graph_file`; or if the input has another name or shape than the encoder says.
     """
-    return _cached_session(encoder, n_threads)
+    return _cached_session(encoder, THREADS.get())
 
 
 @lru_cache(maxsize=4)
