@@ -236,7 +236,7 @@ def audit(
     ser audit FOLDER --table clips.csv --speaker-column who --part-column fold --out audit.json
 
     A LEAK is what two parts of the split share: a row, the same audio, a copy of it (resampled,
-    re-encoded, padded, louder, noisy, some stretched or pitched ones), versions of one clip, a
+    re-encoded, padded, louder, noisy, stretched, pitched), versions of one clip, a
     speaker. A FAULT is to be mended whatever the split: files that cannot be decoded, silence, one
     sound under two labels or speakers. An OBSERVATION is to be known: copies where there is no
     split, shared statements, clipping, cut-off speech, odd lengths and formats.

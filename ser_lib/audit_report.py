@@ -59,7 +59,7 @@ def audit_source(
     declared : sequence of str
         Kinds of leak that the split is known to have.
     threshold : float in (0, 1]
-        From which similarity two clips are copies.
+        From which similarity of pictures two clips are copies; the rest is told by listening.
 
     Returns
     -------
@@ -165,7 +165,7 @@ def report_text(report: AuditReport, *, width: int = 100) -> str:
     """
     lines = [
         f"{report.source}: {report.n_clips:,} clips, {report.n_sounds:,} different sounds; copies "
-        f"are pairs with a similarity of {report.threshold:g} or more"
+        f"are pairs with a similarity of {report.threshold:g} or more, or of the same fine detail"
     ]
     for level in LEVELS:
         found = report.of_level(level)

@@ -22,11 +22,13 @@ from joblib import Parallel, delayed
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from ser_lib.audio import load_signal
 from ser_lib.audit import FINDINGS, OBSERVATIONS
 from ser_lib.audit_tables import guess_parents, order_parts
 from ser_lib.clip_checks import KINDS, check_clips, measure_clip
+from ser_lib.copies import find_copies
 from ser_lib.errors import AuditError
-from ser_lib.fingerprints import N_BANDS, N_STEPS, THRESHOLD, Fingerprints, find_copies, gather
+from ser_lib.fingerprints import N_BANDS, N_STEPS, THRESHOLD, Fingerprints, gather
 from ser_lib.progress import progress
 
 __all__ = ["LEVELS", "AuditFinding", "AuditReport", "audit_clips", "measure_clips"]
@@ -89,7 +91,8 @@ class AuditReport:
     findings: tuple[AuditFinding, ...]
     """Leaks first, then faults, then observations."""
     pairs: pd.DataFrame
-    """Copies that are no identical audio: `first, second` (clip ids), `similarity`."""
+    """Copies that are no identical audio: `first, second` (clip ids), `similarity` of their
+    pictures, `texture` (that of the sounds' fine detail, NaN where it was not needed)."""
     not_checked: tuple[str, ...]
     """What could not be looked for, and why."""
 
@@ -110,7 +113,10 @@ class AuditReport:
                 asdict(one) | {"share": round(one.share, 4), "clips": list(one.clips)}
                 for one in self.findings
             ],
-            "pairs": self.pairs.round(4).to_dict(orient="records"),
+            "pairs": [
+                {name: value for name, value in one.items() if value == value}
+                for one in self.pairs.round(4).to_dict(orient="records")
+            ],
         }
 
 
@@ -181,7 +187,7 @@ def audit_clips(
     declared : sequence of str
         Kinds of leak that the split is known to have: told as observations.
     threshold : float
-        From which similarity two clips are copies.
+        From which similarity of pictures two clips are copies; see `ser_lib.copies`.
 
     Returns
     -------
@@ -205,7 +211,13 @@ def audit_clips(
                 f"the split has {len(names)} part(s) ({', '.join(names) or 'none'}); it needs two"
             )
     measured, prints = measure_clips(clips)
-    pairs = find_copies(prints, threshold=threshold)
+    path_of = dict(zip(clips["clip_id"], clips["path"], strict=True))
+    sounds = measured[measured["sound"] >= 0].drop_duplicates("sound").set_index("sound")["clip_id"]
+
+    def listen(position: int) -> tuple[np.ndarray, int]:
+        return load_signal(path_of[sounds[position]])
+
+    pairs = find_copies(prints, threshold=threshold, listen=listen)
     known = _with_keys(clips, measured, pairs)
     shared = [one for fold in parts for one in _crossings(known, fold, declared)]
     found = [*_summed(shared), *_within(known, clips, bool(parts)), *_files(measured)]
@@ -218,6 +230,7 @@ def audit_clips(
             "first": pairs["first"].astype(str).map(first_of).astype(str),
             "second": pairs["second"].astype(str).map(first_of).astype(str),
             "similarity": pairs["similarity"].astype(float),
+            "texture": pairs["texture"].astype(float),
         }
     )
     return AuditReport(

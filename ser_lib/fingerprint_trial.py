@@ -3,8 +3,9 @@
 `python -m ser_lib.fingerprint_trial [CORPUS...]` makes copies of clips of real corpora, compares
 each with all originals as `ser audit` does, and writes `reports/audit/fingerprint.csv`. What must
 not be called a copy is there as well: RAVDESS and EmoDB repeat sentences by the same actor in the
-same emotion, and TESS says 200 words in the same carrier phrase. The threshold for a corpus is
-chosen on the other corpora: the least that calls none of their takes copies.
+same emotion, and TESS says 200 words in the same carrier phrase. The threshold of textures for a
+corpus is chosen on the other corpora: the least that calls none of their takes copies; that of
+pictures is the shipped one throughout.
 """
 
 from __future__ import annotations
@@ -20,23 +21,23 @@ import pandas as pd
 from ser_lib import corpora
 from ser_lib.audio import load_signal, recode, resample
 from ser_lib.augment import shift_pitch, shift_time, stretch_time
+from ser_lib.copies import compare_pairs, nearest_pairs
 from ser_lib.errors import AuditError
-from ser_lib.fingerprints import THRESHOLD, coarse_similarity, fingerprint, gather, similarity
+from ser_lib.fingerprints import THRESHOLD, fingerprint, gather
 from ser_lib.paths import atomic_path, reports_dir
 from ser_lib.progress import progress
 from ser_lib.seeds import generator
+from ser_lib.textures import TEXTURE_THRESHOLD
 
 __all__ = ["COPIES", "main", "read_trial", "run_trial", "score_trial"]
 
 CORPORA = ("ravdess", "emodb", "tess")
 N_NEIGHBOURS = 20
-# Pairs that agree less on the whole are no copies at any threshold worth asking for; of two takes,
-# of which TESS has thousands that are nearly alike, those are looked at that come near one.
-MIN_COARSE, MIN_COARSE_TAKES = 0.5, 0.65
 # Thresholds are rounded up to this.
 GRAIN = 0.01
 
-Copy = Callable[[np.ndarray, int], tuple[np.ndarray, int]]
+Sound = tuple[np.ndarray, int]
+Copy = Callable[[np.ndarray, int], Sound]
 
 
 def _at_rate(signal: np.ndarray, rate_hz: int, *, to_hz: int) -> tuple[np.ndarray, int]:
@@ -123,9 +124,9 @@ def run_trial(name: str, *, n_clips: int = 24, seed: int = 1) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row a comparison that was made: `corpus, kind` ("takes" for two clips of the corpus),
-        `copy, original` (clip ids), `is_copy` (whether they are one recording), `similarity`; for
-        each copy and its original a row in any case, of similarity 0 where the search did not
-        compare them.
+        `copy, original` (clip ids), `is_copy` (whether they are one recording), `similarity` of the
+        pictures, `texture` (NaN where it was not listened to); for each copy and its original a row
+        in any case, of similarity 0 where the search did not compare them.
     """
     clips = corpora.load(name, strict=False)
     clips = clips.drop_duplicates("audio_sha256").reset_index(drop=True)
@@ -134,30 +135,50 @@ def run_trial(name: str, *, n_clips: int = 24, seed: int = 1) -> pd.DataFrame:
     ids = list(clips["clip_id"])
     heard = progress(clips["path"], total=len(clips), what=f"{name}, originals")
     prints = gather(fingerprint(*load_signal(path)) for path in heard)
-    nearest = _Nearest(prints.vectors)
-    records = []
-    for number in progress(range(len(ids)), total=len(ids), what=f"{name}, takes"):
-        others = [one for one in nearest(prints.vectors[number]) if one > number]
-        compared = _compare(
-            prints.pictures, others, prints.pictures[number], least=MIN_COARSE_TAKES
-        )
-        for other, score in compared:
-            records.append((name, "takes", ids[number], ids[other], False, score))
+
+    def listen(position: int) -> tuple[np.ndarray, int]:
+        return load_signal(clips["path"].iloc[position])
+
+    takes = compare_pairs(
+        prints.pictures,
+        nearest_pairs(prints.vectors, N_NEIGHBOURS),
+        threshold=THRESHOLD,
+        listen=listen,
+    )
+    records = [
+        (name, "takes", ids[one.first], ids[one.second], False, one.similarity, one.texture)
+        for one in takes.itertuples()
+    ]
     drawn = generator("trial", seed, name).choice(len(ids), min(n_clips, len(ids)), replace=False)
+    nearest = _Nearest(prints.vectors)
     for number in progress(sorted(drawn), total=len(drawn), what=f"{name}, copies"):
         signal, rate_hz = load_signal(clips["path"].iloc[number])
         for kind, copy in COPIES.items():
-            made = gather([fingerprint(*copy(signal, rate_hz))])
-            others = nearest(made.vectors[0])
-            found = dict(_compare(prints.pictures, others, made.pictures[0]))
-            for other, score in ({int(number): 0.0} | found).items():
-                records.append((name, kind, ids[number], ids[other], other == number, score))
-    columns = ["corpus", "kind", "copy", "original", "is_copy", "similarity"]
+            made = copy(signal, rate_hz)
+            printed = gather([fingerprint(*made)])
+            others = nearest(printed.vectors[0])
+
+            def listen_to(place: int, others: list[int] = others, made: Sound = made) -> Sound:
+                return made if place == len(others) else listen(others[place])
+
+            compared = compare_pairs(
+                np.concatenate([prints.pictures[others], printed.pictures]),
+                np.array([(place, len(others)) for place in range(len(others))]),
+                threshold=THRESHOLD,
+                listen=listen_to,
+            )
+            found = {
+                others[int(one.first)]: (one.similarity, one.texture)
+                for one in compared.itertuples()
+            }
+            for other, scores in ({int(number): (0.0, np.nan)} | found).items():
+                records.append((name, kind, ids[number], ids[other], other == number, *scores))
+    columns = ["corpus", "kind", "copy", "original", "is_copy", "similarity", "texture"]
     return pd.DataFrame(records, columns=columns)
 
 
 class _Nearest:
-    """The nearest vectors of a corpus to any vector, as `find_copies` finds them."""
+    """The nearest vectors of a corpus to any vector."""
 
     def __init__(self, vectors: np.ndarray) -> None:
         self.mean = vectors.mean(axis=0)
@@ -169,22 +190,7 @@ class _Nearest:
 
     def __call__(self, vector: np.ndarray) -> list[int]:
         closeness = self.units @ self._unit(vector)
-        return [int(one) for one in np.argsort(-closeness)[: N_NEIGHBOURS + 1]]
-
-
-def _compare(
-    pictures: np.ndarray, others: list[int], picture: np.ndarray, *, least: float = MIN_COARSE
-) -> list[tuple[int, float]]:
-    if not others:
-        return []
-    both = np.concatenate([pictures[others], picture[None]])
-    pairs = np.array([(place, len(others)) for place in range(len(others))])
-    coarse = coarse_similarity(both, pairs)
-    return [
-        (other, similarity(pictures[other], picture))
-        for other, whole in zip(others, coarse, strict=True)
-        if whole >= least
-    ]
+        return [int(one) for one in np.argsort(-closeness)[:N_NEIGHBOURS]]
 
 
 def score_trial(comparisons: pd.DataFrame) -> pd.DataFrame:
@@ -198,38 +204,39 @@ def score_trial(comparisons: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a corpus, kind and threshold: `corpus, kind, threshold, chosen_on` (the other
-        corpora, or "shipped"), `n_copies, n_found, recall, n_false` (pairs of different recordings
-        called copies), `precision` (NaN where nothing was called a copy), `highest_take` (the
-        largest similarity of two different recordings).
+        One row a corpus, kind and threshold: `corpus, kind, threshold` (of textures), `chosen_on`
+        (the other corpora, or "shipped"), `n_copies, n_found, recall, n_false` (pairs of different
+        recordings called copies), `precision` (NaN where nothing was called a copy), and the most
+        alike different recordings: `highest_similarity, highest_texture`.
     """
-    others = comparisons[~comparisons["is_copy"] & (comparisons["kind"] == "takes")]
-    highest = others.groupby("corpus")["similarity"].max()
+    takes = comparisons[comparisons["kind"] == "takes"]
+    highest = takes.groupby("corpus")["texture"].max()
     records = []
     for corpus, ours in comparisons.groupby("corpus", sort=False):
         rest = highest.drop(corpus)
         held_out = (np.floor(rest.max() / GRAIN) + 1) * GRAIN
-        chosen_on = " and ".join(sorted(rest.index))
-        for threshold, chosen in ((held_out, chosen_on), (THRESHOLD, "shipped")):
-            for kind, same in ours.groupby("kind", sort=False):
-                called = same["similarity"] >= threshold
-                n_copies, n_found = (
-                    int(same["is_copy"].sum()),
-                    int((called & same["is_copy"]).sum()),
-                )
-                n_false = int((called & ~same["is_copy"]).sum())
+        for threshold, chosen in (
+            (held_out, " and ".join(sorted(rest.index))),
+            (TEXTURE_THRESHOLD, "shipped"),
+        ):
+            called = (ours["similarity"] >= THRESHOLD) | (ours["texture"] >= threshold)
+            for kind, same in ours.assign(called=called).groupby("kind", sort=False):
+                copies, others = same[same["is_copy"]], same[~same["is_copy"]]
+                n_found, n_false = int(copies["called"].sum()), int(others["called"].sum())
+                n_called = n_found + n_false
                 records.append(
                     {
                         "corpus": corpus,
                         "kind": kind,
                         "threshold": round(float(threshold), 4),
                         "chosen_on": chosen,
-                        "n_copies": n_copies,
+                        "n_copies": len(copies),
                         "n_found": n_found,
-                        "recall": n_found / n_copies if n_copies else np.nan,
+                        "recall": n_found / len(copies) if len(copies) else np.nan,
                         "n_false": n_false,
-                        "precision": n_found / (n_found + n_false) if n_found + n_false else np.nan,
-                        "highest_take": float(same.loc[~same["is_copy"], "similarity"].max()),
+                        "precision": n_found / n_called if n_called else np.nan,
+                        "highest_similarity": float(others["similarity"].max()),
+                        "highest_texture": float(others["texture"].max()),
                     }
                 )
     return pd.DataFrame(records)

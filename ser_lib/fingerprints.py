@@ -6,10 +6,10 @@ sentence differ in, the course of the pitch. Gain changes nothing in it; a copy 
 time or pitch is a shifted picture; time is measured in units of the clip's own spread, so that a
 copy at another tempo is nearly the same picture.
 
-Finding copies takes two steps. The magnitudes of a picture's 2D spectrum do not change when it is
-shifted: as vectors they give each clip its nearest neighbours, in blocks of one matrix product.
-Neighbours are then aligned (lag, pitch, tempo) and compared quarter by quarter; the worst quarter
-counts, because two takes agree in places and a copy agrees throughout.
+The magnitudes of a picture's 2D spectrum do not change when it is shifted: as vectors they tell
+which clips may be copies (`ser_lib.copies`). Two pictures are aligned (lag, pitch, tempo) and
+compared quarter by quarter; the worst quarter counts, because two takes agree in places and a copy
+agrees throughout.
 """
 
 from __future__ import annotations
@@ -19,12 +19,10 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-import pandas as pd
 import scipy.fft
 from scipy.ndimage import gaussian_filter1d
 
 from ser_lib.audio import resample
-from ser_lib.progress import progress
 
 __all__ = [
     "FINGERPRINT_RATE_HZ",
@@ -32,11 +30,15 @@ __all__ = [
     "N_STEPS",
     "THRESHOLD",
     "Fingerprints",
+    "Moments",
+    "best_displacement",
     "coarse_similarity",
-    "find_copies",
     "fingerprint",
     "gather",
+    "loudness_moments",
     "similarity",
+    "unit",
+    "worst_part",
 ]
 
 FINGERPRINT_RATE_HZ = 8_000
@@ -62,7 +64,6 @@ SHAPE = (108, 80)  # of padded pictures; lengths that the FFT likes
 N_PARTS = 4
 # What the search keeps of the 2D spectrum.
 N_RATES, N_SCALES = 16, 40
-N_DIMENSIONS = 96
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,16 @@ class Fingerprints:
 
     def __len__(self) -> int:
         return len(self.pictures)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Where a clip's loudness lies in time."""
+
+    centre: float
+    """Mean, in frames."""
+    spread: float
+    """Standard deviation, in frames; at least one frame of `HOP` samples."""
 
 
 @cache
@@ -105,32 +116,62 @@ def fingerprint(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
     ndarray of int8, shape (96, 64)
         Bands by steps; zeros for a clip without sound.
     """
-    signal = resample(signal, sample_rate_hz, FINGERPRINT_RATE_HZ)
-    padded = np.pad(signal, (WINDOW // 2, WINDOW // 2 + max(0, WINDOW - len(signal))))
-    peak = np.abs(padded).max(initial=0.0)
-    if not peak > 0:
+    levels = _levels(resample(signal, sample_rate_hz, FINGERPRINT_RATE_HZ))
+    if levels is None:
         return np.zeros((N_BANDS, N_STEPS), dtype=np.int8)
-    frames = np.lib.stride_tricks.sliding_window_view(padded / peak, WINDOW)[::HOP]
-    spectrum = scipy.fft.rfft(frames * np.hanning(WINDOW).astype(np.float32), N_FFT, axis=1)
-    levels = _bank() @ (spectrum.real**2 + spectrum.imag**2).T
-    picture = np.log(levels / levels.max() + FLOOR) - np.log(FLOOR)
-    picture = _detail(_in_own_time(picture))
+    picture = _detail(_in_own_time(levels))
     scale = np.abs(picture).max()
     return np.round(127.0 / scale * picture if scale > 0 else picture).astype(np.int8)
 
 
-def _in_own_time(levels: np.ndarray) -> np.ndarray:
-    """Resample frames to steps around the clip's centre of loudness, in units of its spread."""
+def _levels(signal: np.ndarray) -> np.ndarray | None:
+    """Return log levels above the floor, bands by frames; None for a clip without sound."""
+    padded = np.pad(signal, (WINDOW // 2, WINDOW // 2 + max(0, WINDOW - len(signal))))
+    peak = np.abs(padded).max(initial=0.0)
+    if not peak > 0:
+        return None
+    frames = np.lib.stride_tricks.sliding_window_view(padded / peak, WINDOW)[::HOP]
+    spectrum = scipy.fft.rfft(frames * np.hanning(WINDOW).astype(np.float32), N_FFT, axis=1)
+    levels = _bank() @ (spectrum.real**2 + spectrum.imag**2).T
+    return np.log(levels / levels.max() + FLOOR) - np.log(FLOOR)
+
+
+def loudness_moments(signal: np.ndarray, *, hop: int = HOP) -> Moments:
+    """Say where in time a clip's loudness lies.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono, at `FINGERPRINT_RATE_HZ`.
+    hop : int
+        Length of a frame in samples, in which the answer is given.
+
+    Returns
+    -------
+    Moments
+        As in the clip's picture; zeros and ones for a clip without sound.
+    """
+    levels = _levels(signal)
+    moments = _moments(levels) if levels is not None else Moments(0.0, 1.0)
+    return Moments(moments.centre * HOP / hop, moments.spread * HOP / hop)
+
+
+def _moments(levels: np.ndarray) -> Moments:
     weights = levels.mean(axis=0) ** 2
     weights = np.where(weights > 0.02 * weights.max(), weights, 0.0)
     weights = weights / weights.sum()
     time = np.arange(len(weights))
     centre = (weights * time).sum()
-    spread = max(1.0, np.sqrt((weights * (time - centre) ** 2).sum()))
-    step = 2 * HALF_WIDTH * spread / (N_STEPS - 1)
+    return Moments(centre, max(1.0, np.sqrt((weights * (time - centre) ** 2).sum())))
+
+
+def _in_own_time(levels: np.ndarray) -> np.ndarray:
+    """Resample frames to steps around the clip's centre of loudness, in units of its spread."""
+    moments = _moments(levels)
+    step = 2 * HALF_WIDTH * moments.spread / (N_STEPS - 1)
     # Against aliasing where a step is longer than a frame.
     smooth = gaussian_filter1d(levels, max(0.3, 0.35 * step), axis=1, truncate=3.0)
-    return _sample(smooth, centre + step * (np.arange(N_STEPS) - (N_STEPS - 1) / 2))
+    return _sample(smooth, moments.centre + step * (np.arange(N_STEPS) - (N_STEPS - 1) / 2))
 
 
 def _sample(picture: np.ndarray, positions: np.ndarray) -> np.ndarray:
@@ -147,8 +188,19 @@ def _detail(picture: np.ndarray) -> np.ndarray:
     )
 
 
-def _unit(pictures: np.ndarray) -> np.ndarray:
-    """Scale pictures, the last two axes, to length one; empty ones stay empty."""
+def unit(pictures: np.ndarray) -> np.ndarray:
+    """Scale pictures, the last two axes, to length one; empty ones stay empty.
+
+    Parameters
+    ----------
+    pictures : ndarray, shape (..., 96, 64)
+        One or many.
+
+    Returns
+    -------
+    ndarray of float32, shape (..., 96, 64)
+        The same directions.
+    """
     pictures = pictures.astype(np.float32)
     lengths = np.sqrt((pictures**2).sum(axis=(-2, -1), keepdims=True))
     return pictures / np.maximum(lengths, 1e-9)
@@ -185,7 +237,7 @@ def gather(pictures: Iterable[np.ndarray], *, out: np.ndarray | None = None) -> 
 
 def _vector(picture: np.ndarray) -> np.ndarray:
     """Return magnitudes of the 2D spectrum, which a shift does not change."""
-    spectrum = np.abs(scipy.fft.rfft2(_unit(picture), SHAPE))[:, :N_RATES]
+    spectrum = np.abs(scipy.fft.rfft2(unit(picture), SHAPE))[:, :N_RATES]
     kept = np.concatenate([spectrum[1 : N_SCALES // 2 + 1], spectrum[-N_SCALES // 2 :]])
     return np.sqrt(kept).ravel()
 
@@ -204,18 +256,38 @@ def similarity(first: np.ndarray, second: np.ndarray) -> float:
         Correlation of the worst of four parts of the clips, in [-1, 1]; 1 for the same sound, 0
         where one has no sound.
     """
-    here = _unit(first)
-    spectrum = np.conj(scipy.fft.rfft2(here, SHAPE))
+    tempo, bands, steps = best_displacement(first, second)
+    return worst_part(unit(first), _shift(unit(_at_tempo(second, tempo)), bands, steps))
+
+
+def best_displacement(first: np.ndarray, second: np.ndarray) -> tuple[float, int, int]:
+    """Say how `second` must be moved to agree best with `first`, on a grid.
+
+    Parameters
+    ----------
+    first, second : ndarray of int8, shape (96, 64)
+        From `fingerprint`.
+
+    Returns
+    -------
+    float
+        By how much its time is stretched, beside what the spreads tell.
+    int
+        Bands up.
+    int
+        Steps later.
+    """
+    spectrum = np.conj(scipy.fft.rfft2(unit(first), SHAPE))
+    candidates = unit(np.stack([_at_tempo(second, tempo) for tempo in TEMPI]))
+    near = _near(scipy.fft.irfft2(spectrum * scipy.fft.rfft2(candidates, SHAPE), SHAPE))
+    tempo, band, step = np.unravel_index(near.argmax(), near.shape)
+    return TEMPI[tempo], MAX_BANDS - int(band), MAX_STEPS - int(step)
+
+
+def _at_tempo(picture: np.ndarray, tempo: float) -> np.ndarray:
     middle = (N_STEPS - 1) / 2
     steps = np.arange(N_STEPS) - middle
-    candidates = _unit(
-        np.stack([_sample(second.astype(np.float32), middle + steps * tempo) for tempo in TEMPI])
-    )
-    products = scipy.fft.irfft2(spectrum * scipy.fft.rfft2(candidates, SHAPE), SHAPE)
-    near = _near(products)
-    tempo, band, step = np.unravel_index(near.argmax(), near.shape)
-    moved = _shift(candidates[tempo], MAX_BANDS - int(band), MAX_STEPS - int(step))
-    return _worst_part(here, moved)
+    return _sample(picture.astype(np.float32), middle + steps * tempo)
 
 
 def _near(products: np.ndarray) -> np.ndarray:
@@ -237,8 +309,19 @@ def _shift(picture: np.ndarray, bands: int, steps: int) -> np.ndarray:
     return moved
 
 
-def _worst_part(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the lowest correlation over parts of equal energy."""
+def worst_part(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the lowest correlation over four parts of equal energy.
+
+    Parameters
+    ----------
+    first, second : ndarray, shape (96, 64)
+        Pictures that lie on each other.
+
+    Returns
+    -------
+    float
+        In [-1, 1]; 0 where one is empty.
+    """
     energy = (first**2 + second**2).sum(axis=0)
     if not energy.sum() > 0:
         return 0.0
@@ -248,65 +331,6 @@ def _worst_part(first: np.ndarray, second: np.ndarray) -> float:
         for one, other in ((first, second), (first, first), (second, second))
     ]
     return float((products[0] / np.sqrt(np.maximum(products[1] * products[2], 1e-12))).min())
-
-
-def find_copies(
-    prints: Fingerprints, *, threshold: float = THRESHOLD, n_neighbours: int = 20
-) -> pd.DataFrame:
-    """Find all pairs of clips that are copies of each other.
-
-    Parameters
-    ----------
-    prints : Fingerprints
-        Of all clips.
-    threshold : float
-        Least `similarity` of a copy.
-    n_neighbours : int
-        How many clips each clip is compared with: those whose vectors are nearest. A recording with
-        more copies than that is still found whole, by way of its copies' copies.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `first, second` (positions, first < second) and `similarity`, best first.
-    """
-    pairs = _neighbours(prints.vectors, n_neighbours)
-    pairs = pairs[coarse_similarity(prints.pictures, pairs) >= COARSE_SHARE * threshold]
-    close = progress(pairs, total=len(pairs), what="comparing")
-    scores = [similarity(prints.pictures[a], prints.pictures[b]) for a, b in close]
-    table = pd.DataFrame(pairs, columns=["first", "second"]).assign(similarity=scores)
-    kept = table[table["similarity"] >= threshold]
-    return kept.sort_values(
-        ["similarity", "first", "second"], ascending=[False, True, True], ignore_index=True
-    )
-
-
-# A pair whose pictures agree less than this share of the threshold, without a search over tempi and
-# on the whole, is not looked at closely.
-COARSE_SHARE = 0.7
-
-
-def _neighbours(vectors: np.ndarray, n_neighbours: int, *, block: int = 1_024) -> np.ndarray:
-    """Return pairs of near vectors, shape (n_pairs, 2), by blocks of a matrix product."""
-    has_sound = np.flatnonzero(np.abs(vectors).max(axis=1, initial=0.0) > 0)
-    n = len(has_sound)
-    k = min(n_neighbours, n - 1)
-    if k < 1:
-        return np.empty((0, 2), dtype=int)
-    centred = vectors[has_sound] - vectors[has_sound].mean(axis=0)
-    if n > N_DIMENSIONS:
-        _, axes = np.linalg.eigh(centred.T @ centred)
-        centred = centred @ axes[:, -N_DIMENSIONS:]
-    centred /= np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-9)
-    found = []
-    for start in range(0, n, block):
-        rows = np.arange(start, min(start + block, n))
-        closeness = centred[rows] @ centred.T
-        closeness[rows - start, rows] = -np.inf
-        nearest = np.argpartition(-closeness, k - 1, axis=1)[:, :k]
-        found.append(np.stack([np.repeat(rows, k), nearest.ravel()], axis=1))
-    pairs = np.sort(np.concatenate(found), axis=1)
-    return has_sound[np.unique(pairs, axis=0)]
 
 
 def coarse_similarity(pictures: np.ndarray, pairs: np.ndarray, *, block: int = 512) -> np.ndarray:
@@ -328,7 +352,7 @@ def coarse_similarity(pictures: np.ndarray, pairs: np.ndarray, *, block: int = 5
     """
     best = [np.empty(0, dtype=np.float32)]
     for start in range(0, len(pairs), block):
-        first, second = (_unit(pictures[pairs[start : start + block, side]]) for side in (0, 1))
+        first, second = (unit(pictures[pairs[start : start + block, side]]) for side in (0, 1))
         spectra = np.conj(scipy.fft.rfft2(first, SHAPE)) * scipy.fft.rfft2(second, SHAPE)
         best.append(_near(scipy.fft.irfft2(spectra, SHAPE)).max(axis=(1, 2)))
     return np.concatenate(best)

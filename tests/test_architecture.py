@@ -16,7 +16,7 @@ import ser_lib
 ROOT = Path(ser_lib.__file__).parent
 # A module imports from lower levels only. Packages count as one.
 LEVELS = (
-    ("errors", "locks", "paths", "seeds", "progress", "mimes"),
+    ("errors", "locks", "paths", "seeds", "progress", "mimes", "threads"),
     ("labels", "decoding", "audio", "codecs", "mel", "voice", "answers"),
     (
         "corpora",
@@ -40,6 +40,7 @@ LEVELS = (
         "models",
         "extraction",
         "resampling",
+        "textures",
         "clip_checks",
         "bundle_checks",
     ),
@@ -48,12 +49,11 @@ LEVELS = (
         "training",
         "metrics",
         "shares",
-        "dataset_audit",
-        "fingerprint_trial",
+        "copies",
         "maps",
         "bundles",
     ),
-    ("predict", "cards"),
+    ("predict", "cards", "dataset_audit", "fingerprint_trial"),
     (
         "studies",
         "store",
@@ -66,9 +66,20 @@ LEVELS = (
         "anchors",
         "mistakes",
         "audit_report",
-        "ladder",
     ),
-    ("runs", "plots", "results", "readme", "heard", "search", "tuning", "dealing", "trials"),
+    ("ladder",),
+    (
+        "runs",
+        "plots",
+        "results",
+        "listeners",
+        "readme",
+        "heard",
+        "search",
+        "tuning",
+        "dealing",
+        "trials",
+    ),
     ("batch", "timeline", "final_network", "judging"),
     ("final_head", "live"),
     ("app_views", "bundling", "long_recordings"),
@@ -346,3 +357,10 @@ def test_importing_the_package_is_quick_and_loads_nothing_heavy():
 def test_importing_a_module_does_not_load_what_it_may_not_need(module, heavy):
     loaded = _fresh(f"import sys, ser_lib.{module}; print(*sys.modules)").split()
     assert not heavy & set(loaded)
+
+
+def test_contributing_shows_these_levels():
+    text = (ROOT.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    block = text.split("## The arrows")[1].split("```")[1]
+    shown = re.split(r"^ ?\d+ ", " ".join(block.split("\n   ")), flags=re.MULTILINE)[1:]
+    assert [tuple(one.strip().split(", ")) for one in shown] == [tuple(one) for one in LEVELS]

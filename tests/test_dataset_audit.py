@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from ser_lib.audio import load_signal, recode
+from ser_lib.augment import stretch_time
 from ser_lib.dataset_audit import LEVELS, SHARED, AuditReport, audit_clips
 from ser_lib.errors import AuditError
 
@@ -188,3 +189,16 @@ def test_planted_copies_in_many_clips_have_high_precision_and_recall(few_clips, 
     assert len(found & truth) / len(truth) == 1.0
     assert len(found & truth) / len(found) == 1.0
     assert set(SHARED) >= {kind for kind, _, _ in crossing(report)}
+
+
+def test_another_rate_of_speech_under_another_name_leaks(planted, tmp_path):
+    signal, rate_hz = load_signal(planted["path"].iloc[0])
+    soundfile.write(tmp_path / "voice.wav", stretch_time(signal, rate_hz, rate=1.15), rate_hz)
+    said = {"label": planted["label"].iloc[0], "speaker": "nobody", "part": "test"}
+    row = pd.DataFrame([said | {"clip_id": "voice.wav", "path": str(tmp_path / "voice.wav")}])
+    clips = pd.concat([planted.iloc[:10], row], ignore_index=True).drop(columns="statement")
+    report = audit_clips(clips, source="stretched")
+    assert crossing(report)["similar_audio", "train", "test"] == {"voice.wav"}
+    assert report.pairs["texture"].notna().all()
+    pair = report.as_dict()["pairs"][0]
+    assert set(pair) == {"first", "second", "similarity", "texture"}

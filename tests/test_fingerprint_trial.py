@@ -10,6 +10,7 @@ from ser_lib import fingerprint_trial
 from ser_lib.errors import AuditError
 from ser_lib.fingerprint_trial import COPIES, read_trial, run_trial, score_trial
 from ser_lib.fingerprints import THRESHOLD
+from ser_lib.textures import TEXTURE_THRESHOLD
 
 
 def test_copies_are_what_their_names_say(tone, peak_frequency):
@@ -42,29 +43,32 @@ def test_a_trial_on_few_clips_finds_sure_copies(monkeypatch, few_clips):
 
 def test_the_threshold_is_chosen_on_the_other_corpora():
     rows = [
-        ("a", "takes", "1", "2", False, 0.613),
-        ("a", "FLAC", "1", "1", True, 0.95),
-        ("a", "FLAC", "1", "2", False, 0.81),
-        ("a", "tempo", "1", "1", True, 0.70),
-        ("b", "takes", "3", "4", False, 0.757),
-        ("b", "FLAC", "3", "3", True, 0.65),
+        ("a", "takes", "1", "2", False, 0.613, 0.203),
+        ("a", "FLAC", "1", "1", True, 0.96, np.nan),
+        ("a", "FLAC", "1", "2", False, 0.81, 0.37),
+        ("a", "tempo", "1", "1", True, 0.70, 0.34),
+        ("b", "takes", "3", "4", False, 0.757, 0.357),
+        ("b", "FLAC", "3", "3", True, 0.65, 0.215),
     ]
-    columns = ["corpus", "kind", "copy", "original", "is_copy", "similarity"]
+    columns = ["corpus", "kind", "copy", "original", "is_copy", "similarity", "texture"]
     scores = score_trial(pd.DataFrame(rows, columns=columns)).set_index(
         ["corpus", "kind", "chosen_on"]
     )
     of_a = scores.loc["a", "FLAC", "b"]
-    assert of_a["threshold"] == pytest.approx(0.76)
+    assert of_a["threshold"] == pytest.approx(0.36)
     assert (of_a["n_copies"], of_a["n_found"], of_a["n_false"]) == (1, 1, 1)
     assert (of_a["recall"], of_a["precision"]) == (1.0, 0.5)
     assert scores.loc["a", "tempo", "b"]["recall"] == 0.0
     of_b = scores.loc["b", "FLAC", "a"]
-    assert of_b["threshold"] == pytest.approx(0.62)
+    assert of_b["threshold"] == pytest.approx(0.21)
     assert of_b["recall"] == 1.0
     takes = scores.loc["b", "takes", "a"]
     assert (takes["n_false"], takes["n_copies"]) == (1, 0)
+    assert takes["highest_texture"] == pytest.approx(0.357)
     assert np.isnan(takes["recall"])
-    assert scores.loc["b", "FLAC", "shipped"]["threshold"] == pytest.approx(THRESHOLD)
+    shipped = scores.loc["b", "FLAC", "shipped"]
+    assert shipped["threshold"] == pytest.approx(TEXTURE_THRESHOLD)
+    assert shipped["recall"] == 1.0
 
 
 def test_a_corpus_without_audio_cannot_be_tried(monkeypatch, few_clips):
@@ -78,12 +82,14 @@ def test_a_measurement_that_is_not_there_is_told():
         read_trial()
 
 
-def test_the_shipped_threshold_is_above_every_take_of_the_committed_measurement(monkeypatch):
+def test_the_committed_measurement_is_of_the_shipped_thresholds(monkeypatch):
     monkeypatch.delenv("SER_REPORTS")
     table = read_trial()
     shipped = table[table["chosen_on"] == "shipped"]
-    assert set(shipped["threshold"]) == {THRESHOLD}
+    assert set(shipped["threshold"]) == {TEXTURE_THRESHOLD}
+    assert {"ravdess", "emodb", "tess"} <= set(shipped["corpus"])
     takes = shipped[shipped["kind"] == "takes"]
-    assert {"ravdess", "emodb"} <= set(takes["corpus"])
     assert takes["n_false"].sum() == 0
-    assert takes["highest_take"].max() < THRESHOLD
+    assert takes["highest_similarity"].max() < THRESHOLD
+    altered = shipped[shipped["kind"].str.startswith(("tempo", "pitch"))]
+    assert altered.groupby("corpus")["recall"].mean().min() > 0.9

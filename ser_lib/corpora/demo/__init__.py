@@ -36,6 +36,10 @@ DEMO = Corpus(
     n_clips=384,
     n_speakers=12,
     is_embedded=True,
-    quirks=("synthetic: its numbers show that the pipeline works, nothing about people",),
+    quirks=(
+        "synthetic: its numbers show that the pipeline works, nothing about people",
+        "takes of a sentence by one voice come from one synthesiser that repeats itself, so "
+        "`ser audit demo` calls some of them copies",
+    ),
     statements=RAVDESS.statements,
 )
