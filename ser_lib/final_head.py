@@ -108,10 +108,11 @@ def fit_final_head(plan: RunPlan, run: Run, clips: pd.DataFrame) -> Parts:
         known = cloud | {f"speaker_{name}": array for name, array in head.items()}
         speaker, facts = _judged(known_run, run, clips)
     params = spec.params
+    spec, shape, arrays = _without_idle_layers(spec, features.shape[1:], arrays | known)
     return Parts(
         kind="linear",
-        input_shape=features.shape[1:],
-        arrays=arrays | known,
+        input_shape=shape,
+        arrays=arrays,
         encoder={"name": str(params["encoder"]), "sha256": str(params["sha256"])},
         speaker=speaker,
         facts=facts,
@@ -125,6 +126,24 @@ def _used_features(plan: RunPlan) -> tuple[FeatureSpec, list[int]]:
     speeds = str(spec.params.get("speeds", "1")).split(",")
     kept = ",".join(speeds[view] for view in views)
     return replace(spec, params={**spec.params, "speeds": kept}), views
+
+
+def _without_idle_layers(
+    spec: FeatureSpec, shape: tuple[int, ...], arrays: dict[str, np.ndarray]
+) -> tuple[FeatureSpec, tuple[int, ...], dict[str, np.ndarray]]:
+    """Drop the upper layers that no head gives a weight: they need not be computed at all."""
+    n_flat = int(np.prod(shape))
+    weights = [one for name, one in arrays.items() if name.endswith("head_weights")]
+    is_used = np.any([one.any(axis=1) for one in weights], axis=0).reshape(shape)
+    n_layers = 1 + int(np.flatnonzero(is_used.any(axis=(0, 2, 3))).max())
+    cut = {
+        name: one.reshape(*shape, *one.shape[1:])[:, :n_layers].reshape(-1, *one.shape[1:])
+        if len(one) == n_flat
+        else one
+        for name, one in arrays.items()
+    }
+    params = {**spec.params, "n_layers": n_layers}
+    return replace(spec, params=params), (shape[0], n_layers, *shape[2:]), cut
 
 
 def _fitted(

@@ -188,3 +188,10 @@ def test_every_class_of_the_pool_is_in_its_members(member):
     known = set(LABEL_SETS[POOLED.label_set].from_emotion)
     emotions = set(LABEL_SETS[member.label_set].from_emotion)
     assert len(emotions & known) >= 6
+
+
+def test_experiments_of_a_pool_are_made_on_its_first_corpus():
+    assert corpora.single_corpus("pooled") == POOLED.members[0].name == "ravdess"
+    assert corpora.single_corpus("emodb") == "emodb"
+    with pytest.raises(CorpusError, match="unknown corpus 'pool'"):
+        corpora.single_corpus("pool")

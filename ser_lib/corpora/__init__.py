@@ -30,6 +30,7 @@ __all__ = [
     "corpus_of",
     "get_corpus",
     "load",
+    "single_corpus",
     "write_committed_clips",
 ]
 
@@ -63,6 +64,21 @@ def corpus_of(clips: pd.DataFrame) -> str:
     if not len(names):
         raise CorpusError("there are no clips, hence no corpus")
     return str(names[0]) if len(names) == 1 else POOLED.name
+
+
+def single_corpus(name: str) -> str:
+    """Name the corpus itself or, of a pool, its first member.
+
+    What a division lets slip, and what a model listens to, is asked of one corpus at a time: in a
+    pool, speakers, sentences and rooms would change together.
+
+    Raises
+    ------
+    CorpusError
+        If there is none of that name.
+    """
+    corpus = get_corpus(name)
+    return corpus.members[0].name if isinstance(corpus, Pool) else name
 
 
 def load(name: str, *, root: Path | None = None, strict: bool = True) -> pd.DataFrame:

@@ -6,6 +6,8 @@ the weights is a parameter: other weights are another feature.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ser_lib.encoders._base import ENCODERS, Encoder, encoder_from_file
@@ -24,6 +26,7 @@ def encoder_views(
     sha256: str,
     statistics: str = "mean,spread",
     speeds: str = "1",
+    n_layers: int = 0,
     outputs: str = "",
     n_values: int = 0,
     input_name: str = "input_values",
@@ -44,6 +47,8 @@ def encoder_views(
         Keys of `STATISTICS`, with commas.
     speeds : str
         Numbers with commas; 1 is the signal as it is.
+    n_layers : int
+        So many layers, lowest first; those above are not computed. 0 takes all.
     outputs : str
         Of another file: names of nodes or tensors, with commas.
     n_values : int
@@ -81,6 +86,8 @@ def encoder_views(
             f"{encoder} was trained on {chosen.sample_rate_hz} Hz, the signal has "
             f"{sample_rate_hz} Hz; give the FeatureSpec the encoder's sample_rate_hz"
         )
+    if n_layers:
+        chosen = _lowest(chosen, n_layers)
     views = pooled_views(
         signal,
         encoder=chosen,
@@ -97,13 +104,14 @@ def encoder_shape(
     sha256: str,
     statistics: str = "mean,spread",
     speeds: str = "1",
+    n_layers: int = 0,
     outputs: str = "",
     n_values: int = 0,
     input_name: str = "input_values",
 ) -> tuple[int, ...]:
     """Tell the shape of `encoder_views` from its parameters, without the weights."""
     known = ENCODERS.get(encoder)
-    n_layers = known.n_layers if known else len(outputs.split(","))
+    n_layers = n_layers or (known.n_layers if known else len(outputs.split(",")))
     width = known.n_values if known else n_values
     return len(speeds.split(",")), n_layers, len(_words(statistics)), width
 
@@ -132,3 +140,13 @@ def _chosen(
         sample_rate_hz=sample_rate_hz,
         input_name=input_name,
     )
+
+
+def _lowest(encoder: Encoder, n_layers: int) -> Encoder:
+    """Return the encoder without its upper layers; what is not asked for is cut off its graph."""
+    if not 0 < n_layers <= encoder.n_layers:
+        raise EncoderError(
+            f"{encoder.name} has {encoder.n_layers} layers to read; n_layers={n_layers} is not "
+            f"between 1 and {encoder.n_layers}"
+        )
+    return replace(encoder, outputs=encoder.outputs[:n_layers])
