@@ -158,6 +158,8 @@ def open_session(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = n_threads
     options.inter_op_num_threads = 1
+    # Threads that wait by turning take the core from whoever else could work.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors only: it warns of what it leaves unfused
     try:
         session = onnxruntime.InferenceSession(
