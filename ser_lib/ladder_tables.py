@@ -10,8 +10,10 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
+from ser_lib.corpora import corpus_of, get_corpus
 from ser_lib.dealing import KNOWN
-from ser_lib.ladder import CONTROL_OF, STEPS, Step, permuted
+from ser_lib.errors import EncoderError
+from ser_lib.ladder import CONTROL_OF, ENCODER_SINS, STEPS, Step, permuted
 from ser_lib.metrics import difference_interval
 from ser_lib.trials import Trial, run_step
 
@@ -19,6 +21,7 @@ __all__ = [
     "best_of_seeds",
     "curve_table",
     "null_table",
+    "run_encoder_steps",
     "run_steps",
     "step_table",
     "twin_table",
@@ -48,6 +51,36 @@ def run_steps(
     Notebook: 08_leakage.ipynb
     """
     return {one.name: run_step(one, clips, n_seeds=n_seeds, max_epochs=max_epochs) for one in steps}
+
+
+def run_encoder_steps(
+    clips: pd.DataFrame, *, n_seeds: int = 0, max_epochs: int = 0
+) -> tuple[dict[str, Trial], str]:
+    """Run the steps that need a pretrained encoder, or say what they lack.
+
+    Parameters
+    ----------
+    clips, n_seeds, max_epochs
+        As `ser_lib.trials.run_step`.
+
+    Returns
+    -------
+    dict of str to Trial
+        As `run_steps`; empty where weights are missing and nothing is stored, and on the embedded
+        corpus, which does without an encoder.
+    str
+        What is missing and how to get it; empty where nothing is.
+
+    Notes
+    -----
+    Notebook: 08_leakage.ipynb
+    """
+    if get_corpus(corpus_of(clips)).is_embedded:
+        return {}, ""
+    try:
+        return run_steps(ENCODER_SINS, clips, n_seeds=n_seeds, max_epochs=max_epochs), ""
+    except EncoderError as error:
+        return {}, " ".join(str(error).split())
 
 
 def step_table(trials: Mapping[str, Trial]) -> pd.DataFrame:

@@ -292,12 +292,13 @@ def _step(leaking: Result, honest: Result) -> dict[str, object]:
     return row
 
 
-def _is_stored(study: Study, model: ModelSpec, clips: pd.DataFrame) -> bool:
-    """Whether the first run of a model is stored under both protocols."""
-    protocols = [study.protocol(name, corpus_of(clips)) for name in ("published", "honest")]
+def _is_stored(
+    study: Study, model: ModelSpec, clips: pd.DataFrame, protocols: Sequence[str]
+) -> bool:
+    """Whether the first run of a model is stored under each protocol."""
     return all(
         is_stored(plan_run(study, model.name, protocol, study.seeds[0], clips))
-        for protocol in protocols
+        for protocol in (study.protocol(name, corpus_of(clips)) for name in protocols)
     )
 
 
@@ -320,13 +321,16 @@ def collect_elsewhere(study: Study, shown_at: str) -> Results:
     -----
     Notebook: 09_evaluation.ipynb
     """
-    protocols = ("published", "honest") if study.name in STUDIES else ("honest",)
+    is_ours = study.name not in STUDIES
+    # Ours are honest wherever no speaker is on both sides; elsewhere that is `loso`.
+    protocols = ("loso",) if is_ours else ("published", "honest")
     found = Results(())
     for name in dict.fromkeys((*study.corpora, *study.label_sets)):
         if name == shown_at or not any(runs_dir(name).glob(f"{study.name}-*")):
             continue
-        clips = load(name, strict=False)
-        found += replace(collect(study, clips, protocols=protocols, stored_only=True), missing=())
+        there = collect(study, load(name, strict=False), protocols=protocols, stored_only=True)
+        whole = tuple(replace(one, protocol="honest") if is_ours else one for one in there.all)
+        found += Results(whole)
     return found
 
 
@@ -385,7 +389,9 @@ def collect(
     Notebook: 04_cnn_1d_mfcc.ipynb
     """
     names = list(models) or [
-        one.name for one in study.models if not one.is_optional or _is_stored(study, one, clips)
+        one.name
+        for one in study.models
+        if not one.is_optional or _is_stored(study, one, clips, protocols)
     ]
     gathered: dict[tuple[str, str], list[Run]] = {}
     missing: list[str] = []

@@ -12,7 +12,7 @@ import pytest
 from ser_lib import corpora, trials
 from ser_lib import ladder_tables as tables
 from ser_lib.epochs import TrainingSettings
-from ser_lib.errors import MetricError, RunError
+from ser_lib.errors import EncoderError, MetricError, RunError
 from ser_lib.ladder import LADDER, NETWORK_FEATURES, STEPS, Candidate, learning_steps, permuted
 from ser_lib.metrics import confusion_counts, score_predictions
 from ser_lib.models.baselines import KnnConfig
@@ -267,3 +267,29 @@ def test_the_committed_ladder_is_whole_and_read_without_audio(monkeypatch, tmp_p
         assert len(stored) >= step.n_seeds, step.name
     trial = run_step(STEPS["both"], clips, n_seeds=1)
     assert (trial.score.n_rows, trial.score.n_speakers) == (1440, 24)
+
+
+def test_steps_without_the_encoder_say_what_is_missing(clips, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise EncoderError("moonshine-base: its weights are not here.\nser data moonshine-base")
+
+    monkeypatch.setattr(trials, "extract", refuse)
+    found, lacking = tables.run_encoder_steps(clips, n_seeds=1)
+    assert found == {}
+    assert lacking == "moonshine-base: its weights are not here. ser data moonshine-base"
+
+
+def test_the_embedded_corpus_does_without_the_encoder():
+    assert tables.run_encoder_steps(corpora.load("demo")) == ({}, "")
+
+
+def test_of_an_encoder_one_layer_is_seen(clips, planted, rng):
+    features = rng.standard_normal((len(clips), 1, 9, 2, 4))
+    # Layer 3 alone tells the emotion.
+    features[:, 0, 3] += 3 * vectors(clips["emotion"], rng, 8).reshape(-1, 2, 4)
+    planted(features)
+    found, lacking = tables.run_encoder_steps(clips, n_seeds=1)
+    assert not lacking
+    assert found["layer"].score.uar > 0.9
+    alone = replace(STEPS["layer"], candidates=STEPS["layer"].candidates[5:6])
+    assert run_step(alone, clips, n_seeds=1).score.uar < 0.5
