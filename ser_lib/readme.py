@@ -17,8 +17,8 @@ __all__ = ["README", "results_block", "write_results_block"]
 README = PROJECT_DIR / "README.md"
 
 HEAD = (
-    "| study | model | authors' accuracy | the same protocol here | speakers never heard "
-    "| UAR [95 % by speaker] |\n| --- | --- | --- | --- | --- | --- |"
+    "| study | model | clips | authors' accuracy | the same protocol here | speakers never heard "
+    "| UAR [95 % by speaker] |\n| --- | --- | --- | --- | --- | --- | --- |"
 )
 
 
@@ -28,29 +28,39 @@ def results_block(records: Sequence[Mapping[str, object]]) -> str:
     Parameters
     ----------
     records : sequence of mapping
-        As in `results.json`; each model as published and honest.
+        As in `results.json`. A model has a row for each corpus where it is known as published
+        and honestly; of a study without published figures its first model has one.
 
     Returns
     -------
     str
         Accuracies and UAR in percent.
     """
-    honest = {(one["study"], one["model"]): one for one in records if not one["is_as_published"]}
+    honest = {_task(one): one for one in records if not one["is_as_published"]}
     rows = [
-        _row(one, honest[one["study"], one["model"]])
+        _row(one, honest[_task(one)])
         for one in records
-        if one["is_as_published"] and (one["study"], one["model"]) in honest
+        if one["is_as_published"] and _task(one) in honest
     ]
-    return "\n".join([HEAD, *rows])
+    known = {one["study"] for one in records if one["is_as_published"]}
+    first = {
+        (one["study"], one["corpus"]): one for one in reversed(records) if one["study"] not in known
+    }
+    return "\n".join([HEAD, *rows, *(_row(None, one) for one in reversed(first.values()))])
 
 
-def _row(leaking: Mapping[str, object], honest: Mapping[str, object]) -> str:
-    published = leaking["published"]
+def _task(record: Mapping[str, object]) -> tuple[object, ...]:
+    return record["study"], record["model"], record["corpus"]
+
+
+def _row(leaking: Mapping[str, object] | None, honest: Mapping[str, object]) -> str:
+    published = leaking["published"] if leaking else None
     cells = [
-        leaking["study"],
-        f"{leaking['model']}{' (ours)' if leaking['is_ours'] else ''}",
+        honest["study"],
+        f"{honest['model']}{' (ours)' if honest['is_ours'] else ''}",
+        honest["corpus"],
         "–" if published is None else f"{100 * published:.1f} %",
-        f"{100 * leaking['wa']:.1f} %",
+        f"{100 * leaking['wa']:.1f} %" if leaking else "–",
         f"{100 * honest['wa']:.1f} %",
         f"{100 * honest['uar']:.1f} % "
         f"[{100 * honest['uar_low']:.1f}, {100 * honest['uar_high']:.1f}]",

@@ -234,7 +234,11 @@ class Results:
             honest minus leaking, `chance` the share of the largest class; `n_classes`, and
             `people_low, people_high`, NaN where people were not asked to choose between these.
         """
-        return pd.DataFrame([_step(one, self.partner(one)) for one in self.protocol("published")])
+        table = pd.DataFrame([_step(one, self.partner(one)) for one in self.protocol("published")])
+        if len(table):
+            is_twice = table.duplicated("name", keep=False)
+            table.loc[is_twice, "name"] += ", " + table.loc[is_twice, "corpus"]
+        return table
 
     def partner(self, leaking: Result) -> Result:
         """Return the honest result of the same study, model and corpus.
@@ -296,10 +300,20 @@ def _is_stored(
     study: Study, model: ModelSpec, clips: pd.DataFrame, protocols: Sequence[str]
 ) -> bool:
     """Whether the first run of a model is stored under each protocol."""
+    # Dividing a corpus takes its time; without folders of that name there is nothing to ask.
+    if not _has_folders(study, model, corpus_of(clips), protocols):
+        return False
     return all(
         is_stored(plan_run(study, model.name, protocol, study.seeds[0], clips))
         for protocol in (study.protocol(name, corpus_of(clips)) for name in protocols)
     )
+
+
+def _has_folders(study: Study, model: ModelSpec, corpus: str, protocols: Sequence[str]) -> bool:
+    """Whether there are runs of a model under each protocol, whatever their settings."""
+    names = [study.protocol(one, corpus).full_name for one in protocols]
+    folders = [f"{study.name}-{model.name}-{name}-s*" for name in names]
+    return all(any(runs_dir(corpus).glob(one)) for one in folders)
 
 
 def collect_elsewhere(study: Study, shown_at: str) -> Results:
@@ -326,9 +340,11 @@ def collect_elsewhere(study: Study, shown_at: str) -> Results:
     protocols = ("loso",) if is_ours else ("published", "honest")
     found = Results(())
     for name in dict.fromkeys((*study.corpora, *study.label_sets)):
-        if name == shown_at or not any(runs_dir(name).glob(f"{study.name}-*")):
+        models = [one.name for one in study.models if _has_folders(study, one, name, protocols)]
+        if name == shown_at or not models:
             continue
-        there = collect(study, load(name, strict=False), protocols=protocols, stored_only=True)
+        clips = load(name, strict=False)
+        there = collect(study, clips, models=models, protocols=protocols, stored_only=True)
         whole = tuple(replace(one, protocol="honest") if is_ours else one for one in there.all)
         found += Results(whole)
     return found
