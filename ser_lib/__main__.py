@@ -171,9 +171,9 @@ def costs(
     """Measure what each model costs on this machine: numbers, bytes, milliseconds a clip."""
     from ser_lib import corpora
     from ser_lib.costs import measure_costs
-    from ser_lib.studies import STUDIES
+    from ser_lib.studies import OURS, STUDIES
 
-    at_home = [one for one in STUDIES.values() if one.home(corpus) == corpus]
+    at_home = [one for one in (STUDIES | OURS).values() if one.home(corpus) == corpus]
     table = measure_costs(at_home, corpora.load(corpus), n_clips=n_clips)
     typer.echo(table.to_string(index=False, float_format="{:.2f}".format))
 

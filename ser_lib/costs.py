@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ser_lib.encoders import Encoder, get_encoder
 from ser_lib.errors import RunError
 from ser_lib.extraction import compute, extract, feature_shape
 from ser_lib.models import build_keras, build_sklearn, family_of
@@ -51,7 +52,8 @@ def measure_costs(
     Parameters
     ----------
     studies : sequence of Study
-        Whose models; optional ones as well.
+        Whose models; optional ones as well. Of heads on the same features of an encoder the first
+        stands for all; an encoder whose weights are not here is left out.
     clips : pandas.DataFrame
         Clip table of one corpus, with audio.
     n_clips : int
@@ -72,7 +74,7 @@ def measure_costs(
             "time a clip takes can be measured only where audio is; point SER_DATA at it"
         )
     about = provenance()
-    jobs = [(study, model) for study in studies for model in study.models]
+    jobs = [(study, model) for study in studies for model in _timed(study)]
     rows = []
     for study, model in progress(iter(jobs), total=len(jobs), what="costs"):
         rows.append(
@@ -84,6 +86,22 @@ def measure_costs(
     with atomic_path(_path(str(clips["corpus"].iloc[0]))) as temporary:
         table.to_csv(temporary, index=False, float_format="%.3f")
     return table
+
+
+def _timed(study: Study) -> list[ModelSpec]:
+    """Choose the models of a study that are timed."""
+    chosen: list[ModelSpec] = []
+    for one in study.models:
+        encoder = _encoder_of(one)
+        is_known = encoder is not None and one.features in [other.features for other in chosen]
+        if encoder is None or (encoder.file.is_file() and not is_known):
+            chosen.append(one)
+    return chosen
+
+
+def _encoder_of(model: ModelSpec) -> Encoder | None:
+    name = model.features.params.get("encoder")
+    return get_encoder(str(name)) if name else None
 
 
 def _path(corpus: str) -> Path:
@@ -130,12 +148,16 @@ def _cost_of(
     n_classes = len(study.labels_for(str(clips["corpus"].iloc[0])).labels)
     if family_of(model.config)[1].is_keras:
         predict, arrays = _network(model, n_classes)
+    elif family_of(model.config)[1].is_nested:
+        predict, arrays = _head(study, model, clips)
     else:
         predict, arrays = _classifier(study, model, clips)
     model_s = [_fastest_s(lambda x=one: predict(x[np.newaxis])) for one in inputs]
+    # An encoder's weights are 8-bit numbers, near enough one a byte.
+    n_encoder = encoder.n_bytes if (encoder := _encoder_of(model)) else 0
     return {
-        "n_numbers": sum(one.size for one in arrays),
-        "n_bytes": sum(one.nbytes for one in arrays),
+        "n_numbers": n_encoder + sum(one.size for one in arrays),
+        "n_bytes": n_encoder + sum(one.nbytes for one in arrays),
         "feature_ms": 1000 * float(np.median(feature_s)),
         "model_ms": 1000 * float(np.median(model_s)),
         "n_clips": len(chosen),
@@ -162,6 +184,24 @@ def _network(model: ModelSpec, n_classes: int) -> tuple[Callable, list[np.ndarra
     return predict, arrays
 
 
+def _head(study: Study, model: ModelSpec, clips: pd.DataFrame) -> tuple[Callable, list[np.ndarray]]:
+    """Fit a head on the first honest fold."""
+    train = _training_rows(study, model, clips)
+    position = pd.Series(range(len(clips)), index=clips["clip_id"])
+    features = extract(clips, model.features)[position[train["clip_id"]].to_numpy()]
+    classes, names = pd.factorize(train["label"])
+    head = build_sklearn(model.config, seed=study.seeds[0])
+    speakers = train["speaker"].to_numpy()
+    head.fit(features.astype(np.float32), classes, speakers, n_classes=len(names))
+    return lambda rows: head.predict_proba(rows.astype(np.float32)), list(head.arrays().values())
+
+
+def _training_rows(study: Study, model: ModelSpec, clips: pd.DataFrame) -> pd.DataFrame:
+    corpus = str(clips["corpus"].iloc[0])
+    plan = plan_run(study, model.name, study.protocol("honest", corpus), study.seeds[0], clips)
+    return plan.rows.set_index("row_id").loc[list(plan.split.folds[0].train)]
+
+
 def _classifier(
     study: Study, model: ModelSpec, clips: pd.DataFrame
 ) -> tuple[Callable, list[np.ndarray]]:
@@ -169,9 +209,7 @@ def _classifier(
 
     Augmented rows are stood in for by their originals: how many there are decides the cost.
     """
-    corpus = str(clips["corpus"].iloc[0])
-    plan = plan_run(study, model.name, study.protocol("honest", corpus), study.seeds[0], clips)
-    train = plan.rows.set_index("row_id").loc[list(plan.split.folds[0].train)]
+    train = _training_rows(study, model, clips)
     position = pd.Series(range(len(clips)), index=clips["clip_id"])
     original = extract(clips, model.features)
     x_train = original[position[train["clip_id"]].to_numpy()].reshape(len(train), -1)

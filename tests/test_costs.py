@@ -10,12 +10,14 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
+from ser_lib import costs
 from ser_lib.costs import COST_COLUMNS, _arrays_of, measure_costs, pareto_front, read_costs
 from ser_lib.errors import RunError
 from ser_lib.features import FeatureSpec
 from ser_lib.models.baselines import DecisionTreeConfig, KnnConfig
+from ser_lib.models.heads import RidgeHeadConfig
 from ser_lib.splits import Protocol
-from ser_lib.studies import STUDIES, ModelSpec
+from ser_lib.studies import OURS, STUDIES, ModelSpec
 
 ROW = FeatureSpec("waveform_envelope", params={"duration_s": 0.5, "n_points": 16})
 STUDY = replace(
@@ -81,3 +83,20 @@ def test_a_file_of_other_columns_is_told(tmp_path):
     (folder / "costs.csv").write_text("study,ms\na,1\n", encoding="utf-8")
     with pytest.raises(RunError, match="run `ser costs demo`"):
         read_costs("demo")
+
+
+def test_an_encoder_counts_and_stands_once_for_all_heads_on_it(few_clips, monkeypatch):
+    features = np.random.default_rng(0).standard_normal((len(few_clips), 1, 9, 2, 416))
+    one = replace(STUDIES["boucheta2025"], models=OURS["moonshine"].models)
+    small = RidgeHeadConfig(((1,),), n_inner_folds=2, n_members=1)
+    models = tuple(replace(model, config=small, is_optional=False) for model in one.models)
+    study = replace(one, models=models, augmentations=(), honest_protocol=Protocol("loso"))
+    monkeypatch.setattr(costs, "extract", lambda clips, spec: features.astype(np.float16))
+    monkeypatch.setattr(costs, "compute", lambda path, spec: features[0])
+    assert measure_costs([study], few_clips, n_clips=2).empty
+    encoder = costs.get_encoder("moonshine-base")
+    encoder.file.parent.mkdir(parents=True)
+    encoder.file.touch()
+    table = measure_costs([study], few_clips, n_clips=2)
+    assert list(table["model"]) == ["base", "base_one_speed"]
+    assert (table["n_bytes"] > encoder.n_bytes).all()
