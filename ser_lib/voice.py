@@ -189,8 +189,9 @@ def _analyse(signal: np.ndarray) -> tuple[np.ndarray, ...]:
     frames, levels_db = _frames(signal), frame_levels_db(signal)
     active = _active(levels_db)
     centred = frames[active] - frames[active].mean(axis=1, keepdims=True)
-    spectra = np.fft.rfft(centred * WINDOW, N_FFT)
-    power = spectra.real**2 + spectra.imag**2
+    # NumPy transforms double precision in half the time that it takes for single.
+    spectra = np.fft.rfft((centred * WINDOW).astype(np.float64), N_FFT)
+    power = (spectra.real**2 + spectra.imag**2).astype(np.float32)
     periodicity, pitch_hz = _periodicity(power)
     is_voiced = periodicity > MIN_PERIODICITY
     voiced = np.zeros(len(levels_db), bool)
