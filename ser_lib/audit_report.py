@@ -24,6 +24,7 @@ from ser_lib.splits import Split, make_split, plain_protocol, rows_of
 __all__ = [
     "audit_corpus",
     "audit_source",
+    "read_all",
     "read_report",
     "report_json",
     "report_text",
@@ -238,3 +239,23 @@ def read_report(name: str) -> pd.DataFrame:
     names = ("source", "n_clips", "n_sounds", "threshold", "pairs", "not_checked")
     table.attrs.update({one: content[one] for one in names})
     return table
+
+
+def read_all() -> pd.DataFrame:
+    """Read the findings of all committed reports, `reports/audit/*.json`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `read_report`, after the column `corpus`; no row where no report is there.
+
+    Notes
+    -----
+    Notebook: 08_leakage.ipynb
+    """
+    names = sorted(one.stem for one in (reports_dir() / "audit").glob("*.json"))
+    tables = [read_report(name).assign(corpus=name) for name in names]
+    columns = ["corpus", "level", "kind", "describes", "n_clips", "share", "detail"]
+    return (
+        pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+    )

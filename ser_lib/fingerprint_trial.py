@@ -29,7 +29,7 @@ from ser_lib.progress import progress
 from ser_lib.seeds import generator
 from ser_lib.textures import TEXTURE_THRESHOLD
 
-__all__ = ["COPIES", "main", "read_trial", "run_trial", "score_trial"]
+__all__ = ["COPIES", "main", "read_trial", "recall_table", "run_trial", "score_trial"]
 
 CORPORA = ("ravdess", "emodb", "tess")
 N_NEIGHBOURS = 20
@@ -261,6 +261,32 @@ def read_trial() -> pd.DataFrame:
             f"{path}: no measurement; make it with python -m ser_lib.fingerprint_trial"
         )
     return pd.read_csv(path)
+
+
+def recall_table() -> pd.DataFrame:
+    """Lay the committed measurement out: which share of each kind of copy the default finds.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Column `kind` and one a corpus, shares in [0, 1]; attrs `n_false` counts the pairs of
+        different recordings that were called copies, and `n_copies` the copies of each kind. No row
+        where no measurement is there.
+
+    Notes
+    -----
+    Notebook: 08_leakage.ipynb
+    """
+    if not _table_path().is_file():
+        return pd.DataFrame(columns=["kind"])
+    shipped = read_trial().query("chosen_on == 'shipped'")
+    made = shipped[shipped["n_copies"] > 0]
+    wide = made.pivot(index="kind", columns="corpus", values="recall")
+    table = wide.reindex(made["kind"].unique()).rename_axis(columns=None).reset_index()
+    table.attrs.update(
+        n_false=int(shipped["n_false"].sum()), n_copies=int(made["n_copies"].iloc[0])
+    )
+    return table
 
 
 def _table_path() -> Path:

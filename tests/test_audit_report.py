@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ser_lib import __main__ as command
-from ser_lib.audit_report import audit_source, read_report, report_text, save_report
+from ser_lib.audit_report import audit_source, read_all, read_report, report_text, save_report
 from ser_lib.errors import AuditError
 
 
@@ -139,3 +139,11 @@ def test_help_shows_examples_and_exit_codes():
     text = " ".join(run("--help").output.split())
     for words in ("ser audit ravdess", "--split split.csv", "Exit code: 0 no leak, 1 leaks, 2"):
         assert words in text
+
+
+def test_all_committed_reports_are_joined_and_none_is_no_error(tmp_path, monkeypatch):
+    assert read_all().empty
+    monkeypatch.delenv("SER_REPORTS")
+    table = read_all()
+    assert {"ravdess", "emodb", "tess"} <= set(table["corpus"])
+    assert "same_audio" in set(table.query("corpus == 'ravdess'")["kind"])

@@ -8,7 +8,7 @@ import pytest
 
 from ser_lib import fingerprint_trial
 from ser_lib.errors import AuditError
-from ser_lib.fingerprint_trial import COPIES, read_trial, run_trial, score_trial
+from ser_lib.fingerprint_trial import COPIES, read_trial, recall_table, run_trial, score_trial
 from ser_lib.fingerprints import THRESHOLD
 from ser_lib.textures import TEXTURE_THRESHOLD
 
@@ -93,3 +93,13 @@ def test_the_committed_measurement_is_of_the_shipped_thresholds(monkeypatch):
     assert takes["highest_similarity"].max() < THRESHOLD
     altered = shipped[shipped["kind"].str.startswith(("tempo", "pitch"))]
     assert altered.groupby("corpus")["recall"].mean().min() > 0.9
+
+
+def test_recalls_are_laid_out_by_kind_and_corpus(monkeypatch):
+    assert recall_table().empty
+    monkeypatch.delenv("SER_REPORTS")
+    table, whole = recall_table(), read_trial().query("chosen_on == 'shipped'")
+    assert list(table["kind"]) == list(COPIES)
+    row = whole.query("corpus == 'emodb' and kind == 'tempo 1.2'").iloc[0]
+    assert table.set_index("kind").loc["tempo 1.2", "emodb"] == row["recall"]
+    assert table.attrs == {"n_false": whole["n_false"].sum(), "n_copies": row["n_copies"]}
