@@ -17,11 +17,13 @@ from ser_lib.errors import MetricError
 from ser_lib.mistakes import clip_hits
 from ser_lib.paths import data_dir, report_dir
 from ser_lib.resampling import N_RESAMPLES, interval_of, resample
+from ser_lib.wording import pct
 
 __all__ = [
     "PeopleBeside",
     "beside_people",
     "confusions_beside_people",
+    "confusions_text",
     "listener_shares",
     "people_table",
 ]
@@ -219,6 +221,38 @@ def confusions_beside_people(vote: pd.DataFrame, *, n_pairs: int = 6) -> pd.Data
     return pairs.sort_values("n_clips", ascending=False, kind="stable", ignore_index=True).head(
         n_pairs
     )
+
+
+def confusions_text(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Lay confusions out in strings.
+
+    Parameters
+    ----------
+    tables : mapping of str to pandas.DataFrame
+        By the task's title, as from `confusions_beside_people`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        No row where there is no table.
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    if not tables:
+        return pd.DataFrame(columns=["task", "truth", "prediction", "clips"])
+    whole = pd.concat([one.assign(task=title) for title, one in tables.items()])
+    return pd.DataFrame(
+        {
+            "task": whole["task"],
+            "truth": whole["truth"],
+            "taken for": whole["prediction"],
+            "clips": whole["n_clips"],
+            "listeners right, these clips": whole["recognised"].map(pct),
+            "clips it gets right": whole["recognised_right"].map(pct),
+        }
+    ).reset_index(drop=True)
 
 
 def _heard_by_people(vote: pd.DataFrame) -> pd.Series | None:

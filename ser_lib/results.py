@@ -336,10 +336,11 @@ def collect_elsewhere(study: Study, shown_at: str) -> Results:
     Notebook: 09_evaluation.ipynb
     """
     is_ours = study.name not in STUDIES
-    # Ours are honest wherever no speaker is on both sides; elsewhere that is `loso`.
-    protocols = ("loso",) if is_ours else ("published", "honest")
     found = Results(())
     for name in dict.fromkeys((*study.corpora, *study.label_sets)):
+        # Ours are honest wherever no speaker is on both sides: beside their own corpus by `loso`.
+        ours = ("honest",) if name in study.corpora else ("loso",)
+        protocols = ours if is_ours else ("published", "honest")
         models = [one.name for one in study.models if _has_folders(study, one, name, protocols)]
         if name == shown_at or not models:
             continue

@@ -154,6 +154,13 @@ def test_fairness_is_told_by_what_the_corpus_has(tasks):
     assert len(appraisal.fairness_text(table)) == len(table)
 
 
+def test_very_many_groups_are_not_told_apart(tasks, monkeypatch):
+    monkeypatch.setattr(appraisal, "MAX_GROUPS", 2)
+    assert set(appraisal.fairness_table(tasks)["by"]) <= {"gender", "intensity", "statement"}
+    monkeypatch.setattr(appraisal, "MAX_GROUPS", 1)
+    assert appraisal.fairness_table(tasks).empty
+
+
 def test_costs_that_were_not_measured_are_left_out(tasks):
     assert appraisal.cost_table(tasks).empty
 

@@ -11,6 +11,7 @@ from ser_lib.errors import MetricError
 from ser_lib.listeners import (
     beside_people,
     confusions_beside_people,
+    confusions_text,
     listener_shares,
     people_table,
 )
@@ -120,3 +121,6 @@ def test_confusions_carry_the_listeners_of_their_clips(tmp_path, monkeypatch):
     assert first["recognised_right"] == pytest.approx(0.64)
     assert (second["truth"], second["n_clips"]) == ("sad", 1)
     assert second["recognised_right"] == pytest.approx(np.mean([0.61, 0.65]))
+    text = confusions_text({"emodb, 2 classes": table})
+    assert text.iloc[0].tolist() == ["emodb, 2 classes", "happy", "sad", 2, "61.0 %", "64.0 %"]
+    assert confusions_text({}).empty
