@@ -51,7 +51,7 @@ PENUMAJJI2025 = Study(
                 stop_on="val_accuracy",
                 keep="val_accuracy",
             ),
-            max_seeds={"published": 1, "honest": 1, "german": 1},
+            max_seeds={"german": 1},
         ),
     ),
     published_protocol=Protocol(
