@@ -50,7 +50,7 @@ __all__ = [
 MIN_ALIGNED = 0.55
 """Similarity of aligned pictures from which two clips are listened to."""
 
-TEXTURE_THRESHOLD = 0.21
+TEXTURE_THRESHOLD = 0.22
 """Similarity of textures from which they are copies; see `ser_lib.fingerprint_trial`."""
 
 WINDOW, HOP = 1_024, 80

@@ -48,7 +48,7 @@ def test_the_threshold_is_chosen_on_the_other_corpora():
         ("a", "FLAC", "1", "2", False, 0.81, 0.37),
         ("a", "tempo", "1", "1", True, 0.70, 0.34),
         ("b", "takes", "3", "4", False, 0.757, 0.357),
-        ("b", "FLAC", "3", "3", True, 0.65, 0.215),
+        ("b", "FLAC", "3", "3", True, 0.65, 0.225),
     ]
     columns = ["corpus", "kind", "copy", "original", "is_copy", "similarity", "texture"]
     scores = score_trial(pd.DataFrame(rows, columns=columns)).set_index(
