@@ -294,9 +294,9 @@ def cost_table(tasks: Sequence[Task]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns `task, name, uar, low, high, n_numbers, n_bytes, ms` (feature and model), `machine`
-        and `is_on_front`; models whose cost was not measured, or that are shortened here, are left
-        out.
+        Columns `task, name, uar, low, high, n_numbers, n_bytes, ms` (feature and model), `machine`,
+        `is_on_front` and `chance`; models whose cost was not measured, or that are shortened here,
+        are left out.
 
     Notes
     -----
@@ -329,9 +329,10 @@ def cost_table(tasks: Sequence[Task]) -> pd.DataFrame:
                     "ms": ms,
                     "machine": cost["machine"],
                     "is_on_front": bool(is_best),
+                    "chance": 1 / len(task.labels),
                 }
             )
-    columns = "task name uar low high n_numbers n_bytes ms machine is_on_front".split()
+    columns = "task name uar low high n_numbers n_bytes ms machine is_on_front chance".split()
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -76,10 +76,14 @@ def measure_costs(
     about = provenance()
     jobs = [(study, model) for study in studies for model in _timed(study)]
     rows = []
+    # What several models share is timed once: a machine is not as fast at all times.
+    feature_ms: dict[str, float] = {}
     for study, model in progress(iter(jobs), total=len(jobs), what="costs"):
+        cost = _cost_of(study, model, clips, n_clips)
+        cost["feature_ms"] = feature_ms.setdefault(repr(model.features), cost["feature_ms"])
         rows.append(
             {"study": study.name, "model": model.name}
-            | _cost_of(study, model, clips, n_clips)
+            | cost
             | {"machine": about["machine"], "date": about["date"]}
         )
     table = pd.DataFrame(rows, columns=list(COST_COLUMNS))

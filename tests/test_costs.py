@@ -67,6 +67,8 @@ def test_costs_are_measured_kept_and_read_back(few_clips):
     # Nearest neighbours keep the 16 clips of 4 training speakers, 16 values each; and the scaling.
     assert knn["n_numbers"] >= 16 * 16 + 2 * 16
     assert (table[["feature_ms", "model_ms"]] > 0).all(axis=None)
+    # Both see the same feature: it is timed once.
+    assert table["feature_ms"].nunique() == 1
     kept = read_costs("demo")
     assert list(kept["model"]) == ["knn", "tree"]
     assert list(kept["n_numbers"]) == list(table["n_numbers"])

@@ -179,6 +179,17 @@ def test_cost_is_drawn_on_a_logarithmic_axis_with_its_front():
     np.testing.assert_allclose(ax.lines[0].get_xdata(), [10])
 
 
+def test_costs_have_a_plot_a_task_up_to_two():
+    row = {"uar": 0.5, "low": 0.4, "high": 0.6, "ms": 9.0, "n_numbers": 10, "n_bytes": 40}
+    rows = [
+        row | {"task": task, "name": name, "is_on_front": name == "a", "chance": 0.125}
+        for task in ("first", "second", "third")
+        for name in "ab"
+    ]
+    figure = plots.plot_costs(pd.DataFrame(rows))
+    assert [ax.get_title() for ax in figure.axes] == ["first", "second"]
+
+
 def test_listeners_stand_only_behind_rows_whose_task_they_had():
     rows = pd.concat([ladder(0.8), ladder(0.8)], ignore_index=True)
     ax = plots.plot_ladder(rows.assign(people_low=[np.nan, 0.6], people_high=[np.nan, 0.7]))

@@ -19,6 +19,7 @@ from ser_lib.plots._base import (
 from ser_lib.plots.clips import plot_class_balance, plot_distribution
 from ser_lib.plots.evaluation import (
     plot_cost,
+    plot_costs,
     plot_coverage,
     plot_differences,
     plot_reliability,
@@ -61,6 +62,7 @@ __all__ = [
     "plot_condition",
     "plot_confusion",
     "plot_cost",
+    "plot_costs",
     "plot_coverage",
     "plot_differences",
     "plot_distribution",

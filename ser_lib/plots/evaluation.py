@@ -10,10 +10,18 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from ser_lib.plots._base import CHANCE_STYLE, HONEST_COLOUR, PUBLISHED_COLOUR, SQUARE, axes_or_new
+from ser_lib.plots._base import (
+    CHANCE_STYLE,
+    HONEST_COLOUR,
+    PUBLISHED_COLOUR,
+    SQUARE,
+    axes_or_new,
+    new_figure,
+)
 
-__all__ = ["plot_cost", "plot_coverage", "plot_differences", "plot_reliability"]
+__all__ = ["plot_cost", "plot_costs", "plot_coverage", "plot_differences", "plot_reliability"]
 
 # Systems in one figure: colours told apart with any colour vision, and a line style or marker each.
 COLOURS = (HONEST_COLOUR, "#CC79A7", "#009E73", "#E69F00", "#555555", "#56B4E9")
@@ -139,6 +147,31 @@ def plot_differences(tests: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set_xlabel("Difference in UAR (points)")
     ax.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0))
     return ax
+
+
+def plot_costs(costs: pd.DataFrame, *, n_tasks: int = 2) -> Figure:
+    """Draw the score of systems against their time, one plot a task.
+
+    Parameters
+    ----------
+    costs : pandas.DataFrame
+        As for `plot_cost`, with `task` and `chance`.
+    n_tasks : int
+        So many tasks are drawn, the first ones.
+
+    Returns
+    -------
+    Figure
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    tasks = dict(list(costs.groupby("task", sort=False))[:n_tasks])
+    figure, axes = new_figure(len(tasks), 1, size=(8.0, 4.2 * len(tasks)))
+    for ax, (title, one) in zip(axes, tasks.items(), strict=True):
+        plot_cost(one, chance=one["chance"].iloc[0], ax=ax).set_title(title)
+    return figure
 
 
 def plot_cost(costs: pd.DataFrame, *, chance: float, ax: Axes | None = None) -> Axes:
