@@ -27,8 +27,8 @@ __all__ = ["plot_cost", "plot_costs", "plot_coverage", "plot_differences", "plot
 COLOURS = (HONEST_COLOUR, "#CC79A7", "#009E73", "#E69F00", "#555555", "#56B4E9")
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
 MARKERS = "osD^vP"
-# Points of UAR that a line of text takes in the figure of costs.
-LABEL_STEP = 6
+# Points of UAR that a line of text takes in the figure of costs, and its share of the width.
+LABEL_STEP, LABEL_WIDTH = 6, 0.5
 
 
 def plot_reliability(curves: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> Axes:
@@ -207,12 +207,13 @@ def plot_cost(costs: pd.DataFrame, *, chance: float, ax: Axes | None = None) -> 
     )
     for row in costs.itertuples():
         colour = HONEST_COLOUR if row.is_on_front else "#777777"
-        ax.plot([row.ms] * 2, [100 * row.low, 100 * row.high], color=colour, alpha=0.4, linewidth=3)
-        ax.plot(row.ms, 100 * row.uar, "o", color=colour, markersize=7)
+        interval = [100 * row.low, 100 * row.high]
+        ax.plot([row.ms] * 2, interval, color=colour, alpha=0.4, linewidth=3, zorder=4)
+        ax.plot(row.ms, 100 * row.uar, "o", color=colour, markersize=7, zorder=5)
     height = -LABEL_STEP
     for row in costs.sort_values("uar").itertuples():
         # Labels are pushed upwards until none lies on the one below.
-        height = max(100 * row.uar, height + LABEL_STEP)
+        height = max(100 * row.uar + LABEL_STEP / 2, height + LABEL_STEP)
         ax.annotate(
             f"{row.name} ({_short(row.n_numbers)} numbers, {row.n_bytes / 1e6:.1f} MB)",
             (row.ms, 100 * row.uar),
@@ -221,13 +222,16 @@ def plot_cost(costs: pd.DataFrame, *, chance: float, ax: Axes | None = None) -> 
             fontsize=8,
             color="#333333",
             arrowprops={"arrowstyle": "-", "color": "#BBBBBB", "linewidth": 0.7},
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1},
         )
     ax.axhline(100 * chance, **CHANCE_STYLE)
     ax.set_xscale("log")
-    low, high = costs["ms"].min(), costs["ms"].max()
-    ax.set_xlim(low / 1.6, high * 4)
+    low, high = costs["ms"].min() / 1.6, costs["ms"].max()
+    # The label of the slowest system needs its share of the width.
+    high *= 1.25 * (high / low) ** (LABEL_WIDTH / (1 - LABEL_WIDTH))
+    ax.set_xlim(low, high)
     ticks = [one for one in np.outer(10.0 ** np.arange(-1, 5), (1, 2, 5)).ravel()]
-    ticks = [one for one in ticks if low / 1.6 <= one <= high * 4]
+    ticks = [one for one in ticks if low <= one <= high]
     ax.set_xticks(ticks, [f"{one:g}" for one in ticks])
     ax.set_xticks([], minor=True)
     ax.set(ylim=(0, 100), xlabel="Milliseconds of processor time a clip (decoding, feature, model)")
