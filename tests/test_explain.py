@@ -44,7 +44,7 @@ def planted(monkeypatch, clips):
 
 @pytest.fixture
 def explained(planted, clips):
-    return explain(clips, max_epochs=6, clips_a_label=4)
+    return explain(clips, max_epochs=24, clips_a_label=4)
 
 
 def test_covering_the_planted_patch_costs_most(explained):
@@ -77,7 +77,7 @@ def test_checks_compare_every_clip_and_their_summary_is_ordered(explained):
 
 def test_what_is_stored_is_read_without_audio_and_without_training(explained, planted, clips):
     assert len(planted) == 1
-    again = explain(clips.assign(path=""), max_epochs=6, clips_a_label=4)
+    again = explain(clips.assign(path=""), max_epochs=24, clips_a_label=4)
     assert len(planted) == 1
     np.testing.assert_array_equal(again.maps, explained.maps)
     assert again.uar == explained.uar
@@ -85,7 +85,7 @@ def test_what_is_stored_is_read_without_audio_and_without_training(explained, pl
 
 def test_what_is_not_stored_needs_audio(planted, clips):
     with pytest.raises(RunError, match="this explanation is not stored, and the audio is not here"):
-        explain(clips.assign(path=""), max_epochs=6)
+        explain(clips.assign(path=""), max_epochs=24)
     assert not planted
 
 

@@ -178,4 +178,4 @@ def test_costs_are_measured_for_the_studies_of_a_corpus(monkeypatch, few_clips):
     result = CliRunner().invoke(command.app, ["costs", "demo", "--n-clips", "3"])
     assert result.exit_code == 0
     assert "1.25" in result.output
-    assert asked == [(set(studies.STUDIES), 24, 3)]
+    assert asked == [({*studies.STUDIES, *studies.OURS}, 24, 3)]
