@@ -22,7 +22,7 @@ from joblib import Parallel, delayed
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from ser_lib.audio import load_signal
+from ser_lib.audio import read_recording
 from ser_lib.audit import FINDINGS, OBSERVATIONS
 from ser_lib.audit_tables import guess_parents, order_parts
 from ser_lib.clip_checks import KINDS, check_clips, measure_clip
@@ -215,7 +215,9 @@ def audit_clips(
     sounds = measured[measured["sound"] >= 0].drop_duplicates("sound").set_index("sound")["clip_id"]
 
     def listen(position: int) -> tuple[np.ndarray, int]:
-        return load_signal(path_of[sounds[position]])
+        recording = read_recording(path_of[sounds[position]])
+        # As `measure_clip` heard it: a file with NaN is a fault, and no reason to stop.
+        return np.nan_to_num(recording.signal), recording.facts.sample_rate_hz
 
     pairs = find_copies(prints, threshold=threshold, listen=listen)
     known = _with_keys(clips, measured, pairs)

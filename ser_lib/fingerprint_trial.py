@@ -21,7 +21,7 @@ import pandas as pd
 from ser_lib import corpora
 from ser_lib.audio import load_signal, recode, resample
 from ser_lib.augment import shift_pitch, shift_time, stretch_time
-from ser_lib.copies import compare_pairs, nearest_pairs
+from ser_lib.copies import N_NEIGHBOURS, compare_pairs, nearest_pairs
 from ser_lib.errors import AuditError
 from ser_lib.fingerprints import THRESHOLD, fingerprint, gather
 from ser_lib.paths import atomic_path, reports_dir
@@ -32,7 +32,6 @@ from ser_lib.textures import TEXTURE_THRESHOLD
 __all__ = ["COPIES", "main", "read_trial", "recall_table", "run_trial", "score_trial"]
 
 CORPORA = ("ravdess", "emodb", "tess")
-N_NEIGHBOURS = 20
 # Thresholds are rounded up to this.
 GRAIN = 0.01
 
@@ -136,7 +135,7 @@ def run_trial(name: str, *, n_clips: int = 24, seed: int = 1) -> pd.DataFrame:
     heard = progress(clips["path"], total=len(clips), what=f"{name}, originals")
     prints = gather(fingerprint(*load_signal(path)) for path in heard)
 
-    def listen(position: int) -> tuple[np.ndarray, int]:
+    def listen(position: int) -> Sound:
         return load_signal(clips["path"].iloc[position])
 
     takes = compare_pairs(

@@ -202,3 +202,14 @@ def test_another_rate_of_speech_under_another_name_leaks(planted, tmp_path):
     assert report.pairs["texture"].notna().all()
     pair = report.as_dict()["pairs"][0]
     assert set(pair) == {"first", "second", "similarity", "texture"}
+
+
+def test_a_clip_with_nan_does_not_stop_the_listening(planted, tmp_path):
+    signal, rate_hz = load_signal(planted["path"].iloc[0])
+    torn = stretch_time(signal, rate_hz, rate=1.15)
+    torn[100:120] = np.nan
+    soundfile.write(tmp_path / "torn.wav", torn, rate_hz, subtype="FLOAT")
+    row = pd.DataFrame([{"clip_id": "torn.wav", "path": str(tmp_path / "torn.wav")}])
+    clips = pd.concat([planted[["clip_id", "path"]].iloc[:10], row], ignore_index=True)
+    report = audit_clips(clips, source="torn")
+    assert "torn.wav" in {name for one in report.of_level("fault") for name in one.clips}
