@@ -248,3 +248,20 @@ def test_predicting_loads_nothing_that_is_slow_to_load(small_folder, speak, tmp_
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_one_thread_and_all_cores_give_the_same_answer(monkeypatch):
+    predictor = Predictor.load("cnn-ravdess")
+    rng = np.random.default_rng(0)
+    time_s = np.arange(48_000) / 16_000
+    signal = (
+        np.sin(2 * np.pi * 180 * time_s) * np.sin(2 * np.pi * 1.5 * time_s) ** 2 * 0.3
+    ).astype(np.float32) + 0.001 * rng.standard_normal(48_000).astype(np.float32)
+    answers = []
+    for n_threads in (1, 2):
+        predictor.n_threads = n_threads
+        answers.append(predictor.predict_signal(signal, 16_000))
+    assert answers[0].probabilities == answers[1].probabilities
+    assert answers[0].warnings == answers[1].warnings
+    # Not a number is not equal to itself: compared as text.
+    assert repr(answers[0].voice) == repr(answers[1].voice)

@@ -11,8 +11,8 @@ from ser_lib.errors import RunError
 from ser_lib.features import FeatureSpec
 from ser_lib.metrics import confusion_counts, uar, wa
 from ser_lib.models.baselines import DummyConfig, KnnConfig
-from ser_lib.results import collect
-from ser_lib.studies import STUDIES, ModelSpec
+from ser_lib.results import collect, collect_elsewhere
+from ser_lib.studies import OURS, STUDIES, ModelSpec
 
 ROW = FeatureSpec("waveform_envelope", params={"duration_s": 0.5, "n_points": 16})
 KNN = ModelSpec("knn", "KNN", KnnConfig(), ROW, is_scaled=True)
@@ -100,3 +100,16 @@ def test_results_of_two_studies_are_joined_and_told_apart(results):
     both = results + other
     assert both.get("knn", "honest", study="other").study.name == "other"
     assert len(both.ladder()) == 3
+
+
+def test_a_study_of_ours_is_gathered_elsewhere_by_its_own_protocol(monkeypatch):
+    monkeypatch.delenv("SER_REPORTS")
+    monkeypatch.setenv("SER_DATA", "/nowhere")
+    there = collect_elsewhere(OURS["moonshine"], "ravdess")
+    assert {one.corpus for one in there.all} == {"emodb"}
+    assert {(one.protocol, one.protocol_name) for one in there.all} == {("honest", "loso")}
+    assert there.missing == ()
+    assert {one.corpus for one in collect_elsewhere(STUDIES["iemocap5"], "ravdess").all} == {
+        "emodb"
+    }
+    assert collect_elsewhere(STUDIES["swart2025"], "ravdess").all == ()
