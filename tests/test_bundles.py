@@ -25,6 +25,7 @@ from ser_lib.bundles import (
 )
 from ser_lib.errors import BundleError
 from ser_lib.features import FeatureSpec
+from ser_lib.final_head import _without_idle_layers
 from ser_lib.predict import Predictor
 
 
@@ -432,3 +433,28 @@ def test_the_probe_is_a_sound_that_every_feature_takes():
     assert signal.shape == (64_000,)
     assert 0.05 < np.abs(signal).max() < 1
     assert FeatureSpec("mel_chunks").name
+
+
+def test_layers_that_no_head_weighs_are_dropped_and_no_answer_moves(rng):
+    shape, n_classes = (2, 5, 3, 4), 3
+    n_flat = int(np.prod(shape))
+    weights = rng.standard_normal((*shape, n_classes))
+    weights[:, 3:] = 0
+    arrays = {
+        "head_weights": weights.reshape(n_flat, n_classes),
+        "speaker_head_weights": np.zeros((n_flat, n_classes)),
+        "head_mean": rng.standard_normal(n_flat),
+        "head_bias": rng.standard_normal(n_classes),
+    }
+    spec = FeatureSpec("encoder_views", params={"encoder": "moonshine-base"})
+    cut_spec, cut_shape, cut = _without_idle_layers(spec, shape, arrays)
+    assert cut_shape == (2, 3, 3, 4)
+    assert cut_spec.params["n_layers"] == 3
+    values = rng.standard_normal(shape)
+    whole = (values.ravel() - arrays["head_mean"]) @ arrays["head_weights"]
+    fewer = (values[:, :3].ravel() - cut["head_mean"]) @ cut["head_weights"]
+    np.testing.assert_allclose(fewer, whole)
+    assert cut["head_bias"] is arrays["head_bias"]
+    # A layer that the head for known voices alone looks at is kept.
+    arrays["speaker_head_weights"].reshape(*shape, n_classes)[0, 3, 0, 0, 0] = 1.0
+    assert _without_idle_layers(spec, shape, arrays)[1] == (2, 4, 3, 4)

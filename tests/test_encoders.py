@@ -18,7 +18,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from ser_lib import encoders
-from ser_lib.encoders import _base, download
+from ser_lib.encoders import _base, download, features
 from ser_lib.errors import EncoderError
 from ser_lib.extraction import extract, feature_shape
 from ser_lib.features import FeatureSpec
@@ -428,3 +428,19 @@ def test_a_real_clip_does_not_depend_on_its_neighbours(real, rng):
     alone = encoders.encode(signals[0], RATE_HZ, encoder=real)
     for one, other in zip(alone, together[0], strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_fewer_layers_have_their_shape_and_too_many_are_refused():
+    assert encoders.encoder_shape(encoder="moonshine-base", sha256="", n_layers=3) == (1, 3, 2, 416)
+    whole = encoders.ENCODERS["moonshine-base"]
+    assert features._lowest(whole, 3).outputs == whole.outputs[:3]
+    for n_layers in (-1, 10):
+        with pytest.raises(EncoderError, match=rf"n_layers={n_layers} is not between 1 and 9"):
+            features._lowest(whole, n_layers)
+
+
+def test_the_lower_layers_are_the_same_without_the_upper_ones(tiny, few_clips):
+    encoder = tiny()
+    whole = extract(few_clips, spec_of(encoder), n_jobs=1)
+    lower = extract(few_clips, spec_of(encoder, n_layers=2), n_jobs=1)
+    np.testing.assert_array_equal(lower, whole[:, :, :2])
