@@ -1,4 +1,4 @@
-"""Augmentation of waveforms: noise, shift, stretch and pitch, as `boucheta2025` describes them.
+"""Augmentation of waveforms: noise, shift, stretch and pitch as in `boucheta2025`; and speed.
 
 Drawing is split from doing: `draw` turns a generator into parameters, the four functions apply
 parameters and are pure. Which rows are augmented is a matter of the split, not of this module:
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ser_lib.audio import resample
 from ser_lib.errors import FeatureError
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "add_noise",
     "apply_steps",
     "augment",
+    "change_speed",
     "shift_pitch",
     "shift_time",
     "stretch_time",
@@ -142,6 +144,38 @@ def shift_pitch(signal: np.ndarray, sample_rate_hz: int, *, semitones: float) ->
     return shifted.astype(np.float32)
 
 
+def change_speed(signal: np.ndarray, sample_rate_hz: int, *, factor: float) -> np.ndarray:
+    """Play a signal faster or slower, as a tape does: pitch, formants and tempo change alike.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Its rate.
+    factor : float > 0
+        Above 1 is faster, higher and shorter.
+
+    Returns
+    -------
+    ndarray of float32, shape (about n_samples / factor,)
+        The clip as another voice might have given it.
+
+    Raises
+    ------
+    FeatureError
+        If `factor` is not positive.
+
+    Notes
+    -----
+    Notebook: 07_transfer.ipynb
+    """
+    if factor <= 0:
+        raise FeatureError(f"factor={factor} must be above 0; 1 leaves the speed as it is")
+    # A rate that is called another one than it is.
+    return resample(signal, round(sample_rate_hz * factor), sample_rate_hz)
+
+
 def apply_steps(
     signal: np.ndarray, sample_rate_hz: int, *, steps: Mapping[str, Mapping[str, float]]
 ) -> np.ndarray:
@@ -218,6 +252,19 @@ AUGMENTATIONS: dict[str, Augmentation] = {
             shift_pitch,
             lambda rng: {"semitones": rng.uniform(-2.0, 2.0)},
             "pitch up to 2 semitones up or down",
+        ),
+        # Nothing is drawn: what is done to training clips can be done to a test clip as well.
+        Augmentation(
+            "slower",
+            change_speed,
+            lambda rng: {"factor": 0.9},
+            "a tenth slower",
+        ),
+        Augmentation(
+            "faster",
+            change_speed,
+            lambda rng: {"factor": 1.1},
+            "a tenth faster",
         ),
         # fpt2025, section 2.2.4: each "with a probability", which it does not print.
         Augmentation(

@@ -17,11 +17,11 @@ from contextlib import contextmanager
 import numpy as np
 
 from ser_lib import corpora
-from ser_lib.epochs import TrainingSettings
 from ser_lib.extraction import extract
 from ser_lib.store import provenance
 from ser_lib.studies import STUDIES
 from ser_lib.training import FoldArrays, fit_fold
+from ser_lib.training_settings import TrainingSettings
 
 __all__ = ["main"]
 

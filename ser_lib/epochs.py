@@ -1,4 +1,4 @@
-"""The training loop of networks: settings, and epochs of batches read straight from arrays.
+"""The training loop of networks: epochs of batches read straight from arrays.
 
 Batches are gathered from arrays that may lie on the disk (memory-mapped), in one step a batch; no
 code runs a sample. `model.fit` is not used: with TensorFlow it ends each epoch with a wait for a
@@ -9,144 +9,32 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from ser_lib.errors import StudyError
 from ser_lib.models._keras import load_keras
+from ser_lib.rows import Rows
 from ser_lib.seeds import generator
+from ser_lib.training_settings import TrainingSettings, scheduled_rate
 
 if TYPE_CHECKING:
     import keras
 
 __all__ = [
     "HISTORY_COLUMNS",
-    "Rows",
-    "TrainingSettings",
     "class_alpha",
     "compile_network",
     "predict_rows",
-    "scheduled_rate",
     "train_network",
 ]
 
 HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 
-OPTIMIZERS = ("adam", "rmsprop", "sgd")
-LOSSES = ("cross_entropy", "focal")
-SCHEDULES = ("constant", "step", "restarts")
-SAMPLINGS = ("every_row", "balanced")
-KEEPS = ("", "val_accuracy")
-STOPS = ("val_loss", "val_accuracy")
-
 # Prediction needs no gradients: larger batches fit, and save calls.
 PREDICTION_BATCH = 128
-
-
-def _added(default: object) -> object:
-    """Declare a setting that came later: at its default it does not show in a run's key."""
-    return field(default=default, metadata={"is_added": True})
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How a network is trained; classifiers of scikit-learn have none of this."""
-
-    max_epochs: int
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    """Adam's default, with its other defaults."""
-    stop_patience: int | None = None
-    """Epochs without a lower validation loss after which training stops, best weights restored."""
-    plateau_patience: int | None = None
-    """Epochs without a lower validation loss after which the rate is halved."""
-    min_learning_rate: float = 1e-6
-    optimizer: str = _added("adam")
-    """adam, rmsprop, or sgd (with Nesterov's momentum of 0.9)."""
-    schedule: str = _added("constant")
-    """constant, step (a tenth after each third of the epochs), or restarts (cosine, over 10, 20,
-    40 ... epochs)."""
-    loss: str = _added("cross_entropy")
-    """cross_entropy, or focal: weighted by class, see `class_alpha`."""
-    focal_gamma: float = _added(2.0)
-    keep: str = _added("")
-    """val_accuracy keeps the weights of the epoch with the highest one; nothing keeps the last,
-    or those that early stopping restores."""
-    stop_on: str = _added("val_loss")
-    """What `stop_patience` looks at: val_loss, or val_accuracy."""
-    sampling: str = _added("every_row")
-    """every_row: an epoch is every training row once. balanced: every clip once, as one of its
-    variants, and clips of smaller classes again until all classes are as large as the largest."""
-
-    def __post_init__(self) -> None:
-        allowed = {
-            "optimizer": OPTIMIZERS,
-            "schedule": SCHEDULES,
-            "loss": LOSSES,
-            "keep": KEEPS,
-            "sampling": SAMPLINGS,
-            "stop_on": STOPS,
-        }
-        for name, known in allowed.items():
-            if getattr(self, name) not in known:
-                raise StudyError(f"{name}='{getattr(self, name)}': known are {', '.join(known)}")
-        if self.max_epochs < 1 or self.batch_size < 1:
-            raise StudyError(
-                f"max_epochs={self.max_epochs}, batch_size={self.batch_size}: 1 is the least"
-            )
-
-    def identity(self) -> dict[str, object]:
-        """Return the settings that decide a run's key; later ones only where they are set."""
-        return {
-            one.name: getattr(self, one.name)
-            for one in fields(self)
-            if not (one.metadata.get("is_added") and getattr(self, one.name) == one.default)
-        }
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows that are gathered when they are needed, from one array a variant."""
-
-    sources: tuple[np.ndarray, ...]
-    """Arrays of shape (n_clips, ...), in memory or memory-mapped."""
-    source: np.ndarray
-    """Which array each row is in, shape (n_rows,)."""
-    position: np.ndarray
-    """Where in that array, shape (n_rows,); rows of one clip have the same."""
-
-    @classmethod
-    def of(cls, array: np.ndarray) -> Rows:
-        """Wrap an array whose rows are all wanted, in order."""
-        return cls((array,), np.zeros(len(array), int), np.arange(len(array)))
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return len(self.position)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Return what the gathered array would have."""
-        return (len(self), *self.sources[0].shape[1:])
-
-    def take(self, rows: np.ndarray | slice) -> np.ndarray:
-        """Gather some rows into a new array, one copy an array that they come from."""
-        source, position = self.source[rows], self.position[rows]
-        if len(self.sources) == 1:
-            return self.sources[0][position]
-        gathered = np.empty((len(position), *self.shape[1:]), dtype=self.sources[0].dtype)
-        for number in np.unique(source):
-            chosen = source == number
-            gathered[chosen] = self.sources[number][position[chosen]]
-        return gathered
-
-    def gather(self) -> np.ndarray:
-        """Gather all rows."""
-        return self.take(slice(None))
 
 
 def train_network(
@@ -200,12 +88,17 @@ def train_network(
             rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
             order = _epoch_order(settings.sampling, x_train, y_train, rng)
             # Keras tells of each batch alone; all have one size, so their mean is the epoch's.
-            steps = pd.DataFrame(
-                model.train_on_batch(
-                    x_train.take(rows), targets[rows], weights[y_train[rows]], return_dict=True
+            batches = list(_batches(order, settings.batch_size))
+            records_of_steps = []
+            for step, rows in enumerate(batches):
+                if settings.schedule == "cosine":
+                    at = epoch + step / len(batches)
+                    model.optimizer.learning_rate = scheduled_rate(settings, at)
+                inputs, wanted = _mixed(x_train.take(rows), targets[rows], settings, rng)
+                records_of_steps.append(
+                    model.train_on_batch(inputs, wanted, weights[y_train[rows]], return_dict=True)
                 )
-                for rows in _batches(order, settings.batch_size)
-            )
+            steps = pd.DataFrame(records_of_steps)
             logs = {name: float(steps[name].mean()) for name in ("loss", "accuracy")}
             logs |= _validate(model, settings, validation, weights)
             records.append({"epoch": epoch + 1, **logs, "learning_rate": rate})
@@ -216,6 +109,26 @@ def train_network(
         if settings.keep:
             model.load_weights(best)
     return pd.DataFrame(records)[list(HISTORY_COLUMNS)]
+
+
+def _mixed(
+    inputs: np.ndarray, targets: np.ndarray, settings: TrainingSettings, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mix each row of a batch with another one, targets by the same share (mixup).
+
+    References
+    ----------
+    Zhang H, Cisse M, Dauphin Y, Lopez-Paz D (2018), ICLR: one share a batch, as its authors do.
+    """
+    if not settings.mixup_alpha:
+        return inputs, targets
+    share = rng.beta(settings.mixup_alpha, settings.mixup_alpha)
+    other = rng.permutation(len(inputs))
+    values = inputs.astype(np.float32)
+    return (
+        (share * values + (1 - share) * values[other]).astype(np.float32),
+        (share * targets + (1 - share) * targets[other]).astype(np.float32),
+    )
 
 
 def _validate(
@@ -299,8 +212,12 @@ def class_alpha(classes: np.ndarray, n_classes: int) -> np.ndarray:
 
 
 def _targets(settings: TrainingSettings, classes: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return what the loss compares with: class numbers, or for the focal loss rows of 0 and 1."""
-    return np.eye(n_classes, dtype=np.float32)[classes] if settings.loss == "focal" else classes
+    """Return what the loss compares with: class numbers, or rows of 0 and 1 where it needs them."""
+    return np.eye(n_classes, dtype=np.float32)[classes] if _needs_rows(settings) else classes
+
+
+def _needs_rows(settings: TrainingSettings) -> bool:
+    return bool(settings.loss == "focal" or settings.label_smoothing or settings.mixup_alpha)
 
 
 def _row_weights(settings: TrainingSettings, classes: np.ndarray, n_classes: int) -> np.ndarray:
@@ -317,6 +234,8 @@ def _loss(settings: TrainingSettings) -> keras.losses.Loss:
     losses = load_keras().losses
     if settings.loss == "focal":
         return losses.CategoricalFocalCrossentropy(alpha=1.0, gamma=settings.focal_gamma)
+    if _needs_rows(settings):
+        return losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing)
     return losses.SparseCategoricalCrossentropy()
 
 
@@ -324,7 +243,7 @@ def compile_network(model: keras.Model, settings: TrainingSettings) -> None:
     """Give a network the optimiser and the loss of its settings."""
     optimizers, rate = load_keras().optimizers, settings.learning_rate
     optimizer = {
-        "adam": lambda: optimizers.Adam(rate),
+        "adam": lambda: _adam(rate, settings.weight_decay),
         "rmsprop": lambda: optimizers.RMSprop(rate),
         "sgd": lambda: optimizers.SGD(rate, momentum=0.9, nesterov=True),
     }[settings.optimizer]()
@@ -332,22 +251,17 @@ def compile_network(model: keras.Model, settings: TrainingSettings) -> None:
     model.compile(optimizer=optimizer, loss=_loss(settings), metrics=["accuracy"])
 
 
-def scheduled_rate(settings: TrainingSettings, epoch: int) -> float:
-    """Learning rate of an epoch, counted from 0, under `step` or `restarts`."""
-    if settings.schedule == "step":
-        return settings.learning_rate * 0.1 ** (3 * epoch // settings.max_epochs)
-    start, length = 0, 10
-    while epoch >= start + length:
-        start, length = start + length, 2 * length
-    share = (epoch - start) / length
-    floor = settings.min_learning_rate
-    return floor + (settings.learning_rate - floor) * (1 + np.cos(np.pi * share)) / 2
+def _adam(rate: float, weight_decay: float) -> keras.optimizers.Optimizer:
+    optimizers = load_keras().optimizers
+    if weight_decay:
+        return optimizers.AdamW(rate, weight_decay=weight_decay)
+    return optimizers.Adam(rate)
 
 
 def _callbacks(settings: TrainingSettings, best: Path) -> list:
     callbacks = load_keras().callbacks
     chosen = []
-    if settings.schedule != "constant":
+    if settings.schedule in ("step", "restarts"):
         chosen.append(
             callbacks.LearningRateScheduler(lambda epoch: float(scheduled_rate(settings, epoch)))
         )

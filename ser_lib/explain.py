@@ -19,7 +19,7 @@ import pandas as pd
 
 from ser_lib.corpora import corpus_of
 from ser_lib.dealing import Plan, plan_step
-from ser_lib.epochs import Rows, TrainingSettings, compile_network, predict_rows, train_network
+from ser_lib.epochs import compile_network, predict_rows, train_network
 from ser_lib.errors import RunError
 from ser_lib.extraction import extract
 from ser_lib.features import FeatureSpec
@@ -36,7 +36,9 @@ from ser_lib.models import build_keras
 from ser_lib.models.conv_blocks import ConvBlocksConfig
 from ser_lib.paths import atomic_path, report_dir
 from ser_lib.progress import progress
+from ser_lib.rows import Rows
 from ser_lib.seeds import seed_everything
+from ser_lib.training_settings import TrainingSettings
 from ser_lib.trials import FIRST_SEED
 
 if TYPE_CHECKING:

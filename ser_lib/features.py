@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from ser_lib.audio import crop_or_pad
-from ser_lib.encoders import encoder_shape, encoder_views
+from ser_lib.descriptors import speech_descriptors
+from ser_lib.encoders import encoder_frames, encoder_shape, encoder_views, frames_shape
 from ser_lib.errors import FeatureError
 from ser_lib.functionals import check_signal, speech_statistics
 from ser_lib.mel import mel_power, power_to_db
@@ -408,6 +409,7 @@ class Feature:
 
 
 FEATURES: dict[str, Feature] = {
+    "encoder_frames": Feature(encoder_frames, 1, frames_shape),
     "encoder_views": Feature(encoder_views, 1, encoder_shape),
     "log_mel": Feature(log_mel, 1),
     "mel_chunks": Feature(mel_chunks, 1),
@@ -416,6 +418,7 @@ FEATURES: dict[str, Feature] = {
     "mel_picture": Feature(mel_picture, 1),
     "mfcc_zcr_rms": Feature(mfcc_zcr_rms, 1),
     "prosody": Feature(prosody, 1),
+    "speech_descriptors": Feature(speech_descriptors, 2),
     "speech_statistics": Feature(speech_statistics, 1),
     "waveform_envelope": Feature(waveform_envelope, 1),
 }

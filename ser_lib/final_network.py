@@ -16,17 +16,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ser_lib.epochs import Rows, TrainingSettings, predict_rows
+from ser_lib.epochs import predict_rows
 from ser_lib.errors import BundleError
 from ser_lib.extraction import extract
 from ser_lib.features import FeatureSpec
 from ser_lib.models import build_keras
 from ser_lib.models._keras import load_keras
 from ser_lib.predict import open_graph
+from ser_lib.rows import Rows
 from ser_lib.runs import RunPlan
 from ser_lib.splits import rows_of, variants_of
 from ser_lib.store import Run
 from ser_lib.training import FoldArrays, fit_network
+from ser_lib.training_settings import TrainingSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

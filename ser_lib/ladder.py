@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ser_lib.epochs import TrainingSettings
 from ser_lib.errors import StudyError
 from ser_lib.features import FeatureSpec
 from ser_lib.models.baselines import SvmConfig
 from ser_lib.models.cnn1d import Cnn1dConfig
 from ser_lib.studies.moonshine import BASE_ONE_SPEED
+from ser_lib.training_settings import TrainingSettings
 
 __all__ = [
     "CONTROLS",

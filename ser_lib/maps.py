@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ser_lib.epochs import Rows, predict_rows
+from ser_lib.epochs import predict_rows
 from ser_lib.errors import StudyError
 from ser_lib.models._keras import load_keras
+from ser_lib.rows import Rows
 
 if TYPE_CHECKING:
     import keras

@@ -24,16 +24,14 @@ from joblib import Parallel, delayed
 from ser_lib.audit import check_split
 from ser_lib.augment import AUGMENTATIONS
 from ser_lib.corpora import corpus_of
-from ser_lib.epochs import Rows, TrainingSettings
 from ser_lib.errors import RunError, StudyError
 from ser_lib.extraction import extract, feature_shape
+from ser_lib.fold_inputs import gather_fold, normalise_fold
 from ser_lib.metrics import Score, check_predictions, score_predictions, with_clip_columns
 from ser_lib.models import family_of, topology
-from ser_lib.normalisation import NORMALISATIONS, enrolled, normalise
 from ser_lib.paths import runs_dir
 from ser_lib.progress import progress
 from ser_lib.splits import (
-    Fold,
     Protocol,
     Split,
     make_split,
@@ -43,7 +41,8 @@ from ser_lib.splits import (
 )
 from ser_lib.store import Run, finish_run, missing_folds, read_run, store_fold
 from ser_lib.studies import ModelSpec, Study
-from ser_lib.training import STILL_VALID_VERSIONS, TRAINING_VERSION, FoldArrays, fit_fold
+from ser_lib.training import STILL_VALID_VERSIONS, TRAINING_VERSION, fit_fold
+from ser_lib.training_settings import TrainingSettings
 
 __all__ = [
     "RunPlan",
@@ -109,6 +108,8 @@ class RunPlan:
             "n_folds": len(self.split.folds),
             "leaks": list(self.leaks),
             "versions": self._versions(),
+            # Came later: runs without it keep their keys.
+            **({"test_views": list(self.study.test_views)} if self.study.test_views else {}),
         }
 
     def _versions(self) -> dict[str, int]:
@@ -394,8 +395,9 @@ def _fit_and_store(
     class_of = {label: index for index, label in enumerate(plan.labels)}
     classes = table["label"].map(class_of)
     if plan.protocol.normalisation:
-        arrays = {name: _normalised(one, plan, fold, positions) for name, one in arrays.items()}
-    inputs = _fold_arrays(fold, table, classes, arrays, positions)
+        named = (plan.protocol.normalisation, plan.rows, fold, positions)
+        arrays = {name: normalise_fold(one, *named) for name, one in arrays.items()}
+    inputs = gather_fold(fold, table, classes, arrays, positions, plan.study.test_views)
     result = fit_fold(
         plan.model.config,
         plan.training,
@@ -406,52 +408,3 @@ def _fit_and_store(
     )
     store_fold(folder, number, table.loc[list(fold.test), "label"], plan.labels, result)
     return number, result.duration_s
-
-
-def _normalised(array: np.ndarray, plan: RunPlan, fold: Fold, positions: pd.Series) -> np.ndarray:
-    """Take speakers' own levels out of a feature, as the protocol says, for one fold."""
-    rule = NORMALISATIONS[plan.protocol.normalisation]
-    clips = plan.rows.drop_duplicates("clip_id").reset_index(drop=True)
-    is_test = clips["clip_id"].isin({one.split("#")[0] for one in fold.test})
-    test_speakers = set(clips.loc[is_test, "speaker"])
-    where = positions[clips["clip_id"]].to_numpy()
-    result = np.zeros(array.shape, dtype=np.float32)
-    result[where] = normalise(
-        array[where],
-        clips["speaker"].to_numpy(),
-        enrolled(clips, rule).to_numpy(),
-        (clips["label"].eq("neutral") | (not rule.is_neutral)).to_numpy(),
-        normalisation=rule,
-        training_speakers=set(clips["speaker"]) - test_speakers,
-    )
-    return result
-
-
-def _fold_arrays(
-    fold: Fold,
-    table: pd.DataFrame,
-    classes: pd.Series,
-    arrays: dict[str, np.ndarray],
-    positions: pd.Series,
-) -> FoldArrays:
-    names = list(arrays)
-
-    def gather(row_ids: Sequence[str]) -> Rows:
-        part = table.loc[list(row_ids)]
-        sources = part["variant"].where(~part["variant"].str.startswith("copy"), "original")
-        return Rows(
-            tuple(arrays.values()),
-            sources.map(names.index).to_numpy(),
-            positions[part["clip_id"]].to_numpy(),
-        )
-
-    train, validation = list(fold.train), list(fold.validation)
-    return FoldArrays(
-        gather(train),
-        classes[train].to_numpy(),
-        gather(validation),
-        classes[validation].to_numpy(),
-        gather(fold.test),
-        table.loc[train, "speaker"].to_numpy(),
-        table.loc[validation, "speaker"].to_numpy(),
-    )

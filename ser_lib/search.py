@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ser_lib.epochs import TrainingSettings
 from ser_lib.errors import StudyError
 from ser_lib.models.cnn3d import Cnn3dConfig
 from ser_lib.seeds import child_seed
+from ser_lib.training_settings import TrainingSettings
 from ser_lib.wording import joined, pct
 
 if TYPE_CHECKING:

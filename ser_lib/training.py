@@ -7,6 +7,8 @@ at the end, by `predict`. The backend is whatever Keras was given.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -14,17 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ser_lib.epochs import (
-    Rows,
-    TrainingSettings,
-    compile_network,
-    predict_rows,
-    train_network,
-)
+from ser_lib.epochs import compile_network, predict_rows, train_network
 from ser_lib.errors import StudyError
 from ser_lib.models import build_keras, build_sklearn, family_of
 from ser_lib.models._keras import load_keras
+from ser_lib.rows import Rows
 from ser_lib.seeds import seed_everything
+from ser_lib.training_settings import TrainingSettings
 
 if TYPE_CHECKING:
     import keras
@@ -60,6 +58,8 @@ class FoldArrays:
     speakers_train: np.ndarray | None = None
     """Who speaks in each training row; needed by heads that choose by inner folds of speakers."""
     speakers_validation: np.ndarray | None = None
+    test_views: tuple[Rows, ...] = ()
+    """The test rows once more, otherwise played; a network's answers are averaged over them."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,7 @@ def _scale(arrays: FoldArrays) -> FoldArrays:
         x_train=scaled(arrays.x_train),
         x_validation=scaled(arrays.x_validation),
         x_test=scaled(arrays.x_test),
+        test_views=tuple(Rows.of(scaled(view)) for view in arrays.test_views),
     )
 
 
@@ -159,7 +160,9 @@ def _fit_keras(
     config: object, settings: TrainingSettings, arrays: FoldArrays, n_classes: int, seed: int
 ) -> tuple[np.ndarray, pd.DataFrame, int]:
     model, history = fit_network(config, settings, arrays, n_classes=n_classes, seed=seed)
-    return predict_rows(model, _as_gathered(arrays.x_test)), history, model.count_params()
+    views = (_as_gathered(arrays.x_test), *arrays.test_views)
+    probabilities = np.mean([predict_rows(model, view) for view in views], axis=0)
+    return probabilities, history, model.count_params()
 
 
 def fit_network(
@@ -193,11 +196,17 @@ def fit_network(
         As `FitResult.history`.
     """
     train, validation = _as_gathered(arrays.x_train), _as_gathered(arrays.x_validation)
+    classes = arrays.y_train
+    if settings.fits_validation:
+        train, classes = train.joined(validation), np.concatenate([classes, arrays.y_validation])
     model = _fresh_network(config, settings, train.shape[1:], n_classes, seed)
+    start = family_of(config)[1].start
+    if start:
+        start(model, config, train, classes)
     history = train_network(
         model,
         settings,
-        (train, arrays.y_train),
+        (train, classes),
         (validation, arrays.y_validation),
         n_classes=n_classes,
         seed=seed,
@@ -212,9 +221,22 @@ def _compiled(
     """Build and compile a network once for all folds: compiling takes as long as many epochs."""
     # A notebook trains dozens of networks; without this their graphs pile up.
     load_keras().utils.clear_session()
-    model = build_keras(config, input_shape, n_classes)
+    with _computing_in(settings.precision):
+        model = build_keras(config, input_shape, n_classes)
     compile_network(model, settings)
     return model
+
+
+@contextmanager
+def _computing_in(precision: str) -> Iterator[None]:
+    """Build layers that compute in a precision; what is built afterwards is as before."""
+    policies = load_keras().config
+    before = policies.dtype_policy()
+    policies.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        policies.set_dtype_policy(before)
 
 
 def _fresh_network(

@@ -1,4 +1,4 @@
-"""What heads on a pretrained encoder came to: stored results laid out, and the head for a bundle.
+"""What heads on a pretrained encoder came to: stored results laid out.
 
 Nothing is trained to be shown: the encoder's weights, and the corpora, need not be here. What was
 tried on the way lies in `reports/<corpus>/transfer/trials.csv`, failures too.
@@ -8,21 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
 from ser_lib import corpora
 from ser_lib.encoders import ENCODERS, get_encoder, inspect_encoder
 from ser_lib.errors import CorpusError, RunError, SplitError
-from ser_lib.extraction import extract
-from ser_lib.models import build_sklearn
-from ser_lib.models.heads import flat_head
 from ser_lib.normalisation import NORMALISATIONS
 from ser_lib.paths import report_dir, runs_dir
 from ser_lib.results import Result
 from ser_lib.runs import is_stored, plan_run, run_or_load
 from ser_lib.splits import Protocol
-from ser_lib.studies import OURS, Study
+from ser_lib.studies import Study
 from ser_lib.wording import pct, score_text
 
 __all__ = [
@@ -30,7 +26,6 @@ __all__ = [
     "ablation_table",
     "encoder_table",
     "field_table",
-    "fit_final_head",
     "layer_curve",
     "normalisation_table",
     "read_trials",
@@ -281,49 +276,3 @@ def read_trials(corpus: str) -> pd.DataFrame:
     if not path.is_file():
         return pd.DataFrame(columns=columns)
     return pd.read_csv(path, keep_default_na=False)[columns]
-
-
-def fit_final_head(
-    clips: pd.DataFrame, *, study: str = "moonshine", model: str = "base", seed: int = 42
-) -> dict[str, object]:
-    """Fit a model's head on every speaker of a corpus: for prediction, with nobody left to test on.
-
-    Parameters
-    ----------
-    clips : pandas.DataFrame
-        Clip table, with audio or cached features.
-    study, model : str
-        Names; a study of `OURS`.
-    seed : int
-        Of the inner folds, on which layers and penalty are chosen.
-
-    Returns
-    -------
-    dict
-        `labels`, `features` (a `FeatureSpec`), `encoder` (its facts), `arrays` (of
-        `ser_lib.models.heads.apply_linear_head`) and `flat` (the same for flattened features).
-
-    Notes
-    -----
-    Notebook: 07_transfer.ipynb
-    """
-    chosen = OURS[study]
-    spec = chosen.model(model)
-    label_set = chosen.labels_for(corpora.corpus_of(clips))
-    words = label_set.apply(clips["emotion"], clips["gender"])
-    is_used = words.notna().to_numpy()
-    labels = [one for one in label_set.labels if one in set(words[is_used])]
-    features = np.asarray(extract(clips, spec.features))[is_used]
-    head = build_sklearn(spec.config, seed=seed).fit(
-        features,
-        words[is_used].map(labels.index).to_numpy(),
-        clips.loc[is_used, "speaker"].to_numpy(),
-        n_classes=len(labels),
-    )
-    return {
-        "labels": tuple(labels),
-        "features": spec.features,
-        "encoder": get_encoder(str(spec.features.params["encoder"])).facts(),
-        "arrays": head.arrays(),
-        "flat": flat_head(head.arrays(), features.shape[1:]),
-    }

@@ -20,7 +20,6 @@ import pandas as pd
 from ser_lib.augment import AUGMENTATIONS
 from ser_lib.corpora import corpus_of
 from ser_lib.dealing import Plan, plan_step
-from ser_lib.epochs import Rows
 from ser_lib.errors import RunError
 from ser_lib.extraction import extract
 from ser_lib.ladder import Candidate, Step
@@ -28,6 +27,7 @@ from ser_lib.metrics import Score, confusion_counts, score_predictions
 from ser_lib.models import family_of
 from ser_lib.paths import atomic_path, report_dir
 from ser_lib.progress import progress
+from ser_lib.rows import Rows
 from ser_lib.splits import Fold
 from ser_lib.store import provenance
 from ser_lib.training import TRAINING_VERSION, FitResult, FoldArrays, fit_fold

@@ -21,13 +21,13 @@ import numpy as np
 import pandas as pd
 
 from ser_lib.corpora import corpus_of
-from ser_lib.epochs import Rows
 from ser_lib.errors import LeakError, RunError, StudyError
 from ser_lib.extraction import extract
 from ser_lib.features import FEATURES
 from ser_lib.metrics import confusion_counts, uar, wa
 from ser_lib.paths import atomic_path, report_dir
 from ser_lib.progress import progress
+from ser_lib.rows import Rows
 from ser_lib.runs import RunPlan, plan_run
 from ser_lib.search import FULL_SPACE, SearchSpace, config_of, own_choice, propose, settings_of
 from ser_lib.store import provenance

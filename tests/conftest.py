@@ -17,8 +17,13 @@ import pandas as pd
 import pytest
 import soundfile
 
+from ser_lib.paths import PROJECT_DIR
+
 # Figures are drawn into memory, whatever the machine offers.
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+# Read when the tests are collected: the fixture `own_folders` hides it from the tests themselves.
+REAL_CACHE = os.environ.get("SER_CACHE") or str(PROJECT_DIR / ".cache")
 
 # What a test may not inherit from the shell that runs it.
 FOREIGN_VARIABLES = ("SER_DATA", "SER_FRESH", "SER_JOBS", "STRICT", "FRESH")
@@ -55,6 +60,12 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SER_REPORTS", str(tmp_path / "reports"))
     for name in FOREIGN_VARIABLES:
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def real_cache(own_folders: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use the cache of the project, where encoders may lie, instead of the test's own."""
+    monkeypatch.setenv("SER_CACHE", REAL_CACHE)
 
 
 @pytest.fixture

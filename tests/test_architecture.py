@@ -17,7 +17,7 @@ ROOT = Path(ser_lib.__file__).parent
 # A module imports from lower levels only. Packages count as one.
 LEVELS = (
     ("errors", "locks", "paths", "seeds", "progress", "mimes", "threads"),
-    ("labels", "decoding", "audio", "codecs", "mel", "voice", "answers"),
+    ("labels", "decoding", "audio", "codecs", "mel", "voice", "answers", "functionals", "rows"),
     (
         "corpora",
         "augment",
@@ -26,7 +26,7 @@ LEVELS = (
         "normalisation",
         "fingerprints",
         "audit_tables",
-        "functionals",
+        "descriptors",
         "corruptions",
         "spoiling",
         "recordings",
@@ -43,6 +43,7 @@ LEVELS = (
         "textures",
         "clip_checks",
         "bundle_checks",
+        "training_settings",
     ),
     (
         "epochs",
@@ -53,7 +54,7 @@ LEVELS = (
         "maps",
         "bundles",
     ),
-    ("predict", "cards", "dataset_audit", "fingerprint_trial"),
+    ("predict", "cards", "dataset_audit", "fingerprint_trial", "fold_inputs"),
     (
         "studies",
         "store",
@@ -73,6 +74,7 @@ LEVELS = (
         "plots",
         "results",
         "listeners",
+        "ensembles",
         "readme",
         "heard",
         "search",
@@ -110,7 +112,7 @@ WITHIN = {
     ("audio", "decoding"),  # what is mixed and cut was decoded first
     ("answers", "voice"),  # an answer says what was heard
     ("features", "encoders"),  # a pretrained encoder is one of the features
-    ("features", "functionals"),  # a registered feature
+    ("features", "descriptors"),  # a registered feature
     ("importance", "robustness"),  # both test versions of the same clips
     ("maps", "epochs"),  # a map is made of predictions
     ("training", "epochs"),  # a fold is fitted in epochs

@@ -10,6 +10,7 @@ from ser_lib.augment import (
     add_noise,
     apply_steps,
     augment,
+    change_speed,
     shift_pitch,
     shift_time,
     stretch_time,
@@ -25,6 +26,8 @@ PUBLISHED_RANGES = {
     ("pitch", "semitones"): (-2.0, 2.0),
 }
 BY_NAME = pytest.mark.parametrize("name", AUGMENTATIONS)
+# Those that draw nothing: what they do is always the same.
+FIXED = {"slower": 0.9, "faster": 1.1}
 
 
 @pytest.fixture
@@ -58,6 +61,9 @@ def test_the_same_generator_gives_the_same_signal(name, voice):
     )
     np.testing.assert_array_equal(first, second)
     third = augment(voice, RATE_HZ, name, rng=np.random.default_rng(4))
+    if name in FIXED:
+        np.testing.assert_array_equal(third, first)
+        return
     assert len(third) != len(first) or not np.array_equal(third, first)
 
 
@@ -76,7 +82,7 @@ def test_every_drawn_parameter_has_a_published_range():
         (name, parameter)
         for name, chosen in AUGMENTATIONS.items()
         for parameter in chosen.draw(np.random.default_rng(0))
-        if name != "mixed"  # draws from the others, see below
+        if name not in ("mixed", *FIXED)  # mixed draws from the others, see below
     }
     assert drawn - {("noise", "noise_seed")} == set(PUBLISHED_RANGES)
 
@@ -157,6 +163,30 @@ def test_a_stretch_divides_the_duration_and_keeps_the_pitch(tone, peak_frequency
 def test_a_rate_that_is_not_positive_is_refused(voice, rate):
     with pytest.raises(FeatureError, match=rf"rate={rate} must be above 0"):
         stretch_time(voice, RATE_HZ, rate=rate)
+
+
+# --- speed
+
+
+@pytest.mark.parametrize("factor", [0.9, 1.0, 1.1])
+def test_a_speed_divides_the_duration_and_multiplies_the_pitch(tone, peak_frequency, factor):
+    signal = tone(440.0, rate_hz=RATE_HZ, duration_s=2.0)
+    played = change_speed(signal, RATE_HZ, factor=factor)
+    assert len(played) == pytest.approx(len(signal) / factor, abs=2)
+    # A tenth of a semitone is 0.6 %.
+    assert peak_frequency(played, RATE_HZ) == pytest.approx(440.0 * factor, rel=0.006)
+
+
+@pytest.mark.parametrize(("name", "factor"), FIXED.items())
+def test_slower_and_faster_draw_nothing(voice, name, factor):
+    drawn = [AUGMENTATIONS[name].draw(np.random.default_rng(seed)) for seed in (1, 2)]
+    assert drawn == [{"factor": factor}] * 2
+
+
+@pytest.mark.parametrize("factor", [0.0, -0.9])
+def test_a_speed_that_is_not_positive_is_refused(voice, factor):
+    with pytest.raises(FeatureError, match=rf"factor={factor} must be above 0"):
+        change_speed(voice, RATE_HZ, factor=factor)
 
 
 # --- pitch

@@ -6,7 +6,6 @@ that use the real ones are marked, and skipped where they are not here.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import tarfile
 from dataclasses import replace
@@ -22,11 +21,9 @@ from ser_lib.encoders import _base, download, features
 from ser_lib.errors import EncoderError
 from ser_lib.extraction import extract, feature_shape
 from ser_lib.features import FeatureSpec
-from ser_lib.paths import PROJECT_DIR, encoders_dir
+from ser_lib.paths import encoders_dir
 
 RATE_HZ, HOP, WIDTH = 16_000, 160, 4
-# Read when the tests are collected: the fixture `own_folders` hides it from the tests themselves.
-REAL_CACHE = Path(os.environ.get("SER_CACHE") or PROJECT_DIR / ".cache")
 
 
 def tiny_graph(*, input_name="input_values", n_blocks=2, rng=None):
@@ -392,8 +389,7 @@ def test_another_file_needs_outputs(tiny):
 
 
 @pytest.fixture(params=sorted(encoders.ENCODERS))
-def real(request, monkeypatch):
-    monkeypatch.setenv("SER_CACHE", str(REAL_CACHE))
+def real(request, real_cache):
     card = encoders.get_encoder(request.param)
     if not card.file.is_file():
         pytest.skip(f"NOT CHECKED: {card.file} is not here; `ser data {card.name}` fetches it")
@@ -433,10 +429,10 @@ def test_a_real_clip_does_not_depend_on_its_neighbours(real, rng):
 def test_fewer_layers_have_their_shape_and_too_many_are_refused():
     assert encoders.encoder_shape(encoder="moonshine-base", sha256="", n_layers=3) == (1, 3, 2, 416)
     whole = encoders.ENCODERS["moonshine-base"]
-    assert features._lowest(whole, 3).outputs == whole.outputs[:3]
+    assert features.lowest_layers(whole, 3).outputs == whole.outputs[:3]
     for n_layers in (-1, 10):
         with pytest.raises(EncoderError, match=rf"n_layers={n_layers} is not between 1 and 9"):
-            features._lowest(whole, n_layers)
+            features.lowest_layers(whole, n_layers)
 
 
 def test_the_lower_layers_are_the_same_without_the_upper_ones(tiny, few_clips):

@@ -13,18 +13,18 @@ import pytest
 
 from ser_lib.epochs import (
     HISTORY_COLUMNS,
-    Rows,
-    TrainingSettings,
+    _mixed,
     class_alpha,
     compile_network,
     predict_rows,
-    scheduled_rate,
     train_network,
 )
 from ser_lib.errors import StudyError
 from ser_lib.models import build_keras
+from ser_lib.rows import Rows
 from ser_lib.seeds import seed_everything
 from ser_lib.studies import STUDIES
+from ser_lib.training_settings import TrainingSettings, scheduled_rate
 
 PLAIN = TrainingSettings(max_epochs=3, batch_size=4)
 FOCAL = replace(PLAIN, loss="focal")
@@ -752,6 +752,11 @@ ADDED = {
     "keep": "val_accuracy",
     "sampling": "balanced",
     "stop_on": "val_accuracy",
+    "weight_decay": 0.01,
+    "label_smoothing": 0.1,
+    "mixup_alpha": 0.3,
+    "fits_validation": True,
+    "precision": "mixed_bfloat16",
 }
 
 
@@ -775,8 +780,130 @@ def test_settings_that_came_later_show_when_they_are_set(name, value):
 
 
 def test_every_setting_shows_or_came_later():
-    settings = TrainingSettings(max_epochs=20, **ADDED)
-    assert settings.identity() == vars(settings)
+    shown = {}
+    for name, value in ADDED.items():
+        shown |= TrainingSettings(max_epochs=20, **{name: value}).identity()
+    assert set(shown) == set(vars(TrainingSettings(max_epochs=20)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"loss": "focal", "mixup_alpha": 0.3}, "focal loss knows neither"),
+        ({"loss": "focal", "label_smoothing": 0.1}, "focal loss knows neither"),
+        ({"weight_decay": 0.1, "optimizer": "sgd"}, r"weight_decay=0.1 needs the optimizer adam"),
+        ({"fits_validation": True, "keep": "val_accuracy"}, "cannot stop the training"),
+        ({"fits_validation": True, "stop_patience": 3}, "cannot stop the training"),
+        ({"fits_validation": True, "plateau_patience": 3}, "cannot stop the training"),
+        ({"precision": "int4"}, "precision='int4': known are float32, mixed_bfloat16"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(settings, message):
+    with pytest.raises(StudyError, match=message):
+        TrainingSettings(max_epochs=1, **settings)
+
+
+# --- smoothed labels, mixed rows, decaying weights
+
+
+@pytest.mark.parametrize("smoothing", [0.1, 0.5])
+def test_the_smoothed_loss_is_its_formula(make_dense, unequal, smoothing):
+    inputs, classes = unequal
+    settings = replace(SGD, label_smoothing=smoothing)
+    loss, _ = one_step(make_dense, settings, inputs, classes)
+    probabilities = make_dense(settings).predict(inputs, verbose=0).astype(float)
+    targets = (1 - smoothing) * np.eye(3)[classes] + smoothing / 3
+    expected = -(targets * np.log(probabilities)).sum(axis=1).mean()
+    assert loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_mixed_rows_are_shares_of_two_rows_and_so_are_their_targets():
+    inputs, targets = np.eye(6, dtype=np.float32), np.eye(6, dtype=np.float32)
+    settings = replace(PLAIN, mixup_alpha=0.5)
+    seen = set()
+    for seed in range(20):
+        mixed, wanted = _mixed(inputs, targets, settings, np.random.default_rng(seed))
+        np.testing.assert_array_equal(mixed, wanted)  # the same partner, the same share
+        np.testing.assert_allclose(mixed.sum(axis=1), 1, atol=1e-6)
+        assert (np.count_nonzero(mixed, axis=1) <= 2).all()
+        seen.add(round(float(mixed[0, 0]), 3))
+    assert len(seen) > 10
+    plain = _mixed(inputs, targets, PLAIN, np.random.default_rng(0))
+    assert plain[0] is inputs
+    assert plain[1] is targets
+
+
+def test_training_on_mixed_rows_learns_and_is_repeated_by_its_seed(make_dense, unequal):
+    inputs, classes = unequal
+    settings = replace(SGD, max_epochs=3, mixup_alpha=0.5, label_smoothing=0.1)
+    found = [one_step(make_dense, settings, inputs, classes)[1] for _ in range(2)]
+    for mine, theirs in zip(*found, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    plain = one_step(make_dense, replace(settings, mixup_alpha=0.0), inputs, classes)[1]
+    assert any(not np.array_equal(a, b) for a, b in zip(found[0], plain, strict=True))
+
+
+def test_weights_decay_only_where_it_is_asked_for(make_dense, unequal):
+    inputs, classes = unequal
+    adam = replace(SGD, optimizer="adam", learning_rate=0.1)
+    plain = one_step(make_dense, adam, inputs, classes)[1]
+    decayed = one_step(make_dense, replace(adam, weight_decay=0.5), inputs, classes)[1]
+    start = make_dense(adam).get_weights()
+    # AdamW: the step of Adam, from weights that are 1 - rate * decay of what they were.
+    for first, mine, theirs in zip(start, plain, decayed, strict=True):
+        np.testing.assert_allclose(theirs, mine - 0.1 * 0.5 * first, atol=1e-5)
+
+
+COSINE = TrainingSettings(max_epochs=20, schedule="cosine", learning_rate=0.01)
+
+
+def test_a_cosine_rises_for_a_tenth_and_falls_to_its_floor():
+    rates = np.array([scheduled_rate(COSINE, epoch) for epoch in np.arange(0, 20, 0.01)])
+    assert rates.argmax() == pytest.approx(200, abs=25)
+    assert rates.max() == pytest.approx(0.01, rel=0.01)
+    assert rates[0] < 0.0015
+    assert rates[-1] == pytest.approx(1e-6, rel=0.1)
+    # Half way down half way through.
+    assert scheduled_rate(COSINE, 11) == pytest.approx(0.005, rel=0.01)
+
+
+def test_a_cosine_changes_from_batch_to_batch(make_dense, unequal):
+    inputs, classes = unequal
+    settings = replace(SGD, max_epochs=2, batch_size=4, schedule="cosine")
+    model = make_dense(settings)
+    rates = []
+    step = model.train_on_batch
+
+    def watched(*given, **options):
+        rates.append(float(model.optimizer.learning_rate.numpy()))
+        return step(*given, **options)
+
+    model.train_on_batch = watched
+    rows = (Rows.of(inputs), classes)
+    train_network(model, settings, rows, rows, n_classes=3, seed=1)
+    expected = [scheduled_rate(settings, at) for at in np.arange(6) / 3]
+    np.testing.assert_allclose(rates, expected, rtol=1e-5)
+
+
+# --- rows
+
+
+def test_rows_of_the_same_arrays_are_joined_without_a_copy(rng):
+    source = rng.random((6, 2))
+    first, second = (
+        Rows((source,), np.zeros(len(where), int), where)
+        for where in (np.array([4, 0]), np.array([2]))
+    )
+    joined = first.joined(second)
+    assert joined.sources[0] is source
+    np.testing.assert_array_equal(joined.gather(), source[[4, 0, 2]])
+
+
+def test_rows_of_other_arrays_are_joined_by_value(rng):
+    one, other = rng.random((2, 3, 4))
+    np.testing.assert_array_equal(
+        Rows.of(one).joined(Rows.of(other)).gather(), np.concatenate([one, other])
+    )
 
 
 # --- how fast

@@ -25,7 +25,9 @@ from ser_lib.models.cnn1d import Cnn1dConfig
 from ser_lib.models.cnn2d import Cnn2dConfig
 from ser_lib.models.cnn3d import Cnn3dConfig
 from ser_lib.models.conv_blocks import ConvBlocksConfig
+from ser_lib.models.encoder_top import EncoderTopConfig
 from ser_lib.models.heads import RidgeHeadConfig
+from ser_lib.models.tdnn import TdnnConfig
 from ser_lib.training import FoldArrays, fit_fold
 
 # A small config and an input for every family; a family that lacks here fails the test below.
@@ -54,11 +56,16 @@ SMALL = {
     ),
     "decision_tree": (DecisionTreeConfig(), (6,)),
     "dummy": (DummyConfig(), (6,)),
+    "encoder_top": (
+        EncoderTopConfig(n_blocks=1, n_heads=2, n_rotary=4, pooling="attention", n_filters=(5,)),
+        (10, 12),
+    ),
     "knn": (KnnConfig(), (6,)),
     "logistic": (LogisticConfig(n_components=4), (6,)),
     # (n_views, n_layers, n_statistics, n_values)
     "ridge_head": (RidgeHeadConfig(((0,), (1,)), views=(0,), n_members=1), (1, 2, 2, 6)),
     "svm": (SvmConfig(n_components=4), (6,)),
+    "tdnn": (TdnnConfig(n_filters=6, n_blocks=2, n_attention=4), (16, 5)),
 }
 KERAS = pytest.mark.parametrize("name", [one for one in FAMILIES if FAMILIES[one].is_keras])
 SKLEARN = pytest.mark.parametrize("name", [one for one in FAMILIES if not FAMILIES[one].is_keras])
@@ -123,14 +130,20 @@ def test_a_network_survives_saving_and_safe_loading(name, tmp_path, rng):
     )
 
 
+# Of the published networks, whose blocks are all alike.
+BLOCK_PARTS = {"cnn1d": ("conv", "pool"), "cnn2d": ("conv", "pool")} | dict.fromkeys(
+    ("cnn3d", "conv_blocks"), ("conv", "norm", "pool", "dropout")
+)
+
+
 @KERAS
 def test_a_network_has_named_layers_only(name):
     config, shape = SMALL[name]
     names = [layer.name for layer in build_keras(config, shape, 4).layers]
     assert names[-1] == "probabilities"
-    parts = ("conv", "pool") if name in ("cnn1d", "cnn2d") else ("conv", "norm", "pool", "dropout")
-    blocks = [one for one in names if one.startswith("block") and one.endswith(parts)]
-    assert blocks == [f"block{number}_{part}" for number in (1, 2) for part in parts]
+    if parts := BLOCK_PARTS.get(name):
+        blocks = [one for one in names if one.startswith("block") and one.endswith(parts)]
+        assert blocks == [f"block{number}_{part}" for number in (1, 2) for part in parts]
     # Automatic names end in counters that change from call to call.
     again = [layer.name for layer in build_keras(config, shape, 4).layers]
     assert names == again
@@ -275,15 +288,22 @@ def _changed(value: object) -> object:
     if isinstance(value, tuple):
         return (*value[:-1], _changed(value[-1]))
     if isinstance(value, str):
-        return {"relu": "elu", "pool": "lstm"}[value]
+        return {"relu": "elu", "pool": "lstm", "attention": "statistics"}[value]
     return value + 2 if isinstance(value, int) else value / 2
 
 
+# What the layers do not show: the weights that training starts from, how values are dealt to heads,
+# noise. A run's key holds the config itself.
+NOT_IN_LAYERS = (
+    *("encoder", "first_block", "strength", "sharpness", "n_heads", "n_rotary"),
+    "noise",
+)
 CHANGES = [
     pytest.param(name, field.name, id=f"{name}.{field.name}")
     for name in FAMILIES
     if FAMILIES[name].is_keras
     for field in fields(SMALL[name][0])
+    if field.name not in NOT_IN_LAYERS
 ]
 
 

@@ -8,11 +8,11 @@ import pytest
 from ser_lib.errors import StudyError
 from ser_lib.models.heads import (
     RidgeHeadConfig,
-    _solve,
     apply_linear_head,
     build_ridge_head,
     flat_head,
     neighbours,
+    solve_ridge,
 )
 from ser_lib.training import FoldArrays, fit_fold
 
@@ -58,7 +58,7 @@ def test_dual_weights_are_those_of_ridge_regression(rng):
 
     rows, targets = rng.standard_normal((40, 7)), rng.standard_normal((40, 2))
     kernel = rows @ rows.T
-    ((dual, offset),) = _solve(kernel, targets, (0.5,))
+    ((dual, offset),) = solve_ridge(kernel, targets, (0.5,))
     centred = rows - rows.mean(axis=0)
     penalty = 0.5 * np.trace(centred @ centred.T) / 40
     expected = Ridge(alpha=penalty).fit(rows, targets)

@@ -18,7 +18,6 @@ import pytest
 
 from ser_lib import corpora, runs
 from ser_lib import features as features_module
-from ser_lib.epochs import TrainingSettings
 from ser_lib.errors import CorpusError, LeakError, RunError, SplitError
 from ser_lib.extraction import extract, feature_shape
 from ser_lib.features import FEATURES, FeatureSpec
@@ -32,6 +31,7 @@ from ser_lib.splits import Protocol
 from ser_lib.store import RECORDED_LIBRARIES, Run, provenance
 from ser_lib.studies import STUDIES, ModelSpec, Study, get_study
 from ser_lib.training import STILL_VALID_VERSIONS, TRAINING_VERSION
+from ser_lib.training_settings import TrainingSettings
 
 FILES = ["environment.json", "history.csv", "predictions.csv", "spec.json"]
 QUICK = FeatureSpec("mfcc_zcr_rms", params={"duration_s": 0.3, "n_mfcc": 4})
@@ -199,6 +199,20 @@ def test_honest_runs_augment_training_rows_and_test_originals(few_clips, fitted)
         assert (len(arrays.x_train), len(arrays.x_validation), len(arrays.x_test)) == (24, 8, 4)
     assert not run.predictions["clip_id"].str.contains("#").any()
     assert run.spec["leaks"] == []
+
+
+def test_test_views_are_the_test_clips_otherwise_played(few_clips, fitted):
+    viewed = replace(TINY, augmentations=("faster",), test_views=("faster",))
+    go(few_clips, "net", study=viewed)
+    _, _, arrays, _ = fitted[0]
+    (view,) = arrays.test_views
+    faster = extract(few_clips, QUICK, variant="faster")
+    np.testing.assert_array_equal(view.gather(), faster[arrays.x_test.position])
+    assert not np.array_equal(view.gather(), arrays.x_test.gather())
+    # They stand in the key, and studies without them keep theirs.
+    names = {go(few_clips, "net", study=one).folder.name for one in (viewed, TINY)}
+    assert len(names) == 2
+    assert "test_views" not in go(few_clips, "net").spec
 
 
 def test_published_runs_copy_and_augment_before_the_split_and_say_that_they_leak(few_clips, fitted):

@@ -9,17 +9,19 @@ import pandas as pd
 import pytest
 
 from ser_lib import training
-from ser_lib.epochs import Rows, TrainingSettings
 from ser_lib.errors import StudyError
 from ser_lib.extraction import extract
 from ser_lib.features import FeatureSpec
 from ser_lib.models.baselines import DecisionTreeConfig, DummyConfig, KnnConfig, LogisticConfig
 from ser_lib.models.cnn1d import Cnn1dConfig
 from ser_lib.models.conv_blocks import ConvBlocksConfig
+from ser_lib.rows import Rows
 from ser_lib.training import FoldArrays, fit_fold
+from ser_lib.training_settings import TrainingSettings
 
 NET = Cnn1dConfig(n_filters=(4,), n_dense=8, dropout_rate=0.2)
 THREE_EPOCHS = TrainingSettings(max_epochs=3, batch_size=16)
+PARTS = ("x_train", "x_validation", "x_test")
 HISTORY = {"epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"}
 
 
@@ -429,3 +431,45 @@ def test_poison_in_test_and_validation_rows_does_not_reach_the_weights(sampling)
     one_row = replace(clean, x_train=one_row)
     other = fit(NORMED, one_row, settings, is_scaled=False)
     assert (other.probabilities != expected.probabilities).all()
+
+
+# --- validation rows that are trained on, and test rows that are heard more than once
+
+
+def test_validation_rows_are_trained_on_where_it_is_asked_for(arrays):
+    """Poisoned validation rows change a fit that trains on them, and no other."""
+    plain = replace(THREE_EPOCHS, learning_rate=0.01)
+    both = replace(plain, fits_validation=True)
+    spoiled = poisoned(arrays, "x_validation")
+    for settings, is_same in ((plain, True), (both, False)):
+        first, second = (
+            fit(NET, one, settings, is_scaled=False).probabilities for one in (arrays, spoiled)
+        )
+        assert np.array_equal(first, second) == is_same
+
+
+@pytest.mark.parametrize("is_scaled", [True, False])
+def test_an_answer_is_the_mean_of_those_to_all_views(arrays, is_scaled):
+    """Scaled like the test rows themselves, where there is scaling."""
+    factor = 1 if is_scaled else 0.01
+    near = replace(arrays, **{part: factor * getattr(arrays, part) for part in PARTS})
+    other = near.x_test[::-1].copy()
+
+    def answers(one):
+        return fit(NET, one, THREE_EPOCHS, is_scaled=is_scaled).probabilities
+
+    alone, turned = answers(near), answers(replace(near, x_test=other))
+    together = answers(replace(near, test_views=(Rows.of(other),)))
+    np.testing.assert_allclose(together, (alone + turned) / 2, atol=1e-6)
+    assert np.abs(together - alone).max() > 1e-3
+
+
+def test_a_precision_holds_for_one_network_and_not_for_the_next(arrays):
+    import keras
+
+    training._compiled.cache_clear()
+    fit(NET, arrays, replace(THREE_EPOCHS, precision="mixed_bfloat16", max_epochs=1))
+    assert keras.config.dtype_policy().name == "float32"
+    with pytest.raises(ZeroDivisionError), training._computing_in("mixed_bfloat16"):
+        raise ZeroDivisionError
+    assert keras.config.dtype_policy().name == "float32"

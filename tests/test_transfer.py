@@ -9,7 +9,6 @@ import pytest
 from ser_lib import transfer
 from ser_lib.encoders import encoder_from_file
 from ser_lib.errors import RunError
-from ser_lib.models.heads import apply_linear_head
 from ser_lib.normalisation import NORMALISATIONS
 from ser_lib.runs import run_study
 from ser_lib.studies import OURS
@@ -33,7 +32,6 @@ def planted(monkeypatch, demo_clips):
         return np.pad(small, [(0, 0)] * 4 + [(0, shape[-1] - 4)]).astype(np.float16)
 
     monkeypatch.setattr("ser_lib.runs.extract", fake)
-    monkeypatch.setattr(transfer, "extract", fake)
     monkeypatch.setattr(transfer.corpora, "load", lambda name, strict: clips)
     return clips
 
@@ -67,19 +65,6 @@ def test_stored_runs_are_laid_out(planted):
     assert known["name"].iloc[1] == NORMALISATIONS["any3"].describes
     with pytest.raises(RunError, match="a curve needs one each"):
         transfer.layer_curve(results["base_one_speed", "honest", "demo"])
-
-
-def test_the_final_head_is_fitted_on_every_speaker_and_knows_them(planted):
-    made = transfer.fit_final_head(planted, model="base_one_speed")
-    assert made["labels"] == STUDY.label_set.labels[: len(made["labels"])]
-    assert made["encoder"]["licence"] == "MIT"
-    assert made["encoder"]["sha256"] == made["features"].params["sha256"]
-    features = transfer.extract(planted, made["features"])
-    probabilities = apply_linear_head(features, made["arrays"])
-    assert probabilities.shape == (len(planted), len(made["labels"]))
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
-    assert made["flat"]["head_weights"].shape == (9 * 2 * 416, len(made["labels"]))
-    assert not any(value.dtype == object for value in made["arrays"].values())
 
 
 def test_encoders_are_listed_with_their_state_and_no_path():

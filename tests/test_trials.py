@@ -11,13 +11,13 @@ import pytest
 
 from ser_lib import corpora, trials
 from ser_lib import ladder_tables as tables
-from ser_lib.epochs import TrainingSettings
 from ser_lib.errors import EncoderError, MetricError, RunError
 from ser_lib.ladder import LADDER, NETWORK_FEATURES, STEPS, Candidate, learning_steps, permuted
 from ser_lib.metrics import confusion_counts, score_predictions
 from ser_lib.models.baselines import KnnConfig
 from ser_lib.models.cnn1d import Cnn1dConfig
 from ser_lib.paths import PROJECT_DIR
+from ser_lib.training_settings import TrainingSettings
 from ser_lib.trials import run_step
 
 CHANCE = 1 / 4

@@ -17,7 +17,6 @@ from typer.testing import CliRunner
 
 from ser_lib import __main__ as command
 from ser_lib import corpora, plots, studies, tuning
-from ser_lib.epochs import TrainingSettings
 from ser_lib.errors import LeakError, RunError, StudyError
 from ser_lib.features import FeatureSpec
 from ser_lib.labels import LABEL_SETS
@@ -36,6 +35,7 @@ from ser_lib.search import (
 from ser_lib.splits import Protocol
 from ser_lib.studies import STUDIES, ModelSpec, Study
 from ser_lib.training import FitResult
+from ser_lib.training_settings import TrainingSettings
 from ser_lib.tuning import tune
 
 FILES = ["environment.json", "spec.json", "trials.csv"]

@@ -7,6 +7,8 @@ those that are pinned; `encoder_from_file` takes any other ONNX file.
     download   is it there, is it whole, how to get it
     graph      inner layers as outputs; the session
     pooling    frames of a signal, and statistics over them
+    features   all layers, pooled: what linear heads see
+    frames     one layer as a sequence, and the weights of the blocks above it: what is fine-tuned
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from ser_lib.encoders.download import (
     inspect_encoder,
 )
 from ser_lib.encoders.features import encoder_shape, encoder_views
+from ser_lib.encoders.frames import block_weights, encoder_frames, frames_shape
 from ser_lib.encoders.graph import graph_file, open_session, session_of, with_inner_outputs
 from ser_lib.encoders.pooling import (
     STATISTICS,
@@ -36,13 +39,16 @@ __all__ = [
     "Encoder",
     "EncoderState",
     "Package",
+    "block_weights",
     "check_weights",
     "download_encoder",
     "encode",
     "encode_many",
+    "encoder_frames",
     "encoder_from_file",
     "encoder_shape",
     "encoder_views",
+    "frames_shape",
     "get_encoder",
     "graph_file",
     "import_weights",

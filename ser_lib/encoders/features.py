@@ -15,7 +15,7 @@ from ser_lib.encoders.graph import session_of
 from ser_lib.encoders.pooling import STATISTICS, pooled_views
 from ser_lib.errors import EncoderError
 
-__all__ = ["encoder_shape", "encoder_views"]
+__all__ = ["checked_encoder", "encoder_shape", "encoder_views", "lowest_layers"]
 
 
 def encoder_views(
@@ -76,18 +76,9 @@ def encoder_views(
     Notebook: 07_transfer.ipynb
     """
     chosen = _chosen(encoder, outputs, n_values, input_name, sample_rate_hz)
-    if chosen.sha256 != sha256:
-        raise EncoderError(
-            f"{encoder}: the weights have the sha256 {chosen.sha256[:12]}…, the feature was made "
-            f"for {sha256[:12]}…; they are of another version"
-        )
-    if sample_rate_hz != chosen.sample_rate_hz:
-        raise EncoderError(
-            f"{encoder} was trained on {chosen.sample_rate_hz} Hz, the signal has "
-            f"{sample_rate_hz} Hz; give the FeatureSpec the encoder's sample_rate_hz"
-        )
+    chosen = checked_encoder(chosen, sha256, sample_rate_hz)
     if n_layers:
-        chosen = _lowest(chosen, n_layers)
+        chosen = lowest_layers(chosen, n_layers)
     views = pooled_views(
         signal,
         encoder=chosen,
@@ -142,7 +133,22 @@ def _chosen(
     )
 
 
-def _lowest(encoder: Encoder, n_layers: int) -> Encoder:
+def checked_encoder(encoder: Encoder, sha256: str, sample_rate_hz: int) -> Encoder:
+    """Return the encoder if it is the one that a feature was made for; raise EncoderError else."""
+    if encoder.sha256 != sha256:
+        raise EncoderError(
+            f"{encoder.name}: the weights have the sha256 {encoder.sha256[:12]}…, the feature was "
+            f"made for {sha256[:12]}…; they are of another version"
+        )
+    if sample_rate_hz != encoder.sample_rate_hz:
+        raise EncoderError(
+            f"{encoder.name} was trained on {encoder.sample_rate_hz} Hz, the signal has "
+            f"{sample_rate_hz} Hz; give the FeatureSpec the encoder's sample_rate_hz"
+        )
+    return encoder
+
+
+def lowest_layers(encoder: Encoder, n_layers: int) -> Encoder:
     """Return the encoder without its upper layers; what is not asked for is cut off its graph."""
     if not 0 < n_layers <= encoder.n_layers:
         raise EncoderError(

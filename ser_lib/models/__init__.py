@@ -29,7 +29,13 @@ from ser_lib.models.cnn1d import Cnn1dConfig, build_cnn1d
 from ser_lib.models.cnn2d import Cnn2dConfig, build_cnn2d
 from ser_lib.models.cnn3d import Cnn3dConfig, build_cnn3d
 from ser_lib.models.conv_blocks import ConvBlocksConfig, build_conv_blocks
+from ser_lib.models.encoder_top import (
+    EncoderTopConfig,
+    build_encoder_top,
+    start_from_encoder,
+)
 from ser_lib.models.heads import RidgeHeadConfig, build_ridge_head
+from ser_lib.models.tdnn import TdnnConfig, build_tdnn, scale_inputs
 
 if TYPE_CHECKING:
     import keras
@@ -55,6 +61,9 @@ class Family:
     is_keras: bool
     is_nested: bool = False
     """Whether its `fit` takes speakers too, and chooses its settings on inner folds of them."""
+    start: Callable[..., None] | None = None
+    """Gives a network the weights that training starts from, where those of its seed will not do:
+    from model, config, training rows and their classes."""
     version: int = 1
     """Raised whenever the builder changes in a way that its config does not show: stored runs then
     differ."""
@@ -67,10 +76,14 @@ FAMILIES: dict[str, Family] = {
     "conv_blocks": Family(ConvBlocksConfig, build_conv_blocks, is_keras=True),
     "decision_tree": Family(DecisionTreeConfig, build_decision_tree, is_keras=False),
     "dummy": Family(DummyConfig, build_dummy, is_keras=False),
+    "encoder_top": Family(
+        EncoderTopConfig, build_encoder_top, is_keras=True, start=start_from_encoder
+    ),
     "knn": Family(KnnConfig, build_knn, is_keras=False),
     "logistic": Family(LogisticConfig, build_logistic, is_keras=False),
     "ridge_head": Family(RidgeHeadConfig, build_ridge_head, is_keras=False, is_nested=True),
     "svm": Family(SvmConfig, build_svm, is_keras=False),
+    "tdnn": Family(TdnnConfig, build_tdnn, is_keras=True, start=scale_inputs),
 }
 
 

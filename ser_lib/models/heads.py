@@ -122,7 +122,7 @@ class RidgeHead:
         weights = np.zeros((*scaled.shape[1:], n_classes))
         bias = np.zeros(n_classes)
         for one in best:
-            dual, offset = _solve(_mean_of(kernels, one.layers), targets, (one.strength,))[0]
+            dual, offset = solve_ridge(_mean_of(kernels, one.layers), targets, (one.strength,))[0]
             for layer in one.layers:
                 block = flat[layer].T @ dual / (flat[layer].shape[1] * len(one.layers))
                 weights[layer] += block.reshape(weights[layer].shape) / len(best)
@@ -215,7 +215,7 @@ class RidgeHead:
         scores = np.zeros((len(strengths), *targets.shape))
         for held_out in folds:
             kept = ~held_out
-            solved = _solve(kernel[np.ix_(kept, kept)], targets[kept], strengths)
+            solved = solve_ridge(kernel[np.ix_(kept, kept)], targets[kept], strengths)
             across = kernel[np.ix_(held_out, kept)]
             for number, (dual, offset) in enumerate(solved):
                 scores[number, held_out] = across @ dual + offset
@@ -295,7 +295,7 @@ def _mean_of(kernels: dict[int, np.ndarray], layers: tuple[int, ...]) -> np.ndar
     return reduce(np.add, (kernels[layer] for layer in layers)) / len(layers)
 
 
-def _solve(
+def solve_ridge(
     kernel: np.ndarray, targets: np.ndarray, strengths: tuple[float, ...]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Solve kernel ridge regression with an offset, for several penalties.

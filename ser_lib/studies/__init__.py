@@ -12,7 +12,9 @@ from ser_lib.studies.fpt2025 import FPT2025
 from ser_lib.studies.iemocap5 import IEMOCAP5
 from ser_lib.studies.moonshine import MOONSHINE
 from ser_lib.studies.penumajji2025 import PENUMAJJI2025
+from ser_lib.studies.scratch import SCRATCH
 from ser_lib.studies.swart2025 import SWART2025
+from ser_lib.studies.tuned import TUNED
 
 __all__ = ["OURS", "STUDIES", "ModelSpec", "PublishedFigure", "Study", "get_study"]
 
@@ -22,7 +24,7 @@ STUDIES: dict[str, Study] = {
 
 
 # Systems of this project: they have no published figures to be held to.
-OURS: dict[str, Study] = {one.name: one for one in (MOONSHINE,)}
+OURS: dict[str, Study] = {one.name: one for one in (MOONSHINE, TUNED, SCRATCH)}
 
 
 def get_study(name: str) -> Study:

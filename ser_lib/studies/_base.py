@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from ser_lib.epochs import TrainingSettings
 from ser_lib.errors import StudyError
 from ser_lib.features import FeatureSpec
 from ser_lib.labels import LABEL_SETS, LabelSet
 from ser_lib.splits import Protocol, plain_protocol
+from ser_lib.training_settings import TrainingSettings
 
 __all__ = ["ModelSpec", "PublishedFigure", "Study"]
 
@@ -82,6 +82,9 @@ class Study:
     copies: int = 1
     """How often the study holds each clip."""
     augmentations: tuple[str, ...] = ()
+    test_views: tuple[str, ...] = ()
+    """Augmentations that draw nothing: a network's answer is the mean of those to a test clip and
+    to these variants of it."""
     published_figures: tuple[PublishedFigure, ...] = ()
     departures: tuple[str, ...] = ()
     """What is done otherwise than in the report, or had to be guessed, and why."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ser_lib.epochs import TrainingSettings
 from ser_lib.features import FeatureSpec
 from ser_lib.labels import LABEL_SETS
 from ser_lib.models.baselines import (
@@ -21,6 +20,7 @@ from ser_lib.models.baselines import (
 from ser_lib.models.cnn1d import Cnn1dConfig
 from ser_lib.splits import Protocol
 from ser_lib.studies._base import ModelSpec, PublishedFigure, Study
+from ser_lib.training_settings import TrainingSettings
 
 __all__ = ["BOUCHETA2025"]
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ser_lib.epochs import TrainingSettings
 from ser_lib.features import FeatureSpec
 from ser_lib.labels import LABEL_SETS
 from ser_lib.models.cnn3d import Cnn3dConfig
 from ser_lib.splits import Protocol
 from ser_lib.studies._base import ModelSpec, PublishedFigure, Study
+from ser_lib.training_settings import TrainingSettings
 
 __all__ = ["FPT2025"]
 

@@ -6,12 +6,12 @@ two thirds were all trained on. The report gives 68.9 %, and a tool for people w
 
 from __future__ import annotations
 
-from ser_lib.epochs import TrainingSettings
 from ser_lib.features import FeatureSpec
 from ser_lib.labels import LABEL_SETS
 from ser_lib.models.conv_blocks import ConvBlocksConfig
 from ser_lib.splits import Protocol
 from ser_lib.studies._base import ModelSpec, PublishedFigure, Study
+from ser_lib.training_settings import TrainingSettings
 
 __all__ = ["PENUMAJJI2025"]
 

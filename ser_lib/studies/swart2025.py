@@ -6,12 +6,12 @@ most test pictures have their twin in training. The report gives 87 % accuracy.
 
 from __future__ import annotations
 
-from ser_lib.epochs import TrainingSettings
 from ser_lib.features import FeatureSpec
 from ser_lib.labels import LABEL_SETS
 from ser_lib.models.cnn2d import Cnn2dConfig
 from ser_lib.splits import Protocol
 from ser_lib.studies._base import ModelSpec, PublishedFigure, Study
+from ser_lib.training_settings import TrainingSettings
 
 __all__ = ["SWART2025"]
 

@@ -1,0 +1,156 @@
+"""One inner layer of an encoder as a sequence of frames, and the weights of the blocks above it.
+
+What lies below the layer stays as it is, in 8 bits, run by onnxruntime; what lies above can be
+built anew in Keras from `block_weights`, and be trained (`ser_lib.models.encoder_top`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ser_lib.encoders._base import ENCODERS, Encoder, get_encoder
+from ser_lib.encoders.download import check_weights
+from ser_lib.encoders.features import checked_encoder, lowest_layers
+from ser_lib.encoders.graph import session_of
+from ser_lib.encoders.pooling import run_session
+from ser_lib.errors import EncoderError
+
+__all__ = ["BLOCK_MATRICES", "BLOCK_VECTORS", "block_weights", "encoder_frames", "frames_shape"]
+
+# Quieter frames before the first and after the last of the others are pauses.
+SPEECH_RANGE_DB = 35.0
+MARGIN_FRAMES = 4
+
+# Names inside a block of the published graph: matrices of 8 bits, and vectors of 32.
+BLOCK_MATRICES = (
+    "self_attn/q_proj",
+    "self_attn/k_proj",
+    "self_attn/v_proj",
+    "self_attn/dense",
+    "mlp/fc1",
+    "mlp/fc2",
+)
+BLOCK_VECTORS = (
+    "input_layernorm.weight",
+    "post_attention_layernorm.weight",
+    "mlp.fc1.bias",
+    "mlp.fc2.bias",
+)
+
+
+def encoder_frames(
+    signal: np.ndarray,
+    sample_rate_hz: int,
+    *,
+    encoder: str,
+    sha256: str,
+    layers: str,
+    n_frames: int = 112,
+) -> np.ndarray:
+    """Frames of one layer of an encoder, or of several, without the pauses at both ends.
+
+    Parameters
+    ----------
+    signal : ndarray of float32, shape (n_samples,)
+        Mono; the encoder sees all of it.
+    sample_rate_hz : int
+        The encoder's rate.
+    encoder : str
+        A key of `ENCODERS`.
+    sha256 : str
+        Of the weights.
+    layers : str
+        Numbers with commas; 0 is the front end, 1 the first block of attention. Those above the
+        highest are not computed.
+    n_frames : int
+        Longer speech is cut at its end, shorter speech filled up with frames of zeros. Moonshine
+        has 41.7 frames a second.
+
+    Returns
+    -------
+    ndarray of float16, shape (n_frames, n_values) or (n_frames, n_layers, n_values)
+        The latter for several layers. A frame of zeros is no frame.
+
+    Raises
+    ------
+    EncoderError
+        As `encoder_views`; or if the encoder has no such layer.
+
+    Notes
+    -----
+    Notebook: 07_transfer.ipynb
+    """
+    numbers = [int(one) for one in layers.split(",")]
+    chosen = checked_encoder(get_encoder(encoder), sha256, sample_rate_hz)
+    chosen = lowest_layers(chosen, max(numbers) + 1)
+    outputs = run_session(session_of(chosen), chosen, signal)
+    frames = np.stack([outputs[number] for number in numbers], axis=1)
+    first, last = _speech(signal, len(frames))
+    spoken = frames[first:last][:n_frames]
+    filled = np.pad(spoken, ((0, n_frames - len(spoken)), (0, 0), (0, 0)))
+    return filled.reshape(frames_shape(encoder, layers=layers, n_frames=n_frames)).astype(
+        np.float16
+    )
+
+
+def frames_shape(
+    encoder: str, *, layers: str, n_frames: int = 112, sha256: str = ""
+) -> tuple[int, ...]:
+    """Tell the shape of `encoder_frames` from its parameters, without the weights."""
+    n_layers, n_values = layers.count(",") + 1, get_encoder(encoder).n_values
+    return (n_frames, n_values) if n_layers == 1 else (n_frames, n_layers, n_values)
+
+
+def _speech(signal: np.ndarray, n_frames: int) -> tuple[int, int]:
+    """Return the first frame of speech and the one after its last, with a margin."""
+    edges = np.linspace(0, len(signal), n_frames, endpoint=False).astype(int)
+    power = np.add.reduceat(signal.astype(np.float64) ** 2, edges)
+    loud = np.flatnonzero(power >= power.max() * 10 ** (-SPEECH_RANGE_DB / 10))
+    return max(int(loud[0]) - MARGIN_FRAMES, 0), int(loud[-1]) + 1 + MARGIN_FRAMES
+
+
+def block_weights(encoder: Encoder, number: int) -> dict[str, np.ndarray]:
+    """Read one block of attention out of an encoder's file, in single precision.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Of the Moonshine family, whose weights are here.
+    number : int
+        Which block, counted from 0.
+
+    Returns
+    -------
+    dict of str to ndarray of float32
+        By the names in `BLOCK_MATRICES` (matrices of shape (n_in, n_out), their 8 bits multiplied
+        out) and `BLOCK_VECTORS`.
+
+    Raises
+    ------
+    EncoderError
+        If the weights are missing or damaged, or hold no such block.
+    """
+    import onnx
+
+    graph = onnx.load(check_weights(encoder)).graph
+    arrays = {one.name: one for one in graph.initializer}
+
+    def array(name: str) -> np.ndarray:
+        return onnx.numpy_helper.to_array(arrays[name]).astype(np.float32)
+
+    inputs = {node.name: node.input for node in graph.node if node.op_type == "MatMulInteger"}
+    found = {}
+    try:
+        for name in BLOCK_MATRICES:
+            _, matrix, _, zero_point = inputs[f"/layers.{number}/{name}/MatMul_quant"]
+            scale = matrix.replace("_quantized", "_scale")
+            found[name] = (array(matrix) - array(zero_point)) * array(scale)
+        for name in BLOCK_VECTORS:
+            found[name] = array(f"layers.{number}.{name}")
+    except KeyError as error:
+        known = ", ".join(ENCODERS)
+        raise EncoderError(
+            f"{encoder.name} has no block {number} of the form that is known here ({error} "
+            f"lacks); blocks can be read of {known}"
+        ) from error
+    return found

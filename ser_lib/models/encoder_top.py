@@ -1,0 +1,279 @@
+"""The upper blocks of a pretrained encoder as a Keras network that can be trained further.
+
+Below the blocks the encoder stays as it is: the input are the frames of one of its layers
+(`ser_lib.encoders.encoder_frames`). Training starts where a linear head on frozen layers ends: the
+blocks have their published weights, the head is solved in closed form on the training rows. Plain
+layers and operations of Keras 3: nothing of ours is needed to load a saved network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ser_lib.encoders import ENCODERS, block_weights
+from ser_lib.errors import StudyError
+from ser_lib.models._keras import load_keras
+from ser_lib.models.heads import MIN_SPREAD, solve_ridge
+
+if TYPE_CHECKING:
+    import keras
+
+    from ser_lib.rows import Rows
+
+__all__ = ["EncoderTopConfig", "build_encoder_top", "start_from_encoder"]
+
+POOLINGS = ("statistics", "attention")
+# Of rotary positions, as published with Moonshine.
+ROTARY_BASE = 10_000.0
+NORM_EPSILON = 1e-5
+# Added to the scores of frames that are none; exp of it is 0 in single precision.
+MASKED = -1e4
+
+
+@dataclass(frozen=True)
+class EncoderTopConfig:
+    """Blocks 3 and 4 of Moonshine base, and a linear head on statistics of all layers between."""
+
+    encoder: str = "moonshine-base"
+    first_block: int = 3
+    """The lowest block that is here; the input is what the block below it gives."""
+    n_blocks: int = 2
+    """0 leaves only the head, on frozen frames."""
+    n_heads: int = 8
+    n_rotary: int = 32
+    """Values of each attention head that are turned by the frame's position."""
+    pooling: str = "statistics"
+    """statistics: mean and spread of each layer over the frames. attention: the same, weighted
+    frame by frame by a small network that is learned."""
+    n_attention: int = 32
+    """Its hidden units."""
+    n_filters: tuple[int, ...] = ()
+    """Of convolutions over three frames each, above the blocks; each is pooled as well."""
+    dropout_rate: float = 0.1
+    frame_dropout_rate: float = 0.1
+    """Share of frames that neither attention nor pooling sees, drawn anew for each batch."""
+    strength: float = 1.0
+    """Ridge penalty of the head that training starts from, as in `RidgeHeadConfig`."""
+    sharpness: float = 8.0
+    """What that head's scores are multiplied with to serve as logits."""
+
+    def __post_init__(self) -> None:
+        if self.encoder not in ENCODERS:
+            raise StudyError(f"unknown encoder '{self.encoder}'; known are {', '.join(ENCODERS)}")
+        if self.pooling not in POOLINGS:
+            raise StudyError(f"pooling='{self.pooling}': known are {', '.join(POOLINGS)}")
+
+    @property
+    def blocks(self) -> range:
+        """Numbers of the blocks, as the encoder counts them."""
+        return range(self.first_block, self.first_block + self.n_blocks)
+
+
+def build_encoder_top(
+    input_shape: tuple[int, ...], n_classes: int, *, config: EncoderTopConfig = EncoderTopConfig()
+) -> keras.Model:
+    """Build the network with random weights; `start_from_encoder` gives it those to start from.
+
+    Parameters
+    ----------
+    input_shape : tuple
+        `(n_frames, n_values)`, or `(n_frames, n_layers, n_values)`, of which a learned mixture is
+        taken; a frame of zeros is no frame.
+    n_classes : int
+        Number of outputs, which sum to 1.
+    config : EncoderTopConfig
+        Its sizes.
+
+    Returns
+    -------
+    keras.Model
+        From `(batch_size, *input_shape)` to `(batch_size, n_classes)`. Its layer "pooled" has the
+        statistics that the head sees.
+
+    References
+    ----------
+    Jeffries et al. (2024), arXiv:2410.15608: blocks with norm first, rotary positions, GELU.
+
+    Notes
+    -----
+    Notebook: 07_transfer.ipynb
+    """
+    keras = load_keras()
+    layers, ops = keras.layers, keras.ops
+    frames = keras.Input(input_shape, name="frames")
+    x = _mixture(frames) if len(input_shape) == 3 else frames
+    # (batch, n_frames, 1): 1 where there is a frame.
+    is_frame = ops.any(ops.not_equal(frames, 0.0), axis=tuple(range(2, len(input_shape) + 1)))
+    is_frame = ops.expand_dims(ops.cast(is_frame, "float32"), -1)
+    if config.frame_dropout_rate:
+        dropped = layers.Dropout(config.frame_dropout_rate, name="frame_dropout")(is_frame)
+        is_frame = ops.cast(ops.greater(dropped, 0.0), "float32")
+    rotation = _rotation(input_shape[0], config.n_rotary)
+    parts = _pool(x, is_frame, config, "input")
+    for number in config.blocks:
+        x = _block(x, is_frame, rotation, f"block{number}", config)
+        parts += _pool(x, is_frame, config, f"block{number}")
+    for number, n_filters in enumerate(config.n_filters, start=1):
+        x = x * ops.cast(is_frame, x.dtype)
+        x = layers.Conv1D(n_filters, 3, padding="same", name=f"conv{number}")(x)
+        x = layers.Activation("gelu", name=f"conv{number}_gelu")(x)
+        parts += _pool(x, is_frame, config, f"conv{number}")
+    pooled = layers.Concatenate(name="pooled", dtype="float32")(parts)
+    kept = layers.Dropout(config.dropout_rate, dtype="float32", name="dropout")(pooled)
+    outputs = layers.Dense(n_classes, activation="softmax", dtype="float32", name="probabilities")
+    return keras.Model(frames, outputs(kept), name="encoder_top")
+
+
+def _mixture(frames: keras.KerasTensor) -> keras.KerasTensor:
+    """Take a weighted sum of layers, which begins as their mean."""
+    keras = load_keras()
+    _, _, n_layers, n_values = frames.shape
+    mean = keras.initializers.Constant(1.0 / n_layers)
+    return keras.layers.EinsumDense(
+        "btlv,l->btv",
+        output_shape=(None, n_values),
+        kernel_initializer=mean,
+        dtype="float32",
+        name="mixture",
+    )(frames)
+
+
+def _rotation(n_frames: int, n_rotary: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return cosine and sine of each position's angles, shape (n_frames, 1, n_rotary)."""
+    per_frame = ROTARY_BASE ** (-np.arange(0, n_rotary, 2) / n_rotary)
+    angles = np.repeat(np.arange(n_frames)[:, np.newaxis] * per_frame, 2, axis=1)[:, np.newaxis]
+    return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+
+
+def _turn(x: keras.KerasTensor, rotation: tuple[np.ndarray, np.ndarray]) -> keras.KerasTensor:
+    """Turn neighbouring pairs of each head's first values by the position's angle."""
+    ops = load_keras().ops
+    cosine, sine = rotation
+    n_rotary = cosine.shape[-1]
+    turned, kept = x[..., :n_rotary], x[..., n_rotary:]
+    across = ops.stack([-turned[..., 1::2], turned[..., 0::2]], axis=-1)
+    across = ops.reshape(across, (-1, *turned.shape[1:]))
+    return ops.concatenate([turned * cosine + across * sine, kept], axis=-1)
+
+
+def _block(
+    x: keras.KerasTensor,
+    is_frame: keras.KerasTensor,
+    rotation: tuple[np.ndarray, np.ndarray],
+    name: str,
+    config: EncoderTopConfig,
+) -> keras.KerasTensor:
+    keras = load_keras()
+    layers, ops = keras.layers, keras.ops
+    _, n_frames, n_values = x.shape
+    n_head_values = n_values // config.n_heads
+
+    def norm(values: keras.KerasTensor, part: str) -> keras.KerasTensor:
+        layer = layers.LayerNormalization(center=False, epsilon=NORM_EPSILON, name=part)
+        return layer(values)
+
+    def heads(values: keras.KerasTensor, part: str) -> keras.KerasTensor:
+        projected = layers.Dense(n_values, use_bias=False, name=f"{name}_{part}")(values)
+        return ops.reshape(projected, (-1, n_frames, config.n_heads, n_head_values))
+
+    normed = norm(x, f"{name}_norm1")
+    query, key = (_turn(heads(normed, part), rotation) for part in ("q_proj", "k_proj"))
+    # b: clips, h: heads, t and s: frames that look and are looked at, d: values of a head
+    scores = ops.einsum("bthd,bshd->bhts", query, key)
+    unseen = MASKED * (1.0 - ops.reshape(is_frame, (-1, 1, 1, n_frames)))
+    scores = ops.cast(scores, "float32") / float(np.sqrt(n_head_values)) + unseen
+    value = heads(normed, "v_proj")
+    weights = ops.cast(ops.softmax(scores, axis=-1), value.dtype)
+    mixed = ops.einsum("bhts,bshd->bthd", weights, value)
+    mixed = ops.reshape(mixed, (-1, n_frames, n_values))
+    mixed = layers.Dense(n_values, use_bias=False, name=f"{name}_dense")(mixed)
+    # What blocks add up stays in single precision, whatever they compute in.
+    mixed = layers.Dropout(config.dropout_rate, name=f"{name}_dropout1")(mixed)
+    x = x + ops.cast(mixed, "float32")
+    hidden = layers.Dense(4 * n_values, name=f"{name}_fc1")(norm(x, f"{name}_norm2"))
+    hidden = layers.Dense(n_values, name=f"{name}_fc2")(ops.gelu(hidden, approximate=False))
+    hidden = layers.Dropout(config.dropout_rate, name=f"{name}_dropout2")(hidden)
+    return x + ops.cast(hidden, "float32")
+
+
+def _pool(
+    x: keras.KerasTensor, is_frame: keras.KerasTensor, config: EncoderTopConfig, name: str
+) -> list[keras.KerasTensor]:
+    """Return mean and spread over the frames, each of shape (batch, n_values)."""
+    keras = load_keras()
+    layers, ops = keras.layers, keras.ops
+    scores = MASKED * (1.0 - is_frame)
+    if config.pooling == "attention":
+        hidden = layers.Dense(config.n_attention, activation="tanh", name=f"{name}_look1")(x)
+        # Begins with the same weight for every frame.
+        look = layers.Dense(1, kernel_initializer="zeros", dtype="float32", name=f"{name}_look2")
+        scores = scores + look(hidden)
+    weights = ops.softmax(scores, axis=1)
+    mean = ops.sum(weights * x, axis=1)
+    variance = ops.sum(weights * ops.square(x - ops.expand_dims(mean, 1)), axis=1)
+    return [mean, ops.sqrt(ops.maximum(variance, 1e-6))]
+
+
+def start_from_encoder(
+    model: keras.Model, config: EncoderTopConfig, inputs: Rows, classes: np.ndarray
+) -> None:
+    """Give the blocks their published weights, and the head those of a ridge regression.
+
+    Parameters
+    ----------
+    model : keras.Model
+        From `build_encoder_top`; changed in place.
+    config : EncoderTopConfig
+        What it was built from.
+    inputs : Rows
+        Training rows.
+    classes : ndarray of int, shape (n_rows,)
+        Their class numbers.
+
+    Raises
+    ------
+    EncoderError
+        If the weights are not here.
+
+    Notes
+    -----
+    Notebook: 07_transfer.ipynb
+    """
+    keras = load_keras()
+    encoder = ENCODERS[config.encoder]
+    for number in config.blocks:
+        published = block_weights(encoder, number)
+        for name, matrix in published.items():
+            part = name.rpartition("/")[2]
+            if name.startswith("self_attn/"):
+                model.get_layer(f"block{number}_{part}").set_weights([matrix])
+            elif name.startswith("mlp/"):
+                bias = published[f"mlp.{part}.bias"]
+                model.get_layer(f"block{number}_{part}").set_weights([matrix, bias])
+        for place, name in enumerate(("input_layernorm", "post_attention_layernorm"), start=1):
+            model.get_layer(f"block{number}_norm{place}").set_weights([published[f"{name}.weight"]])
+    pooling = keras.Model(model.inputs, model.get_layer("pooled").output)
+    pooled = np.concatenate(
+        [
+            keras.ops.convert_to_numpy(pooling.predict_on_batch(inputs.take(rows)))
+            for rows in np.array_split(np.arange(len(inputs)), -(-len(inputs) // 128))
+        ]
+    )
+    head = model.get_layer("probabilities")
+    head.set_weights(_ridge_head(pooled, classes, head.units, config))
+
+
+def _ridge_head(
+    pooled: np.ndarray, classes: np.ndarray, n_classes: int, config: EncoderTopConfig
+) -> list[np.ndarray]:
+    """Solve for weights (n_values, n_classes) and offsets of logits, on unscaled statistics."""
+    mean, spread = pooled.mean(axis=0), np.maximum(pooled.std(axis=0), MIN_SPREAD)
+    scaled = (pooled - mean) / spread
+    targets = np.eye(n_classes, dtype=np.float32)[classes]
+    kernel = scaled @ scaled.T / scaled.shape[1]
+    dual, offset = solve_ridge(kernel, targets, (config.strength,))[0]
+    weights = config.sharpness * (scaled.T @ dual / scaled.shape[1]) / spread[:, np.newaxis]
+    return [weights, config.sharpness * offset - mean @ weights]

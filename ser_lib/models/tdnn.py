@@ -1,0 +1,148 @@
+"""A small network of our own over frames: residual convolutions along time, attentive pooling.
+
+From scratch: nothing pretrained. What it must not learn by heart is spoiled while it trains (noise
+on values, whole stretches of frames and whole descriptors left out). Pure Keras: any backend will
+do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ser_lib.models._keras import load_keras
+
+if TYPE_CHECKING:
+    import keras
+
+    from ser_lib.rows import Rows
+
+__all__ = ["TdnnConfig", "build_tdnn", "scale_inputs"]
+
+MASKED = -1e4
+# Frames that are left out together.
+STRETCH = 8
+
+
+@dataclass(frozen=True)
+class TdnnConfig:
+    """With its defaults and 86 descriptors: 216 k weights."""
+
+    n_filters: int = 96
+    n_blocks: int = 3
+    """Residual blocks of two convolutions; the first of each looks further than that of the block
+    before."""
+    n_attention: int = 48
+    """Hidden units of the network that weighs frames."""
+    dropout_rate: float = 0.4
+    value_dropout_rate: float = 0.1
+    """Share of descriptors that a clip's training row lacks."""
+    stretch_dropout_rate: float = 0.1
+    """Share of stretches of eight frames that it lacks."""
+    noise: float = 0.2
+    """Standard deviation of what is added to values, which themselves have 1."""
+    norm_momentum: float = 0.9
+
+
+def build_tdnn(
+    input_shape: tuple[int, int], n_classes: int, *, config: TdnnConfig = TdnnConfig()
+) -> keras.Model:
+    """Build the untrained network.
+
+    Parameters
+    ----------
+    input_shape : tuple
+        `(n_frames, n_values)`, frames a multiple of 8; a frame of zeros is no frame.
+    n_classes : int
+        Number of outputs, which sum to 1.
+    config : TdnnConfig
+        Its sizes.
+
+    Returns
+    -------
+    keras.Model
+        From `(batch_size, n_frames, n_values)` to `(batch_size, n_classes)`. `scale_inputs` sets
+        what its values are scaled by.
+
+    References
+    ----------
+    Waibel et al. (1989), time-delay networks; Okabe et al. (2018), arXiv:1803.10963, for pooling.
+
+    Notes
+    -----
+    Notebook: 07_transfer.ipynb
+    """
+    keras = load_keras()
+    layers, ops = keras.layers, keras.ops
+
+    def conv(values: keras.KerasTensor, name: str, size: int, **rest: int) -> keras.KerasTensor:
+        layer = layers.Conv1D(
+            config.n_filters, size, padding="same", use_bias=False, name=name, **rest
+        )
+        norm = layers.BatchNormalization(momentum=config.norm_momentum, name=f"{name}_norm")
+        return norm(layer(values))
+
+    inputs = keras.Input(input_shape, name="descriptors")
+    is_frame = ops.any(ops.not_equal(inputs, 0.0), axis=-1, keepdims=True)
+    is_frame = ops.cast(is_frame, "float32")
+    # Not trained, so that it scales by what `scale_inputs` gives it and by nothing else.
+    scale = layers.BatchNormalization(
+        center=False, scale=False, epsilon=1e-6, trainable=False, name="scale"
+    )
+    x = scale(inputs)
+    x = layers.GaussianNoise(config.noise, name="noise")(ops.clip(x, -6.0, 6.0))
+    x = layers.SpatialDropout1D(config.value_dropout_rate, name="value_dropout")(x)
+    stretches = layers.MaxPooling1D(STRETCH, padding="same", name="stretches")(is_frame)
+    kept = layers.Dropout(config.stretch_dropout_rate, name="stretch_dropout")(stretches)
+    kept = ops.cast(ops.greater(ops.repeat(kept, STRETCH, axis=1), 0.0), "float32")
+    is_frame = is_frame * kept[:, : input_shape[0]]
+    x = layers.Activation("relu", name="first_relu")(conv(x * is_frame, "first", 5, strides=2))
+    for number in range(1, config.n_blocks + 1):
+        name = f"block{number}"
+        inner = conv(x, f"{name}_conv1", 3, dilation_rate=number)
+        inner = layers.Activation("relu", name=f"{name}_relu1")(inner)
+        inner = conv(inner, f"{name}_conv2", 3)
+        x = layers.Add(name=f"{name}_add")([x, inner])
+        x = layers.Activation("relu", name=f"{name}_relu2")(x)
+    x = layers.Dropout(config.dropout_rate / 2, name="frame_dropout")(x)
+    hidden = layers.Dense(config.n_attention, activation="tanh", name="look1")(x)
+    scores = layers.Dense(1, dtype="float32", name="look2")(hidden)
+    is_seen = layers.MaxPooling1D(2, padding="same", name="seen")(is_frame)
+    weights = ops.softmax(scores + MASKED * (1.0 - is_seen), axis=1)
+    x = ops.cast(x, "float32")
+    mean = ops.sum(weights * x, axis=1)
+    variance = ops.sum(weights * ops.square(x - ops.expand_dims(mean, 1)), axis=1)
+    pooled = layers.Concatenate(name="pooled")([mean, ops.sqrt(ops.maximum(variance, 1e-4))])
+    pooled = layers.Dropout(config.dropout_rate, name="dropout")(pooled)
+    outputs = layers.Dense(n_classes, activation="softmax", dtype="float32", name="probabilities")
+    return keras.Model(inputs, outputs(pooled), name="tdnn")
+
+
+def scale_inputs(model: keras.Model, config: TdnnConfig, inputs: Rows, classes: np.ndarray) -> None:
+    """Set what the network scales its inputs by: mean and spread over the training rows' frames.
+
+    Parameters
+    ----------
+    model : keras.Model
+        From `build_tdnn`; changed in place.
+    config : TdnnConfig
+        What it was built from; not looked at.
+    inputs : Rows
+        Training rows.
+    classes : ndarray of int
+        Not looked at.
+
+    Notes
+    -----
+    Notebook: 07_transfer.ipynb
+    """
+    frames = np.concatenate(
+        [
+            batch[batch.any(axis=-1)]
+            for batch in map(inputs.take, np.array_split(np.arange(len(inputs)), 16))
+        ]
+    )
+    mean, variance = frames.mean(axis=0, dtype=np.float64), frames.var(axis=0, dtype=np.float64)
+    model.get_layer("scale").set_weights([mean, variance])

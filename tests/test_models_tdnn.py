@@ -1,0 +1,82 @@
+"""The network from scratch: which frames it sees, and what scales its inputs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ser_lib.models import build_keras, n_parameters
+from ser_lib.models.tdnn import TdnnConfig, scale_inputs
+from ser_lib.rows import Rows
+from ser_lib.training import FoldArrays, fit_fold, fit_network
+from ser_lib.training_settings import TrainingSettings
+
+SMALL = TdnnConfig(n_filters=8, n_blocks=1, n_attention=4)
+SHAPE = (24, 5)
+QUICK = TrainingSettings(max_epochs=1)
+
+
+@pytest.fixture
+def frames(rng):
+    """Return forty clips far from mean 0 and deviation 1; each ends before its array does."""
+    values = 50 + 20 * rng.standard_normal((40, *SHAPE)).astype(np.float32)
+    values[:, 18:] = 0
+    return values
+
+
+def test_it_is_as_small_as_the_issue_asks():
+    assert n_parameters(TdnnConfig(), (160, 86), 8) < 500_000
+
+
+def test_inputs_are_scaled_by_the_training_rows_frames_alone(frames):
+    model = build_keras(SMALL, SHAPE, 3)
+    scale_inputs(model, SMALL, Rows.of(frames), np.zeros(40))
+    mean, variance = model.get_layer("scale").get_weights()
+    np.testing.assert_allclose(mean, frames[:, :18].mean(axis=(0, 1)), rtol=1e-5)
+    np.testing.assert_allclose(variance, frames[:, :18].var(axis=(0, 1)), rtol=1e-4)
+
+
+def test_scaling_is_that_of_the_fold_and_not_of_the_fold_before(frames):
+    """The network is compiled once for all folds: nothing of one may stay for the next."""
+    classes = np.arange(40) % 3
+    for factor in (1.0, 3.0):
+        arrays = FoldArrays(factor * frames, classes, frames[:4], classes[:4], frames[:4])
+        model, _ = fit_network(SMALL, QUICK, arrays, n_classes=3, seed=1)
+        mean, _ = model.get_layer("scale").get_weights()
+        np.testing.assert_allclose(mean, factor * frames[:, :18].mean(axis=(0, 1)), rtol=1e-5)
+    # And the answers follow: the same clips, three times as large, are the same clips.
+    said = []
+    for factor in (1.0, 3.0):
+        scaled = factor * frames
+        arrays = FoldArrays(scaled, classes, scaled[:4], classes[:4], scaled)
+        fitted = fit_fold(SMALL, QUICK, arrays, n_classes=3, is_scaled=False, seed=1)
+        said.append(fitted.probabilities)
+    np.testing.assert_allclose(said[0], said[1], atol=1e-3)
+
+
+def test_frames_of_zeros_change_nothing(frames):
+    model, longer = build_keras(SMALL, SHAPE, 3), build_keras(SMALL, (40, 5), 3)
+    scale_inputs(model, SMALL, Rows.of(frames), np.zeros(40))
+    longer.set_weights(model.get_weights())
+    padded = np.pad(frames, ((0, 0), (0, 16), (0, 0)))
+    np.testing.assert_allclose(
+        longer.predict(padded, verbose=0), model.predict(frames, verbose=0), atol=1e-4
+    )
+    padded[:, -4:] = 60.0
+    assert np.abs(longer.predict(padded, verbose=0) - model.predict(frames, verbose=0)).max() > 1e-3
+
+
+def test_it_learns_what_only_some_frames_tell(rng):
+    """A class that shows in one stretch of frames, anywhere, on values of any level."""
+    classes = np.arange(120) % 2
+    frames = rng.standard_normal((120, *SHAPE)).astype(np.float32)
+    for row, number in enumerate(classes):
+        start = rng.integers(0, 16)
+        frames[row, start : start + 6, 0] += 3.0 if number else -3.0
+    config = replace(SMALL, value_dropout_rate=0.0, stretch_dropout_rate=0.0, noise=0.0)
+    settings = TrainingSettings(max_epochs=15, learning_rate=0.01)
+    arrays = FoldArrays(frames[:90], classes[:90], frames[90:], classes[90:], frames[90:])
+    fitted = fit_fold(config, settings, arrays, n_classes=2, is_scaled=False, seed=1)
+    assert (fitted.probabilities.argmax(axis=1) == classes[90:]).mean() > 0.9
