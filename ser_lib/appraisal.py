@@ -13,7 +13,7 @@ import pandas as pd
 
 from ser_lib.calibration import brier, cross_fitted, ece, ece_by_chance, log_loss
 from ser_lib.comparison import Task
-from ser_lib.costs import pareto_front, read_costs
+from ser_lib.costs import SCORED_COLUMNS, scored_costs
 from ser_lib.errors import MetricError
 from ser_lib.fairness import SpeakerChance, group_scores
 from ser_lib.resampling import N_RESAMPLES
@@ -302,38 +302,15 @@ def cost_table(tasks: Sequence[Task]) -> pd.DataFrame:
     -----
     Notebook: 09_evaluation.ipynb
     """
-    rows = []
+    tables = []
     for task in tasks:
-        costs = read_costs(task.first.corpus).set_index(["study", "model"])
-        here = [
-            one
-            for one in task.results
-            if (one.study.name, one.model.name) in costs.index and not one.is_shortened
-        ]
-        if not here:
-            continue
-        known = [costs.loc[(one.study.name, one.model.name)] for one in here]
-        times = [float(one["feature_ms"] + one["model_ms"]) for one in known]
-        is_front = pareto_front(times, [one.score.uar for one in here])
-        for one, cost, ms, is_best in zip(here, known, times, is_front, strict=True):
-            score = one.score
-            rows.append(
-                {
-                    "task": task.title,
-                    "name": task.name_of(one),
-                    "uar": score.uar,
-                    "low": score.uar_low,
-                    "high": score.uar_high,
-                    "n_numbers": int(cost["n_numbers"]),
-                    "n_bytes": int(cost["n_bytes"]),
-                    "ms": ms,
-                    "machine": cost["machine"],
-                    "is_on_front": bool(is_best),
-                    "chance": 1 / len(task.labels),
-                }
-            )
-    columns = "task name uar low high n_numbers n_bytes ms machine is_on_front chance".split()
-    return pd.DataFrame(rows, columns=columns)
+        used = [one for one in task.results if not one.is_shortened]
+        table = scored_costs(used, [task.name_of(one) for one in used])
+        tables.append(table.assign(task=task.title, chance=1 / len(task.labels)))
+    columns = ["task", *SCORED_COLUMNS, "chance"]
+    return (
+        pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+    )
 
 
 def record_extras(

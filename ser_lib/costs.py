@@ -23,11 +23,19 @@ from ser_lib.extraction import compute, extract, feature_shape
 from ser_lib.models import build_keras, build_sklearn, family_of
 from ser_lib.paths import atomic_path, report_dir
 from ser_lib.progress import progress
+from ser_lib.results import Result
 from ser_lib.runs import plan_run
 from ser_lib.store import provenance
 from ser_lib.studies import ModelSpec, Study
 
-__all__ = ["COST_COLUMNS", "measure_costs", "pareto_front", "read_costs"]
+__all__ = [
+    "COST_COLUMNS",
+    "SCORED_COLUMNS",
+    "measure_costs",
+    "pareto_front",
+    "read_costs",
+    "scored_costs",
+]
 
 COST_COLUMNS = (
     "study",
@@ -39,6 +47,17 @@ COST_COLUMNS = (
     "n_clips",
     "machine",
     "date",
+)
+SCORED_COLUMNS = (
+    "name",
+    "uar",
+    "low",
+    "high",
+    "n_numbers",
+    "n_bytes",
+    "ms",
+    "machine",
+    "is_on_front",
 )
 N_CLIPS = 24
 N_REPEATS = 3
@@ -80,7 +99,9 @@ def measure_costs(
     feature_ms: dict[str, float] = {}
     for study, model in progress(iter(jobs), total=len(jobs), what="costs"):
         cost = _cost_of(study, model, clips, n_clips)
-        cost["feature_ms"] = feature_ms.setdefault(repr(model.features), cost["feature_ms"])
+        cost["feature_ms"] = feature_ms.setdefault(
+            repr((model.features, study.test_views)), cost["feature_ms"]
+        )
         rows.append(
             {"study": study.name, "model": model.name}
             | cost
@@ -143,6 +164,48 @@ def read_costs(corpus: str) -> pd.DataFrame:
     return table
 
 
+def scored_costs(results: Sequence[Result], names: Sequence[str]) -> pd.DataFrame:
+    """Set the measured cost of systems on one corpus beside their UAR.
+
+    Parameters
+    ----------
+    results : sequence of Result
+        Of one task; those whose cost was not measured are left out.
+    names : sequence of str
+        What they are called.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `SCORED_COLUMNS`: milliseconds of feature and model together, and whether none of
+        the others is as fast and better.
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    rows = []
+    for name, one in zip(names, results, strict=True):
+        costs = read_costs(one.corpus).set_index(["study", "model"])
+        if (one.study.name, one.model.name) not in costs.index:
+            continue
+        cost, score = costs.loc[(one.study.name, one.model.name)], one.score
+        rows.append(
+            {
+                "name": name,
+                "uar": score.uar,
+                "low": score.uar_low,
+                "high": score.uar_high,
+                "n_numbers": int(cost["n_numbers"]),
+                "n_bytes": int(cost["n_bytes"]),
+                "ms": float(cost["feature_ms"] + cost["model_ms"]),
+                "machine": cost["machine"],
+            }
+        )
+    table = pd.DataFrame(rows, columns=list(SCORED_COLUMNS[:-1]))
+    return table.assign(is_on_front=pareto_front(table["ms"], table["uar"]))
+
+
 def _cost_of(
     study: Study, model: ModelSpec, clips: pd.DataFrame, n_clips: int
 ) -> dict[str, object]:
@@ -157,13 +220,15 @@ def _cost_of(
     else:
         predict, arrays = _classifier(study, model, clips)
     model_s = [_fastest_s(lambda x=one: predict(x[np.newaxis])) for one in inputs]
+    # Each view of a clip goes through feature and network.
+    n_views = 1 + len(study.test_views)
     # An encoder's weights are 8-bit numbers, near enough one a byte.
     n_encoder = encoder.n_bytes if (encoder := _encoder_of(model)) else 0
     return {
         "n_numbers": n_encoder + sum(one.size for one in arrays),
         "n_bytes": n_encoder + sum(one.nbytes for one in arrays),
-        "feature_ms": 1000 * float(np.median(feature_s)),
-        "model_ms": 1000 * float(np.median(model_s)),
+        "feature_ms": 1000 * n_views * float(np.median(feature_s)),
+        "model_ms": 1000 * n_views * float(np.median(model_s)),
         "n_clips": len(chosen),
     }
 

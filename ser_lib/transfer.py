@@ -1,7 +1,7 @@
 """What heads on a pretrained encoder came to: stored results laid out.
 
 Nothing is trained to be shown: the encoder's weights, and the corpora, need not be here. What was
-tried on the way lies in `reports/<corpus>/transfer/trials.csv`, failures too.
+tried on the way is in `ser_lib.trial_log`.
 """
 
 from __future__ import annotations
@@ -12,23 +12,26 @@ import pandas as pd
 
 from ser_lib import corpora
 from ser_lib.encoders import ENCODERS, get_encoder, inspect_encoder
+from ser_lib.ensembles import score_ensemble
 from ser_lib.errors import CorpusError, RunError, SplitError
+from ser_lib.metrics import difference_interval
 from ser_lib.normalisation import NORMALISATIONS
-from ser_lib.paths import report_dir, runs_dir
+from ser_lib.paths import runs_dir
 from ser_lib.results import Result
 from ser_lib.runs import is_stored, plan_run, run_or_load
 from ser_lib.splits import Protocol
 from ser_lib.studies import Study
-from ser_lib.wording import pct, score_text
+from ser_lib.wording import pct, points, score_text
 
 __all__ = [
     "FIELD",
     "ablation_table",
     "encoder_table",
+    "ensemble_bars",
     "field_table",
+    "gain_table",
     "layer_curve",
     "normalisation_table",
-    "read_trials",
     "stored_results",
     "transfer_table",
 ]
@@ -258,21 +261,64 @@ def layer_curve(result: Result) -> pd.DataFrame:
     return table.set_axis(["layer", "uar", "low", "high"], axis=1)
 
 
-def read_trials(corpus: str) -> pd.DataFrame:
-    """Read the table of all that was tried on a corpus; empty where there is none.
+def ensemble_bars(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFrame:
+    """Lay single systems and their ensemble out for `plot_scores`: all seeds of all, averaged.
+
+    Parameters
+    ----------
+    results : mapping
+        From `stored_results`, of one corpus under one protocol; of several studies, if need be.
 
     Returns
     -------
     pandas.DataFrame
-        `date, tried, normalisation, protocol, inner_uar, is_tested`: UAR in percent on inner folds
-        of training speakers, and whether test speakers were looked at.
+        Columns `name, value, low, high`, best first; the last of two or more systems' names tells
+        that it is all of them. A single one's value is the mean over its seeds.
 
     Notes
     -----
     Notebook: 07_transfer.ipynb
     """
-    path = report_dir(corpus) / "transfer" / "trials.csv"
-    columns = ["date", "tried", "normalisation", "protocol", "inner_uar", "is_tested"]
-    if not path.is_file():
-        return pd.DataFrame(columns=columns)
-    return pd.read_csv(path, keep_default_na=False)[columns]
+    table = ablation_table(results)
+    if len(results) < 2:
+        return table
+    runs = [run for one in results.values() for run in one.runs]
+    score = score_ensemble(runs, next(iter(results.values())).clips)
+    name = f"all {len(results)}, {len(runs)} runs averaged"
+    bar = {"name": name, "value": score.uar, "low": score.uar_low, "high": score.uar_high}
+    table = pd.concat([table, pd.DataFrame([bar])], ignore_index=True)
+    return table.sort_values("value", ascending=False, ignore_index=True)
+
+
+def gain_table(
+    results: Mapping[tuple[str, str, str], Result], pairs: Sequence[tuple[str, str]]
+) -> pd.DataFrame:
+    """Tell what one system has over another, on the same speakers.
+
+    Parameters
+    ----------
+    results : mapping
+        As for `ensemble_bars`.
+    pairs : sequence of tuple of str
+        Names of models: what was changed, and what it is compared with.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `system`, `beside`, `points [95 %]` as words, and `points, low, high` in [-1, 1];
+        pairs of which one is not stored are left out.
+
+    Notes
+    -----
+    Notebook: 07_transfer.ipynb
+    """
+    by_model = {model: one for (model, _, _), one in results.items()}
+    rows = []
+    for first, second in pairs:
+        if first in by_model and second in by_model:
+            one, other = by_model[first], by_model[second]
+            gain, low, high = difference_interval(one.tables, other.tables, one.labels)
+            told = f"{points(gain)} [{points(low)}, {points(high)}]"
+            rows.append((one.model.title, other.model.title, told, gain, low, high))
+    names = ["system", "beside", "points [95 %]", "points", "low", "high"]
+    return pd.DataFrame(rows, columns=names)

@@ -75,6 +75,7 @@ LEVELS = (
         "results",
         "listeners",
         "ensembles",
+        "trial_log",
         "readme",
         "heard",
         "search",

@@ -11,11 +11,21 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
 from ser_lib import costs
-from ser_lib.costs import COST_COLUMNS, _arrays_of, measure_costs, pareto_front, read_costs
+from ser_lib.costs import (
+    COST_COLUMNS,
+    SCORED_COLUMNS,
+    _arrays_of,
+    measure_costs,
+    pareto_front,
+    read_costs,
+    scored_costs,
+)
 from ser_lib.errors import RunError
 from ser_lib.features import FeatureSpec
 from ser_lib.models.baselines import DecisionTreeConfig, KnnConfig
 from ser_lib.models.heads import RidgeHeadConfig
+from ser_lib.results import Result
+from ser_lib.runs import run_study
 from ser_lib.splits import Protocol
 from ser_lib.studies import OURS, STUDIES, ModelSpec
 
@@ -102,3 +112,32 @@ def test_an_encoder_counts_and_stands_once_for_all_heads_on_it(few_clips, monkey
     table = measure_costs([study], few_clips, n_clips=2)
     assert list(table["model"]) == ["base", "base_one_speed"]
     assert (table["n_bytes"] > encoder.n_bytes).all()
+
+
+def test_each_view_of_a_clip_costs(few_clips, monkeypatch):
+    """Two views of a test clip take twice the time of one."""
+    network = STUDIES["boucheta2025"].model("cnn")
+    one = replace(STUDY, models=(network,))
+    two = replace(one, augmentations=("faster",), test_views=("faster",))
+    monkeypatch.setattr(costs, "_fastest_s", lambda work: 0.002)
+    table = measure_costs([one, two], few_clips, n_clips=2)
+    assert table["model_ms"].tolist() == [2.0, 4.0]
+    assert table["feature_ms"].tolist() == [2.0, 4.0]
+
+
+def test_scores_stand_beside_costs_and_what_was_not_measured_is_left_out(few_clips, monkeypatch):
+    runs = run_study(STUDY, few_clips, protocols=["honest"], n_seeds=1)
+    results = [
+        Result(STUDY, model, "honest", (run,), few_clips)
+        for model, run in zip(STUDY.models, runs, strict=True)
+    ]
+    names = ["neighbours", "tree"]
+    assert scored_costs(results, names).empty
+    assert tuple(scored_costs([], [])) == SCORED_COLUMNS
+    measure_costs([replace(STUDY, models=STUDY.models[1:])], few_clips, n_clips=2)
+    table = scored_costs(results, names)
+    assert table["name"].tolist() == ["tree"]
+    assert table["uar"].iloc[0] == results[1].score.uar
+    assert table["is_on_front"].tolist() == [True]
+    measured = read_costs("demo").iloc[0]
+    assert table["ms"].iloc[0] == pytest.approx(measured["feature_ms"] + measured["model_ms"])

@@ -8,6 +8,7 @@ import pytest
 
 from ser_lib import transfer
 from ser_lib.encoders import encoder_from_file
+from ser_lib.ensembles import score_ensemble
 from ser_lib.errors import RunError
 from ser_lib.normalisation import NORMALISATIONS
 from ser_lib.runs import run_study
@@ -42,7 +43,6 @@ def test_nothing_stored_is_nothing_shown_and_nothing_trained(planted):
     assert transfer.transfer_table({}).empty
     assert list(transfer.ablation_table({})) == ["name", "value", "low", "high"]
     assert len(transfer.field_table({})) == len(transfer.FIELD)
-    assert transfer.read_trials("demo").empty
 
 
 def test_stored_runs_are_laid_out(planted):
@@ -67,6 +67,33 @@ def test_stored_runs_are_laid_out(planted):
         transfer.layer_curve(results["base_one_speed", "honest", "demo"])
 
 
+def test_systems_stand_beside_their_ensemble_and_their_gains_are_paired(planted):
+    models = ["base_one_layer", "base_one_speed"]
+    run_study(STUDY, planted, models=models, protocols=["honest"], n_seeds=1)
+    results = transfer.stored_results(STUDY, [(m, "honest", "demo") for m in models])
+    bars = transfer.ensemble_bars(results).set_index("name")
+    assert "all 2, 2 runs averaged" in bars.index
+    assert bars["value"].is_monotonic_decreasing
+    runs = [run for one in results.values() for run in one.runs]
+    assert bars.loc["all 2, 2 runs averaged", "value"] == score_ensemble(runs, planted).uar
+    gains = transfer.gain_table(results, [tuple(models), ("base", models[0])])
+    assert len(gains) == 1  # base is not stored
+    titles = [STUDY.model(name).title for name in models]
+    assert gains[["system", "beside"]].iloc[0].tolist() == titles
+    assert gains["points"].iloc[0] == pytest.approx(
+        bars.loc[titles[0], "value"] - bars.loc[titles[1], "value"]
+    )
+    assert gains["low"].iloc[0] <= gains["points"].iloc[0] <= gains["high"].iloc[0]
+
+
+def test_one_system_alone_is_no_ensemble(planted):
+    run_study(STUDY, planted, models=["base_one_speed"], protocols=["honest"], n_seeds=1)
+    results = transfer.stored_results(STUDY, [("base_one_speed", "honest", "demo")])
+    assert len(transfer.ensemble_bars(results)) == 1
+    assert transfer.ensemble_bars({}).empty
+    assert transfer.gain_table({}, [("base", "tiny")]).empty
+
+
 def test_encoders_are_listed_with_their_state_and_no_path():
     table = transfer.encoder_table()
     assert set(table["weights"]) == {"absent"}
@@ -77,17 +104,6 @@ def test_encoders_are_listed_with_their_state_and_no_path():
 def test_what_others_reached_stands_with_its_protocol_and_source():
     assert {row[2] for row in transfer.FIELD} <= {"luna5", "loso", "emobox6", "loso_norm_all"}
     assert all(0 < row[3] < 1 and row[4] for row in transfer.FIELD)
-
-
-def test_trials_are_read_as_they_were_written(tmp_path, monkeypatch):
-    monkeypatch.setenv("SER_REPORTS", str(tmp_path))
-    folder = tmp_path / "ravdess" / "transfer"
-    folder.mkdir(parents=True)
-    row = "2026-01-01,means,none,luna5,70.0,False"
-    (folder / "trials.csv").write_text(
-        f"date,tried,normalisation,protocol,inner_uar,is_tested\n{row}\n"
-    )
-    assert transfer.read_trials("ravdess")["inner_uar"].astype(float).tolist() == [70.0]
 
 
 def test_any_other_encoder_is_described_by_its_file(tmp_path):
