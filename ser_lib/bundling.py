@@ -71,13 +71,19 @@ def fit_bundle(
     Raises
     ------
     BundleError
-        If the model is neither a network nor linear, or if its folds share speakers.
+        If the model is neither a network nor linear, if the study's answers are means over views
+        of a clip, or if its folds share speakers.
     """
     spec = study.model(model or study.models[0].name)
     family = family_of(spec.config)[1]
     if not (family.is_keras or family.is_nested):
         raise BundleError(
             f"{study.name} {spec.name} is neither a network nor a linear head: no bundle holds it"
+        )
+    if study.test_views:
+        raise BundleError(
+            f"{study.name} answers with the mean over several speeds of a clip, which a bundle "
+            "does not do: its figures would not be those of what it says. Train another study"
         )
     corpus = str(clips["corpus"].iloc[0])
     plan = plan_run(study, spec.name, study.protocol(protocol, corpus), study.seeds[0], clips)

@@ -1,0 +1,70 @@
+"""Bundles from studies: what can be one, what cannot, and that it answers as it was trained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ser_lib.bundles import load_bundle
+from ser_lib.bundling import fit_bundle
+from ser_lib.errors import BundleError
+from ser_lib.features import FeatureSpec
+from ser_lib.labels import LABEL_SETS
+from ser_lib.models.baselines import KnnConfig
+from ser_lib.models.cnn1d import Cnn1dConfig
+from ser_lib.predict import Predictor
+from ser_lib.splits import Protocol
+from ser_lib.studies import ModelSpec, Study
+from ser_lib.training_settings import TrainingSettings
+
+QUICK = FeatureSpec("mfcc_zcr_rms", params={"duration_s": 0.3, "n_mfcc": 4})
+STUDY = Study(
+    name="tiny2026",
+    title="Tiny",
+    source="Nobody (2026)",
+    corpora=("demo",),
+    label_set=LABEL_SETS["ravdess8"],
+    models=(
+        ModelSpec(
+            *("net", "1D CNN", Cnn1dConfig(n_filters=(2,), n_dense=2), QUICK),
+            training=TrainingSettings(max_epochs=2),
+            is_scaled=True,
+        ),
+        ModelSpec("knn", "KNN", KnnConfig(n_neighbors=2), QUICK),
+    ),
+    published_protocol=Protocol("random", leaks=("same_speaker",)),
+    honest_protocol=Protocol("loso"),
+    seeds=(1,),
+)
+
+
+def test_a_network_becomes_a_bundle_that_answers(few_clips, tmp_path):
+    folder = fit_bundle(STUDY, few_clips, tmp_path / "tiny")
+    bundle = load_bundle(folder)
+    assert bundle.labels == ("neutral", "angry")
+    assert bundle.name == "tiny"
+    table = Predictor(bundle).predict(list(few_clips["path"][:3]))
+    names = [f"p_{label}" for label in bundle.labels]
+    np.testing.assert_allclose(table[names].sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("study", "options", "message"),
+    [
+        (STUDY, {"model": "knn"}, "neither a network nor a linear head"),
+        (STUDY, {"protocol": "published"}, r"tests on what was trained on \(same_speaker\)"),
+        (
+            replace(STUDY, augmentations=("faster",), test_views=("faster",)),
+            {},
+            "mean over several speeds of a clip",
+        ),
+    ],
+)
+def test_what_cannot_be_a_bundle_is_refused_and_nothing_is_written(
+    few_clips, tmp_path, study, options, message
+):
+    with pytest.raises(BundleError, match=message):
+        fit_bundle(study, few_clips, tmp_path / "tiny", **options)
+    assert not (tmp_path / "tiny").exists()
