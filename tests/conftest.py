@@ -17,6 +17,8 @@ import pandas as pd
 import pytest
 import soundfile
 
+from ser_lib.audio import load_signal
+from ser_lib.fingerprints import fingerprint
 from ser_lib.paths import PROJECT_DIR
 
 # Figures are drawn into memory, whatever the machine offers.
@@ -307,3 +309,38 @@ def speak():
         return (0.1 * syllables * voice + noise).astype(np.float32)
 
     return make
+
+
+@pytest.fixture
+def vote():
+    """Return a function that makes predictions of clips that are happy and sad in turn."""
+
+    def make(is_right, confidence=0.8, ids=None) -> pd.DataFrame:
+        is_right = np.asarray(is_right, dtype=bool)
+        truth = np.where(np.arange(len(is_right)) % 2, "sad", "happy")
+        said = np.where(is_right, truth, np.where(truth == "sad", "happy", "sad"))
+        sure = np.broadcast_to(confidence, len(is_right))
+        return pd.DataFrame(
+            {
+                "clip_id": ids or [f"emodb/c{number}" for number in range(len(is_right))],
+                "speaker": [f"s{number % 5}" for number in range(len(is_right))],
+                "truth": truth,
+                "prediction": said,
+                "p_happy": np.where(said == "happy", sure, 1 - sure),
+                "p_sad": np.where(said == "sad", sure, 1 - sure),
+            }
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def signals(few_clips: pd.DataFrame) -> list:
+    """Signal and rate of each of the few clips."""
+    return [load_signal(path) for path in few_clips["path"]]
+
+
+@pytest.fixture(scope="session")
+def pictures(signals: list) -> list:
+    """Fingerprint of each of the few clips."""
+    return [fingerprint(*one) for one in signals]

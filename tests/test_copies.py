@@ -8,21 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_lib.audio import load_signal, recode, resample
+from ser_lib.audio import recode, resample
 from ser_lib.augment import shift_pitch, stretch_time
 from ser_lib.copies import compare_pairs, find_copies, likely_pairs, nearest_pairs
 from ser_lib.fingerprints import N_BANDS, N_STEPS, THRESHOLD, fingerprint, gather
-
-
-@pytest.fixture(scope="module")
-def signals(few_clips):
-    return [load_signal(path) for path in few_clips["path"]]
-
-
-@pytest.fixture(scope="module")
-def pictures(signals):
-    return [fingerprint(*one) for one in signals]
-
 
 COPIES = {
     "MP3": lambda x, hz: recode(x, hz, container="MP3", sample_format="MPEG_LAYER_III"),

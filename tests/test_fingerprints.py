@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ser_lib import fingerprints
-from ser_lib.audio import load_signal, recode, resample
+from ser_lib.audio import recode, resample
 from ser_lib.fingerprints import (
     N_BANDS,
     N_STEPS,
@@ -17,17 +17,6 @@ from ser_lib.fingerprints import (
     gather,
     similarity,
 )
-
-
-@pytest.fixture(scope="module")
-def signals(few_clips):
-    return [load_signal(path) for path in few_clips["path"]]
-
-
-@pytest.fixture(scope="module")
-def pictures(signals):
-    return [fingerprint(*one) for one in signals]
-
 
 CERTAIN = {
     "the same": lambda x, hz: (x, hz),

@@ -18,25 +18,7 @@ from ser_lib.listeners import (
 from ser_lib.mistakes import clip_hits
 
 
-def vote(is_right, confidence=0.8, ids=None) -> pd.DataFrame:
-    """Predictions of clips that are happy and sad in turn."""
-    is_right = np.asarray(is_right, dtype=bool)
-    truth = np.where(np.arange(len(is_right)) % 2, "sad", "happy")
-    said = np.where(is_right, truth, np.where(truth == "sad", "happy", "sad"))
-    sure = np.broadcast_to(confidence, len(is_right))
-    return pd.DataFrame(
-        {
-            "clip_id": ids or [f"emodb/c{number}" for number in range(len(is_right))],
-            "speaker": [f"s{number % 5}" for number in range(len(is_right))],
-            "truth": truth,
-            "prediction": said,
-            "p_happy": np.where(said == "happy", sure, 1 - sure),
-            "p_sad": np.where(said == "sad", sure, 1 - sure),
-        }
-    )
-
-
-def test_the_correlation_is_that_of_scipy_and_planted_agreement_is_found(rng):
+def test_the_correlation_is_that_of_scipy_and_planted_agreement_is_found(rng, vote):
     shares = pd.Series(rng.uniform(0.5, 1, 400), [f"emodb/c{n}" for n in range(400)])
     votes = {name: vote(rng.uniform(size=400) < (shares - 0.5) * 2) for name in "ab"}
     hits = clip_hits(votes)
@@ -48,7 +30,7 @@ def test_the_correlation_is_that_of_scipy_and_planted_agreement_is_found(rng):
     assert found.recognised_missed < found.recognised_hit
 
 
-def test_systems_that_fail_elsewhere_are_not_said_to_agree(rng):
+def test_systems_that_fail_elsewhere_are_not_said_to_agree(rng, vote):
     shares = pd.Series(rng.uniform(0.5, 1, 400), [f"emodb/c{n}" for n in range(400)])
     table = vote(rng.uniform(size=400) < 0.5)
     found = beside_people(
@@ -57,7 +39,7 @@ def test_systems_that_fail_elsewhere_are_not_said_to_agree(rng):
     assert found.low < 0 < found.high
 
 
-def test_clips_that_nobody_heard_are_told():
+def test_clips_that_nobody_heard_are_told(vote):
     table = vote([1, 0, 1])
     with pytest.raises(MetricError, match=r"1 clips were not heard by people \(first: emodb/c2\)"):
         beside_people(
@@ -95,7 +77,7 @@ def test_a_table_of_listeners_that_is_none_is_told(tmp_path, monkeypatch, text, 
         listener_shares("emodb")
 
 
-def test_only_tasks_whose_clips_were_all_judged_are_laid_out(tmp_path, monkeypatch):
+def test_only_tasks_whose_clips_were_all_judged_are_laid_out(tmp_path, monkeypatch, vote):
     monkeypatch.setenv("SER_DATA", str(tmp_path / "data"))
     rows = "".join(f"c{number},{60 + number}\n" for number in range(10))
     write(tmp_path / "data" / "emodb", "clip_id,recognised_percent\n" + rows)
@@ -109,7 +91,7 @@ def test_only_tasks_whose_clips_were_all_judged_are_laid_out(tmp_path, monkeypat
     assert confusions_beside_people(beyond) is None
 
 
-def test_confusions_carry_the_listeners_of_their_clips(tmp_path, monkeypatch):
+def test_confusions_carry_the_listeners_of_their_clips(tmp_path, monkeypatch, vote):
     monkeypatch.setenv("SER_DATA", str(tmp_path / "data"))
     rows = "".join(f"c{number},{60 + number}\n" for number in range(6))
     write(tmp_path / "data" / "emodb", "clip_id,recognised_percent\n" + rows)
