@@ -14,7 +14,9 @@ from ser_lib import corpora
 from ser_lib.encoders import ENCODERS, get_encoder, inspect_encoder
 from ser_lib.ensembles import score_ensemble
 from ser_lib.errors import CorpusError, RunError, SplitError
+from ser_lib.extraction import feature_shape
 from ser_lib.metrics import difference_interval
+from ser_lib.models import n_parameters
 from ser_lib.normalisation import NORMALISATIONS
 from ser_lib.paths import runs_dir
 from ser_lib.results import Result
@@ -71,17 +73,25 @@ def field_table(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFrame:
     ]
     for (_, protocol, corpus), one in results.items():
         if corpus == "ravdess" and protocol in {row["protocol"] for row in rows}:
-            card = get_encoder(str(one.model.features.params["encoder"]))
             rows.append(
                 {
                     "protocol": protocol,
-                    "system": f"{one.model.title}, frozen, here",
-                    "size": f"{card.n_bytes / 1e6:.1f} MB",
+                    "system": f"{one.model.title}, here",
+                    "size": _size_of(one),
                     "UAR": score_text(one.score, "uar"),
                     "source": "stored runs",
                 }
             )
     return pd.DataFrame(rows).sort_values("protocol", kind="stable", ignore_index=True)
+
+
+def _size_of(result: Result) -> str:
+    """Tell the size of an encoder, or of a network without one."""
+    model = result.model
+    if name := model.features.params.get("encoder"):
+        return f"{get_encoder(str(name)).n_bytes / 1e6:.1f} MB"
+    n_weights = n_parameters(model.config, feature_shape(model.features), len(result.labels))
+    return f"{n_weights / 1e3:.0f} k weights"
 
 
 def encoder_table() -> pd.DataFrame:

@@ -1,8 +1,8 @@
 """Our encoder trained further: the blocks that tell most about emotion, on training speakers only.
 
 The lower blocks of Moonshine base stay frozen, in 8 bits; two blocks above them and the head are
-trained from where the linear head on frozen layers ends. Heads alone, on the same frozen frames,
-stand beside it: what the training of the blocks itself is worth can be told.
+trained from where a linear head on them ends. The same blocks and head as they begin stand beside
+it: what the training itself is worth can be told.
 """
 
 from __future__ import annotations
@@ -60,7 +60,10 @@ TUNED = Study(
     corpora=("ravdess",),
     label_set=LABEL_SETS["ravdess8"],
     label_sets={"emodb": "emodb7"},
-    models=(_model("blocks2", "two blocks and the head, fine-tuned", EncoderTopConfig()),),
+    models=(
+        _model("blocks2", "two blocks and the head, fine-tuned", EncoderTopConfig()),
+        _model("frozen", "the same blocks and head, as they begin", EncoderTopConfig(), FROZEN),
+    ),
     published_protocol=Protocol("luna5"),
     honest_protocol=Protocol("luna5"),
     seeds=(42, 43, 44),
