@@ -528,6 +528,20 @@ def test_the_loop_is_that_of_keras_fed_batch_by_batch(make_dense, rng):
 
 # --- learning rates
 
+
+def rates_seen_by(model) -> list[float]:
+    """Return a list that grows by the optimiser's rate at each step."""
+    rates = []
+    step = model.train_on_batch
+
+    def watched(*given, **options):
+        rates.append(float(model.optimizer.learning_rate.numpy()))
+        return step(*given, **options)
+
+    model.train_on_batch = watched
+    return rates
+
+
 STEP = TrainingSettings(max_epochs=30, schedule="step", learning_rate=0.01)
 RESTARTS = TrainingSettings(max_epochs=75, schedule="restarts", learning_rate=0.01)
 
@@ -588,14 +602,7 @@ def test_a_scheduled_rate_reaches_the_optimiser(make_dense, unequal):
     inputs, classes = unequal
     settings = replace(SGD, max_epochs=3, schedule="step")
     model = make_dense(settings)
-    rates = []
-    step = model.train_on_batch
-
-    def watched(*given, **options):
-        rates.append(float(model.optimizer.learning_rate.numpy()))
-        return step(*given, **options)
-
-    model.train_on_batch = watched
+    rates = rates_seen_by(model)
     rows = (Rows.of(inputs), classes)
     train_network(model, settings, rows, rows, n_classes=3, seed=1)
     np.testing.assert_allclose(rates, [0.1, 0.01, 0.001], rtol=1e-6)
@@ -871,14 +878,7 @@ def test_a_cosine_changes_from_batch_to_batch(make_dense, unequal):
     inputs, classes = unequal
     settings = replace(SGD, max_epochs=2, batch_size=4, schedule="cosine")
     model = make_dense(settings)
-    rates = []
-    step = model.train_on_batch
-
-    def watched(*given, **options):
-        rates.append(float(model.optimizer.learning_rate.numpy()))
-        return step(*given, **options)
-
-    model.train_on_batch = watched
+    rates = rates_seen_by(model)
     rows = (Rows.of(inputs), classes)
     train_network(model, settings, rows, rows, n_classes=3, seed=1)
     expected = [scheduled_rate(settings, at) for at in np.arange(6) / 3]

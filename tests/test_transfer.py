@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -84,6 +86,18 @@ def test_systems_stand_beside_their_ensemble_and_their_gains_are_paired(planted)
         bars.loc[titles[0], "value"] - bars.loc[titles[1], "value"]
     )
     assert gains["low"].iloc[0] <= gains["points"].iloc[0] <= gains["high"].iloc[0]
+
+
+def test_ours_stand_beside_others_under_the_same_protocol_with_their_size(planted):
+    run_study(STUDY, planted, models=["base_one_speed"], protocols=["honest"], n_seeds=1)
+    (result,) = transfer.stored_results(STUDY, [("base_one_speed", "honest", "demo")]).values()
+    scratch = OURS["scratch"]
+    network = replace(result, model=scratch.model("tdnn"))
+    names = [("a", "luna5", "ravdess"), ("b", "luna5", "ravdess"), ("c", "luna5", "emodb")]
+    table = transfer.field_table(dict(zip(names, (result, network, result), strict=True)))
+    ours = table[table["source"] == "stored runs"]
+    assert ours["size"].tolist() == ["20.5 MB", "216 k weights"]
+    assert len(table) == len(transfer.FIELD) + 2
 
 
 def test_one_system_alone_is_no_ensemble(planted):
