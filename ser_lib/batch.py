@@ -169,7 +169,7 @@ def printable(path: str | Path) -> str:
     )
 
 
-def record_of(prediction: Prediction, *, top: int = 0) -> dict[str, object]:
+def record_of(prediction: Prediction, *, top: int = 0, model: str = "") -> dict[str, object]:
     """Return a prediction as plain data, numbers rounded; no NaN, which JSON does not know."""
     is_answer = not prediction.error
     record: dict[str, object] = {
@@ -182,6 +182,7 @@ def record_of(prediction: Prediction, *, top: int = 0) -> dict[str, object]:
         },
         "duration_s": round(prediction.duration_s, 3) if is_answer else None,
         "warnings": list(prediction.warnings),
+        "model": model,
     }
     return record if is_answer else record | {"error": printable(prediction.error)}
 
@@ -197,10 +198,15 @@ class Writer:
         The classes, for the columns of CSV.
     top : int
         How many classes a table or a JSON object shows; 0: 3 in tables, all in JSON.
+    model : str
+        Which model answers: it stands in every line, and another one's file is not gone on with.
     """
 
-    def __init__(self, format: str, labels: Sequence[str], *, top: int = 0) -> None:
+    def __init__(
+        self, format: str, labels: Sequence[str], *, top: int = 0, model: str = ""
+    ) -> None:
         self.format = format
+        self.model = model
         self.labels = tuple(labels)
         self.top = top
 
@@ -210,7 +216,10 @@ class Writer:
         if self.format == "csv":
             columns = [f"p_{label}" for label in self.labels]
             return _csv_line(
-                ["path", "emotion", "confidence", *columns, "duration_s", "warnings", "error"]
+                [
+                    *("path", "emotion", "confidence", *columns),
+                    *("duration_s", "warnings", "model", "error"),
+                ]
             )
         if self.format == "table":
             head = f"{'recording':<{NAME_WIDTH}}  {'emotion':<11}{'sure':>6}  likeliest"
@@ -219,7 +228,8 @@ class Writer:
 
     def line(self, prediction: Prediction) -> str:
         """Return one prediction as text that ends with a line break."""
-        record = record_of(prediction, top=self.top if self.format == "json" else 0)
+        top = self.top if self.format == "json" else 0
+        record = record_of(prediction, top=top, model=self.model)
         if self.format == "json":
             return json.dumps(record, ensure_ascii=False) + "\n"
         if self.format == "csv":
@@ -231,6 +241,7 @@ class Writer:
                     *(known.get(label) for label in self.labels),
                     record["duration_s"],
                     "; ".join(prediction.warnings),
+                    self.model,
                     record.get("error"),
                 ]
             )
@@ -281,7 +292,7 @@ class Writer:
                 return self._names(file)
             except (ValueError, KeyError, TypeError, csv.Error) as error:
                 raise AudioError(
-                    f"{path}: is there, and holds no predictions of this form and these classes "
+                    f"{path}: is there, and holds no predictions of this form, model and classes "
                     f"({error}); choose another file, or delete it"
                 ) from error
 
@@ -290,11 +301,17 @@ class Writer:
             if file.readline() != self.header:
                 raise ValueError("its first line is another one")
             rows = list(csv.reader(file))
+            self._check_models({row[-2] for row in rows})
             return {row[0] for row in rows}, sum(bool(row[-1]) for row in rows)
         records = [json.loads(line) for line in file]
         if any(not set(one["probabilities"]) <= set(self.labels) for one in records):
             raise ValueError("its classes are others")
+        self._check_models({one["model"] for one in records})
         return {one["path"] for one in records}, sum("error" in one for one in records)
+
+    def _check_models(self, models: set[str]) -> None:
+        if others := sorted(models - {self.model}):
+            raise ValueError(f"it was written by {', '.join(others)}, this is {self.model}")
 
 
 def _csv_line(values: Sequence[object]) -> str:

@@ -103,6 +103,8 @@ class Bundle:
     graph: bytes = b""
     """The ONNX network."""
     folder: Path | None = None
+    sha256: str = ""
+    """Of the file of checksums that it was loaded with: other weights have another one."""
 
     @property
     def domain(self) -> Domain | None:
@@ -309,6 +311,7 @@ def _parse(manifest: dict, contents: dict[str, bytes], folder: Path) -> Bundle:
         arrays=read_arrays(contents["arrays.npz"], what=f"{folder}/arrays.npz", allowed=ARRAYS),
         graph=contents.get("model.onnx", b""),
         folder=folder,
+        sha256=hashlib.sha256((folder / SUMS).read_bytes()).hexdigest(),
     )
 
 

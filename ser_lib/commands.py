@@ -123,7 +123,7 @@ def _opened(out: Path | None) -> Iterator[TextIO]:
 
 
 def _predict_all(predictor: Predictor, request: Request, names: dict[str, str]) -> int:
-    writer = Writer(request.form, predictor.labels, top=request.top)
+    writer = Writer(request.form, predictor.labels, top=request.top, model=predictor.model_id)
     done, n_failed = writer.resume(request.out) if request.out else (set(), 0)
     if done:
         _report(f"{request.out}: goes on after {len(done):,} recordings")

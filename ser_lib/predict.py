@@ -123,6 +123,12 @@ class Predictor:
         return self.bundle.labels
 
     @property
+    def model_id(self) -> str:
+        """Which model answers: bundle, first of its checksum, whether it knows the voice."""
+        known = "+voice" if self._own is not None else ""
+        return f"{self.bundle.name}@{self.bundle.sha256[:8]}{known}"
+
+    @property
     def heard_s(self) -> tuple[float, float]:
         """From when to when the model listens to a recording, in seconds."""
         spec, shape = self.bundle.features, self.bundle.input_shape

@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import os
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ import soundfile
 
 from ser_lib.answers import Prediction
 from ser_lib.batch import Found, Writer, find_recordings, predict_many, printable, record_of
+from ser_lib.bundles import load_bundle, write_bundle
 from ser_lib.errors import AudioError
 from ser_lib.predict import Predictor
 
@@ -102,6 +105,7 @@ def test_json_is_one_object_a_line():
         "probabilities",
         "duration_s",
         "warnings",
+        "model",
     ]
     assert good["probabilities"] == {"sad": 0.6123, "angry": 0.3877}
     assert good["warnings"] == ["noisy"]
@@ -148,5 +152,26 @@ def test_a_file_of_something_else_is_left_alone(tmp_path, form):
 def test_answers_of_other_classes_are_not_gone_on_with(tmp_path, form):
     writer = Writer(form, LABELS)
     (tmp_path / "out").write_text(writer.header + writer.line(GOOD))
-    with pytest.raises(AudioError, match="these classes"):
+    with pytest.raises(AudioError, match="model and classes"):
         Writer(form, ("happy", "calm")).resume(tmp_path / "out")
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_answers_of_another_model_are_not_gone_on_with(tmp_path, form):
+    """The same classes, the same form: only the model tells the two apart."""
+    first, second = (Writer(form, LABELS, model=f"ours@{n}") for n in ("1111", "2222"))
+    text = first.header + first.line(GOOD)
+    (tmp_path / "out").write_text(text)
+    with pytest.raises(AudioError, match="written by ours@1111, this is ours@2222"):
+        second.resume(tmp_path / "out")
+    assert (tmp_path / "out").read_text() == text
+    assert first.resume(tmp_path / "out") == ({"a.wav"}, 0)
+
+
+def test_a_model_is_named_by_its_bundle_and_what_is_in_it(small_folder, tmp_path):
+    predictor = Predictor.load(small_folder)
+    assert re.fullmatch(r".+@[0-9a-f]{8}", predictor.model_id)
+    assert Predictor.load(small_folder).model_id == predictor.model_id
+    other = load_bundle(small_folder)
+    write_bundle(replace(other, threshold=0.123), tmp_path / "other", card="Other.")
+    assert Predictor.load(tmp_path / "other").model_id != predictor.model_id
