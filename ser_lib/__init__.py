@@ -7,16 +7,19 @@ The way of the data, and where each step lives:
     splits       a clip table -> folds, by one of the protocols; audit refuses leaks
     dataset_audit   what anybody's data and split give away: fingerprints find copies, clip_checks
                  damaged clips; audit_tables reads tables, audit_report writes reports
-    features     a signal -> an array; augment changes signals; extraction does it for all clips
+    features     a signal -> an array; augment changes signals; extraction does it for all clips;
+                 descriptors are ours for the network from scratch
     encoders     pretrained networks of others, as features; their weights
     normalisation what is known of a test speaker beforehand
     models       untrained models, one file a family
-    training     one model on one fold -> probabilities; epochs is its loop for networks
+    training     one model on one fold -> probabilities; epochs is its loop for networks,
+                 training_settings what it is told; rows and fold_inputs are what it reads
     metrics      predictions -> UAR, WA, intervals by speaker; shares of rows
     studies      the published systems, as data
     runs         a study under a protocol with a seed -> predictions, kept by store
     results      runs -> scores; tables and wording lay them out
-    transfer     what heads on an encoder came to; the head of a bundle
+    transfer     what heads on an encoder came to, and ours from scratch; ensembles of stored runs;
+                 trial_log, all that was tried
     tuning       a search on validation speakers; search says over what
     plots        numbers -> figures
     notebook     what notebooks import; explore is the interactive one, with closeup and heard
