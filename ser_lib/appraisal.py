@@ -306,11 +306,10 @@ def cost_table(tasks: Sequence[Task]) -> pd.DataFrame:
     for task in tasks:
         used = [one for one in task.results if not one.is_shortened]
         table = scored_costs(used, [task.name_of(one) for one in used])
-        tables.append(table.assign(task=task.title, chance=1 / len(task.labels)))
+        if len(table):
+            tables.append(table.assign(task=task.title, chance=1 / len(task.labels)))
     columns = ["task", *SCORED_COLUMNS, "chance"]
-    return (
-        pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
-    )
+    return pd.concat(tables or [pd.DataFrame(columns=columns)], ignore_index=True)[columns]
 
 
 def record_extras(

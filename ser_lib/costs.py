@@ -27,6 +27,7 @@ from ser_lib.results import Result
 from ser_lib.runs import plan_run
 from ser_lib.store import provenance
 from ser_lib.studies import ModelSpec, Study
+from ser_lib.training import computing_in
 
 __all__ = [
     "COST_COLUMNS",
@@ -118,7 +119,8 @@ def _timed(study: Study) -> list[ModelSpec]:
     chosen: list[ModelSpec] = []
     for one in study.models:
         encoder = _encoder_of(one)
-        is_known = encoder is not None and one.features in [other.features for other in chosen]
+        is_head = family_of(one.config)[1].is_nested
+        is_known = is_head and one.features in [other.features for other in chosen]
         if encoder is None or (encoder.file.is_file() and not is_known):
             chosen.append(one)
     return chosen
@@ -244,7 +246,8 @@ def _fastest_s(work: Callable[[], object]) -> float:
 
 def _network(model: ModelSpec, n_classes: int) -> tuple[Callable, list[np.ndarray]]:
     """Build a network with fresh weights: they take as long as trained ones."""
-    network = build_keras(model.config, feature_shape(model.features), n_classes)
+    with computing_in(model.training.precision):
+        network = build_keras(model.config, feature_shape(model.features), n_classes)
     arrays = [np.asarray(one) for one in network.get_weights()]
 
     def predict(rows: np.ndarray) -> object:

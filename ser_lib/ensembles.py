@@ -1,7 +1,7 @@
 """Ensembles of stored runs: probabilities averaged, nothing trained and nothing chosen.
 
-The members are named beforehand, all of their seeds count, and all weigh the same: there is nothing
-that could have been picked on the test speakers.
+The members are named beforehand and all systems weigh the same, however many seeds of each are
+stored: there is nothing that could have been picked on the test speakers.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from ser_lib.store import Run
 __all__ = ["average_runs", "score_ensemble"]
 
 
-def average_runs(runs: Sequence[Run]) -> pd.DataFrame:
+def average_runs(runs: Sequence[Run], shares: Sequence[float] = ()) -> pd.DataFrame:
     """Average the probabilities that several runs give to the same test rows.
 
     Parameters
     ----------
     runs : sequence of Run
         Of any models and seeds, on the same folds with the same classes.
+    shares : sequence of float
+        What each of them weighs; they sum to 1. None: all the same.
 
     Returns
     -------
@@ -48,7 +50,7 @@ def average_runs(runs: Sequence[Run]) -> pd.DataFrame:
     names = [f"p_{label}" for label in first.labels]
     rows = first.predictions[keys]
     total = np.zeros((len(rows), len(names)))
-    for run in runs:
+    for run, share in zip(runs, shares or [1 / len(runs)] * len(runs), strict=True):
         if run.labels != first.labels:
             raise RunError(f"{run.folder.name} has other classes than {first.folder.name}")
         same = rows.merge(run.predictions, on=keys, how="left", validate="one_to_one")
@@ -57,19 +59,19 @@ def average_runs(runs: Sequence[Run]) -> pd.DataFrame:
                 f"{run.folder.name} was tested on other rows, or on other folds, than "
                 f"{first.folder.name}: their probabilities cannot be averaged"
             )
-        total += same[names].to_numpy() / len(runs)
+        total += share * same[names].to_numpy()
     prediction = np.array(first.labels)[total.argmax(axis=1)]
     table = rows.assign(prediction=prediction)
     return table.join(pd.DataFrame(total, columns=names, index=rows.index))
 
 
-def score_ensemble(runs: Sequence[Run], clips: pd.DataFrame) -> Score:
-    """Score the average of several runs, with intervals by speaker.
+def score_ensemble(systems: Sequence[Sequence[Run]], clips: pd.DataFrame) -> Score:
+    """Score the average of several systems, each the average of its runs, by speaker.
 
     Parameters
     ----------
-    runs : sequence of Run
-        As for `average_runs`.
+    systems : sequence of sequence of Run
+        Runs as for `average_runs`: the seeds of one system, of the next, and so on.
     clips : pandas.DataFrame
         Clip table, for the speakers.
 
@@ -82,4 +84,7 @@ def score_ensemble(runs: Sequence[Run], clips: pd.DataFrame) -> Score:
     -----
     Notebook: 07_transfer.ipynb
     """
-    return score_predictions([with_clip_columns(average_runs(runs), clips)], runs[0].labels)
+    runs = [run for system in systems for run in system]
+    shares = [1 / (len(systems) * len(system)) for system in systems for _ in system]
+    table = average_runs(runs, shares)
+    return score_predictions([with_clip_columns(table, clips)], runs[0].labels)

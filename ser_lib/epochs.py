@@ -85,6 +85,8 @@ def train_network(
         callbacks.on_train_begin()
         for epoch in range(settings.max_epochs):
             callbacks.on_epoch_begin(epoch)
+            if settings.schedule == "cosine":
+                model.optimizer.learning_rate = scheduled_rate(settings, epoch)
             rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
             order = _epoch_order(settings.sampling, x_train, y_train, rng)
             # Keras tells of each batch alone; all have one size, so their mean is the epoch's.

@@ -138,8 +138,14 @@ def kept_epochs(run: Run, settings: TrainingSettings) -> list[int]:
 def _final_settings(plan: RunPlan, run: Run) -> TrainingSettings:
     """Train for the median of the folds' best epochs; nobody is left out who could stop it."""
     n_epochs = max(1, round(float(np.median(kept_epochs(run, plan.training)))))
+    # What stands for validation rows here are training rows.
     return replace(
-        plan.training, max_epochs=n_epochs, stop_patience=None, keep="", plateau_patience=None
+        plan.training,
+        max_epochs=n_epochs,
+        stop_patience=None,
+        keep="",
+        plateau_patience=None,
+        fits_validation=False,
     )
 
 

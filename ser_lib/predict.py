@@ -9,6 +9,7 @@ becomes a row with its error.
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -124,9 +125,11 @@ class Predictor:
 
     @property
     def model_id(self) -> str:
-        """Which model answers: bundle, first of its checksum, whether it knows the voice."""
-        known = "+voice" if self._own is not None else ""
-        return f"{self.bundle.name}@{self.bundle.sha256[:8]}{known}"
+        """Which model answers: bundle, first of its checksum, and whose voice it knows."""
+        model = f"{self.bundle.name}@{self.bundle.sha256[:8]}"
+        if self._own is None:
+            return model
+        return f"{model}+voice@{hashlib.sha256(self._own.tobytes()).hexdigest()[:8]}"
 
     @property
     def heard_s(self) -> tuple[float, float]:

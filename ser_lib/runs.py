@@ -157,6 +157,11 @@ def plan_run(
     SplitError, StudyError
         If protocol, study and corpus do not fit together.
     """
+    if study.test_views and protocol.is_published:
+        raise StudyError(
+            f"{study.name}: views of test clips are made inside the fold; under a protocol that "
+            "augments first they would be rows of their own"
+        )
     clips = _named_by(protocol, clips)
     corpus = corpus_of(clips)
     label_set = study.labels_for(corpus)

@@ -133,7 +133,11 @@ def finish_run(folder: Path, spec: dict[str, object], labels: Sequence[str], n_f
     _write_json(folder / "environment.json", environment)
     for name, tables in (("history", history), ("predictions", predictions)):
         with atomic_path(folder / f"{name}.csv") as temporary:
-            pd.concat(tables).to_csv(temporary, index=False, float_format="%.4f")
+            table = pd.concat(tables)
+            # Four decimals would leave nothing of a small rate.
+            rates = [name for name in table if name == "learning_rate"]
+            table[rates] = table[rates].map("{:.4g}".format)
+            table.to_csv(temporary, index=False, float_format="%.4f")
     shutil.rmtree(folder / "folds")
 
 

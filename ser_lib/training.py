@@ -32,6 +32,7 @@ __all__ = [
     "TRAINING_VERSION",
     "FitResult",
     "FoldArrays",
+    "computing_in",
     "fit_fold",
     "fit_network",
 ]
@@ -221,14 +222,14 @@ def _compiled(
     """Build and compile a network once for all folds: compiling takes as long as many epochs."""
     # A notebook trains dozens of networks; without this their graphs pile up.
     load_keras().utils.clear_session()
-    with _computing_in(settings.precision):
+    with computing_in(settings.precision):
         model = build_keras(config, input_shape, n_classes)
     compile_network(model, settings)
     return model
 
 
 @contextmanager
-def _computing_in(precision: str) -> Iterator[None]:
+def computing_in(precision: str) -> Iterator[None]:
     """Build layers that compute in a precision; what is built afterwards is as before."""
     policies = load_keras().config
     before = policies.dtype_policy()

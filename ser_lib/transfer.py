@@ -16,7 +16,7 @@ from ser_lib.ensembles import score_ensemble
 from ser_lib.errors import CorpusError, RunError, SplitError
 from ser_lib.extraction import feature_shape
 from ser_lib.metrics import difference_interval
-from ser_lib.models import n_parameters
+from ser_lib.models import family_of, n_parameters
 from ser_lib.normalisation import NORMALISATIONS
 from ser_lib.paths import runs_dir
 from ser_lib.results import Result
@@ -89,9 +89,16 @@ def _size_of(result: Result) -> str:
     """Tell the size of an encoder, or of a network without one."""
     model = result.model
     if name := model.features.params.get("encoder"):
-        return f"{get_encoder(str(name)).n_bytes / 1e6:.1f} MB"
-    n_weights = n_parameters(model.config, feature_shape(model.features), len(result.labels))
-    return f"{n_weights / 1e3:.0f} k weights"
+        n_bytes = get_encoder(str(name)).n_bytes
+        # Trained blocks are kept beside the encoder's file, in single precision.
+        n_bytes += 4 * _n_weights(result) if family_of(model.config)[1].is_keras else 0
+        return f"{n_bytes / 1e6:.1f} MB"
+    return f"{_n_weights(result) / 1e3:.0f} k weights"
+
+
+def _n_weights(result: Result) -> int:
+    model = result.model
+    return n_parameters(model.config, feature_shape(model.features), len(result.labels))
 
 
 def encoder_table() -> pd.DataFrame:
@@ -272,7 +279,7 @@ def layer_curve(result: Result) -> pd.DataFrame:
 
 
 def ensemble_bars(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFrame:
-    """Lay single systems and their ensemble out for `plot_scores`: all seeds of all, averaged.
+    """Lay single systems and their ensemble out for `plot_scores`; each weighs the same in it.
 
     Parameters
     ----------
@@ -282,21 +289,20 @@ def ensemble_bars(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFram
     Returns
     -------
     pandas.DataFrame
-        Columns `name, value, low, high`, best first; the last of two or more systems' names tells
-        that it is all of them. A single one's value is the mean over its seeds.
+        Columns `name, value, low, high`, best first. A single one's value is the mean over its
+        seeds, which its name counts; the ensemble of two or more is the one called 'all'.
 
     Notes
     -----
     Notebook: 07_transfer.ipynb
     """
-    table = ablation_table(results)
-    if len(results) < 2:
-        return table
-    runs = [run for one in results.values() for run in one.runs]
-    score = score_ensemble(runs, next(iter(results.values())).clips)
-    name = f"all {len(results)}, {len(runs)} runs averaged"
-    bar = {"name": name, "value": score.uar, "low": score.uar_low, "high": score.uar_high}
-    table = pd.concat([table, pd.DataFrame([bar])], ignore_index=True)
+    rows = [_bar(f"{one.model.title}, seeds: {len(one.runs)}", one) for one in results.values()]
+    if len(results) > 1:
+        systems = [one.runs for one in results.values()]
+        score = score_ensemble(systems, next(iter(results.values())).clips)
+        ends = {"low": score.uar_low, "high": score.uar_high}
+        rows.append({"name": f"all {len(systems)}, averaged", "value": score.uar, **ends})
+    table = pd.DataFrame(rows, columns=["name", "value", "low", "high"])
     return table.sort_values("value", ascending=False, ignore_index=True)
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pandas as pd
 
 from ser_lib.errors import RunError
-from ser_lib.paths import atomic_path, report_dir
+from ser_lib.locks import file_lock
+from ser_lib.paths import atomic_path, cache_dir, report_dir
 
 __all__ = ["TRIAL_COLUMNS", "read_trials", "record_trial"]
 
@@ -101,11 +102,12 @@ def record_trial(
     percent = "" if inner_uar is None else f"{100 * inner_uar:.1f}"
     today = datetime.now(UTC).date().isoformat()
     line = (today, tried, normalisation, protocol, percent, str(is_tested))
-    table = pd.concat(
-        [read_trials(corpus), pd.DataFrame([line], columns=list(TRIAL_COLUMNS))], ignore_index=True
-    )
     path = _path(corpus)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False)
+    # Two that end at once must not each take the other's line away.
+    with file_lock(cache_dir() / f"trials-{corpus}.lock"):
+        added = pd.DataFrame([line], columns=list(TRIAL_COLUMNS))
+        table = pd.concat([read_trials(corpus), added], ignore_index=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as temporary:
+            table.to_csv(temporary, index=False)
     return table

@@ -55,7 +55,18 @@ def test_one_run_alone_is_itself(runs, few_clips):
     (alone,) = (run.predictions for run in runs[:1])
     pd.testing.assert_frame_equal(average_runs(runs[:1])[alone.columns], alone)
     expected = score_predictions([with_clip_columns(alone, few_clips)], runs[0].labels)
-    assert score_ensemble(runs[:1], few_clips) == expected
+    assert score_ensemble([runs[:1]], few_clips) == expected
+
+
+def test_systems_weigh_the_same_however_many_runs_they_have(runs, few_clips):
+    first, second = runs
+    names = [f"p_{label}" for label in first.labels]
+    shares = [0.25, 0.25, 0.5]
+    table = average_runs([first, first, second], shares)
+    expected = (first.predictions[names] + second.predictions[names]) / 2
+    np.testing.assert_allclose(table[names], expected)
+    lone = score_ensemble([[first], [second]], few_clips)
+    assert score_ensemble([[first, first], [second]], few_clips) == lone
 
 
 @pytest.mark.parametrize(

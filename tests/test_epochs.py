@@ -586,7 +586,7 @@ def test_a_rate_never_falls_below_its_floor_nor_rises_above_its_start():
     assert max(rates) == pytest.approx(0.01)
 
 
-@pytest.mark.parametrize("schedule", ["constant", "step", "restarts"])
+@pytest.mark.parametrize("schedule", ["constant", "step", "restarts", "cosine"])
 def test_the_history_tells_the_rate_of_each_epoch(schedule):
     settings = TrainingSettings(max_epochs=12, schedule=schedule, learning_rate=1e-3)
     _, history = record(settings, numbered(6), CLASSES[:6])

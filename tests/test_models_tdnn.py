@@ -56,7 +56,8 @@ def test_scaling_is_that_of_the_fold_and_not_of_the_fold_before(frames):
     np.testing.assert_allclose(said[0], said[1], atol=1e-3)
 
 
-def test_frames_of_zeros_change_nothing(frames):
+def test_frames_of_zeros_are_neither_scaled_nor_pooled(frames):
+    """Of fresh weights, whose convolutions give nothing where there is nothing."""
     model, longer = build_keras(SMALL, SHAPE, 3), build_keras(SMALL, (40, 5), 3)
     scale_inputs(model, SMALL, Rows.of(frames), np.zeros(40))
     longer.set_weights(model.get_weights())

@@ -18,7 +18,7 @@ import pytest
 
 from ser_lib import corpora, runs
 from ser_lib import features as features_module
-from ser_lib.errors import CorpusError, LeakError, RunError, SplitError
+from ser_lib.errors import CorpusError, LeakError, RunError, SplitError, StudyError
 from ser_lib.extraction import extract, feature_shape
 from ser_lib.features import FEATURES, FeatureSpec
 from ser_lib.labels import LABEL_SETS
@@ -213,6 +213,8 @@ def test_test_views_are_the_test_clips_otherwise_played(few_clips, fitted):
     names = {go(few_clips, "net", study=one).folder.name for one in (viewed, TINY)}
     assert len(names) == 2
     assert "test_views" not in go(few_clips, "net").spec
+    with pytest.raises(StudyError, match="are made inside the fold"):
+        go(few_clips, "net", "published", study=viewed)
 
 
 def test_published_runs_copy_and_augment_before_the_split_and_say_that_they_leak(few_clips, fitted):

@@ -523,3 +523,17 @@ def test_a_protocol_with_normalisation_is_asked_for_by_its_full_name():
     assert named
     assert [one.full_name for one in named.values()] == list(named)
     assert all("_norm_" in name for name in named)
+
+
+def test_a_block_reads_the_layer_of_its_number():
+    model = OURS["tuned"].model("blocks2")
+    with pytest.raises(StudyError, match="block 4 of moonshine-base reads the layer of that"):
+        replace(model, config=replace(model.config, first_block=4))
+    with pytest.raises(StudyError, match="of moonshine-tiny reads the layer"):
+        replace(model, config=replace(model.config, encoder="moonshine-tiny"))
+
+
+@pytest.mark.parametrize("change", [{"augmentations": ()}, {"test_views": ("noise",)}])
+def test_views_of_test_clips_are_augmentations_of_the_study(change):
+    with pytest.raises(StudyError, match="must be among its augmentations"):
+        replace(OURS["tuned"], **change)

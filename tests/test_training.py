@@ -470,6 +470,6 @@ def test_a_precision_holds_for_one_network_and_not_for_the_next(arrays):
     training._compiled.cache_clear()
     fit(NET, arrays, replace(THREE_EPOCHS, precision="mixed_bfloat16", max_epochs=1))
     assert keras.config.dtype_policy().name == "float32"
-    with pytest.raises(ZeroDivisionError), training._computing_in("mixed_bfloat16"):
+    with pytest.raises(ZeroDivisionError), training.computing_in("mixed_bfloat16"):
         raise ZeroDivisionError
     assert keras.config.dtype_policy().name == "float32"

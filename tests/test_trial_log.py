@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pandas as pd
 import pytest
 
@@ -30,6 +32,15 @@ def test_lines_are_added_and_those_before_stay_as_they_were():
     assert list(table["is_tested"]) == ["False", "True"]
     assert list(table["normalisation"]) == ["none", "all"]
     assert table["date"].str.fullmatch(r"\d{4}-\d\d-\d\d").all()
+
+
+def test_lines_that_are_added_at_once_are_all_there():
+    def add(number: int) -> None:
+        record_trial("demo", f"trial {number}", protocol="luna5", inner_uar=0.5)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, range(12)))
+    assert set(read_trials("demo")["tried"]) == {f"trial {number}" for number in range(12)}
 
 
 @pytest.mark.parametrize("uar", [-0.1, 1.01, 75.0])

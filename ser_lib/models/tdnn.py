@@ -54,7 +54,8 @@ def build_tdnn(
     Parameters
     ----------
     input_shape : tuple
-        `(n_frames, n_values)`, frames a multiple of 8; a frame of zeros is no frame.
+        `(n_frames, n_values)`; a frame of zeros is no frame: it is neither scaled nor pooled.
+        What lies beside the last frame of speech still reaches it by the convolutions.
     n_classes : int
         Number of outputs, which sum to 1.
     config : TdnnConfig

@@ -14,6 +14,7 @@ import pandas as pd
 from ser_lib.errors import StudyError
 from ser_lib.features import FeatureSpec
 from ser_lib.labels import LABEL_SETS, LabelSet
+from ser_lib.models.encoder_top import EncoderTopConfig
 from ser_lib.splits import Protocol, plain_protocol
 from ser_lib.training_settings import TrainingSettings
 
@@ -43,6 +44,15 @@ class ModelSpec:
     max_seeds: Mapping[str, int] = field(default_factory=dict)
     """By "published" or "honest": how many of the study's seeds are run, where two cores take
     hours; all of them where it says nothing."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.config, EncoderTopConfig):
+            given = (self.features.params.get("encoder"), self.features.params.get("layers"))
+            if given != (self.config.encoder, str(self.config.first_block)):
+                raise StudyError(
+                    f"{self.name}: block {self.config.first_block} of {self.config.encoder} reads "
+                    f"the layer of that number, not layer {given[1]} of {given[0]}"
+                )
 
     @property
     def honest_settings(self) -> TrainingSettings | None:
@@ -94,6 +104,14 @@ class Study:
     """The corpus at which the study is at home here, where the authors' own cannot be had."""
     other_protocols: Mapping[str, Protocol] = field(default_factory=dict)
     """Named tests of the study beside these two, and, by a corpus's name, what is honest there."""
+
+    def __post_init__(self) -> None:
+        unknown = [one for one in self.test_views if one not in self.augmentations]
+        if unknown:
+            raise StudyError(
+                f"{self.name}: test_views={self.test_views} must be among its augmentations "
+                f"{self.augmentations}"
+            )
 
     def model(self, name: str) -> ModelSpec:
         """Return one of the models by name.
