@@ -15,7 +15,7 @@ from ser_lib.encoders import ENCODERS, get_encoder, inspect_encoder
 from ser_lib.ensembles import score_ensemble
 from ser_lib.errors import CorpusError, RunError, SplitError
 from ser_lib.extraction import feature_shape
-from ser_lib.metrics import difference_interval
+from ser_lib.metrics import Score, difference_interval
 from ser_lib.models import family_of, n_parameters
 from ser_lib.normalisation import NORMALISATIONS
 from ser_lib.paths import runs_dir
@@ -211,7 +211,7 @@ def ablation_table(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFra
     -----
     Notebook: 07_transfer.ipynb
     """
-    rows = [_bar(one.model.title, one) for one in results.values()]
+    rows = [_bar(one.model.title, one.score) for one in results.values()]
     table = pd.DataFrame(rows, columns=["name", "value", "low", "high"])
     return table.sort_values("value", ascending=False, ignore_index=True)
 
@@ -233,7 +233,7 @@ def normalisation_table(results: Mapping[tuple[str, str, str], Result]) -> pd.Da
     for one in results.values():
         name = one.protocol_name.partition("_norm_")[2]
         words = NORMALISATIONS[name].describes if name else "nothing"
-        rows.append(_bar(words, one) | {"normalisation": name})
+        rows.append(_bar(words, one.score) | {"normalisation": name})
     return (
         pd.DataFrame(rows)
         .sort_values("normalisation", key=lambda column: column.map(order.index))
@@ -241,8 +241,7 @@ def normalisation_table(results: Mapping[tuple[str, str, str], Result]) -> pd.Da
     )
 
 
-def _bar(name: str, result: Result) -> dict[str, object]:
-    score = result.score
+def _bar(name: str, score: Score) -> dict[str, object]:
     return {"name": name, "value": score.uar, "low": score.uar_low, "high": score.uar_high}
 
 
@@ -289,19 +288,23 @@ def ensemble_bars(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFram
     Returns
     -------
     pandas.DataFrame
-        Columns `name, value, low, high`, best first. A single one's value is the mean over its
-        seeds, which its name counts; the ensemble of two or more is the one called 'all'.
+        Columns `name, value, low, high`, best first. A system's value is the mean over its seeds;
+        where it has several, their average answers have a row, and so have those of all systems.
 
     Notes
     -----
     Notebook: 07_transfer.ipynb
     """
-    rows = [_bar(f"{one.model.title}, seeds: {len(one.runs)}", one) for one in results.values()]
+    rows = [_bar(one.model.title, one.score) for one in results.values()]
+    rows += [
+        _bar(f"{one.model.title}: {len(one.runs)} seeds averaged", averaged)
+        for one in results.values()
+        if len(one.runs) > 1 and (averaged := score_ensemble([one.runs], one.clips))
+    ]
     if len(results) > 1:
         systems = [one.runs for one in results.values()]
-        score = score_ensemble(systems, next(iter(results.values())).clips)
-        ends = {"low": score.uar_low, "high": score.uar_high}
-        rows.append({"name": f"all {len(systems)}, averaged", "value": score.uar, **ends})
+        averaged = score_ensemble(systems, next(iter(results.values())).clips)
+        rows.append(_bar(f"All {len(systems)} systems averaged", averaged))
     table = pd.DataFrame(rows, columns=["name", "value", "low", "high"])
     return table.sort_values("value", ascending=False, ignore_index=True)
 

@@ -76,13 +76,14 @@ def test_systems_stand_beside_their_ensemble_and_their_gains_are_paired(planted)
     bars = transfer.ensemble_bars(results).set_index("name")
     assert bars["value"].is_monotonic_decreasing
     runs = [one.runs for one in results.values()]
-    assert bars.loc["all 2, averaged", "value"] == score_ensemble(runs, planted).uar
+    assert bars.loc["All 2 systems averaged", "value"] == score_ensemble(runs, planted).uar
+    assert len(bars) == 3  # one seed is no average of seeds
     gains = transfer.gain_table(results, [tuple(models), ("base", models[0])])
     assert len(gains) == 1  # base is not stored
     titles = [STUDY.model(name).title for name in models]
     assert gains[["system", "beside"]].iloc[0].tolist() == titles
     assert gains["points"].iloc[0] == pytest.approx(
-        bars.loc[f"{titles[0]}, seeds: 1", "value"] - bars.loc[f"{titles[1]}, seeds: 1", "value"]
+        bars.loc[titles[0], "value"] - bars.loc[titles[1], "value"]
     )
     assert gains["low"].iloc[0] <= gains["points"].iloc[0] <= gains["high"].iloc[0]
 

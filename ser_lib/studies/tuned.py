@@ -61,8 +61,8 @@ TUNED = Study(
     label_set=LABEL_SETS["ravdess8"],
     label_sets={"emodb": "emodb7"},
     models=(
-        _model("blocks2", "two blocks and the head, fine-tuned", EncoderTopConfig()),
-        _model("frozen", "the same blocks and head, as they begin", EncoderTopConfig(), FROZEN),
+        _model("blocks2", "Moonshine base, two blocks fine-tuned", EncoderTopConfig()),
+        _model("frozen", "Moonshine base, the same blocks frozen", EncoderTopConfig(), FROZEN),
     ),
     published_protocol=Protocol("luna5"),
     honest_protocol=Protocol("luna5"),
