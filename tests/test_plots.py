@@ -175,8 +175,22 @@ def test_cost_is_drawn_on_a_logarithmic_axis_with_its_front():
     ax = plots.plot_cost(costs, chance=0.125)
     assert ax.get_xscale() == "log"
     texts = [one.get_text() for one in ax.texts]
-    assert texts == ["b (3.4 M numbers, 13.6 MB)", "a (1.2 k numbers, 0.0 MB)"]
+    assert texts == ["b, 13.6 MB", "a, 0.0 MB"]
     np.testing.assert_allclose(ax.lines[0].get_xdata(), [10])
+
+
+@pytest.mark.parametrize("level", [0.2, 0.8])
+def test_labels_of_costs_go_to_where_there_is_room_and_never_lie_on_each_other(level):
+    n = 6
+    costs = pd.DataFrame(
+        {"name": list("abcdef"), "uar": level + 0.001 * np.arange(n), "low": level, "high": level,
+         "ms": np.arange(1.0, n + 1), "n_numbers": 10, "n_bytes": 40, "is_on_front": True}
+    )  # fmt: skip
+    heights = np.array([one.xyann[1] for one in plots.plot_cost(costs, chance=0.125).texts])
+    assert (np.abs(np.diff(np.sort(heights))) >= 5).all()
+    assert heights.min() > 0
+    assert heights.max() < 100
+    assert (heights < 100 * level).all() if level > 0.5 else (heights > 100 * level).all()
 
 
 def test_costs_have_a_plot_a_task_up_to_two():

@@ -210,12 +210,15 @@ def plot_cost(costs: pd.DataFrame, *, chance: float, ax: Axes | None = None) -> 
         interval = [100 * row.low, 100 * row.high]
         ax.plot([row.ms] * 2, interval, color=colour, alpha=0.4, linewidth=3, zorder=4)
         ax.plot(row.ms, 100 * row.uar, "o", color=colour, markersize=7, zorder=5)
-    height = -LABEL_STEP
-    for row in costs.sort_values("uar").itertuples():
-        # Labels are pushed upwards until none lies on the one below.
-        height = max(100 * row.uar + LABEL_STEP / 2, height + LABEL_STEP)
+    # Labels are pushed to where there is room, until none lies on the one before: downwards from
+    # the best of good systems, upwards from the worst of others.
+    sign = -1 if costs["uar"].mean() > 0.5 else 1
+    height = 0.0 if sign > 0 else 100.0
+    for row in costs.sort_values("uar", ascending=sign > 0).itertuples():
+        beside = 100 * row.uar + sign * LABEL_STEP / 2
+        height = sign * max(sign * beside, sign * (height + sign * LABEL_STEP))
         ax.annotate(
-            f"{row.name} ({_short(row.n_numbers)} numbers, {row.n_bytes / 1e6:.1f} MB)",
+            f"{row.name}, {row.n_bytes / 1e6:.1f} MB",
             (row.ms, 100 * row.uar),
             (row.ms * 1.25, height),
             va="center",
@@ -238,10 +241,3 @@ def plot_cost(costs: pd.DataFrame, *, chance: float, ax: Axes | None = None) -> 
     ax.set_ylabel("UAR (%)")
     ax.legend(loc="upper left")
     return ax
-
-
-def _short(number: int) -> str:
-    for size, unit in ((1e6, " M"), (1e3, " k")):
-        if number >= size:
-            return f"{number / size:.1f}{unit}"
-    return str(number)
