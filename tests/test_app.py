@@ -30,6 +30,7 @@ ARGUMENTS = (
 ).split()
 PHONE = {"width": 390, "height": 844}
 # The page loads some sixty files from a server that may share its core with other tests.
+RECORDER_MS = 2000
 PATIENCE_MS = 90_000
 SERVE = (
     "import sys; from ser_lib.app import run_app; "
@@ -146,6 +147,9 @@ def test_what_is_spoken_gets_an_answer(page):
 @pytest.mark.browser
 def test_live_answers_come_while_one_speaks(page):
     page.get_by_role("tab", name="Live").click()
+    # Gradio fetches its recorder when the tab is shown. A script can click before it is there, and
+    # then nothing is recorded; a hand cannot.
+    page.wait_for_timeout(RECORDER_MS)
     page.get_by_role("button", name="Record").last.click()
     page.wait_for_selector(".ser-live polyline", state="attached")
     page.wait_for_selector("text=/took \\d+ ms/")

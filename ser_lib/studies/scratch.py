@@ -1,7 +1,7 @@
-"""Our network from scratch: 216,000 weights on descriptors of speech, and nothing pretrained.
+"""Our network from scratch: small, on descriptors of speech, and nothing pretrained.
 
-What it is measured against is the best honest figure known for RAVDESS from scratch, 62.3 % UAR
-(`ser_lib.transfer.FIELD`), under the same folds.
+What it is measured against is the best honest figure known for RAVDESS from scratch, under the same
+folds (`ser_lib.transfer.FIELD`).
 """
 
 from __future__ import annotations
