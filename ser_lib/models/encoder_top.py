@@ -16,6 +16,7 @@ import numpy as np
 from ser_lib.encoders import ENCODERS, block_weights
 from ser_lib.errors import StudyError
 from ser_lib.models._keras import load_keras
+from ser_lib.models._pooling import MASKED, mean_and_spread
 from ser_lib.models.heads import MIN_SPREAD, solve_ridge
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ POOLINGS = ("statistics", "attention")
 # Of rotary positions, as published with Moonshine.
 ROTARY_BASE = 10_000.0
 NORM_EPSILON = 1e-5
-# Added to the scores of frames that are none; exp of it is 0 in single precision.
-MASKED = -1e4
 
 
 @dataclass(frozen=True)
@@ -203,18 +202,14 @@ def _pool(
     x: keras.KerasTensor, is_frame: keras.KerasTensor, config: EncoderTopConfig, name: str
 ) -> list[keras.KerasTensor]:
     """Return mean and spread over the frames, each of shape (batch, n_values)."""
-    keras = load_keras()
-    layers, ops = keras.layers, keras.ops
+    layers = load_keras().layers
     scores = MASKED * (1.0 - is_frame)
     if config.pooling == "attention":
         hidden = layers.Dense(config.n_attention, activation="tanh", name=f"{name}_look1")(x)
         # Begins with the same weight for every frame.
         look = layers.Dense(1, kernel_initializer="zeros", dtype="float32", name=f"{name}_look2")
         scores = scores + look(hidden)
-    weights = ops.softmax(scores, axis=1)
-    mean = ops.sum(weights * x, axis=1)
-    variance = ops.sum(weights * ops.square(x - ops.expand_dims(mean, 1)), axis=1)
-    return [mean, ops.sqrt(ops.maximum(variance, 1e-6))]
+    return mean_and_spread(x, scores, least_variance=1e-6)
 
 
 def start_from_encoder(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ser_lib.models._keras import load_keras
+from ser_lib.models._pooling import MASKED, mean_and_spread
 
 if TYPE_CHECKING:
     import keras
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["TdnnConfig", "build_tdnn", "scale_inputs"]
 
-MASKED = -1e4
 # Frames that are left out together.
 STRETCH = 8
 
@@ -111,11 +111,9 @@ def build_tdnn(
     hidden = layers.Dense(config.n_attention, activation="tanh", name="look1")(x)
     scores = layers.Dense(1, dtype="float32", name="look2")(hidden)
     is_seen = layers.MaxPooling1D(2, padding="same", name="seen")(is_frame)
-    weights = ops.softmax(scores + MASKED * (1.0 - is_seen), axis=1)
-    x = ops.cast(x, "float32")
-    mean = ops.sum(weights * x, axis=1)
-    variance = ops.sum(weights * ops.square(x - ops.expand_dims(mean, 1)), axis=1)
-    pooled = layers.Concatenate(name="pooled")([mean, ops.sqrt(ops.maximum(variance, 1e-4))])
+    scores = scores + MASKED * (1.0 - is_seen)
+    parts = mean_and_spread(ops.cast(x, "float32"), scores, least_variance=1e-4)
+    pooled = layers.Concatenate(name="pooled")(parts)
     pooled = layers.Dropout(config.dropout_rate, name="dropout")(pooled)
     outputs = layers.Dense(n_classes, activation="softmax", dtype="float32", name="probabilities")
     return keras.Model(inputs, outputs(pooled), name="tdnn")
