@@ -8,12 +8,14 @@ The way of the data, and where each step lives:
     dataset_audit   what anybody's data and split give away: fingerprints find copies, clip_checks
                  damaged clips; audit_tables reads tables, audit_report writes reports
     features     a signal -> an array; augment changes signals; extraction does it for all clips;
-                 descriptors are ours for the network from scratch
+                 descriptors are ours for the network from scratch,
+                 opensmile_functionals those of the classical reference
     encoders     pretrained networks of others, as features; their weights
     normalisation what is known of a test speaker beforehand
     models       untrained models, one file a family
     training     one model on one fold -> probabilities; epochs is its loop for networks,
-                 training_settings what it is told; rows and fold_inputs are what it reads
+                 training_settings what it is told; rows and fold_inputs are what it reads;
+                 auxiliary adds clips of other corpora
     metrics      predictions -> UAR, WA, intervals by speaker; shares of rows
     studies      the published systems, as data
     runs         a study under a protocol with a seed -> predictions, kept by store

@@ -24,6 +24,7 @@ from ser_lib.final_head import fit_final_head
 from ser_lib.final_network import fit_final_network
 from ser_lib.judging import judge_run
 from ser_lib.models import family_of
+from ser_lib.models.heads import RidgeHeadConfig
 from ser_lib.predict import with_probe
 from ser_lib.runs import RunPlan, plan_run, run_or_load
 from ser_lib.splits import rows_of
@@ -76,9 +77,14 @@ def fit_bundle(
     """
     spec = study.model(model or study.models[0].name)
     family = family_of(spec.config)[1]
-    if not (family.is_keras or family.is_nested):
+    if not (family.is_keras or isinstance(spec.config, RidgeHeadConfig)):
         raise BundleError(
             f"{study.name} {spec.name} is neither a network nor a linear head: no bundle holds it"
+        )
+    if study.auxiliary_corpora:
+        raise BundleError(
+            f"{study.name} is trained on clips of {', '.join(study.auxiliary_corpora)} as well, "
+            "which a bundle of one corpus is not. Train another study"
         )
     if study.test_views:
         raise BundleError(

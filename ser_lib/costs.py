@@ -21,6 +21,7 @@ from ser_lib.encoders import Encoder, get_encoder
 from ser_lib.errors import RunError
 from ser_lib.extraction import compute, extract, feature_shape
 from ser_lib.models import build_keras, build_sklearn, family_of
+from ser_lib.opensmile_functionals import has_opensmile
 from ser_lib.paths import atomic_path, report_dir
 from ser_lib.progress import progress
 from ser_lib.results import Result
@@ -118,12 +119,19 @@ def _timed(study: Study) -> list[ModelSpec]:
     """Choose the models of a study that are timed."""
     chosen: list[ModelSpec] = []
     for one in study.models:
-        encoder = _encoder_of(one)
         is_head = family_of(one.config)[1].is_nested
         is_known = is_head and one.features in [other.features for other in chosen]
-        if encoder is None or (encoder.file.is_file() and not is_known):
+        if _is_computable(one) and not is_known:
             chosen.append(one)
     return chosen
+
+
+def _is_computable(model: ModelSpec) -> bool:
+    """Tell whether what the model's features need is here: an encoder's weights, or openSMILE."""
+    if model.features.name == "compare_functionals":
+        return has_opensmile()
+    encoder = _encoder_of(model)
+    return encoder is None or encoder.file.is_file()
 
 
 def _encoder_of(model: ModelSpec) -> Encoder | None:

@@ -19,6 +19,7 @@ from ser_lib.encoders import encoder_frames, encoder_shape, encoder_views, frame
 from ser_lib.errors import FeatureError
 from ser_lib.functionals import check_signal, speech_statistics
 from ser_lib.mel import mel_power, power_to_db
+from ser_lib.opensmile_functionals import compare_functionals, compare_shape
 
 __all__ = [
     "FEATURES",
@@ -409,6 +410,7 @@ class Feature:
 
 
 FEATURES: dict[str, Feature] = {
+    "compare_functionals": Feature(compare_functionals, 1, compare_shape),
     "encoder_frames": Feature(encoder_frames, 1, frames_shape),
     "encoder_views": Feature(encoder_views, 1, encoder_shape),
     "log_mel": Feature(log_mel, 1),
@@ -434,7 +436,7 @@ class FeatureSpec:
     offset_s: float = 0.0
     duration_s: float | None = None
     """The part of the clip that is used; None takes all."""
-    params: Mapping[str, float | int | str] = field(default_factory=dict)
+    params: Mapping[str, float | int | str | bool] = field(default_factory=dict)
     """Keyword arguments of the function."""
 
     def __post_init__(self) -> None:

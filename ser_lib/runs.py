@@ -23,6 +23,7 @@ from joblib import Parallel, delayed
 
 from ser_lib.audit import check_split
 from ser_lib.augment import AUGMENTATIONS
+from ser_lib.auxiliary import load_auxiliary, with_auxiliary
 from ser_lib.corpora import corpus_of
 from ser_lib.errors import RunError, StudyError
 from ser_lib.extraction import extract, feature_shape
@@ -79,6 +80,11 @@ class RunPlan:
         return self.model.training if is_held_to_paper else self.model.honest_settings
 
     @property
+    def auxiliary(self) -> tuple[str, ...]:
+        """Other corpora that are trained on."""
+        return tuple(one for one in self.study.auxiliary_corpora if one != self.corpus)
+
+    @property
     def leaks(self) -> tuple[str, ...]:
         """Kinds of finding between training or validation rows and test rows."""
         return tuple(self.findings.loc[self.findings["second"] == "test", "kind"].unique())
@@ -110,6 +116,7 @@ class RunPlan:
             "versions": self._versions(),
             # Came later: runs without it keep their keys.
             **({"test_views": list(self.study.test_views)} if self.study.test_views else {}),
+            **({"auxiliary": list(self.auxiliary)} if self.auxiliary else {}),
         }
 
     def _versions(self) -> dict[str, int]:
@@ -157,10 +164,10 @@ def plan_run(
     SplitError, StudyError
         If protocol, study and corpus do not fit together.
     """
-    if study.test_views and protocol.is_published:
+    if (study.test_views or study.auxiliary_corpora) and protocol.is_published:
         raise StudyError(
-            f"{study.name}: views of test clips are made inside the fold; under a protocol that "
-            "augments first they would be rows of their own"
+            f"{study.name}: views of test clips, and auxiliary corpora, are made inside the fold; "
+            "under a protocol that augments first they would be rows to divide"
         )
     clips = _named_by(protocol, clips)
     corpus = corpus_of(clips)
@@ -172,6 +179,8 @@ def plan_run(
     if not protocol.is_published:
         rows = rows_of(clips, label_set, inside)
         folds = tuple(with_training_variants(fold, study.augmentations) for fold in split.folds)
+        auxiliary = load_auxiliary(study.auxiliary_corpora, corpus)
+        rows, folds = with_auxiliary(rows, folds, auxiliary, label_set, study.augmentations)
         split = replace(split, folds=folds)
     findings = check_split(rows, split, declared=protocol.leaks)
     model = study.model(model_name)
@@ -365,11 +374,21 @@ def _check_run(run: Run, plan: RunPlan, spec: dict[str, object]) -> None:
 def _train_missing_folds(plan: RunPlan, clips: pd.DataFrame, folder: Path) -> None:
     """Fit every fold that is not stored yet; several at once where SER_JOBS says so."""
     missing = missing_folds(folder, len(plan.split.folds))
-    variants = plan.rows["variant"].unique()
+    variants = [one for one in plan.rows["variant"].unique() if not one.startswith("copy")]
+    tables = [clips]
+    if plan.auxiliary:
+        tables.append(load_auxiliary(plan.auxiliary, plan.corpus))
+    clips = pd.concat(tables, ignore_index=True)
+    if not clips["path"].all():
+        raise RunError(
+            f"{plan.study.name} trains on {', '.join(plan.auxiliary)} as well, whose audio is not "
+            "here; point SER_DATA at the corpora"
+        )
+    features = plan.model.features
+    parts = {name: [extract(one, features, variant=name) for one in tables] for name in variants}
+    # One table is read from the disk as it is; several are joined in memory.
     arrays = {
-        name: extract(clips, plan.model.features, variant=name)
-        for name in variants
-        if not name.startswith("copy")
+        name: np.concatenate(many) if len(many) > 1 else many[0] for name, many in parts.items()
     }
     positions = pd.Series(range(len(clips)), index=clips["clip_id"])
     tasks = (delayed(_fit_and_store)(plan, number, arrays, positions, folder) for number in missing)

@@ -27,6 +27,7 @@ LEVELS = (
         "fingerprints",
         "audit_tables",
         "descriptors",
+        "opensmile_functionals",
         "corruptions",
         "spoiling",
         "recordings",
@@ -54,7 +55,7 @@ LEVELS = (
         "maps",
         "bundles",
     ),
-    ("predict", "cards", "dataset_audit", "fingerprint_trial", "fold_inputs"),
+    ("predict", "cards", "dataset_audit", "fingerprint_trial", "fold_inputs", "auxiliary"),
     (
         "studies",
         "store",
@@ -114,6 +115,7 @@ WITHIN = {
     ("answers", "voice"),  # an answer says what was heard
     ("features", "encoders"),  # a pretrained encoder is one of the features
     ("features", "descriptors"),  # a registered feature
+    ("features", "opensmile_functionals"),  # another one
     ("importance", "robustness"),  # both test versions of the same clips
     ("maps", "epochs"),  # a map is made of predictions
     ("training", "epochs"),  # a fold is fitted in epochs

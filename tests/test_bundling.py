@@ -60,6 +60,7 @@ def test_a_network_becomes_a_bundle_that_answers(few_clips, tmp_path):
             {},
             "mean over several speeds of a clip",
         ),
+        (replace(STUDY, auxiliary_corpora=("emodb",)), {}, "trained on clips of emodb as well"),
     ],
 )
 def test_what_cannot_be_a_bundle_is_refused_and_nothing_is_written(

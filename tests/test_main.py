@@ -80,6 +80,12 @@ def test_without_options_all_models_run_under_both_protocols(call):
     ]
 
 
+def test_a_study_of_ours_runs_under_its_one_protocol(call, monkeypatch):
+    monkeypatch.setitem(studies.OURS, "tiny", studies.STUDIES["tiny"])
+    result = call("--n-seeds", "1", "--model", "knn")
+    assert [line.split(":")[0] for line in result.output.splitlines()] == ["tiny knn honest"]
+
+
 def test_options_may_be_repeated(call):
     result = call("--model", "knn", "--model", "dummy", "--protocol", "loso", "--n-seeds", "1")
     assert [line.split(":")[0] for line in result.output.splitlines()] == [

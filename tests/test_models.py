@@ -27,6 +27,7 @@ from ser_lib.models.cnn3d import Cnn3dConfig
 from ser_lib.models.conv_blocks import ConvBlocksConfig
 from ser_lib.models.encoder_top import EncoderTopConfig
 from ser_lib.models.heads import RidgeHeadConfig
+from ser_lib.models.linear_svm import LinearSvmConfig
 from ser_lib.models.tdnn import TdnnConfig
 from ser_lib.training import FoldArrays, fit_fold
 
@@ -61,6 +62,7 @@ SMALL = {
         (10, 12),
     ),
     "knn": (KnnConfig(), (6,)),
+    "linear_svm": (LinearSvmConfig(), (6,)),
     "logistic": (LogisticConfig(n_components=4), (6,)),
     # (n_views, n_layers, n_statistics, n_values)
     "ridge_head": (RidgeHeadConfig(((0,), (1,)), views=(0,), n_members=1), (1, 2, 2, 6)),

@@ -56,17 +56,34 @@ def test_scaling_is_that_of_the_fold_and_not_of_the_fold_before(frames):
     np.testing.assert_allclose(said[0], said[1], atol=1e-3)
 
 
-def test_frames_of_zeros_are_neither_scaled_nor_pooled(frames):
-    """Of fresh weights, whose convolutions give nothing where there is nothing."""
+def test_frames_of_zeros_are_neither_scaled_nor_heard_nor_pooled(frames, rng):
+    """Of any weights: with trained ones, a frame of zeros no longer gives zeros by itself."""
     model, longer = build_keras(SMALL, SHAPE, 3), build_keras(SMALL, (40, 5), 3)
+    trained = [one + 0.3 * rng.random(one.shape).astype(np.float32) for one in model.get_weights()]
+    model.set_weights(trained)
     scale_inputs(model, SMALL, Rows.of(frames), np.zeros(40))
     longer.set_weights(model.get_weights())
     padded = np.pad(frames, ((0, 0), (0, 16), (0, 0)))
-    np.testing.assert_allclose(
-        longer.predict(padded, verbose=0), model.predict(frames, verbose=0), atol=1e-4
-    )
+    expected = model.predict(frames, verbose=0)
+    np.testing.assert_allclose(longer.predict(padded, verbose=0), expected, atol=1e-5)
     padded[:, -4:] = 60.0
-    assert np.abs(longer.predict(padded, verbose=0) - model.predict(frames, verbose=0)).max() > 1e-3
+    assert np.abs(longer.predict(padded, verbose=0) - expected).max() > 1e-3
+
+
+def test_padding_counts_in_no_mean_of_a_batch(frames):
+    """Training on longer padding leaves the same running means behind."""
+    still = replace(SMALL, dropout_rate=0.0, value_dropout_rate=0.0, stretch_dropout_rate=0.0)
+    still = replace(still, noise=0.0)
+    classes = np.arange(40) % 3
+    states = []
+    for n_more in (0, 16):
+        longer = np.pad(frames, ((0, 0), (0, n_more), (0, 0)))
+        arrays = FoldArrays(longer, classes, longer[:4], classes[:4], longer[:4])
+        model, _ = fit_network(still, QUICK, arrays, n_classes=3, seed=1)
+        norms = [one for one in model.layers if one.name.endswith("_norm")]
+        states.append([np.asarray(norm.moving_mean) for norm in norms])
+    for short, long in zip(*states, strict=True):
+        np.testing.assert_allclose(short, long, atol=1e-5)
 
 
 def test_it_learns_what_only_some_frames_tell(rng):

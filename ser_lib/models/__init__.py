@@ -35,6 +35,7 @@ from ser_lib.models.encoder_top import (
     start_from_encoder,
 )
 from ser_lib.models.heads import RidgeHeadConfig, build_ridge_head
+from ser_lib.models.linear_svm import LinearSvmConfig, build_linear_svm
 from ser_lib.models.tdnn import TdnnConfig, build_tdnn, scale_inputs
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ FAMILIES: dict[str, Family] = {
         EncoderTopConfig, build_encoder_top, is_keras=True, start=start_from_encoder
     ),
     "knn": Family(KnnConfig, build_knn, is_keras=False),
+    "linear_svm": Family(LinearSvmConfig, build_linear_svm, is_keras=False, is_nested=True),
     "logistic": Family(LogisticConfig, build_logistic, is_keras=False),
     "ridge_head": Family(RidgeHeadConfig, build_ridge_head, is_keras=False, is_nested=True),
     "svm": Family(SvmConfig, build_svm, is_keras=False),

@@ -26,6 +26,7 @@ __all__ = [
     "build_ridge_head",
     "flat_head",
     "neighbours",
+    "sharpness",
 ]
 
 # A value that never varies in training says nothing, and must not be divided by nothing.
@@ -133,7 +134,7 @@ class RidgeHead:
             "spread": np.maximum(spread, MIN_SPREAD).astype(np.float32),
             "weights": weights.astype(np.float32),
             "bias": bias.astype(np.float32),
-            "sharpness": np.float32(_sharpness(scores, classes)),
+            "sharpness": np.float32(sharpness(scores, classes)),
             "views": np.array(self.config.views),
             "statistics": np.array(self.config.statistics),
         }
@@ -328,15 +329,27 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
     return shifted / shifted.sum(axis=1, keepdims=True)
 
 
-def _sharpness(scores: np.ndarray, classes: np.ndarray) -> float:
-    """Find the factor of the scores that makes the true classes most probable."""
+def sharpness(
+    scores: np.ndarray, classes: np.ndarray, *, log_bounds: tuple[float, float] = (0.0, 5.0)
+) -> float:
+    """Find the factor of the scores that makes the true classes most probable.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n_rows, n_classes)
+        Of rows that were not fitted.
+    classes : ndarray of int, shape (n_rows,)
+        Their class numbers.
+    log_bounds : tuple of float
+        Between which its logarithm is sought.
+    """
     from scipy.optimize import minimize_scalar
 
     def loss(log_factor: float) -> float:
         probabilities = _softmax(np.exp(log_factor) * scores)
         return -float(np.log(probabilities[np.arange(len(classes)), classes] + 1e-12).mean())
 
-    return float(np.exp(minimize_scalar(loss, bounds=(0.0, 5.0), method="bounded").x))
+    return float(np.exp(minimize_scalar(loss, bounds=log_bounds, method="bounded").x))
 
 
 def neighbours(first: int, last: int, *, lengths: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:

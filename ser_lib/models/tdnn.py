@@ -83,7 +83,8 @@ def build_tdnn(
             config.n_filters, size, padding="same", use_bias=False, name=name, **rest
         )
         norm = layers.BatchNormalization(momentum=config.norm_momentum, name=f"{name}_norm")
-        return norm(layer(values))
+        # What is no frame is 0 to every convolution, and counts in no batch's mean.
+        return norm(layer(values), mask=ops.squeeze(ops.greater(is_seen, 0.0), -1)) * is_seen
 
     inputs = keras.Input(input_shape, name="descriptors")
     is_frame = ops.any(ops.not_equal(inputs, 0.0), axis=-1, keepdims=True)
@@ -99,6 +100,7 @@ def build_tdnn(
     kept = layers.Dropout(config.stretch_dropout_rate, name="stretch_dropout")(stretches)
     kept = ops.cast(ops.greater(ops.repeat(kept, STRETCH, axis=1), 0.0), "float32")
     is_frame = is_frame * kept[:, : input_shape[0]]
+    is_seen = layers.MaxPooling1D(2, padding="same", name="seen")(is_frame)
     x = layers.Activation("relu", name="first_relu")(conv(x * is_frame, "first", 5, strides=2))
     for number in range(1, config.n_blocks + 1):
         name = f"block{number}"
@@ -110,7 +112,6 @@ def build_tdnn(
     x = layers.Dropout(config.dropout_rate / 2, name="frame_dropout")(x)
     hidden = layers.Dense(config.n_attention, activation="tanh", name="look1")(x)
     scores = layers.Dense(1, dtype="float32", name="look2")(hidden)
-    is_seen = layers.MaxPooling1D(2, padding="same", name="seen")(is_frame)
     scores = scores + MASKED * (1.0 - is_seen)
     parts = mean_and_spread(ops.cast(x, "float32"), scores, least_variance=1e-4)
     pooled = layers.Concatenate(name="pooled")(parts)

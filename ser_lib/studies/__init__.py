@@ -8,6 +8,7 @@ from __future__ import annotations
 from ser_lib.errors import StudyError
 from ser_lib.studies._base import ModelSpec, PublishedFigure, Study
 from ser_lib.studies.boucheta2025 import BOUCHETA2025
+from ser_lib.studies.compare2016 import COMPARE2016
 from ser_lib.studies.fpt2025 import FPT2025
 from ser_lib.studies.iemocap5 import IEMOCAP5
 from ser_lib.studies.moonshine import MOONSHINE
@@ -24,7 +25,7 @@ STUDIES: dict[str, Study] = {
 
 
 # Systems of this project: they have no published figures to be held to.
-OURS: dict[str, Study] = {one.name: one for one in (MOONSHINE, TUNED, SCRATCH)}
+OURS: dict[str, Study] = {one.name: one for one in (MOONSHINE, TUNED, SCRATCH, COMPARE2016)}
 
 
 def get_study(name: str) -> Study:

@@ -46,7 +46,7 @@ class ModelSpec:
     hours; all of them where it says nothing."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.config, EncoderTopConfig):
+        if isinstance(self.config, EncoderTopConfig) and self.config.n_blocks:
             given = (self.features.params.get("encoder"), self.features.params.get("layers"))
             if given != (self.config.encoder, str(self.config.first_block)):
                 raise StudyError(
@@ -95,6 +95,8 @@ class Study:
     test_views: tuple[str, ...] = ()
     """Augmentations that draw nothing: a network's answer is the mean of those to a test clip and
     to these variants of it."""
+    auxiliary_corpora: tuple[str, ...] = ()
+    """Corpora whose clips are trained on as well, in every fold; none of them is tested."""
     published_figures: tuple[PublishedFigure, ...] = ()
     departures: tuple[str, ...] = ()
     """What is done otherwise than in the report, or had to be guessed, and why."""

@@ -1,0 +1,44 @@
+"""The classical reference: openSMILE's ComParE functionals and a linear support vector machine.
+
+Half of the field's papers name it as what they beat. Here it chooses its regularisation inside the
+training speakers, and is tested under the protocols of our own systems.
+"""
+
+from __future__ import annotations
+
+from ser_lib.features import FeatureSpec
+from ser_lib.labels import LABEL_SETS
+from ser_lib.models.linear_svm import LinearSvmConfig
+from ser_lib.splits import Protocol
+from ser_lib.studies._base import ModelSpec, Study
+
+__all__ = ["COMPARE2016"]
+
+COMPARE2016 = Study(
+    name="compare2016",
+    title="ComParE 2016 functionals and a linear SVM",
+    source="Functionals: Schuller et al. (2016), Interspeech, computed by openSMILE (Eyben et al. "
+    "2010). The machine and the protocol: this project.",
+    corpora=("ravdess",),
+    label_set=LABEL_SETS["ravdess8"],
+    label_sets={"emodb": "emodb7"},
+    models=(
+        ModelSpec(
+            "svm",
+            "ComParE functionals, linear SVM",
+            LinearSvmConfig(),
+            FeatureSpec("compare_functionals", sample_rate_hz=16_000),
+            is_ours=True,
+        ),
+    ),
+    published_protocol=Protocol("luna5"),
+    honest_protocol=Protocol("luna5"),
+    other_protocols={"luna5_norm_all": Protocol("luna5", normalisation="all")},
+    seeds=(42, 43, 44),
+    departures=(
+        "openSMILE is not installed with this project, since its licence allows research and "
+        "private use only; stored runs are shown without it.",
+        "A seed deals the training speakers into inner folds, on which the regularisation is "
+        "chosen.",
+    ),
+)
