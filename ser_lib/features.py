@@ -436,7 +436,7 @@ class FeatureSpec:
     offset_s: float = 0.0
     duration_s: float | None = None
     """The part of the clip that is used; None takes all."""
-    params: Mapping[str, float | int | str | bool] = field(default_factory=dict)
+    params: Mapping[str, float | int | str] = field(default_factory=dict)
     """Keyword arguments of the function."""
 
     def __post_init__(self) -> None:

@@ -7,6 +7,7 @@ tried on the way is in `ser_lib.trial_log`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 
 import pandas as pd
 
@@ -86,13 +87,15 @@ def field_table(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFrame:
 
 
 def _size_of(result: Result) -> str:
-    """Tell the size of an encoder, or of a network without one."""
+    """Tell the size of an encoder, of a network without one, or of what a classifier looks at."""
     model = result.model
     if name := model.features.params.get("encoder"):
         n_bytes = get_encoder(str(name)).n_bytes
         # Trained blocks are kept beside the encoder's file, in single precision.
         n_bytes += 4 * _n_weights(result) if family_of(model.config)[1].is_keras else 0
         return f"{n_bytes / 1e6:.1f} MB"
+    if not family_of(model.config)[1].is_keras:
+        return f"{prod(feature_shape(model.features)):,} values a clip"
     return f"{_n_weights(result) / 1e3:.0f} k weights"
 
 

@@ -26,6 +26,7 @@ from ser_lib.models.cnn2d import Cnn2dConfig
 from ser_lib.models.cnn3d import Cnn3dConfig
 from ser_lib.models.conv_blocks import ConvBlocksConfig
 from ser_lib.models.encoder_top import EncoderTopConfig
+from ser_lib.models.frame_head import FrameHeadConfig
 from ser_lib.models.heads import RidgeHeadConfig
 from ser_lib.models.linear_svm import LinearSvmConfig
 from ser_lib.models.tdnn import TdnnConfig
@@ -58,9 +59,10 @@ SMALL = {
     "decision_tree": (DecisionTreeConfig(), (6,)),
     "dummy": (DummyConfig(), (6,)),
     "encoder_top": (
-        EncoderTopConfig(n_blocks=1, n_heads=2, n_rotary=4, pooling="attention", n_filters=(5,)),
+        EncoderTopConfig(n_blocks=1, n_heads=2, n_rotary=4),
         (10, 12),
     ),
+    "frame_head": (FrameHeadConfig(n_mixed=2, n_attention=3, n_filters=(5,)), (10, 12)),
     "knn": (KnnConfig(), (6,)),
     "linear_svm": (LinearSvmConfig(), (6,)),
     "logistic": (LogisticConfig(n_components=4), (6,)),

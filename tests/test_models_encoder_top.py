@@ -82,29 +82,6 @@ def test_pooling_is_the_mean_and_the_spread_of_the_frames_that_are_there(frames)
     np.testing.assert_allclose(pooled[1, 12:], frames[1, :6].std(axis=0), atol=1e-5)
 
 
-def test_attention_begins_with_the_same_weight_for_every_frame(frames):
-    plain = build_keras(replace(SMALL, n_blocks=0), SHAPE, 3)
-    attentive = build_keras(replace(SMALL, n_blocks=0, pooling="attention"), SHAPE, 3)
-    np.testing.assert_allclose(pooled_by(attentive, frames), pooled_by(plain, frames), atol=1e-5)
-    kernel, offset = attentive.get_layer("input_look2").get_weights()
-    attentive.get_layer("input_look2").set_weights([kernel + 1.0, offset])
-    assert np.abs(pooled_by(attentive, frames) - pooled_by(plain, frames)).max() > 1e-2
-
-
-def test_a_mixture_of_layers_begins_as_their_mean(rng):
-    layers = rng.standard_normal((3, 10, 4, 12)).astype(np.float32)
-    config = replace(SMALL, n_blocks=0)
-    mixed = pooled_by(build_keras(config, (10, 4, 12), 3), layers)
-    plain = pooled_by(build_keras(config, SHAPE, 3), layers.mean(axis=2))
-    np.testing.assert_allclose(mixed, plain, atol=1e-5)
-
-
-def test_convolutions_are_pooled_too(frames):
-    model = build_keras(replace(SMALL, n_filters=(5, 7)), SHAPE, 3)
-    assert model.get_layer("pooled").output.shape[-1] == 2 * (12 + 12 + 5 + 7)
-    assert model.predict(frames, verbose=0).shape == (4, 3)
-
-
 def test_turning_keeps_lengths_and_tells_only_the_distance(rng):
     """The mathematics of rotary positions: scores depend on how far apart two frames are."""
     rotation = _rotation(9, 4)
@@ -138,22 +115,18 @@ def test_training_starts_where_the_linear_head_ends(rng):
     assert history["val_accuracy"].iloc[0] > 0.8
 
 
-def test_half_precision_says_nearly_the_same_and_keeps_its_weights_in_single(frames):
+def test_half_precision_says_nearly_the_same_and_keeps_its_weights_in_single(base, rng):
+    frames, config = rng.standard_normal((4, 10, 416)), EncoderTopConfig(n_blocks=1)
     single = TrainingSettings(max_epochs=1, learning_rate=1e-9)
     arrays = FoldArrays(frames, np.arange(4) % 2, frames, np.arange(4) % 2, frames)
     answers = []
     for settings in (single, replace(single, precision="mixed_bfloat16")):
-        config = replace(SMALL, n_blocks=0, n_filters=(5,))
         model, _ = fit_network(config, settings, arrays, n_classes=2, seed=1)
         assert {str(one.dtype) for one in model.weights} <= {"float32", "uint32", "int64"}
         answers.append(model.predict(frames, verbose=0))
     assert 0 < np.abs(answers[0] - answers[1]).max() < 0.05
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [({"pooling": "max"}, "pooling='max': known are"), ({"encoder": "x"}, "unknown encoder 'x'")],
-)
-def test_what_is_unknown_is_refused(change, message):
-    with pytest.raises(StudyError, match=message):
-        replace(SMALL, **change)
+def test_an_unknown_encoder_is_refused():
+    with pytest.raises(StudyError, match="unknown encoder 'x'"):
+        replace(SMALL, encoder="x")

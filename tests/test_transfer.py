@@ -94,12 +94,14 @@ def test_ours_stand_beside_others_under_the_same_protocol_with_their_size(plante
     scratch = OURS["scratch"]
     network = replace(result, model=scratch.model("tdnn"))
     tuned = replace(result, model=OURS["tuned"].model("blocks2"))
-    names = [(name, "luna5", "ravdess") for name in "abc"] + [("d", "luna5", "emodb")]
-    table = transfer.field_table(dict(zip(names, (result, network, tuned, result), strict=True)))
+    machine = replace(result, model=OURS["compare2016"].model("svm"))
+    names = [(name, "luna5", "ravdess") for name in "abcd"] + [("e", "luna5", "emodb")]
+    every = (result, network, tuned, machine, result)
+    table = transfer.field_table(dict(zip(names, every, strict=True)))
     ours = table[table["source"] == "stored runs"]
     # What is trained of the blocks is no part of the encoder's file.
-    assert ours["size"].tolist() == ["20.5 MB", "216 k weights", "37.2 MB"]
-    assert len(table) == len(transfer.FIELD) + 3
+    assert ours["size"].tolist() == ["20.5 MB", "216 k weights", "37.2 MB", "6,373 values a clip"]
+    assert len(table) == len(transfer.FIELD) + 4
 
 
 def test_one_system_alone_is_no_ensemble(planted):

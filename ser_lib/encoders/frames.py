@@ -46,7 +46,6 @@ def encoder_frames(
     sha256: str,
     layers: str,
     n_frames: int = 112,
-    joins_layers: bool = False,
 ) -> np.ndarray:
     """Frames of one layer of an encoder, or of several, without the pauses at both ends.
 
@@ -66,14 +65,11 @@ def encoder_frames(
     n_frames : int
         Longer speech is cut at its end, shorter speech filled up with frames of zeros. Moonshine
         has 41.7 frames a second.
-    joins_layers : bool
-        Whether the layers of a frame are laid side by side.
 
     Returns
     -------
-    ndarray of float16, shape (n_frames, n_values) or (n_frames, n_layers, n_values)
-        The latter for several layers; joined, (n_frames, n_layers * n_values). A frame of zeros is
-        no frame.
+    ndarray of float16, shape (n_frames, n_layers * n_values)
+        Layers side by side. A frame of zeros is no frame.
 
     Raises
     ------
@@ -92,23 +88,15 @@ def encoder_frames(
     first, last = _speech(signal, len(frames))
     spoken = frames[first:last][:n_frames]
     filled = np.pad(spoken, ((0, n_frames - len(spoken)), (0, 0), (0, 0)))
-    shape = frames_shape(encoder, layers=layers, n_frames=n_frames, joins_layers=joins_layers)
+    shape = frames_shape(encoder, layers=layers, n_frames=n_frames)
     return filled.reshape(shape).astype(np.float16)
 
 
 def frames_shape(
-    encoder: str,
-    *,
-    layers: str,
-    n_frames: int = 112,
-    joins_layers: bool = False,
-    sha256: str = "",
-) -> tuple[int, ...]:
+    encoder: str, *, layers: str, n_frames: int = 112, sha256: str = ""
+) -> tuple[int, int]:
     """Tell the shape of `encoder_frames` from its parameters, without the weights."""
-    n_layers, n_values = layers.count(",") + 1, get_encoder(encoder).n_values
-    if n_layers == 1 or joins_layers:
-        return (n_frames, n_layers * n_values)
-    return (n_frames, n_layers, n_values)
+    return n_frames, (layers.count(",") + 1) * get_encoder(encoder).n_values
 
 
 def _speech(signal: np.ndarray, n_frames: int) -> tuple[int, int]:

@@ -34,6 +34,7 @@ from ser_lib.models.encoder_top import (
     build_encoder_top,
     start_from_encoder,
 )
+from ser_lib.models.frame_head import FrameHeadConfig, build_frame_head, start_frame_head
 from ser_lib.models.heads import RidgeHeadConfig, build_ridge_head
 from ser_lib.models.linear_svm import LinearSvmConfig, build_linear_svm
 from ser_lib.models.tdnn import TdnnConfig, build_tdnn, scale_inputs
@@ -80,6 +81,7 @@ FAMILIES: dict[str, Family] = {
     "encoder_top": Family(
         EncoderTopConfig, build_encoder_top, is_keras=True, start=start_from_encoder
     ),
+    "frame_head": Family(FrameHeadConfig, build_frame_head, is_keras=True, start=start_frame_head),
     "knn": Family(KnnConfig, build_knn, is_keras=False),
     "linear_svm": Family(LinearSvmConfig, build_linear_svm, is_keras=False, is_nested=True),
     "logistic": Family(LogisticConfig, build_logistic, is_keras=False),

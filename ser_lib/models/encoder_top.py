@@ -17,7 +17,7 @@ from ser_lib.encoders import ENCODERS, block_weights
 from ser_lib.errors import StudyError
 from ser_lib.models._keras import load_keras
 from ser_lib.models._pooling import MASKED, mean_and_spread
-from ser_lib.models.heads import MIN_SPREAD, solve_ridge
+from ser_lib.models._ridge_start import start_from_ridge
 
 if TYPE_CHECKING:
     import keras
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["EncoderTopConfig", "build_encoder_top", "start_from_encoder"]
 
-POOLINGS = ("statistics", "attention")
 # Of rotary positions, as published with Moonshine.
 ROTARY_BASE = 10_000.0
 NORM_EPSILON = 1e-5
@@ -40,17 +39,9 @@ class EncoderTopConfig:
     first_block: int = 3
     """The lowest block that is here; the input is what the block below it gives."""
     n_blocks: int = 2
-    """0 leaves only the head, on frozen frames."""
     n_heads: int = 8
     n_rotary: int = 32
     """Values of each attention head that are turned by the frame's position."""
-    pooling: str = "statistics"
-    """statistics: mean and spread of each layer over the frames. attention: the same, weighted
-    frame by frame by a small network that is learned."""
-    n_attention: int = 32
-    """Its hidden units."""
-    n_filters: tuple[int, ...] = ()
-    """Of convolutions over three frames each, above the blocks; each is pooled as well."""
     dropout_rate: float = 0.1
     frame_dropout_rate: float = 0.1
     """Share of frames that neither attention nor pooling sees, drawn anew for each batch."""
@@ -62,8 +53,6 @@ class EncoderTopConfig:
     def __post_init__(self) -> None:
         if self.encoder not in ENCODERS:
             raise StudyError(f"unknown encoder '{self.encoder}'; known are {', '.join(ENCODERS)}")
-        if self.pooling not in POOLINGS:
-            raise StudyError(f"pooling='{self.pooling}': known are {', '.join(POOLINGS)}")
 
     @property
     def blocks(self) -> range:
@@ -79,8 +68,7 @@ def build_encoder_top(
     Parameters
     ----------
     input_shape : tuple
-        `(n_frames, n_values)`, or `(n_frames, n_layers, n_values)`, of which a learned mixture is
-        taken; a frame of zeros is no frame.
+        `(n_frames, n_values)`; a frame of zeros is no frame.
     n_classes : int
         Number of outputs, which sum to 1.
     config : EncoderTopConfig
@@ -103,41 +91,22 @@ def build_encoder_top(
     keras = load_keras()
     layers, ops = keras.layers, keras.ops
     frames = keras.Input(input_shape, name="frames")
-    x = _mixture(frames) if len(input_shape) == 3 else frames
+    x = frames
     # (batch, n_frames, 1): 1 where there is a frame.
-    is_frame = ops.any(ops.not_equal(frames, 0.0), axis=tuple(range(2, len(input_shape) + 1)))
+    is_frame = ops.any(ops.not_equal(frames, 0.0), axis=(2,))
     is_frame = ops.expand_dims(ops.cast(is_frame, "float32"), -1)
     if config.frame_dropout_rate:
         dropped = layers.Dropout(config.frame_dropout_rate, name="frame_dropout")(is_frame)
         is_frame = ops.cast(ops.greater(dropped, 0.0), "float32")
     rotation = _rotation(input_shape[0], config.n_rotary)
-    parts = _pool(x, is_frame, config, "input")
+    parts = _pool(x, is_frame)
     for number in config.blocks:
         x = _block(x, is_frame, rotation, f"block{number}", config)
-        parts += _pool(x, is_frame, config, f"block{number}")
-    for number, n_filters in enumerate(config.n_filters, start=1):
-        x = x * ops.cast(is_frame, x.dtype)
-        x = layers.Conv1D(n_filters, 3, padding="same", name=f"conv{number}")(x)
-        x = layers.Activation("gelu", name=f"conv{number}_gelu")(x)
-        parts += _pool(x, is_frame, config, f"conv{number}")
+        parts += _pool(x, is_frame)
     pooled = layers.Concatenate(name="pooled", dtype="float32")(parts)
     kept = layers.Dropout(config.dropout_rate, dtype="float32", name="dropout")(pooled)
     outputs = layers.Dense(n_classes, activation="softmax", dtype="float32", name="probabilities")
     return keras.Model(frames, outputs(kept), name="encoder_top")
-
-
-def _mixture(frames: keras.KerasTensor) -> keras.KerasTensor:
-    """Take a weighted sum of layers, which begins as their mean."""
-    keras = load_keras()
-    _, _, n_layers, n_values = frames.shape
-    mean = keras.initializers.Constant(1.0 / n_layers)
-    return keras.layers.EinsumDense(
-        "btlv,l->btv",
-        output_shape=(None, n_values),
-        kernel_initializer=mean,
-        dtype="float32",
-        name="mixture",
-    )(frames)
 
 
 def _rotation(n_frames: int, n_rotary: int) -> tuple[np.ndarray, np.ndarray]:
@@ -198,18 +167,9 @@ def _block(
     return x + ops.cast(hidden, "float32")
 
 
-def _pool(
-    x: keras.KerasTensor, is_frame: keras.KerasTensor, config: EncoderTopConfig, name: str
-) -> list[keras.KerasTensor]:
+def _pool(x: keras.KerasTensor, is_frame: keras.KerasTensor) -> list[keras.KerasTensor]:
     """Return mean and spread over the frames, each of shape (batch, n_values)."""
-    layers = load_keras().layers
-    scores = MASKED * (1.0 - is_frame)
-    if config.pooling == "attention":
-        hidden = layers.Dense(config.n_attention, activation="tanh", name=f"{name}_look1")(x)
-        # Begins with the same weight for every frame.
-        look = layers.Dense(1, kernel_initializer="zeros", dtype="float32", name=f"{name}_look2")
-        scores = scores + look(hidden)
-    return mean_and_spread(x, scores, least_variance=1e-6)
+    return mean_and_spread(x, MASKED * (1.0 - is_frame), least_variance=1e-6)
 
 
 def start_from_encoder(
@@ -237,7 +197,6 @@ def start_from_encoder(
     -----
     Notebook: 07_transfer.ipynb
     """
-    keras = load_keras()
     encoder = ENCODERS[config.encoder]
     for number in config.blocks:
         published = block_weights(encoder, number)
@@ -250,25 +209,4 @@ def start_from_encoder(
                 model.get_layer(f"block{number}_{part}").set_weights([matrix, bias])
         for place, name in enumerate(("input_layernorm", "post_attention_layernorm"), start=1):
             model.get_layer(f"block{number}_norm{place}").set_weights([published[f"{name}.weight"]])
-    pooling = keras.Model(model.inputs, model.get_layer("pooled").output)
-    pooled = np.concatenate(
-        [
-            keras.ops.convert_to_numpy(pooling.predict_on_batch(inputs.take(rows)))
-            for rows in np.array_split(np.arange(len(inputs)), -(-len(inputs) // 128))
-        ]
-    )
-    head = model.get_layer("probabilities")
-    head.set_weights(_ridge_head(pooled, classes, head.units, config))
-
-
-def _ridge_head(
-    pooled: np.ndarray, classes: np.ndarray, n_classes: int, config: EncoderTopConfig
-) -> list[np.ndarray]:
-    """Solve for weights (n_values, n_classes) and offsets of logits, on unscaled statistics."""
-    mean, spread = pooled.mean(axis=0), np.maximum(pooled.std(axis=0), MIN_SPREAD)
-    scaled = (pooled - mean) / spread
-    targets = np.eye(n_classes, dtype=np.float32)[classes]
-    kernel = scaled @ scaled.T / scaled.shape[1]
-    dual, offset = solve_ridge(kernel, targets, (config.strength,))[0]
-    weights = config.sharpness * (scaled.T @ dual / scaled.shape[1]) / spread[:, np.newaxis]
-    return [weights, config.sharpness * offset - mean @ weights]
+    start_from_ridge(model, inputs, classes, strength=config.strength, sharpness=config.sharpness)

@@ -10,6 +10,7 @@ from ser_lib.studies._base import ModelSpec, PublishedFigure, Study
 from ser_lib.studies.boucheta2025 import BOUCHETA2025
 from ser_lib.studies.compare2016 import COMPARE2016
 from ser_lib.studies.fpt2025 import FPT2025
+from ser_lib.studies.heads import HEADS
 from ser_lib.studies.iemocap5 import IEMOCAP5
 from ser_lib.studies.moonshine import MOONSHINE
 from ser_lib.studies.penumajji2025 import PENUMAJJI2025
@@ -25,7 +26,7 @@ STUDIES: dict[str, Study] = {
 
 
 # Systems of this project: they have no published figures to be held to.
-OURS: dict[str, Study] = {one.name: one for one in (MOONSHINE, TUNED, SCRATCH, COMPARE2016)}
+OURS: dict[str, Study] = {one.name: one for one in (MOONSHINE, HEADS, TUNED, SCRATCH, COMPARE2016)}
 
 
 def get_study(name: str) -> Study:

@@ -46,7 +46,7 @@ class ModelSpec:
     hours; all of them where it says nothing."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.config, EncoderTopConfig) and self.config.n_blocks:
+        if isinstance(self.config, EncoderTopConfig):
             given = (self.features.params.get("encoder"), self.features.params.get("layers"))
             if given != (self.config.encoder, str(self.config.first_block)):
                 raise StudyError(

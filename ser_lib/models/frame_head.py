@@ -1,0 +1,153 @@
+"""Heads on frames of a frozen encoder: what becomes of a sequence before it is classified.
+
+Layers side by side or mixed by learned weights; frames that count alike or as much as a small
+network says; convolutions along time. Training starts where ridge regression on the same statistics
+ends. Pure Keras: any backend will do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ser_lib.errors import StudyError
+from ser_lib.models._keras import load_keras
+from ser_lib.models._pooling import MASKED, mean_and_spread
+from ser_lib.models._ridge_start import start_from_ridge
+from ser_lib.models.tdnn import scale_inputs
+
+if TYPE_CHECKING:
+    import keras
+
+    from ser_lib.rows import Rows
+
+__all__ = ["FrameHeadConfig", "build_frame_head", "start_frame_head"]
+
+# Values further from the mean are cut: an encoder's few giants would drown the others.
+LARGEST = 8.0
+
+
+@dataclass(frozen=True)
+class FrameHeadConfig:
+    """With its defaults: mean and spread of every value over the frames, and one dense layer."""
+
+    n_mixed: int = 0
+    """So many layers lie side by side in a frame, and become one by learned weights; 0 leaves them
+    side by side."""
+    n_attention: int = 0
+    """Hidden units of the network that says how much a frame counts; 0: all count alike."""
+    n_filters: tuple[int, ...] = ()
+    """Of convolutions over three frames each; what each gives is pooled as well."""
+    dropout_rate: float = 0.2
+    frame_dropout_rate: float = 0.1
+    """Share of frames that are left out of a batch's clips, drawn anew for each batch."""
+    strength: float = 1.0
+    """Ridge penalty of the regression that training starts from, as in `RidgeHeadConfig`."""
+    sharpness: float = 8.0
+    """What its scores are multiplied with to serve as logits."""
+
+
+def build_frame_head(
+    input_shape: tuple[int, int], n_classes: int, *, config: FrameHeadConfig = FrameHeadConfig()
+) -> keras.Model:
+    """Build the head with random weights; `start_frame_head` gives it those to start from.
+
+    Parameters
+    ----------
+    input_shape : tuple
+        `(n_frames, n_values)`, layers side by side; a frame of zeros is no frame.
+    n_classes : int
+        Number of outputs, which sum to 1.
+    config : FrameHeadConfig
+        Its sizes.
+
+    Returns
+    -------
+    keras.Model
+        From `(batch_size, n_frames, n_values)` to `(batch_size, n_classes)`.
+
+    Raises
+    ------
+    StudyError
+        If the values of a frame cannot be divided into `n_mixed` layers.
+
+    References
+    ----------
+    Okabe et al. (2018), arXiv:1803.10963, for attentive statistics; Yang et al. (2021),
+    arXiv:2105.01051, for the mixture of layers.
+
+    Notes
+    -----
+    Notebook: 07_transfer.ipynb
+    """
+    keras = load_keras()
+    layers, ops = keras.layers, keras.ops
+    n_frames, n_values = input_shape
+    if config.n_mixed and n_values % config.n_mixed:
+        raise StudyError(f"{n_values} values a frame are not {config.n_mixed} layers side by side")
+    inputs = keras.Input(input_shape, name="frames")
+    is_frame = ops.any(ops.not_equal(inputs, 0.0), axis=-1, keepdims=True)
+    is_frame = ops.cast(is_frame, "float32")
+    # Not trained, so that it scales by what `scale_inputs` gives it and by nothing else.
+    scale = layers.BatchNormalization(
+        center=False, scale=False, epsilon=1e-6, trainable=False, name="scale"
+    )
+    x = ops.clip(scale(inputs), -LARGEST, LARGEST)
+    kept = layers.Dropout(config.frame_dropout_rate, name="frame_dropout")(is_frame)
+    is_frame = ops.cast(ops.greater(kept, 0.0), "float32")
+    if config.n_mixed:
+        x = ops.reshape(x, (-1, n_frames, config.n_mixed, n_values // config.n_mixed))
+        x = layers.EinsumDense(
+            "btlv,l->btv",
+            output_shape=(None, n_values // config.n_mixed),
+            kernel_initializer=keras.initializers.Constant(1.0 / config.n_mixed),
+            name="mixture",
+        )(x)
+    parts = _pool(x, is_frame, config, "layers")
+    for number, n_filters in enumerate(config.n_filters, start=1):
+        x = layers.Conv1D(n_filters, 3, padding="same", name=f"conv{number}")(x * is_frame)
+        x = layers.Activation("gelu", name=f"conv{number}_gelu")(x)
+        parts += _pool(x, is_frame, config, f"conv{number}")
+    pooled = layers.Concatenate(name="pooled")(parts)
+    pooled = layers.Dropout(config.dropout_rate, name="dropout")(pooled)
+    outputs = layers.Dense(n_classes, activation="softmax", name="probabilities")
+    return keras.Model(inputs, outputs(pooled), name="frame_head")
+
+
+def _pool(
+    x: keras.KerasTensor, is_frame: keras.KerasTensor, config: FrameHeadConfig, name: str
+) -> list[keras.KerasTensor]:
+    """Return mean and spread over the frames, each of shape (batch, n_values)."""
+    layers = load_keras().layers
+    scores = MASKED * (1.0 - is_frame)
+    if config.n_attention:
+        hidden = layers.Dense(config.n_attention, activation="tanh", name=f"{name}_look1")(x)
+        # Begins with the same weight for every frame.
+        scores += layers.Dense(1, kernel_initializer="zeros", name=f"{name}_look2")(hidden)
+    return mean_and_spread(x, scores, least_variance=1e-4)
+
+
+def start_frame_head(
+    model: keras.Model, config: FrameHeadConfig, inputs: Rows, classes: np.ndarray
+) -> None:
+    """Scale inputs by the training rows' frames, and solve the last layer on what it then sees.
+
+    Parameters
+    ----------
+    model : keras.Model
+        From `build_frame_head`; changed in place.
+    config : FrameHeadConfig
+        What it was built from.
+    inputs : Rows
+        Training rows.
+    classes : ndarray of int, shape (n_rows,)
+        Their class numbers.
+
+    Notes
+    -----
+    Notebook: 07_transfer.ipynb
+    """
+    scale_inputs(model, config, inputs, classes)
+    start_from_ridge(model, inputs, classes, strength=config.strength, sharpness=config.sharpness)

@@ -1,0 +1,68 @@
+"""Networks as heads on our encoder: is there more in the order of frames than mean and spread say?
+
+Each head differs from the first in what its title says. All of them start where ridge regression on
+their statistics ends, and see the same layers; the encoder stays as it is.
+"""
+
+from __future__ import annotations
+
+from ser_lib.encoders import ENCODERS
+from ser_lib.features import FeatureSpec
+from ser_lib.labels import LABEL_SETS
+from ser_lib.models.frame_head import FrameHeadConfig
+from ser_lib.splits import Protocol
+from ser_lib.studies._base import ModelSpec, Study
+from ser_lib.training_settings import TrainingSettings
+
+__all__ = ["HEADS"]
+
+BASE = ENCODERS["moonshine-base"]
+# Those that ridge regression alone chose most often.
+FRAMES = FeatureSpec(
+    "encoder_frames",
+    sample_rate_hz=BASE.sample_rate_hz,
+    params={"encoder": BASE.name, "sha256": BASE.sha256, "layers": "2,3,4,5"},
+)
+TRAINING = TrainingSettings(
+    max_epochs=6,
+    learning_rate=3e-4,
+    schedule="cosine",
+    sampling="balanced",
+    weight_decay=0.01,
+    label_smoothing=0.1,
+    mixup_alpha=0.3,
+    fits_validation=True,
+)
+
+
+def _head(name: str, title: str, **config: object) -> ModelSpec:
+    return ModelSpec(name, title, FrameHeadConfig(**config), FRAMES, TRAINING, is_ours=True)
+
+
+HEADS = Study(
+    name="heads",
+    title="Heads on frames of the Moonshine encoder",
+    source="This project (2026). The encoder: Jeffries et al. (2024), arXiv:2410.15608; MIT.",
+    corpora=("ravdess",),
+    label_set=LABEL_SETS["ravdess8"],
+    label_sets={"emodb": "emodb7"},
+    models=(
+        _head("linear", "Keras head: mean and spread"),
+        _head("mixture", "Keras head: layers mixed", n_mixed=4),
+        _head("attention", "Keras head: frames weighted", n_attention=32),
+        _head(
+            "convolutions", "Keras head: convolutions, weighted", n_attention=32, n_filters=(96,)
+        ),
+    ),
+    published_protocol=Protocol("luna5"),
+    honest_protocol=Protocol("luna5"),
+    seeds=(42, 43, 44),
+    augmentations=("slower", "faster"),
+    test_views=("slower", "faster"),
+    departures=(
+        "Rates and epochs were chosen on inner folds of the training speakers of two of RAVDESS's "
+        "five folds; the table of trials has them all.",
+        "One setting serves all folds: speakers on whom it was chosen are test speakers of others.",
+        "Validation speakers are trained on as well: nothing is stopped or chosen by them.",
+    ),
+)
