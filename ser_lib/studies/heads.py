@@ -1,4 +1,4 @@
-"""Networks as heads on our encoder: is there more in the order of frames than mean and spread say?
+"""Networks as heads on our encoder: what the order of frames tells beside mean and spread.
 
 Each head differs from the first in what its title says. All of them start where ridge regression on
 their statistics ends, and see the same layers; the encoder stays as it is.
