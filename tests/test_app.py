@@ -164,6 +164,68 @@ def test_it_fits_a_phone(page, spoken):
     assert width <= PHONE["width"]
 
 
+# Text that is seen, with a contrast to what is behind it below that of WCAG 2 AA.
+PALE = """() => {
+  const numbers = s => { const m = s.match(/[\\d.]+/g).map(Number); return m.length > 3 ? m : [...m, 1] };
+  const linear = v => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const found = [];
+  for (const e of document.querySelectorAll('body *')) {
+    const text = [...e.childNodes].filter(n => n.nodeType == 3).map(n => n.textContent.trim()).join('');
+    if (!text || !e.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
+    let behind = [255, 255, 255, 0], opacity = 1;
+    for (let n = e; n; n = n.parentElement) {
+      const colour = numbers(getComputedStyle(n).backgroundColor);
+      if (behind[3] == 0 && colour[3] > 0.5) behind = colour;
+      opacity *= parseFloat(getComputedStyle(n).opacity);
+    }
+    const style = getComputedStyle(e), size = parseFloat(style.fontSize), own = numbers(style.color);
+    const share = own[3] * opacity;
+    const seen = own.slice(0, 3).map((v, i) => v * share + behind[i] * (1 - share));
+    const [low, high] = [light(seen), light(behind)].sort((a, b) => a - b);
+    const least = size >= 24 || (size >= 18.66 && style.fontWeight >= 700) ? 3 : 4.5;
+    const contrast = (high + 0.05) / (low + 0.05);
+    if (contrast < least) found.push(text.slice(0, 40) + ' ' + contrast.toFixed(1));
+  }
+  return found;
+}"""  # noqa: E501, a program in another language
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_what_is_behind_it(page, spoken, scheme):
+    page.emulate_media(color_scheme=scheme)
+    page.reload()
+    page.wait_for_selector("text=Everything stays on this computer")
+    assert ("dark" in (page.evaluate("document.body.className") or "")) == (scheme == "dark")
+    drop(page, spoken)
+    page.wait_for_selector(".ser-figure img")
+    for tab in ("A recording", "Live", "What it is not"):
+        page.get_by_role("tab", name=tab).click()
+        page.wait_for_timeout(300)
+        assert page.evaluate(PALE) == [], tab
+    # And the measure can fail.
+    page.add_style_tag(content="h2 { color: #888 !important; opacity: 0.5 }")
+    assert page.evaluate(PALE)
+
+
+@pytest.mark.browser
+def test_a_screen_reader_finds_a_name_for_everything_that_can_be_used(page, spoken):
+    drop(page, spoken)
+    reader = page.context.new_cdp_session(page)
+    named = set()
+    for tab in ("A recording", "Live", "What it is not"):
+        page.get_by_role("tab", name=tab).click()
+        page.wait_for_timeout(300)
+        for node in reader.send("Accessibility.getFullAXTree")["nodes"]:
+            can_focus = any(one["name"] == "focusable" for one in node.get("properties", []))
+            if can_focus and not node["ignored"]:
+                name = node.get("name", {}).get("value", "")
+                assert name, node["role"]
+                named.add((node["role"]["value"], name))
+    assert {("button", "Record"), ("tab", "Live"), ("combobox", "Model")} <= named
+
+
 @pytest.mark.browser
 def test_it_can_be_used_without_a_mouse(page):
     reached = set()
