@@ -24,6 +24,7 @@ __all__ = [
     "RidgeHeadConfig",
     "apply_linear_head",
     "build_ridge_head",
+    "check_inner_folds",
     "flat_head",
     "neighbours",
     "sharpness",
@@ -188,12 +189,7 @@ class RidgeHead:
                 f"layer {asked[0]} or view {asked[1]} is not among the features of shape "
                 f"{features.shape[1:]}"
             )
-        n_speakers = len(np.unique(speakers))
-        if n_speakers < self.config.n_inner_folds:
-            raise StudyError(
-                f"{n_speakers} training speakers cannot be dealt into "
-                f"{self.config.n_inner_folds} inner folds"
-            )
+        check_inner_folds(speakers, self.config.n_inner_folds)
 
     def _select(self, features: np.ndarray) -> np.ndarray:
         return _select(features, self.config.views, self.config.statistics)
@@ -224,6 +220,15 @@ class RidgeHead:
         uars = [_uar(truth, one.argmax(axis=1), targets.shape[1]) for one in scores]
         chosen = int(np.argmax(uars))
         return _Choice(layers, strengths[chosen], uars[chosen], scores[chosen])
+
+
+def check_inner_folds(speakers: np.ndarray, n_inner_folds: int) -> None:
+    """Raise StudyError where there are fewer training speakers than inner folds."""
+    n_speakers = len(np.unique(speakers))
+    if n_speakers < n_inner_folds:
+        raise StudyError(
+            f"{n_speakers} training speakers cannot be dealt into {n_inner_folds} inner folds"
+        )
 
 
 def _select(

@@ -11,6 +11,7 @@ from ser_lib.labels import LABEL_SETS
 from ser_lib.models.tdnn import TdnnConfig
 from ser_lib.splits import Protocol
 from ser_lib.studies._base import ModelSpec, Study
+from ser_lib.studies._ours import CHOSEN_ONCE
 from ser_lib.training_settings import TrainingSettings
 
 __all__ = ["SCRATCH"]
@@ -51,10 +52,7 @@ SCRATCH = Study(
     test_views=("slower", "faster"),
     auxiliary_corpora=("emodb",),
     departures=(
-        "What was tried was judged on inner folds of the training speakers of two of RAVDESS's "
-        "five folds; the table of trials has all of it.",
-        "One setting serves all folds: speakers on whom it was chosen are test speakers of others.",
-        "Validation speakers are trained on as well: nothing is stopped or chosen by them.",
+        *CHOSEN_ONCE,
         "Clips of EmoDB are trained on in every fold, where their emotion is a class of the "
         "corpus that is tested: another language, and ten voices more.",
     ),
