@@ -14,7 +14,7 @@ from ser_lib.studies.heads import HEADS
 from ser_lib.studies.iemocap5 import IEMOCAP5
 from ser_lib.studies.moonshine import MOONSHINE
 from ser_lib.studies.penumajji2025 import PENUMAJJI2025
-from ser_lib.studies.scratch import SCRATCH
+from ser_lib.studies.scratch import SCRATCH, SCRATCH_ALONE
 from ser_lib.studies.swart2025 import SWART2025
 from ser_lib.studies.tuned import TUNED
 
@@ -26,7 +26,9 @@ STUDIES: dict[str, Study] = {
 
 
 # Systems of this project: they have no published figures to be held to.
-OURS: dict[str, Study] = {one.name: one for one in (MOONSHINE, HEADS, TUNED, SCRATCH, COMPARE2016)}
+OURS: dict[str, Study] = {
+    one.name: one for one in (MOONSHINE, HEADS, TUNED, SCRATCH, SCRATCH_ALONE, COMPARE2016)
+}
 
 
 def get_study(name: str) -> Study:

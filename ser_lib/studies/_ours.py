@@ -5,8 +5,8 @@ from __future__ import annotations
 __all__ = ["CHOSEN_ONCE"]
 
 CHOSEN_ONCE = (
-    "Rates, epochs and sizes were judged on inner folds of the training speakers of two of "
-    "RAVDESS's five folds; the table of trials has all of it.",
+    "What was tried was judged on inner folds of the training speakers of two of RAVDESS's five "
+    "folds; the table of trials has all of it.",
     "One setting serves all folds: speakers on whom it was chosen are test speakers of others.",
     "Validation speakers are trained on as well: nothing is stopped or chosen by them.",
 )

@@ -1,6 +1,6 @@
 """The classical reference: openSMILE's ComParE functionals and a linear support vector machine.
 
-Half of the field's papers name it as what they beat. Here it chooses its regularisation inside the
+What papers of the field often name as the baseline. Here it chooses its regularisation inside the
 training speakers, and is tested under the protocols of our own systems.
 """
 
