@@ -11,36 +11,75 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ser_lib import corpora
+from ser_lib.errors import RunError
 from ser_lib.labels import LabelSet
 from ser_lib.splits import Fold, rows_of, with_training_variants
 
-__all__ = ["load_auxiliary", "with_auxiliary"]
+__all__ = ["load_audio", "load_auxiliary", "with_auxiliary"]
 
 
-def load_auxiliary(names: Sequence[str], corpus: str) -> pd.DataFrame:
-    """Load the corpora that help another one, each as far as it is there and whole.
+def load_auxiliary(names: Sequence[str]) -> pd.DataFrame:
+    """Load the committed clip tables of corpora that help another one; there is no audio in them.
+
+    Which clips there are to train on is decided by these tables, not by what is on this machine: a
+    copy that lacks some must not pass for the whole (`load_audio`).
 
     Parameters
     ----------
     names : sequence of str
         Keys of `ser_lib.corpora.CORPORA`.
-    corpus : str
-        The one that is tested: it does not help itself.
 
     Returns
     -------
     pandas.DataFrame
-        Their clip tables, one below the other; no rows where there is no name.
+        One table below the other; no rows where there is no name.
 
     Raises
     ------
     CorpusError
-        If one of them is not there, and has no committed table either.
+        If no table of one is committed.
     """
-    tables = [corpora.load(name, strict=False) for name in names if name != corpus]
-    if not tables:
+    if not names:
         return pd.DataFrame(columns=list(corpora.CLIP_COLUMNS))
+    tables = [corpora.load_committed(name) for name in names]
     return pd.concat(tables, ignore_index=True)
+
+
+def load_audio(names: Sequence[str]) -> pd.DataFrame:
+    """Load the same clips with the paths of their recordings.
+
+    Parameters
+    ----------
+    names : sequence of str
+        As for `load_auxiliary`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `load_auxiliary`, `path` filled.
+
+    Raises
+    ------
+    CorpusError
+        If a corpus is damaged.
+    RunError
+        If recordings are missing, or are others than those of the committed table.
+    """
+    if not names:
+        return load_auxiliary(())
+    found = pd.concat([corpora.load(name) for name in names], ignore_index=True)
+    if not found["path"].all():
+        raise RunError(
+            f"clips of {', '.join(names)} are trained on as well, and their audio is not here; "
+            "point SER_DATA at the corpora"
+        )
+    identity = ["clip_id", "audio_sha256", "emotion"]
+    if not found[identity].equals(load_auxiliary(names)[identity]):
+        raise RunError(
+            f"the recordings of {', '.join(names)} that are here are not those of the committed "
+            "tables; compare with `ser data`, and fetch them again"
+        )
+    return found
 
 
 def with_auxiliary(

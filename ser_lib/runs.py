@@ -23,7 +23,7 @@ from joblib import Parallel, delayed
 
 from ser_lib.audit import check_split
 from ser_lib.augment import AUGMENTATIONS
-from ser_lib.auxiliary import load_auxiliary, with_auxiliary
+from ser_lib.auxiliary import load_audio, load_auxiliary, with_auxiliary
 from ser_lib.corpora import corpus_of
 from ser_lib.errors import RunError, StudyError
 from ser_lib.extraction import extract, feature_shape
@@ -72,17 +72,14 @@ class RunPlan:
     findings: pd.DataFrame
     """What the audit found; all of it is declared by the protocol."""
     labels: tuple[str, ...]
+    auxiliary: tuple[str, ...] = ()
+    """Other corpora that are trained on."""
 
     @property
     def training(self) -> TrainingSettings | None:
         """How the model is trained under this protocol."""
         is_held_to_paper = self.protocol == self.study.published_protocol
         return self.model.training if is_held_to_paper else self.model.honest_settings
-
-    @property
-    def auxiliary(self) -> tuple[str, ...]:
-        """Other corpora that are trained on."""
-        return tuple(one for one in self.study.auxiliary_corpora if one != self.corpus)
 
     @property
     def leaks(self) -> tuple[str, ...]:
@@ -174,19 +171,22 @@ def plan_run(
     label_set = study.labels_for(corpus)
     published = variants_of(study.copies, study.augmentations)
     inside = variants_of(1, study.augmentations)
+    # A corpus does not help itself, nor a pool that it is part of.
+    tested = set(clips["corpus"])
+    auxiliary = tuple(one for one in study.auxiliary_corpora if one not in tested)
     rows = rows_of(clips, label_set, published if protocol.is_published else ("original",))
     split = make_split(rows, protocol, seed=seed)
     if not protocol.is_published:
         rows = rows_of(clips, label_set, inside)
         folds = tuple(with_training_variants(fold, study.augmentations) for fold in split.folds)
-        auxiliary = load_auxiliary(study.auxiliary_corpora, corpus)
-        rows, folds = with_auxiliary(rows, folds, auxiliary, label_set, study.augmentations)
+        added = load_auxiliary(auxiliary)
+        rows, folds = with_auxiliary(rows, folds, added, label_set, study.augmentations)
         split = replace(split, folds=folds)
     findings = check_split(rows, split, declared=protocol.leaks)
     model = study.model(model_name)
     present = set(rows["label"])
     labels = tuple(label for label in label_set.labels if label in present)
-    return RunPlan(study, model, protocol, seed, corpus, rows, split, findings, labels)
+    return RunPlan(study, model, protocol, seed, corpus, rows, split, findings, labels, auxiliary)
 
 
 def _named_by(protocol: Protocol, clips: pd.DataFrame) -> pd.DataFrame:
@@ -375,15 +375,8 @@ def _train_missing_folds(plan: RunPlan, clips: pd.DataFrame, folder: Path) -> No
     """Fit every fold that is not stored yet; several at once where SER_JOBS says so."""
     missing = missing_folds(folder, len(plan.split.folds))
     variants = [one for one in plan.rows["variant"].unique() if not one.startswith("copy")]
-    tables = [clips]
-    if plan.auxiliary:
-        tables.append(load_auxiliary(plan.auxiliary, plan.corpus))
+    tables = [clips, load_audio(plan.auxiliary)] if plan.auxiliary else [clips]
     clips = pd.concat(tables, ignore_index=True)
-    if not clips["path"].all():
-        raise RunError(
-            f"{plan.study.name} trains on {', '.join(plan.auxiliary)} as well, whose audio is not "
-            "here; point SER_DATA at the corpora"
-        )
     features = plan.model.features
     parts = {name: [extract(one, features, variant=name) for one in tables] for name in variants}
     # One table is read from the disk as it is; several are joined in memory.

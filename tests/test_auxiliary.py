@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_lib import auxiliary, corpora, runs
-from ser_lib.auxiliary import load_auxiliary, with_auxiliary
+from ser_lib import auxiliary, runs
+from ser_lib.auxiliary import load_audio, load_auxiliary, with_auxiliary
 from ser_lib.errors import LeakError, RunError, StudyError
 from ser_lib.features import FeatureSpec
 from ser_lib.labels import LABEL_SETS
@@ -38,12 +38,8 @@ def others(few_clips, monkeypatch):
     table["audio_sha256"] = [f"{n:064d}" for n in range(6)]
     table["corpus"] = "emodb"
     table["emotion"] = ["boredom", "boredom", *few_clips["emotion"].unique()[:2].tolist() * 2]
-    load = corpora.load
-    monkeypatch.setattr(
-        auxiliary.corpora,
-        "load",
-        lambda name, **rest: table if name == "emodb" else load(name, **rest),
-    )
+    monkeypatch.setattr(auxiliary.corpora, "load", lambda name: table.copy())
+    monkeypatch.setattr(auxiliary.corpora, "load_committed", lambda name: table.assign(path=""))
     return table
 
 
@@ -107,13 +103,22 @@ def test_they_are_part_of_the_runs_key(few_clips, others):
     assert with_them["rows_sha256"] != without["rows_sha256"]
 
 
-def test_a_corpus_does_not_help_itself(few_clips):
-    assert load_auxiliary(("demo",), "demo").empty
+def test_a_corpus_helps_neither_itself_nor_a_pool_that_it_is_part_of(few_clips, others):
+    pool = pd.concat([few_clips, others.tail(4)], ignore_index=True)
+    own = replace(STUDY, auxiliary_corpora=("demo", "emodb"), honest_protocol=Protocol("loso"))
+    assert plan(few_clips, own).auxiliary == ("emodb",)
+    assert plan(pool, own).auxiliary == ()
+    rows = plan(pool, own).rows
+    assert rows["row_id"].is_unique
+
+
+def test_without_names_nothing_changes(few_clips):
     rows = rows_of(few_clips, LABELS)
     folds = (Fold(("a",), (), ("b",)),)
-    same_rows, same_folds = with_auxiliary(rows, folds, load_auxiliary((), "demo"), LABELS, ())
+    same_rows, same_folds = with_auxiliary(rows, folds, load_auxiliary(()), LABELS, ())
     assert same_rows is rows
     assert same_folds == folds
+    assert load_audio(()).empty
 
 
 def test_a_tested_clip_that_is_among_them_is_found(few_clips, others):
@@ -131,7 +136,20 @@ def test_a_tested_speaker_who_is_among_them_is_found(few_clips, others):
 
 def test_without_their_audio_nothing_is_trained(few_clips, others):
     others["path"] = ""
-    with pytest.raises(RunError, match="trains on emodb as well, whose audio is not here"):
+    with pytest.raises(RunError, match=r"clips of emodb are trained on .* audio is not here"):
+        run_or_load(plan(few_clips), few_clips)
+
+
+@pytest.mark.parametrize("change", ["lacks", "differs"])
+def test_a_copy_that_is_not_the_committed_one_is_not_trained_on(
+    few_clips, others, monkeypatch, change
+):
+    """Nor does it change what stored runs are looked for."""
+    here = others.head(5) if change == "lacks" else others.assign(audio_sha256="0" * 64)
+    key = plan(few_clips).spec((2, 8))
+    monkeypatch.setattr(auxiliary.corpora, "load", lambda name: here.copy())
+    assert plan(few_clips).spec((2, 8)) == key
+    with pytest.raises(RunError, match="not those of the committed tables"):
         run_or_load(plan(few_clips), few_clips)
 
 

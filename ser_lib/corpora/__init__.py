@@ -30,6 +30,7 @@ __all__ = [
     "corpus_of",
     "get_corpus",
     "load",
+    "load_committed",
     "single_corpus",
     "write_committed_clips",
 ]
@@ -117,13 +118,32 @@ def load(name: str, *, root: Path | None = None, strict: bool = True) -> pd.Data
     if corpus.is_embedded and root is None:
         root = CLIPS_DIR
     if root is None and not corpus.root().is_dir() and committed.is_file():
-        table = pd.read_csv(committed, keep_default_na=False)
-        table.insert(1, "path", "")
-        table.attrs.update(left_out=[], n_copies=0, has_audio=False)
-        return table[list(CLIP_COLUMNS)]
+        return load_committed(name)
     table = corpus.load(root, strict=strict)
     table.attrs["has_audio"] = True
     return table
+
+
+def load_committed(name: str) -> pd.DataFrame:
+    """Read the committed table of a corpus, whether or not its recordings are here.
+
+    Returns
+    -------
+    pandas.DataFrame, shape (n_clips, 12)
+        As `load` without audio: `path` is empty.
+
+    Raises
+    ------
+    CorpusError
+        If no table is committed.
+    """
+    committed = _committed_clips(name)
+    if not committed.is_file():
+        raise CorpusError(f"{name}: {committed} is not here; `ser report {name}` writes it")
+    table = pd.read_csv(committed, keep_default_na=False)
+    table.insert(1, "path", "")
+    table.attrs.update(left_out=[], n_copies=0, has_audio=False)
+    return table[list(CLIP_COLUMNS)]
 
 
 def _committed_clips(name: str) -> Path:
