@@ -130,9 +130,9 @@ def run(
     clips = corpora.load(corpus, strict=strict)
     chosen = studies.get_study(study)
     # Our own systems were published nowhere: their one protocol is the honest one.
-    protocols = protocol or ["published", "honest"][study in studies.OURS :]
+    usual = ["honest"] if study in studies.OURS else ["published", "honest"]
     for name in model or [one.name for one in chosen.models if not one.is_optional]:
-        for one in protocols:
+        for one in protocol or usual:
             runs = run_study(chosen, clips, models=[name], protocols=[one], n_seeds=n_seeds)
             typer.echo(f"{study} {name} {one}: {score_runs(runs, clips).sentence()}")
 

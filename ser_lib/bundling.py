@@ -72,8 +72,8 @@ def fit_bundle(
     Raises
     ------
     BundleError
-        If the model is neither a network nor linear, if the study's answers are means over views
-        of a clip, or if its folds share speakers.
+        If the model is neither a network nor linear, if the study trains on other corpora as well
+        or answers with means over views of a clip, or if its folds share speakers.
     """
     spec = study.model(model or study.models[0].name)
     family = family_of(spec.config)[1]
@@ -83,8 +83,9 @@ def fit_bundle(
         )
     if study.auxiliary_corpora:
         raise BundleError(
-            f"{study.name} is trained on clips of {', '.join(study.auxiliary_corpora)} as well, "
-            "which a bundle of one corpus is not. Train another study"
+            f"{study.name} is trained on clips of {', '.join(study.auxiliary_corpora)} as well; a "
+            "bundle is trained on one corpus, and its figures would not be its own. Train another "
+            "study"
         )
     if study.test_views:
         raise BundleError(

@@ -292,7 +292,7 @@ def _changed(value: object) -> object:
     if isinstance(value, tuple):
         return (*value[:-1], _changed(value[-1]))
     if isinstance(value, str):
-        return {"relu": "elu", "pool": "lstm", "attention": "statistics"}[value]
+        return {"relu": "elu", "pool": "lstm"}[value]
     return value + 2 if isinstance(value, int) else value / 2
 
 

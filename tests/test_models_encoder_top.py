@@ -115,18 +115,6 @@ def test_training_starts_where_the_linear_head_ends(rng):
     assert history["val_accuracy"].iloc[0] > 0.8
 
 
-def test_half_precision_says_nearly_the_same_and_keeps_its_weights_in_single(base, rng):
-    frames, config = rng.standard_normal((4, 10, 416)), EncoderTopConfig(n_blocks=1)
-    single = TrainingSettings(max_epochs=1, learning_rate=1e-9)
-    arrays = FoldArrays(frames, np.arange(4) % 2, frames, np.arange(4) % 2, frames)
-    answers = []
-    for settings in (single, replace(single, precision="mixed_bfloat16")):
-        model, _ = fit_network(config, settings, arrays, n_classes=2, seed=1)
-        assert {str(one.dtype) for one in model.weights} <= {"float32", "uint32", "int64"}
-        answers.append(model.predict(frames, verbose=0))
-    assert 0 < np.abs(answers[0] - answers[1]).max() < 0.05
-
-
 def test_an_unknown_encoder_is_refused():
     with pytest.raises(StudyError, match="unknown encoder 'x'"):
         replace(SMALL, encoder="x")

@@ -34,15 +34,15 @@ def test_it_is_scikit_learns_machine_at_the_chosen_regularisation(planted):
     features, classes, _ = planted
     machine = fitted(planted)
     history = machine.history()
-    (chosen,) = history.loc[history["weight"] == 1, "strength"]
-    direct = make_pipeline(StandardScaler(), SVC(kernel="linear", C=chosen))
+    (chosen,) = 10 ** history.loc[history["weight"] == 1, "log10_c"]
+    direct = make_pipeline(StandardScaler(), SVC(kernel="linear", C=chosen, break_ties=True))
     expected = direct.fit(features, classes).predict(features)
     np.testing.assert_array_equal(machine.predict_proba(features).argmax(axis=1), expected)
 
 
 def test_the_best_of_the_inner_folds_is_chosen(planted):
     history = fitted(planted).history()
-    assert history["strength"].tolist() == list(CONFIG.inverse_regularisations)
+    assert history["log10_c"].tolist() == pytest.approx([-4, -2, 0])
     assert history["weight"].sum() == 1
     assert history["val_accuracy"][history["weight"].argmax()] == history["val_accuracy"].max()
 

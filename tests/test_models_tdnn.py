@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ser_lib.models import build_keras, n_parameters
-from ser_lib.models.tdnn import TdnnConfig, scale_inputs
+from ser_lib.models.tdnn import TdnnConfig, start_tdnn
 from ser_lib.rows import Rows
 from ser_lib.training import FoldArrays, fit_fold, fit_network
 from ser_lib.training_settings import TrainingSettings
@@ -32,7 +32,7 @@ def test_it_is_as_small_as_the_issue_asks():
 
 def test_inputs_are_scaled_by_the_training_rows_frames_alone(frames):
     model = build_keras(SMALL, SHAPE, 3)
-    scale_inputs(model, SMALL, Rows.of(frames), np.zeros(40))
+    start_tdnn(model, SMALL, Rows.of(frames), np.zeros(40))
     mean, variance = model.get_layer("scale").get_weights()
     np.testing.assert_allclose(mean, frames[:, :18].mean(axis=(0, 1)), rtol=1e-5)
     np.testing.assert_allclose(variance, frames[:, :18].var(axis=(0, 1)), rtol=1e-4)
@@ -61,7 +61,7 @@ def test_frames_of_zeros_are_neither_scaled_nor_heard_nor_pooled(frames, rng):
     model, longer = build_keras(SMALL, SHAPE, 3), build_keras(SMALL, (40, 5), 3)
     trained = [one + 0.3 * rng.random(one.shape).astype(np.float32) for one in model.get_weights()]
     model.set_weights(trained)
-    scale_inputs(model, SMALL, Rows.of(frames), np.zeros(40))
+    start_tdnn(model, SMALL, Rows.of(frames), np.zeros(40))
     longer.set_weights(model.get_weights())
     padded = np.pad(frames, ((0, 0), (0, 16), (0, 0)))
     expected = model.predict(frames, verbose=0)
@@ -84,6 +84,18 @@ def test_padding_counts_in_no_mean_of_a_batch(frames):
         states.append([np.asarray(norm.moving_mean) for norm in norms])
     for short, long in zip(*states, strict=True):
         np.testing.assert_allclose(short, long, atol=1e-5)
+
+
+def test_half_precision_says_nearly_the_same_and_keeps_its_weights_in_single(frames):
+    single = TrainingSettings(max_epochs=1, learning_rate=1e-9)
+    classes = np.arange(40) % 3
+    arrays = FoldArrays(frames, classes, frames[:4], classes[:4], frames[:4])
+    answers = []
+    for settings in (single, replace(single, precision="mixed_bfloat16")):
+        model, _ = fit_network(SMALL, settings, arrays, n_classes=3, seed=1)
+        assert {str(one.dtype) for one in model.weights} <= {"float32", "uint32", "int64"}
+        answers.append(model.predict(frames, verbose=0))
+    assert 0 < np.abs(answers[0] - answers[1]).max() < 0.05
 
 
 def test_it_learns_what_only_some_frames_tell(rng):

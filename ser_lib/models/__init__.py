@@ -37,7 +37,7 @@ from ser_lib.models.encoder_top import (
 from ser_lib.models.frame_head import FrameHeadConfig, build_frame_head, start_frame_head
 from ser_lib.models.heads import RidgeHeadConfig, build_ridge_head
 from ser_lib.models.linear_svm import LinearSvmConfig, build_linear_svm
-from ser_lib.models.tdnn import TdnnConfig, build_tdnn, scale_inputs
+from ser_lib.models.tdnn import TdnnConfig, build_tdnn, start_tdnn
 
 if TYPE_CHECKING:
     import keras
@@ -87,7 +87,7 @@ FAMILIES: dict[str, Family] = {
     "logistic": Family(LogisticConfig, build_logistic, is_keras=False),
     "ridge_head": Family(RidgeHeadConfig, build_ridge_head, is_keras=False, is_nested=True),
     "svm": Family(SvmConfig, build_svm, is_keras=False),
-    "tdnn": Family(TdnnConfig, build_tdnn, is_keras=True, start=scale_inputs),
+    "tdnn": Family(TdnnConfig, build_tdnn, is_keras=True, start=start_tdnn),
 }
 
 

@@ -16,7 +16,7 @@ from ser_lib.errors import StudyError
 from ser_lib.models._keras import load_keras
 from ser_lib.models._pooling import MASKED, mean_and_spread
 from ser_lib.models._ridge_start import start_from_ridge
-from ser_lib.models.tdnn import scale_inputs
+from ser_lib.models._scaling import fit_scaling, scaling_layer
 
 if TYPE_CHECKING:
     import keras
@@ -86,15 +86,14 @@ def build_frame_head(
     layers, ops = keras.layers, keras.ops
     n_frames, n_values = input_shape
     if config.n_mixed and n_values % config.n_mixed:
-        raise StudyError(f"{n_values} values a frame are not {config.n_mixed} layers side by side")
+        raise StudyError(
+            f"{n_values} values a frame are not {config.n_mixed} layers side by side: set n_mixed "
+            "to the number of layers that the feature names, or to 0"
+        )
     inputs = keras.Input(input_shape, name="frames")
     is_frame = ops.any(ops.not_equal(inputs, 0.0), axis=-1, keepdims=True)
     is_frame = ops.cast(is_frame, "float32")
-    # Not trained, so that it scales by what `scale_inputs` gives it and by nothing else.
-    scale = layers.BatchNormalization(
-        center=False, scale=False, epsilon=1e-6, trainable=False, name="scale"
-    )
-    x = ops.clip(scale(inputs), -LARGEST, LARGEST)
+    x = ops.clip(scaling_layer()(inputs), -LARGEST, LARGEST)
     kept = layers.Dropout(config.frame_dropout_rate, name="frame_dropout")(is_frame)
     is_frame = ops.cast(ops.greater(kept, 0.0), "float32")
     if config.n_mixed:
@@ -149,5 +148,5 @@ def start_frame_head(
     -----
     Notebook: 07_transfer.ipynb
     """
-    scale_inputs(model, config, inputs, classes)
+    fit_scaling(model, inputs)
     start_from_ridge(model, inputs, classes, strength=config.strength, sharpness=config.sharpness)

@@ -227,7 +227,8 @@ def check_inner_folds(speakers: np.ndarray, n_inner_folds: int) -> None:
     n_speakers = len(np.unique(speakers))
     if n_speakers < n_inner_folds:
         raise StudyError(
-            f"{n_speakers} training speakers cannot be dealt into {n_inner_folds} inner folds"
+            f"{n_speakers} training speakers cannot be dealt into {n_inner_folds} inner folds; "
+            "take a corpus, or a protocol, with more of them"
         )
 
 
@@ -347,6 +348,11 @@ def sharpness(
         Their class numbers.
     log_bounds : tuple of float
         Between which its logarithm is sought.
+
+    Returns
+    -------
+    float
+        The inverse of a temperature.
     """
     from scipy.optimize import minimize_scalar
 

@@ -26,7 +26,7 @@ __all__ = ["LinearSvm", "LinearSvmConfig", "build_linear_svm"]
 class LinearSvmConfig:
     """One machine a pair of classes, on values of mean 0 and standard deviation 1."""
 
-    inverse_regularisations: tuple[float, ...] = (1e-5, 1e-4, 1e-3, 1e-2)
+    inverse_regularisations: tuple[float, ...] = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
     """Those that are tried; `C` of scikit-learn."""
     n_inner_folds: int = 4
 
@@ -44,8 +44,8 @@ def build_linear_svm(config: LinearSvmConfig, seed: int) -> LinearSvm:
 class LinearSvm:
     """See `LinearSvmConfig`; scikit-learn does all of it.
 
-    Probabilities are a softmax of the margins, with one temperature found on the inner folds: the
-    largest is the machine's own decision.
+    A class's score is made of the pairs' votes and margins; probabilities are a softmax of scores
+    with one temperature, found on the inner folds: the largest is the machine's own decision.
     """
 
     def __init__(self, config: LinearSvmConfig, seed: int) -> None:
@@ -91,7 +91,7 @@ class LinearSvm:
         self._search.fit(rows, classes, groups=speakers)
         chosen = self._search.best_params_
         self._machine = _machine("linear").set_params(**chosen).fit(rows, classes)
-        # Margins are no logits: how sharp they are is found where they are not fitted.
+        # Scores are no logits: how sharp they are is found where they are not fitted.
         unseen = cross_val_predict(
             _machine(linear_kernel).set_params(**chosen),
             rows,
@@ -119,7 +119,8 @@ class LinearSvm:
     def history(self) -> pd.DataFrame:
         """Return every regularisation that was tried; `weight` is 1 for the one chosen.
 
-        `val_accuracy` is the mean UAR of the inner folds.
+        `val_accuracy` is the mean UAR of the inner folds, `log10_c` the logarithm of the inverse
+        regularisation.
         """
         import pandas as pd
 
@@ -133,13 +134,13 @@ class LinearSvm:
                 "val_loss": np.nan,
                 "val_accuracy": tried["mean_test_score"],
                 "learning_rate": np.nan,
-                "strength": list(self.config.inverse_regularisations),
+                "log10_c": np.log10(self.config.inverse_regularisations),
                 "weight": (np.arange(n_tried) == self._search.best_index_).astype(float),
             }
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return all that a prediction needs."""
+        """Return the arrays that a prediction reads, as far as they have a size worth telling."""
         scaler, machine = self._machine
         return {
             "mean": scaler.mean_,

@@ -10,17 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ser_lib.models._keras import load_keras
 from ser_lib.models._pooling import MASKED, mean_and_spread
+from ser_lib.models._scaling import fit_scaling, scaling_layer
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
     from ser_lib.rows import Rows
 
-__all__ = ["TdnnConfig", "build_tdnn", "scale_inputs"]
+__all__ = ["TdnnConfig", "build_tdnn", "start_tdnn"]
 
 # Frames that are left out together.
 STRETCH = 8
@@ -54,8 +54,8 @@ def build_tdnn(
     Parameters
     ----------
     input_shape : tuple
-        `(n_frames, n_values)`; a frame of zeros is no frame: it is neither scaled nor pooled.
-        What lies beside the last frame of speech still reaches it by the convolutions.
+        `(n_frames, n_values)`, n_frames even; a frame of zeros is no frame: it counts in no mean
+        and in no pooling, and convolutions read 0 there.
     n_classes : int
         Number of outputs, which sum to 1.
     config : TdnnConfig
@@ -64,7 +64,7 @@ def build_tdnn(
     Returns
     -------
     keras.Model
-        From `(batch_size, n_frames, n_values)` to `(batch_size, n_classes)`. `scale_inputs` sets
+        From `(batch_size, n_frames, n_values)` to `(batch_size, n_classes)`. `start_tdnn` sets
         what its values are scaled by.
 
     References
@@ -89,11 +89,7 @@ def build_tdnn(
     inputs = keras.Input(input_shape, name="descriptors")
     is_frame = ops.any(ops.not_equal(inputs, 0.0), axis=-1, keepdims=True)
     is_frame = ops.cast(is_frame, "float32")
-    # Not trained, so that it scales by what `scale_inputs` gives it and by nothing else.
-    scale = layers.BatchNormalization(
-        center=False, scale=False, epsilon=1e-6, trainable=False, name="scale"
-    )
-    x = scale(inputs)
+    x = scaling_layer()(inputs)
     x = layers.GaussianNoise(config.noise, name="noise")(ops.clip(x, -6.0, 6.0))
     x = layers.SpatialDropout1D(config.value_dropout_rate, name="value_dropout")(x)
     stretches = layers.MaxPooling1D(STRETCH, padding="same", name="stretches")(is_frame)
@@ -120,8 +116,8 @@ def build_tdnn(
     return keras.Model(inputs, outputs(pooled), name="tdnn")
 
 
-def scale_inputs(model: keras.Model, config: TdnnConfig, inputs: Rows, classes: np.ndarray) -> None:
-    """Set what the network scales its inputs by: mean and spread over the training rows' frames.
+def start_tdnn(model: keras.Model, config: TdnnConfig, inputs: Rows, classes: np.ndarray) -> None:
+    """Scale the network's inputs by the frames of the training rows.
 
     Parameters
     ----------
@@ -138,11 +134,4 @@ def scale_inputs(model: keras.Model, config: TdnnConfig, inputs: Rows, classes: 
     -----
     Notebook: 07_transfer.ipynb
     """
-    frames = np.concatenate(
-        [
-            batch[batch.any(axis=-1)]
-            for batch in map(inputs.take, np.array_split(np.arange(len(inputs)), 16))
-        ]
-    )
-    mean, variance = frames.mean(axis=0, dtype=np.float64), frames.var(axis=0, dtype=np.float64)
-    model.get_layer("scale").set_weights([mean, variance])
+    fit_scaling(model, inputs)

@@ -76,7 +76,7 @@ MOONSHINE = Study(
         _ablation("base_one_speed", "Moonshine base, one speed", RidgeHeadConfig(LAYER_RUNS)),
         _ablation(
             "base_low",
-            "Moonshine base, one speed, 3 to 5 of layers 1 to 5",
+            "Moonshine base, one speed, lower layers",
             RidgeHeadConfig(LOW_RUNS),
         ),
         _ablation("base_one_set", "one set of layers", RidgeHeadConfig(LAYER_RUNS, n_members=1)),
