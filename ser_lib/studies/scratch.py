@@ -64,7 +64,9 @@ SCRATCH_ALONE = replace(
     SCRATCH,
     name="scratch_alone",
     title="The same network, on the clips of one corpus alone",
-    models=tuple(replace(one, title="TDNN from scratch") for one in SCRATCH.models),
+    models=tuple(
+        replace(one, name="tdnn_alone", title="TDNN from scratch") for one in SCRATCH.models
+    ),
     auxiliary_corpora=(),
     departures=CHOSEN_ONCE,
 )
