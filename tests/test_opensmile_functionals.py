@@ -1,10 +1,12 @@
 """ComParE functionals: what happens on the way to openSMILE, and without it.
 
-openSMILE is optional: where it is not installed, what needs it is skipped.
+openSMILE is optional: where it is not installed, what needs it is skipped. Its program has crashed a
+process in which much else was loaded: these tests run it in one of their own (`pytest -n 0`) only.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 
 import numpy as np
@@ -28,6 +30,8 @@ def noise(rng):
 
 @pytest.fixture
 def smile():
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        pytest.skip("NOT CHECKED: openSMILE may crash a worker; pytest -n 0 checks it")
     return pytest.importorskip("opensmile", reason="openSMILE is not installed (its licence)")
 
 
