@@ -1,7 +1,7 @@
 """ComParE functionals: what happens on the way to openSMILE, and without it.
 
-openSMILE is optional: where it is not installed, what needs it is skipped. Its program has crashed a
-process in which much else was loaded: these tests run it in one of their own (`pytest -n 0`) only.
+openSMILE is optional: where it is not installed, what needs it is skipped. Its program crashed a
+process in which much else was loaded: tests run it in one of their own (`pytest -n 0`) only.
 """
 
 from __future__ import annotations
