@@ -14,7 +14,8 @@ from ser_lib.studies.heads import HEADS
 from ser_lib.studies.iemocap5 import IEMOCAP5
 from ser_lib.studies.moonshine import MOONSHINE
 from ser_lib.studies.penumajji2025 import PENUMAJJI2025
-from ser_lib.studies.scratch import SCRATCH, SCRATCH_ALONE
+from ser_lib.studies.scratch import SCRATCH
+from ser_lib.studies.scratch_alone import SCRATCH_ALONE
 from ser_lib.studies.swart2025 import SWART2025
 from ser_lib.studies.tuned import TUNED
 

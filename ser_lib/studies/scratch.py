@@ -1,12 +1,10 @@
 """Our network from scratch: small, on descriptors of speech, and nothing pretrained.
 
-Twice: on the clips of the corpus alone, as the figures of others are that it stands beside
-(`ser_lib.transfer.FIELD`); and with those of another language as well.
+Here clips of another language are trained on as well; `ser_lib.studies.scratch_alone` is the same
+network without them.
 """
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 from ser_lib.features import FeatureSpec
 from ser_lib.labels import LABEL_SETS
@@ -16,7 +14,7 @@ from ser_lib.studies._base import ModelSpec, Study
 from ser_lib.studies._ours import CHOSEN_ONCE
 from ser_lib.training_settings import TrainingSettings
 
-__all__ = ["SCRATCH", "SCRATCH_ALONE"]
+__all__ = ["SCRATCH"]
 
 TRAINING = TrainingSettings(
     max_epochs=50,
@@ -58,15 +56,4 @@ SCRATCH = Study(
         "Clips of EmoDB are trained on in every fold where it is not tested itself, if their "
         "emotion is a class of the tested corpus: another language, and ten voices more.",
     ),
-)
-
-SCRATCH_ALONE = replace(
-    SCRATCH,
-    name="scratch_alone",
-    title="The same network, on the clips of one corpus alone",
-    models=tuple(
-        replace(one, name="tdnn_alone", title="TDNN from scratch") for one in SCRATCH.models
-    ),
-    auxiliary_corpora=(),
-    departures=CHOSEN_ONCE,
 )
