@@ -31,7 +31,8 @@ def test_every_file_of_the_folder_is_registered_under_its_name():
     assert not set(STUDIES) & set(OURS)
     for name in modules:
         module = importlib.import_module(f"ser_lib.studies.{name}")
-        (value,) = [one for one in vars(module).values() if isinstance(one, Study)]
+        value = getattr(module, name.upper())
+        assert isinstance(value, Study)
         assert registered[name] is value
         assert value.name == name
         assert module.__all__ == [name.upper()]
