@@ -1,12 +1,14 @@
 """ComParE functionals: what happens on the way to openSMILE, and without it.
 
 openSMILE is optional: where it is not installed, what needs it is skipped. Its program crashed a
-process in which much else was loaded: tests run it in one of their own (`pytest -n 0`) only.
+process in which much else was loaded: here a fresh process runs the tests that need it.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import subprocess
 import sys
 
 import numpy as np
@@ -18,6 +20,7 @@ from ser_lib.errors import FeatureError
 from ser_lib.extraction import feature_shape
 from ser_lib.features import FEATURES, FeatureSpec
 from ser_lib.opensmile_functionals import compare_functionals, compare_shape
+from ser_lib.paths import PROJECT_DIR
 from ser_lib.studies import OURS
 
 RATE_HZ = 16_000
@@ -31,7 +34,7 @@ def noise(rng):
 @pytest.fixture
 def smile():
     if "PYTEST_XDIST_WORKER" in os.environ:
-        pytest.skip("NOT CHECKED: openSMILE may crash a worker; pytest -n 0 checks it")
+        pytest.skip("in a process of its own: test_what_needs_opensmile_passes_in_a_fresh_process")
     return pytest.importorskip("opensmile", reason="openSMILE is not installed (its licence)")
 
 
@@ -63,6 +66,18 @@ def test_costs_are_measured_without_it(without, few_clips):
 def test_what_is_no_signal_is_refused(signal):
     with pytest.raises(FeatureError):
         compare_functionals(signal, RATE_HZ)
+
+
+@pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="this is that process")
+def test_what_needs_opensmile_passes_in_a_fresh_process():
+    if importlib.util.find_spec("opensmile") is None:
+        pytest.skip("NOT CHECKED: openSMILE is not installed (its licence)")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+    command = [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", __file__]
+    done = subprocess.run(
+        command, env=environment, cwd=PROJECT_DIR, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_it_is_what_opensmile_gives(smile, noise):

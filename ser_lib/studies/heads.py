@@ -6,34 +6,17 @@ their statistics ends, and see the same layers; the encoder stays as it is.
 
 from __future__ import annotations
 
-from ser_lib.encoders import ENCODERS
-from ser_lib.features import FeatureSpec
 from ser_lib.labels import LABEL_SETS
 from ser_lib.models.frame_head import FrameHeadConfig
 from ser_lib.splits import Protocol
 from ser_lib.studies._base import ModelSpec, Study
-from ser_lib.studies._ours import CHOSEN_ONCE
-from ser_lib.training_settings import TrainingSettings
+from ser_lib.studies._ours import CHOSEN_ONCE, base_frames, smoothed_training
 
 __all__ = ["HEADS"]
 
-BASE = ENCODERS["moonshine-base"]
 # The best of the sets of layers that were tried with ridge regression, on inner folds.
-FRAMES = FeatureSpec(
-    "encoder_frames",
-    sample_rate_hz=BASE.sample_rate_hz,
-    params={"encoder": BASE.name, "sha256": BASE.sha256, "layers": "2,3,4,5"},
-)
-TRAINING = TrainingSettings(
-    max_epochs=6,
-    learning_rate=3e-4,
-    schedule="cosine",
-    sampling="balanced",
-    weight_decay=0.01,
-    label_smoothing=0.1,
-    mixup_alpha=0.3,
-    fits_validation=True,
-)
+FRAMES = base_frames("2,3,4,5")
+TRAINING = smoothed_training(max_epochs=6, learning_rate=3e-4, mixup_alpha=0.3)
 
 
 def _head(name: str, title: str, **config: object) -> ModelSpec:

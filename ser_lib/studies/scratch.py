@@ -11,22 +11,11 @@ from ser_lib.labels import LABEL_SETS
 from ser_lib.models.tdnn import TdnnConfig
 from ser_lib.splits import Protocol
 from ser_lib.studies._base import ModelSpec, Study
-from ser_lib.studies._ours import CHOSEN_ONCE
-from ser_lib.training_settings import TrainingSettings
+from ser_lib.studies._ours import CHOSEN_ONCE, smoothed_training
 
 __all__ = ["SCRATCH"]
 
-TRAINING = TrainingSettings(
-    max_epochs=50,
-    learning_rate=2e-3,
-    schedule="cosine",
-    sampling="balanced",
-    weight_decay=0.01,
-    label_smoothing=0.1,
-    mixup_alpha=0.3,
-    fits_validation=True,
-)
-
+TRAINING = smoothed_training(max_epochs=50, learning_rate=2e-3, mixup_alpha=0.3)
 
 SCRATCH = Study(
     name="scratch",

@@ -9,36 +9,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ser_lib.encoders import ENCODERS
-from ser_lib.features import FeatureSpec
 from ser_lib.labels import LABEL_SETS
 from ser_lib.models.encoder_top import EncoderTopConfig
 from ser_lib.splits import Protocol
 from ser_lib.studies._base import ModelSpec, Study
-from ser_lib.studies._ours import CHOSEN_ONCE
+from ser_lib.studies._ours import CHOSEN_ONCE, base_frames, smoothed_training
 from ser_lib.training_settings import TrainingSettings
 
 __all__ = ["TUNED"]
 
-BASE = ENCODERS["moonshine-base"]
-
-
-def _frames(layers: str) -> FeatureSpec:
-    params = {"encoder": BASE.name, "sha256": BASE.sha256, "layers": layers}
-    return FeatureSpec("encoder_frames", sample_rate_hz=BASE.sample_rate_hz, params=params)
-
-
 # A rate of 1.5e-4 forgot more than it learned: 75 instead of 80 % UAR on an inner fold.
-TRAINING = TrainingSettings(
-    max_epochs=6,
-    learning_rate=5e-5,
-    schedule="cosine",
-    min_learning_rate=1e-6,
-    sampling="balanced",
-    weight_decay=0.01,
-    label_smoothing=0.1,
-    fits_validation=True,
-    precision="mixed_bfloat16",
+TRAINING = smoothed_training(
+    max_epochs=6, learning_rate=5e-5, min_learning_rate=1e-6, precision="mixed_bfloat16"
 )
 
 
@@ -50,7 +32,7 @@ def _model(
     name: str, title: str, config: EncoderTopConfig, training: TrainingSettings = TRAINING
 ) -> ModelSpec:
     # The frames that block n reads are what the layer n gives: layer 0 is the front end.
-    features = _frames(str(config.first_block))
+    features = base_frames(str(config.first_block))
     return ModelSpec(name, title, config, features, training, is_ours=True)
 
 
