@@ -6,7 +6,7 @@ from ser_lib.encoders import ENCODERS
 from ser_lib.features import FeatureSpec
 from ser_lib.training_settings import TrainingSettings
 
-__all__ = ["CHOSEN_ONCE", "base_frames", "smoothed_training"]
+__all__ = ["CHOSEN_ONCE", "SMOOTHED_TRAINING", "base_frames"]
 
 CHOSEN_ONCE = (
     "What was tried was judged on inner folds of the training speakers of two of RAVDESS's five "
@@ -16,31 +16,19 @@ CHOSEN_ONCE = (
 )
 """Sentences for a study's `departures`."""
 
+SMOOTHED_TRAINING = TrainingSettings(
+    max_epochs=6,
+    schedule="cosine",
+    sampling="balanced",
+    weight_decay=0.01,
+    label_smoothing=0.1,
+    fits_validation=True,
+)
+"""Smoothed labels and one fall of the rate, on all training speakers; a study sets its rate."""
+
 
 def base_frames(layers: str) -> FeatureSpec:
     """Name frames of Moonshine base, of one layer or of several with commas between them."""
     base = ENCODERS["moonshine-base"]
     params = {"encoder": base.name, "sha256": base.sha256, "layers": layers}
     return FeatureSpec("encoder_frames", sample_rate_hz=base.sample_rate_hz, params=params)
-
-
-def smoothed_training(**settings: object) -> TrainingSettings:
-    """Set up training with smoothed labels and one fall of the rate, on all training speakers.
-
-    Parameters
-    ----------
-    **settings
-        Of `TrainingSettings`: epochs, rate, and what else is a network's own.
-
-    Returns
-    -------
-    TrainingSettings
-    """
-    return TrainingSettings(
-        schedule="cosine",
-        sampling="balanced",
-        weight_decay=0.01,
-        label_smoothing=0.1,
-        fits_validation=True,
-        **settings,
-    )

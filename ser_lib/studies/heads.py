@@ -6,17 +6,19 @@ their statistics ends, and see the same layers; the encoder stays as it is.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ser_lib.labels import LABEL_SETS
 from ser_lib.models.frame_head import FrameHeadConfig
 from ser_lib.splits import Protocol
 from ser_lib.studies._base import ModelSpec, Study
-from ser_lib.studies._ours import CHOSEN_ONCE, base_frames, smoothed_training
+from ser_lib.studies._ours import CHOSEN_ONCE, SMOOTHED_TRAINING, base_frames
 
 __all__ = ["HEADS"]
 
 # The best of the sets of layers that were tried with ridge regression, on inner folds.
 FRAMES = base_frames("2,3,4,5")
-TRAINING = smoothed_training(max_epochs=6, learning_rate=3e-4, mixup_alpha=0.3)
+TRAINING = replace(SMOOTHED_TRAINING, learning_rate=3e-4, mixup_alpha=0.3)
 
 
 def _head(name: str, title: str, **config: object) -> ModelSpec:

@@ -6,16 +6,18 @@ network without them.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ser_lib.features import FeatureSpec
 from ser_lib.labels import LABEL_SETS
 from ser_lib.models.tdnn import TdnnConfig
 from ser_lib.splits import Protocol
 from ser_lib.studies._base import ModelSpec, Study
-from ser_lib.studies._ours import CHOSEN_ONCE, smoothed_training
+from ser_lib.studies._ours import CHOSEN_ONCE, SMOOTHED_TRAINING
 
 __all__ = ["SCRATCH"]
 
-TRAINING = smoothed_training(max_epochs=50, learning_rate=2e-3, mixup_alpha=0.3)
+TRAINING = replace(SMOOTHED_TRAINING, max_epochs=50, learning_rate=2e-3, mixup_alpha=0.3)
 
 SCRATCH = Study(
     name="scratch",

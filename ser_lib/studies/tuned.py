@@ -13,14 +13,14 @@ from ser_lib.labels import LABEL_SETS
 from ser_lib.models.encoder_top import EncoderTopConfig
 from ser_lib.splits import Protocol
 from ser_lib.studies._base import ModelSpec, Study
-from ser_lib.studies._ours import CHOSEN_ONCE, base_frames, smoothed_training
+from ser_lib.studies._ours import CHOSEN_ONCE, SMOOTHED_TRAINING, base_frames
 from ser_lib.training_settings import TrainingSettings
 
 __all__ = ["TUNED"]
 
 # A rate of 1.5e-4 forgot more than it learned: 75 instead of 80 % UAR on an inner fold.
-TRAINING = smoothed_training(
-    max_epochs=6, learning_rate=5e-5, min_learning_rate=1e-6, precision="mixed_bfloat16"
+TRAINING = replace(
+    SMOOTHED_TRAINING, learning_rate=5e-5, min_learning_rate=1e-6, precision="mixed_bfloat16"
 )
 
 
