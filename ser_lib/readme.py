@@ -1,4 +1,4 @@
-"""The results in the README: a table between two markers, written by the report.
+"""The results in the README: two tables between two markers, written by the report.
 
 Nothing there is typed: `make report CORPUS=ravdess` writes it from the records of `results.json`,
 and a test compares the two.
@@ -11,25 +11,31 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ser_lib.paths import PROJECT_DIR, atomic_path
+from ser_lib.studies import OURS, get_study
 
 __all__ = ["README", "results_block", "write_results_block"]
 
 README = PROJECT_DIR / "README.md"
 
-HEAD = (
+PUBLISHED_HEAD = (
     "| study | model | clips | authors' accuracy | the same protocol here | speakers never heard "
-    "| UAR [95 % by speaker] |\n| --- | --- | --- | --- | --- | --- | --- |"
+    "| UAR [95 % by speaker] | how |\n"
+    "| --- | --- | --- | --- | --- | --- | --- | --- |"
+)
+OURS_HEAD = (
+    "| system of ours | clips | speakers never heard | UAR [95 % by speaker] | how |\n"
+    "| --- | --- | --- | --- | --- |"
 )
 
 
 def results_block(records: Sequence[Mapping[str, object]]) -> str:
-    """Lay records out as a Markdown table, one row a model.
+    """Lay records out as two Markdown tables, one row a model.
 
     Parameters
     ----------
     records : sequence of mapping
         As in `results.json`. A model has a row for each corpus where it is known as published
-        and honestly; of a study without published figures its first model has one.
+        and honestly; a study without published figures has one for each model that it always runs.
 
     Returns
     -------
@@ -37,34 +43,53 @@ def results_block(records: Sequence[Mapping[str, object]]) -> str:
         Accuracies and UAR in percent.
     """
     honest = {_task(one): one for one in records if not one["is_as_published"]}
-    rows = [
-        _row(one, honest[_task(one)])
+    published = [
+        _published_row(one, honest[_task(one)])
         for one in records
         if one["is_as_published"] and _task(one) in honest
     ]
-    known = {one["study"] for one in records if one["is_as_published"]}
-    first = {
-        (one["study"], one["corpus"]): one for one in reversed(records) if one["study"] not in known
-    }
-    return "\n".join([HEAD, *rows, *(_row(None, one) for one in reversed(first.values()))])
+    ours = [_our_row(one) for one in honest.values() if _stands_for_us(one)]
+    return "\n".join([PUBLISHED_HEAD, *published, "", OURS_HEAD, *ours])
 
 
 def _task(record: Mapping[str, object]) -> tuple[object, ...]:
     return record["study"], record["model"], record["corpus"]
 
 
-def _row(leaking: Mapping[str, object] | None, honest: Mapping[str, object]) -> str:
-    published = leaking["published"] if leaking else None
-    cells = [
+def _stands_for_us(record: Mapping[str, object]) -> bool:
+    study = OURS.get(str(record["study"]))
+    return study is not None and not study.model(str(record["model"])).is_optional
+
+
+def _published_row(leaking: Mapping[str, object], honest: Mapping[str, object]) -> str:
+    published = leaking["published"]
+    return _line(
         honest["study"],
         f"{honest['model']}{' (ours)' if honest['is_ours'] else ''}",
         honest["corpus"],
         "–" if published is None else f"{100 * published:.1f} %",
-        f"{100 * leaking['wa']:.1f} %" if leaking else "–",
-        f"{100 * honest['wa']:.1f} %",
-        f"{100 * honest['uar']:.1f} % "
-        f"[{100 * honest['uar_low']:.1f}, {100 * honest['uar_high']:.1f}]",
-    ]
+        f"{100 * leaking['wa']:.1f} %",
+        *_scores(honest),
+    )
+
+
+def _our_row(record: Mapping[str, object]) -> str:
+    title = OURS[str(record["study"])].model(str(record["model"])).title
+    return _line(title, record["corpus"], *_scores(record))
+
+
+def _scores(record: Mapping[str, object]) -> tuple[str, str, str]:
+    n_seeds = len(record["seeds"])
+    n_classes = len(get_study(str(record["study"])).labels_for(str(record["corpus"])).labels)
+    return (
+        f"{100 * record['wa']:.1f} %",
+        f"{100 * record['uar']:.1f} % "
+        f"[{100 * record['uar_low']:.1f}, {100 * record['uar_high']:.1f}]",
+        f"`{record['protocol']}`, {n_classes} classes, {n_seeds} seed{'s' if n_seeds > 1 else ''}",
+    )
+
+
+def _line(*cells: object) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
 

@@ -10,18 +10,25 @@ from ser_lib.paths import PROJECT_DIR
 from ser_lib.readme import README, results_block, write_results_block
 
 SCORE = {"wa": 0.881, "uar": 0.876, "uar_low": 0.861, "uar_high": 0.889, "is_ours": False}
-SCORE["corpus"] = "x"
+SCORE |= {"corpus": "x", "protocol": "luna5", "seeds": [42, 43]}
 RECORDS = [
-    {"study": "s", "model": "m", "is_as_published": True, "published": 0.725} | SCORE,
-    {"study": "s", "model": "m", "is_as_published": False, "published": None}
+    {"study": "swart2025", "model": "m", "is_as_published": True, "published": 0.725} | SCORE,
+    {"study": "swart2025", "model": "m", "is_as_published": False, "published": None}
     | SCORE
     | {"wa": 0.45},
 ]
-ROW = "| s | m | x | 72.5 % | 88.1 % | 45.0 % | 87.6 % [86.1, 88.9] |"
+SCORES = "45.0 % | 87.6 % [86.1, 88.9] | `luna5`, 8 classes, 2 seeds |"
+ROW = f"| swart2025 | m | x | 72.5 % | 88.1 % | {SCORES}"
+
+
+def _rows(records):
+    """Return the rows of both tables, without their heads."""
+    published, ours = results_block(records).split("\n\n")
+    return published.splitlines()[2:], ours.splitlines()[2:]
 
 
 def test_a_row_goes_from_the_printed_figure_to_the_honest_one():
-    assert results_block(RECORDS).splitlines()[-1] == ROW
+    assert _rows(RECORDS)[0] == [ROW]
 
 
 def test_a_model_without_an_honest_result_is_left_out():
@@ -30,23 +37,24 @@ def test_a_model_without_an_honest_result_is_left_out():
 
 def test_corpora_are_not_mixed_up():
     there = [one | {"corpus": "y", "wa": one["wa"] / 2} for one in RECORDS]
-    rows = results_block([*RECORDS, *there]).splitlines()[2:]
+    rows, _ = _rows([*RECORDS, *there])
     assert rows[0] == ROW
-    assert rows[1].startswith("| s | m | y | 72.5 % | 44.0 % | 22.5 % |")
+    assert rows[1].startswith("| swart2025 | m | y | 72.5 % | 44.0 % | 22.5 % |")
 
 
-def test_a_study_that_nobody_published_shows_its_first_model_once_a_corpus():
+def test_our_own_models_stand_by_their_titles_once_a_corpus_and_ablations_do_not():
     ours = [
-        RECORDS[1] | {"study": "o", "model": model, "is_ours": True, "corpus": corpus}
+        RECORDS[1] | {"study": "moonshine", "model": model, "corpus": corpus, "seeds": [42]}
         for corpus in ("x", "y")
-        for model in ("first", "second")
+        for model in ("base", "base_mean")
     ]
-    rows = results_block([*RECORDS, *ours]).splitlines()[2:]
-    assert [row.split(" | ")[1:3] for row in rows[1:]] == [
-        ["first (ours)", "x"],
-        ["first (ours)", "y"],
+    published, rows = _rows([*RECORDS, *ours])
+    assert published == [ROW]
+    assert [row.split(" | ")[:2] for row in rows] == [
+        ["| Moonshine base, two speeds", "x"],
+        ["| Moonshine base, two speeds", "y"],
     ]
-    assert " | – | – | 45.0 % | " in rows[1]
+    assert rows[0].endswith(" | 45.0 % | 87.6 % [86.1, 88.9] | `luna5`, 8 classes, 1 seed |")
 
 
 def test_only_the_block_of_the_corpus_is_replaced(tmp_path):
