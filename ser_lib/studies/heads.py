@@ -42,6 +42,7 @@ HEADS = Study(
     ),
     published_protocol=Protocol("luna5"),
     honest_protocol=Protocol("luna5"),
+    other_protocols={"loso": Protocol("loso")},
     seeds=(42, 43, 44),
     augmentations=("slower", "faster"),
     test_views=("slower", "faster"),
