@@ -51,13 +51,18 @@ FIELD = (
 )
 
 
-def field_table(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFrame:
+def field_table(
+    results: Mapping[tuple[str, str, str], Result],
+    averaged: Sequence[Mapping[tuple[str, str, str], Result]] = (),
+) -> pd.DataFrame:
     """Lay systems of others and ours out by protocol: only within one can they be compared.
 
     Parameters
     ----------
     results : mapping
         From `stored_results`; those on RAVDESS are shown.
+    averaged : sequence of mapping
+        Each of one protocol and one encoder: what these say together has a row as well.
 
     Returns
     -------
@@ -72,28 +77,41 @@ def field_table(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFrame:
         {"protocol": protocol, "system": system, "size": size, "UAR": pct(uar), "source": source}
         for system, size, protocol, uar, source in FIELD
     ]
-    for (_, protocol, corpus), one in results.items():
-        if corpus == "ravdess" and protocol in {row["protocol"] for row in rows}:
-            rows.append(
-                {
-                    "protocol": protocol,
-                    "system": f"{one.model.title}, here",
-                    "size": _size_of(one),
-                    "UAR": score_text(one.score, "uar"),
-                    "source": "stored runs",
-                }
-            )
+    ours = [
+        (protocol, one.model.title, _size_of([one]), one.score)
+        for (_, protocol, corpus), one in results.items()
+        if corpus == "ravdess"
+    ]
+    for some in averaged:
+        members = [one for (_, _, corpus), one in some.items() if corpus == "ravdess"]
+        if len(members) > 1:
+            score = score_ensemble([one.runs for one in members], members[0].clips)
+            name = f"{len(members)} systems averaged"
+            ours.append((members[0].protocol_name, name, _size_of(members), score))
+    known = {row["protocol"] for row in rows}
+    rows += [
+        {
+            "protocol": protocol,
+            "system": f"{name}, here",
+            "size": size,
+            "UAR": score_text(score, "uar"),
+            "source": "stored runs",
+        }
+        for protocol, name, size, score in ours
+        if protocol in known
+    ]
     return pd.DataFrame(rows).sort_values("protocol", kind="stable", ignore_index=True)
 
 
-def _size_of(result: Result) -> str:
-    """Tell the size of an encoder, of a network without one, or of what a classifier looks at."""
-    model = result.model
+def _size_of(results: Sequence[Result]) -> str:
+    """Tell the size of an encoder and what stands on it, of a network, or of a clip's values."""
+    model = results[0].model
     if name := model.features.params.get("encoder"):
-        n_bytes = get_encoder(str(name)).n_bytes
         # Trained blocks are kept beside the encoder's file, in single precision.
-        n_bytes += 4 * _n_weights(result) if family_of(model.config)[1].is_keras else 0
+        trained = [one for one in results if family_of(one.model.config)[1].is_keras]
+        n_bytes = get_encoder(str(name)).n_bytes + 4 * sum(map(_n_weights, trained))
         return f"{n_bytes / 1e6:.1f} MB"
+    (result,) = results
     if not family_of(model.config)[1].is_keras:
         return f"{prod(feature_shape(model.features)):,} values a clip"
     return f"{_n_weights(result) / 1e3:.0f} k weights"

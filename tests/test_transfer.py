@@ -104,6 +104,19 @@ def test_ours_stand_beside_others_under_the_same_protocol_with_their_size(plante
     assert len(table) == len(transfer.FIELD) + 4
 
 
+def test_what_systems_say_together_stands_beside_others_too_and_holds_the_encoder_once(planted):
+    run_study(STUDY, planted, models=["base_one_speed"], protocols=["honest"], n_seeds=1)
+    (result,) = transfer.stored_results(STUDY, [("base_one_speed", "honest", "demo")]).values()
+    tuned = replace(result, model=OURS["tuned"].model("blocks2"))
+    both = {("a", "luna5", "ravdess"): result, ("b", "luna5", "ravdess"): tuned}
+    alone = dict([*both.items()][:1])
+    elsewhere = {(name, "luna5", "emodb"): one for (name, _, _), one in both.items()}
+    table = transfer.field_table({}, [both, alone, elsewhere])
+    (ours,) = table[table["source"] == "stored runs"].to_dict("records")
+    assert ours["system"] == "2 systems averaged, here"
+    assert (ours["protocol"], ours["size"]) == ("luna5", "37.2 MB")
+
+
 def test_one_system_alone_is_no_ensemble(planted):
     run_study(STUDY, planted, models=["base_one_speed"], protocols=["honest"], n_seeds=1)
     results = transfer.stored_results(STUDY, [("base_one_speed", "honest", "demo")])
