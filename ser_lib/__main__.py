@@ -128,6 +128,8 @@ def run(
     from ser_lib.runs import run_study, score_runs
 
     clips = corpora.load(corpus, strict=strict)
+    if other := corpora.other_recordings(clips, corpus):
+        typer.echo(other, err=True)
     chosen = studies.get_study(study)
     # Our own systems were published nowhere: their one protocol is the honest one.
     usual = ["honest"] if study in studies.OURS else ["published", "honest"]

@@ -26,7 +26,7 @@ from ser_lib.batch import (
 )
 from ser_lib.bundles import find_bundle
 from ser_lib.errors import AudioError, SerError
-from ser_lib.predict import Predictor, default_bundle
+from ser_lib.predict import Predictor, better_bundle, default_bundle
 from ser_lib.progress import progress
 from ser_lib.recordings import stored_stream
 
@@ -55,6 +55,9 @@ def run_prediction(request: Request) -> int:
     """
     _check(request)
     folder = find_bundle(request.bundle) if request.bundle else default_bundle()
+    better, encoder = ("", "") if request.bundle else better_bundle()
+    if better:
+        _report(f"'{folder.name}' answers; the better '{better}' can after `ser data {encoder}`")
     predictor = Predictor.load(folder)
     if request.speaker_reference is not None:
         found = Found()

@@ -100,7 +100,7 @@ def _undecodable(path: Path, error: Exception) -> AudioError:
 def _check_file(path: Path) -> None:
     """Raise where there is no file, or less of it than it says."""
     if not path.is_file():
-        raise AudioError(f"{path}: no such file; was the corpus moved? Check SER_DATA")
+        raise AudioError(f"{path}: no such file; if it is a clip of a corpus, check SER_DATA")
     if path.stat().st_size == 0:
         raise AudioError(f"{path}: an empty file of 0 bytes; copy or download it again")
     _check_riff_length(path)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import re
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
@@ -96,7 +97,7 @@ def show(figure: Figure | Axes, *, caption: str, alt: str) -> None:
         f'height="{height}" style="max-width:100%;height:auto;background:white" '
         f'src="data:image/png;base64,{data}">'
         f'<figcaption><span class="ser-number">Figure {next(_figure_numbers)}.</span> '
-        f"{html.escape(caption)}</figcaption></figure>"
+        f"{_inline(caption)}</figcaption></figure>"
     )
 
 
@@ -143,7 +144,7 @@ def picture(path: str | Path, *, caption: str, alt: str, width_px: int) -> None:
         f'<figure class="ser-figure"><img alt="{html.escape(alt)}" width="{width_px}" '
         f'style="max-width:100%;height:auto;background:white" src="data:image/png;base64,{data}">'
         f'<figcaption><span class="ser-number">Figure {next(_figure_numbers)}.</span> '
-        f"{html.escape(caption)}</figcaption></figure>"
+        f"{_inline(caption)}</figcaption></figure>"
     )
 
 
@@ -165,9 +166,14 @@ def table(frame: pd.DataFrame, *, caption: str) -> None:
         body = "<p>None.</p>"
     _display_html(
         f'<figure class="ser-table"><figcaption><span class="ser-number">'
-        f"Table {next(_table_numbers)}.</span> {html.escape(caption)}</figcaption>"
+        f"Table {next(_table_numbers)}.</span> {_inline(caption)}</figcaption>"
         f'<div class="ser-scroll">{body}</div></figure>'
     )
+
+
+def _inline(text: str) -> str:
+    """Write plain text as HTML, names between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def play(clip: pd.Series, *, caption: str) -> None:
@@ -199,7 +205,7 @@ def findings(*sentences: str) -> None:
     Parameters
     ----------
     *sentences : str
-        Plain text, numbers and verdicts filled in by code.
+        Plain text, numbers and verdicts filled in by code; `names` between backticks.
 
     Raises
     ------
@@ -208,7 +214,7 @@ def findings(*sentences: str) -> None:
     """
     if not sentences:
         raise ReportError("findings needs at least one sentence")
-    safe = [html.escape(one) for one in sentences]
+    safe = [_inline(one) for one in sentences]
     items = "".join(f"<li>{one}</li>" for one in safe)
     display(
         {

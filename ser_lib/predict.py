@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_CLIP_S",
     "Predictor",
+    "better_bundle",
     "default_bundle",
     "open_graph",
     "with_probe",
@@ -65,15 +66,30 @@ def default_bundle() -> Path:
     raise BundleError("no bundle is installed; make one with `ser train`, or give --bundle")
 
 
+def better_bundle() -> tuple[str, str]:
+    """Name the best installed bundle and the encoder that it lacks; empty where it lacks none."""
+    installed = {one.name: one for one in installed_bundles()}
+    name = next((one for one in DEFAULT_BUNDLES if one in installed), "")
+    if not name or _has_weights(installed[name]):
+        return "", ""
+    return name, _encoder_of(installed[name])
+
+
+def _encoder_of(folder: Path) -> str:
+    """Name the encoder that a bundle does not hold itself; empty where it needs none."""
+    raw = (folder / "bundle.json").read_bytes()
+    needed = read_json(raw, what=f"{folder}/bundle.json").get("encoder") or {}
+    return str(needed.get("name", ""))
+
+
 def _has_weights(folder: Path) -> bool:
     """Tell whether what a bundle does not hold itself is here."""
-    raw = (folder / "bundle.json").read_bytes()
-    needed = read_json(raw, what=f"{folder}/bundle.json").get("encoder")
+    needed = _encoder_of(folder)
     if not needed:
         return True
     from ser_lib.encoders import ENCODERS
 
-    encoder = ENCODERS.get(needed["name"])
+    encoder = ENCODERS.get(needed)
     return encoder is not None and encoder.file.is_file()
 
 

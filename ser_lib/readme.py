@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ser_lib.paths import PROJECT_DIR, atomic_path
-from ser_lib.studies import OURS, get_study
+from ser_lib.studies import OURS
 
 __all__ = ["README", "results_block", "write_results_block"]
 
@@ -80,12 +80,12 @@ def _our_row(record: Mapping[str, object]) -> str:
 
 def _scores(record: Mapping[str, object]) -> tuple[str, str, str]:
     n_seeds = len(record["seeds"])
-    n_classes = len(get_study(str(record["study"])).labels_for(str(record["corpus"])).labels)
+    seeds = f"{n_seeds} seed{'s' if n_seeds > 1 else ''}"
     return (
         f"{100 * record['wa']:.1f} %",
         f"{100 * record['uar']:.1f} % "
         f"[{100 * record['uar_low']:.1f}, {100 * record['uar_high']:.1f}]",
-        f"`{record['protocol']}`, {n_classes} classes, {n_seeds} seed{'s' if n_seeds > 1 else ''}",
+        f"`{record['protocol']}`, {record['n_classes']} classes, {seeds}",
     )
 
 

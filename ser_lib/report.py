@@ -24,7 +24,7 @@ import yaml
 from nbformat import NotebookNode
 
 from ser_lib.chapters import Failure, first_line, tags_of
-from ser_lib.corpora import Corpus, get_corpus, load, write_committed_clips
+from ser_lib.corpora import Corpus, get_corpus, load, other_recordings, write_committed_clips
 from ser_lib.errors import CorpusError, ReportError, SerError, offenders
 from ser_lib.execution import (
     Job,
@@ -149,6 +149,8 @@ def _keep_clip_table(card: Corpus) -> None:
     except CorpusError:
         # The notebooks say what is wrong with the corpus, and where.
         return
+    if other := other_recordings(clips, card.name):
+        print(other, flush=True)
     if clips.attrs["has_audio"]:
         write_committed_clips(clips, card.name)
 

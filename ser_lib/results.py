@@ -159,7 +159,7 @@ class Result:
         """Return the result as one record of `results.json`."""
         score = self.score
         rounded = {
-            name: round(getattr(score, name), 4)
+            name: round(getattr(score, name), 6)
             for name in ("uar", "uar_low", "uar_high", "wa", "wa_low", "wa_high")
         }
         return {
@@ -169,6 +169,7 @@ class Result:
             "protocol": self.protocol_name,
             "is_as_published": self.protocol == "published",
             "is_ours": self.model.is_ours,
+            "n_classes": len(self.labels),
             "leaks": list(self.leaks),
             "seeds": [run.spec["seed"] for run in self.runs],
             "is_shortened": self.is_shortened,
@@ -265,10 +266,13 @@ class Results:
         Returns
         -------
         str
-            "above", "below" or "not distinguishable from".
+            "above (by the interval of their difference)", "below ..." or "not distinguishable
+            from": two systems alone, uncorrected; `ser_lib.comparison` tests all pairs.
         """
         _, low, high = difference_interval(first.tables, second.tables, first.labels)
-        return "above" if low > 0 else "below" if high < 0 else "not distinguishable from"
+        if low <= 0 <= high:
+            return "not distinguishable from"
+        return f"{'above' if low > 0 else 'below'} (by the interval of their difference)"
 
 
 def _corpus_in(speaker: str) -> str:

@@ -24,11 +24,12 @@ from ser_lib.results import Result
 from ser_lib.runs import is_stored, plan_run, run_or_load
 from ser_lib.splits import Protocol
 from ser_lib.studies import Study
-from ser_lib.wording import pct, points, score_text
+from ser_lib.wording import pct, points, score_text, share_text
 
 __all__ = [
     "FIELD",
     "ablation_table",
+    "best_bar",
     "encoder_table",
     "ensemble_bars",
     "field_table",
@@ -325,9 +326,23 @@ def ensemble_bars(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFram
     if len(results) > 1:
         systems = [one.runs for one in results.values()]
         averaged = score_ensemble(systems, next(iter(results.values())).clips)
-        rows.append(_bar(f"All {len(systems)} systems averaged", averaged))
+        every = "Both" if len(systems) == 2 else f"All {len(systems)}"
+        rows.append(_bar(f"{every} systems averaged", averaged))
     table = pd.DataFrame(rows, columns=["name", "value", "low", "high"])
     return table.sort_values("value", ascending=False, ignore_index=True)
+
+
+def best_bar(bars: pd.DataFrame) -> str:
+    """Name the first of bars with its value and interval; nothing where there is none.
+
+    Notes
+    -----
+    Notebook: 07_transfer.ipynb
+    """
+    if not len(bars):
+        return ""
+    best = bars.iloc[0]
+    return f"{best['name']}, {share_text((best['value'], best['low'], best['high']))}"
 
 
 def gain_table(

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from ser_lib import corpora
-from ser_lib.corpora import CLIP_COLUMNS, CORPORA, Corpus, _base, get_corpus, load
+from ser_lib.corpora import CLIP_COLUMNS, CORPORA, Corpus, _base, get_corpus, load, other_recordings
 from ser_lib.corpora import write_committed_clips as write_committed
 from ser_lib.corpora.emodb import GENDERS
 from ser_lib.errors import CorpusError
@@ -471,6 +471,17 @@ def test_without_audio_the_committed_table_is_read(tmp_path, committed, monkeypa
     pd.testing.assert_frame_equal(
         table.drop(columns="path"), committed.drop(columns="path"), atol=1e-6, check_dtype=True
     )
+
+
+def test_other_recordings_than_those_of_the_committed_table_are_told(tmp_path, committed):
+    assert other_recordings(committed, "ravdess") == ""
+    assert other_recordings(committed, "emodb") == ""  # no table to compare with
+    ours = committed.copy()
+    ours.loc[ours.index[:2], "audio_sha256"] = "0" * 64
+    ours["sample_rate_hz"] = 48_000
+    told = other_recordings(ours, "ravdess")
+    assert told.startswith(f"2 of {len(ours)} recordings of ravdess are other files")
+    assert "48,000 Hz here" in told
 
 
 def test_with_audio_the_committed_table_is_not_asked(tmp_path, committed):

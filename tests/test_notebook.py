@@ -57,6 +57,13 @@ def test_a_table_shows_a_named_index_and_says_when_it_is_empty(shown):
     assert "None." in shown[1]["text/html"]
 
 
+def test_names_between_backticks_are_code(shown):
+    notebook.findings("run `ser costs`, a < b")
+    notebook.table(pd.DataFrame({"a": [1]}), caption="from `runs/`")
+    assert "run <code>ser costs</code>, a &lt; b" in shown[0]["text/html"]
+    assert "from <code>runs/</code>" in shown[1]["text/html"]
+
+
 def test_findings_are_escaped_and_kept_as_data(shown):
     notebook.findings("a < b", "c")
     assert shown[0][notebook.FINDINGS_MIME] == {"sentences": ["a &lt; b", "c"]}

@@ -18,7 +18,7 @@ from ser_lib.audio import load_signal
 from ser_lib.errors import AudioError, BundleError
 from ser_lib.extraction import compute
 from ser_lib.paths import PROJECT_DIR
-from ser_lib.predict import Predictor, default_bundle
+from ser_lib.predict import Predictor, better_bundle, default_bundle
 
 
 @pytest.fixture(scope="module")
@@ -234,8 +234,14 @@ def test_the_best_bundle_whose_weights_are_here_is_the_default(small_folder, tmp
     monkeypatch.setenv("SER_BUNDLES", str(tmp_path))
     with pytest.raises(BundleError, match="ser train"):
         default_bundle()
+    assert better_bundle() == ("", "")
     shutil.copytree(small_folder, tmp_path / "cnn-ravdess")
     assert default_bundle().name == "cnn-ravdess"
+    assert better_bundle() == ("", "")
+    monkeypatch.setenv("SER_CACHE", str(tmp_path / "no-weights"))
+    shutil.copytree(PROJECT_DIR / "bundles" / "moonshine-ravdess", tmp_path / "moonshine-ravdess")
+    assert default_bundle().name == "cnn-ravdess"
+    assert better_bundle() == ("moonshine-ravdess", "moonshine-base")
 
 
 def test_predicting_loads_nothing_that_is_slow_to_load(small_folder, speak, tmp_path):

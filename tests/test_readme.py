@@ -10,7 +10,7 @@ from ser_lib.paths import PROJECT_DIR
 from ser_lib.readme import README, results_block, write_results_block
 
 SCORE = {"wa": 0.881, "uar": 0.876, "uar_low": 0.861, "uar_high": 0.889, "is_ours": False}
-SCORE |= {"corpus": "x", "protocol": "luna5", "seeds": [42, 43]}
+SCORE |= {"corpus": "x", "protocol": "luna5", "seeds": [42, 43], "n_classes": 8}
 RECORDS = [
     {"study": "swart2025", "model": "m", "is_as_published": True, "published": 0.725} | SCORE,
     {"study": "swart2025", "model": "m", "is_as_published": False, "published": None}

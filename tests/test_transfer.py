@@ -76,7 +76,7 @@ def test_systems_stand_beside_their_ensemble_and_their_gains_are_paired(planted)
     bars = transfer.ensemble_bars(results).set_index("name")
     assert bars["value"].is_monotonic_decreasing
     runs = [one.runs for one in results.values()]
-    assert bars.loc["All 2 systems averaged", "value"] == score_ensemble(runs, planted).uar
+    assert bars.loc["Both systems averaged", "value"] == score_ensemble(runs, planted).uar
     assert len(bars) == 3  # one seed is no average of seeds
     gains = transfer.gain_table(results, [tuple(models), ("base", models[0])])
     assert len(gains) == 1  # base is not stored
@@ -122,6 +122,10 @@ def test_one_system_alone_is_no_ensemble(planted):
     results = transfer.stored_results(STUDY, [("base_one_speed", "honest", "demo")])
     assert len(transfer.ensemble_bars(results)) == 1
     assert transfer.ensemble_bars({}).empty
+    assert transfer.best_bar(transfer.ensemble_bars({})) == ""
+    assert transfer.best_bar(transfer.ensemble_bars(results)).startswith(
+        "Moonshine base, one speed, "
+    )
     assert transfer.gain_table({}, [("base", "tiny")]).empty
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "get_corpus",
     "load",
     "load_committed",
+    "other_recordings",
     "single_corpus",
     "write_committed_clips",
 ]
@@ -144,6 +145,37 @@ def load_committed(name: str) -> pd.DataFrame:
     table.insert(1, "path", "")
     table.attrs.update(left_out=[], n_copies=0, has_audio=False)
     return table[list(CLIP_COLUMNS)]
+
+
+def other_recordings(clips: pd.DataFrame, name: str) -> str:
+    """Say that recordings are not those of the committed table, which the stored runs heard.
+
+    Parameters
+    ----------
+    clips : pandas.DataFrame
+        From `load`.
+    name : str
+        The corpus.
+
+    Returns
+    -------
+    str
+        A sentence; empty where they are the same, or nothing is known.
+    """
+    if isinstance(get_corpus(name), Pool) or not _committed_clips(name).is_file():
+        return ""
+    heard = load_committed(name)
+    n_other = len(clips) - int(clips["audio_sha256"].isin(set(heard["audio_sha256"])).sum())
+    if not n_other:
+        return ""
+    return (
+        f"{n_other:,} of {len(clips):,} recordings of {name} are other files than those that the "
+        f"stored runs heard ({_rates(heard)} there, {_rates(clips)} here): runs are trained anew"
+    )
+
+
+def _rates(clips: pd.DataFrame) -> str:
+    return ", ".join(f"{one:,} Hz" for one in sorted(clips["sample_rate_hz"].astype(int).unique()))
 
 
 def _committed_clips(name: str) -> Path:

@@ -101,6 +101,7 @@ RAVDESS = Corpus(
         "neutral has no strong intensity, hence half as many clips as each other emotion",
         "one widely copied archive holds every clip twice",
         "two statements only: a model may learn the words",
+        "the stored runs of this project heard a copy at 24 kHz; the published clips have 48 kHz",
         "actor 07's two repetitions of happy 'Dogs are sitting by the door' are the same recording",
     ),
     known_duplicates=(frozenset({"ravdess/03-01-03-01-02-01-07", "ravdess/03-01-03-01-02-02-07"}),),

@@ -62,8 +62,8 @@ def _check_signal(signal: np.ndarray, encoder: Encoder) -> None:
         raise EncoderError(f"{encoder.name}: a signal must be mono, not of shape {signal.shape}")
     if len(signal) < encoder.min_samples:
         raise EncoderError(
-            f"{encoder.name}: {len(signal)} samples are shorter than one frame "
-            f"({encoder.min_samples} samples, {encoder.min_samples / encoder.sample_rate_hz:.3f} s)"
+            f"too short: {len(signal)} samples; {encoder.name} needs {encoder.min_samples} "
+            f"({encoder.min_samples / encoder.sample_rate_hz:.3f} s)"
         )
     if not np.isfinite(signal).all():
         raise EncoderError(f"{encoder.name}: the signal holds NaN or infinite samples")
