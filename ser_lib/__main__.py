@@ -135,7 +135,13 @@ def run(
     usual = ["honest"] if study in studies.OURS else ["published", "honest"]
     for name in model or [one.name for one in chosen.models if not one.is_optional]:
         for one in protocol or usual:
-            runs = run_study(chosen, clips, models=[name], protocols=[one], n_seeds=n_seeds)
+            try:
+                runs = run_study(chosen, clips, models=[name], protocols=[one], n_seeds=n_seeds)
+            except KeyboardInterrupt:
+                typer.echo(
+                    "stopped. The same command goes on after the last stored fold.", err=True
+                )
+                sys.exit(130)
             typer.echo(f"{study} {name} {one}: {score_runs(runs, clips).sentence()}")
 
 

@@ -80,6 +80,21 @@ def test_without_options_all_models_run_under_both_protocols(call):
     ]
 
 
+def test_a_stopped_run_says_that_it_can_go_on(call, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "run_study", stop)
+    stopped = call("--model", "dummy")
+    assert stopped.exit_code == 130
+    assert "goes on after the last stored fold" in stopped.output
+
+
+def test_other_recordings_than_those_of_stored_runs_are_told(call, monkeypatch):
+    monkeypatch.setattr(corpora, "other_recordings", lambda *_: "3 of 3 are other files")
+    assert "3 of 3 are other files" in call("--model", "dummy", "--protocol", "honest").output
+
+
 def test_a_study_of_ours_runs_under_its_one_protocol(call, monkeypatch):
     monkeypatch.setitem(studies.OURS, "tiny", studies.STUDIES["tiny"])
     result = call("--n-seeds", "1", "--model", "knn")
