@@ -69,6 +69,9 @@ N_COLOURS = 256
 _figure_numbers = count(1)
 _table_numbers = count(1)
 
+# Rows from which a table is shown on demand: one scrolls past it otherwise.
+LONG_TABLE = 40
+
 
 def show(figure: Figure | Axes, *, caption: str, alt: str) -> None:
     """Show a figure with its number, caption and description, and close it.
@@ -164,10 +167,14 @@ def table(frame: pd.DataFrame, *, caption: str) -> None:
     )
     if shown.empty:
         body = "<p>None.</p>"
+    body = f'<div class="ser-scroll">{body}</div>'
+    if len(shown) > LONG_TABLE:
+        rows = f"Show all {len(shown)} rows"
+        body = f'<details class="ser-long"><summary>{rows}</summary>{body}</details>'
     _display_html(
         f'<figure class="ser-table"><figcaption><span class="ser-number">'
         f"Table {next(_table_numbers)}.</span> {_inline(caption)}</figcaption>"
-        f'<div class="ser-scroll">{body}</div></figure>'
+        f"{body}</figure>"
     )
 
 

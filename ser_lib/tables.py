@@ -29,6 +29,7 @@ def score_table(results: Results) -> pd.DataFrame:
     rows = [
         {
             "model": one.model.title,
+            "corpus": one.corpus,
             "protocol": one.protocol_name + (", shortened" if one.is_shortened else ""),
             "test rows known by": ", ".join(one.leaks).replace("same_", "") or "nothing",
             "seeds": len(one.runs),

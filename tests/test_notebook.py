@@ -57,6 +57,14 @@ def test_a_table_shows_a_named_index_and_says_when_it_is_empty(shown):
     assert "None." in shown[1]["text/html"]
 
 
+def test_a_long_table_is_folded_and_says_how_long_it_is(shown):
+    for n_rows in (notebook.LONG_TABLE, notebook.LONG_TABLE + 1):
+        notebook.table(pd.DataFrame({"a": range(n_rows)}), caption="c")
+    short, long = (one["text/html"] for one in shown)
+    assert "<details" not in short
+    assert f"<summary>Show all {notebook.LONG_TABLE + 1} rows</summary>" in long
+
+
 def test_names_between_backticks_are_code(shown):
     notebook.findings("run `ser costs`, a < b")
     notebook.table(pd.DataFrame({"a": [1]}), caption="from `runs/`")

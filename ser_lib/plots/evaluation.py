@@ -5,8 +5,9 @@ Numbers come in, an Axes goes out; nothing is scored here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -15,10 +16,8 @@ from matplotlib.figure import Figure
 from ser_lib.plots._base import (
     CHANCE_STYLE,
     HONEST_COLOUR,
-    PUBLISHED_COLOUR,
     SQUARE,
     axes_or_new,
-    new_figure,
 )
 
 __all__ = ["plot_cost", "plot_costs", "plot_coverage", "plot_differences", "plot_reliability"]
@@ -27,8 +26,10 @@ __all__ = ["plot_cost", "plot_costs", "plot_coverage", "plot_differences", "plot
 COLOURS = (HONEST_COLOUR, "#CC79A7", "#009E73", "#E69F00", "#555555", "#56B4E9")
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
 MARKERS = "osD^vP"
-# Points of UAR that a line of text takes in the figure of costs, and its share of the width.
-LABEL_STEP, LABEL_WIDTH = 6, 0.5
+OTHER_COLOUR = "#777777"
+# Widths of the figure of costs: score and time; and what a label takes of the latter.
+COST_SHARES = (1.0, 1.0)
+LABEL_SHARE = 0.35
 
 
 def plot_reliability(curves: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> Axes:
@@ -150,7 +151,7 @@ def plot_differences(tests: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 
 def plot_costs(costs: pd.DataFrame, *, n_tasks: int = 2) -> Figure:
-    """Draw the score of systems against their time, one plot a task.
+    """Draw the score of systems beside their time, one pair of axes a task.
 
     Parameters
     ----------
@@ -168,76 +169,78 @@ def plot_costs(costs: pd.DataFrame, *, n_tasks: int = 2) -> Figure:
     Notebook: 09_evaluation.ipynb
     """
     tasks = dict(list(costs.groupby("task", sort=False))[:n_tasks])
-    figure, axes = new_figure(len(tasks), 1, size=(8.0, 4.2 * len(tasks)))
-    for ax, (title, one) in zip(axes, tasks.items(), strict=True):
-        plot_cost(one, chance=one["chance"].iloc[0], ax=ax).set_title(title)
+    heights = [_cost_height(len(one)) for one in tasks.values()]
+    figure = plt.figure(figsize=(9.0, sum(heights)))
+    grid = figure.add_gridspec(len(tasks), 2, width_ratios=COST_SHARES, height_ratios=heights)
+    for number, (title, one) in enumerate(tasks.items()):
+        axes = [figure.add_subplot(grid[number, side]) for side in (0, 1)]
+        plot_cost(one, chance=one["chance"].iloc[0], axes=axes).set_title(title)
     return figure
 
 
-def plot_cost(costs: pd.DataFrame, *, chance: float, ax: Axes | None = None) -> Axes:
-    """Draw the score of the systems of one task against their time, and the Pareto front.
+def _cost_height(n_systems: int) -> float:
+    return 1.1 + 0.28 * n_systems
+
+
+def plot_cost(costs: pd.DataFrame, *, chance: float, axes: Sequence[Axes] | None = None) -> Axes:
+    """Draw systems of one task in rows, the best first: their score, and beside it their time.
 
     Parameters
     ----------
     costs : pandas.DataFrame
-        Columns `name, uar, low, high` in [0, 1], `ms` a clip, `n_numbers`, `n_bytes` and
-        `is_on_front`.
+        Columns `name, uar, low, high` in [0, 1], `ms` a clip, `n_bytes` and `is_on_front`: no
+        other is both faster and better.
     chance : float
         Drawn as a dashed line, in [0, 1].
-    ax : Axes, optional
-        Where to draw.
+    axes : sequence of Axes, optional
+        Two, for the score and for the time.
 
     Returns
     -------
     Axes
+        That of the score.
 
     Notes
     -----
     Notebook: 09_evaluation.ipynb
     """
-    ax = axes_or_new(ax, (8.0, 4.2))
-    front = costs[costs["is_on_front"]].sort_values("ms")
-    ax.plot(
-        front["ms"],
-        100 * front["uar"],
-        color=PUBLISHED_COLOUR,
-        drawstyle="steps-post",
-        linewidth=1.2,
-        label="Pareto front",
-    )
-    for row in costs.itertuples():
-        colour = HONEST_COLOUR if row.is_on_front else "#777777"
-        interval = [100 * row.low, 100 * row.high]
-        ax.plot([row.ms] * 2, interval, color=colour, alpha=0.4, linewidth=3, zorder=4)
-        ax.plot(row.ms, 100 * row.uar, "o", color=colour, markersize=7, zorder=5)
-    # Labels are pushed to where there is room, until none lies on the one before: downwards from
-    # the best of good systems, upwards from the worst of others.
-    sign = -1 if costs["uar"].mean() > 0.5 else 1
-    height = 0.0 if sign > 0 else 100.0
-    for row in costs.sort_values("uar", ascending=sign > 0).itertuples():
-        beside = 100 * row.uar + sign * LABEL_STEP / 2
-        height = sign * max(sign * beside, sign * (height + sign * LABEL_STEP))
-        ax.annotate(
-            f"{row.name}, {row.n_bytes / 1e6:.1f} MB",
-            (row.ms, 100 * row.uar),
-            (row.ms * 1.25, height),
+    rows = costs.sort_values("uar", ascending=False, ignore_index=True)
+    if axes is None:
+        size = (9.0, _cost_height(len(rows)))
+        axes = plt.subplots(1, 2, figsize=size, width_ratios=COST_SHARES)[1]
+    score, time = axes
+    for row in rows.itertuples():
+        colour = HONEST_COLOUR if row.is_on_front else OTHER_COLOUR
+        score.plot([100 * row.low, 100 * row.high], [row.Index] * 2, color=colour, alpha=0.5)
+        score.plot(100 * row.uar, row.Index, "o", color=colour, markersize=6)
+        time.plot(row.ms, row.Index, "o", color=colour, markersize=6)
+        time.annotate(
+            f"{row.ms:.3g} ms, {row.n_bytes / 1e6:.1f} MB",
+            (row.ms, row.Index),
+            (7, 0),
+            textcoords="offset points",
             va="center",
             fontsize=8,
             color="#333333",
-            arrowprops={"arrowstyle": "-", "color": "#BBBBBB", "linewidth": 0.7},
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1},
         )
-    ax.axhline(100 * chance, **CHANCE_STYLE)
-    ax.set_xscale("log")
-    low, high = costs["ms"].min() / 1.6, costs["ms"].max()
-    # The label of the slowest system needs its share of the width.
-    high *= 1.25 * (high / low) ** (LABEL_WIDTH / (1 - LABEL_WIDTH))
-    ax.set_xlim(low, high)
+    score.axvline(100 * chance, **CHANCE_STYLE)
+    for name, colour in (("none is both faster and better", HONEST_COLOUR), ("", OTHER_COLOUR)):
+        score.plot([], [], "o", color=colour, markersize=6, label=name or "one is")
+    score.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0))
+    score.set_yticks(range(len(rows)), rows["name"], fontsize=8)
+    time.set_yticks(range(len(rows)), [])
+    for ax in axes:
+        ax.set_ylim(len(rows) - 0.4, -0.6)
+        ax.grid(visible=False, axis="y")
+        ax.grid(visible=True, axis="x")
+    score.set(xlim=(0, 100), xlabel="UAR (%)")
+    low, high = rows["ms"].min() / 1.4, rows["ms"].max()
+    # What stands beside the slowest system needs its share of the width.
+    high *= (high / low) ** (LABEL_SHARE / (1 - LABEL_SHARE))
+    time.set(xscale="log", xlim=(low, high))
     ticks = [one for one in np.outer(10.0 ** np.arange(-1, 5), (1, 2, 5)).ravel()]
-    ticks = [one for one in ticks if low <= one <= high]
-    ax.set_xticks(ticks, [f"{one:g}" for one in ticks])
-    ax.set_xticks([], minor=True)
-    ax.set(ylim=(0, 100), xlabel="Milliseconds of processor time a clip (decoding, feature, model)")
-    ax.set_ylabel("UAR (%)")
-    ax.legend(loc="upper left")
-    return ax
+    ticks = [one for one in ticks if low <= one <= high][:: 1 if high / low < 40 else 3]
+    time.set_xticks(ticks, [f"{one:g}" for one in ticks])
+    time.set_xticks([], minor=True)
+    time.set_xlabel("Milliseconds of processor time a clip")
+    return score

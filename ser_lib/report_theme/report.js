@@ -12,6 +12,11 @@
     button.textContent = isShown ? "Hide all code" : "Show all code";
   });
 
+  // On paper nothing can be unfolded.
+  window.addEventListener("beforeprint", function () {
+    document.querySelectorAll("details.ser-long").forEach(function (one) { one.open = true; });
+  });
+
   const menu = document.querySelector(".ser-menu");
   menu.addEventListener("click", function (event) {
     if (event.target.closest("a")) { menu.open = false; }
