@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-from ser_lib.answers import Prediction
+from ser_lib.answers import NOT_SURE, Prediction
 from ser_lib.errors import AudioError
 from ser_lib.predict import Predictor
 from ser_lib.recordings import SUFFIXES
@@ -209,6 +209,7 @@ class Writer:
         self.model = model
         self.labels = tuple(labels)
         self.top = top
+        self._width = max([11, *(len(one) + 1 for one in self.labels)])
 
     @property
     def header(self) -> str:
@@ -222,7 +223,7 @@ class Writer:
                 ]
             )
         if self.format == "table":
-            head = f"{'recording':<{NAME_WIDTH}}  {'emotion':<11}{'sure':>6}  likeliest"
+            head = f"{'recording':<{NAME_WIDTH}}  {'emotion':<{self._width}}{'sure':>6}  likeliest"
             return f"{head}\n{'-' * (len(head) + 24)}\n"
         return ""
 
@@ -252,12 +253,14 @@ class Writer:
         if len(name) > NAME_WIDTH:
             name = "…" + name[-(NAME_WIDTH - 1) :]
         if prediction.error:
-            return f"{name:<{NAME_WIDTH}}  error      {printable(prediction.error)}\n"
+            told = printable(prediction.error)
+            return f"{name:<{NAME_WIDTH}}  {'error':<{self._width}}{told}\n"
         ranked = "  ".join(f"{label} {100 * p:.0f} %" for label, p in prediction.top(self.top or 3))
-        line = (
-            f"{name:<{NAME_WIDTH}}  {prediction.emotion:<11}{100 * prediction.confidence:>4.0f} %  "
-            f"{ranked}\n"
-        )
+        # Where no answer is given there is nothing to be sure of.
+        is_given = prediction.emotion != NOT_SURE
+        sure = f"{100 * prediction.confidence:.0f} %" if is_given else ""
+        answer = f"{prediction.emotion:<{self._width}}{sure:>6}"
+        line = f"{name:<{NAME_WIDTH}}  {answer}  {ranked}\n"
         return line + "".join(f"{'':<{NAME_WIDTH}}  ! {one}\n" for one in prediction.warnings)
 
     def resume(self, path: Path) -> tuple[set[str], int]:

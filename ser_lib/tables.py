@@ -63,7 +63,7 @@ def headline_table(results: Results) -> pd.DataFrame:
                 "study": leaking.study.name,
                 "corpus": leaking.corpus,
                 "authors' WA": pct(leaking.published or np.nan),
-                "as published, WA": score_text(leaking.score, "wa"),
+                "as published, WA": pct(leaking.score.wa),
                 "honest WA": score_text(honest.score, "wa"),
                 "step": points(honest.score.wa - leaking.score.wa),
                 "honest UAR": score_text(honest.score),
