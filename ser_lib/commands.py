@@ -155,5 +155,5 @@ def _conclude(n_paths: int, found: Found, n_failed: int, report: Callable[[str],
     if found.n_others:
         report(f"{found.n_others:,} files whose names do not end as recordings do were left alone")
     if n_failed:
-        report(f"{n_failed:,} recordings could not be used")
+        report(f"{n_failed:,} recording{'s' if n_failed > 1 else ''} could not be used")
     return int(bool(n_failed or found.problems or n_paths == 0))
