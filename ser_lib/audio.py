@@ -23,6 +23,7 @@ __all__ = [
     "Limits",
     "Recording",
     "check_facts",
+    "checked_mono",
     "crop_or_pad",
     "cut_signal",
     "load_signal",
@@ -301,3 +302,44 @@ def check_facts(facts: ClipFacts, *, limits: Limits = Limits()) -> list[str]:
         ),
     )
     return [phrase for is_broken, phrase in rules if is_broken]
+
+
+def checked_mono(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    """Return a signal of anybody's as float32 mono, or say why there is nothing to hear in it.
+
+    Parameters
+    ----------
+    signal : ndarray of float, shape (n_samples,) or (n_samples, n_channels)
+        In [-1, 1].
+    sample_rate_hz : int
+        Its rate.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_samples,)
+
+    Raises
+    ------
+    AudioError
+        If it is empty, silent, not finite or of another shape, or if no recording has such a rate.
+
+    Notes
+    -----
+    Notebook: 10_predict.ipynb
+    """
+    if not 1000 <= sample_rate_hz <= 768_000:
+        raise AudioError(f"{sample_rate_hz} Hz is no sample rate of a recording of speech")
+    if signal.ndim == 2 and signal.shape[0] >= signal.shape[1]:
+        signal = signal.mean(axis=1)
+    if signal.ndim != 1 or not np.issubdtype(signal.dtype, np.floating):
+        raise AudioError(
+            f"a signal is floats of shape (n_samples,) or (n_samples, n_channels), not "
+            f"{signal.dtype} of shape {signal.shape}"
+        )
+    if len(signal) == 0:
+        raise AudioError("holds no samples")
+    if not np.isfinite(signal).all():
+        raise AudioError("holds NaN or infinite samples; export it again")
+    if not signal.any():
+        raise AudioError("all samples are zero; was the microphone on?")
+    return np.ascontiguousarray(signal, dtype=np.float32)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ser_lib.answers import NOT_SURE, Prediction, as_table
-from ser_lib.audio import cut_signal
+from ser_lib.audio import checked_mono, cut_signal
 from ser_lib.bundle_checks import read_json
 from ser_lib.bundles import Bundle, find_bundle, installed_bundles, load_bundle, probe_signal
 from ser_lib.confidence import apply_temperature
@@ -257,7 +257,7 @@ class Predictor:
         AudioError
             If the signal is empty, silent or not finite, or of a rate that no recording has.
         """
-        signal = _as_mono(signal, sample_rate_hz)
+        signal = checked_mono(signal, sample_rate_hz)
         own_s = len(signal) / sample_rate_hz
         voice, raw = self._voice_and_answer(signal, sample_rate_hz)
         found = recording_warnings(
@@ -347,7 +347,7 @@ class Predictor:
     def _file_features(self, path: str | Path) -> np.ndarray:
         with decodable(path) as file:
             signal, rate, _ = load_head(file, max_s=MAX_CLIP_S)
-        return self.features(_as_mono(signal, rate), rate)
+        return self.features(checked_mono(signal, rate), rate)
 
     def _unheard(self, duration_s: float) -> list[str]:
         """Say what part of a long recording the model does not listen to."""
@@ -451,23 +451,3 @@ def _linear(values: np.ndarray, arrays: Mapping[str, np.ndarray], prefix: str) -
 def _softmax(logits: np.ndarray) -> np.ndarray:
     powers = np.exp(logits - logits.max())
     return powers / powers.sum()
-
-
-def _as_mono(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
-    """Return a signal as float32 mono, or raise where there is nothing to hear in it."""
-    if not 1000 <= sample_rate_hz <= 768_000:
-        raise AudioError(f"{sample_rate_hz} Hz is no sample rate of a recording of speech")
-    if signal.ndim == 2 and signal.shape[0] >= signal.shape[1]:
-        signal = signal.mean(axis=1)
-    if signal.ndim != 1 or not np.issubdtype(signal.dtype, np.floating):
-        raise AudioError(
-            f"a signal is floats of shape (n_samples,) or (n_samples, n_channels), not "
-            f"{signal.dtype} of shape {signal.shape}"
-        )
-    if len(signal) == 0:
-        raise AudioError("holds no samples")
-    if not np.isfinite(signal).all():
-        raise AudioError("holds NaN or infinite samples; export it again")
-    if not signal.any():
-        raise AudioError("all samples are zero; was the microphone on?")
-    return np.ascontiguousarray(signal, dtype=np.float32)

@@ -63,7 +63,7 @@ def field_table(
     results : mapping
         From `stored_results`; those on RAVDESS are shown.
     averaged : sequence of mapping
-        Each of one protocol and one encoder: what these say together has a row as well.
+        Each of one protocol, on encoders: what these say together has a row as well.
 
     Returns
     -------
@@ -105,12 +105,14 @@ def field_table(
 
 
 def _size_of(results: Sequence[Result]) -> str:
-    """Tell the size of an encoder and what stands on it, of a network, or of a clip's values."""
+    """Tell the size of encoders and what stands on them, of a network, or of a clip's values."""
     model = results[0].model
-    if name := model.features.params.get("encoder"):
-        # Trained blocks are kept beside the encoder's file, in single precision.
+    if "encoder" in model.features.params:
+        names = {str(one.model.features.params["encoder"]) for one in results}
+        # Trained blocks are kept beside the encoders' files, in single precision.
         trained = [one for one in results if family_of(one.model.config)[1].is_keras]
-        n_bytes = get_encoder(str(name)).n_bytes + 4 * sum(map(_n_weights, trained))
+        n_bytes = sum(get_encoder(name).n_bytes for name in names)
+        n_bytes += 4 * sum(map(_n_weights, trained))
         return f"{n_bytes / 1e6:.1f} MB"
     (result,) = results
     if not family_of(model.config)[1].is_keras:

@@ -115,6 +115,9 @@ def test_what_systems_say_together_stands_beside_others_too_and_holds_the_encode
     (ours,) = table[table["source"] == "stored runs"].to_dict("records")
     assert ours["system"] == "2 systems averaged, here"
     assert (ours["protocol"], ours["size"]) == ("luna5", "37.2 MB")
+    tiny = replace(result, model=STUDY.model("tiny"))
+    table = transfer.field_table({}, [both | {("c", "luna5", "ravdess"): tiny}])
+    assert table[table["source"] == "stored runs"]["size"].tolist() == ["45.2 MB"]
 
 
 def test_one_system_alone_is_no_ensemble(planted):
