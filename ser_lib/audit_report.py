@@ -189,10 +189,13 @@ def report_text(report: AuditReport, *, width: int = 100) -> str:
         [
             *lines,
             "",
-            f"{verdict} {counts['leak']} leaks, {counts['fault']} faults, "
-            f"{counts['observation']} observations.",
+            f"{verdict} {', '.join(_counted(counts[one], one) for one in LEVELS)}.",
         ]
     )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def report_json(report: AuditReport) -> str:

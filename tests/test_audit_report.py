@@ -43,7 +43,7 @@ def test_a_leaking_split_exits_with_1_and_says_what_leaks(folder, table, split):
     result = run(folder, "--table", table, "--split", split)
     assert result.exit_code == 1
     for text in ("LEAKS (2)", "same_audio", "train -> test", "same_speaker", "label_conflict",
-                 "e.wav (angry)", "This split leaks. 2 leaks, 1 faults,"):  # fmt: skip
+                 "e.wav (angry)", "This split leaks. 2 leaks, 1 fault,"):  # fmt: skip
         assert text in result.output
 
 
