@@ -24,6 +24,7 @@ __all__ = [
     "Task",
     "all_tests",
     "anchor_scores",
+    "beside_one",
     "p_text",
     "pair_table",
     "tasks_of",
@@ -144,6 +145,36 @@ def all_tests(tasks: Sequence[Task], *, n_resamples: int = N_RESAMPLES) -> pd.Da
     is_above, is_below = is_clear & (tests["low"] > 0), is_clear & (tests["high"] < 0)
     words = np.where(is_above, "above", np.where(is_below, "below", "not distinguishable from"))
     return tests.assign(verdict=words)
+
+
+def beside_one(tests: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return the pairs that one system is in, each as its difference from the other.
+
+    Parameters
+    ----------
+    tests : pandas.DataFrame
+        As from `all_tests`, of one task.
+    name : str
+        The system.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Its rows, `difference, low, high` turned round where it stood second; `name` is the other.
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    is_first, is_second = tests["first"] == name, tests["second"] == name
+    sign = is_first.astype(int) - is_second.astype(int)
+    turned = tests.assign(
+        name=tests["second"].where(is_first, tests["first"]),
+        difference=sign * tests["difference"],
+        low=tests["low"].where(is_first, -tests["high"]),
+        high=tests["high"].where(is_first, -tests["low"]),
+    )
+    return turned[is_first | is_second].sort_values("difference", ignore_index=True)
 
 
 def pair_table(tests: pd.DataFrame) -> pd.DataFrame:

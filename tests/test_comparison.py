@@ -218,3 +218,21 @@ def test_only_stored_runs_are_gathered_where_nothing_may_be_trained(
 def test_a_negative_number_of_seeds_is_refused(demo_clips):
     with pytest.raises(StudyError, match="n_seeds=-1 must be 0"):
         collect(STUDY, demo_clips, n_seeds=-1)
+
+
+def test_one_system_stands_beside_all_others_with_its_own_sign():
+    tests = pd.DataFrame(
+        {
+            "first": ["a", "b", "a"],
+            "second": ["b", "c", "c"],
+            "difference": [0.1, -0.3, -0.2],
+            "low": [0.0, -0.4, -0.3],
+            "high": [0.2, -0.2, -0.1],
+        }
+    )
+    beside = comparison.beside_one(tests, "b")
+    assert beside["name"].tolist() == ["c", "a"]
+    np.testing.assert_allclose(beside["difference"], [-0.3, -0.1])
+    np.testing.assert_allclose(beside["low"], [-0.4, -0.2])
+    np.testing.assert_allclose(beside["high"], [-0.2, 0.0])
+    assert comparison.beside_one(tests, "d").empty
