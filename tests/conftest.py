@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -29,6 +30,17 @@ REAL_CACHE = os.environ.get("SER_CACHE") or str(PROJECT_DIR / ".cache")
 
 # What a test may not inherit from the shell that runs it.
 FOREIGN_VARIABLES = ("SER_DATA", "SER_FRESH", "SER_JOBS", "STRICT", "FRESH")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Return the browser's program, or say loudly that pages were not opened."""
+    program = shutil.which("chromium")
+    if program is None:
+        reason = "NOT CHECKED: no page was opened; run `apt-get install chromium`"
+        # Where nobody reads what was skipped, a missing browser is a failure.
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+    return program
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -22,7 +22,6 @@ import soundfile
 from ser_lib import app
 from ser_lib.errors import BundleError
 
-CHROMIUM = shutil.which("chromium")
 ARGUMENTS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --use-fake-device-for-media-stream "
@@ -77,14 +76,12 @@ def server(bundles, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def browser(spoken):
-    if CHROMIUM is None:
-        pytest.skip("NOT CHECKED: Chromium is not installed")
+def browser(chromium, spoken):
     from playwright.sync_api import sync_playwright
 
     microphone = f"--use-file-for-fake-audio-capture={spoken}"
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, microphone])
+        opened = playwright.chromium.launch(executable_path=chromium, args=[*ARGUMENTS, microphone])
         yield opened
         opened.close()
 

@@ -130,6 +130,16 @@ def test_a_table_shows_as_many_as_asked_for():
     assert "error" in Writer("table", LABELS).line(BAD)
 
 
+def test_a_table_is_sure_of_no_answer_that_it_does_not_give_and_keeps_its_columns():
+    labels = ("angry", "a rather long class")
+    writer = Writer("table", labels)
+    unsure, sure = (writer.line(replace(GOOD, emotion=one)) for one in ("not sure", labels[1]))
+    assert unsure.count("61 %") == 1  # among the likeliest only
+    assert sure.count("61 %") == 2
+    assert unsure.index("sad 61 %") == sure.index("sad 61 %")
+    assert writer.header.index("likeliest") == sure.index("sad 61 %")
+
+
 @pytest.mark.parametrize("form", ["csv", "json"])
 def test_a_stopped_job_is_gone_on_with(tmp_path, form):
     writer, path = Writer(form, LABELS), tmp_path / "out"

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_lib import batch
+from ser_lib import batch, commands
 from ser_lib.batch import Request
 from ser_lib.commands import run_prediction
 from ser_lib.errors import AudioError, BundleError, SerError
@@ -46,6 +46,16 @@ def test_a_sound_clip_gets_an_answer(predict, clip):
     (row,) = done.rows
     assert row["path"] == str(clip)
     assert sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_better_bundle_that_lacks_its_encoder_is_named(small_folder, clip, monkeypatch, capsys):
+    monkeypatch.setattr(commands, "default_bundle", lambda: small_folder)
+    monkeypatch.setattr(commands, "better_bundle", lambda: ("large", "some-encoder"))
+    assert run_prediction(Request((str(clip),), "", "json", n_jobs=1)) == 0
+    assert "the better 'large' can after `ser data some-encoder`" in capsys.readouterr().err
+    # Who names a bundle wants no other.
+    assert run_prediction(Request((str(clip),), str(small_folder), "json", n_jobs=1)) == 0
+    assert capsys.readouterr().err == ""
 
 
 def _truncated(folder, speak):

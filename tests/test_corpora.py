@@ -473,6 +473,21 @@ def test_without_audio_the_committed_table_is_read(tmp_path, committed, monkeypa
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "column", "value", "words"),
+    [
+        ("ravdess", "sample_rate_hz", 24_000, "heard a copy at 24 kHz"),
+        ("emodb", "duration_s", 2.0, "whose clips all last 2 s"),
+    ],
+)
+def test_what_cards_say_that_stored_runs_heard_is_in_the_committed_tables(
+    name, column, value, words, monkeypatch
+):
+    monkeypatch.delenv("SER_REPORTS", raising=False)
+    assert set(corpora.load_committed(name)[column]) == {value}
+    assert any(words in one for one in get_corpus(name).quirks)
+
+
 def test_other_recordings_than_those_of_the_committed_table_are_told(tmp_path, committed):
     assert other_recordings(committed, "ravdess") == ""
     assert other_recordings(committed, "emodb") == ""  # no table to compare with
