@@ -296,6 +296,10 @@ def train(
     ] = "honest",
     max_epochs: Annotated[int, typer.Option(help="Limit; 0: as published.")] = 0,
     keras: Annotated[bool, typer.Option(help="Write a network for Keras, too.")] = True,
+    elsewhere: Annotated[
+        list[str] | None,
+        typer.Option(help="Another corpus; how the bundle does on it is told in its card."),
+    ] = None,
     strict: Annotated[bool, typer.Option(help="No leaves damaged clips out.")] = True,
 ) -> None:
     """Fit a study on all speakers of a corpus, and write a bundle to predict with."""
@@ -304,7 +308,15 @@ def train(
 
     clips = corpora.load(corpus, strict=strict)
     chosen = studies.get_study(study).with_max_epochs(max_epochs)
-    folder = fit_bundle(chosen, clips, out, model=model, protocol=protocol, with_keras=keras)
+    folder = fit_bundle(
+        chosen,
+        clips,
+        out,
+        model=model,
+        protocol=protocol,
+        with_keras=keras,
+        elsewhere=elsewhere or (),
+    )
     typer.echo((folder / "README.md").read_text(encoding="utf-8"))
     typer.echo(f"Bundle: {folder}")
 

@@ -19,11 +19,11 @@ import numpy as np
 
 from ser_lib import app_views as views
 from ser_lib.answers import Prediction
-from ser_lib.bundles import installed_bundles
 from ser_lib.decoding import load_head
 from ser_lib.errors import BundleError, SerError
+from ser_lib.installed import default_bundle, installed_bundles
 from ser_lib.live import ANSWER_EVERY_S, LiveState, hear
-from ser_lib.predict import MAX_CLIP_S, Predictor, default_bundle
+from ser_lib.predict import MAX_CLIP_S, Predictor
 from ser_lib.recordings import decodable
 from ser_lib.timeline import WINDOW_S, timeline, timeline_table
 

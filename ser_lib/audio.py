@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from ser_lib.decoding import decode
+from ser_lib.decoding import decode, mono
 from ser_lib.errors import AudioError
 
 __all__ = [
@@ -111,8 +111,8 @@ def load_signal(
     -----
     Notebook: 01_eda.ipynb
     """
-    samples, native_hz, _ = decode(Path(path))
-    signal = samples.mean(axis=1)
+    samples, header = decode(Path(path))
+    signal, native_hz = mono(samples), header.sample_rate_hz
     if not np.isfinite(signal).all():
         raise AudioError(f"{path}: holds NaN or infinite samples; export it again")
     signal = cut_signal(
@@ -202,23 +202,23 @@ def read_recording(path: str | Path) -> Recording:
     AudioError
         As `read_facts`.
     """
-    samples, sample_rate_hz, info = decode(Path(path))
-    mono = samples.mean(axis=1)
-    is_finite = bool(np.isfinite(mono).all())
-    peak = float(np.abs(mono).max(initial=0.0)) if is_finite else 0.0
-    rounded = np.round(np.nan_to_num(mono) * 32768.0).clip(-32768, 32767).astype("<i2")
+    samples, header = decode(Path(path))
+    signal, sample_rate_hz = mono(samples), header.sample_rate_hz
+    is_finite = bool(np.isfinite(signal).all())
+    peak = float(np.abs(signal).max(initial=0.0)) if is_finite else 0.0
+    rounded = np.round(np.nan_to_num(signal) * 32768.0).clip(-32768, 32767).astype("<i2")
     digest = hashlib.sha256(f"{sample_rate_hz} Hz".encode())
     digest.update(rounded.tobytes())
     facts = ClipFacts(
-        duration_s=len(mono) / sample_rate_hz,
+        duration_s=len(signal) / sample_rate_hz,
         sample_rate_hz=sample_rate_hz,
-        n_channels=info.channels,
-        sample_format=info.subtype,
+        n_channels=header.n_channels,
+        sample_format=header.sample_format,
         peak_db=20.0 * float(np.log10(peak)) if peak > 0 else -np.inf,
         is_finite=is_finite,
         audio_sha256=digest.hexdigest(),
     )
-    return Recording(facts, info.format, mono)
+    return Recording(facts, header.container, signal)
 
 
 def recode(
@@ -330,7 +330,7 @@ def checked_mono(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
     if not 1000 <= sample_rate_hz <= 768_000:
         raise AudioError(f"{sample_rate_hz} Hz is no sample rate of a recording of speech")
     if signal.ndim == 2 and signal.shape[0] >= signal.shape[1]:
-        signal = signal.mean(axis=1)
+        signal = mono(signal)
     if signal.ndim != 1 or not np.issubdtype(signal.dtype, np.floating):
         raise AudioError(
             f"a signal is floats of shape (n_samples,) or (n_samples, n_channels), not "

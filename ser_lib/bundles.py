@@ -39,7 +39,6 @@ from ser_lib.domain import Domain
 from ser_lib.encoders import ENCODERS
 from ser_lib.errors import BundleError, FeatureError
 from ser_lib.features import FEATURES, FeatureSpec
-from ser_lib.paths import bundles_dir
 from ser_lib.voice import STATISTICS
 
 if TYPE_CHECKING:
@@ -47,8 +46,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Bundle",
-    "find_bundle",
-    "installed_bundles",
     "load_bundle",
     "load_network",
     "probe_signal",
@@ -57,7 +54,7 @@ __all__ = [
 
 FORMAT = "ser-bundle"
 # Raised when the form changes so that older code would misread it.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 KINDS = ("network", "linear")
 MAX_LABELS = 64
 PARAM_CHARACTERS = frozenset(string.ascii_letters + string.digits + "_-.,")
@@ -66,9 +63,10 @@ HEAD = ("head_mean", "head_scale", "head_weights", "head_bias")
 # For a known voice: a head of its own, and how speakers differ (see `ser_lib.predict`).
 SPEAKER_HEAD = tuple(f"speaker_{name}" for name in HEAD)
 SPEAKER_CLOUD = ("speaker_centre", "speaker_between", "speaker_noise", "speaker_within")
-DOMAIN = ("domain_mean", "domain_precision")
+DOMAIN = ("domain_centre", "domain_whitening")
+SPEAKER_DOMAIN = tuple(f"speaker_{name}" for name in DOMAIN)
 SCALING = ("input_mean", "input_scale")
-ARRAYS = (*HEAD, *SPEAKER_HEAD, *SPEAKER_CLOUD, *DOMAIN, *SCALING)
+ARRAYS = (*HEAD, *SPEAKER_HEAD, *SPEAKER_CLOUD, *DOMAIN, *SPEAKER_DOMAIN, *SCALING)
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,8 @@ class Bundle:
     domain_limit: float
     """See `ser_lib.domain.Domain`."""
     speaker: Mapping[str, float] = field(default_factory=dict)
-    """`temperature` and `threshold` for a known voice; empty where the bundle cannot adapt."""
+    """`temperature`, `threshold` and `domain_limit` for a known voice; empty where the bundle
+    cannot adapt."""
     probe: tuple[float, ...] = ()
     """Probabilities of `probe_signal`, before the temperature: what this model says must not
     change from machine to machine."""
@@ -112,6 +111,29 @@ class Bundle:
         if not self.domain_limit:
             return None
         return Domain(*(self.arrays[name] for name in DOMAIN), limit=self.domain_limit)
+
+    @property
+    def speaker_domain(self) -> Domain | None:
+        """The same cloud once every voice's own level is taken out of its clips."""
+        if not self.speaker:
+            return None
+        arrays = (self.arrays[name] for name in SPEAKER_DOMAIN)
+        return Domain(*arrays, limit=self.speaker["domain_limit"])
+
+    def domain_values(self, values: np.ndarray) -> np.ndarray:
+        """Take what is compared with the training clips out of one row of features.
+
+        Parameters
+        ----------
+        values : ndarray, of `n_values` in all
+            What a linear head gets from an encoder.
+
+        Returns
+        -------
+        ndarray, shape (width,)
+            Means over time of the highest layer that is computed, at the first speed.
+        """
+        return values.reshape(self.input_shape)[0, -1, 0]
 
     def manifest(self) -> dict[str, object]:
         """Return all but arrays and weights as plain data."""
@@ -207,27 +229,6 @@ def write_bundle(bundle: Bundle, folder: str | Path, *, card: str, keras_file: b
     return folder
 
 
-def find_bundle(name: str | Path) -> Path:
-    """Return the folder of a bundle that is given by folder or by name.
-
-    Raises
-    ------
-    BundleError
-        If there is none.
-    """
-    for folder in (Path(name), bundles_dir() / name):
-        if (folder / "bundle.json").is_file() or (folder / SUMS).is_file():
-            return folder
-    known = ", ".join(one.name for one in installed_bundles()) or "none"
-    raise BundleError(f"{str(name)!r} is no bundle; installed are: {known}. `ser train` makes one")
-
-
-def installed_bundles() -> list[Path]:
-    """Return the folders under `bundles/` that hold a bundle, by name."""
-    root = bundles_dir()
-    return sorted(one.parent for one in root.glob(f"*/{SUMS}")) if root.is_dir() else []
-
-
 def load_bundle(folder: str | Path) -> Bundle:
     """Read a bundle and check all of it.
 
@@ -254,6 +255,8 @@ def load_bundle(folder: str | Path) -> Bundle:
     except (KeyError, TypeError, ValueError, FeatureError) as error:
         detail = f"lacks {error}" if isinstance(error, KeyError) else error
         raise BundleError(f"{folder}: bundle.json {detail}; get the bundle again") from error
+    if bundle.kind == "linear" and len(bundle.input_shape) != 4:
+        raise BundleError(f"{folder}: a head's input has 4 axes, not {len(bundle.input_shape)}")
     _check_arrays(bundle)
     if bundle.kind == "network":
         if not bundle.graph:
@@ -316,7 +319,7 @@ def _parse(manifest: dict, contents: dict[str, bytes], folder: Path) -> Bundle:
 
 
 def _parse_speaker(plain: dict[str, object], folder: Path) -> dict[str, float]:
-    limits = {"temperature": (0.01, 100.0), "threshold": (0.0, 1.0)}
+    limits = {"temperature": (0.01, 100.0), "threshold": (0.0, 1.0), "domain_limit": (0.0, 1e6)}
     if plain and set(plain) != set(limits):
         raise BundleError(f"{folder}: its settings for a known voice are {sorted(plain)}")
     return {
@@ -368,13 +371,16 @@ def _check_arrays(bundle: Bundle) -> None:
     """Raise where an array lacks, or is not of the shape that labels and features ask for."""
     n_values, n_classes = int(np.prod(bundle.input_shape)), len(bundle.labels)
     head = ((n_values,), (n_values,), (n_values, n_classes), (n_classes,))
-    n_statistics = len(STATISTICS)
+    # A network is asked about voices; a head about what its encoder hears.
+    n_compared = len(STATISTICS) if bundle.kind == "network" else bundle.input_shape[-1]
     shapes = dict(zip((*HEAD, *SPEAKER_HEAD), head * 2, strict=True))
     shapes |= dict.fromkeys(SPEAKER_CLOUD, (n_values,)) | dict.fromkeys(SCALING, bundle.input_shape)
-    shapes |= dict(zip(DOMAIN, ((n_statistics,), (n_statistics, n_statistics)), strict=True))
+    for centre, whitening in (DOMAIN, SPEAKER_DOMAIN):
+        n_directions = np.shape(bundle.arrays.get(whitening, np.ones((1, 1))))[-1]
+        shapes |= {centre: (n_compared,), whitening: (n_compared, n_directions)}
     needed = set(HEAD) if bundle.kind == "linear" else set()
     needed |= set(DOMAIN) if bundle.domain_limit else set()
-    needed |= {*SPEAKER_HEAD, *SPEAKER_CLOUD} if bundle.speaker else set()
+    needed |= {*SPEAKER_HEAD, *SPEAKER_CLOUD, *SPEAKER_DOMAIN} if bundle.speaker else set()
     needed |= set(SCALING) if set(SCALING) & set(bundle.arrays) else set()
     lacking = sorted(needed - set(bundle.arrays))
     wrong = [name for name, array in bundle.arrays.items() if array.shape != shapes[name]]
@@ -407,7 +413,7 @@ def load_network(folder: str | Path) -> keras.Model:
     """
     from ser_lib.models._keras import load_keras
 
-    folder = find_bundle(folder)
+    folder = Path(folder)
     load_bundle(folder)
     contents = checked_contents(folder)
     if "model.keras" not in contents:

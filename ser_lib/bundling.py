@@ -8,6 +8,7 @@ shipped is then trained once more, on everybody, for as many epochs as were best
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,20 +18,21 @@ from joblib import Parallel, delayed
 from ser_lib.audio import load_signal
 from ser_lib.bundles import Bundle, write_bundle
 from ser_lib.cards import card_text
-from ser_lib.corpora import get_corpus
+from ser_lib.corpora import get_corpus, load
 from ser_lib.domain import Domain, fit_domain
+from ser_lib.elsewhere import judge_elsewhere
 from ser_lib.errors import BundleError
 from ser_lib.final_head import fit_final_head
 from ser_lib.final_network import fit_final_network
 from ser_lib.judging import judge_run
 from ser_lib.models import family_of
 from ser_lib.models.heads import RidgeHeadConfig
-from ser_lib.predict import with_probe
+from ser_lib.predict import Predictor, with_probe
 from ser_lib.runs import RunPlan, plan_run, run_or_load
 from ser_lib.splits import rows_of
 from ser_lib.store import Run, provenance
 from ser_lib.studies import Study
-from ser_lib.voice import RATE_HZ, inspect_voice
+from ser_lib.voice import RATE_HZ, STATISTICS, inspect_voice
 
 __all__ = ["fit_bundle"]
 
@@ -44,6 +46,7 @@ def fit_bundle(
     protocol: str = "honest",
     name: str = "",
     with_keras: bool = True,
+    elsewhere: Sequence[str] = (),
 ) -> Path:
     """Fit one model of a study on all speakers of a corpus, and write it as a bundle.
 
@@ -63,6 +66,8 @@ def fit_bundle(
         Of the bundle; else the folder's.
     with_keras : bool
         Whether a network is also written for Keras, which doubles the bundle.
+    elsewhere : sequence of str
+        Other corpora; how the finished bundle does on them is told in its card.
 
     Returns
     -------
@@ -73,7 +78,8 @@ def fit_bundle(
     ------
     BundleError
         If the model is neither a network nor linear, if the study trains on other corpora as well
-        or answers with means over views of a clip, or if its folds share speakers.
+        or answers with means over views of a clip, if its folds share speakers, or if `elsewhere`
+        names a corpus that it is trained on.
     """
     spec = study.model(model or study.models[0].name)
     family = family_of(spec.config)[1]
@@ -93,6 +99,7 @@ def fit_bundle(
             "does not do: its figures would not be those of what it says. Train another study"
         )
     corpus = str(clips["corpus"].iloc[0])
+    others = _others(elsewhere, corpus)
     plan = plan_run(study, spec.name, study.protocol(protocol, corpus), study.seeds[0], clips)
     if plan.leaks:
         raise BundleError(
@@ -104,7 +111,7 @@ def fit_bundle(
     judged = judge_run(run, clips)
     fit = fit_final_network if family.is_keras else fit_final_head
     parts = fit(plan, run, clips)
-    domain = _domain_of(clips)
+    domain = parts.domain or _domain_of_voices(clips)
     bundle = Bundle(
         name=name or Path(folder).name,
         title=f"{spec.title} ({study.name}), trained on {get_corpus(corpus).title}",
@@ -117,22 +124,38 @@ def fit_bundle(
         domain_limit=domain.limit,
         encoder=parts.encoder,
         speaker=parts.speaker,
-        arrays={"domain_mean": domain.mean, "domain_precision": domain.precision}
+        arrays={"domain_centre": domain.centre, "domain_whitening": domain.whitening}
         | dict(parts.arrays),
         graph=parts.graph,
         card=judged | _facts(plan, run, clips) | dict(parts.facts),
     )
     bundle = with_probe(bundle)
+    if others:
+        label_set = study.labels_for(corpus)
+        judged = [judge_elsewhere(Predictor(bundle), one, label_set) for one in others]
+        bundle = replace(bundle, card={**bundle.card, "elsewhere": judged})
     keras_file = parts.keras_file if with_keras else b""
     return write_bundle(bundle, folder, card=card_text(bundle), keras_file=keras_file)
 
 
-def _domain_of(clips: pd.DataFrame) -> Domain:
+def _others(names: Sequence[str], corpus: str) -> list[pd.DataFrame]:
+    """Load the corpora that a bundle is to be tried on; before anything is trained."""
+    own = get_corpus(corpus)
+    known = {corpus, *(one.name for one in getattr(own, "members", ()))}
+    if both := sorted(known & set(names)):
+        raise BundleError(
+            f"{', '.join(both)}: the bundle is trained on it; name others for --elsewhere"
+        )
+    return [load(name, strict=False) for name in names]
+
+
+def _domain_of_voices(clips: pd.DataFrame) -> Domain:
     """Describe voices and recordings of all clips in which speech is found."""
     found = Parallel(n_jobs=-1)(delayed(_statistics)(path) for path in clips["path"])
     has_speech = np.array([one is not None for one in found])
     rows = np.array([one for one in found if one is not None])
-    return fit_domain(rows, clips["speaker"].to_numpy()[has_speech])
+    speakers = clips["speaker"].to_numpy()[has_speech]
+    return fit_domain(rows, speakers, n_directions=len(STATISTICS))
 
 
 def _statistics(path: str) -> np.ndarray | None:

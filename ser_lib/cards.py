@@ -13,7 +13,7 @@ from ser_lib.bundles import Bundle
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["LIMITS", "card_table", "card_text"]
+__all__ = ["ELSEWHERE", "LIMITS", "card_table", "card_text", "elsewhere_table"]
 
 # What holds for every bundle; the app and the notebook show the same sentences.
 LIMITS = (
@@ -65,6 +65,8 @@ def card_text(bundle: Bundle) -> str:
         lines += ["", "**Trained on synthetic voices: a demonstration, of no use on people.**"]
     if "score" in card:
         lines += ["", "## How well it does, on speakers never heard", "", *_figures(bundle)]
+    if card.get("elsewhere"):
+        lines += ["", "## How well it does elsewhere", "", *_elsewhere(bundle)]
     lines += ["", "## How it was made", "", *_making(bundle)]
     return "\n".join(lines) + "\n"
 
@@ -108,6 +110,66 @@ def _known_voice(card: Mapping[str, object]) -> list[str]:
         f"{_percent(known['uar_high'])}], where it is {_percent(known['uar_without'])} without "
         f"them on the same clips. From run `{known['run']}`.",
     ]
+
+
+ELSEWHERE = (
+    "The bundle as it is, on corpora that it was not trained on: other speakers, rooms, "
+    "microphones and sentences. Nothing was chosen or fitted on them."
+)
+
+
+def _elsewhere(bundle: Bundle) -> list[str]:
+    table = elsewhere_table(bundle)
+    rows = [table.columns, *table.itertuples(index=False)]
+    head, *body = ("| " + " | ".join(row) + " |" for row in rows)
+    return [ELSEWHERE, "", head, "| --- " * len(table.columns) + "|", *body]
+
+
+def elsewhere_table(bundle: Bundle) -> pd.DataFrame:
+    """Lay out how a bundle does on other corpora, with and without clips that tell the voice.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        With the facts of its training.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        One row a corpus and voice (new, or known by a few neutral clips); no rows where the bundle
+        was tried nowhere else.
+
+    Notes
+    -----
+    Notebook: 10_predict.ipynb
+    """
+    import pandas as pd
+
+    rows = []
+    for one in bundle.card.get("elsewhere", ()):
+        for voice in ("new_voice", "known_voice"):
+            if voice in one:
+                known = f"{one.get('n_known_clips')} neutral clips known"
+                rows.append(_elsewhere_row(one, voice, known if voice == "known_voice" else "new"))
+    return pd.DataFrame(rows)
+
+
+def _elsewhere_row(one: Mapping[str, object], voice: str, known: str) -> dict[str, str]:
+    found = one[voice]
+    right = found.get("answered_accuracy_share")
+    return {
+        "corpus": str(one["title"]),
+        "clips, speakers, classes": f"{one['n_clips']:,}, {one['n_speakers']}, "
+        f"{len(one['labels'])}",
+        "voice": known,
+        "UAR": f"{_percent(found['uar'])} [{_percent(found['uar_low'])}, "
+        f"{_percent(found['uar_high'])}]",
+        "right": _percent(found["accuracy_share"]),
+        "sure on average": _percent(found["confidence"]),
+        "answered": _percent(found["coverage_share"]),
+        "of these right": "" if right is None else _percent(right),
+        "called unlike": _percent(found["unlike_share"]),
+    }
 
 
 def _making(bundle: Bundle) -> list[str]:

@@ -24,9 +24,9 @@ from ser_lib.batch import (
     printable,
     write_all,
 )
-from ser_lib.bundles import find_bundle
 from ser_lib.errors import AudioError, SerError
-from ser_lib.predict import Predictor, better_bundle, default_bundle
+from ser_lib.installed import better_bundle, default_bundle, find_bundle
+from ser_lib.predict import Predictor
 from ser_lib.progress import progress
 from ser_lib.recordings import stored_stream
 

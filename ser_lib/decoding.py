@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,21 @@ import soundfile
 
 from ser_lib.errors import AudioError
 
-__all__ = ["decode", "iter_blocks", "load_head"]
+__all__ = ["Header", "decode", "iter_blocks", "load_head", "mono"]
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says about its samples."""
+
+    sample_rate_hz: int
+    n_samples: int
+    """Of every channel, in the whole recording."""
+    n_channels: int
+    sample_format: str
+    """As libsndfile names it, such as "PCM_16"."""
+    container: str
+    """Such as "WAV", "FLAC", "OGG", "MP3"."""
 
 
 def _check_riff_length(path: Path) -> None:
@@ -43,9 +58,7 @@ def _check_riff_length(path: Path) -> None:
         )
 
 
-def decode(
-    path: Path, max_s: float | None = None
-) -> tuple[np.ndarray, int, soundfile._SoundFileInfo]:
+def decode(path: Path, max_s: float | None = None) -> tuple[np.ndarray, Header]:
     """Decode a recording, or its beginning, as it is.
 
     Parameters
@@ -58,9 +71,7 @@ def decode(
     Returns
     -------
     samples : ndarray of float32, shape (n_samples, n_channels)
-    sample_rate_hz : int
-    info : soundfile._SoundFileInfo
-        The header.
+    header : Header
 
     Raises
     ------
@@ -70,14 +81,12 @@ def decode(
     _check_file(path)
     try:
         # As bytes: a name need not be UTF-8.
-        info = soundfile.info(os.fsencode(path))
-        n_wanted = info.frames if max_s is None else min(info.frames, int(max_s * info.samplerate))
-        samples, sample_rate_hz = soundfile.read(
-            os.fsencode(path),
-            frames=-1 if max_s is None else n_wanted,
-            dtype="float32",
-            always_2d=True,
-        )
+        with soundfile.SoundFile(os.fsencode(path)) as file:
+            header = Header(file.samplerate, file.frames, file.channels, file.subtype, file.format)
+            n_wanted = header.n_samples
+            if max_s is not None:
+                n_wanted = min(n_wanted, int(max_s * header.sample_rate_hz))
+            samples = file.read(n_wanted, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, TypeError) as error:
         raise _undecodable(path, error) from error
     if len(samples) < n_wanted:
@@ -85,7 +94,12 @@ def decode(
             f"{path}: truncated: {len(samples)} of {n_wanted} samples could be decoded; "
             "copy or download it again"
         )
-    return samples, sample_rate_hz, info
+    return samples, header
+
+
+def mono(samples: np.ndarray) -> np.ndarray:
+    """Average the channels of samples of shape (n_samples, n_channels); one is taken as it is."""
+    return samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
 
 
 def _undecodable(path: Path, error: Exception) -> AudioError:
@@ -130,10 +144,10 @@ def load_head(path: str | Path, *, max_s: float) -> tuple[np.ndarray, int, float
     AudioError
         As `decode`; and if samples are not finite, or there are none.
     """
-    samples, sample_rate_hz, info = decode(Path(path), max_s)
-    signal = samples.mean(axis=1)
+    samples, header = decode(Path(path), max_s)
+    signal = mono(samples)
     _check_samples(path, signal)
-    return signal, sample_rate_hz, info.frames / sample_rate_hz
+    return signal, header.sample_rate_hz, header.n_samples / header.sample_rate_hz
 
 
 def _check_samples(path: str | Path, signal: np.ndarray) -> None:
@@ -171,7 +185,7 @@ def iter_blocks(path: str | Path, *, block_s: float) -> Iterator[tuple[np.ndarra
         with soundfile.SoundFile(os.fsencode(path)) as file:
             rate = file.samplerate
             for block in file.blocks(round(block_s * rate), dtype="float32", always_2d=True):
-                signal = block.mean(axis=1)
+                signal = mono(block)
                 _check_samples(path, signal)
                 yield signal, rate
     except (soundfile.LibsndfileError, TypeError) as error:

@@ -1,8 +1,8 @@
 """What a recording has against it: warnings before an answer is believed.
 
 A warning is one phrase for people, with its value. Limits of the recording (too short, clipped,
-noisy) are fixed; how far a voice lies from those that a model was trained on is measured against
-a `Domain`, which is made of the training clips' own statistics.
+noisy) are fixed; how far a clip lies from those that a model was trained on is measured against
+a `Domain`, which is made of the training clips themselves.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import numpy as np
 from ser_lib.errors import FeatureError
 from ser_lib.voice import STATISTICS, VoiceFacts
 
-__all__ = ["MIN_SPEECH_S", "Domain", "fit_domain", "recording_warnings"]
+__all__ = ["MIN_SPEECH_S", "UNLIKE", "Domain", "fit_domain", "recording_warnings"]
+
+UNLIKE = "unlike the training clips"
 
 MIN_SPEECH_S = 0.5  # two syllables; the shortest clips of the corpora hold about one second
 MAX_CLIPPED_SHARE = 1e-3
@@ -23,60 +25,83 @@ MIN_LEVEL_DB = -55.0  # the quietest training clips reach -49
 MIN_RATE_HZ = 16_000  # below, consonants are missing
 # One training clip in a hundred would be called unlike the others.
 DOMAIN_QUANTILE = 0.99
-# Keeps the covariance invertible where a statistic hardly varies.
-SHRINKAGE = 0.05
+# A direction in which the training clips hardly differ says nothing about others.
+MIN_SPREAD = 1e-3
 
 
 @dataclass(frozen=True)
 class Domain:
-    """The training clips, as a cloud of simple statistics of recording and voice."""
+    """The training clips, as a cloud of values of each: of its voice, or of what an encoder hears.
 
-    mean: np.ndarray
-    """Shape (n_statistics,)."""
-    precision: np.ndarray
-    """Inverse covariance, shape (n_statistics, n_statistics)."""
+    Both are measured in the directions in which training clips differ most, each in units of
+    their own spread there (a Mahalanobis distance within these directions).
+    """
+
+    centre: np.ndarray
+    """Shape (n_values,)."""
+    whitening: np.ndarray
+    """Makes independent directions of unit spread; shape (n_values, n_directions)."""
     limit: float
     """Distance that one clip in a hundred of speakers left out exceeds."""
 
-    def distance(self, statistics: np.ndarray) -> float:
-        """Mahalanobis distance of a clip from the middle of the training clips.
+    def distance(self, values: np.ndarray) -> float:
+        """Distance of a clip from the middle of the training clips.
 
         Parameters
         ----------
-        statistics : ndarray, shape (n_statistics,)
-            From `VoiceFacts.statistics`.
+        values : ndarray, shape (n_values,)
+            Of the clip; what they are, whoever made the cloud knows.
 
         Returns
         -------
         float
-            In standard deviations; NaN where the clip has no statistics.
+            In standard deviations; NaN where the clip has no such values.
         """
-        off = statistics - self.mean
-        return float(np.sqrt(off @ self.precision @ off))
+        return float(np.linalg.norm((values - self.centre) @ self.whitening))
 
-    def farthest(self, statistics: np.ndarray) -> str:
-        """Name the statistic in which a clip differs most from the training clips."""
-        spread = np.sqrt(np.diag(np.linalg.inv(self.precision)))
-        scores = (statistics - self.mean) / spread
+    def unlike(self, values: np.ndarray) -> str:
+        """Say how a clip differs from the training clips; empty where it does not.
+
+        Parameters
+        ----------
+        values : ndarray, shape (n_values,)
+            As for `distance`; for the statistics of a voice, the worst one is named.
+        """
+        distance = self.distance(values)
+        if not distance > self.limit:
+            return ""
+        if len(values) == len(STATISTICS) == self.whitening.shape[1]:
+            return self._worst(values)
+        return f"{distance / self.limit:.1f} times as far as they lie"
+
+    def _worst(self, statistics: np.ndarray) -> str:
+        spread = np.sqrt(np.diag(np.linalg.inv(self.whitening @ self.whitening.T)))
+        scores = (statistics - self.centre) / spread
         worst = int(np.abs(scores).argmax())
         return f"{STATISTICS[worst]} {'above' if scores[worst] > 0 else 'below'} theirs"
 
 
-def _cloud(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    covariance = np.cov(rows, rowvar=False)
-    covariance = (1 - SHRINKAGE) * covariance + SHRINKAGE * np.diag(np.diag(covariance))
-    return rows.mean(axis=0), np.linalg.inv(covariance)
+def _cloud(rows: np.ndarray, n_directions: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the middle of the rows, and what makes their main directions alike."""
+    centre, spread = rows.mean(axis=0), rows.std(axis=0)
+    spread = np.maximum(spread, MIN_SPREAD * float(np.median(spread)) or 1.0)
+    _, sizes, directions = np.linalg.svd((rows - centre) / spread, full_matrices=False)
+    n_kept = min(n_directions, int((sizes > MIN_SPREAD * sizes[0]).sum()))
+    deviations = sizes[:n_kept] / np.sqrt(len(rows) - 1)
+    return centre, directions[:n_kept].T / deviations / spread[:, np.newaxis]
 
 
-def fit_domain(statistics: np.ndarray, speakers: np.ndarray) -> Domain:
+def fit_domain(values: np.ndarray, speakers: np.ndarray, *, n_directions: int) -> Domain:
     """Describe the training clips, and how far a voice that is not among them usually lies.
 
     Parameters
     ----------
-    statistics : ndarray, shape (n_clips, n_statistics)
-        From `VoiceFacts.statistics`; clips without speech have none and are left out beforehand.
+    values : ndarray, shape (n_clips, n_values)
+        Finite; clips that have none are left out beforehand.
     speakers : ndarray of str, shape (n_clips,)
         Each speaker's distances are taken from the cloud of the others.
+    n_directions : int
+        In how many directions they are compared at most: those in which clips differ most.
 
     Returns
     -------
@@ -91,16 +116,18 @@ def fit_domain(statistics: np.ndarray, speakers: np.ndarray) -> Domain:
     -----
     Notebook: 10_predict.ipynb
     """
-    if len(np.unique(speakers)) < 2 or not np.isfinite(statistics).all():
+    values = np.asarray(values, dtype=np.float64)
+    if len(np.unique(speakers)) < 2 or not np.isfinite(values).all():
         raise FeatureError(
-            f"{len(np.unique(speakers))} speaker(s), {len(statistics)} clips: at least two "
-            "speakers and finite statistics are needed to know what is far from them"
+            f"{len(np.unique(speakers))} speaker(s), {len(values)} clips: at least two "
+            "speakers and finite values are needed to know what is far from them"
         )
     distances = []
     for speaker in np.unique(speakers):
-        others = Domain(*_cloud(statistics[speakers != speaker]), limit=np.inf)
-        distances += [others.distance(row) for row in statistics[speakers == speaker]]
-    return Domain(*_cloud(statistics), limit=float(np.quantile(distances, DOMAIN_QUANTILE)))
+        others = Domain(*_cloud(values[speakers != speaker], n_directions), limit=np.inf)
+        distances += [others.distance(row) for row in values[speakers == speaker]]
+    limit = float(np.quantile(distances, DOMAIN_QUANTILE))
+    return Domain(*_cloud(values, n_directions), limit=limit)
 
 
 def recording_warnings(
@@ -108,7 +135,7 @@ def recording_warnings(
     *,
     sample_rate_hz: int,
     clipped_share: float = 0.0,
-    domain: Domain | None = None,
+    unlike: str = "",
 ) -> list[str]:
     """Say what there is against believing an answer about a recording.
 
@@ -120,8 +147,8 @@ def recording_warnings(
         Of the file, before resampling.
     clipped_share : float
         From `ser_lib.voice.clipped_share`.
-    domain : Domain, optional
-        Of the model's training clips.
+    unlike : str
+        How it differs from the model's training clips, from `Domain.unlike`.
 
     Returns
     -------
@@ -145,8 +172,6 @@ def recording_warnings(
         found.append(f"very quiet ({voice.level_db:.0f} dB)")
     if voice.snr_db < MIN_SNR_DB:
         found.append(f"noisy (speech {voice.snr_db:.0f} dB above the noise)")
-    if domain is not None:
-        statistics = voice.statistics()
-        if domain.distance(statistics) > domain.limit:
-            found.append(f"unlike the training clips ({domain.farthest(statistics)})")
+    if unlike:
+        found.append(f"{UNLIKE} ({unlike}): less sure than it says")
     return found

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ser_lib.calibration import fit_temperature
+from ser_lib.domain import Domain, fit_domain
 from ser_lib.errors import BundleError
 from ser_lib.extraction import extract
 from ser_lib.features import FeatureSpec
@@ -20,16 +21,17 @@ from ser_lib.final_network import Parts
 from ser_lib.judging import selected
 from ser_lib.metrics import score_predictions, with_clip_columns
 from ser_lib.models import build_sklearn
-from ser_lib.normalisation import NORMALISATIONS, enrolled, normalise
+from ser_lib.normalisation import ENROLMENT, NORMALISATIONS, enrolled, normalise
 from ser_lib.runs import RunPlan, plan_run, run_or_load, score_runs
 from ser_lib.splits import rows_of
 from ser_lib.store import Run
 
-__all__ = ["ENROLMENT", "fit_final_head", "flat_head"]
+__all__ = ["fit_final_head", "flat_head"]
 
-# A protocol's normalisation: three neutral clips, as an app can ask for.
-ENROLMENT = "neutral3"
 MAX_FLAT_ERROR = 1e-4
+# In which an encoder's clips are compared. Of 8 to 32, all tell foreign corpora from RAVDESS; 32
+# tells most where a smaller corpus was trained on (EmoDB).
+N_DIRECTIONS = 32
 
 
 def flat_head(arrays: dict[str, np.ndarray], input_shape: tuple[int, ...]) -> dict[str, np.ndarray]:
@@ -97,18 +99,26 @@ def fit_final_head(plan: RunPlan, run: Run, clips: pd.DataFrame) -> Parts:
     spec, views = _used_features(plan)
     features = extract(clips, plan.model.features)[where][:, views].astype(np.float32)
     classes = table["label"].map(plan.labels.index).to_numpy()
-    arrays = _fitted(plan, features, classes, table["speaker"].to_numpy())
-    known, facts, speaker = {}, {}, {}
+    speakers = table["speaker"].to_numpy()
+    arrays = _fitted(plan, features, classes, speakers)
+    known, adapted, facts, speaker = {}, None, {}, {}
     protocol = plan.study.other_protocols.get(f"{plan.protocol.name}_norm_{ENROLMENT}")
     if protocol is not None:
         known_plan = plan_run(plan.study, plan.model.name, protocol, plan.seed, clips)
         known_run = run_or_load(known_plan, clips)
         cloud, adapted = _adapted(table, features)
-        head = _fitted(plan, adapted, classes, table["speaker"].to_numpy())
+        head = _fitted(plan, adapted, classes, speakers)
         known = cloud | {f"speaker_{name}": array for name, array in head.items()}
         speaker, facts = _judged(known_run, run, clips)
     params = spec.params
     spec, shape, arrays = _without_idle_layers(spec, features.shape[1:], arrays | known)
+    if adapted is not None:
+        cloud = _heard(adapted, speakers, n_layers=shape[1])
+        arrays |= {
+            "speaker_domain_centre": cloud.centre,
+            "speaker_domain_whitening": cloud.whitening,
+        }
+        speaker |= {"domain_limit": cloud.limit}
     return Parts(
         kind="linear",
         input_shape=shape,
@@ -117,7 +127,13 @@ def fit_final_head(plan: RunPlan, run: Run, clips: pd.DataFrame) -> Parts:
         speaker=speaker,
         facts=facts,
         features=spec,
+        domain=_heard(features, speakers, n_layers=shape[1]),
     )
+
+
+def _heard(features: np.ndarray, speakers: np.ndarray, *, n_layers: int) -> Domain:
+    """Describe the training clips by what `Bundle.domain_values` takes of each."""
+    return fit_domain(features[:, 0, n_layers - 1, 0], speakers, n_directions=N_DIRECTIONS)
 
 
 def _used_features(plan: RunPlan) -> tuple[FeatureSpec, list[int]]:

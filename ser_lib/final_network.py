@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from ser_lib.domain import Domain
 from ser_lib.epochs import predict_rows
 from ser_lib.errors import BundleError
 from ser_lib.extraction import extract
@@ -58,6 +59,8 @@ class Parts:
     """For the model card."""
     features: FeatureSpec | None = None
     """What of the study's features is used; None: all."""
+    domain: Domain | None = None
+    """The training clips as the model hears them; None: their voices are compared."""
 
 
 def fit_final_network(plan: RunPlan, run: Run, clips: pd.DataFrame) -> Parts:

@@ -20,7 +20,7 @@ import pandas as pd
 
 from ser_lib.errors import SplitError
 
-__all__ = ["NORMALISATIONS", "Normalisation", "enrolled", "normalise"]
+__all__ = ["ENROLMENT", "NORMALISATIONS", "Normalisation", "enrolled", "normalise"]
 
 # Below this share of the typical spread a value does not vary, and is not blown up.
 MIN_SPREAD_SHARE = 1e-3
@@ -51,6 +51,10 @@ NORMALISATIONS: dict[str, Normalisation] = {
         ),
     )
 }
+
+
+# The one that a user can follow: three neutral clips, as the app asks for.
+ENROLMENT = "neutral3"
 
 
 def enrolled(rows: pd.DataFrame, normalisation: Normalisation) -> pd.Series:

@@ -19,13 +19,13 @@ import numpy as np
 
 from ser_lib.answers import NOT_SURE, Prediction, as_table
 from ser_lib.audio import checked_mono, cut_signal
-from ser_lib.bundle_checks import read_json
-from ser_lib.bundles import Bundle, find_bundle, installed_bundles, load_bundle, probe_signal
+from ser_lib.bundles import Bundle, load_bundle, probe_signal
 from ser_lib.confidence import apply_temperature
 from ser_lib.decoding import load_head
 from ser_lib.domain import MIN_SPEECH_S, recording_warnings
 from ser_lib.errors import AudioError, BundleError, SerError
 from ser_lib.features import FEATURES, HOP_SAMPLES
+from ser_lib.installed import default_bundle, find_bundle
 from ser_lib.recordings import decodable
 from ser_lib.threads import N_CORES, THREADS, one_blas_thread, second_thread
 from ser_lib.voice import RATE_HZ, VoiceFacts, clipped_share, inspect_voice
@@ -37,60 +37,14 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_CLIP_S",
     "Predictor",
-    "better_bundle",
-    "default_bundle",
     "open_graph",
     "with_probe",
 ]
 
 # One answer for a minute or more would be an average over many moods: that is for a timeline.
 MAX_CLIP_S = 60.0
-# Best first; the first whose weights are all here is taken where no bundle is named.
-DEFAULT_BUNDLES = ("moonshine-ravdess", "cnn-ravdess")
 # Arithmetic differs between processors in the last digits, not more.
 MAX_PROBE_ERROR = 1e-3
-
-
-def default_bundle() -> Path:
-    """Return the best installed bundle whose weights are all here.
-
-    Raises
-    ------
-    BundleError
-        If none is.
-    """
-    installed = {one.name: one for one in installed_bundles()}
-    for name in DEFAULT_BUNDLES:
-        if name in installed and _has_weights(installed[name]):
-            return installed[name]
-    raise BundleError("no bundle is installed; make one with `ser train`, or give --bundle")
-
-
-def better_bundle() -> tuple[str, str]:
-    """Name the best installed bundle and the encoder that it lacks; empty where it lacks none."""
-    installed = {one.name: one for one in installed_bundles()}
-    name = next((one for one in DEFAULT_BUNDLES if one in installed), "")
-    if not name or _has_weights(installed[name]):
-        return "", ""
-    return name, _encoder_of(installed[name])
-
-
-def _encoder_of(folder: Path) -> str:
-    """Name the encoder that a bundle does not hold itself; empty where it needs none."""
-    raw = (folder / "bundle.json").read_bytes()
-    needed = read_json(raw, what=f"{folder}/bundle.json").get("encoder") or {}
-    return str(needed.get("name", ""))
-
-
-def _has_weights(folder: Path) -> bool:
-    """Tell whether what a bundle does not hold itself is here."""
-    needed = _encoder_of(folder)
-    if not needed:
-        return True
-    from ser_lib.encoders import ENCODERS
-
-    encoder = ENCODERS.get(needed)
-    return encoder is not None and encoder.file.is_file()
 
 
 class Predictor:
@@ -222,11 +176,9 @@ class Predictor:
         """Run the model on one row of features; shape (n_classes,), before the temperature."""
         arrays = self.bundle.arrays
         if self._session is None:
-            flat = values.ravel().astype(np.float64)
             if self._own is None:
-                return _softmax(_linear(flat, arrays, ""))
-            adapted = (flat - self._own) / np.sqrt(arrays["speaker_within"])
-            return _softmax(_linear(adapted, arrays, "speaker_"))
+                return _softmax(_linear(values.ravel().astype(np.float64), arrays, ""))
+            return _softmax(_linear(self._adapted(values), arrays, "speaker_"))
         if "input_mean" in arrays:
             values = (values - arrays["input_mean"]) / arrays["input_scale"]
         rows = values[np.newaxis].astype(np.float32)
@@ -259,12 +211,12 @@ class Predictor:
         """
         signal = checked_mono(signal, sample_rate_hz)
         own_s = len(signal) / sample_rate_hz
-        voice, raw = self._voice_and_answer(signal, sample_rate_hz)
+        (voice, clipped), (values, raw) = self._inspected_and_answered(signal, sample_rate_hz)
         found = recording_warnings(
             voice,
             sample_rate_hz=sample_rate_hz,
-            clipped_share=clipped_share(signal),
-            domain=self._domain,
+            clipped_share=clipped,
+            unlike=self._unlike(voice, values),
         )
         found += self._unheard(max(duration_s, own_s))
         probabilities = apply_temperature(raw, self.temperature)
@@ -281,20 +233,39 @@ class Predictor:
             voice=voice,
         )
 
-    def _voice_and_answer(
+    def _inspected_and_answered(
         self, signal: np.ndarray, sample_rate_hz: int
-    ) -> tuple[VoiceFacts, np.ndarray]:
-        """Look at the voice while the model listens, where there is a thread for that."""
+    ) -> tuple[tuple[VoiceFacts, float], tuple[np.ndarray, np.ndarray]]:
+        """Look at the recording while the model listens, where there is a thread for that."""
 
-        def inspect() -> VoiceFacts:
-            return inspect_voice(cut_signal(signal, sample_rate_hz, to_hz=RATE_HZ))
+        def inspected() -> tuple[VoiceFacts, float]:
+            voice = inspect_voice(cut_signal(signal, sample_rate_hz, to_hz=RATE_HZ))
+            return voice, clipped_share(signal)
+
+        def answered() -> tuple[np.ndarray, np.ndarray]:
+            values = self.features(signal, sample_rate_hz)
+            return values, self.raw_probabilities(values)
 
         if self.n_threads == 1:
-            return inspect(), self.raw_probabilities(self.features(signal, sample_rate_hz))
+            return inspected(), answered()
         with one_blas_thread():
-            beside = second_thread().submit(inspect)
-            raw = self.raw_probabilities(self.features(signal, sample_rate_hz))
-            return beside.result(), raw
+            beside = second_thread().submit(inspected)
+            answer = answered()
+            return beside.result(), answer
+
+    def _unlike(self, voice: VoiceFacts, values: np.ndarray) -> str:
+        """Say how a clip differs from the training clips, in what the bundle compares."""
+        if self._domain is None:
+            return ""
+        if self._session is not None:
+            return self._domain.unlike(voice.statistics())
+        compared = values if self._own is None else self._adapted(values)
+        return self._domain.unlike(self.bundle.domain_values(compared))
+
+    def _adapted(self, values: np.ndarray) -> np.ndarray:
+        """Take a known voice's own level out of its clip's features."""
+        flat = values.ravel().astype(np.float64)
+        return (flat - self._own) / np.sqrt(self.bundle.arrays["speaker_within"])
 
     def enrolled(self, paths: Sequence[str | Path]) -> Predictor:
         """Return a predictor for one voice, of which a few neutral clips are known.
@@ -342,6 +313,7 @@ class Predictor:
         ours._own = centre + trust * (rows.mean(axis=0) - centre)
         ours.temperature = self.bundle.speaker["temperature"]
         ours.threshold = self.bundle.speaker["threshold"]
+        ours._domain = self.bundle.speaker_domain
         return ours
 
     def _file_features(self, path: str | Path) -> np.ndarray:

@@ -292,7 +292,7 @@ def small_bundle(dense_graph):
         temperature=1.5,
         threshold=0.3,
         domain_limit=1e5,
-        arrays={"domain_mean": np.zeros(n_statistics), "domain_precision": np.eye(n_statistics)},
+        arrays={"domain_centre": np.zeros(n_statistics), "domain_whitening": np.eye(n_statistics)},
         graph=dense_graph((1, 16, 60, 1), len(labels)),
     )
 

@@ -54,6 +54,7 @@ LEVELS = (
         "copies",
         "maps",
         "bundles",
+        "installed",
     ),
     ("predict", "cards", "dataset_audit", "fingerprint_trial", "fold_inputs", "auxiliary"),
     (
@@ -85,7 +86,7 @@ LEVELS = (
         "trials",
     ),
     ("batch", "timeline", "final_network", "judging"),
-    ("final_head", "live"),
+    ("final_head", "live", "elsewhere"),
     ("app_views", "bundling", "long_recordings"),
     ("commands", "app"),
     (

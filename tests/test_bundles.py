@@ -16,8 +16,6 @@ import pytest
 from onnx import TensorProto, helper
 
 from ser_lib.bundles import (
-    find_bundle,
-    installed_bundles,
     load_bundle,
     load_network,
     probe_signal,
@@ -26,6 +24,7 @@ from ser_lib.bundles import (
 from ser_lib.errors import BundleError
 from ser_lib.features import FeatureSpec
 from ser_lib.final_head import _without_idle_layers
+from ser_lib.installed import find_bundle, installed_bundles
 from ser_lib.predict import Predictor
 
 
@@ -57,7 +56,7 @@ def test_what_is_written_is_read_back(small_folder, small_bundle):
     loaded = load_bundle(small_folder)
     for name in ("labels", "features", "input_shape", "temperature", "threshold", "graph"):
         assert getattr(loaded, name) == getattr(small_bundle, name)
-    np.testing.assert_array_equal(loaded.domain.mean, small_bundle.domain.mean)
+    np.testing.assert_array_equal(loaded.domain.centre, small_bundle.domain.centre)
     assert (small_folder / "README.md").read_text() == "# A card"
 
 
@@ -136,7 +135,7 @@ def test_a_file_too_many_is_refused(folder):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": 2}, "reads version 1"),
+        ({"version": 1}, "reads version 2"),
         ({"format": "other"}, "of form 'other'"),
         ({"kind": "pickle"}, "kind 'pickle'"),
         ({"labels": ["a"]}, "labels"),
@@ -246,7 +245,7 @@ class Bomb:
 
 
 def test_pickled_arrays_are_refused_unread(folder, small_bundle):
-    arrays = dict(small_bundle.arrays) | {"domain_mean": np.array([Bomb()] * 7, dtype=object)}
+    arrays = dict(small_bundle.arrays) | {"domain_centre": np.array([Bomb()] * 7, dtype=object)}
     rewrite_arrays(folder, **arrays)
     with pytest.raises(BundleError, match="no plain array"):
         load_bundle(folder)
@@ -263,9 +262,9 @@ def test_a_pickle_in_place_of_a_file_is_refused_unread(folder, name):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"domain_mean": np.full(7, np.nan)}, "NaN"),
-        ({"domain_mean": np.zeros(7, int)}, "not plain floats"),
-        ({"domain_mean": np.zeros(8)}, "another shape"),
+        ({"domain_centre": np.full(7, np.nan)}, "NaN"),
+        ({"domain_centre": np.zeros(7, int)}, "not plain floats"),
+        ({"domain_centre": np.zeros(8)}, "another shape"),
         ({"something": np.zeros(7)}, "no bundle has"),
         ({"input_mean": np.zeros((1, 16, 60, 1))}, "lacks"),
         (
@@ -300,9 +299,9 @@ def npy(array) -> bytes:
     [
         ([("../../evil.npy", b"")], "no bundle has"),
         ([("/etc/evil.npy", b"")], "no bundle has"),
-        ([("domain_mean.npy", npy(np.zeros(7)))] * 2, "two files of one name"),
-        ([("domain_mean.npy", b"\0" * (300 * 2**20))], "would unpack to"),
-        ([("domain_mean.npy", b"no array")], "no plain array"),
+        ([("domain_centre.npy", npy(np.zeros(7)))] * 2, "two files of one name"),
+        ([("domain_centre.npy", b"\0" * (300 * 2**20))], "would unpack to"),
+        ([("domain_centre.npy", b"no array")], "no plain array"),
     ],
     ids=["above", "absolute", "twice", "bomb", "junk"],
 )
@@ -314,7 +313,7 @@ def test_zip_tricks_are_refused(folder, members, message):
 
 
 def test_an_archive_that_lies_about_its_sizes_is_refused(folder):
-    raw = bytearray(zip_of([("domain_mean.npy", b"\0" * 100_000)]))
+    raw = bytearray(zip_of([("domain_centre.npy", b"\0" * 100_000)]))
     central = raw.rfind(b"PK\x01\x02")
     raw[central + 24 : central + 28] = (10).to_bytes(4, "little")
     (folder / "arrays.npz").write_bytes(raw)

@@ -17,8 +17,9 @@ from ser_lib.answers import NOT_SURE
 from ser_lib.audio import load_signal
 from ser_lib.errors import AudioError, BundleError
 from ser_lib.extraction import compute
+from ser_lib.installed import better_bundle, default_bundle
 from ser_lib.paths import PROJECT_DIR
-from ser_lib.predict import Predictor, better_bundle, default_bundle
+from ser_lib.predict import Predictor
 
 
 @pytest.fixture(scope="module")
@@ -205,9 +206,11 @@ def adaptable(small_bundle, rng):
         "speaker_noise": np.full(n_values, 0.02),
         "speaker_within": np.full(n_values, 0.04),
     }
-    arrays = dict(small_bundle.arrays) | head | cloud
-    arrays |= {f"speaker_{name}": array for name, array in head.items()}
-    speaker = {"temperature": 2.0, "threshold": 0.9}
+    width = small_bundle.input_shape[-1]
+    domain = {"domain_centre": np.zeros(width), "domain_whitening": np.eye(width)}
+    arrays = head | cloud | domain
+    arrays |= {f"speaker_{name}": array for name, array in (head | domain).items()}
+    speaker = {"temperature": 2.0, "threshold": 0.9, "domain_limit": 1e5}
     return Predictor(
         replace(small_bundle, kind="linear", arrays=arrays, graph=b"", speaker=speaker)
     )

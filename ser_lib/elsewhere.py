@@ -1,0 +1,142 @@
+"""A finished bundle on other corpora: what is left of it where nothing is as in its training.
+
+Other speakers, rooms, microphones, sentences, languages. Nothing is chosen or fitted here; clips
+are answered by the bundle as it is shipped.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ser_lib.answers import NOT_SURE
+from ser_lib.batch import predict_many
+from ser_lib.corpora import corpus_of, get_corpus
+from ser_lib.domain import UNLIKE
+from ser_lib.errors import BundleError
+from ser_lib.labels import LabelSet
+from ser_lib.metrics import Score, score_predictions
+from ser_lib.normalisation import ENROLMENT, NORMALISATIONS, enrolled
+from ser_lib.predict import Predictor
+from ser_lib.progress import progress
+from ser_lib.splits import rows_of
+
+__all__ = ["MAX_CLIPS", "judge_elsewhere"]
+
+logger = logging.getLogger(__name__)
+
+# Of a corpus; more would only narrow an interval that its few speakers make wide.
+MAX_CLIPS = 1000
+
+
+def judge_elsewhere(
+    predictor: Predictor, clips: pd.DataFrame, label_set: LabelSet
+) -> dict[str, object]:
+    """Ask a bundle about the clips of a corpus that it was not trained on.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        Of the bundle; its network or head is used as it is.
+    clips : pandas.DataFrame
+        Clip table of the other corpus, with audio.
+    label_set : LabelSet
+        Of the bundle's task: clips of other emotions are left out. A class that the corpus does
+        not have can still be answered, and is wrong then.
+
+    Returns
+    -------
+    dict
+        Plain data for the model card: `corpus, title, n_clips, n_speakers, labels, new_voice`, and
+        `known_voice` where the bundle can adapt (`new_voice` is of the same clips then: all but
+        those that tell the voice). A voice has `uar, uar_low, uar_high, accuracy_share,
+        confidence, coverage_share, answered_accuracy_share, unlike_share`.
+
+    Raises
+    ------
+    BundleError
+        If no clip belongs to the bundle's classes.
+
+    Notes
+    -----
+    Notebook: 10_predict.ipynb
+    """
+    rows = rows_of(clips, label_set)
+    rows = rows[rows["label"].isin(predictor.labels)]
+    corpus = corpus_of(clips)
+    if rows.empty:
+        raise BundleError(f"{corpus}: has no clip of the classes {', '.join(predictor.labels)}")
+    rows = rows.assign(path=rows["clip_id"].map(clips.set_index("clip_id")["path"]))
+    is_known = pd.Series(False, index=rows.index)
+    if predictor.bundle.speaker:
+        is_known = enrolled(rows, NORMALISATIONS[ENROLMENT])
+    asked = rows[~is_known]
+    asked = asked.iloc[:: -(-len(asked) // MAX_CLIPS)]
+    found: dict[str, object] = {
+        "corpus": corpus,
+        "title": get_corpus(corpus).title,
+        "n_clips": len(asked),
+        "n_speakers": int(asked["speaker"].nunique()),
+        "labels": [one for one in predictor.labels if one in set(asked["label"])],
+        "new_voice": _judged(asked, _answers(asked, {"": predictor}, corpus), predictor),
+    }
+    if predictor.bundle.speaker:
+        voices = {
+            speaker: predictor.enrolled(list(group["path"]))
+            for speaker, group in rows[is_known].groupby("speaker")
+        }
+        answers = _answers(asked, voices, f"{corpus}, voices known")
+        found["known_voice"] = _judged(asked, answers, predictor)
+        found["n_known_clips"] = NORMALISATIONS[ENROLMENT].n_clips
+    return found
+
+
+def _answers(rows: pd.DataFrame, voices: Mapping[str, Predictor], what: str) -> pd.DataFrame:
+    """Predict rows, each by its speaker's predictor, or by the only one."""
+    logger.info("%s: %d clips of %d speakers", what, len(rows), rows["speaker"].nunique())
+    tables = []
+    for speaker, group in rows.groupby("speaker", sort=False):
+        predictor = voices.get("") or voices[speaker]
+        answers = predict_many(predictor, map(Path, group["path"]))
+        shown = progress(answers, total=len(group), what=f"{what}, {speaker}")
+        tables.append(
+            pd.DataFrame(
+                {
+                    "prediction": next(iter(one.probabilities), ""),
+                    "confidence": one.confidence,
+                    "is_answered": one.emotion != NOT_SURE,
+                    "is_unlike": any(said.startswith(UNLIKE) for said in one.warnings),
+                    "error": one.error,
+                }
+                for one in shown
+            ).set_index(group.index)
+        )
+    return pd.concat(tables).loc[rows.index]
+
+
+def _judged(rows: pd.DataFrame, answers: pd.DataFrame, predictor: Predictor) -> dict[str, float]:
+    if (answers["error"] != "").any():
+        first = answers.loc[answers["error"] != "", "error"].iloc[0]
+        raise BundleError(f"a clip could not be answered ({first}); mend or remove it")
+    table = rows.assign(truth=rows["label"], prediction=answers["prediction"])
+    is_right = (table["truth"] == table["prediction"]).to_numpy()
+    answered = answers["is_answered"].to_numpy(dtype=bool)
+    figures = {
+        **_interval(table, predictor.labels),
+        "accuracy_share": is_right.mean(),
+        "confidence": answers["confidence"].mean(),
+        "coverage_share": answered.mean(),
+        "answered_accuracy_share": is_right[answered].mean() if answered.any() else np.nan,
+        "unlike_share": answers["is_unlike"].mean(),
+    }
+    # JSON knows no NaN: what cannot be told is left out.
+    return {name: round(float(one), 4) for name, one in figures.items() if one == one}
+
+
+def _interval(table: pd.DataFrame, labels: tuple[str, ...]) -> dict[str, float]:
+    score: Score = score_predictions([table], labels)
+    return {"uar": score.uar, "uar_low": score.uar_low, "uar_high": score.uar_high}
