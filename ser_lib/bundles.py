@@ -35,11 +35,10 @@ from ser_lib.bundle_checks import (
     read_arrays,
     read_json,
 )
-from ser_lib.domain import Domain
+from ser_lib.domain import Domain, over_time
 from ser_lib.encoders import ENCODERS
 from ser_lib.errors import BundleError, FeatureError
 from ser_lib.features import FEATURES, FeatureSpec
-from ser_lib.voice import STATISTICS
 
 if TYPE_CHECKING:
     import keras
@@ -125,15 +124,19 @@ class Bundle:
 
         Parameters
         ----------
-        values : ndarray, of `n_values` in all
-            What a linear head gets from an encoder.
+        values : ndarray, of `input_shape` or flat
+            What a network or a head gets, before it is scaled.
 
         Returns
         -------
-        ndarray, shape (width,)
-            Means over time of the highest layer that is computed, at the first speed.
+        ndarray, shape (n_values,)
+            Means and spreads over time: of each band, or of the encoder's highest layer that is
+            computed, at the first speed.
         """
-        return values.reshape(self.input_shape)[0, -1, 0]
+        values = values.reshape(self.input_shape)
+        if self.kind == "linear":
+            return values[0, -1].ravel()
+        return over_time(values.astype(np.float64), FEATURES[self.features.name].time_axes)
 
     def manifest(self) -> dict[str, object]:
         """Return all but arrays and weights as plain data."""
@@ -371,8 +374,7 @@ def _check_arrays(bundle: Bundle) -> None:
     """Raise where an array lacks, or is not of the shape that labels and features ask for."""
     n_values, n_classes = int(np.prod(bundle.input_shape)), len(bundle.labels)
     head = ((n_values,), (n_values,), (n_values, n_classes), (n_classes,))
-    # A network is asked about voices; a head about what its encoder hears.
-    n_compared = len(STATISTICS) if bundle.kind == "network" else bundle.input_shape[-1]
+    n_compared = bundle.domain_values(np.zeros(bundle.input_shape)).size
     shapes = dict(zip((*HEAD, *SPEAKER_HEAD), head * 2, strict=True))
     shapes |= dict.fromkeys(SPEAKER_CLOUD, (n_values,)) | dict.fromkeys(SCALING, bundle.input_shape)
     for centre, whitening in (DOMAIN, SPEAKER_DOMAIN):

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 
-from ser_lib.audio import load_signal
 from ser_lib.bundles import Bundle, write_bundle
 from ser_lib.cards import card_text
 from ser_lib.corpora import get_corpus, load
-from ser_lib.domain import Domain, fit_domain
+from ser_lib.domain import Domain, fit_domain, over_time
 from ser_lib.elsewhere import judge_elsewhere
 from ser_lib.errors import BundleError
+from ser_lib.extraction import extract
+from ser_lib.features import FEATURES, FeatureSpec
 from ser_lib.final_head import fit_final_head
 from ser_lib.final_network import fit_final_network
 from ser_lib.judging import judge_run
@@ -32,7 +32,6 @@ from ser_lib.runs import RunPlan, plan_run, run_or_load
 from ser_lib.splits import rows_of
 from ser_lib.store import Run, provenance
 from ser_lib.studies import Study
-from ser_lib.voice import RATE_HZ, STATISTICS, inspect_voice
 
 __all__ = ["fit_bundle"]
 
@@ -111,7 +110,7 @@ def fit_bundle(
     judged = judge_run(run, clips)
     fit = fit_final_network if family.is_keras else fit_final_head
     parts = fit(plan, run, clips)
-    domain = parts.domain or _domain_of_voices(clips)
+    domain = parts.domain or _domain_of(spec.features, clips)
     bundle = Bundle(
         name=name or Path(folder).name,
         title=f"{spec.title} ({study.name}), trained on {get_corpus(corpus).title}",
@@ -149,19 +148,11 @@ def _others(names: Sequence[str], corpus: str) -> list[pd.DataFrame]:
     return [load(name, strict=False) for name in names]
 
 
-def _domain_of_voices(clips: pd.DataFrame) -> Domain:
-    """Describe voices and recordings of all clips in which speech is found."""
-    found = Parallel(n_jobs=-1)(delayed(_statistics)(path) for path in clips["path"])
-    has_speech = np.array([one is not None for one in found])
-    rows = np.array([one for one in found if one is not None])
-    speakers = clips["speaker"].to_numpy()[has_speech]
-    return fit_domain(rows, speakers, n_directions=len(STATISTICS))
-
-
-def _statistics(path: str) -> np.ndarray | None:
-    signal, _ = load_signal(path, sample_rate_hz=RATE_HZ)
-    voice = inspect_voice(signal)
-    return voice.statistics() if voice.has_speech else None
+def _domain_of(features: FeatureSpec, clips: pd.DataFrame) -> Domain:
+    """Describe all clips by what `Bundle.domain_values` takes of each."""
+    axes = FEATURES[features.name].time_axes
+    rows = [over_time(row.astype(np.float64), axes) for row in extract(clips, features)]
+    return fit_domain(np.stack(rows), clips["speaker"].to_numpy())
 
 
 def _facts(plan: RunPlan, run: Run, clips: pd.DataFrame) -> dict[str, object]:

@@ -13,7 +13,7 @@ from ser_lib.bundles import Bundle
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ELSEWHERE", "LIMITS", "card_table", "card_text", "elsewhere_table"]
+__all__ = ["ELSEWHERE", "LIMITS", "card_table", "card_text", "elsewhere_figures", "elsewhere_table"]
 
 # What holds for every bundle; the app and the notebook show the same sentences.
 LIMITS = (
@@ -125,7 +125,7 @@ def _elsewhere(bundle: Bundle) -> list[str]:
     return [ELSEWHERE, "", head, "| --- " * len(table.columns) + "|", *body]
 
 
-def elsewhere_table(bundle: Bundle) -> pd.DataFrame:
+def elsewhere_figures(bundle: Bundle) -> pd.DataFrame:
     """Lay out how a bundle does on other corpora, with and without clips that tell the voice.
 
     Parameters
@@ -135,9 +135,10 @@ def elsewhere_table(bundle: Bundle) -> pd.DataFrame:
 
     Returns
     -------
-    pandas.DataFrame of str
-        One row a corpus and voice (new, or known by a few neutral clips); no rows where the bundle
-        was tried nowhere else.
+    pandas.DataFrame
+        One row a corpus and voice: `corpus, title, n_clips, n_speakers, n_labels, voice` ("new",
+        or which clips of it are known) and the shares of `ser_lib.elsewhere.judge_elsewhere`. No
+        rows where the bundle was tried nowhere else.
 
     Notes
     -----
@@ -147,29 +148,48 @@ def elsewhere_table(bundle: Bundle) -> pd.DataFrame:
 
     rows = []
     for one in bundle.card.get("elsewhere", ()):
-        for voice in ("new_voice", "known_voice"):
-            if voice in one:
-                known = f"{one.get('n_known_clips')} neutral clips known"
-                rows.append(_elsewhere_row(one, voice, known if voice == "known_voice" else "new"))
+        facts = {name: one[name] for name in ("corpus", "title", "n_clips", "n_speakers")}
+        facts["n_labels"] = len(one["labels"])
+        rows.append(facts | {"voice": "new"} | one["new_voice"])
+        if "known_voice" in one:
+            known = f"{one['n_known_clips']} neutral clips known"
+            rows.append(facts | {"voice": known} | one["known_voice"])
     return pd.DataFrame(rows)
 
 
-def _elsewhere_row(one: Mapping[str, object], voice: str, known: str) -> dict[str, str]:
-    found = one[voice]
-    right = found.get("answered_accuracy_share")
-    return {
-        "corpus": str(one["title"]),
-        "clips, speakers, classes": f"{one['n_clips']:,}, {one['n_speakers']}, "
-        f"{len(one['labels'])}",
-        "voice": known,
-        "UAR": f"{_percent(found['uar'])} [{_percent(found['uar_low'])}, "
-        f"{_percent(found['uar_high'])}]",
-        "right": _percent(found["accuracy_share"]),
-        "sure on average": _percent(found["confidence"]),
-        "answered": _percent(found["coverage_share"]),
-        "of these right": "" if right is None else _percent(right),
-        "called unlike": _percent(found["unlike_share"]),
-    }
+def elsewhere_table(bundle: Bundle) -> pd.DataFrame:
+    """Write `elsewhere_figures` for people.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        With the facts of its training.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        One row a corpus and voice.
+
+    Notes
+    -----
+    Notebook: 10_predict.ipynb
+    """
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "corpus": one.title,
+            "clips, speakers, classes": f"{one.n_clips:,}, {one.n_speakers}, {one.n_labels}",
+            "voice": one.voice,
+            "UAR": f"{_percent(one.uar)} [{_percent(one.uar_low)}, {_percent(one.uar_high)}]",
+            "right": _percent(one.accuracy_share),
+            "sure on average": _percent(one.confidence),
+            "answered": _percent(one.coverage_share),
+            "of these right": _percent(one.answered_accuracy_share),
+            "called unlike": _percent(one.unlike_share),
+        }
+        for one in elsewhere_figures(bundle).itertuples()
+    )
 
 
 def _making(bundle: Bundle) -> list[str]:

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from ser_lib.answers import NOT_SURE
@@ -130,11 +129,11 @@ def _judged(rows: pd.DataFrame, answers: pd.DataFrame, predictor: Predictor) -> 
         "accuracy_share": is_right.mean(),
         "confidence": answers["confidence"].mean(),
         "coverage_share": answered.mean(),
-        "answered_accuracy_share": is_right[answered].mean() if answered.any() else np.nan,
+        # JSON knows no NaN; where nothing is answered, nothing is right.
+        "answered_accuracy_share": is_right[answered].mean() if answered.any() else 0.0,
         "unlike_share": answers["is_unlike"].mean(),
     }
-    # JSON knows no NaN: what cannot be told is left out.
-    return {name: round(float(one), 4) for name, one in figures.items() if one == one}
+    return {name: round(float(one), 4) for name, one in figures.items()}
 
 
 def _interval(table: pd.DataFrame, labels: tuple[str, ...]) -> dict[str, float]:

@@ -407,18 +407,20 @@ class Feature:
     """Raised whenever the function's output changes: stored features and runs then differ."""
     shape: Callable[..., tuple[int, ...]] | None = None
     """Tells the shape from the parameters, where the function needs what may not be here."""
+    time_axes: tuple[int, ...] = ()
+    """Which axes of its output are time."""
 
 
 FEATURES: dict[str, Feature] = {
     "compare_functionals": Feature(compare_functionals, 1, compare_shape),
-    "encoder_frames": Feature(encoder_frames, 1, frames_shape),
+    "encoder_frames": Feature(encoder_frames, 1, frames_shape, (0,)),
     "encoder_views": Feature(encoder_views, 1, encoder_shape),
-    "log_mel": Feature(log_mel, 1),
-    "mel_chunks": Feature(mel_chunks, 1),
-    "mel_frames": Feature(mel_frames, 1),
-    "mel_square": Feature(mel_square, 1),
-    "mel_picture": Feature(mel_picture, 1),
-    "mfcc_zcr_rms": Feature(mfcc_zcr_rms, 1),
+    "log_mel": Feature(log_mel, 1, time_axes=(1,)),
+    "mel_chunks": Feature(mel_chunks, 1, time_axes=(0, 2)),
+    "mel_frames": Feature(mel_frames, 1, time_axes=(0,)),
+    "mel_square": Feature(mel_square, 1, time_axes=(1,)),
+    "mel_picture": Feature(mel_picture, 1, time_axes=(1,)),
+    "mfcc_zcr_rms": Feature(mfcc_zcr_rms, 1, time_axes=(0,)),
     "prosody": Feature(prosody, 1),
     "speech_descriptors": Feature(speech_descriptors, 2),
     "speech_statistics": Feature(speech_statistics, 1),

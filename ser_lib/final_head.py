@@ -29,9 +29,6 @@ from ser_lib.store import Run
 __all__ = ["fit_final_head", "flat_head"]
 
 MAX_FLAT_ERROR = 1e-4
-# In which an encoder's clips are compared. Of 8 to 32, all tell foreign corpora from RAVDESS; 32
-# tells most where a smaller corpus was trained on (EmoDB).
-N_DIRECTIONS = 32
 
 
 def flat_head(arrays: dict[str, np.ndarray], input_shape: tuple[int, ...]) -> dict[str, np.ndarray]:
@@ -133,7 +130,7 @@ def fit_final_head(plan: RunPlan, run: Run, clips: pd.DataFrame) -> Parts:
 
 def _heard(features: np.ndarray, speakers: np.ndarray, *, n_layers: int) -> Domain:
     """Describe the training clips by what `Bundle.domain_values` takes of each."""
-    return fit_domain(features[:, 0, n_layers - 1, 0], speakers, n_directions=N_DIRECTIONS)
+    return fit_domain(features[:, 0, n_layers - 1].reshape(len(features), -1), speakers)
 
 
 def _used_features(plan: RunPlan) -> tuple[FeatureSpec, list[int]]:

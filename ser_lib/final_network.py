@@ -60,7 +60,7 @@ class Parts:
     features: FeatureSpec | None = None
     """What of the study's features is used; None: all."""
     domain: Domain | None = None
-    """The training clips as the model hears them; None: their voices are compared."""
+    """The training clips as a head hears them; None: as the features have them."""
 
 
 def fit_final_network(plan: RunPlan, run: Run, clips: pd.DataFrame) -> Parts:

@@ -216,7 +216,7 @@ class Predictor:
             voice,
             sample_rate_hz=sample_rate_hz,
             clipped_share=clipped,
-            unlike=self._unlike(voice, values),
+            unlike=self._unlike(values),
         )
         found += self._unheard(max(duration_s, own_s))
         probabilities = apply_temperature(raw, self.temperature)
@@ -253,12 +253,10 @@ class Predictor:
             answer = answered()
             return beside.result(), answer
 
-    def _unlike(self, voice: VoiceFacts, values: np.ndarray) -> str:
-        """Say how a clip differs from the training clips, in what the bundle compares."""
+    def _unlike(self, values: np.ndarray) -> str:
+        """Say how far a clip lies from the training clips, in what the model gets."""
         if self._domain is None:
             return ""
-        if self._session is not None:
-            return self._domain.unlike(voice.statistics())
         compared = values if self._own is None else self._adapted(values)
         return self._domain.unlike(self.bundle.domain_values(compared))
 

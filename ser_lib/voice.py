@@ -1,4 +1,4 @@
-"""Where in a recording somebody speaks, and a few numbers about how it was recorded.
+"""Where in a recording somebody speaks, how loud that is, and how far above the noise.
 
 Signals are float32 mono at `RATE_HZ`; times are in seconds, levels in dB re full scale. These are
 simple rules with stated limits, not a trained detector: steady sounds are no speech, beeps may be
@@ -7,7 +7,7 @@ taken for it. Nothing here knows emotions or models.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,7 +15,6 @@ __all__ = [
     "FRAME_S",
     "HOP_S",
     "RATE_HZ",
-    "STATISTICS",
     "VoiceFacts",
     "clipped_share",
     "frame_levels_db",
@@ -44,7 +43,6 @@ TINY = 1e-12
 WINDOW = np.hanning(N_FRAME).astype(np.float32)
 LAGS = slice(*(round(RATE_HZ / hz) for hz in reversed(PITCH_LIMITS_HZ)))
 WINDOW_CORRELATION = np.correlate(WINDOW, WINDOW, "full")[N_FRAME - 1 :][LAGS] / (WINDOW @ WINDOW)
-BINS_HZ = np.fft.rfftfreq(N_FFT, 1 / RATE_HZ)
 
 
 @dataclass(frozen=True)
@@ -53,56 +51,15 @@ class VoiceFacts:
 
     speech_s: float
     """Time in which somebody speaks."""
-    speech_share: float
-    """Of the whole recording, in [0, 1]."""
     level_db: float
     """Of the loud frames (95th percentile)."""
     snr_db: float
-    """Loud frames above the quiet ones between them; NaN where nobody pauses."""
-    modulation_db: float
-    """Standard deviation of the level over the frames of speech."""
-    voiced_share: float
-    """Of the frames of speech, in [0, 1]."""
-    pitch_hz: float
-    """Median over voiced frames; NaN where there are none."""
-    pitch_range: float
-    """Interquartile range of the pitch in semitones."""
-    centroid_hz: float
-    """Centre of gravity of the amplitude spectrum of speech."""
-    tilt_db: float
-    """Power above 1 kHz relative to that below."""
-    treble_db: float
-    """Power from 4 to 8 kHz relative to all: low for telephones."""
+    """Loud frames above the quiet ones between them; NaN where nobody pauses or speaks."""
 
     @property
     def has_speech(self) -> bool:
         """Whether there is speech at all."""
         return self.speech_s > 0
-
-    def statistics(self) -> np.ndarray:
-        """Return what depends on neither loudness nor length nor pauses, shape (7,)."""
-        return np.array(
-            [
-                self.modulation_db,
-                self.voiced_share,
-                np.log2(max(self.pitch_hz, 1.0)),
-                self.pitch_range,
-                np.log2(max(self.centroid_hz, 1.0)),
-                self.tilt_db,
-                self.treble_db,
-            ]
-        )
-
-
-STATISTICS = (
-    "loudness range",
-    "voiced share",
-    "pitch",
-    "pitch range",
-    "brightness",
-    "tilt",
-    "treble",
-)
 
 
 def _frames(signal: np.ndarray) -> np.ndarray:
@@ -141,14 +98,16 @@ def _active(levels_db: np.ndarray) -> np.ndarray:
     return levels_db > least
 
 
-def _periodicity(power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the autocorrelation's peak and its pitch in Hz for every frame."""
+def _periodicity(frames: np.ndarray) -> np.ndarray:
+    """Return the peak of every frame's autocorrelation within the limits of pitch."""
+    centred = frames - frames.mean(axis=1, keepdims=True)
+    spectra = np.fft.rfft(centred * WINDOW, N_FFT)
+    power = spectra.real**2 + spectra.imag**2
     # Complex already: NumPy takes twice the time where it has to make them so.
     correlation = np.fft.irfft(power.astype(np.complex64))
     # A window's own autocorrelation falls with the lag; undone, a period is as strong as itself.
     lags = correlation[:, LAGS] / WINDOW_CORRELATION
-    lags /= np.maximum(correlation[:, :1], TINY)
-    return lags.max(axis=1), RATE_HZ / (LAGS.start + lags.argmax(axis=1))
+    return lags.max(axis=1) / np.maximum(correlation[:, 0], TINY)
 
 
 def _dilated(is_on: np.ndarray, n_frames: int) -> np.ndarray:
@@ -180,34 +139,23 @@ def voice_activity(signal: np.ndarray) -> np.ndarray:
     -----
     Notebook: 10_predict.ipynb
     """
-    return _analyse(signal)[0]
+    return _speech(signal, frame_levels_db(signal))
 
 
-def _analyse(signal: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return speech and level of every frame; of some: their numbers, voiced, pitch, power.
-
-    Spectra are of every `PITCH_EVERY`th active frame only: silence is not looked at.
-    """
-    frames, levels_db = _frames(signal), frame_levels_db(signal)
+def _speech(signal: np.ndarray, levels_db: np.ndarray) -> np.ndarray:
+    """Tell in which frames somebody speaks; silence is not looked at."""
     active = _active(levels_db)
     looked_at = np.flatnonzero(active)[::PITCH_EVERY]
-    loud = frames[looked_at]
-    loud -= loud.mean(axis=1, keepdims=True)
-    loud *= WINDOW
-    spectra = np.fft.rfft(loud, N_FFT)
-    power = spectra.real**2 + spectra.imag**2
-    periodicity, pitch_hz = _periodicity(power)
-    is_voiced = periodicity > MIN_PERIODICITY
     voiced = np.zeros(len(levels_db), bool)
-    voiced[looked_at] = is_voiced
+    voiced[looked_at] = _periodicity(_frames(signal)[looked_at]) > MIN_PERIODICITY
     speech = active & _dilated(voiced, round(SPREAD_S / HOP_S))
     if speech.any() and np.std(levels_db[active]) < MIN_MODULATION_DB:
-        speech = np.zeros_like(speech)
-    return speech, levels_db, looked_at, is_voiced, pitch_hz, power
+        return np.zeros_like(speech)
+    return speech
 
 
 def inspect_voice(signal: np.ndarray) -> VoiceFacts:
-    """Find speech in a recording, and describe it.
+    """Find speech in a recording, and how it stands out.
 
     Parameters
     ----------
@@ -217,38 +165,20 @@ def inspect_voice(signal: np.ndarray) -> VoiceFacts:
     Returns
     -------
     VoiceFacts
-        All NaN but times and level where there is no speech.
 
     Notes
     -----
     Notebook: 10_predict.ipynb
     """
-    speech, levels_db, looked_at, is_voiced, pitch_hz, power = _analyse(signal)
+    levels_db = frame_levels_db(signal)
+    speech = _speech(signal, levels_db)
     loud_db = float(np.percentile(levels_db, 95))
-    if not speech.any():
-        nothing = dict.fromkeys((one.name for one in fields(VoiceFacts)), float("nan"))
-        return VoiceFacts(**nothing | {"speech_s": 0.0, "speech_share": 0.0, "level_db": loud_db})
-    ours = speech[looked_at]
-    heard_hz = pitch_hz[ours & is_voiced]
-    low, median, high = np.percentile(heard_hz, [25, 50, 75])
-    spectrum = power[ours].mean(axis=0)
-    amplitude = np.sqrt(spectrum)
-    below = spectrum[BINS_HZ < 1000].sum() + TINY
-    above = spectrum[BINS_HZ >= 1000].sum() + TINY
-    treble = spectrum[BINS_HZ >= 4000].sum() + TINY
     quiet_db = levels_db[~_dilated(speech, 2)]
+    can_tell = speech.any() and len(quiet_db) >= 5
     return VoiceFacts(
         speech_s=float(speech.sum() * HOP_S),
-        speech_share=float(speech.mean()),
         level_db=loud_db,
-        snr_db=loud_db - float(np.median(quiet_db)) if len(quiet_db) >= 5 else float("nan"),
-        modulation_db=float(np.std(levels_db[speech])),
-        voiced_share=float(is_voiced[ours].mean()),
-        pitch_hz=float(median),
-        pitch_range=float(12 * np.log2(high / low)),
-        centroid_hz=float((BINS_HZ * amplitude).sum() / (amplitude.sum() + TINY)),
-        tilt_db=float(10 * np.log10(above / below)),
-        treble_db=float(10 * np.log10(treble / (above + below))),
+        snr_db=loud_db - float(np.median(quiet_db)) if can_tell else float("nan"),
     )
 
 

@@ -275,13 +275,12 @@ def small_bundle(dense_graph):
     """A bundle that was never trained: what it says means nothing, but it says it always."""
     from ser_lib.bundles import Bundle
     from ser_lib.features import FeatureSpec
-    from ser_lib.voice import STATISTICS
 
     features = FeatureSpec(
         "mel_chunks", sample_rate_hz=16_000, params={"n_chunks": 1, "n_frames": 60, "n_mels": 16}
     )
     labels = ("neutral", "happy", "sad", "angry")
-    n_statistics = len(STATISTICS)
+    n_compared = 2 * 16
     return Bundle(
         name="small",
         title="A network that was never trained",
@@ -292,7 +291,7 @@ def small_bundle(dense_graph):
         temperature=1.5,
         threshold=0.3,
         domain_limit=1e5,
-        arrays={"domain_centre": np.zeros(n_statistics), "domain_whitening": np.eye(n_statistics)},
+        arrays={"domain_centre": np.zeros(n_compared), "domain_whitening": np.eye(n_compared)},
         graph=dense_graph((1, 16, 60, 1), len(labels)),
     )
 

@@ -245,7 +245,7 @@ class Bomb:
 
 
 def test_pickled_arrays_are_refused_unread(folder, small_bundle):
-    arrays = dict(small_bundle.arrays) | {"domain_centre": np.array([Bomb()] * 7, dtype=object)}
+    arrays = dict(small_bundle.arrays) | {"domain_centre": np.array([Bomb()] * 32, dtype=object)}
     rewrite_arrays(folder, **arrays)
     with pytest.raises(BundleError, match="no plain array"):
         load_bundle(folder)
@@ -262,9 +262,9 @@ def test_a_pickle_in_place_of_a_file_is_refused_unread(folder, name):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"domain_centre": np.full(7, np.nan)}, "NaN"),
-        ({"domain_centre": np.zeros(7, int)}, "not plain floats"),
-        ({"domain_centre": np.zeros(8)}, "another shape"),
+        ({"domain_centre": np.full(32, np.nan)}, "NaN"),
+        ({"domain_centre": np.zeros(32, int)}, "not plain floats"),
+        ({"domain_centre": np.zeros(33)}, "another shape"),
         ({"something": np.zeros(7)}, "no bundle has"),
         ({"input_mean": np.zeros((1, 16, 60, 1))}, "lacks"),
         (

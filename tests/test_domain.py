@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ser_lib.domain import fit_domain, recording_warnings
+from ser_lib.domain import fit_domain, over_time, recording_warnings
 from ser_lib.errors import FeatureError
 from ser_lib.voice import inspect_voice
 
@@ -29,55 +29,63 @@ def test_each_fault_earns_its_warning(speak, rng):
     assert "clipped (5.0 %" in warned(signal, clipped_share=0.05)
 
 
+SPREADS = np.array([1, 2, 0.1, 5, 1, 1, 1])
+
+
 @pytest.fixture
 def cloud(rng):
     speakers = np.repeat([f"s{n}" for n in range(10)], 40)
-    rows = rng.normal(0, 1, (400, 7)) * np.array([1, 2, 0.1, 5, 1, 1, 1])
-    return fit_domain(rows, speakers, n_directions=7)
+    return fit_domain(rng.normal(0, 1, (400, 7)) * SPREADS, speakers)
 
 
 def test_one_clip_in_a_hundred_is_called_unlike_the_others(cloud, rng):
-    rows = rng.normal(0, 1, (5000, 7)) * np.array([1, 2, 0.1, 5, 1, 1, 1])
+    rows = rng.normal(0, 1, (5000, 7)) * SPREADS
     far = np.mean([cloud.distance(row) > cloud.limit for row in rows])
     assert 0.002 < far < 0.03
 
 
-def test_what_is_far_is_named(cloud):
-    row = np.array([0, 0, 2.0, 0, 0, 0, 0])
-    assert cloud.distance(row) > cloud.limit
-    assert cloud.unlike(row) == "pitch above theirs"
-    assert cloud.unlike(-row) == "pitch below theirs"
-    assert cloud.unlike(0 * row) == ""
-
-
-def test_a_far_voice_is_warned_of(speak, cloud):
-    far = cloud.unlike(inspect_voice(speak()).statistics())
-    assert "unlike the training clips" in warned(speak(), unlike=far)
+def test_what_is_far_is_told_with_its_distance(cloud, speak):
+    row = cloud.centre + np.array([0, 0, 2.0, 0, 0, 0, 0])
+    times = cloud.distance(row) / cloud.limit
+    assert times > 1
+    assert cloud.unlike(row) == f"{times:.1f} times as far as they lie"
+    assert cloud.unlike(cloud.centre) == ""
+    assert "unlike the training clips" in warned(speak(), unlike=cloud.unlike(row))
     assert "unlike" not in warned(speak(), unlike="")
-
-
-def test_of_an_encoder_the_distance_is_told_and_idle_directions_say_nothing(rng):
-    main = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 20))
-    found = fit_domain(main, np.arange(300) % 5, n_directions=8)
-    assert found.whitening.shape == (20, 3)
-    assert found.unlike(main[0]) == ""
-    far = found.centre + 10 * (main[0] - found.centre)
-    assert found.unlike(far).endswith("times as far as they lie")
-    assert found.distance(far) == pytest.approx(10 * found.distance(main[0]))
-
-
-def test_what_is_no_number_is_not_called_unlike(cloud):
-    assert cloud.unlike(np.full(7, np.nan)) == ""
 
 
 def test_a_distance_is_that_of_the_formula():
     rows = np.random.default_rng(0).normal(size=(300, 7))
-    found = fit_domain(rows, np.arange(300) % 3, n_directions=7)
-    spread = np.cov(rows, rowvar=False)
+    found = fit_domain(rows, np.arange(300) % 3)
     off = np.ones(7) - rows.mean(axis=0)
+    spread = np.cov(rows, rowvar=False)
     assert found.distance(np.ones(7)) == pytest.approx(np.sqrt(off @ np.linalg.solve(spread, off)))
 
 
-def test_one_speaker_says_nothing_about_others():
+def test_directions_in_which_nothing_differs_say_nothing(rng):
+    rows = np.hstack([rng.normal(size=(300, 3)) @ rng.normal(size=(3, 20)), np.ones((300, 2))])
+    found = fit_domain(rows, np.arange(300) % 5)
+    assert found.whitening.shape == (22, 3)
+    far = found.centre + 10 * (rows[0] - found.centre)
+    assert found.distance(far) == pytest.approx(10 * found.distance(rows[0]))
+
+
+def test_only_the_directions_of_most_difference_are_kept(rng):
+    assert fit_domain(rng.normal(size=(300, 40)), np.arange(300) % 5).whitening.shape[1] == 16
+
+
+def test_bands_are_summarised_over_time_alone(rng):
+    values = rng.normal(size=(3, 5, 7, 1))
+    bands = over_time(values, (0, 2))
+    np.testing.assert_allclose(bands[:5], values.mean(axis=(0, 2, 3)))
+    np.testing.assert_allclose(bands[5:], values.std(axis=(0, 2, 3)))
+    np.testing.assert_allclose(over_time(values[::-1, :, ::-1], (0, 2)), bands)
+
+
+@pytest.mark.parametrize(
+    ("values", "speakers"),
+    [(np.zeros((5, 7)), ["a"] * 5), (np.full((5, 7), np.nan), list("abcde"))],
+)
+def test_one_speaker_or_no_numbers_say_nothing_about_others(values, speakers):
     with pytest.raises(FeatureError, match="at least two"):
-        fit_domain(np.zeros((5, 7)), np.array(["a"] * 5), n_directions=7)
+        fit_domain(values, np.array(speakers))

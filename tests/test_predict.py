@@ -206,7 +206,7 @@ def adaptable(small_bundle, rng):
         "speaker_noise": np.full(n_values, 0.02),
         "speaker_within": np.full(n_values, 0.04),
     }
-    width = small_bundle.input_shape[-1]
+    width = int(np.prod(small_bundle.input_shape[-2:]))
     domain = {"domain_centre": np.zeros(width), "domain_whitening": np.eye(width)}
     arrays = head | cloud | domain
     arrays |= {f"speaker_{name}": array for name, array in (head | domain).items()}

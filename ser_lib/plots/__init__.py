@@ -44,7 +44,7 @@ from ser_lib.plots.systems import (
     plot_scores,
     plot_speakers,
 )
-from ser_lib.plots.timeline import plot_ranked, plot_timeline
+from ser_lib.plots.timeline import plot_ranked, plot_sureness, plot_timeline
 from ser_lib.plots.training import plot_confusion, plot_history, plot_recalls, plot_roc
 from ser_lib.plots.transfer import plot_layers, plot_normalisations
 from ser_lib.plots.tuning import plot_parameters, plot_search
@@ -89,5 +89,6 @@ __all__ = [
     "plot_search",
     "plot_speakers",
     "plot_steps",
+    "plot_sureness",
     "plot_timeline",
 ]

@@ -12,13 +12,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ser_lib.labels import colour_of
-from ser_lib.plots._base import CHANCE_STYLE, axes_or_new
+from ser_lib.plots._base import CHANCE_STYLE, HONEST_COLOUR, axes_or_new
 
-__all__ = ["plot_ranked", "plot_timeline"]
+__all__ = ["plot_ranked", "plot_sureness", "plot_timeline"]
 
 # Lines beyond these few cannot be told apart; the others lie below them.
 N_LINES = 4
 MINUTES_FROM_S = 180.0
+SURE_COLOUR = "#CC79A7"
 
 
 def plot_ranked(
@@ -55,6 +56,41 @@ def plot_ranked(
         ax.text(100 * threshold, len(labels) - 0.3, "not sure below", backgroundcolor="w", **where)
     ax.set(xlim=(0, 108), xlabel="Probability (%)")
     ax.grid(visible=False, axis="y")
+    return ax
+
+
+def plot_sureness(answers: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw how sure answers are beside how many are right, one line a kind of recording.
+
+    Parameters
+    ----------
+    answers : pandas.DataFrame
+        Columns `name`, `sure` (mean confidence) and `right` (accuracy), both shares.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+
+    Notes
+    -----
+    Notebook: 10_predict.ipynb
+    """
+    ax = axes_or_new(ax, (8.0, 1.2 + 0.42 * len(answers)))
+    for position, row in enumerate(answers.itertuples()):
+        ends = [100 * row.right, 100 * row.sure]
+        ax.plot(ends, [position] * 2, color="#999999", linewidth=3, alpha=0.6, zorder=1)
+        ax.plot(ends[1], position, "D", color=SURE_COLOUR, markerfacecolor="w", markersize=8)
+        ax.plot(ends[0], position, "o", color=HONEST_COLOUR, markersize=8)
+    ax.plot([], [], "o", color=HONEST_COLOUR, markersize=8, label="right")
+    ax.plot([], [], "D", color=SURE_COLOUR, markerfacecolor="w", markersize=8, label="sure")
+    ax.set_yticks(range(len(answers)), answers["name"])
+    ax.set_ylim(len(answers) - 0.4, -0.6)
+    ax.set(xlim=(0, 100), xlabel="Share of the clips; mean confidence (%)")
+    ax.grid(visible=False, axis="y")
+    ax.grid(visible=True, axis="x")
+    ax.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0))
     return ax
 
 
