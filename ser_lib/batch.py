@@ -169,6 +169,15 @@ def printable(path: str | Path) -> str:
     )
 
 
+def _is_unicode(text: str) -> bool:
+    """Tell whether a name holds no bytes that are no text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def record_of(prediction: Prediction, *, top: int = 0, model: str = "") -> dict[str, object]:
     """Return a prediction as plain data, numbers rounded; no NaN, which JSON does not know."""
     is_answer = not prediction.error
@@ -227,11 +236,17 @@ class Writer:
             return f"{head}\n{'-' * (len(head) + 24)}\n"
         return ""
 
+    def name(self, path: str | Path) -> str:
+        """Return a path as it stands in the lines: in JSON as it is, if it is Unicode at all."""
+        text = str(path)
+        return text if self.format == "json" and _is_unicode(text) else printable(path)
+
     def line(self, prediction: Prediction) -> str:
         """Return one prediction as text that ends with a line break."""
         top = self.top if self.format == "json" else 0
         record = record_of(prediction, top=top, model=self.model)
         if self.format == "json":
+            record["path"] = self.name(prediction.path)
             return json.dumps(record, ensure_ascii=False) + "\n"
         if self.format == "csv":
             known = record["probabilities"]

@@ -63,9 +63,8 @@ HEAD = ("head_mean", "head_scale", "head_weights", "head_bias")
 SPEAKER_HEAD = tuple(f"speaker_{name}" for name in HEAD)
 SPEAKER_CLOUD = ("speaker_centre", "speaker_between", "speaker_noise", "speaker_within")
 DOMAIN = ("domain_centre", "domain_whitening")
-SPEAKER_DOMAIN = tuple(f"speaker_{name}" for name in DOMAIN)
 SCALING = ("input_mean", "input_scale")
-ARRAYS = (*HEAD, *SPEAKER_HEAD, *SPEAKER_CLOUD, *DOMAIN, *SPEAKER_DOMAIN, *SCALING)
+ARRAYS = (*HEAD, *SPEAKER_HEAD, *SPEAKER_CLOUD, *DOMAIN, *SCALING)
 
 
 @dataclass(frozen=True)
@@ -88,8 +87,7 @@ class Bundle:
     domain_limit: float
     """See `ser_lib.domain.Domain`."""
     speaker: Mapping[str, float] = field(default_factory=dict)
-    """`temperature`, `threshold` and `domain_limit` for a known voice; empty where the bundle
-    cannot adapt."""
+    """`temperature` and `threshold` for a known voice; empty where the bundle cannot adapt."""
     probe: tuple[float, ...] = ()
     """Probabilities of `probe_signal`, before the temperature: what this model says must not
     change from machine to machine."""
@@ -110,14 +108,6 @@ class Bundle:
         if not self.domain_limit:
             return None
         return Domain(*(self.arrays[name] for name in DOMAIN), limit=self.domain_limit)
-
-    @property
-    def speaker_domain(self) -> Domain | None:
-        """The same cloud once every voice's own level is taken out of its clips."""
-        if not self.speaker:
-            return None
-        arrays = (self.arrays[name] for name in SPEAKER_DOMAIN)
-        return Domain(*arrays, limit=self.speaker["domain_limit"])
 
     def domain_values(self, values: np.ndarray) -> np.ndarray:
         """Take what is compared with the training clips out of one row of features.
@@ -322,7 +312,7 @@ def _parse(manifest: dict, contents: dict[str, bytes], folder: Path) -> Bundle:
 
 
 def _parse_speaker(plain: dict[str, object], folder: Path) -> dict[str, float]:
-    limits = {"temperature": (0.01, 100.0), "threshold": (0.0, 1.0), "domain_limit": (0.0, 1e6)}
+    limits = {"temperature": (0.01, 100.0), "threshold": (0.0, 1.0)}
     if plain and set(plain) != set(limits):
         raise BundleError(f"{folder}: its settings for a known voice are {sorted(plain)}")
     return {
@@ -377,12 +367,12 @@ def _check_arrays(bundle: Bundle) -> None:
     n_compared = bundle.domain_values(np.zeros(bundle.input_shape)).size
     shapes = dict(zip((*HEAD, *SPEAKER_HEAD), head * 2, strict=True))
     shapes |= dict.fromkeys(SPEAKER_CLOUD, (n_values,)) | dict.fromkeys(SCALING, bundle.input_shape)
-    for centre, whitening in (DOMAIN, SPEAKER_DOMAIN):
-        n_directions = np.shape(bundle.arrays.get(whitening, np.ones((1, 1))))[-1]
-        shapes |= {centre: (n_compared,), whitening: (n_compared, n_directions)}
+    # In as many directions as there are.
+    n_directions = np.shape(bundle.arrays.get("domain_whitening", [0.0]))[-1]
+    shapes |= dict(zip(DOMAIN, ((n_compared,), (n_compared, n_directions)), strict=True))
     needed = set(HEAD) if bundle.kind == "linear" else set()
     needed |= set(DOMAIN) if bundle.domain_limit else set()
-    needed |= {*SPEAKER_HEAD, *SPEAKER_CLOUD, *SPEAKER_DOMAIN} if bundle.speaker else set()
+    needed |= {*SPEAKER_HEAD, *SPEAKER_CLOUD} if bundle.speaker else set()
     needed |= set(SCALING) if set(SCALING) & set(bundle.arrays) else set()
     lacking = sorted(needed - set(bundle.arrays))
     wrong = [name for name, array in bundle.arrays.items() if array.shape != shapes[name]]

@@ -133,7 +133,7 @@ def _predict_all(predictor: Predictor, request: Request, names: dict[str, str]) 
     found = Found()
     n_paths = sum(1 for _ in find_recordings(request.paths))
     paths = find_recordings(request.paths, found=found)
-    waiting = (one for one in paths if not done or printable(one) not in done)
+    waiting = (one for one in paths if not done or writer.name(one) not in done)
     answers = (
         replace(one, path=names.get(one.path, one.path))
         for one in predict_many(predictor, waiting, n_jobs=request.n_jobs)

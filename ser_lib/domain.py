@@ -60,7 +60,7 @@ class Domain:
     def unlike(self, values: np.ndarray) -> str:
         """Say how far a clip lies from the training clips; empty where it lies among them."""
         ratio = self.distance(values) / self.limit
-        return f"{ratio:.1f} times as far as they lie" if ratio > 1 else ""
+        return f"{ratio:.1f} times their limit" if ratio > 1 else ""
 
 
 def over_time(values: np.ndarray, time_axes: tuple[int, ...]) -> np.ndarray:
@@ -176,5 +176,5 @@ def recording_warnings(
     if voice.snr_db < MIN_SNR_DB:
         found.append(f"noisy (speech {voice.snr_db:.0f} dB above the noise)")
     if unlike:
-        found.append(f"{UNLIKE} ({unlike}): less sure than it says")
+        found.append(f"{UNLIKE} ({unlike}): its confidence is likely too high")
     return found

@@ -98,7 +98,7 @@ def fit_final_head(plan: RunPlan, run: Run, clips: pd.DataFrame) -> Parts:
     classes = table["label"].map(plan.labels.index).to_numpy()
     speakers = table["speaker"].to_numpy()
     arrays = _fitted(plan, features, classes, speakers)
-    known, adapted, facts, speaker = {}, None, {}, {}
+    known, facts, speaker = {}, {}, {}
     protocol = plan.study.other_protocols.get(f"{plan.protocol.name}_norm_{ENROLMENT}")
     if protocol is not None:
         known_plan = plan_run(plan.study, plan.model.name, protocol, plan.seed, clips)
@@ -109,13 +109,6 @@ def fit_final_head(plan: RunPlan, run: Run, clips: pd.DataFrame) -> Parts:
         speaker, facts = _judged(known_run, run, clips)
     params = spec.params
     spec, shape, arrays = _without_idle_layers(spec, features.shape[1:], arrays | known)
-    if adapted is not None:
-        cloud = _heard(adapted, speakers, n_layers=shape[1])
-        arrays |= {
-            "speaker_domain_centre": cloud.centre,
-            "speaker_domain_whitening": cloud.whitening,
-        }
-        speaker |= {"domain_limit": cloud.limit}
     return Parts(
         kind="linear",
         input_shape=shape,

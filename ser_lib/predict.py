@@ -176,9 +176,11 @@ class Predictor:
         """Run the model on one row of features; shape (n_classes,), before the temperature."""
         arrays = self.bundle.arrays
         if self._session is None:
+            flat = values.ravel().astype(np.float64)
             if self._own is None:
-                return _softmax(_linear(values.ravel().astype(np.float64), arrays, ""))
-            return _softmax(_linear(self._adapted(values), arrays, "speaker_"))
+                return _softmax(_linear(flat, arrays, ""))
+            adapted = (flat - self._own) / np.sqrt(arrays["speaker_within"])
+            return _softmax(_linear(adapted, arrays, "speaker_"))
         if "input_mean" in arrays:
             values = (values - arrays["input_mean"]) / arrays["input_scale"]
         rows = values[np.newaxis].astype(np.float32)
@@ -216,7 +218,7 @@ class Predictor:
             voice,
             sample_rate_hz=sample_rate_hz,
             clipped_share=clipped,
-            unlike=self._unlike(values),
+            unlike=self._domain.unlike(self.bundle.domain_values(values)) if self._domain else "",
         )
         found += self._unheard(max(duration_s, own_s))
         probabilities = apply_temperature(raw, self.temperature)
@@ -252,18 +254,6 @@ class Predictor:
             beside = second_thread().submit(inspected)
             answer = answered()
             return beside.result(), answer
-
-    def _unlike(self, values: np.ndarray) -> str:
-        """Say how far a clip lies from the training clips, in what the model gets."""
-        if self._domain is None:
-            return ""
-        compared = values if self._own is None else self._adapted(values)
-        return self._domain.unlike(self.bundle.domain_values(compared))
-
-    def _adapted(self, values: np.ndarray) -> np.ndarray:
-        """Take a known voice's own level out of its clip's features."""
-        flat = values.ravel().astype(np.float64)
-        return (flat - self._own) / np.sqrt(self.bundle.arrays["speaker_within"])
 
     def enrolled(self, paths: Sequence[str | Path]) -> Predictor:
         """Return a predictor for one voice, of which a few neutral clips are known.
@@ -311,7 +301,6 @@ class Predictor:
         ours._own = centre + trust * (rows.mean(axis=0) - centre)
         ours.temperature = self.bundle.speaker["temperature"]
         ours.threshold = self.bundle.speaker["threshold"]
-        ours._domain = self.bundle.speaker_domain
         return ours
 
     def _file_features(self, path: str | Path) -> np.ndarray:

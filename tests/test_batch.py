@@ -115,6 +115,22 @@ def test_json_is_one_object_a_line():
     assert record_of(GOOD, top=1)["probabilities"] == {"sad": 0.6123}
 
 
+@pytest.mark.parametrize("name", ["a\nb.wav", "größe \t.wav", r"a\nb.wav"])
+def test_json_names_a_file_so_that_a_program_finds_it(tmp_path, name):
+    writer, one = Writer("json", LABELS), replace(GOOD, path=name)
+    line = writer.line(one)
+    assert line.count("\n") == 1
+    assert json.loads(line)["path"] == name
+    out = tmp_path / "out.json"
+    out.write_text(line, encoding="utf-8")
+    assert writer.resume(out) == ({writer.name(name)}, 0)
+
+
+def test_json_writes_bytes_that_are_no_text_as_a_terminal_shows_them():
+    writer, name = Writer("json", LABELS), os.fsdecode(b"caf\xe9.wav")
+    assert json.loads(writer.line(replace(GOOD, path=name)))["path"] == r"caf\xe9.wav"
+
+
 def test_csv_has_the_same_columns_in_every_row():
     writer = Writer("csv", LABELS)
     rows = list(csv.DictReader(io.StringIO(writer.header + writer.line(GOOD) + writer.line(BAD))))
@@ -145,7 +161,7 @@ def test_a_stopped_job_is_gone_on_with(tmp_path, form):
     writer, path = Writer(form, LABELS), tmp_path / "out"
     whole = writer.header + writer.line(GOOD) + writer.line(BAD)
     path.write_text(whole + writer.line(GOOD)[:20], encoding="utf-8")
-    assert writer.resume(path) == ({"a.wav", r"b\n.wav"}, 1)
+    assert writer.resume(path) == ({"a.wav", writer.name("b\n.wav")}, 1)
     assert path.read_text() == whole
     assert writer.resume(tmp_path / "none") == (set(), 0)
 

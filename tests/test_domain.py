@@ -48,7 +48,7 @@ def test_what_is_far_is_told_with_its_distance(cloud, speak):
     row = cloud.centre + np.array([0, 0, 2.0, 0, 0, 0, 0])
     times = cloud.distance(row) / cloud.limit
     assert times > 1
-    assert cloud.unlike(row) == f"{times:.1f} times as far as they lie"
+    assert cloud.unlike(row) == f"{times:.1f} times their limit"
     assert cloud.unlike(cloud.centre) == ""
     assert "unlike the training clips" in warned(speak(), unlike=cloud.unlike(row))
     assert "unlike" not in warned(speak(), unlike="")

@@ -209,8 +209,8 @@ def adaptable(small_bundle, rng):
     width = int(np.prod(small_bundle.input_shape[-2:]))
     domain = {"domain_centre": np.zeros(width), "domain_whitening": np.eye(width)}
     arrays = head | cloud | domain
-    arrays |= {f"speaker_{name}": array for name, array in (head | domain).items()}
-    speaker = {"temperature": 2.0, "threshold": 0.9, "domain_limit": 1e5}
+    arrays |= {f"speaker_{name}": array for name, array in head.items()}
+    speaker = {"temperature": 2.0, "threshold": 0.9}
     return Predictor(
         replace(small_bundle, kind="linear", arrays=arrays, graph=b"", speaker=speaker)
     )
