@@ -114,7 +114,8 @@ def _known_voice(card: Mapping[str, object]) -> list[str]:
 
 ELSEWHERE = (
     "The bundle as it is, on corpora that it was not trained on: other speakers, rooms, "
-    "microphones and sentences. Nothing was chosen or fitted on them."
+    "microphones and sentences. Nothing was chosen or fitted on them; clips that tell a voice are "
+    "not counted."
 )
 
 
@@ -152,7 +153,7 @@ def elsewhere_figures(bundle: Bundle) -> pd.DataFrame:
         facts["n_labels"] = len(one["labels"])
         rows.append(facts | {"voice": "new"} | one["new_voice"])
         if "known_voice" in one:
-            known = f"{one['n_known_clips']} neutral clips known"
+            known = f"known by {one['n_known_clips']} neutral clips"
             rows.append(facts | {"voice": known} | one["known_voice"])
     return pd.DataFrame(rows)
 

@@ -28,8 +28,8 @@ def judge_run(run: Run, clips: pd.DataFrame) -> dict[str, object]:
     Returns
     -------
     dict
-        Plain data: `temperature`, `calibration_error` (before, after; the latter cross-fitted by
-        fold), `selection`, `score`, `recalls`.
+        Plain data: `confidence` (the mean), `temperature`, `calibration_error` (before, after; this
+        and the first cross-fitted by fold), `selection`, `score`, `recalls`.
 
     Notes
     -----
@@ -42,7 +42,9 @@ def judge_run(run: Run, clips: pd.DataFrame) -> dict[str, object]:
     score = score_runs([run], clips)
     recalls = class_table(table["truth"], table["prediction"], labels)["recall"]
     selection = selected(table, labels, temperature)
+    sureness = fair[[f"p_{label}" for label in labels]].max(axis=1)
     return {
+        "confidence": round(float(sureness.mean()), 4),
         "temperature": round(temperature, 4),
         "calibration_error": {
             "before": round(ece(table, labels)[0], 4),

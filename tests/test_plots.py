@@ -155,6 +155,16 @@ def test_coverage_has_a_band_and_a_line_a_system():
     np.testing.assert_allclose(ax.lines[0].get_ydata(), [90, 60])
 
 
+def test_sureness_has_a_dot_where_answers_are_right_and_a_diamond_where_they_are_sure():
+    ax = plots.plot_sureness(
+        pd.DataFrame({"name": ["home", "away"], "sure": [0.8, 0.7], "right": [0.79, 0.5]})
+    )
+    drawn = [(one.get_marker(), *one.get_xdata()) for one in ax.lines if len(one.get_xdata()) == 1]
+    assert drawn == [("D", 80.0), ("o", 79.0), ("D", 70.0), ("o", 50.0)]
+    assert [one.get_text() for one in ax.get_yticklabels()] == ["home", "away"]
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]
+
+
 def test_pairs_that_are_told_apart_are_filled():
     tests = pd.DataFrame(
         {"name": ["a − b", "a − c"], "difference": 0.1, "low": -0.1, "high": 0.3,
