@@ -15,9 +15,10 @@ from ser_lib.voice import VoiceFacts
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["NOT_SURE", "Prediction", "as_table"]
+__all__ = ["NOT_SURE", "UNLIKE", "Prediction", "as_table"]
 
 NOT_SURE = "not sure"
+UNLIKE = "unlike the training clips"  # a warning that begins so
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class Prediction:
     voice: VoiceFacts | None = None
     error: str = ""
     """Why there is no answer; all else is empty then."""
+
+    @property
+    def is_unlike(self) -> bool:
+        """Whether it is warned that the recording is unlike those of the training."""
+        return any(one.startswith(UNLIKE) for one in self.warnings)
 
     def top(self, n: int) -> list[tuple[str, float]]:
         """Return the `n` likeliest classes with their probabilities."""

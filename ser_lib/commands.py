@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
+from ser_lib.answers import Prediction
 from ser_lib.batch import (
     FORMATS,
     Found,
@@ -139,10 +140,23 @@ def _predict_all(predictor: Predictor, request: Request, names: dict[str, str]) 
         for one in predict_many(predictor, waiting, n_jobs=request.n_jobs)
     )
     shown = progress(answers, total=n_paths - len(done), what="predict") if request.out else answers
+    n_unlike = 0
+
+    def tallied(predictions: Iterable[Prediction]) -> Iterator[Prediction]:
+        nonlocal n_unlike
+        for one in predictions:
+            n_unlike += one.is_unlike
+            yield one
+
     with _opened(request.out) as target:
         if not done:
             target.write(writer.header)
-        n_failed += write_all(shown, writer, target, report=_report)
+        n_failed += write_all(tallied(shown), writer, target, report=_report)
+    if n_unlike and predictor.bundle.speaker and request.speaker_reference is None:
+        _report(
+            f"{n_unlike:,} recording{'s' if n_unlike > 1 else ''} unlike the training: a few "
+            "neutral clips of the speaker help (--speaker-reference FOLDER)"
+        )
     return _conclude(n_paths, found, n_failed, _report)
 
 

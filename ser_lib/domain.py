@@ -11,12 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ser_lib.answers import UNLIKE
 from ser_lib.errors import FeatureError
 from ser_lib.voice import VoiceFacts
 
-__all__ = ["MIN_SPEECH_S", "UNLIKE", "Domain", "fit_domain", "over_time", "recording_warnings"]
-
-UNLIKE = "unlike the training clips"
+__all__ = ["MIN_SPEECH_S", "Domain", "fit_domain", "over_time", "recording_warnings"]
 
 MIN_SPEECH_S = 0.5  # two syllables; the shortest clips of the corpora hold about one second
 MAX_CLIPPED_SHARE = 1e-3

@@ -15,7 +15,6 @@ import pandas as pd
 from ser_lib.answers import NOT_SURE
 from ser_lib.batch import predict_many
 from ser_lib.corpora import corpus_of, get_corpus
-from ser_lib.domain import UNLIKE
 from ser_lib.errors import BundleError
 from ser_lib.labels import LabelSet
 from ser_lib.metrics import Score, score_predictions
@@ -108,7 +107,7 @@ def _answers(rows: pd.DataFrame, voices: Mapping[str, Predictor], what: str) -> 
                     "prediction": next(iter(one.probabilities), ""),
                     "confidence": one.confidence,
                     "is_answered": one.emotion != NOT_SURE,
-                    "is_unlike": any(said.startswith(UNLIKE) for said in one.warnings),
+                    "is_unlike": one.is_unlike,
                     "error": one.error,
                 }
                 for one in shown

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,9 +15,11 @@ import pytest
 import soundfile
 
 from ser_lib import batch, commands
+from ser_lib.answers import UNLIKE
 from ser_lib.batch import Request
 from ser_lib.commands import run_prediction
 from ser_lib.errors import AudioError, BundleError, SerError
+from ser_lib.predict import Predictor
 
 
 @pytest.fixture
@@ -56,6 +59,18 @@ def test_a_better_bundle_that_lacks_its_encoder_is_named(small_folder, clip, mon
     # Who names a bundle wants no other.
     assert run_prediction(Request((str(clip),), str(small_folder), "json", n_jobs=1)) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_neutral_clips_are_asked_for_where_they_help(predict, clip, small_bundle, monkeypatch):
+    adapts = replace(small_bundle, speaker={"temperature": 1.0, "threshold": 0.3})
+    far = Predictor(replace(adapts, domain_limit=1e-6))
+    monkeypatch.setattr(commands.Predictor, "load", lambda folder: far)
+    done = predict(clip)
+    assert done.rows[0]["warnings"][0].startswith(UNLIKE)
+    assert "1 recording unlike the training" in done.err
+    assert "--speaker-reference" in done.err
+    monkeypatch.setattr(commands.Predictor, "load", lambda folder: Predictor(adapts))
+    assert predict(clip).err == ""
 
 
 def _truncated(folder, speak):
