@@ -247,7 +247,9 @@ class Writer:
         record = record_of(prediction, top=top, model=self.model)
         if self.format == "json":
             record["path"] = self.name(prediction.path)
-            return json.dumps(record, ensure_ascii=False) + "\n"
+            text = json.dumps(record, ensure_ascii=False)
+            # What a terminal would act on is escaped, not changed.
+            return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text) + "\n"
         if self.format == "csv":
             known = record["probabilities"]
             # The csv module writes None as nothing.

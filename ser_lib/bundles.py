@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import string
 import tempfile
 from collections.abc import Mapping
@@ -56,6 +57,7 @@ FORMAT = "ser-bundle"
 FORMAT_VERSION = 2
 KINDS = ("network", "linear")
 MAX_LABELS = 64
+MAX_INPUT_VALUES = 10_000_000
 PARAM_CHARACTERS = frozenset(string.ascii_letters + string.digits + "_-.,")
 
 HEAD = ("head_mean", "head_scale", "head_weights", "head_bias")
@@ -120,8 +122,8 @@ class Bundle:
         Returns
         -------
         ndarray, shape (n_values,)
-            Means and spreads over time: of each band, or of the encoder's highest layer that is
-            computed, at the first speed.
+            Means and spreads over time: of each band, or as the encoder's features have them, of
+            its highest layer that is computed, at the first speed.
         """
         values = values.reshape(self.input_shape)
         if self.kind == "linear":
@@ -248,8 +250,7 @@ def load_bundle(folder: str | Path) -> Bundle:
     except (KeyError, TypeError, ValueError, FeatureError) as error:
         detail = f"lacks {error}" if isinstance(error, KeyError) else error
         raise BundleError(f"{folder}: bundle.json {detail}; get the bundle again") from error
-    if bundle.kind == "linear" and len(bundle.input_shape) != 4:
-        raise BundleError(f"{folder}: a head's input has 4 axes, not {len(bundle.input_shape)}")
+    _check_axes(bundle)
     _check_arrays(bundle)
     if bundle.kind == "network":
         if not bundle.graph:
@@ -360,15 +361,28 @@ def _check_params(spec: FeatureSpec, folder: Path) -> None:
             )
 
 
+def _check_axes(bundle: Bundle) -> None:
+    """Raise where the input is larger than any feature, or lacks an axis that it must have."""
+    shape, time_axes = bundle.input_shape, FEATURES[bundle.features.name].time_axes
+    if math.prod(shape) > MAX_INPUT_VALUES:
+        raise BundleError(f"{bundle.folder}: input_shape={shape} is no shape of features")
+    needed = 4 if bundle.kind == "linear" else 1 + max(time_axes, default=0)
+    if len(shape) < needed or (bundle.kind == "linear" and len(shape) > needed):
+        raise BundleError(
+            f"{bundle.folder}: input_shape={shape} does not fit the feature "
+            f"'{bundle.features.name}', which has {needed} axes"
+        )
+
+
 def _check_arrays(bundle: Bundle) -> None:
     """Raise where an array lacks, or is not of the shape that labels and features ask for."""
     n_values, n_classes = int(np.prod(bundle.input_shape)), len(bundle.labels)
     head = ((n_values,), (n_values,), (n_values, n_classes), (n_classes,))
-    n_compared = bundle.domain_values(np.zeros(bundle.input_shape)).size
+    n_compared = _n_compared(bundle)
     shapes = dict(zip((*HEAD, *SPEAKER_HEAD), head * 2, strict=True))
     shapes |= dict.fromkeys(SPEAKER_CLOUD, (n_values,)) | dict.fromkeys(SCALING, bundle.input_shape)
-    # In as many directions as there are.
-    n_directions = np.shape(bundle.arrays.get("domain_whitening", [0.0]))[-1]
+    # In as many directions as there are, but in one at least.
+    n_directions = max([1, *bundle.arrays.get("domain_whitening", np.empty(0)).shape[1:2]])
     shapes |= dict(zip(DOMAIN, ((n_compared,), (n_compared, n_directions)), strict=True))
     needed = set(HEAD) if bundle.kind == "linear" else set()
     needed |= set(DOMAIN) if bundle.domain_limit else set()
@@ -384,6 +398,15 @@ def _check_arrays(bundle: Bundle) -> None:
         raise BundleError(f"{bundle.folder}/arrays.npz: a scale is not above 0")
     if len(bundle.probe) not in (0, n_classes):
         raise BundleError(f"{bundle.folder}: its probe is not one number a class")
+
+
+def _n_compared(bundle: Bundle) -> int:
+    """Count what `Bundle.domain_values` gives; the shape may be anybody's, nothing is allocated."""
+    shape = bundle.input_shape
+    if bundle.kind == "linear":
+        return shape[2] * shape[3]
+    time_axes = FEATURES[bundle.features.name].time_axes
+    return 2 * math.prod(n for axis, n in enumerate(shape) if axis not in time_axes)
 
 
 def load_network(folder: str | Path) -> keras.Model:

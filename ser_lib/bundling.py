@@ -16,7 +16,7 @@ import pandas as pd
 
 from ser_lib.bundles import Bundle, write_bundle
 from ser_lib.cards import card_text
-from ser_lib.corpora import get_corpus, load
+from ser_lib.corpora import corpus_of, get_corpus, load
 from ser_lib.domain import Domain, fit_domain, over_time
 from ser_lib.elsewhere import judge_elsewhere
 from ser_lib.errors import BundleError
@@ -97,8 +97,8 @@ def fit_bundle(
             f"{study.name} answers with the mean over several speeds of a clip, which a bundle "
             "does not do: its figures would not be those of what it says. Train another study"
         )
-    corpus = str(clips["corpus"].iloc[0])
-    others = _others(elsewhere, corpus)
+    corpus = corpus_of(clips)
+    others = _others(elsewhere, clips)
     plan = plan_run(study, spec.name, study.protocol(protocol, corpus), study.seeds[0], clips)
     if plan.leaks:
         raise BundleError(
@@ -129,23 +129,26 @@ def fit_bundle(
         card=judged | _facts(plan, run, clips) | dict(parts.facts),
     )
     bundle = with_probe(bundle)
-    if others:
-        label_set = study.labels_for(corpus)
-        judged = [judge_elsewhere(Predictor(bundle), one, label_set) for one in others]
-        bundle = replace(bundle, card={**bundle.card, "elsewhere": judged})
     keras_file = parts.keras_file if with_keras else b""
+    written = write_bundle(bundle, folder, card=card_text(bundle), keras_file=keras_file)
+    if not others:
+        return written
+    # Written before and after: what goes wrong elsewhere does not cost the training.
+    label_set = study.labels_for(corpus)
+    tried = [judge_elsewhere(Predictor(bundle), one, label_set) for one in others]
+    bundle = replace(bundle, card={**bundle.card, "elsewhere": tried})
     return write_bundle(bundle, folder, card=card_text(bundle), keras_file=keras_file)
 
 
-def _others(names: Sequence[str], corpus: str) -> list[pd.DataFrame]:
+def _others(names: Sequence[str], clips: pd.DataFrame) -> list[pd.DataFrame]:
     """Load the corpora that a bundle is to be tried on; before anything is trained."""
-    own = get_corpus(corpus)
-    known = {corpus, *(one.name for one in getattr(own, "members", ()))}
-    if both := sorted(known & set(names)):
-        raise BundleError(
-            f"{', '.join(both)}: the bundle is trained on it; name others for --elsewhere"
-        )
-    return [load(name, strict=False) for name in names]
+    tables = [load(name, strict=False) for name in dict.fromkeys(names)]
+    for table, name in zip(tables, dict.fromkeys(names), strict=True):
+        if set(table["corpus"]) & set(clips["corpus"]):
+            raise BundleError(f"{name}: the bundle is trained on it; name others for --elsewhere")
+        if not table.attrs.get("has_audio", True):
+            raise BundleError(f"{name}: has no recordings here to try the bundle on")
+    return tables
 
 
 def _domain_of(features: FeatureSpec, clips: pd.DataFrame) -> Domain:

@@ -52,7 +52,8 @@ def judge_elsewhere(
         Plain data for the model card: `corpus, title, n_clips, n_speakers, labels, new_voice`, and
         `known_voice` where the bundle can adapt (`new_voice` is of the same clips then: all but
         those that tell the voice). A voice has `uar, uar_low, uar_high, accuracy_share,
-        confidence, coverage_share, answered_accuracy_share, unlike_share`.
+        confidence, coverage_share, answered_accuracy_share` (None without answers) and
+        `unlike_share`.
 
     Raises
     ------
@@ -73,7 +74,8 @@ def judge_elsewhere(
     if predictor.bundle.speaker:
         is_known = enrolled(rows, NORMALISATIONS[ENROLMENT])
     asked = rows[~is_known]
-    asked = asked.iloc[:: -(-len(asked) // MAX_CLIPS)]
+    # In the order of their hashes, which know nothing of emotions; names are often sorted by them.
+    asked = asked.sort_values("audio_sha256").head(MAX_CLIPS).sort_index()
     found: dict[str, object] = {
         "corpus": corpus,
         "title": get_corpus(corpus).title,
@@ -116,7 +118,9 @@ def _answers(rows: pd.DataFrame, voices: Mapping[str, Predictor], what: str) -> 
     return pd.concat(tables).loc[rows.index]
 
 
-def _judged(rows: pd.DataFrame, answers: pd.DataFrame, predictor: Predictor) -> dict[str, float]:
+def _judged(
+    rows: pd.DataFrame, answers: pd.DataFrame, predictor: Predictor
+) -> dict[str, float | None]:
     if (answers["error"] != "").any():
         first = answers.loc[answers["error"] != "", "error"].iloc[0]
         raise BundleError(f"a clip could not be answered ({first}); mend or remove it")
@@ -128,11 +132,10 @@ def _judged(rows: pd.DataFrame, answers: pd.DataFrame, predictor: Predictor) -> 
         "accuracy_share": is_right.mean(),
         "confidence": answers["confidence"].mean(),
         "coverage_share": answered.mean(),
-        # JSON knows no NaN; where nothing is answered, nothing is right.
-        "answered_accuracy_share": is_right[answered].mean() if answered.any() else 0.0,
+        "answered_accuracy_share": is_right[answered].mean() if answered.any() else None,
         "unlike_share": answers["is_unlike"].mean(),
     }
-    return {name: round(float(one), 4) for name, one in figures.items()}
+    return {name: None if one is None else round(float(one), 4) for name, one in figures.items()}
 
 
 def _interval(table: pd.DataFrame, labels: tuple[str, ...]) -> dict[str, float]:

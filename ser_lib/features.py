@@ -422,9 +422,9 @@ FEATURES: dict[str, Feature] = {
     "mel_picture": Feature(mel_picture, 1, time_axes=(1,)),
     "mfcc_zcr_rms": Feature(mfcc_zcr_rms, 1, time_axes=(0,)),
     "prosody": Feature(prosody, 1),
-    "speech_descriptors": Feature(speech_descriptors, 2),
+    "speech_descriptors": Feature(speech_descriptors, 2, time_axes=(0,)),
     "speech_statistics": Feature(speech_statistics, 1),
-    "waveform_envelope": Feature(waveform_envelope, 1),
+    "waveform_envelope": Feature(waveform_envelope, 1, time_axes=(1,)),
 }
 
 

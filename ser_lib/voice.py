@@ -28,7 +28,7 @@ HOP_S = 0.02
 N_FRAME = round(FRAME_S * RATE_HZ)
 N_HOP = round(HOP_S * RATE_HZ)
 N_FFT = 1024  # a frame and the longest lag: the autocorrelation does not wrap around
-PITCH_EVERY = 2  # frames; pitch is looked for every 40 ms, which follows a voice well enough
+PITCH_EVERY = 2  # of the loud frames; each lies within 20 ms of one that is looked at
 PITCH_LIMITS_HZ = (65.0, 500.0)
 # Peak of the normalised autocorrelation from which a frame counts as voiced (Boersma 1993: 0.45).
 MIN_PERIODICITY = 0.45

@@ -307,6 +307,34 @@ def small_folder(small_bundle, tmp_path_factory):
     return write_bundle(bundle, tmp_path_factory.mktemp("bundles") / "small", card="# A card")
 
 
+@pytest.fixture
+def adaptable(small_bundle, rng):
+    """A predictor with a head that can be told a voice; what it says means nothing."""
+    from ser_lib.predict import Predictor
+
+    n_values, n_classes = int(np.prod(small_bundle.input_shape)), len(small_bundle.labels)
+    head = {
+        "head_mean": np.zeros(n_values),
+        "head_scale": np.ones(n_values),
+        "head_weights": rng.normal(size=(n_values, n_classes)) / 30,
+        "head_bias": np.zeros(n_classes),
+    }
+    cloud = {
+        "speaker_centre": np.full(n_values, 0.4),
+        "speaker_between": np.full(n_values, 0.01),
+        "speaker_noise": np.full(n_values, 0.02),
+        "speaker_within": np.full(n_values, 0.04),
+    }
+    width = int(np.prod(small_bundle.input_shape[-2:]))
+    domain = {"domain_centre": np.zeros(width), "domain_whitening": np.eye(width)}
+    arrays = head | cloud | domain
+    arrays |= {f"speaker_{name}": array for name, array in head.items()}
+    speaker = {"temperature": 2.0, "threshold": 0.9}
+    return Predictor(
+        replace(small_bundle, kind="linear", arrays=arrays, graph=b"", speaker=speaker)
+    )
+
+
 @pytest.fixture(scope="session")
 def speak():
     """Return a function that makes something like speech: glides of harmonics, with pauses."""

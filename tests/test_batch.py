@@ -126,6 +126,13 @@ def test_json_names_a_file_so_that_a_program_finds_it(tmp_path, name):
     assert writer.resume(out) == ({writer.name(name)}, 0)
 
 
+def test_json_has_nothing_that_a_terminal_would_act_on():
+    name = "a\x9b31m\u202eb.wav"
+    line = Writer("json", LABELS).line(replace(GOOD, path=name))
+    assert line[:-1].isprintable()
+    assert json.loads(line)["path"] == name
+
+
 def test_json_writes_bytes_that_are_no_text_as_a_terminal_shows_them():
     writer, name = Writer("json", LABELS), os.fsdecode(b"caf\xe9.wav")
     assert json.loads(writer.line(replace(GOOD, path=name)))["path"] == r"caf\xe9.wav"

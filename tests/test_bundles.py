@@ -145,6 +145,8 @@ def test_a_file_too_many_is_refused(folder):
         ({"labels": ["a", "b", "c"], "probe": [0.1, 0.2, 0.7]}, "not its own"),
         ({"input_shape": [1, 16, 61, 1]}, "not its own"),
         ({"input_shape": [10**9]}, "no shape"),
+        ({"input_shape": [100_000] * 4}, "no shape"),
+        ({"input_shape": [960]}, "does not fit the feature 'mel_chunks', which has 3 axes"),
         ({"temperature": 0}, "temperature"),
         ({"temperature": "1"}, "temperature"),
         ({"threshold": 2}, "threshold"),
@@ -265,6 +267,9 @@ def test_a_pickle_in_place_of_a_file_is_refused_unread(folder, name):
         ({"domain_centre": np.full(32, np.nan)}, "NaN"),
         ({"domain_centre": np.zeros(32, int)}, "not plain floats"),
         ({"domain_centre": np.zeros(33)}, "another shape"),
+        ({"domain_whitening": np.array(1.0)}, "another shape"),
+        ({"domain_whitening": np.zeros((32, 0))}, "another shape"),
+        ({"domain_whitening": np.zeros((32, 2, 2))}, "another shape"),
         ({"something": np.zeros(7)}, "no bundle has"),
         ({"input_mean": np.zeros((1, 16, 60, 1))}, "lacks"),
         (

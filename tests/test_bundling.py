@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ser_lib import bundling
 from ser_lib.bundles import load_bundle
 from ser_lib.bundling import fit_bundle
 from ser_lib.errors import BundleError
@@ -50,6 +51,19 @@ def test_a_network_becomes_a_bundle_that_answers(few_clips, tmp_path):
     table = Predictor(bundle).predict(list(few_clips["path"][:3]))
     names = [f"p_{label}" for label in bundle.labels]
     np.testing.assert_allclose(table[names].sum(axis=1), 1, atol=1e-5)
+
+
+def test_a_bundle_is_tried_elsewhere_as_it_is(few_clips, tmp_path, monkeypatch):
+    other = few_clips.assign(corpus="emodb")
+    monkeypatch.setattr(bundling, "load", lambda name, strict: other)
+    folder = fit_bundle(STUDY, few_clips, tmp_path / "tiny", elsewhere=["emodb", "emodb"])
+    bundle = load_bundle(folder)
+    (tried,) = bundle.card["elsewhere"]
+    answers = Predictor(bundle).predict(list(other["path"]))
+    likeliest = answers[[f"p_{one}" for one in bundle.labels]].idxmax(axis=1).str[2:]
+    is_right = (likeliest == other["emotion"]).mean()
+    assert tried["new_voice"]["accuracy_share"] == pytest.approx(is_right, abs=1e-4)
+    assert "## How well it does elsewhere" in (folder / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

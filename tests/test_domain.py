@@ -82,6 +82,11 @@ def test_bands_are_summarised_over_time_alone(rng):
     np.testing.assert_allclose(over_time(values[::-1, :, ::-1], (0, 2)), bands)
 
 
+def test_clips_that_do_not_differ_have_no_domain():
+    with pytest.raises(FeatureError, match="all clips are the same"):
+        fit_domain(np.ones((6, 7)), np.array(list("aabbcc")))
+
+
 @pytest.mark.parametrize(
     ("values", "speakers"),
     [(np.zeros((5, 7)), ["a"] * 5), (np.full((5, 7), np.nan), list("abcde"))],
