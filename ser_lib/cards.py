@@ -221,8 +221,9 @@ def _making(bundle: Bundle) -> list[str]:
     if card.get("source"):
         lines.append(f"- The model is that of: {card['source']}")
     spec = bundle.features
+    params = dict(sorted(spec.params.items())) or "defaults"
     lines.append(
-        f"- Input: `{spec.name}` at {spec.sample_rate_hz:,} Hz, {dict(sorted(spec.params.items())) or 'defaults'}, "
+        f"- Input: `{spec.name}` at {spec.sample_rate_hz:,} Hz, {params}, "
         f"shape {list(bundle.input_shape)}."
     )
     if bundle.encoder:
