@@ -13,11 +13,15 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 
 from ser_lib import corpora
+from ser_lib.errors import SerError
 from ser_lib.extraction import extract
+from ser_lib.installed import installed_bundles
+from ser_lib.predict import Predictor
 from ser_lib.store import provenance
 from ser_lib.studies import STUDIES
 from ser_lib.training import FoldArrays, fit_fold
@@ -26,6 +30,8 @@ from ser_lib.training_settings import TrainingSettings
 __all__ = ["main"]
 
 N_TRAINING_ROWS = 256
+N_RECORDINGS = 40
+N_ROUNDS = 20
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -81,6 +87,33 @@ def _training_ms(study: str, model: str, shape: tuple[int, ...]) -> float:
     return 1000 * (times_s[1] - times_s[0]) / (2 * N_TRAINING_ROWS)
 
 
+def _median_ms(predictor: Predictor, paths: list[str]) -> float:
+    """Milliseconds of one recording, each after the other."""
+    return 1000 * float(np.median([_seconds(partial(predictor.predict_file, p)) for p in paths]))
+
+
+def _prediction(corpus: str) -> None:
+    """Print how long one recording takes, warm and cold, with every bundle that can answer."""
+    paths = list(corpora.load(corpus)["path"])
+    paths = paths[:: len(paths) // N_RECORDINGS][:N_RECORDINGS]
+    for folder in installed_bundles():
+        try:
+            predictor = Predictor.load(folder)
+            predictor.predict_file(paths[0])
+        except SerError as error:
+            print(f"  ({folder.name} cannot answer: {error})")
+            continue
+        rounds = [_median_ms(predictor, paths) for _ in range(N_ROUNDS)]
+        # What else the machine does comes and goes: the best round shows what the code takes.
+        print(
+            f"  {f'{folder.name}, one clip of {corpus}, warm':<52}{np.median(rounds):8.1f} ms "
+            f"({min(rounds):.1f} in the quietest of {N_ROUNDS} rounds)"
+        )
+    command = [sys.executable, "-m", "ser_lib", "predict", paths[0], "--format", "json"]
+    cold_s = _seconds(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
+    print(f"  {f'ser predict, one clip of {corpus}, cold':<52}{cold_s:8.2f} s")
+
+
 def main() -> None:
     """Measure and print, one line a figure, as they come."""
     about = provenance()
@@ -89,6 +122,7 @@ def main() -> None:
     names = ["demo", *(["ravdess"] if has_ravdess else [])]
     print(f"  {'import ser_lib':<52}{_import_s('ser_lib'):8.2f} s")
     print(f"  {'import ser_lib.runs (no TensorFlow)':<52}{_import_s('ser_lib.runs'):8.2f} s")
+    _prediction(names[-1])
     for name in names:
         with _cold_cache():
             print(
