@@ -115,8 +115,9 @@ def _known_voice(card: Mapping[str, object]) -> list[str]:
 ELSEWHERE = (
     "The bundle as it is, on corpora that it was not trained on: other speakers, rooms, "
     "microphones and sentences. Nothing was fitted on them; clips that tell a voice are not "
-    "counted. 'Called unlike' is the share of clips of which it warns; in how many directions they "
-    "are compared for it was chosen once, with RAVDESS, EmoDB and TESS in view."
+    "counted. 'Sure' is the mean confidence, 'called unlike' the share of clips of which it warns; "
+    "in how many directions they are compared for it was chosen once, with RAVDESS, EmoDB and TESS "
+    "in view."
 )
 
 
@@ -154,7 +155,7 @@ def elsewhere_figures(bundle: Bundle) -> pd.DataFrame:
         facts["n_labels"] = len(one["labels"])
         rows.append(facts | {"voice": "new"} | one["new_voice"])
         if "known_voice" in one:
-            known = f"known by {one['n_known_clips']} neutral clips"
+            known = f"known, {one['n_known_clips']} neutral clips"
             rows.append(facts | {"voice": known} | one["known_voice"])
     return pd.DataFrame(rows)
 
@@ -188,12 +189,12 @@ def elsewhere_table(bundle: Bundle) -> pd.DataFrame:
 
     return pd.DataFrame(
         {
-            "corpus": one.title,
-            "clips, speakers, classes": f"{one.n_clips:,}, {one.n_speakers}, {one.n_labels}",
+            "corpus": one.corpus,
+            "clips, speakers": f"{one.n_clips:,}, {one.n_speakers}",
             "voice": one.voice,
             "UAR": f"{_percent(one.uar)} [{_percent(one.uar_low)}, {_percent(one.uar_high)}]",
             "right": _percent(one.accuracy_share),
-            "sure on average": _percent(one.confidence),
+            "sure": _percent(one.confidence),
             "answered": _percent(one.coverage_share),
             "of these right": _share_of_answers(one),
             "called unlike": _percent(one.unlike_share),

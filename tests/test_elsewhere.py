@@ -119,10 +119,10 @@ def test_the_card_of_a_bundle_tells_how_it_does_elsewhere(predictor, few_clips):
     known = found | {"known_voice": found["new_voice"] | {"uar": 0.75}, "n_known_clips": 3}
     bundle = replace(predictor.bundle, card={"elsewhere": [known]})
     figures = elsewhere_figures(bundle)
-    assert list(figures["voice"]) == ["new", "known by 3 neutral clips"]
+    assert list(figures["voice"]) == ["new", "known, 3 neutral clips"]
     text = card_text(bundle)
     assert "## How well it does elsewhere" in text
-    assert f"| {found['title']} | {len(few_clips)}, {found['n_speakers']}, 2 | new | " in text
+    assert f"| {found['corpus']} | {len(few_clips)}, {found['n_speakers']} | new | " in text
     assert "| 75.0 % [" in text
 
 
