@@ -64,7 +64,8 @@ def run_prediction(request: Request) -> int:
         found = Found()
         references = list(find_recordings([request.speaker_reference], found=found))
         predictor = predictor.enrolled(references)
-        _report(f"speaker reference: {len(references)} clips of {request.speaker_reference}")
+        told = f"{len(references)} clip{'s' if len(references) > 1 else ''}"
+        _report(f"speaker reference: {told} of {request.speaker_reference}")
     try:
         with _without_stdin(request) as (ready, names):
             if request.is_timeline:

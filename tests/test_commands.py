@@ -73,6 +73,15 @@ def test_neutral_clips_are_asked_for_where_they_help(predict, clip, small_bundle
     assert predict(clip).err == ""
 
 
+def test_who_gives_neutral_clips_is_not_asked_for_them(predict, clip, adaptable, monkeypatch):
+    far = Predictor(replace(adaptable.bundle, domain_limit=1e-6))
+    monkeypatch.setattr(commands.Predictor, "load", lambda folder: far)
+    assert "neutral clips of the speaker help" in predict(clip).err
+    done = predict(clip, speaker_reference=clip.parent)
+    assert done.rows[0]["warnings"][0].startswith(UNLIKE)
+    assert done.err == f"ser: speaker reference: 1 clip of {clip.parent}\n"
+
+
 def _truncated(folder, speak):
     soundfile.write(folder / "whole.wav", speak(), 16_000)
     raw = (folder / "whole.wav").read_bytes()

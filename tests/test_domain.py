@@ -50,6 +50,9 @@ def test_what_is_far_is_told_with_its_distance(cloud, speak):
     assert times > 1
     assert cloud.unlike(row) == f"{times:.1f} times their limit"
     assert cloud.unlike(cloud.centre) == ""
+    at_limit = (row - cloud.centre) / times
+    assert cloud.unlike(cloud.centre + 1.01 * at_limit) == "1.0 times their limit"
+    assert cloud.unlike(cloud.centre + 0.99 * at_limit) == ""
     assert "unlike the training clips" in warned(speak(), unlike=cloud.unlike(row))
     assert "unlike" not in warned(speak(), unlike="")
 

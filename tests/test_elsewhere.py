@@ -16,7 +16,7 @@ from ser_lib.bundling import fit_bundle
 from ser_lib.cards import card_text, elsewhere_figures, elsewhere_table
 from ser_lib.elsewhere import judge_elsewhere
 from ser_lib.errors import BundleError
-from ser_lib.installed import find_bundle
+from ser_lib.installed import default_bundle, find_bundle
 from ser_lib.labels import LABEL_SETS
 from ser_lib.paths import PROJECT_DIR
 from ser_lib.predict import Predictor
@@ -144,8 +144,11 @@ def test_the_committed_cards_say_what_the_code_says(name):
 
 
 @pytest.mark.real_data
-def test_clips_of_the_training_are_like_it_and_those_of_another_corpus_are_not():
-    predictor = Predictor.load("cnn-ravdess")
+@pytest.mark.parametrize("name", ["moonshine-ravdess", "cnn-ravdess"])
+def test_clips_of_the_training_are_like_it_and_those_of_another_corpus_are_not(name):
+    if default_bundle().name != "moonshine-ravdess" == name:
+        pytest.skip("NOT CHECKED: no encoder is here; `ser data moonshine-base` fetches it")
+    predictor = Predictor.load(name)
     shares = {}
     for pattern in ("ravdess/Actor_*/*", "emodb/wav/*", "tess/*/*"):
         clips = sorted(DATA.glob(pattern))

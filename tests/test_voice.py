@@ -37,6 +37,7 @@ NO_SPEECH = {
     "a tone": lambda rng, t: 0.5 * np.sin(2 * np.pi * 220 * t),
     "hum and hiss": lambda rng, t: 0.1 * np.sin(2 * np.pi * 50 * t) + rng.normal(0, 0.01, t.shape),
     "clicks": lambda rng, t: (rng.random(t.shape) < 1e-4).astype(float),
+    "waves of noise": lambda rng, t: rng.normal(0, 0.2, t.shape) * (0.1 + np.sin(3 * t) ** 2),
     "bursts of noise": lambda rng, t: rng.normal(0, 0.2, t.shape) * (np.sin(4 * np.pi * t) > 0),
 }
 
