@@ -139,9 +139,9 @@ def elsewhere_figures(bundle: Bundle) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a corpus and voice: `corpus, n_clips, n_speakers, voice` ("new", or which clips of
-        it are known) and the shares of `ser_lib.elsewhere.judge_elsewhere`. No rows where the
-        bundle was tried nowhere else.
+        One row a corpus and voice: `corpus, title, n_clips, n_speakers, voice` ("new", or which
+        clips of it are known) and the shares of `ser_lib.elsewhere.judge_elsewhere`. No rows where
+        the bundle was tried nowhere else.
 
     Notes
     -----
@@ -151,7 +151,7 @@ def elsewhere_figures(bundle: Bundle) -> pd.DataFrame:
 
     rows = []
     for one in bundle.card.get("elsewhere", ()):
-        facts = {name: one[name] for name in ("corpus", "n_clips", "n_speakers")}
+        facts = {name: one[name] for name in ("corpus", "title", "n_clips", "n_speakers")}
         rows.append(facts | {"voice": "new"} | one["new_voice"])
         if "known_voice" in one:
             known = f"known, {one['n_known_clips']} neutral clips"

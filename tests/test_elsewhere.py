@@ -120,6 +120,9 @@ def test_the_card_of_a_bundle_tells_how_it_does_elsewhere(predictor, few_clips):
     bundle = replace(predictor.bundle, card={"elsewhere": [known]})
     figures = elsewhere_figures(bundle)
     assert list(figures["voice"]) == ["new", "known, 3 neutral clips"]
+    # Chapter 10 writes its findings from these.
+    assert set(figures["title"]) == {found["title"]}
+    assert {"n_clips", "accuracy_share", "confidence", "unlike_share"} <= set(figures)
     text = card_text(bundle)
     assert "## How well it does elsewhere" in text
     assert f"| {found['corpus']} | {len(few_clips)}, {found['n_speakers']} | new | " in text
