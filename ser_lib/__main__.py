@@ -341,6 +341,9 @@ def predict(
     speaker_reference: Annotated[
         Path | None, typer.Option(help="Folder with a few neutral clips of the speaker.")
     ] = None,
+    speaker_clips: Annotated[
+        Path | None, typer.Option(help="Else: with ten or more of the speaker's, of any mood.")
+    ] = None,
     jobs: Annotated[int, typer.Option(help="Recordings at once; 0: one a core.")] = 0,
 ) -> None:
     """Say what recordings sound like; exit code 1 if one could not be used."""
@@ -358,6 +361,7 @@ def predict(
         window_s=window_s,
         hop_s=hop_s,
         speaker_reference=speaker_reference,
+        speaker_clips=speaker_clips,
         n_jobs=jobs,
     )
     sys.exit(run_prediction(request))

@@ -39,6 +39,7 @@ MAX_TIMELINE_S = 3600.0
 # A timeline says more than one answer from two windows on.
 TIMELINE_FROM_S = 2 * WINDOW_S
 MAX_HISTORY = 200
+NEUTRAL, ANY_MOOD = "neutral", "of any mood"
 # Uploads that nobody looks at any more are deleted after ten minutes, all others at the end.
 DELETE_EVERY_S, DELETE_AFTER_S = 60, 600
 THEME_DIR = Path(__file__).with_name("app_theme")
@@ -56,14 +57,18 @@ def _predictor(folder: str) -> Predictor:
     return Predictor.load(folder)
 
 
-def _listen(path: str | None, folder: str, references: list[str] | None) -> tuple[str, str, dict]:
+def _listen(
+    path: str | None, folder: str, references: list[str] | None, mood: str
+) -> tuple[str, str, dict]:
     """Predict one recording; return the answer, the figures, and a row for the history."""
     if not path:
         return "", "", {}
     predictor = _predictor(folder)
     name = Path(path).name
     try:
-        adapted = predictor.enrolled(references) if references else predictor
+        adapted = predictor
+        if references:
+            adapted = predictor.enrolled(references, is_neutral=mood == NEUTRAL)
         answer = adapted.predict_file(path)
         figures = _figures(adapted, path, answer)
     except SerError as error:
@@ -207,11 +212,12 @@ def _recording_tab(gr: object, bundle: gr.Dropdown) -> None:
     figures = gr.HTML()
     with gr.Accordion("My own voice", open=False):
         gr.HTML(
-            '<p class="ser-quiet">Two to five neutral clips of the same person let a model that '
-            "can do it take out what is only this voice.</p>"
+            '<p class="ser-quiet">A few clips of the same person let a model that can do it take '
+            "out what is only this voice: two to five neutral ones, or ten of any mood.</p>"
         )
+        mood = gr.Radio([NEUTRAL, ANY_MOOD], value=NEUTRAL, label="These clips are")
         references = gr.File(
-            file_count="multiple", file_types=["audio"], label="Neutral clips of this voice"
+            file_count="multiple", file_types=["audio"], label="Clips of this voice"
         )
     history = gr.State([])
     with gr.Accordion("This session", open=False):
@@ -221,9 +227,9 @@ def _recording_tab(gr: object, bundle: gr.Dropdown) -> None:
             as_png = gr.DownloadButton("Last figure as PNG", interactive=False)
 
     def listen(
-        path: str | None, folder: str, clips: list[str] | None, rows: list[dict]
+        path: str | None, folder: str, clips: list[str] | None, kind: str, rows: list[dict]
     ) -> tuple[object, ...]:
-        said, drawn, row = _listen(path, folder, clips)
+        said, drawn, row = _listen(path, folder, clips, kind)
         rows = [*rows, row][-MAX_HISTORY:] if row else rows
         return (
             path,
@@ -237,9 +243,12 @@ def _recording_tab(gr: object, bundle: gr.Dropdown) -> None:
 
     outputs = [newest, answer, figures, history, table, as_csv, as_png]
     for sound in (spoken, dropped):
-        sound.change(listen, [sound, bundle, references, history], outputs)
+        sound.change(listen, [sound, bundle, references, mood, history], outputs)
     gr.on(
-        [bundle.change, references.change], listen, [newest, bundle, references, history], outputs
+        [bundle.change, references.change, mood.change],
+        listen,
+        [newest, bundle, references, mood, history],
+        outputs,
     )
 
 

@@ -58,6 +58,9 @@ class Request:
     window_s: float = 4.0
     hop_s: float = 2.0
     speaker_reference: Path | None = None
+    """Folder of neutral clips of the speaker."""
+    speaker_clips: Path | None = None
+    """Likewise, of clips in any mood."""
     n_jobs: int = 0
 
     @property

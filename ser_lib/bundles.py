@@ -54,7 +54,7 @@ __all__ = [
 
 FORMAT = "ser-bundle"
 # Raised when the form changes so that older code would misread it.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 KINDS = ("network", "linear")
 MAX_LABELS = 64
 MAX_INPUT_VALUES = 10_000_000
@@ -63,7 +63,13 @@ PARAM_CHARACTERS = frozenset(string.ascii_letters + string.digits + "_-.,")
 HEAD = ("head_mean", "head_scale", "head_weights", "head_bias")
 # For a known voice: a head of its own, and how speakers differ (see `ser_lib.predict`).
 SPEAKER_HEAD = tuple(f"speaker_{name}" for name in HEAD)
-SPEAKER_CLOUD = ("speaker_centre", "speaker_between", "speaker_noise", "speaker_within")
+SPEAKER_CLOUD = (
+    "speaker_centre",
+    "speaker_between",
+    "speaker_noise",
+    "speaker_within",
+    "speaker_moods",
+)
 DOMAIN = ("domain_centre", "domain_whitening")
 SCALING = ("input_mean", "input_scale")
 ARRAYS = (*HEAD, *SPEAKER_HEAD, *SPEAKER_CLOUD, *DOMAIN, *SCALING)
@@ -89,7 +95,8 @@ class Bundle:
     domain_limit: float
     """See `ser_lib.domain.Domain`."""
     speaker: Mapping[str, float] = field(default_factory=dict)
-    """`temperature` and `threshold` for a known voice; empty where the bundle cannot adapt."""
+    """`temperature` and `threshold` for a voice known by neutral clips, `mixed_temperature` and
+    `mixed_threshold` for one known by clips of any mood; empty where the bundle cannot adapt."""
     probe: tuple[float, ...] = ()
     """Probabilities of `probe_signal`, before the temperature: what this model says must not
     change from machine to machine."""
@@ -313,7 +320,11 @@ def _parse(manifest: dict, contents: dict[str, bytes], folder: Path) -> Bundle:
 
 
 def _parse_speaker(plain: dict[str, object], folder: Path) -> dict[str, float]:
-    limits = {"temperature": (0.01, 100.0), "threshold": (0.0, 1.0)}
+    limits = {
+        f"{kind}{name}": limit
+        for kind in ("", "mixed_")
+        for name, limit in (("temperature", (0.01, 100.0)), ("threshold", (0.0, 1.0)))
+    }
     if plain and set(plain) != set(limits):
         raise BundleError(f"{folder}: its settings for a known voice are {sorted(plain)}")
     return {

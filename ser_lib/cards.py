@@ -13,7 +13,15 @@ from ser_lib.bundles import Bundle
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ELSEWHERE", "LIMITS", "card_table", "card_text", "elsewhere_figures", "elsewhere_table"]
+__all__ = [
+    "ELSEWHERE",
+    "KNOWN_VOICES",
+    "LIMITS",
+    "card_table",
+    "card_text",
+    "elsewhere_figures",
+    "elsewhere_table",
+]
 
 # What holds for every bundle; the app and the notebook show the same sentences.
 LIMITS = (
@@ -31,6 +39,13 @@ LIMITS = (
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
+
+
+# How a voice can be known: what of it is, and the option of `ser predict`.
+KNOWN_VOICES = {
+    "known_voice": ("neutral clips", "--speaker-reference"),
+    "mixed_known_voice": ("clips of any mood", "--speaker-clips"),
+}
 
 
 def card_text(bundle: Bundle) -> str:
@@ -100,16 +115,19 @@ def _figures(bundle: Bundle) -> list[str]:
 
 
 def _known_voice(card: Mapping[str, object]) -> list[str]:
-    known = card.get("known_voice")
-    if not known:
-        return []
-    return [
-        "",
-        f"With {known['n_clips']} neutral clips of the same voice (`--speaker-reference`): "
-        f"unweighted average recall {_percent(known['uar'])} [{_percent(known['uar_low'])}, "
-        f"{_percent(known['uar_high'])}], where it is {_percent(known['uar_without'])} without "
-        f"them on the same clips. From run `{known['run']}`.",
-    ]
+    lines = []
+    for name, (kind, option) in KNOWN_VOICES.items():
+        if name not in card:
+            continue
+        known = card[name]
+        lines += [
+            "",
+            f"With {known['n_clips']} {kind} of the same voice (`{option}`): unweighted average "
+            f"recall {_percent(known['uar'])} [{_percent(known['uar_low'])}, "
+            f"{_percent(known['uar_high'])}], where it is {_percent(known['uar_without'])} "
+            f"without them on the same clips. From run `{known['run']}`.",
+        ]
+    return lines
 
 
 ELSEWHERE = (
@@ -149,13 +167,14 @@ def elsewhere_figures(bundle: Bundle) -> pd.DataFrame:
     """
     import pandas as pd
 
-    rows = []
-    for one in bundle.card.get("elsewhere", ()):
+    rows, card = [], bundle.card
+    for one in card.get("elsewhere", ()):
         facts = {name: one[name] for name in ("corpus", "title", "n_clips", "n_speakers")}
         rows.append(facts | {"voice": "new"} | one["new_voice"])
-        if "known_voice" in one:
-            known = f"known, {one['n_known_clips']} neutral clips"
-            rows.append(facts | {"voice": known} | one["known_voice"])
+        for name, (kind, _) in KNOWN_VOICES.items():
+            if name in one:
+                known = f"known, {card[name]['n_clips']} {kind}"
+                rows.append(facts | {"voice": known} | one[name])
     return pd.DataFrame(rows)
 
 

@@ -60,12 +60,12 @@ def run_prediction(request: Request) -> int:
     if better:
         _report(f"'{folder.name}' answers; the better '{better}' can after `ser data {encoder}`")
     predictor = Predictor.load(folder)
-    if request.speaker_reference is not None:
-        found = Found()
-        references = list(find_recordings([request.speaker_reference], found=found))
-        predictor = predictor.enrolled(references)
+    own = request.speaker_reference or request.speaker_clips
+    if own is not None:
+        references = list(find_recordings([own], found=Found()))
+        predictor = predictor.enrolled(references, is_neutral=request.speaker_clips is None)
         told = f"{len(references)} clip{'s' if len(references) > 1 else ''}"
-        _report(f"speaker reference: {told} of {request.speaker_reference}")
+        _report(f"speaker reference: {told} of {own}")
     try:
         with _without_stdin(request) as (ready, names):
             if request.is_timeline:
@@ -90,6 +90,8 @@ def _check(request: Request) -> None:
         raise SerError("--top and --jobs are 0 or more")
     if request.plot is not None and not request.is_timeline:
         raise SerError("--plot draws a timeline: add --timeline")
+    if request.speaker_reference is not None and request.speaker_clips is not None:
+        raise SerError("--speaker-reference (neutral) or --speaker-clips (any mood), not both")
     if request.paths.count(STDIN) > 1:
         raise SerError("standard input (-) can be read once")
 
@@ -153,10 +155,12 @@ def _predict_all(predictor: Predictor, request: Request, names: dict[str, str]) 
         if not done:
             target.write(writer.header)
         n_failed += write_all(tallied(shown), writer, target, report=_report)
-    if n_unlike and predictor.bundle.speaker and request.speaker_reference is None:
+    is_known = request.speaker_reference is not None or request.speaker_clips is not None
+    if n_unlike and predictor.bundle.speaker and not is_known:
         _report(
             f"{n_unlike:,} recording{'s' if n_unlike > 1 else ''} unlike the training: a few "
-            "neutral clips of the speaker help (--speaker-reference FOLDER)"
+            "neutral clips of the speaker help (--speaker-reference FOLDER), or ten of any mood "
+            "(--speaker-clips FOLDER)"
         )
     return _conclude(n_paths, found, n_failed, _report)
 

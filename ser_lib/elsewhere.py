@@ -18,7 +18,7 @@ from ser_lib.corpora import corpus_of, get_corpus
 from ser_lib.errors import BundleError
 from ser_lib.labels import LabelSet
 from ser_lib.metrics import Score, score_predictions
-from ser_lib.normalisation import ENROLMENT, NORMALISATIONS, enrolled
+from ser_lib.normalisation import ENROLMENT, NORMALISATIONS, UNLABELLED, enrolled
 from ser_lib.predict import Predictor
 from ser_lib.progress import progress
 from ser_lib.splits import rows_of
@@ -50,10 +50,10 @@ def judge_elsewhere(
     -------
     dict
         Plain data for the model card: `corpus, title, n_clips, n_speakers, labels, new_voice`, and
-        `known_voice` where the bundle can adapt (`new_voice` is of the same clips then: all but
-        those that tell the voice). A voice has `uar, uar_low, uar_high, accuracy_share,
-        confidence, coverage_share, answered_accuracy_share` (None without answers) and
-        `unlike_share`.
+        `known_voice` (by neutral clips) and `mixed_known_voice` (by clips of any mood) where the
+        bundle can adapt; all are of the same clips then, those that tell no voice. A voice has
+        `uar, uar_low, uar_high, accuracy_share, confidence, coverage_share,
+        answered_accuracy_share` (None without answers) and `unlike_share`.
 
     Raises
     ------
@@ -70,10 +70,13 @@ def judge_elsewhere(
     if rows.empty:
         raise BundleError(f"{corpus}: has no clip of the classes {', '.join(predictor.labels)}")
     rows = rows.assign(path=rows["clip_id"].map(clips.set_index("clip_id")["path"]))
-    is_known = pd.Series(False, index=rows.index)
+    known = {}
     if predictor.bundle.speaker:
-        is_known = enrolled(rows, NORMALISATIONS[ENROLMENT])
-    asked = rows[~is_known]
+        known = {
+            name: rows[enrolled(rows, NORMALISATIONS[way])]
+            for name, way in (("known_voice", ENROLMENT), ("mixed_known_voice", UNLABELLED))
+        }
+    asked = rows.drop(index=[row for one in known.values() for row in one.index])
     # In the order of their hashes, which know nothing of emotions; names are often sorted by them.
     asked = asked.sort_values("audio_sha256").head(MAX_CLIPS).sort_index()
     found: dict[str, object] = {
@@ -84,14 +87,13 @@ def judge_elsewhere(
         "labels": [one for one in predictor.labels if one in set(asked["label"])],
         "new_voice": _judged(asked, _answers(asked, {"": predictor}, corpus), predictor),
     }
-    if predictor.bundle.speaker:
+    for name, clips_known in known.items():
         voices = {
-            speaker: predictor.enrolled(list(group["path"]))
-            for speaker, group in rows[is_known].groupby("speaker")
+            speaker: predictor.enrolled(list(group["path"]), is_neutral=name == "known_voice")
+            for speaker, group in clips_known.groupby("speaker")
         }
-        answers = _answers(asked, voices, f"{corpus}, voices known")
-        found["known_voice"] = _judged(asked, answers, predictor)
-        found["n_known_clips"] = NORMALISATIONS[ENROLMENT].n_clips
+        answers = _answers(asked, voices, f"{corpus}, {name.replace('_', ' ')}")
+        found[name] = _judged(asked, answers, predictor)
     return found
 
 

@@ -21,7 +21,14 @@ from ser_lib.final_network import Parts
 from ser_lib.judging import selected
 from ser_lib.metrics import score_predictions, with_clip_columns
 from ser_lib.models import build_sklearn
-from ser_lib.normalisation import ENROLMENT, NORMALISATIONS, enrolled, normalise
+from ser_lib.normalisation import (
+    ENROLMENT,
+    NORMALISATIONS,
+    UNLABELLED,
+    enrolled,
+    moods,
+    normalise,
+)
 from ser_lib.runs import RunPlan, plan_run, run_or_load, score_runs
 from ser_lib.splits import rows_of
 from ser_lib.store import Run
@@ -84,7 +91,8 @@ def fit_final_head(plan: RunPlan, run: Run, clips: pd.DataFrame) -> Parts:
     Returns
     -------
     Parts
-        With a head for known voices where the study has a protocol with `ENROLMENT`.
+        With a head for known voices where the study has protocols with `ENROLMENT` and
+        `UNLABELLED`.
 
     Raises
     ------
@@ -99,14 +107,21 @@ def fit_final_head(plan: RunPlan, run: Run, clips: pd.DataFrame) -> Parts:
     speakers = table["speaker"].to_numpy()
     arrays = _fitted(plan, features, classes, speakers)
     known, facts, speaker = {}, {}, {}
-    protocol = plan.study.other_protocols.get(f"{plan.protocol.name}_norm_{ENROLMENT}")
-    if protocol is not None:
-        known_plan = plan_run(plan.study, plan.model.name, protocol, plan.seed, clips)
-        known_run = run_or_load(known_plan, clips)
+    ways = {
+        kind: plan.study.other_protocols.get(f"{plan.protocol.name}_norm_{name}")
+        for kind, name in (("", ENROLMENT), ("mixed_", UNLABELLED))
+    }
+    if all(ways.values()):
         cloud, adapted = _adapted(table, features)
         head = _fitted(plan, adapted, classes, speakers)
         known = cloud | {f"speaker_{name}": array for name, array in head.items()}
-        speaker, facts = _judged(known_run, run, clips)
+        for kind, protocol in ways.items():
+            known_plan = plan_run(plan.study, plan.model.name, protocol, plan.seed, clips)
+            known_run = run_or_load(known_plan, clips)
+            numbers, told = _judged(known_run, run, clips)
+            speaker |= {f"{kind}{name}": number for name, number in numbers.items()}
+            told["n_clips"] = NORMALISATIONS[protocol.normalisation].n_clips
+            facts[f"{kind}known_voice"] = told
     params = spec.params
     spec, shape, arrays = _without_idle_layers(spec, features.shape[1:], arrays | known)
     return Parts(
@@ -196,6 +211,7 @@ def _adapted(table: pd.DataFrame, features: np.ndarray) -> tuple[dict[str, np.nd
         "speaker_between": np.maximum(means.var(axis=0, ddof=1) - noise / rule.n_clips, 0.0),
         "speaker_noise": noise,
         "speaker_within": np.maximum(spread, least) ** 2,
+        "speaker_moods": moods(flat, speakers, is_neutral),
     }
     return {name: array.astype(np.float32) for name, array in cloud.items()}, adapted
 
@@ -216,15 +232,12 @@ def _judged(
     return (
         {"temperature": round(temperature, 4), "threshold": round(selection.threshold, 4)},
         {
-            "known_voice": {
-                "run": known.folder.name,
-                "n_clips": NORMALISATIONS[ENROLMENT].n_clips,
-                "uar": round(score.uar, 4),
-                "uar_low": round(score.uar_low, 4),
-                "uar_high": round(score.uar_high, 4),
-                "uar_without": round(without.uar, 4),
-                "coverage_share": round(selection.coverage_share, 4),
-                "accuracy_share": round(selection.accuracy_share, 4),
-            }
+            "run": known.folder.name,
+            "uar": round(score.uar, 4),
+            "uar_low": round(score.uar_low, 4),
+            "uar_high": round(score.uar_high, 4),
+            "uar_without": round(without.uar, 4),
+            "coverage_share": round(selection.coverage_share, 4),
+            "accuracy_share": round(selection.accuracy_share, 4),
         },
     )

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from ser_lib.normalisation import NORMALISATIONS, enrolled, normalise
+from ser_lib.normalisation import NORMALISATIONS, known_clips, normalise
 from ser_lib.rows import Rows
 from ser_lib.splits import Fold
 from ser_lib.training import FoldArrays
@@ -46,14 +46,16 @@ def normalise_fold(
     is_test = clips["clip_id"].isin({one.split("#")[0] for one in fold.test})
     test_speakers = set(clips.loc[is_test, "speaker"])
     where = positions[clips["clip_id"]].to_numpy()
+    training_speakers = set(clips["speaker"]) - test_speakers
+    is_known, is_kind = known_clips(clips, rule, training_speakers)
     result = np.zeros(array.shape, dtype=np.float32)
     result[where] = normalise(
         array[where],
         clips["speaker"].to_numpy(),
-        enrolled(clips, rule).to_numpy(),
-        (clips["label"].eq("neutral") | (not rule.is_neutral)).to_numpy(),
+        is_known.to_numpy(),
+        is_kind.to_numpy(),
         normalisation=rule,
-        training_speakers=set(clips["speaker"]) - test_speakers,
+        training_speakers=training_speakers,
     )
     return result
 

@@ -1,11 +1,12 @@
 """Normalisation by speaker: what a system gains that has heard some of a new voice before.
 
 It needs no labels of the test speaker, but it needs recordings: so it is part of a protocol's name,
-and a figure with it never stands in for one without. Two families:
+and a figure with it never stands in for one without. The families:
 
     all         every clip of a speaker is known: its mean and spread are taken out
     any3        three clips of a speaker, whatever was felt, were recorded beforehand (k = 3)
     neutral3    three clips in a neutral tone were recorded beforehand, as an app would ask for
+    mixed10     ten clips, whatever was felt, for a head that learnt with three neutral ones
 
 Clips that were recorded beforehand are no test rows. What is normalised are features of fixed
 shape; statistics of other speakers come from the training ones alone.
@@ -20,7 +21,16 @@ import pandas as pd
 
 from ser_lib.errors import SplitError
 
-__all__ = ["ENROLMENT", "NORMALISATIONS", "Normalisation", "enrolled", "normalise"]
+__all__ = [
+    "ENROLMENT",
+    "NORMALISATIONS",
+    "UNLABELLED",
+    "Normalisation",
+    "enrolled",
+    "known_clips",
+    "moods",
+    "normalise",
+]
 
 # Below this share of the typical spread a value does not vary, and is not blown up.
 MIN_SPREAD_SHARE = 1e-3
@@ -35,6 +45,9 @@ class Normalisation:
     """None: all of them."""
     is_neutral: bool = False
     describes: str = ""
+    learnt_on: str = ""
+    """The one that training speakers are known by, where it is another: what moods add to the mean
+    of their clips is told apart from the voice then."""
 
 
 NORMALISATIONS: dict[str, Normalisation] = {
@@ -49,12 +62,19 @@ NORMALISATIONS: dict[str, Normalisation] = {
             Normalisation(f"neutral{k}", k, is_neutral=True, describes=f"{k} neutral clip{s}")
             for k, s in ((1, ""), (3, "s"))
         ),
+        Normalisation(
+            "mixed10",
+            10,
+            describes="10 clips of any emotion, the head having learnt with 3 neutral ones",
+            learnt_on="neutral3",
+        ),
     )
 }
 
 
-# The one that a user can follow: three neutral clips, as the app asks for.
+# Those that a user can follow: three neutral clips, as the app asks for, or what there is.
 ENROLMENT = "neutral3"
+UNLABELLED = "mixed10"
 
 
 def enrolled(rows: pd.DataFrame, normalisation: Normalisation) -> pd.Series:
@@ -95,6 +115,34 @@ def enrolled(rows: pd.DataFrame, normalisation: Normalisation) -> pd.Series:
     return rows["clip_id"].isin(first["clip_id"])
 
 
+def known_clips(
+    clips: pd.DataFrame, normalisation: Normalisation, training_speakers: set[str]
+) -> tuple[pd.Series, pd.Series]:
+    """Tell by which clips speakers are known, and which could have been those.
+
+    Parameters
+    ----------
+    clips : pandas.DataFrame
+        With `speaker, label, clip_id, audio_sha256`.
+    normalisation : Normalisation
+        By which test speakers are known; training speakers by that which was learnt on.
+    training_speakers : set of str
+        Who they are.
+
+    Returns
+    -------
+    two pandas.Series of bool, shape (n_clips,)
+        As `normalise` takes them.
+    """
+    known = enrolled(clips, normalisation)
+    if normalisation.learnt_on:
+        learnt = NORMALISATIONS[normalisation.learnt_on]
+        is_training = clips["speaker"].isin(training_speakers)
+        known = enrolled(clips, learnt).where(is_training, known)
+        normalisation = learnt
+    return known, clips["label"].eq("neutral") | (not normalisation.is_neutral)
+
+
 def normalise(
     features: np.ndarray,
     speakers: np.ndarray,
@@ -113,9 +161,9 @@ def normalise(
     speakers : ndarray of str, shape (n_clips,)
         Who speaks.
     is_known : ndarray of bool, shape (n_clips,)
-        From `enrolled`; not used for `all`.
+        From `known_clips`; not used for `all`.
     is_kind : ndarray of bool, shape (n_clips,)
-        Which clips could have been known: the neutral ones, or all.
+        Which clips training speakers could have been known by: the neutral ones, or all.
     normalisation : Normalisation
         Which clips tell about a speaker.
     training_speakers : set of str
@@ -126,7 +174,8 @@ def normalise(
     ndarray of float32, shape (n_clips, ...)
         Of `all`: each value less its mean over the speaker's clips, over its spread there. Else:
         less the most probable mean of the speaker, given k clips of this speaker and how training
-        speakers differ; over the spread within training speakers.
+        speakers differ; over the spread within training speakers. Where something else was learnt
+        on, what the moods of training speakers add to their neutral mean is taken off first.
 
     References
     ----------
@@ -149,16 +198,49 @@ def normalise(
     is_training = np.isin(speakers, sorted(training_speakers))
     within = _variance_within(features[is_training], speakers[is_training])
     is_alike = is_training & is_kind
-    noise = _variance_within(features[is_alike], speakers[is_alike]) / normalisation.n_clips
+    learnt = NORMALISATIONS.get(normalisation.learnt_on, normalisation)
+    noise = _variance_within(features[is_alike], speakers[is_alike]) / learnt.n_clips
     centre = means.mean(axis=0)
     # What the means of k clips vary by, less what they would if all speakers were alike.
     between = np.maximum(means.var(axis=0, ddof=1) - noise, 0.0)
-    trust = between / np.maximum(between + noise, np.finfo(np.float32).tiny)
+    of_moods = np.zeros_like(centre)
+    if normalisation.learnt_on:
+        of_moods = moods(features[is_training], speakers[is_training], is_kind[is_training])
     for speaker, clips in usable.items():
-        ours = speakers == speaker
-        own = centre + trust * (clips.mean(axis=0) - centre)
+        ours, mean, its_noise = speakers == speaker, clips.mean(axis=0), noise
+        if normalisation.learnt_on and speaker not in training_speakers:
+            mean, its_noise = mean - of_moods, within / normalisation.n_clips
+        trust = between / np.maximum(between + its_noise, np.finfo(np.float32).tiny)
+        own = centre + trust * (mean - centre)
         result[ours] = (features[ours] - own) / _safe(np.sqrt(within))
     return result
+
+
+def moods(features: np.ndarray, speakers: np.ndarray, is_neutral: np.ndarray) -> np.ndarray:
+    """Tell what moods add to the mean of a speaker's clips, beside that of the neutral ones.
+
+    Parameters
+    ----------
+    features : ndarray, shape (n_clips, ...)
+        Of speakers whose clips are labelled.
+    speakers : ndarray of str, shape (n_clips,)
+        Who speaks.
+    is_neutral : ndarray of bool, shape (n_clips,)
+        Which clips are neutral; some of every speaker.
+
+    Returns
+    -------
+    ndarray, shape (...)
+        Mean over the speakers.
+    """
+    return np.mean(
+        [
+            features[speakers == one].mean(axis=0)
+            - features[(speakers == one) & is_neutral].mean(axis=0)
+            for one in np.unique(speakers)
+        ],
+        axis=0,
+    )
 
 
 def _standardise(clips: np.ndarray) -> np.ndarray:

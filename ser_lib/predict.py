@@ -43,6 +43,8 @@ __all__ = [
 
 # One answer for a minute or more would be an average over many moods: that is for a timeline.
 MAX_CLIP_S = 60.0
+# Fewer clips of any mood make answers worse on some voices: the mood is taken for the voice.
+MIN_MIXED_CLIPS = 5
 # Arithmetic differs between processors in the last digits, not more.
 MAX_PROBE_ERROR = 1e-3
 
@@ -255,8 +257,8 @@ class Predictor:
             answer = answered()
             return beside.result(), answer
 
-    def enrolled(self, paths: Sequence[str | Path]) -> Predictor:
-        """Return a predictor for one voice, of which a few neutral clips are known.
+    def enrolled(self, paths: Sequence[str | Path], *, is_neutral: bool = True) -> Predictor:
+        """Return a predictor for one voice, of which a few clips are known.
 
         What the clips have in common is the voice, not the mood, and is taken out of every
         recording. The fewer clips, the less they are trusted.
@@ -264,7 +266,10 @@ class Predictor:
         Parameters
         ----------
         paths : sequence of str or Path
-            Neutral clips of one speaker; two to five are enough.
+            Clips of one speaker.
+        is_neutral : bool
+            Whether they are neutral: two to five are enough then. Of clips in any mood ten tell as
+            much; what moods add to their mean, as in the training, is taken off.
 
         Returns
         -------
@@ -276,7 +281,7 @@ class Predictor:
         BundleError
             If the bundle cannot adapt.
         AudioError
-            If there is no clip, or one cannot be used.
+            If there are too few clips, or one cannot be used.
 
         References
         ----------
@@ -293,14 +298,23 @@ class Predictor:
             raise AudioError(
                 "no clip of the speaker was found; give a folder of a few neutral ones"
             )
+        if not is_neutral and len(paths) < MIN_MIXED_CLIPS:
+            raise AudioError(
+                f"{len(paths)} clip(s) of any mood tell the mood rather than the voice; give "
+                f"{MIN_MIXED_CLIPS} or more, better ten, or two to five neutral ones"
+            )
         rows = np.stack([self._file_features(path).ravel() for path in paths]).astype(np.float64)
         between = arrays["speaker_between"]
-        trust = between / (between + arrays["speaker_noise"] / len(rows))
+        noise, mean, kind = arrays["speaker_noise"], rows.mean(axis=0), ""
+        if not is_neutral:
+            noise, mean = arrays["speaker_within"], mean - arrays["speaker_moods"]
+            kind = "mixed_"
+        trust = between / (between + noise / len(rows))
         centre = arrays["speaker_centre"]
         ours = copy.copy(self)
-        ours._own = centre + trust * (rows.mean(axis=0) - centre)
-        ours.temperature = self.bundle.speaker["temperature"]
-        ours.threshold = self.bundle.speaker["threshold"]
+        ours._own = centre + trust * (mean - centre)
+        ours.temperature = self.bundle.speaker[f"{kind}temperature"]
+        ours.threshold = self.bundle.speaker[f"{kind}threshold"]
         return ours
 
     def _file_features(self, path: str | Path) -> np.ndarray:

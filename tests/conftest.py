@@ -324,12 +324,18 @@ def adaptable(small_bundle, rng):
         "speaker_between": np.full(n_values, 0.01),
         "speaker_noise": np.full(n_values, 0.02),
         "speaker_within": np.full(n_values, 0.04),
+        "speaker_moods": np.full(n_values, 0.1),
     }
     width = int(np.prod(small_bundle.input_shape[-2:]))
     domain = {"domain_centre": np.zeros(width), "domain_whitening": np.eye(width)}
     arrays = head | cloud | domain
     arrays |= {f"speaker_{name}": array for name, array in head.items()}
-    speaker = {"temperature": 2.0, "threshold": 0.9}
+    speaker = {
+        "temperature": 2.0,
+        "threshold": 0.9,
+        "mixed_temperature": 3.0,
+        "mixed_threshold": 0.8,
+    }
     return Predictor(
         replace(small_bundle, kind="linear", arrays=arrays, graph=b"", speaker=speaker)
     )

@@ -267,6 +267,23 @@ def test_a_port_in_use_is_left_alone():
         assert app._free_port(port) > port
 
 
+def test_clips_of_a_voice_are_neutral_or_not(adaptable, speak, tmp_path, monkeypatch):
+    paths = [str(tmp_path / f"{number}.wav") for number in range(5)]
+    for number, path in enumerate(paths):
+        soundfile.write(path, speak(pitch_hz=120 + 20 * number), 16_000)
+    monkeypatch.setattr(app, "_predictor", lambda folder: adaptable)
+    answers = {
+        (mood, len(clips)): app._listen(paths[0], "", clips, mood)
+        for mood in (app.NEUTRAL, app.ANY_MOOD)
+        for clips in ([], paths[1:], paths)
+    }
+    assert "Adapted to a voice of 5 clips" in answers[app.ANY_MOOD, 5][0]
+    assert answers[app.NEUTRAL, 5][2] != answers[app.ANY_MOOD, 5][2]
+    assert answers[app.NEUTRAL, 0][2]["emotion"] == answers[app.ANY_MOOD, 0][2]["emotion"]
+    assert "Adapted to a voice of 4 clips" in answers[app.NEUTRAL, 4][0]
+    assert "give 5 or more" in answers[app.ANY_MOOD, 4][0]
+
+
 def test_no_bundle_no_app(tmp_path, monkeypatch):
     monkeypatch.setenv("SER_BUNDLES", str(tmp_path))
     with pytest.raises(BundleError, match="ser train"):

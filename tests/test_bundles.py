@@ -135,7 +135,7 @@ def test_a_file_too_many_is_refused(folder):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": 1}, "reads version 2"),
+        ({"version": 1}, "reads version 3"),
         ({"format": "other"}, "of form 'other'"),
         ({"kind": "pickle"}, "kind 'pickle'"),
         ({"labels": ["a"]}, "labels"),

@@ -82,6 +82,29 @@ def test_who_gives_neutral_clips_is_not_asked_for_them(predict, clip, adaptable,
     assert done.err == f"ser: speaker reference: 1 clip of {clip.parent}\n"
 
 
+def test_clips_of_any_mood_tell_a_voice_too(predict, clip, adaptable, speak, tmp_path, monkeypatch):
+    own = tmp_path / "own"
+    own.mkdir()
+    for number in range(5):
+        soundfile.write(own / f"{number}.wav", speak(pitch_hz=120 + 20 * number), 16_000)
+    asked = []
+    enrolled = Predictor.enrolled
+    monkeypatch.setattr(
+        Predictor,
+        "enrolled",
+        lambda one, paths, **way: asked.append(way) or enrolled(one, paths, **way),
+    )
+    far = Predictor(replace(adaptable.bundle, domain_limit=1e-6))
+    monkeypatch.setattr(commands.Predictor, "load", lambda folder: far)
+    done = predict(clip, speaker_clips=own)
+    assert done.err == f"ser: speaker reference: 5 clips of {own}\n"
+    predict(clip, speaker_reference=own)
+    assert asked == [{"is_neutral": False}, {"is_neutral": True}]
+    (own / "0.wav").unlink()
+    with pytest.raises(AudioError, match="give 5 or more"):
+        predict(clip, speaker_clips=own)
+
+
 def _truncated(folder, speak):
     soundfile.write(folder / "whole.wav", speak(), 16_000)
     raw = (folder / "whole.wav").read_bytes()
@@ -252,6 +275,8 @@ def test_options_that_do_not_fit_are_refused(predict, clip, tmp_path):
         run_prediction(Request((str(clip),), "nowhere"))
     with pytest.raises(BundleError, match="cannot be adapted"):
         predict(clip, speaker_reference=tmp_path)
+    with pytest.raises(SerError, match="not both"):
+        predict(clip, speaker_reference=tmp_path, speaker_clips=tmp_path)
     with pytest.raises(AudioError, match="cannot be written"):
         predict(clip, out=clip / "inside.csv")
 

@@ -11,7 +11,7 @@ import pytest
 from ser_lib.audit import check_split
 from ser_lib.errors import SplitError
 from ser_lib.labels import LABEL_SETS
-from ser_lib.normalisation import NORMALISATIONS, enrolled, normalise
+from ser_lib.normalisation import NORMALISATIONS, enrolled, known_clips, moods, normalise
 from ser_lib.splits import Protocol, make_split, rows_of
 
 ALL = NORMALISATIONS["all"]
@@ -159,6 +159,70 @@ def test_only_clips_of_the_asked_kind_say_how_noisy_a_mean_is(planted, rng):
         )
 
     assert left(quiet) < left(deaf) / 4
+
+
+@pytest.fixture
+def moody(planted):
+    """The twelve speakers, ten of whose 40 clips are neutral; the others' mood adds 5."""
+    features, speakers = planted
+    is_neutral = np.tile(np.arange(40) < 10, 12)
+    return features + 5 * ~is_neutral[:, np.newaxis], speakers, is_neutral
+
+
+def voices_left(result, speakers, rows):
+    """Return the mean that is left of each speaker's neutral clips."""
+    return np.stack([result[rows & (speakers == one)].mean(axis=0) for one in np.unique(speakers)])
+
+
+def test_what_moods_add_is_told_apart_from_the_voice(moody):
+    """Three training clips are neutral; of the test speaker, ten with 3 in 4 moody are known."""
+    features, speakers, is_neutral = moody
+    training = set(np.unique(speakers)) - {"s11"}
+    is_test = speakers == "s11"
+    mixed = np.flatnonzero(is_test)[[0, 1, 10, 11, 12, 13, 14, 15, 16, 17]]
+    is_known = np.isin(np.arange(480), mixed) | (~is_test & known_of(speakers, 3))
+    rule = NORMALISATIONS["mixed10"]
+    result = normalise(
+        features,
+        speakers,
+        is_known,
+        is_neutral,
+        normalisation=rule,
+        training_speakers=training,
+    )
+    left = voices_left(result, speakers, is_neutral)
+    # The moods of three in four clips add 3.75 to a mean, of eight in ten 4.
+    assert np.abs(left[-1] - left[:-1].mean(axis=0)).max() < 0.6
+    naive = normalise(
+        features,
+        speakers,
+        is_known,
+        is_neutral,
+        normalisation=replace(rule, learnt_on="", is_neutral=True),
+        training_speakers=training,
+    )
+    left = voices_left(naive, speakers, is_neutral)
+    assert np.abs(left[-1] - left[:-1].mean(axis=0)).min() > 1
+
+
+def test_moods_are_what_they_add(moody):
+    features, speakers, is_neutral = moody
+    np.testing.assert_allclose(moods(features, speakers, is_neutral), 3.75, atol=0.3)
+
+
+def test_training_speakers_are_known_as_was_learnt_and_test_speakers_otherwise(rows):
+    rule = NORMALISATIONS["mixed10"]
+    test_speaker = sorted(set(rows["speaker"]))[0]
+    training = set(rows["speaker"]) - {test_speaker}
+    known, is_kind = known_clips(rows, rule, training)
+    counts = rows[known].groupby("speaker").size()
+    assert counts[test_speaker] == 10
+    assert set(counts.drop(test_speaker)) == {3}
+    assert (rows.loc[known & (rows["speaker"] != test_speaker), "label"] == "neutral").all()
+    assert is_kind.equals(rows["label"].eq("neutral"))
+    plain, kind = known_clips(rows, NORMALISATIONS["any3"], training)
+    assert set(rows[plain].groupby("speaker").size()) == {3}
+    assert kind.all()
 
 
 def test_a_value_that_never_varies_stays_finite(planted):

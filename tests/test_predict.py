@@ -208,6 +208,23 @@ def test_a_known_voice_is_taken_out_as_the_formula_says(adaptable, speak, tmp_pa
         adaptable.enrolled([])
 
 
+def test_a_voice_known_by_any_mood_is_less_what_moods_add(adaptable, speak, tmp_path):
+    paths = [tmp_path / f"{n}.wav" for n in range(5)]
+    for number, path in enumerate(paths):
+        soundfile.write(path, speak(pitch_hz=120 + 20 * number), 16_000, subtype="FLOAT")
+    known = adaptable.enrolled(paths, is_neutral=False)
+    rows = np.stack([adaptable.features(load_signal(p)[0], 16_000).ravel() for p in paths])
+    # Clips of any mood vary as all clips do (0.04), and moods add 0.1 to their mean.
+    own = 0.4 + 0.01 / (0.01 + 0.04 / 5) * (rows.mean(axis=0) - 0.1 - 0.4)
+    values = adaptable.features(speak(), 16_000)
+    powers = np.exp((values.ravel() - own) / 0.2 @ adaptable.bundle.arrays["speaker_head_weights"])
+    np.testing.assert_allclose(known.raw_probabilities(values), powers / powers.sum(), rtol=1e-5)
+    assert (known.threshold, known.temperature) == (0.8, 3.0)
+    assert known.model_id != adaptable.enrolled(paths).model_id
+    with pytest.raises(AudioError, match=r"4 clip\(s\) of any mood .* give 5 or more"):
+        adaptable.enrolled(paths[:4], is_neutral=False)
+
+
 def test_the_best_bundle_whose_weights_are_here_is_the_default(small_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("SER_BUNDLES", str(tmp_path))
     with pytest.raises(BundleError, match="ser train"):
