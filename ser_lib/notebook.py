@@ -32,12 +32,20 @@ from ser_lib.paths import NOTEBOOKS_DIR, atomic_path, report_dir
 from ser_lib.progress import is_headless
 from ser_lib.results import Results
 from ser_lib.studies import Study
-from ser_lib.tables import corpus_table, headline_table, published_table, run_table, score_table
+from ser_lib.tables import (
+    corpus_table,
+    cost_text,
+    headline_table,
+    published_table,
+    run_table,
+    score_table,
+)
 from ser_lib.wording import change, joined, pct, pick, points, score_text, share_text
 
 __all__ = [
     "change",
     "corpus_table",
+    "cost_text",
     "exhibit",
     "findings",
     "headline_table",
@@ -303,6 +311,10 @@ def exhibit(clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "original"
     return array if array.dtype == np.uint8 else np.asarray(array, dtype=np.float32)
 
 
+# Parameters that take all there is, or what is published, where they are 0.
+LIMITS = ("n_seeds", "max_epochs", "side_px", "n_mels", "n_trials", "n_clips")
+
+
 def parameter_table(clips: pd.DataFrame, parameters: Mapping[str, object]) -> None:
     """Show which corpus and parameters the notebook was run with.
 
@@ -326,8 +338,12 @@ def parameter_table(clips: pd.DataFrame, parameters: Mapping[str, object]) -> No
     if clips.attrs.get("by_design"):
         rows["left out by design"] = "; ".join(clips.attrs["by_design"])
     if clips.attrs.get("left_out"):
-        rows["left out"] = f"{len(clips.attrs['left_out'])}: {'; '.join(clips.attrs['left_out'])}"
-    frame = pd.DataFrame({"what": list(rows), "value": [str(value) for value in rows.values()]})
+        rows["left out"] = "; ".join(clips.attrs["left_out"])
+    values = [
+        "0 (no limit)" if name in LIMITS and value == 0 else str(value)
+        for name, value in rows.items()
+    ]
+    frame = pd.DataFrame({"what": list(rows), "value": values})
     table(frame, caption="What this notebook was run with.")
 
 

@@ -68,7 +68,7 @@ class ReportFacts:
         return (
             f"{_count(len(studies), 'published study', 'published studies')}, "
             f"{_count(len(models), 'model')}{f' ({len(ours)} of them ours)' if ours else ''}, "
-            f"run on {_count(n_clips, 'clip')} by {_count(n_speakers, 'speaker')}."
+            f"each run on up to {_count(n_clips, 'clip')} by {_count(n_speakers, 'speaker')}."
         )
 
 

@@ -237,8 +237,8 @@ class Results:
         """
         table = pd.DataFrame([_step(one, self.partner(one)) for one in self.protocol("published")])
         if len(table):
-            is_twice = table.duplicated("name", keep=False)
-            table.loc[is_twice, "name"] += ", " + table.loc[is_twice, "corpus"]
+            is_elsewhere = table["corpus"] != table["corpus"].mode()[0]
+            table.loc[is_elsewhere, "name"] += ", " + table.loc[is_elsewhere, "corpus"]
         return table
 
     def partner(self, leaking: Result) -> Result:
@@ -266,13 +266,13 @@ class Results:
         Returns
         -------
         str
-            "above (by the interval of their difference)", "below ..." or "not distinguishable
-            from": two systems alone, uncorrected; `ser_lib.comparison` tests all pairs.
+            "clearly above", "clearly below" or "not distinguishable from", by the interval of
+            their difference: two systems alone, uncorrected; `ser_lib.comparison` tests all pairs.
         """
         _, low, high = difference_interval(first.tables, second.tables, first.labels)
         if low <= 0 <= high:
             return "not distinguishable from"
-        return f"{'above' if low > 0 else 'below'} (by the interval of their difference)"
+        return "clearly above" if low > 0 else "clearly below"
 
 
 def _corpus_in(speaker: str) -> str:

@@ -10,7 +10,17 @@ import pandas as pd
 from ser_lib.results import Result, Results
 from ser_lib.wording import pct, points, score_text
 
-__all__ = ["corpus_table", "headline_table", "published_table", "run_table", "score_table"]
+__all__ = [
+    "corpus_table",
+    "cost_text",
+    "headline_table",
+    "published_table",
+    "run_table",
+    "score_table",
+]
+
+# An audit's leaks in a reader's words.
+LEAKS = {"same_audio": "sound", "same_parent": "clip", "same_speaker": "speaker"}
 
 
 def score_table(results: Results) -> pd.DataFrame:
@@ -31,7 +41,8 @@ def score_table(results: Results) -> pd.DataFrame:
             "model": one.model.title,
             "corpus": one.corpus,
             "protocol": one.protocol_name + (", shortened" if one.is_shortened else ""),
-            "test rows known by": ", ".join(one.leaks).replace("same_", "") or "nothing",
+            "test rows known by": ", ".join(LEAKS.get(leak, leak) for leak in one.leaks)
+            or "nothing",
             "seeds": len(one.runs),
             "UAR [95 %]": score_text(one.score, "uar"),
             "WA [95 %]": score_text(one.score, "wa"),
@@ -60,13 +71,13 @@ def headline_table(results: Results) -> pd.DataFrame:
         rows.append(
             {
                 "model": leaking.model.title + (" (ours)" if leaking.model.is_ours else ""),
-                "study": leaking.study.name,
-                "corpus": leaking.corpus,
                 "authors' WA": pct(leaking.published or np.nan),
                 "as published, WA": pct(leaking.score.wa),
                 "honest WA": score_text(honest.score, "wa"),
                 "step": points(honest.score.wa - leaking.score.wa),
                 "honest UAR": score_text(honest.score),
+                "corpus": leaking.corpus,
+                "study": leaking.study.name,
             }
         )
     return pd.DataFrame(rows)
@@ -96,6 +107,37 @@ def run_table(results: Results) -> pd.DataFrame:
         for run in one.runs
     ]
     return pd.DataFrame(rows)
+
+
+def cost_text(costs: pd.DataFrame) -> pd.DataFrame:
+    """Write what systems cost for people.
+
+    Parameters
+    ----------
+    costs : pandas.DataFrame
+        As `ser_lib.costs.scored_costs` gives it; a column `task` is kept.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        One row a system. What is kept to predict are weights, or the training rows themselves.
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    shown = pd.DataFrame(
+        {
+            "system": one.name,
+            "UAR [95 %]": f"{pct(one.uar)} [{100 * one.low:.1f}, {100 * one.high:.1f}]",
+            "ms a clip": f"{one.ms:.3g}",
+            "MB": f"{one.n_bytes / 1e6:.1f}",
+            "numbers kept": f"{one.n_numbers:,}",
+            "beaten in both": "–" if one.is_on_front else "yes",
+        }
+        for one in costs.itertuples()
+    )
+    return shown.assign(task=list(costs["task"])) if "task" in costs and len(shown) else shown
 
 
 def corpus_table(named: Mapping[str, Result]) -> pd.DataFrame:

@@ -34,7 +34,8 @@ def points(difference: float) -> str:
     >>> points(-0.413)
     '−41.3'
     """
-    return f"{100 * difference:+.1f}".replace("-", "−")
+    # No negative zero.
+    return f"{round(100 * difference, 1) + 0.0:+.1f}".replace("-", "−")
 
 
 def change(difference: float) -> str:

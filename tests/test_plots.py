@@ -118,7 +118,7 @@ def test_recalls_draw_one_bar_a_class_and_result():
 
 def test_speakers_are_drawn_in_the_order_given():
     frame = pd.DataFrame({"net": [0.2, 0.5]}, index=["demo-03", "demo-01"])
-    ax = plots.plot_speakers(frame, chance=0.1)
+    ax = plots.plot_speakers(frame)
     assert [t.get_text() for t in ax.get_xticklabels()] == ["demo-03", "demo-01"]
     assert list(ax.lines[0].get_ydata()) == [20, 50]
 

@@ -329,7 +329,7 @@ def test_summary_outputs_are_replaced_by_a_link(page):
 
 
 def test_the_first_sentence_is_counted_from_the_records(page):
-    assert "1 published study, 1 model, run on 384 clips by 8 speakers." in page
+    assert "1 published study, 1 model, each run on up to 384 clips by 8 speakers." in page
 
 
 def test_the_demo_says_that_its_numbers_are_no_results_about_people(page):

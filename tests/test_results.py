@@ -86,8 +86,8 @@ def test_counts_are_means_over_seeds(results):
 def test_a_model_is_not_distinguishable_from_itself_and_above_the_dummy(results):
     knn, dummy = (results.get(name, "honest") for name in ("knn", "dummy"))
     assert results.compare(knn, knn) == "not distinguishable from"
-    assert results.compare(knn, dummy) == "above (by the interval of their difference)"
-    assert results.compare(dummy, knn) == "below (by the interval of their difference)"
+    assert results.compare(knn, dummy) == "clearly above"
+    assert results.compare(dummy, knn) == "clearly below"
 
 
 def test_a_result_that_is_not_there_is_named_with_those_that_are(results):

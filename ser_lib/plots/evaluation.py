@@ -225,7 +225,7 @@ def plot_cost(costs: pd.DataFrame, *, chance: float, axes: Sequence[Axes] | None
         )
     score.axvline(100 * chance, **CHANCE_STYLE)
     for name, colour in (("none is both faster and better", HONEST_COLOUR), ("", OTHER_COLOUR)):
-        time.plot([], [], "o", color=colour, markersize=6, label=name or "one is")
+        time.plot([], [], "o", color=colour, markersize=6, label=name or "another is")
     time.legend(ncols=2, loc="lower right", bbox_to_anchor=(1, 1.0))
     score.set_yticks(range(len(rows)), rows["name"], fontsize=8)
     time.set_yticks(range(len(rows)), [])

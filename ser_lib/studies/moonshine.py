@@ -79,10 +79,26 @@ MOONSHINE = Study(
             "Moonshine base, one speed, lower layers",
             RidgeHeadConfig(LOW_RUNS),
         ),
-        _ablation("base_one_set", "one set of layers", RidgeHeadConfig(LAYER_RUNS, n_members=1)),
-        _ablation("base_one_layer", "one layer", RidgeHeadConfig(_alone(9), n_members=1)),
-        _ablation("base_last", "the last layer", RidgeHeadConfig(((8,),), n_members=1)),
-        _ablation("base_mean", "no spreads", RidgeHeadConfig(LAYER_RUNS, statistics=(0,))),
+        _ablation(
+            "base_one_set",
+            "Moonshine base, one speed, one set of layers",
+            RidgeHeadConfig(LAYER_RUNS, n_members=1),
+        ),
+        _ablation(
+            "base_one_layer",
+            "Moonshine base, one speed, one layer",
+            RidgeHeadConfig(_alone(9), n_members=1),
+        ),
+        _ablation(
+            "base_last",
+            "Moonshine base, one speed, the last layer",
+            RidgeHeadConfig(((8,),), n_members=1),
+        ),
+        _ablation(
+            "base_mean",
+            "Moonshine base, one speed, no spreads",
+            RidgeHeadConfig(LAYER_RUNS, statistics=(0,)),
+        ),
         ModelSpec(
             "tiny",
             "Moonshine tiny",
@@ -102,8 +118,8 @@ MOONSHINE = Study(
     },
     seeds=(42, 43, 44),
     departures=(
-        "The encoder was trained to recognise words, on other speech; not a weight of it is "
-        "changed.",
+        "The encoder was trained to recognise words, on other speech; these heads change not a "
+        "weight of it.",
         "A seed deals the training speakers into inner folds, on which layers and penalty are "
         "chosen; all else is solved in closed form.",
         "Where a protocol's name holds 'norm', clips of the test speaker are known beforehand, "

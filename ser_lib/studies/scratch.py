@@ -29,7 +29,7 @@ SCRATCH = Study(
     models=(
         ModelSpec(
             "tdnn",
-            "TDNN from scratch, EmoDB beside",
+            "TDNN from scratch, with EmoDB",
             TdnnConfig(),
             FeatureSpec("speech_descriptors", sample_rate_hz=16_000),
             TRAINING,
