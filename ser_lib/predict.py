@@ -300,7 +300,7 @@ class Predictor:
             )
         if not is_neutral and len(paths) < MIN_MIXED_CLIPS:
             raise AudioError(
-                f"{len(paths)} clip(s) of any mood tell the mood rather than the voice; give "
+                f"only {len(paths)} of any mood: so few tell the mood rather than the voice; give "
                 f"{MIN_MIXED_CLIPS} or more, better ten, or two to five neutral ones"
             )
         rows = np.stack([self._file_features(path).ravel() for path in paths]).astype(np.float64)
