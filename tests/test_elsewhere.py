@@ -70,7 +70,14 @@ def test_of_a_large_corpus_clips_are_asked_in_the_order_of_their_hashes(
     assert {str(one) for one in asked} == set(few_clips.sort_values("audio_sha256")["path"][:9])
 
 
-def test_a_voice_is_told_by_clips_that_are_not_counted(adaptable, demo_clips):
+def test_a_voice_is_told_by_clips_that_are_not_counted(adaptable, demo_clips, monkeypatch):
+    told = []
+    enrol = Predictor.enrolled
+    monkeypatch.setattr(
+        Predictor,
+        "enrolled",
+        lambda one, paths, **way: told.append((len(paths), way)) or enrol(one, paths, **way),
+    )
     clips = demo_clips[demo_clips["speaker"].isin(["demo-01", "demo-02"])].reset_index(drop=True)
     clips = clips[clips["emotion"].isin(["neutral", "happy", "sad", "angry"])]
     found = judge_elsewhere(adaptable, clips, EIGHT)
@@ -81,6 +88,7 @@ def test_a_voice_is_told_by_clips_that_are_not_counted(adaptable, demo_clips):
     assert found["n_clips"] == len(clips) - known.sum()
     ways = [found[name] for name in ("new_voice", "known_voice", "mixed_known_voice")]
     assert len({one["confidence"] for one in ways}) == 3
+    assert told == [(3, {"is_neutral": True})] * 2 + [(10, {"is_neutral": False})] * 2
 
 
 def test_without_an_answer_none_of_them_is_right(predictor, few_clips):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ser_lib import final_head
 from ser_lib.audit import check_split
 from ser_lib.errors import SplitError
 from ser_lib.labels import LABEL_SETS
@@ -208,6 +209,23 @@ def test_what_moods_add_is_told_apart_from_the_voice(moody):
 def test_moods_are_what_they_add(moody):
     features, speakers, is_neutral = moody
     np.testing.assert_allclose(moods(features, speakers, is_neutral), 3.75, atol=0.3)
+
+
+def test_a_bundle_takes_off_what_moods_add_to_its_training_clips(moody):
+    features, speakers, is_neutral = moody
+    table = pd.DataFrame(
+        {
+            "speaker": speakers,
+            "label": np.where(is_neutral, "neutral", "angry"),
+            "clip_id": [f"{number:03d}" for number in range(480)],
+            "audio_sha256": [f"{number:03d}" for number in range(480)],
+        }
+    )
+    cloud, _ = final_head._adapted(table, features[:, np.newaxis, np.newaxis, :])
+    np.testing.assert_allclose(cloud["speaker_moods"], 3.75, atol=0.3)
+    # Neutral clips vary by 1; all of them by their moods as well.
+    np.testing.assert_allclose(cloud["speaker_noise"], 1, atol=0.3)
+    np.testing.assert_allclose(cloud["speaker_within"], 1 + 25 * 0.75 * 0.25, rtol=0.2)
 
 
 def test_training_speakers_are_known_as_was_learnt_and_test_speakers_otherwise(rows):
