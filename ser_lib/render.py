@@ -37,6 +37,10 @@ LOADED = re.compile(
 
 NUMBERED = re.compile(r'<span class="ser-number">(\w+)[^<]*</span>')
 
+# A number with its sign (2212 is the minus sign), and the comma within an interval of two.
+SIGNED = r"[-+\u2212]?\d[\d.,]*(?:[ \xa0]%)?"
+INTERVAL_COMMA = re.compile(rf"(\[{SIGNED},) (?={SIGNED}\])")
+
 # What is to be shown or run as it was written.
 VERBATIM = re.compile(r"(<(?:pre|code|style|script)\b.*?</(?:pre|code|style|script)>)", re.DOTALL)
 
@@ -113,7 +117,7 @@ def render_report(executed: Mapping[str, NotebookNode], facts: ReportFacts) -> s
         javascript=_theme_file("report.js"),
         **_summary_of(chapters),
     )
-    page = _bind_percents(_renumber(page))
+    page = _bind_numbers(_renumber(page))
     _check_self_contained(page)
     return page
 
@@ -160,10 +164,11 @@ def _renumber(page: str) -> str:
     return NUMBERED.sub(number, page)
 
 
-def _bind_percents(page: str) -> str:
-    """Keep a percent sign on the line of its number; not in code, which may be copied."""
+def _bind_numbers(page: str) -> str:
+    """Keep percent signs and intervals on one line; not in code, which may be copied."""
     parts = VERBATIM.split(page)
-    parts[::2] = [re.sub(r"(?<=\d) %(?!\w)", "\xa0%", part) for part in parts[::2]]
+    bound = [INTERVAL_COMMA.sub("\\1\xa0", part) for part in parts[::2]]
+    parts[::2] = [re.sub(r"(?<=\d) %(?!\w)", "\xa0%", part) for part in bound]
     return "".join(parts)
 
 

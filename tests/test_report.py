@@ -533,6 +533,20 @@ def test_columns_of_numbers_are_set_right_and_a_number_among_words_is_not(page):
     assert "ser-num" not in chapters._set_table(mixed)
 
 
+@pytest.mark.parametrize(
+    ("words", "bound"),
+    [
+        ("87 % [83.7, 91.8]", "87~% [83.7,~91.8]"),
+        ("77.8 % [73.3 %, 82.1 %]", "77.8~% [73.3~%,~82.1~%]"),
+        ("[−1.2, −0.4] [-1, +1]", "[−1.2,~−0.4] [-1,~+1]"),
+        ("[1, 2, 3], 5, 6", "[1, 2, 3], 5, 6"),
+        ("<code>[0, 1]</code>", "<code>[0, 1]</code>"),
+    ],
+)
+def test_a_number_and_its_interval_are_not_torn(words, bound):
+    assert render._bind_numbers(words) == bound.replace("~", "\xa0")
+
+
 def test_links_to_notebooks_that_are_not_in_the_report_become_words():
     cell = new_markdown_cell("[a](01_a.ipynb#x) [b](explore.ipynb) [c](https://x.org/y.ipynb)")
     body = chapters.build_chapter("02_b", new_notebook(cells=[cell, code("1")]), ("01_a",)).intro
