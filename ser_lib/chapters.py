@@ -9,10 +9,11 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
 from markupsafe import Markup
 from nbconvert.filters import Highlight2HTML, strip_ansi
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
@@ -43,11 +44,17 @@ MOVED = Markup('<p class="ser-moved">Shown in the <a href="#summary">summary</a>
 ERROR_BOX = '<div class="ser-error"'
 
 TABLE = re.compile(r'<figure class="ser-table">.*?</figure>', re.DOTALL)
+FIGURE = re.compile(r'<figure class="ser-figure">.*?</figure>', re.DOTALL)
 
-# 0.61, 1,440, -3.2, 61 %, 0.61 [0.55, 0.67], 12 s, a dash for nothing; with the minus sign (2212),
+# A figure wider than this is drawn on a phone at this share of its width, and scrolls: shrunk to
+# the screen its letters would be of 3 to 5 pixels.
+WIDE_PX = 650
+LEAST_SHARE = 0.65
+
+# 0.61, 1,440, -3.2, 61 %, +0.6 [-0.5, +0.7], 12 s, a dash for nothing; with the minus sign (2212),
 # the dashes (2013, 2014), the plus-minus sign (b1) and the times sign (d7) of typeset numbers.
 NUMBER = re.compile(
-    r"[-+<>=~\u2212\u2013\xb1]?\s*\d[-\d,. %e()\[\]\u2212\u2013\xb1\xd7]*(m?s|k?Hz|dB|MB)?"
+    r"[-+<>=~\u2212\u2013\xb1]?\s*\d[-+\d,. %e()\[\]\u2212\u2013\xb1\xd7]*(m?s|k?Hz|dB|MB)?"
     r"|[-\u2013\u2014]?|nan"
 )
 
@@ -296,7 +303,8 @@ def _output(output: NotebookNode) -> Iterator[Markup]:
         yield _error_box(output)
     bundle = output.get("data", {})
     if "text/html" in bundle:
-        yield Markup(TABLE.sub(lambda match: _set_table(match[0]), bundle["text/html"]))
+        page = TABLE.sub(lambda match: _set_table(match[0]), bundle["text/html"])
+        yield Markup(FIGURE.sub(lambda match: _set_figure(match[0]), page))
     elif image := next((one for one in bundle if one.startswith("image/")), None):
         yield _image(output, image)
     elif "text/markdown" in bundle:
@@ -325,23 +333,47 @@ def _error_box(output: NotebookNode) -> Markup:
     ).format(output.ename, strip_ansi(output.evalue), details if trace else "")
 
 
+def _set_figure(figure: str) -> str:
+    """Put a wide picture, without its caption, into a box that scrolls on narrow screens."""
+    soup = BeautifulSoup(figure, "html.parser")
+    for image in soup.find_all("img"):
+        width = image.get("width", "")
+        if width.isdigit() and int(width) > WIDE_PX:
+            least = f"--least:{LEAST_SHARE * int(width):.0f}px"
+            image["style"] = ";".join(filter(None, (image.get("style"), least)))
+            _make_scrollable(image.wrap(soup.new_tag("div", attrs={"class": "ser-scroll"})), soup)
+    return str(soup)
+
+
+def _make_scrollable(box: Tag, soup: BeautifulSoup) -> None:
+    """Let the keyboard scroll a box, and name it by the caption of its figure."""
+    caption = copy(soup.find("figcaption"))
+    # The page numbers figures and tables anew; the number of the notebook would be a wrong one.
+    if caption and (number := caption.select_one(".ser-number")):
+        number.decompose()
+    box["tabindex"], box["role"] = "0", "region"
+    kind = "Table" if box.find("table") else "Figure"
+    box["aria-label"] = f"{kind}: {caption.get_text().strip()[:120]}" if caption else kind
+
+
 def _set_table(figure: str) -> str:
     """Align columns of numbers to the right, and let the keyboard scroll what is too wide."""
     soup = BeautifulSoup(figure, "html.parser")
     rows = [row.find_all(["td", "th"]) for row in soup.select("tbody tr")]
-    for column in zip(*rows, strict=False):
+    for index, column in enumerate(zip(*rows, strict=False)):
+        heads = [row.find_all(["td", "th"])[index:][:1] for row in soup.select("thead tr")]
+        heads = [one for head in heads for one in head]
+        # Of "what | value" each row is of its own kind, however many of them are numbers.
+        if len(rows[0]) == 2 and any(one.get_text().strip() == "value" for one in heads):
+            continue
         texts = [cell.get_text().strip() for cell in column]
         n_numbers = sum(NUMBER.fullmatch(one) is not None for one in texts)
         # A few words among numbers are fine; a number among words stays where the words are.
         if n_numbers * 2 > len(texts) and any(re.search(r"\d", one) for one in texts):
-            index = rows[0].index(column[0])
-            heads = [row.find_all(["td", "th"])[index:][:1] for row in soup.select("thead tr")]
-            for cell in (*column, *(one for head in heads for one in head)):
+            for cell in (*column, *heads):
                 cell["class"] = [*cell.get("class", []), "ser-num"]
-    caption = soup.find("figcaption")
     for box in soup.select(".ser-scroll"):
-        box["tabindex"], box["role"] = "0", "region"
-        box["aria-label"] = caption.get_text().strip()[:120] if caption else "Table"
+        _make_scrollable(box, soup)
     for table in soup.find_all("table"):
         table.attrs.pop("border", None)
     return str(soup)

@@ -514,6 +514,7 @@ def test_an_output_without_html_is_shown_by_its_picture_or_its_text():
         ("1,440", True),
         ("−3.2", True),
         ("61.0 % [55.1, 67.0]", True),
+        ("+0.9 [−2.4, +4.1]", True),
         ("12 s", True),
         ("–", True),
         ("luna5", False),
@@ -531,6 +532,35 @@ def test_columns_of_numbers_are_set_right_and_a_number_among_words_is_not(page):
     words = "".join(f"<tr><td>{one}</td></tr>" for one in ("CC0", "24", "here"))
     mixed = f'<figure class="ser-table"><table><tbody>{words}</tbody></table></figure>'
     assert "ser-num" not in chapters._set_table(mixed)
+
+
+def test_a_column_of_values_is_set_left_beside_what_they_are_and_right_among_others():
+    def set_table(*columns: str) -> str:
+        head = "".join(f"<th>{one}</th>" for one in columns)
+        row = "".join("<td>0</td>" for _ in columns)
+        return chapters._set_table(
+            f"<figure><table><thead><tr>{head}</tr></thead><tbody><tr>{row}</tr></tbody></table>"
+        )
+
+    assert '<td class="ser-num">0</td><td>0</td>' in set_table("clips", "value")
+    assert '<th>value</th><th class="ser-num">clips</th>' in set_table("value", "clips")
+    assert set_table("task", "value", "clips").count("ser-num") == 6
+
+
+def test_the_label_of_a_table_that_scrolls_has_no_number_for_the_page_has_its_own():
+    table = chapters._set_table(TABLE)
+    assert 'aria-label="Table: NAME"' in table
+    assert '<span class="ser-number">Table 4.</span> NAME</figcaption>' in table
+
+
+def test_a_wide_figure_scrolls_apart_from_its_caption_and_a_narrow_one_does_not():
+    wide = FIGURE.replace('width="8"', 'width="1000" style="height:auto"')
+    box = re.search(r"<div.*?</div>", chapters._set_figure(wide))[0]
+    assert box.startswith('<div aria-label="Figure: NAME" class="ser-scroll" role="region" tab')
+    assert 'style="height:auto;--least:650px"' in box
+    assert 'alt="a dot"' in box
+    assert "figcaption" not in box
+    assert "ser-scroll" not in chapters._set_figure(FIGURE)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ PIXEL = (
 )
 FIGURE = (
     '<figure class="ser-figure"><img alt="a dot" width="880" height="330" '
-    f'src="data:image/png;base64,{PIXEL}"><figcaption>'
+    f'style="aspect-ratio:8/3" src="data:image/png;base64,{PIXEL}"><figcaption>'
     '<span class="ser-number">Figure 1.</span> A dot.</figcaption></figure>'
 )
 WIDE_TABLE = (
@@ -188,6 +188,21 @@ def test_a_phone_has_the_contents_in_a_menu_that_closes(opened):
     link.click()
     assert not link.is_visible()
     assert page.evaluate("location.hash") == "#provenance"
+
+
+def test_a_wide_figure_scrolls_on_a_phone_and_is_whole_on_paper(browser, built):
+    context = browser.new_context(viewport=PHONE)
+    page = context.new_page()
+    page.goto(built.as_uri())
+    box = page.locator(".ser-figure > .ser-scroll").first
+    sizes = "one => [one.scrollWidth, one.clientWidth, one.tabIndex]"
+    whole, seen, index = box.evaluate(sizes)
+    assert whole == 572 > seen
+    assert index == 0
+    page.emulate_media(media="print")
+    whole, seen, _ = box.evaluate(sizes)
+    assert whole <= seen
+    context.close()
 
 
 def test_a_wide_table_scrolls_inside_itself(opened):
