@@ -190,6 +190,26 @@ def test_a_phone_has_the_contents_in_a_menu_that_closes(opened):
     assert page.evaluate("location.hash") == "#provenance"
 
 
+def test_the_menu_of_a_phone_shows_sections_of_what_is_read_and_closes_on_a_click_beside(
+    browser, built
+):
+    context = browser.new_context(viewport=PHONE, reduced_motion="reduce")
+    page = context.new_page()
+    page.goto(built.as_uri())
+    sections = page.locator(".ser-menu li li")
+    page.locator(".ser-menu > summary").click()
+    assert page.locator(".ser-menu a").first.is_visible()
+    assert not sections.first.is_visible()
+    page.locator("main").dispatch_event("click")
+    assert not page.locator(".ser-menu a").first.is_visible()
+    page.evaluate("location.hash = '01_fine'")
+    page.locator(".ser-menu li.is-open > ul").wait_for(state="attached")
+    page.locator(".ser-menu > summary").click()
+    assert sections.first.is_visible()
+    assert page.locator(".ser-menu [aria-current]").count() == 1
+    context.close()
+
+
 def test_a_wide_figure_scrolls_on_a_phone_and_is_whole_on_paper(browser, built):
     context = browser.new_context(viewport=PHONE)
     page = context.new_page()

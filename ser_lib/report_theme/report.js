@@ -21,6 +21,9 @@
   menu.addEventListener("click", function (event) {
     if (event.target.closest("a")) { menu.open = false; }
   });
+  document.addEventListener("click", function (event) {
+    if (!menu.contains(event.target)) { menu.open = false; }
+  });
   document.addEventListener("keydown", function (event) {
     if (event.key === "Escape" && menu.open) {
       menu.open = false;
@@ -28,7 +31,7 @@
     }
   });
 
-  const links = document.querySelectorAll(".ser-sidebar a");
+  const links = document.querySelectorAll(".ser-sidebar a, .ser-menu a");
   // Not scrollIntoView: with it the first Tab would start from there, not from the page's top.
   function reveal(item, box) {
     const inner = item.getBoundingClientRect(), outer = box.getBoundingClientRect();
@@ -36,22 +39,32 @@
     if (inner.bottom > outer.bottom) { box.scrollTop += inner.bottom - outer.bottom; }
   }
 
+  const boxes = document.querySelectorAll(".ser-sidebar, .ser-menu > nav");
+  function revealCurrent(box) {
+    const current = box.querySelector("[aria-current]");
+    if (current) { reveal(current, box); }
+  }
+  // What is closed has no height to scroll.
+  menu.addEventListener("toggle", function () { boxes.forEach(revealCurrent); });
+
   function mark(id) {
     links.forEach(function (link) {
       const isHere = link.hash === "#" + id;
       link.toggleAttribute("aria-current", isHere);
       if (isHere) { link.setAttribute("aria-current", "location"); }
     });
-    document.querySelectorAll(".ser-sidebar > ul > li").forEach(function (item) {
-      item.classList.toggle("is-open", item.querySelector("[aria-current]") !== null);
+    boxes.forEach(function (box) {
+      box.querySelectorAll(":scope > ul > li").forEach(function (item) {
+        item.classList.toggle("is-open", item.querySelector("[aria-current]") !== null);
+      });
+      revealCurrent(box);
     });
-    const current = document.querySelector(".ser-sidebar [aria-current]");
-    if (current) { reveal(current, document.querySelector(".ser-sidebar")); }
   }
 
   // A heading counts as read from when it passes the upper quarter of the window.
-  const targets = Array.from(links, function (link) {
-    return document.getElementById(link.hash.slice(1));
+  const ids = new Set(Array.from(links, function (link) { return link.hash.slice(1); }));
+  const targets = Array.from(ids, function (id) {
+    return document.getElementById(id);
   }).filter(Boolean);
   function update() {
     const edge = window.innerHeight / 4;
