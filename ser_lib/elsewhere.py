@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ser_lib.answers import NOT_SURE
@@ -73,10 +74,11 @@ def judge_elsewhere(
     known = {}
     if predictor.bundle.speaker:
         known = {
-            name: rows[enrolled(rows, NORMALISATIONS[way])]
-            for name, way in (("known_voice", ENROLMENT), ("mixed_known_voice", UNLABELLED))
+            "known_voice": NORMALISATIONS[ENROLMENT],
+            "mixed_known_voice": NORMALISATIONS[UNLABELLED],
         }
-    asked = rows.drop(index=[row for one in known.values() for row in one.index])
+    tells = {name: enrolled(rows, way) for name, way in known.items()}
+    asked = rows[~np.any(list(tells.values()), axis=0)] if tells else rows
     # In the order of their hashes, which know nothing of emotions; names are often sorted by them.
     asked = asked.sort_values("audio_sha256").head(MAX_CLIPS).sort_index()
     found: dict[str, object] = {
@@ -87,10 +89,10 @@ def judge_elsewhere(
         "labels": [one for one in predictor.labels if one in set(asked["label"])],
         "new_voice": _judged(asked, _answers(asked, {"": predictor}, corpus), predictor),
     }
-    for name, clips_known in known.items():
+    for name, way in known.items():
         voices = {
-            speaker: predictor.enrolled(list(group["path"]), is_neutral=name == "known_voice")
-            for speaker, group in clips_known.groupby("speaker")
+            speaker: predictor.enrolled(list(group["path"]), is_neutral=way.is_neutral)
+            for speaker, group in rows[tells[name]].groupby("speaker")
         }
         answers = _answers(asked, voices, f"{corpus}, {name.replace('_', ' ')}")
         found[name] = _judged(asked, answers, predictor)

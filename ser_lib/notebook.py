@@ -340,7 +340,7 @@ def parameter_table(clips: pd.DataFrame, parameters: Mapping[str, object]) -> No
     if clips.attrs.get("left_out"):
         rows["left out"] = "; ".join(clips.attrs["left_out"])
     values = [
-        "0 (no limit)" if name in LIMITS and value == 0 else str(value)
+        "0 (all, or as published)" if name in LIMITS and value == 0 else str(value)
         for name, value in rows.items()
     ]
     frame = pd.DataFrame({"what": list(rows), "value": values})

@@ -224,8 +224,13 @@ class Results:
         """Return the records of `results.json`."""
         return [one.record() for one in self.all]
 
-    def ladder(self) -> pd.DataFrame:
+    def ladder(self, home: str) -> pd.DataFrame:
         """Lay the step from 'as published' to 'honest' out, one row a model.
+
+        Parameters
+        ----------
+        home : str
+            Corpus that goes without saying: names of rows of others have theirs.
 
         Returns
         -------
@@ -237,7 +242,7 @@ class Results:
         """
         table = pd.DataFrame([_step(one, self.partner(one)) for one in self.protocol("published")])
         if len(table):
-            is_elsewhere = table["corpus"] != table["corpus"].mode()[0]
+            is_elsewhere = table["corpus"] != home
             table.loc[is_elsewhere, "name"] += ", " + table.loc[is_elsewhere, "corpus"]
         return table
 

@@ -31,8 +31,8 @@ def points(difference: float) -> str:
 
     Examples
     --------
-    >>> points(-0.413)
-    '−41.3'
+    >>> points(-0.413), points(-0.0001)
+    ('−41.3', '+0.0')
     """
     # No negative zero.
     return f"{round(100 * difference, 1) + 0.0:+.1f}".replace("-", "−")

@@ -109,3 +109,31 @@ def test_an_exhibit_of_a_real_corpus_is_kept_and_read_without_audio(demo_clips, 
     np.testing.assert_allclose(kept, live, atol=2**-11)
     with pytest.raises(FeatureError, match="neither the audio of ravdess"):
         notebook.exhibit(demo_clips.iloc[2:3].assign(path=""), spec)
+
+
+def test_costs_are_written_in_words():
+    costs = pd.DataFrame(
+        {
+            "name": ["a", "b"],
+            "uar": [0.788, 0.5],
+            "low": [0.743, 0.4],
+            "high": [0.831, 0.6],
+            "n_numbers": [20_587_956, 1200],
+            "n_bytes": [20_812_651, 4800],
+            "ms": [124.718, 0.0123],
+            "is_on_front": [True, False],
+        }
+    )
+    written = notebook.cost_text(costs)
+    assert list(written.iloc[0]) == ["a", "78.8 % [74.3, 83.1]", "125", "20.8", "20,587,956", "–"]
+    assert list(written.iloc[1][["ms a clip", "beaten in both"]]) == ["0.0123", "yes"]
+    assert list(notebook.cost_text(costs.assign(task="x"))["task"]) == ["x", "x"]
+    assert notebook.cost_text(costs.head(0)).empty
+
+
+def test_a_limit_of_0_is_told_to_be_none(shown, demo_clips):
+    notebook.parameter_table(demo_clips, {"n_seeds": 0, "max_epochs": 12, "example_speaker": 0})
+    page = shown[0]["text/html"]
+    assert "<td>n_seeds</td>\n      <td>0 (all, or as published)</td>" in page
+    assert "<td>max_epochs</td>\n      <td>12</td>" in page
+    assert "<td>example_speaker</td>\n      <td>0</td>" in page

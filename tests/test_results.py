@@ -70,11 +70,14 @@ def test_the_published_figure_is_not_shown_beside_another_corpus(results):
 
 
 def test_the_ladder_steps_from_leaking_to_honest(results):
-    ladder = results.ladder().set_index("model")
+    ladder = results.ladder("demo").set_index("model")
     for name in ("knn", "dummy"):
         leaking, honest = (results.get(name, p).score.wa for p in ("published", "honest"))
         assert ladder.loc[name, "step"] == pytest.approx(honest - leaking)
     assert ladder["published"].isna().all()
+    assert not ladder["name"].str.contains(", demo").any()
+    # In another corpus's report each row says where it is from.
+    assert results.ladder("pooled")["name"].str.endswith(", demo").all()
 
 
 def test_counts_are_means_over_seeds(results):
@@ -99,7 +102,7 @@ def test_results_of_two_studies_are_joined_and_told_apart(results):
     other = collect(replace(STUDY, name="other"), results.all[0].clips, models=["knn"])
     both = results + other
     assert both.get("knn", "honest", study="other").study.name == "other"
-    assert len(both.ladder()) == 3
+    assert len(both.ladder("demo")) == 3
 
 
 def test_a_study_of_ours_is_gathered_elsewhere_by_its_own_protocol(monkeypatch):
