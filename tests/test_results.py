@@ -13,6 +13,7 @@ from ser_lib.metrics import confusion_counts, uar, wa
 from ser_lib.models.baselines import DummyConfig, KnnConfig
 from ser_lib.results import collect, collect_elsewhere
 from ser_lib.studies import OURS, STUDIES, ModelSpec
+from ser_lib.tables import score_table
 
 ROW = FeatureSpec("waveform_envelope", params={"duration_s": 0.5, "n_points": 16})
 KNN = ModelSpec("knn", "KNN", KnnConfig(), ROW, is_scaled=True)
@@ -78,6 +79,12 @@ def test_the_ladder_steps_from_leaking_to_honest(results):
     assert not ladder["name"].str.contains(", demo").any()
     # In another corpus's report each row says where it is from.
     assert results.ladder("pooled")["name"].str.endswith(", demo").all()
+
+
+def test_what_training_knows_of_test_rows_is_told_in_words(results):
+    published, honest, *_ = score_table(results)["test rows known by"]
+    assert {"clip", "speaker"} <= set(published.split(", ")) <= {"sound", "clip", "speaker"}
+    assert honest == "nothing"
 
 
 def test_counts_are_means_over_seeds(results):
