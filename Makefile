@@ -31,6 +31,7 @@ help:  ## Show this list
 
 report: $(DONE)  ## Run every notebook and write reports/<CORPUS>/report.html
 	@$(BIN)/ser report $(CORPUS) $(if $(PROFILE),--profile $(PROFILE)) $(if $(filter 0,$(STRICT)),--no-strict)
+	@$(BIN)/python -m tools.update_readme $(CORPUS)
 
 test: $(DONE)  ## Run the tests
 	@$(BIN)/python -m pytest
@@ -51,6 +52,7 @@ lint: $(DONE)  ## Check style, spelling and that notebooks hold no outputs
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/codespell
+	@PYTHONPATH=.:notebooks $(BIN)/lint-imports
 	@$(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb
 
 format: $(DONE)  ## Put code and notebooks into the one style
@@ -59,10 +61,10 @@ format: $(DONE)  ## Put code and notebooks into the one style
 	@$(BIN)/nbstripout --keep-id notebooks/*.ipynb
 
 bench: $(DONE)  ## Measure how fast things are on this machine
-	@$(BIN)/python -m ser_lib.bench
+	@$(BIN)/python -m tools.benchmark
 
 demo-clips: $(DONE)  ## Speak the demo corpus again (needs espeak-ng)
-	@$(BIN)/python -m ser_lib.corpora.demo.make_clips
+	@$(BIN)/python -m tools.make_demo_clips
 
 clean:  ## Delete the environment, caches and the demo report; stored runs of real corpora stay
 	rm -rf $(VENV) .cache .pytest_cache .ruff_cache build *.egg-info reports/demo reports/*/executed

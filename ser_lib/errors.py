@@ -8,24 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = [
-    "AudioError",
-    "AuditError",
-    "BundleError",
-    "CorpusError",
-    "DownloadError",
-    "EncoderError",
-    "FeatureError",
-    "LeakError",
-    "MetricError",
-    "ReportError",
-    "RunError",
-    "SerError",
-    "SplitError",
-    "StudyError",
-    "offenders",
-]
-
 # A message that lists hundreds of files hides its first line; the rest is counted.
 MAX_LISTED = 8
 

@@ -17,20 +17,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = [
-    "NOTEBOOKS_DIR",
-    "PROJECT_DIR",
-    "atomic_path",
-    "bundles_dir",
-    "cache_dir",
-    "compile_lock_path",
-    "data_dir",
-    "encoders_dir",
-    "report_dir",
-    "reports_dir",
-    "runs_dir",
-]
-
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 NOTEBOOKS_DIR = PROJECT_DIR / "notebooks"
 
@@ -78,6 +64,11 @@ def bundles_dir() -> Path:
 def report_dir(corpus: str) -> Path:
     """Folder of one corpus's report, results and runs."""
     return reports_dir() / corpus
+
+
+def duplicates_table_path() -> Path:
+    """Return the file that says how many copies of each kind `ser audit` finds."""
+    return reports_dir() / "audit" / "fingerprint.csv"
 
 
 def runs_dir(corpus: str) -> Path:

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["child_seed", "generator", "seed_everything"]
-
 
 def child_seed(*parts: object) -> int:
     """Turn any words and numbers into a seed that depends on all of them, in [0, 2**32).

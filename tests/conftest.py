@@ -18,8 +18,8 @@ import pandas as pd
 import pytest
 import soundfile
 
-from ser_lib.audio import load_signal
-from ser_lib.fingerprints import fingerprint
+from ser_lib.audio.io import load_signal
+from ser_lib.audit.fingerprint import fingerprint
 from ser_lib.paths import PROJECT_DIR
 
 # Figures are drawn into memory, whatever the machine offers.
@@ -46,8 +46,8 @@ def chromium() -> str:
 def pytest_configure(config: pytest.Config) -> None:
     """Compile librosa's functions before the workers start, which would do it side by side."""
     if not hasattr(config, "workerinput"):
-        from ser_lib.extraction import compile_once
-        from ser_lib.features import FeatureSpec
+        from ser_lib.features.extraction import compile_once
+        from ser_lib.features.registry import FeatureSpec
 
         for name in ("prosody", "mfcc_zcr_rms"):
             compile_once(FeatureSpec(name))
@@ -172,22 +172,22 @@ def stem_of():
 @pytest.fixture
 def small_ravdess(monkeypatch: pytest.MonkeyPatch):
     """Pretend that RAVDESS was published with 16 clips of 4 speakers, as `make_ravdess` makes."""
-    from ser_lib import corpora
+    from ser_lib import data
 
-    small = replace(corpora.CORPORA["ravdess"], n_clips=16, n_speakers=4)
-    monkeypatch.setitem(corpora.CORPORA, "ravdess", small)
+    small = replace(data.CORPORA["ravdess"], n_clips=16, n_speakers=4)
+    monkeypatch.setitem(data.CORPORA, "ravdess", small)
     return small
 
 
 @pytest.fixture(scope="session")
 def demo_clips(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """The embedded corpus, loaded once."""
-    from ser_lib import corpora
+    from ser_lib import data
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SER_CACHE", str(tmp_path_factory.mktemp("demo-cache")))
         patch.setenv("SER_REPORTS", str(tmp_path_factory.mktemp("demo-reports")))
-        return corpora.load("demo")
+        return data.load_corpus("demo")
 
 
 @pytest.fixture(scope="session")
@@ -206,8 +206,8 @@ def ravdess_table() -> pd.DataFrame:
     """The clip table of the whole published RAVDESS, from its grammar; there is no audio."""
     import re
 
-    from ser_lib.corpora import CLIP_COLUMNS
-    from ser_lib.corpora.ravdess import GRAMMAR, parse_ravdess
+    from ser_lib.data.corpus import CLIP_COLUMNS
+    from ser_lib.data.ravdess import GRAMMAR, parse_ravdess
 
     rows = []
     for speaker, emotion, intensity, statement, repetition in product(
@@ -273,8 +273,8 @@ def dense_graph():
 @pytest.fixture(scope="session")
 def small_bundle(dense_graph):
     """A bundle that was never trained: what it says means nothing, but it says it always."""
-    from ser_lib.bundles import Bundle
-    from ser_lib.features import FeatureSpec
+    from ser_lib.features.registry import FeatureSpec
+    from ser_lib.inference.bundle import Bundle
 
     features = FeatureSpec(
         "mel_chunks", sample_rate_hz=16_000, params={"n_chunks": 1, "n_frames": 60, "n_mels": 16}
@@ -299,8 +299,8 @@ def small_bundle(dense_graph):
 @pytest.fixture(scope="session")
 def small_folder(small_bundle, tmp_path_factory):
     """The same, written down; copy the folder before changing a file in it."""
-    from ser_lib.bundles import write_bundle
-    from ser_lib.predict import Predictor, with_probe
+    from ser_lib.inference.bundle import write_bundle
+    from ser_lib.inference.predictor import Predictor, with_probe
 
     bundle = with_probe(small_bundle)
     assert Predictor(bundle).labels == small_bundle.labels
@@ -310,7 +310,7 @@ def small_folder(small_bundle, tmp_path_factory):
 @pytest.fixture
 def adaptable(small_bundle, rng):
     """A predictor with a head that can be told a voice; what it says means nothing."""
-    from ser_lib.predict import Predictor
+    from ser_lib.inference.predictor import Predictor
 
     n_values, n_classes = int(np.prod(small_bundle.input_shape)), len(small_bundle.labels)
     head = {

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ser_lib.anchors import ANCHORS, anchors_for, check_comparable, people_beside
-from ser_lib.corpora import CORPORA
+from ser_lib.data import CORPORA, people_beside
+from ser_lib.data.labels import LABEL_SETS
 from ser_lib.errors import MetricError
-from ser_lib.labels import LABEL_SETS
+from support.literature import ANCHORS, anchors_for, check_comparable
 
 EIGHT = LABEL_SETS["ravdess8"].labels
 SEVEN = LABEL_SETS["seven"].labels

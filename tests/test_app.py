@@ -19,8 +19,9 @@ from urllib.parse import urlparse
 import pytest
 import soundfile
 
-from ser_lib import app
+from ser_lib.app import server as app
 from ser_lib.errors import BundleError
+from ser_lib.paths import PROJECT_DIR
 
 ARGUMENTS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -32,7 +33,7 @@ PHONE = {"width": 390, "height": 844}
 RECORDER_MS = 2000
 PATIENCE_MS = 90_000
 SERVE = (
-    "import sys; from ser_lib.app import run_app; "
+    "import sys; from ser_lib.app.server import run_app; "
     "run_app(port=int(sys.argv[1]), opens_browser=False)"
 )
 
@@ -60,7 +61,7 @@ def server(bundles, tmp_path_factory):
         one.bind(("127.0.0.1", 0))
         port = one.getsockname()[1]
     environment = os.environ | {"SER_BUNDLES": str(bundles), "GRADIO_TEMP_DIR": str(uploads)}
-    environment["PYTHONPATH"] = str(Path(app.__file__).parent.parent)
+    environment["PYTHONPATH"] = str(PROJECT_DIR)
     process = subprocess.Popen([sys.executable, "-c", SERVE, str(port)], env=environment)
     address = f"http://127.0.0.1:{port}/"
     for _ in range(240):

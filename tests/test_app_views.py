@@ -8,9 +8,9 @@ import re
 import numpy as np
 from PIL import Image
 
-from ser_lib import app_views as views
-from ser_lib.answers import NOT_SURE, Prediction
-from ser_lib.timeline import timeline_table
+from ser_lib.app import views
+from ser_lib.inference.prediction import NOT_SURE, Prediction
+from ser_lib.inference.streaming import timeline_table
 
 EVIL = "<script>alert(1)</script>"
 SURE = Prediction("a", "sad", 0.7, {"sad": 0.7, "angry": 0.3}, 2.0, ("noisy", EVIL))
@@ -49,8 +49,8 @@ def test_a_figure_is_a_picture_with_a_description(speak):
 def test_a_timeline_is_described(speak, small_folder, tmp_path):
     import soundfile
 
-    from ser_lib.predict import Predictor
-    from ser_lib.timeline import timeline
+    from ser_lib.inference.predictor import Predictor
+    from ser_lib.inference.streaming import timeline
 
     soundfile.write(tmp_path / "a.wav", np.append(speak(duration_s=8.0), np.zeros(96_000)), 16_000)
     predictor = Predictor.load(small_folder)

@@ -8,15 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_lib.audio import (
-    ClipFacts,
-    Limits,
-    check_facts,
-    crop_or_pad,
-    load_signal,
-    read_facts,
-    resample,
-)
+from ser_lib.audio.io import ClipFacts, Limits, check_facts, load_signal, read_facts
+from ser_lib.audio.signal import crop_or_pad, resample
 from ser_lib.errors import AudioError
 
 SOUND = ClipFacts(

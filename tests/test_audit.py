@@ -8,10 +8,10 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from ser_lib.audit import FINDINGS, audit_fold, audit_split, check_split
+from ser_lib.data.labels import LABEL_SETS
+from ser_lib.data.leakage import FINDINGS, audit_fold, audit_split, check_split
+from ser_lib.data.splits import Fold, Protocol, Split, make_split, rows_of, variants_of
 from ser_lib.errors import LeakError, SplitError
-from ser_lib.labels import LABEL_SETS
-from ser_lib.splits import Fold, Protocol, Split, make_split, rows_of, variants_of
 from ser_lib.studies import STUDIES
 
 PARTS = ("train", "validation", "test")

@@ -7,8 +7,8 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from ser_lib import __main__ as command
-from ser_lib.audit_report import audit_source, read_all, read_report, report_text, save_report
+from ser_lib.audit.report import audit_source, read_all, read_report, report_text, save_report
+from ser_lib.cli import main as command
 from ser_lib.errors import AuditError
 
 
@@ -105,7 +105,7 @@ def test_bad_usage_exits_with_2_and_says_what_is_wrong(
 def test_a_corpus_divided_by_a_protocol_is_audited(monkeypatch, few_clips):
     clips = few_clips.copy()
     clips.attrs.update(left_out=["one.wav: truncated"], n_copies=2, has_audio=True)
-    monkeypatch.setattr("ser_lib.corpora.load", lambda name, strict: clips)
+    monkeypatch.setattr("ser_lib.data.load_corpus", lambda name, strict: clips)
     leaking = audit_source("demo", protocol="random")
     assert {one.kind for one in leaking.of_level("leak")} == {"same_speaker"}
     honest = audit_source("demo", protocol="loso")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ser_lib.audit_tables import COLUMN_NAMES, folder_table, guess_parents, order_parts, read_clips
+from ser_lib.audit.tables import COLUMN_NAMES, folder_table, guess_parents, order_parts, read_clips
 from ser_lib.errors import AuditError
 
 

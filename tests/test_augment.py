@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ser_lib.augment import (
+from ser_lib.audio.augmentation import (
     AUGMENTATIONS,
     add_noise,
     apply_steps,

@@ -8,15 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_lib import auxiliary, runs
-from ser_lib.auxiliary import load_audio, load_auxiliary, with_auxiliary
+from ser_lib.data.labels import LABEL_SETS
+from ser_lib.data.splits import Fold, Protocol, rows_of
 from ser_lib.errors import LeakError, RunError, StudyError
-from ser_lib.features import FeatureSpec
-from ser_lib.labels import LABEL_SETS
+from ser_lib.features.registry import FeatureSpec
 from ser_lib.models.baselines import KnnConfig
-from ser_lib.runs import plan_run, run_or_load
-from ser_lib.splits import Fold, Protocol, rows_of
-from ser_lib.studies import STUDIES, ModelSpec
+from ser_lib.runs import runner as auxiliary
+from ser_lib.runs import runner as runs
+from ser_lib.runs.runner import load_audio, load_auxiliary, plan_run, run_or_load, with_auxiliary
+from ser_lib.studies import STUDIES
+from ser_lib.studies.study import ModelSpec
 
 LABELS = LABEL_SETS["ravdess8"]
 QUICK = FeatureSpec("waveform_envelope", params={"duration_s": 0.3, "n_points": 8})
@@ -38,8 +39,8 @@ def others(few_clips, monkeypatch):
     table["audio_sha256"] = [f"{n:064d}" for n in range(6)]
     table["corpus"] = "emodb"
     table["emotion"] = ["boredom", "boredom", *few_clips["emotion"].unique()[:2].tolist() * 2]
-    monkeypatch.setattr(auxiliary.corpora, "load", lambda name: table.copy())
-    monkeypatch.setattr(auxiliary.corpora, "load_committed", lambda name: table.assign(path=""))
+    monkeypatch.setattr(auxiliary.data, "load_corpus", lambda name: table.copy())
+    monkeypatch.setattr(auxiliary.data, "load_committed", lambda name: table.assign(path=""))
     return table
 
 
@@ -147,7 +148,7 @@ def test_a_copy_that_is_not_the_committed_one_is_not_trained_on(
     """Nor does it change what stored runs are looked for."""
     here = others.head(5) if change == "lacks" else others.assign(audio_sha256="0" * 64)
     key = plan(few_clips).spec((2, 8))
-    monkeypatch.setattr(auxiliary.corpora, "load", lambda name: here.copy())
+    monkeypatch.setattr(auxiliary.data, "load_corpus", lambda name: here.copy())
     assert plan(few_clips).spec((2, 8)) == key
     with pytest.raises(RunError, match="not those of the committed tables"):
         run_or_load(plan(few_clips), few_clips)

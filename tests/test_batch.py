@@ -13,11 +13,18 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_lib.answers import Prediction
-from ser_lib.batch import Found, Writer, find_recordings, predict_many, printable, record_of
-from ser_lib.bundles import load_bundle, write_bundle
 from ser_lib.errors import AudioError
-from ser_lib.predict import Predictor
+from ser_lib.inference.batch import (
+    Found,
+    Writer,
+    find_recordings,
+    predict_many,
+    printable,
+    record_of,
+)
+from ser_lib.inference.bundle import load_bundle, write_bundle
+from ser_lib.inference.prediction import Prediction
+from ser_lib.inference.predictor import Predictor
 
 GOOD = Prediction("a.wav", "sad", 0.61234, {"sad": 0.61234, "angry": 0.38766}, 2.5, ("noisy",))
 BAD = Prediction("b\n.wav", "", float("nan"), {}, float("nan"), error="no\nsound")

@@ -15,17 +15,17 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from ser_lib.bundles import (
+from ser_lib.errors import BundleError
+from ser_lib.export.refit import _without_idle_layers
+from ser_lib.features.registry import FeatureSpec
+from ser_lib.inference.bundle import (
+    find_bundle,
+    installed_bundles,
     load_bundle,
-    load_network,
     probe_signal,
     write_bundle,
 )
-from ser_lib.errors import BundleError
-from ser_lib.features import FeatureSpec
-from ser_lib.final_head import _without_idle_layers
-from ser_lib.installed import find_bundle, installed_bundles
-from ser_lib.predict import Predictor
+from ser_lib.inference.predictor import Predictor
 
 
 @pytest.fixture
@@ -417,19 +417,12 @@ def test_a_keras_file_with_code_in_it_is_refused(folder, layer, message):
     with_keras(folder, keras_config(**layer))
     with pytest.raises(BundleError, match=message):
         load_bundle(folder)
-    with pytest.raises(BundleError, match=message):
-        load_network(folder)
 
 
 def test_a_keras_file_with_other_files_in_it_is_refused(folder):
     with_keras(folder, keras_config(), extra=[("assets/../../evil.py", b"")])
     with pytest.raises(BundleError, match="no bundle has"):
         load_bundle(folder)
-
-
-def test_a_bundle_without_a_keras_file_says_so(folder):
-    with pytest.raises(BundleError, match=r"no model\.keras"):
-        load_network(folder)
 
 
 def test_the_probe_is_a_sound_that_every_feature_takes():

@@ -7,18 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ser_lib import bundling
-from ser_lib.bundles import load_bundle
-from ser_lib.bundling import fit_bundle
+from ser_lib.data.labels import LABEL_SETS
+from ser_lib.data.splits import Protocol
 from ser_lib.errors import BundleError
-from ser_lib.features import FeatureSpec
-from ser_lib.labels import LABEL_SETS
+from ser_lib.export import build as bundling
+from ser_lib.export.build import fit_bundle
+from ser_lib.features.registry import FeatureSpec
+from ser_lib.inference.bundle import load_bundle
+from ser_lib.inference.predictor import Predictor
 from ser_lib.models.baselines import KnnConfig
 from ser_lib.models.cnn1d import Cnn1dConfig
-from ser_lib.predict import Predictor
-from ser_lib.splits import Protocol
-from ser_lib.studies import ModelSpec, Study
-from ser_lib.training_settings import TrainingSettings
+from ser_lib.studies.study import ModelSpec, Study
+from ser_lib.training.settings import TrainingSettings
 
 QUICK = FeatureSpec("mfcc_zcr_rms", params={"duration_s": 0.3, "n_mfcc": 4})
 STUDY = Study(
@@ -55,7 +55,7 @@ def test_a_network_becomes_a_bundle_that_answers(few_clips, tmp_path):
 
 def test_a_bundle_is_tried_elsewhere_as_it_is(few_clips, tmp_path, monkeypatch):
     other = few_clips.assign(corpus="emodb")
-    monkeypatch.setattr(bundling, "load", lambda name, strict: other)
+    monkeypatch.setattr(bundling, "load_corpus", lambda name, strict: other)
     folder = fit_bundle(STUDY, few_clips, tmp_path / "tiny", elsewhere=["emodb", "emodb"])
     bundle = load_bundle(folder)
     (tried,) = bundle.card["elsewhere"]

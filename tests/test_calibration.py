@@ -10,7 +10,8 @@ from scipy.special import log_softmax, softmax
 from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
-from ser_lib.calibration import (
+from ser_lib.errors import MetricError
+from ser_lib.evaluation.calibration import (
     SMALLEST,
     brier,
     confidence_of,
@@ -22,8 +23,7 @@ from ser_lib.calibration import (
     reliability,
     with_temperature,
 )
-from ser_lib.errors import MetricError
-from ser_lib.metrics import check_predictions
+from ser_lib.evaluation.metrics import check_predictions
 
 LABELS = ("neutral", "happy", "sad", "angry")
 NAMES = [f"p_{label}" for label in LABELS]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_lib.clip_checks import KINDS, check_clips, measure_clip
+from ser_lib.audit.clip_quality import KINDS, check_clips, measure_clip
 
 RATE_HZ = 16_000
 

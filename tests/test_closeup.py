@@ -12,8 +12,8 @@ import pytest
 import soundfile
 from PIL import Image
 
-from ser_lib import closeup
-from ser_lib.closeup import look_at, pitch_contour
+from ser_lib.app import explorer as closeup
+from ser_lib.app.explorer import pitch_contour, view_clip
 from ser_lib.errors import AudioError
 from ser_lib.plots.signals import plot_mfcc, plot_pitch
 
@@ -52,7 +52,7 @@ def test_frames_far_below_the_loud_ones_have_no_contour(tone):
 
 def test_a_close_up_has_a_picture_a_sound_and_words(tmp_path, tone, write_clip):
     path = write_clip(tmp_path / "a.wav", tone(200.0, amplitude=0.5))
-    view = look_at(str(path), "sad")
+    view = view_clip(str(path), "sad")
     assert Image.open(io.BytesIO(view.png)).size == (closeup.WIDTH_PX, closeup.HEIGHT_PX)
     sound, rate_hz = soundfile.read(io.BytesIO(view.wav))
     assert (len(sound), rate_hz) == (16_000, 16_000)
@@ -63,29 +63,29 @@ def test_a_close_up_has_a_picture_a_sound_and_words(tmp_path, tone, write_clip):
 
 def test_a_sound_over_full_scale_is_clipped_not_refused(tmp_path, tone, write_clip):
     path = write_clip(tmp_path / "a.wav", tone(200.0, amplitude=1.2), subtype="FLOAT")
-    sound, _ = soundfile.read(io.BytesIO(look_at(str(path), "sad").wav))
+    sound, _ = soundfile.read(io.BytesIO(view_clip(str(path), "sad").wav))
     assert np.abs(sound).max() <= 1
 
 
 def test_a_clip_is_drawn_once_and_again_when_it_changed(tmp_path, write_clip):
     path = write_clip(tmp_path / "a.wav")
-    first = look_at(str(path), "sad")
-    assert look_at(str(path), "sad") is first
+    first = view_clip(str(path), "sad")
+    assert view_clip(str(path), "sad") is first
     os.utime(path, (1, 1))
-    assert look_at(str(path), "sad") is not first
+    assert view_clip(str(path), "sad") is not first
 
 
 def test_a_clip_that_is_gone_or_damaged_is_an_audio_error(tmp_path):
     with pytest.raises(AudioError, match="no such file"):
-        look_at(str(tmp_path / "gone.wav"), "sad")
+        view_clip(str(tmp_path / "gone.wav"), "sad")
     (tmp_path / "a.wav").write_bytes(b"RIFF")
     with pytest.raises(AudioError, match="cannot be decoded"):
-        look_at(str(tmp_path / "a.wav"), "sad")
+        view_clip(str(tmp_path / "a.wav"), "sad")
 
 
 def test_the_callers_figure_style_is_left_alone(tmp_path, write_clip):
     before = dict(plt.rcParams)
-    look_at(str(write_clip(tmp_path / "b.wav")), "sad")
+    view_clip(str(write_clip(tmp_path / "b.wav")), "sad")
     assert dict(plt.rcParams) == before
 
 

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_lib import batch, commands
-from ser_lib.answers import UNLIKE
-from ser_lib.batch import Request
-from ser_lib.commands import run_prediction
+from ser_lib.cli import predict as commands
+from ser_lib.cli.predict import run_prediction
 from ser_lib.errors import AudioError, BundleError, SerError
-from ser_lib.predict import Predictor
+from ser_lib.inference import batch
+from ser_lib.inference.batch import Request
+from ser_lib.inference.prediction import UNLIKE
+from ser_lib.inference.predictor import Predictor
 
 
 @pytest.fixture

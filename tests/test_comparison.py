@@ -8,15 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_lib import appraisal, comparison
-from ser_lib.calibration import brier, ece
+from ser_lib.data.labels import LABEL_SETS
+from ser_lib.data.splits import Protocol
 from ser_lib.errors import StudyError
-from ser_lib.features import FeatureSpec
-from ser_lib.labels import LABEL_SETS
+from ser_lib.evaluation.calibration import brier, ece
+from ser_lib.features.registry import FeatureSpec
 from ser_lib.models.baselines import DummyConfig, KnnConfig
-from ser_lib.results import Results, collect
-from ser_lib.splits import Protocol
-from ser_lib.studies import STUDIES, ModelSpec
+from ser_lib.runs.results import Results, collect
+from ser_lib.studies import STUDIES
+from ser_lib.studies.study import ModelSpec
+from support import comparison
+from support import comparison as appraisal
 
 ROW = FeatureSpec("waveform_envelope", params={"duration_s": 0.5, "n_points": 16})
 KNN = ModelSpec("knn", "KNN", KnnConfig(), ROW, is_scaled=True)
@@ -88,7 +90,7 @@ def test_pairs_are_tested_within_a_task_only_and_the_dummy_is_below(tests):
 
 
 def test_a_pair_is_told_apart_only_if_both_tests_agree(tasks, monkeypatch):
-    monkeypatch.setattr("ser_lib.significance.wilcoxon_p", lambda *_: 0.2)
+    monkeypatch.setattr("ser_lib.evaluation.significance.wilcoxon_p", lambda *_: 0.2)
     found = comparison.all_tests(tasks, n_resamples=50)
     assert list(found["verdict"]) == ["not distinguishable from"]
 
@@ -104,7 +106,7 @@ def test_no_anchor_is_drawn_beside_the_demo_corpus(tasks):
 def test_anchors_stand_beside_results_of_their_own_task_only(tasks, monkeypatch):
     task = tasks[1]
     about = {"corpus": "demo", "protocol": task.first.protocol_name}
-    from ser_lib import anchors
+    from support import literature as anchors
 
     moved = tuple(replace(one, **about) for one in anchors.ANCHORS if one.label_set == "ravdess8")
     monkeypatch.setattr(anchors, "ANCHORS", moved)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ser_lib.confidence import apply_temperature, select_threshold
 from ser_lib.errors import MetricError
+from ser_lib.evaluation.probabilities import apply_temperature
+from ser_lib.evaluation.selective import select_threshold
 
 
 @pytest.fixture

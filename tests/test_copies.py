@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_lib.audio import recode, resample
-from ser_lib.augment import shift_pitch, stretch_time
-from ser_lib.copies import compare_pairs, find_copies, likely_pairs, nearest_pairs
-from ser_lib.fingerprints import N_BANDS, N_STEPS, THRESHOLD, fingerprint, gather
+from ser_lib.audio.augmentation import shift_pitch, stretch_time
+from ser_lib.audio.corruptions import recode
+from ser_lib.audio.signal import resample
+from ser_lib.audit.duplicates import compare_pairs, find_copies, likely_pairs, nearest_pairs
+from ser_lib.audit.fingerprint import N_BANDS, N_STEPS, THRESHOLD, fingerprint, gather
 
 COPIES = {
     "MP3": lambda x, hz: recode(x, hz, container="MP3", sample_format="MPEG_LAYER_III"),

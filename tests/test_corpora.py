@@ -14,17 +14,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_lib import corpora
-from ser_lib.corpora import CLIP_COLUMNS, CORPORA, Corpus, _base, get_corpus, load, other_recordings
-from ser_lib.corpora import write_committed_clips as write_committed
-from ser_lib.corpora.emodb import GENDERS
+from ser_lib import data
+from ser_lib.data import CORPORA, get_corpus, load_corpus, other_recordings
+from ser_lib.data import corpus as _base
+from ser_lib.data import write_committed_clips as write_committed
+from ser_lib.data.corpus import CLIP_COLUMNS, Corpus
+from ser_lib.data.emodb import GENDERS
+from ser_lib.data.labels import EMOTIONS, LABEL_SETS
 from ser_lib.errors import CorpusError
-from ser_lib.labels import EMOTIONS, LABEL_SETS
 
 SINGLE = {name: one for name, one in CORPORA.items() if isinstance(one, Corpus)}
 EACH = pytest.mark.parametrize("corpus", SINGLE.values(), ids=SINGLE)
 # Modules of the folder that are no corpus.
-NO_CORPUS = {"download"}
+NO_CORPUS = {"corpus", "download", "enrolment", "labels", "leakage", "splits"}
 CARD = ("name", "title", "licence", "citation", "doi", "language", "label_set", "example")
 
 
@@ -49,13 +51,13 @@ def with_code(corpus: Corpus, group: str, code: str) -> re.Match[str] | None:
 
 
 def test_every_file_of_the_folder_is_registered_under_its_name():
-    modules = {info.name for info in pkgutil.iter_modules(corpora.__path__) if info.name[0] != "_"}
+    modules = {info.name for info in pkgutil.iter_modules(data.__path__) if info.name[0] != "_"}
     assert modules - NO_CORPUS == set(CORPORA)
 
 
 def test_an_unknown_corpus_names_the_known_ones():
     with pytest.raises(CorpusError, match=r"unknown corpus 'radvess'; known are demo, ravdess"):
-        load("radvess")
+        load_corpus("radvess")
 
 
 @EACH
@@ -214,7 +216,7 @@ FORMS = [
 @pytest.mark.parametrize("form", FORMS)
 def test_the_official_layout_is_read_in_any_form(tmp_path, make_ravdess, small_ravdess, form):
     files = make_ravdess(tmp_path, **form)
-    table = load("ravdess", root=tmp_path)
+    table = load_corpus("ravdess", root=tmp_path)
     assert list(table.columns) == list(CLIP_COLUMNS)
     assert list(table["clip_id"]) == sorted(f"ravdess/{stem}" for stem in files)
     assert all(Path(path).is_file() for path in table["path"])
@@ -231,7 +233,7 @@ def test_stereo_is_the_same_corpus_as_mono(tmp_path, make_ravdess, write_clip, s
         signal, rate_hz = soundfile.read(path)
         twice = np.column_stack([signal, signal])
         write_clip(stereo / path.relative_to(mono).with_suffix(".flac"), twice, rate_hz=rate_hz)
-    first, second = load("ravdess", root=mono), load("ravdess", root=stereo)
+    first, second = load_corpus("ravdess", root=mono), load_corpus("ravdess", root=stereo)
     pd.testing.assert_frame_equal(first.drop(columns="path"), second.drop(columns="path"))
 
 
@@ -240,7 +242,7 @@ def test_a_flat_folder_is_read(tmp_path, make_ravdess, small_ravdess):
     flat.mkdir()
     for path in make_ravdess(tmp_path / "tree").values():
         path.rename(flat / path.name)
-    assert len(load("ravdess", root=flat)) == 16
+    assert len(load_corpus("ravdess", root=flat)) == 16
 
 
 @pytest.mark.parametrize("way", ["copy", "link"])
@@ -256,7 +258,7 @@ def test_the_archive_that_holds_each_clip_twice_gives_each_once(
             shutil.copy(path, target)
         else:
             target.symlink_to(path)
-    table = load("ravdess", root=tmp_path)
+    table = load_corpus("ravdess", root=tmp_path)
     assert table.attrs["n_copies"] == 16
     assert sorted(table["path"]) == sorted(map(str, files.values()))
 
@@ -267,7 +269,7 @@ def test_speakers_whose_folders_are_links_are_read(tmp_path, make_ravdess, small
     root.mkdir()
     for folder in (tmp_path / "elsewhere").iterdir():
         (root / folder.name).symlink_to(folder)
-    assert len(load("ravdess", root=root)) == 16
+    assert len(load_corpus("ravdess", root=root)) == 16
 
 
 def test_what_is_no_audio_does_not_matter(tmp_path, make_ravdess, small_ravdess):
@@ -275,7 +277,7 @@ def test_what_is_no_audio_does_not_matter(tmp_path, make_ravdess, small_ravdess)
     (tmp_path / "README.txt").write_text("about")
     (tmp_path / "Actor_01" / "._03-01-01-01-01-01-01.wav").write_bytes(b"left by macOS")
     (tmp_path / "__MACOSX").mkdir()
-    assert len(load("ravdess", root=tmp_path)) == 16
+    assert len(load_corpus("ravdess", root=tmp_path)) == 16
 
 
 def test_the_published_twin_recordings_are_kept(tmp_path, make_ravdess, monkeypatch):
@@ -312,7 +314,7 @@ def disorder(tmp_path, make_ravdess, write_clip, stem_of):
 def test_all_disorder_is_told_at_once(disorder, small_ravdess):
     root, stems = disorder
     with pytest.raises(CorpusError) as caught:
-        load("ravdess", root=root)
+        load_corpus("ravdess", root=root)
     text = str(caught.value)
     assert text.startswith(f"ravdess: 6 problem(s) under {root}:")
     for part in (
@@ -331,7 +333,7 @@ def test_all_disorder_is_told_at_once(disorder, small_ravdess):
 
 def test_disorder_can_be_left_out_and_is_listed(disorder, small_ravdess):
     root, stems = disorder
-    table = load("ravdess", root=root, strict=False)
+    table = load_corpus("ravdess", root=root, strict=False)
     assert len(table) == 14
     assert set(table["clip_id"]) == {
         f"ravdess/{stem}" for stem in stems if stem not in (stems[0], stems[3])
@@ -344,7 +346,7 @@ def test_missing_speakers_and_clips_are_counted(tmp_path, make_ravdess, small_ra
     files = make_ravdess(tmp_path, speakers=(1, 2, 3))
     next(iter(files.values())).unlink()
     with pytest.raises(CorpusError) as caught:
-        load("ravdess", root=tmp_path)
+        load_corpus("ravdess", root=tmp_path)
     assert "5 of 16 published clips are missing: 3 of 4 speakers are there" in str(caught.value)
     assert "(usual: 4 a speaker; ravdess-01 has 3)" in str(caught.value)
 
@@ -353,7 +355,7 @@ def test_a_folder_with_nothing_usable_is_refused_even_if_not_strict(tmp_path, ma
     for path in make_ravdess(tmp_path).values():
         path.write_bytes(b"")
     with pytest.raises(CorpusError, match=r"ravdess: 17 problem\(s\)"):
-        load("ravdess", root=tmp_path, strict=False)
+        load_corpus("ravdess", root=tmp_path, strict=False)
 
 
 def test_a_link_that_leads_nowhere_is_named(tmp_path, make_ravdess, small_ravdess):
@@ -362,7 +364,7 @@ def test_a_link_that_leads_nowhere_is_named(tmp_path, make_ravdess, small_ravdes
     path.unlink()
     path.symlink_to(tmp_path / "nowhere.wav")
     with pytest.raises(CorpusError, match=rf"{path.name}: .*no such file"):
-        load("ravdess", root=tmp_path)
+        load_corpus("ravdess", root=tmp_path)
 
 
 # --- the cached table
@@ -384,9 +386,9 @@ def decoded(monkeypatch):
 
 def test_a_second_load_decodes_nothing(tmp_path, make_ravdess, small_ravdess, decoded):
     make_ravdess(tmp_path / "tree")
-    first = load("ravdess", root=tmp_path / "tree")
+    first = load_corpus("ravdess", root=tmp_path / "tree")
     assert len(decoded) == 16
-    second = load("ravdess", root=tmp_path / "tree")
+    second = load_corpus("ravdess", root=tmp_path / "tree")
     assert len(decoded) == 16
     pd.testing.assert_frame_equal(first, second)
     assert first.attrs == second.attrs
@@ -398,7 +400,7 @@ def test_any_change_on_disk_is_noticed(
 ):
     root = tmp_path / "tree"
     files = make_ravdess(root)
-    load("ravdess", root=root)
+    load_corpus("ravdess", root=root)
     path = sorted(files.values())[0]
     if change == "content":
         write_clip(path, np.linspace(-0.5, 0.5, 9000))
@@ -412,7 +414,7 @@ def test_any_change_on_disk_is_noticed(
         path.rename(path.with_name("03-01-02-01-01-01-01.wav"))
     else:
         monkeypatch.setattr(_base, "FACTS_VERSION", 99)
-    load("ravdess", root=root, strict=False)
+    load_corpus("ravdess", root=root, strict=False)
     assert len(decoded) > 16 + 10
 
 
@@ -439,13 +441,13 @@ def test_a_mended_loader_is_noticed(tmp_path, make_ravdess, small_ravdess, part)
 def test_files_with_errors_are_read_again_and_give_the_same_problems(disorder, decoded):
     """What mends a file, its permissions for example, may change neither size nor time."""
     root, _ = disorder
-    first = load("ravdess", root=root, strict=False)
+    first = load_corpus("ravdess", root=root, strict=False)
     n_decoded = len(decoded)
-    second = load("ravdess", root=root, strict=False)
+    second = load_corpus("ravdess", root=root, strict=False)
     assert len(decoded) == 2 * n_decoded
     assert second.attrs["left_out"] == first.attrs["left_out"]
     with pytest.raises(CorpusError, match="6 problem"):
-        load("ravdess", root=root)
+        load_corpus("ravdess", root=root)
 
 
 # --- the committed table
@@ -456,7 +458,7 @@ def committed(tmp_path, make_ravdess, small_ravdess, monkeypatch):
     """A table written beside the runs; the audio is then out of sight."""
     monkeypatch.setenv("SER_DATA", str(tmp_path / "data"))
     make_ravdess(tmp_path / "data" / "ravdess")
-    table = load("ravdess")
+    table = load_corpus("ravdess")
     path = write_committed(table, "ravdess")
     assert path == tmp_path / "reports" / "ravdess" / "clips.csv"
     return table
@@ -464,7 +466,7 @@ def committed(tmp_path, make_ravdess, small_ravdess, monkeypatch):
 
 def test_without_audio_the_committed_table_is_read(tmp_path, committed, monkeypatch):
     monkeypatch.setenv("SER_DATA", str(tmp_path / "nothing"))
-    table = load("ravdess")
+    table = load_corpus("ravdess")
     assert table.attrs["has_audio"] is False
     assert (table["path"] == "").all()
     # Durations are written to the microsecond.
@@ -484,7 +486,7 @@ def test_what_cards_say_that_stored_runs_heard_is_in_the_committed_tables(
     name, column, value, words, monkeypatch
 ):
     monkeypatch.delenv("SER_REPORTS", raising=False)
-    assert set(corpora.load_committed(name)[column]) == {value}
+    assert set(data.load_committed(name)[column]) == {value}
     assert any(words in one for one in get_corpus(name).quirks)
 
 
@@ -501,12 +503,12 @@ def test_other_recordings_than_those_of_the_committed_table_are_told(tmp_path, c
 
 def test_with_audio_the_committed_table_is_not_asked(tmp_path, committed):
     (tmp_path / "reports" / "ravdess" / "clips.csv").write_text("nonsense\n1\n")
-    assert load("ravdess").attrs["has_audio"] is True
+    assert load_corpus("ravdess").attrs["has_audio"] is True
 
 
 def test_a_folder_that_is_named_must_be_there(tmp_path, committed):
     with pytest.raises(CorpusError, match="no folder"):
-        load("ravdess", root=tmp_path / "typo")
+        load_corpus("ravdess", root=tmp_path / "typo")
 
 
 def test_the_committed_table_tells_no_path(tmp_path, committed):
@@ -523,7 +525,7 @@ EMODB_STEMS = ("03a01Fa", "03a01Nc", "08b02Wd", "16b10Lb", "11a05Td", "14a07Eb",
 @pytest.fixture
 def small_emodb(monkeypatch) -> Corpus:
     small = replace(CORPORA["emodb"], n_clips=len(EMODB_STEMS), n_speakers=6)
-    monkeypatch.setitem(corpora.CORPORA, "emodb", small)
+    monkeypatch.setitem(data.CORPORA, "emodb", small)
     return small
 
 
@@ -532,7 +534,7 @@ def small_emodb(monkeypatch) -> Corpus:
 def test_emodb_is_read_in_its_folder_or_flat(tmp_path, write_clip, small_emodb, folder, suffix):
     for stem in EMODB_STEMS:
         write_clip(tmp_path / folder / f"{stem}{suffix}")
-    table = load("emodb", root=tmp_path).set_index("clip_id")
+    table = load_corpus("emodb", root=tmp_path).set_index("clip_id")
     assert dict(table["emotion"].str[:3].value_counts()) == dict.fromkeys(
         ("hap", "neu", "ang", "bor", "sad", "dis", "fea"), 1
     )

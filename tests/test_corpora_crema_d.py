@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser_lib import corpora
-from ser_lib.corpora import load
-from ser_lib.corpora.crema_d import CREMA_D, EMOTIONS, GENDERS, STATEMENTS
+from ser_lib import data
+from ser_lib.data import load_corpus
+from ser_lib.data.crema_d import CREMA_D, EMOTIONS, GENDERS, STATEMENTS
 from ser_lib.errors import CorpusError
 
 # The column of sexes of the published VideoDemographics.csv, actor 1001 to 1091.
@@ -41,7 +41,7 @@ def parse(stem: str) -> dict[str, object]:
 def small_crema_d(monkeypatch):
     """Pretend that CREMA-D was published with the 18 clips that `make_tree` makes."""
     small = replace(CREMA_D, n_clips=len(NAMES), n_speakers=len(ACTORS))
-    monkeypatch.setitem(corpora.CORPORA, "crema_d", small)
+    monkeypatch.setitem(data.CORPORA, "crema_d", small)
     return small
 
 
@@ -126,7 +126,7 @@ def test_names_that_are_nearly_crema_d_are_none(stem):
 @pytest.mark.parametrize("folder", ["", "CREMA-D"])
 def test_the_published_folder_is_read(tmp_path, make_tree, small_crema_d, folder, form):
     make_tree(tmp_path / folder, **form)
-    table = load("crema_d", root=tmp_path)
+    table = load_corpus("crema_d", root=tmp_path)
     assert list(table["clip_id"]) == sorted(f"crema_d/{name}" for name in NAMES)
     assert dict(table["speaker"].value_counts()) == {f"crema_d-{actor}": 6 for actor in ACTORS}
     assert dict(table["emotion"].value_counts()) == dict.fromkeys(EMOTIONS.values(), 3)
@@ -139,14 +139,14 @@ def test_the_rest_of_the_repository_does_not_matter(tmp_path, make_tree, small_c
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_bytes(b"not looked at")
     (tmp_path / "VideoDemographics.csv").write_text("ActorID,Age,Sex\n")
-    assert len(load("crema_d", root=tmp_path)) == 18
+    assert len(load_corpus("crema_d", root=tmp_path)) == 18
 
 
 @pytest.mark.parametrize("name", ["1040_ITH_SAD_X", "1040_ITH_SAD_XX"])
 def test_the_clip_that_was_renamed_has_one_id(tmp_path, make_tree, write_clip, small_crema_d, name):
     files = make_tree(tmp_path)
     write_clip(files[NAMES[0]].with_name(f"{name}.wav"))
-    table = load("crema_d", root=tmp_path)
+    table = load_corpus("crema_d", root=tmp_path)
     row = table.set_index("clip_id").loc["crema_d/1040_ITH_SAD_XX"]
     assert (row["intensity"], row["gender"]) == ("unspecified", "male")
 
@@ -168,7 +168,7 @@ def with_faults(tmp_path, make_tree, write_clip):
 def test_the_silent_clip_and_the_contradicting_ones_are_left_out_and_told(
     tmp_path, with_faults, small_crema_d
 ):
-    table = load("crema_d", root=tmp_path)
+    table = load_corpus("crema_d", root=tmp_path)
     assert list(table["clip_id"]) == sorted(f"crema_d/{name}" for name in NAMES)
     assert table.attrs["left_out"] == []
     pairs = ", ".join(name for pair in TWICE for name in pair)
@@ -181,14 +181,14 @@ def test_the_silent_clip_and_the_contradicting_ones_are_left_out_and_told(
 def test_what_is_left_out_by_design_may_be_absent_or_broken(tmp_path, with_faults, small_crema_d):
     (with_faults / f"{SILENT}.wav").write_bytes(b"")
     (with_faults / f"{TWICE[0][0]}.wav").unlink()
-    table = load("crema_d", root=tmp_path)
+    table = load_corpus("crema_d", root=tmp_path)
     assert len(table) == 18
     assert [one.split()[0] for one in table.attrs["by_design"]] == ["1", "5"]
 
 
 def test_a_second_copy_of_the_tree_does_not_count_them_twice(tmp_path, with_faults, small_crema_d):
     shutil.copytree(with_faults, tmp_path / "copy")
-    table = load("crema_d", root=tmp_path)
+    table = load_corpus("crema_d", root=tmp_path)
     assert table.attrs["n_copies"] == 18
     assert [one.split()[0] for one in table.attrs["by_design"]] == ["1", "6"]
 
@@ -200,7 +200,7 @@ def test_any_other_silent_or_doubled_clip_is_a_problem(
     write_clip(files["1001_IEO_ANG_HI"], np.zeros(8000))
     shutil.copy(files["1002_TAI_HAP_XX"], files["1002_TAI_FEA_XX"])
     with pytest.raises(CorpusError) as caught:
-        load("crema_d", root=tmp_path)
+        load_corpus("crema_d", root=tmp_path)
     assert "1001_IEO_ANG_HI.wav: silent" in str(caught.value)
     assert "the same audio under 2 names" in str(caught.value)
 
@@ -213,7 +213,7 @@ def test_pointers_of_git_lfs_are_no_audio(tmp_path, make_tree):
     for path in make_tree(tmp_path).values():
         path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:c6f9\nsize 72862\n")
     with pytest.raises(CorpusError, match=r"1001_IEO_ANG_HI\.wav: cannot be decoded"):
-        load("crema_d", root=tmp_path, strict=False)
+        load_corpus("crema_d", root=tmp_path, strict=False)
     assert "git-lfs" in CREMA_D.download
 
 
@@ -226,7 +226,7 @@ def test_all_disorder_is_told_at_once(tmp_path, make_tree, write_clip, small_cre
     write_clip(folder / "my recording.wav")
     write_clip(folder / "1092_IEO_ANG_HI.wav")
     with pytest.raises(CorpusError) as caught:
-        load("crema_d", root=tmp_path)
+        load_corpus("crema_d", root=tmp_path)
     text = str(caught.value)
     assert text.startswith(f"crema_d: 6 problem(s) under {tmp_path}:")
     for part in (
@@ -238,7 +238,7 @@ def test_all_disorder_is_told_at_once(tmp_path, make_tree, write_clip, small_cre
         "2 of 18 published clips are missing",
     ):
         assert part in text
-    table = load("crema_d", root=tmp_path, strict=False)
+    table = load_corpus("crema_d", root=tmp_path, strict=False)
     assert len(table) == 16
     assert len(table.attrs["left_out"]) == 6
 
@@ -248,10 +248,10 @@ def test_where_speakers_differ_in_number_no_number_is_usual(tmp_path, make_tree)
     assert CREMA_D.n_clips % CREMA_D.n_speakers
     make_tree(tmp_path)
     with pytest.raises(CorpusError, match=r"7417 of 7435 .*: 3 of 91 speakers are there\n"):
-        load("crema_d", root=tmp_path)
+        load_corpus("crema_d", root=tmp_path)
 
 
 def test_a_folder_of_another_corpus_is_refused(tmp_path, make_ravdess):
     make_ravdess(tmp_path)
     with pytest.raises(CorpusError, match=r"crema_d: none of 16 audio files .*like 1001_DFA_ANG"):
-        load("crema_d", root=tmp_path, strict=False)
+        load_corpus("crema_d", root=tmp_path, strict=False)

@@ -28,16 +28,19 @@ from types import SimpleNamespace
 
 import pytest
 
-from ser_lib.corpora import CORPORA, Corpus, _fetch, _unpack
-from ser_lib.corpora import download as module
-from ser_lib.corpora._fetch import Archive
-from ser_lib.corpora._unpack import unpack
-from ser_lib.corpora.download import (
+from ser_lib.data import CORPORA
+from ser_lib.data import download as _fetch
+from ser_lib.data import download as _unpack
+from ser_lib.data import download as module
+from ser_lib.data.corpus import Corpus
+from ser_lib.data.download import (
     ARCHIVES,
     STEPS,
+    Archive,
     download_corpus,
     inspect_corpus,
     steps_for,
+    unpack,
 )
 from ser_lib.errors import CorpusError, DownloadError
 
@@ -561,7 +564,7 @@ def test_a_second_download_at_the_same_time_is_refused_and_disturbs_nothing(
 HOLD = """
 import sys, time
 from pathlib import Path
-from ser_lib.corpora.download import _lock
+from ser_lib.data.download import _lock
 with _lock("ravdess", Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -780,7 +783,7 @@ def test_where_nobody_watches_every_tenth_is_a_line(
 
 def test_where_somebody_watches_there_is_a_bar(publish, small_ravdess, whole, monkeypatch, capsys):
     publish(whole)
-    monkeypatch.setattr("ser_lib.progress.is_headless", lambda: False)
+    monkeypatch.setattr("ser_lib.runtime.is_headless", lambda: False)
     monkeypatch.setattr(_fetch, "is_headless", lambda: False)
     download_corpus(small_ravdess)
     assert "ravdess (MB)" in capsys.readouterr().err

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser_lib import corpora
-from ser_lib.corpora import load
-from ser_lib.corpora.iemocap import EMOTIONS, IEMOCAP
+from ser_lib import data
+from ser_lib.data import load_corpus
+from ser_lib.data.iemocap import EMOTIONS, IEMOCAP
+from ser_lib.data.labels import LABEL_SETS
 from ser_lib.errors import CorpusError
-from ser_lib.labels import LABEL_SETS
 
 # Turns of the published counts: Busso et al. (2008), and the release itself.
 COUNTS = {
@@ -57,7 +57,7 @@ def line_of(name: str, label: str) -> str:
 def small_iemocap(monkeypatch):
     """Pretend that IEMOCAP was published with the 8 clips that `make_tree` makes."""
     small = replace(IEMOCAP, n_clips=len(KEPT), n_speakers=6)
-    monkeypatch.setitem(corpora.CORPORA, "iemocap", small)
+    monkeypatch.setitem(data.CORPORA, "iemocap", small)
     return small
 
 
@@ -168,7 +168,7 @@ def test_the_judges_votes_are_no_labels():
 @pytest.mark.parametrize("folder", ["", "IEMOCAP_full_release"])
 def test_the_release_is_read(tmp_path, make_tree, small_iemocap, folder, form):
     make_tree(tmp_path / folder, **form)
-    table = load("iemocap", root=tmp_path)
+    table = load_corpus("iemocap", root=tmp_path)
     emotions = {f"iemocap/{name}": EMOTIONS[label] for name, label in KEPT.items()}
     assert dict(zip(table["clip_id"], table["emotion"], strict=True)) == emotions
     assert list(table["clip_id"]) == sorted(table["clip_id"])
@@ -182,7 +182,7 @@ def test_turns_without_an_emotion_and_whole_dialogues_are_left_out_and_told(
     tmp_path, make_tree, small_iemocap
 ):
     make_tree(tmp_path)
-    assert load("iemocap", root=tmp_path).attrs["by_design"] == [
+    assert load_corpus("iemocap", root=tmp_path).attrs["by_design"] == [
         f"4 left out by design, whole dialogues, whose turns are the clips: {', '.join(TURNS)}",
         "2 left out by design, no emotion that most judges chose (xxx): Ses01F_impro01_M000, "
         "Ses05M_script01_1b_M001",
@@ -194,7 +194,7 @@ def test_a_tree_without_the_dialogues_sound_is_read(tmp_path, make_tree, small_i
     make_tree(tmp_path)
     for folder in tmp_path.glob("Session*/dialog/wav"):
         shutil.rmtree(folder)
-    assert len(load("iemocap", root=tmp_path).attrs["by_design"]) == 2
+    assert len(load_corpus("iemocap", root=tmp_path).attrs["by_design"]) == 2
 
 
 def test_other_files_of_the_release_do_not_matter(tmp_path, make_tree, small_iemocap):
@@ -209,20 +209,20 @@ def test_other_files_of_the_release_do_not_matter(tmp_path, make_tree, small_iem
     path = files["Ses01F_impro01_F000"]
     path.with_name(f"._{path.name}").write_bytes(b"\x00\x05\x16\x07")
     (tmp_path / "Session1" / "dialog" / "transcriptions").mkdir()
-    assert len(load("iemocap", root=tmp_path)) == 8
+    assert len(load_corpus("iemocap", root=tmp_path)) == 8
 
 
 def test_label_files_with_other_line_ends_and_letters_are_read(tmp_path, make_tree, small_iemocap):
     make_tree(tmp_path)
     path = label_file(tmp_path)
     path.write_bytes(path.read_bytes().replace(b"curious", b"\xe9tonn\xe9").replace(b"\n", b"\r\n"))
-    assert len(load("iemocap", root=tmp_path)) == 8
+    assert len(load_corpus("iemocap", root=tmp_path)) == 8
 
 
 def test_a_second_copy_of_the_release_is_a_copy(tmp_path, make_tree, small_iemocap):
     make_tree(tmp_path / "one")
     shutil.copytree(tmp_path / "one", tmp_path / "two")
-    table = load("iemocap", root=tmp_path)
+    table = load_corpus("iemocap", root=tmp_path)
     assert (len(table), table.attrs["n_copies"]) == (8, 8)
     assert [one.split()[0] for one in table.attrs["by_design"]] == ["4", "2", "1"]
 
@@ -230,10 +230,10 @@ def test_a_second_copy_of_the_release_is_a_copy(tmp_path, make_tree, small_iemoc
 def test_a_corrected_label_is_noticed_at_once(tmp_path, make_tree, small_iemocap):
     # Labels are no part of the cache of what was decoded.
     make_tree(tmp_path)
-    load("iemocap", root=tmp_path)
+    load_corpus("iemocap", root=tmp_path)
     path = label_file(tmp_path)
     path.write_text(path.read_text().replace("F001\tfru", "F001\tang"))
-    table = load("iemocap", root=tmp_path).set_index("clip_id")
+    table = load_corpus("iemocap", root=tmp_path).set_index("clip_id")
     assert table.loc["iemocap/Ses01F_impro01_F001", "emotion"] == "angry"
 
 
@@ -245,7 +245,7 @@ def test_sound_without_label_files_is_refused_with_what_is_missing(tmp_path, mak
     for folder in tmp_path.glob("Session*/dialog/EmoEvaluation"):
         shutil.rmtree(folder)
     with pytest.raises(CorpusError) as caught:
-        load("iemocap", root=tmp_path, strict=False)
+        load_corpus("iemocap", root=tmp_path, strict=False)
     text = str(caught.value)
     assert text.startswith(f"iemocap: no labels under {tmp_path}: they are looked for in ")
     assert "'dialog/EmoEvaluation/*.txt', in lines like '[6.2901 - 8.2357]" in text
@@ -255,7 +255,7 @@ def test_sound_without_label_files_is_refused_with_what_is_missing(tmp_path, mak
 def test_the_sentences_folder_alone_is_refused(tmp_path, make_tree):
     make_tree(tmp_path)
     with pytest.raises(CorpusError, match="iemocap: no labels under"):
-        load("iemocap", root=tmp_path / "Session1" / "sentences")
+        load_corpus("iemocap", root=tmp_path / "Session1" / "sentences")
 
 
 def test_a_folder_of_dialogues_alone_is_refused(tmp_path, make_tree):
@@ -263,7 +263,7 @@ def test_a_folder_of_dialogues_alone_is_refused(tmp_path, make_tree):
     for folder in tmp_path.glob("Session*/sentences"):
         shutil.rmtree(folder)
     with pytest.raises(CorpusError, match=r"none of 4 audio files .*like Ses01F_impro01_F000\.wav"):
-        load("iemocap", root=tmp_path, strict=False)
+        load_corpus("iemocap", root=tmp_path, strict=False)
 
 
 def test_an_empty_or_cut_label_file_is_told_with_each_turn_that_lacks_its_label(
@@ -274,14 +274,14 @@ def test_an_empty_or_cut_label_file_is_told_with_each_turn_that_lacks_its_label(
     cut = label_file(tmp_path, "Ses03M_impro05a")
     cut.write_text(cut.read_text().split("[6.2901")[0] + line_of("Ses03M_impro05a_M000", "hap"))
     with pytest.raises(CorpusError) as caught:
-        load("iemocap", root=tmp_path)
+        load_corpus("iemocap", root=tmp_path)
     text = str(caught.value)
     assert text.startswith(f"iemocap: 6 problem(s) under {tmp_path}:")
     assert "EmoEvaluation/Ses01F_impro01.txt: no line labels a clip (like '[6.2901" in text
     for name in ("Ses01F_impro01_F000", "Ses01F_impro01_M000", "Ses03M_impro05a_FXX0"):
         assert f"{name}.wav: not an iemocap name with a label (expected" in text
     assert "3 of 8 published clips are missing" in text
-    table = load("iemocap", root=tmp_path, strict=False)
+    table = load_corpus("iemocap", root=tmp_path, strict=False)
     assert len(table) == 5
 
 
@@ -292,14 +292,14 @@ def test_labels_that_contradict_each_other_are_a_problem(tmp_path, make_tree, sm
         file.write(line_of("Ses01F_impro01_F000", "neu"))  # the same again is none
         file.write(line_of("Ses01F_impro01_F000", "ang"))
     with pytest.raises(CorpusError) as caught:
-        load("iemocap", root=tmp_path)
+        load_corpus("iemocap", root=tmp_path)
     text = str(caught.value)
     assert "3 problem(s)" in text
     assert "Ses01F_impro01.txt: labels Ses01F_impro01_F000 'ang', elsewhere 'neu'" in text
     assert "Ses01F_impro01_F000.wav: not an iemocap name with a label" in text
     assert "1 of 8 published clips are missing" in text
     # Which of the two is right cannot be known: the clip has none.
-    table = load("iemocap", root=tmp_path, strict=False)
+    table = load_corpus("iemocap", root=tmp_path, strict=False)
     assert "iemocap/Ses01F_impro01_F000" not in set(table["clip_id"])
 
 
@@ -309,7 +309,7 @@ def test_a_label_file_that_cannot_be_read_is_named(tmp_path, make_tree, small_ie
     path.unlink()
     path.symlink_to(tmp_path / "nowhere.txt")
     with pytest.raises(CorpusError, match=r"Ses01F_impro01\.txt: cannot be read \(No such file"):
-        load("iemocap", root=tmp_path)
+        load_corpus("iemocap", root=tmp_path)
 
 
 def test_all_disorder_is_told_at_once(tmp_path, make_tree, write_clip, small_iemocap):
@@ -325,7 +325,7 @@ def test_all_disorder_is_told_at_once(tmp_path, make_tree, write_clip, small_iem
     path = label_file(tmp_path, "Ses03M_impro05a")
     path.write_text(path.read_text().replace("\thap\t", "\tbor\t"))
     with pytest.raises(CorpusError) as caught:
-        load("iemocap", root=tmp_path)
+        load_corpus("iemocap", root=tmp_path)
     text = str(caught.value)
     assert text.startswith(f"iemocap: 7 problem(s) under {tmp_path}:")
     for part in (
@@ -338,10 +338,10 @@ def test_all_disorder_is_told_at_once(tmp_path, make_tree, write_clip, small_iem
         "4 of 8 published clips are missing",
     ):
         assert part in text
-    assert len(load("iemocap", root=tmp_path, strict=False)) == 4
+    assert len(load_corpus("iemocap", root=tmp_path, strict=False)) == 4
 
 
 def test_a_folder_of_another_corpus_is_refused(tmp_path, make_ravdess):
     make_ravdess(tmp_path)
     with pytest.raises(CorpusError, match=r"iemocap: no labels under .*EmoEvaluation"):
-        load("iemocap", root=tmp_path, strict=False)
+        load_corpus("iemocap", root=tmp_path, strict=False)

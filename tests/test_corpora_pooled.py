@@ -8,11 +8,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ser_lib import corpora
-from ser_lib.corpora import CLIP_COLUMNS, CORPORA, corpus_of, load, write_committed_clips
-from ser_lib.corpora.pooled import POOLED, Pool
+from ser_lib import data
+from ser_lib.data import CORPORA, corpus_of, load_corpus, write_committed_clips
+from ser_lib.data.corpus import CLIP_COLUMNS
+from ser_lib.data.labels import LABEL_SETS
+from ser_lib.data.pooled import POOLED, Pool
 from ser_lib.errors import CorpusError
-from ser_lib.labels import LABEL_SETS
 
 EMODB_STEMS = ("03a01Fa", "03a01Nc", "08b02Td", "16b10Wb")
 
@@ -30,7 +31,7 @@ def small_pool(tmp_path, monkeypatch, make_ravdess, write_clip) -> Pool:
         CORPORA["tess"],
     )
     pool = replace(POOLED, members=members)
-    monkeypatch.setitem(corpora.CORPORA, "pooled", pool)
+    monkeypatch.setitem(data.CORPORA, "pooled", pool)
     return pool
 
 
@@ -51,7 +52,7 @@ def test_the_pool_is_that_of_fpt2025():
 
 
 def test_members_that_are_there_are_one_table(tmp_path, small_pool):
-    table = load("pooled")
+    table = load_corpus("pooled")
     assert list(table.columns) == list(CLIP_COLUMNS)
     assert len(table) == 20
     assert list(table["clip_id"]) == sorted(table["clip_id"])
@@ -69,7 +70,7 @@ def test_without_any_member_all_places_and_sources_are_told(tmp_path, small_pool
     for member in ("ravdess", "emodb"):
         hide(tmp_path, member)
     with pytest.raises(CorpusError, match="pooled: none of its corpora is here:") as caught:
-        load("pooled")
+        load_corpus("pooled")
     for member in small_pool.members:
         assert f"{member.root()}: {member.download}" in str(caught.value)
 
@@ -78,10 +79,10 @@ def test_without_any_member_all_places_and_sources_are_told(tmp_path, small_pool
 
 
 def test_a_member_without_audio_takes_part_through_the_committed_table(tmp_path, small_pool):
-    whole = load("pooled")
+    whole = load_corpus("pooled")
     write_committed_clips(whole, "pooled")
     hide(tmp_path, "emodb")
-    table = load("pooled")
+    table = load_corpus("pooled")
     assert list(table["clip_id"]) == list(whole["clip_id"])
     has_audio = table["path"] != ""
     assert has_audio.groupby(table["corpus"]).all().to_dict() == {"ravdess": True, "emodb": False}
@@ -94,11 +95,11 @@ def test_a_member_without_audio_takes_part_through_the_committed_table(tmp_path,
 
 
 def test_without_any_audio_the_whole_pool_is_read_from_the_committed_table(tmp_path, small_pool):
-    whole = load("pooled")
+    whole = load_corpus("pooled")
     write_committed_clips(whole, "pooled")
     hide(tmp_path, "emodb")
     hide(tmp_path, "ravdess")
-    table = load("pooled")
+    table = load_corpus("pooled")
     assert list(table["audio_sha256"]) == list(whole["audio_sha256"])
     assert (table["path"] == "").all()
     assert table.attrs["has_audio"] is False
@@ -106,9 +107,9 @@ def test_without_any_audio_the_whole_pool_is_read_from_the_committed_table(tmp_p
 
 
 def test_audio_counts_more_than_the_committed_table(tmp_path, small_pool):
-    whole = load("pooled")
+    whole = load_corpus("pooled")
     write_committed_clips(whole.assign(emotion="disgust"), "pooled")
-    assert set(load("pooled")["emotion"]) == set(whole["emotion"])
+    assert set(load_corpus("pooled")["emotion"]) == set(whole["emotion"])
 
 
 # --- disorder
@@ -116,7 +117,7 @@ def test_audio_counts_more_than_the_committed_table(tmp_path, small_pool):
 
 def test_a_member_that_lacks_clips_takes_part_and_says_so(tmp_path, small_pool):
     (tmp_path / "data" / "emodb" / "03a01Fa.wav").unlink()
-    table = load("pooled")
+    table = load_corpus("pooled")
     assert len(table) == 19
     (told,) = table.attrs["left_out"]
     assert told.startswith("emodb: 1 of 4 published clips are missing")
@@ -126,9 +127,9 @@ def test_a_damaged_clip_of_a_member_is_refused_unless_it_may_be_left_out(tmp_pat
     path = tmp_path / "data" / "emodb" / "03a01Fa.wav"
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(CorpusError, match=r"emodb: 1 problem.*under") as caught:
-        load("pooled")
+        load_corpus("pooled")
     assert "03a01Fa.wav" in str(caught.value)
-    table = load("pooled", strict=False)
+    table = load_corpus("pooled", strict=False)
     assert len(table) == 19
     # The damaged one, and that the corpus is therefore not whole.
     assert [one[:7] for one in table.attrs["left_out"]] == ["emodb: ", "emodb: "]
@@ -143,12 +144,12 @@ def test_a_member_alone_does_not_forgive_what_the_pool_forgives(tmp_path, small_
 
 def test_copies_are_counted_over_all_members(tmp_path, small_pool, write_clip):
     write_clip(tmp_path / "data" / "emodb" / "more" / "03a01Fa.wav")
-    assert load("pooled").attrs["n_copies"] == 1
+    assert load_corpus("pooled").attrs["n_copies"] == 1
 
 
 def test_a_pool_has_no_folder_of_its_own(tmp_path, small_pool):
     with pytest.raises(CorpusError, match=r"pooled: a pool has no folder of its own, so root="):
-        load("pooled", root=tmp_path)
+        load_corpus("pooled", root=tmp_path)
 
 
 # --- whose clips these are
@@ -160,7 +161,7 @@ def test_clips_of_one_corpus_are_of_that_corpus(few_clips):
 
 
 def test_clips_of_several_corpora_are_of_the_pool(small_pool):
-    table = load("pooled")
+    table = load_corpus("pooled")
     assert corpus_of(table) == "pooled"
     assert corpus_of(table[table["corpus"] == "emodb"]) == "emodb"
 
@@ -191,7 +192,7 @@ def test_every_class_of_the_pool_is_in_its_members(member):
 
 
 def test_experiments_of_a_pool_are_made_on_its_first_corpus():
-    assert corpora.single_corpus("pooled") == POOLED.members[0].name == "ravdess"
-    assert corpora.single_corpus("emodb") == "emodb"
+    assert data.single_corpus("pooled") == POOLED.members[0].name == "ravdess"
+    assert data.single_corpus("emodb") == "emodb"
     with pytest.raises(CorpusError, match="unknown corpus 'pool'"):
-        corpora.single_corpus("pool")
+        data.single_corpus("pool")

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser_lib import corpora
-from ser_lib.corpora import load
-from ser_lib.corpora.savee import EMOTIONS, SAVEE, STATEMENTS
+from ser_lib import data
+from ser_lib.data import load_corpus
+from ser_lib.data.savee import EMOTIONS, SAVEE, STATEMENTS
 from ser_lib.errors import CorpusError
 
 SPEAKERS = ("DC", "JE", "JK", "KL")
@@ -29,7 +29,7 @@ def parse(name: str) -> dict[str, object]:
 def small_savee(monkeypatch):
     """Pretend that SAVEE was published with the 16 clips that `make_tree` makes."""
     small = replace(SAVEE, n_clips=len(NAMES), names=NAMES)
-    monkeypatch.setitem(corpora.CORPORA, "savee", small)
+    monkeypatch.setitem(data.CORPORA, "savee", small)
     return small
 
 
@@ -112,7 +112,7 @@ def test_names_that_are_nearly_savee_are_none(name):
 @pytest.mark.parametrize("form", [{}, {"suffix": ".flac"}, {"suffix": ".WAV"}, {"rate_hz": 44_100}])
 def test_the_published_layout_has_its_speakers_in_folders(tmp_path, make_tree, small_savee, form):
     make_tree(tmp_path, **form)
-    table = load("savee", root=tmp_path)
+    table = load_corpus("savee", root=tmp_path)
     assert list(table["clip_id"]) == sorted(f"savee/{name}" for name in NAMES)
     assert dict(table["speaker"].value_counts()) == dict.fromkeys(
         map("savee-{}".format, SPEAKERS), 4
@@ -125,26 +125,28 @@ def test_the_published_layout_has_its_speakers_in_folders(tmp_path, make_tree, s
 def test_long_names_are_read_from_one_folder(tmp_path, write_clip, small_savee, folder):
     for name in NAMES:
         write_clip(tmp_path / folder / f"{name}.wav")
-    assert list(load("savee", root=tmp_path)["clip_id"]) == sorted(f"savee/{one}" for one in NAMES)
+    assert list(load_corpus("savee", root=tmp_path)["clip_id"]) == sorted(
+        f"savee/{one}" for one in NAMES
+    )
 
 
 def test_both_layouts_give_the_same_corpus(tmp_path, make_tree, write_clip, small_savee):
     make_tree(tmp_path / "published")
     for name in NAMES:
         write_clip(tmp_path / "flat" / f"{name}.wav")
-    first, second = (load("savee", root=tmp_path / one) for one in ("published", "flat"))
+    first, second = (load_corpus("savee", root=tmp_path / one) for one in ("published", "flat"))
     assert first.drop(columns="path").equals(second.drop(columns="path"))
 
 
 def test_the_root_may_be_the_folder_of_the_speakers(tmp_path, make_tree, small_savee):
     make_tree(tmp_path)
-    assert len(load("savee", root=tmp_path / "AudioData")) == 16
+    assert len(load_corpus("savee", root=tmp_path / "AudioData")) == 16
 
 
 def test_both_layouts_in_one_folder_are_copies(tmp_path, make_tree, write_clip, small_savee):
     make_tree(tmp_path)
     write_clip(tmp_path / "ALL" / "DC_a01.wav")
-    assert load("savee", root=tmp_path).attrs["n_copies"] == 1
+    assert load_corpus("savee", root=tmp_path).attrs["n_copies"] == 1
 
 
 # --- disorder
@@ -157,7 +159,7 @@ def test_short_names_without_the_speakers_folder_are_refused(tmp_path, make_tree
     (tmp_path / "wav").mkdir()
     files["JK_a01"].rename(tmp_path / "wav" / "a01.wav")
     with pytest.raises(CorpusError) as caught:
-        load("savee", root=tmp_path)
+        load_corpus("savee", root=tmp_path)
     text = str(caught.value)
     assert "\n  a01.wav: not a savee name (expected like DC_a01.wav)" in text
     assert "wav/a01.wav: not a savee name" in text
@@ -168,7 +170,7 @@ def test_short_names_without_the_speakers_folder_are_refused(tmp_path, make_tree
 def test_a_folder_of_one_speaker_as_root_is_refused(tmp_path, make_tree):
     make_tree(tmp_path)
     with pytest.raises(CorpusError, match="savee: none of 4 audio files"):
-        load("savee", root=tmp_path / "AudioData" / "DC")
+        load_corpus("savee", root=tmp_path / "AudioData" / "DC")
 
 
 def test_all_disorder_is_told_at_once(tmp_path, make_tree, write_clip, small_savee):
@@ -180,7 +182,7 @@ def test_all_disorder_is_told_at_once(tmp_path, make_tree, write_clip, small_sav
     write_clip(tmp_path / "AudioData" / "DC" / "my recording.wav")
     write_clip(tmp_path / "AudioData" / "DC" / "a16.wav")
     with pytest.raises(CorpusError) as caught:
-        load("savee", root=tmp_path)
+        load_corpus("savee", root=tmp_path)
     text = str(caught.value)
     assert text.startswith(f"savee: 7 problem(s) under {tmp_path}:")
     for part in (
@@ -193,7 +195,7 @@ def test_all_disorder_is_told_at_once(tmp_path, make_tree, write_clip, small_sav
         "3 of 16 published clips are missing",
     ):
         assert part in text
-    table = load("savee", root=tmp_path, strict=False)
+    table = load_corpus("savee", root=tmp_path, strict=False)
     assert len(table) == 13
     assert len(table.attrs["left_out"]) == 7
 
@@ -201,11 +203,11 @@ def test_all_disorder_is_told_at_once(tmp_path, make_tree, write_clip, small_sav
 def test_a_folder_of_another_corpus_is_refused(tmp_path, make_ravdess):
     make_ravdess(tmp_path)
     with pytest.raises(CorpusError, match=r"savee: none of 16 audio files .*like DC_a01\.wav"):
-        load("savee", root=tmp_path, strict=False)
+        load_corpus("savee", root=tmp_path, strict=False)
 
 
 def test_a_folder_with_nothing_usable_is_refused_even_if_not_strict(tmp_path, make_tree):
     for path in make_tree(tmp_path).values():
         path.write_bytes(b"")
     with pytest.raises(CorpusError, match=r"savee: 17 problem\(s\)"):
-        load("savee", root=tmp_path, strict=False)
+        load_corpus("savee", root=tmp_path, strict=False)

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser_lib import corpora
-from ser_lib.corpora import CORPORA, load
-from ser_lib.corpora.tess import EMOTIONS, TESS, WORDS
+from ser_lib import data
+from ser_lib.data import CORPORA, load_corpus
+from ser_lib.data.tess import EMOTIONS, TESS, WORDS
 from ser_lib.errors import CorpusError
 
 # The folders as they are in the published archive, cases and words mixed.
@@ -43,7 +43,7 @@ def parse(stem: str) -> dict[str, object]:
 def small_tess(monkeypatch):
     """Pretend that TESS was published with the 12 clips that `tree` makes."""
     small = replace(TESS, n_clips=len(STEMS), names=STEMS)
-    monkeypatch.setitem(corpora.CORPORA, "tess", small)
+    monkeypatch.setitem(data.CORPORA, "tess", small)
     return small
 
 
@@ -122,7 +122,7 @@ def test_names_that_are_nearly_tess_are_none(stem):
 @pytest.mark.parametrize("form", [{}, {"suffix": ".flac"}, {"suffix": ".WAV"}, {"rate_hz": 24_414}])
 def test_the_published_folders_are_read_whatever_their_names(tmp_path, make_tree, small_tess, form):
     make_tree(tmp_path, **form)
-    table = load("tess", root=tmp_path)
+    table = load_corpus("tess", root=tmp_path)
     assert list(table["clip_id"]) == sorted(f"tess/{stem}" for stem in STEMS)
     assert dict(table["speaker"].value_counts()) == {"tess-OAF": 6, "tess-YAF": 6}
     assert dict(table["emotion"].value_counts()) == {"neutral": 4, "surprised": 4, "fearful": 4}
@@ -134,7 +134,7 @@ def test_a_flat_folder_is_read(tmp_path, make_tree, small_tess):
     flat.mkdir()
     for path in make_tree(tmp_path / "tree").values():
         path.rename(flat / path.name)
-    assert len(load("tess", root=flat)) == 12
+    assert len(load_corpus("tess", root=flat)) == 12
 
 
 def test_the_archive_that_holds_each_clip_twice_gives_each_once(tmp_path, make_tree, small_tess):
@@ -142,7 +142,7 @@ def test_the_archive_that_holds_each_clip_twice_gives_each_once(tmp_path, make_t
     files = make_tree(tmp_path / name)
     shutil.copytree(tmp_path / name, tmp_path / "inner")
     (tmp_path / "inner").rename(tmp_path / name / name)
-    table = load("tess", root=tmp_path)
+    table = load_corpus("tess", root=tmp_path)
     assert table.attrs["n_copies"] == 12
     assert sorted(table["path"]) == sorted(map(str, files.values()))
 
@@ -150,13 +150,13 @@ def test_the_archive_that_holds_each_clip_twice_gives_each_once(tmp_path, make_t
 def test_a_corrected_name_gives_the_published_id(tmp_path, make_tree, small_tess):
     path = make_tree(tmp_path)["OA_bite_neutral"]
     path.rename(path.with_name("OAF_bite_neutral.wav"))
-    assert "tess/OA_bite_neutral" in set(load("tess", root=tmp_path)["clip_id"])
+    assert "tess/OA_bite_neutral" in set(load_corpus("tess", root=tmp_path)["clip_id"])
 
 
 def test_the_corrected_name_beside_the_published_one_is_a_copy(tmp_path, make_tree, small_tess):
     path = make_tree(tmp_path)["OA_bite_neutral"]
     shutil.copy(path, path.with_name("OAF_bite_neutral.wav"))
-    assert load("tess", root=tmp_path).attrs["n_copies"] == 1
+    assert load_corpus("tess", root=tmp_path).attrs["n_copies"] == 1
 
 
 # --- disorder
@@ -167,12 +167,12 @@ def test_missing_clips_are_named(tmp_path, make_tree, small_tess):
     files["OA_bite_neutral"].unlink()
     files["YAF_back_ps"].unlink()
     with pytest.raises(CorpusError) as caught:
-        load("tess", root=tmp_path)
+        load_corpus("tess", root=tmp_path)
     text = str(caught.value)
     assert "2 of 12 published clips are missing: 2 of 2 speakers are there" in text
     assert "(usual: 6 a speaker; tess-OAF has 5, tess-YAF has 5)" in text
     assert "; missing: OA_bite_neutral, YAF_back_ps\n" in text
-    table = load("tess", root=tmp_path, strict=False)
+    table = load_corpus("tess", root=tmp_path, strict=False)
     assert len(table) == 10
     assert len(table.attrs["left_out"]) == 1
 
@@ -183,7 +183,7 @@ def test_a_long_list_of_missing_clips_is_cut(tmp_path, make_tree, small_tess):
             path.unlink()
     (tmp_path / "YAF_fear" / "YAF_back_fear.wav").unlink()
     with pytest.raises(CorpusError, match=r"missing: .*, OAF_bite_fear, …"):
-        load("tess", root=tmp_path)
+        load_corpus("tess", root=tmp_path)
 
 
 def test_all_disorder_is_told_at_once(tmp_path, make_tree, write_clip, small_tess):
@@ -195,7 +195,7 @@ def test_all_disorder_is_told_at_once(tmp_path, make_tree, write_clip, small_tes
     write_clip(tmp_path / "my recording.wav")
     write_clip(tmp_path / "OAF_neutral" / "OAF_zebra_neutral.wav")
     with pytest.raises(CorpusError) as caught:
-        load("tess", root=tmp_path)
+        load_corpus("tess", root=tmp_path)
     text = str(caught.value)
     assert text.startswith(f"tess: 7 problem(s) under {tmp_path}:")
     for part in (
@@ -208,13 +208,13 @@ def test_all_disorder_is_told_at_once(tmp_path, make_tree, write_clip, small_tes
         "3 of 12 published clips are missing",
     ):
         assert part in text
-    assert len(load("tess", root=tmp_path, strict=False)) == 9
+    assert len(load_corpus("tess", root=tmp_path, strict=False)) == 9
 
 
 def test_a_folder_of_another_corpus_is_refused(tmp_path, make_ravdess):
     make_ravdess(tmp_path)
     with pytest.raises(CorpusError, match=r"tess: none of 16 audio files .* expected like OAF_ba"):
-        load("tess", root=tmp_path, strict=False)
+        load_corpus("tess", root=tmp_path, strict=False)
 
 
 def test_a_folder_without_audio_is_refused(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ser_lib import corruptions as c
+from ser_lib.audio import corruptions as c
 from ser_lib.errors import FeatureError
 
 RATE_HZ = 16_000

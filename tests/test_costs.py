@@ -10,8 +10,13 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
-from ser_lib import costs
-from ser_lib.costs import (
+from ser_lib.data.splits import Protocol
+from ser_lib.errors import RunError
+from ser_lib.features.registry import FeatureSpec
+from ser_lib.models.baselines import DecisionTreeConfig, KnnConfig
+from ser_lib.models.ridge_head import RidgeHeadConfig
+from ser_lib.runs import costs
+from ser_lib.runs.costs import (
     COST_COLUMNS,
     SCORED_COLUMNS,
     _arrays_of,
@@ -20,14 +25,10 @@ from ser_lib.costs import (
     read_costs,
     scored_costs,
 )
-from ser_lib.errors import RunError
-from ser_lib.features import FeatureSpec
-from ser_lib.models.baselines import DecisionTreeConfig, KnnConfig
-from ser_lib.models.heads import RidgeHeadConfig
-from ser_lib.results import Result
-from ser_lib.runs import run_study
-from ser_lib.splits import Protocol
-from ser_lib.studies import OURS, STUDIES, ModelSpec
+from ser_lib.runs.results import Result
+from ser_lib.runs.runner import run_study
+from ser_lib.studies import OURS, STUDIES
+from ser_lib.studies.study import ModelSpec
 
 ROW = FeatureSpec("waveform_envelope", params={"duration_s": 0.5, "n_points": 16})
 STUDY = replace(

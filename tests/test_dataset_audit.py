@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 import soundfile
 
-from ser_lib.audio import load_signal, recode
-from ser_lib.augment import stretch_time
-from ser_lib.dataset_audit import LEVELS, SHARED, AuditReport, audit_clips
+from ser_lib.audio.augmentation import stretch_time
+from ser_lib.audio.corruptions import recode
+from ser_lib.audio.io import load_signal
+from ser_lib.audit.dataset import LEVELS, SHARED, AuditReport, audit_clips
 from ser_lib.errors import AuditError
 
 

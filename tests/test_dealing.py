@@ -9,13 +9,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_lib.dealing import check_reading, deal, n_training_speakers, plan_step
+from ser_lib.data.labels import LABEL_SETS
+from ser_lib.data.splits import rows_of
 from ser_lib.errors import LeakError, SplitError
-from ser_lib.labels import LABEL_SETS
-from ser_lib.ladder import CONTROLS, ENCODER_SINS, LADDER, SINS, STEPS, learning_steps, permuted
-from ser_lib.splits import rows_of
+from support.leakage import assign_folds, check_reading, n_training_speakers, plan_step
+from support.leakage_steps import (
+    CONTROLS,
+    DECLARED_LEAKS,
+    ENCODER_LEAKS,
+    LADDER,
+    STEPS,
+    learning_steps,
+    permuted,
+)
 
-EVERY = (*LADDER, *CONTROLS, *SINS, *ENCODER_SINS)
+EVERY = (*LADDER, *CONTROLS, *DECLARED_LEAKS, *ENCODER_LEAKS)
 
 
 @pytest.fixture(scope="module")
@@ -112,10 +120,13 @@ def test_another_seed_deals_otherwise_and_the_same_one_the_same(clips):
 def test_folds_are_alike_in_gender(clips):
     rows = rows_of(clips, LABEL_SETS["ravdess8"])
     shares = [
-        (rows.loc[is_test, "gender"] == "female").mean() for is_test, _ in deal(rows, ["speaker"])
+        (rows.loc[is_test, "gender"] == "female").mean()
+        for is_test, _ in assign_folds(rows, ["speaker"])
     ]
     # Eight speakers in five folds: some folds have one speaker, none has two of one gender.
-    pairs = [rows.loc[is_test, "speaker"].nunique() for is_test, _ in deal(rows, ["speaker"])]
+    pairs = [
+        rows.loc[is_test, "speaker"].nunique() for is_test, _ in assign_folds(rows, ["speaker"])
+    ]
     assert all(share == 0.5 for share, n in zip(shares, pairs, strict=True) if n == 2)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ser_lib.descriptors import DESCRIPTORS, TYPICAL, speech_descriptors
 from ser_lib.errors import FeatureError
+from ser_lib.features.acoustic import DESCRIPTORS, TYPICAL, speech_descriptors
 
 RATE_HZ = 16_000
 PLACE = {name: number for number, name in enumerate(DESCRIPTORS)}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ser_lib.domain import fit_domain, over_time, recording_warnings
+from ser_lib.audio.voice_activity import inspect_voice
 from ser_lib.errors import FeatureError
-from ser_lib.voice import inspect_voice
+from ser_lib.inference.out_of_domain import fit_domain, over_time, recording_warnings
 
 
 def warned(signal, **facts) -> str:

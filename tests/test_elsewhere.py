@@ -9,19 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser_lib import bundling, elsewhere
-from ser_lib.answers import NOT_SURE
-from ser_lib.bundles import load_bundle
-from ser_lib.bundling import fit_bundle
-from ser_lib.cards import card_text, elsewhere_figures, elsewhere_table
-from ser_lib.elsewhere import judge_elsewhere
+from ser_lib.data.enrolment import ENROLMENT, NORMALISATIONS, UNLABELLED, enrolled
+from ser_lib.data.labels import LABEL_SETS
+from ser_lib.data.splits import rows_of
 from ser_lib.errors import BundleError
-from ser_lib.installed import default_bundle, find_bundle
-from ser_lib.labels import LABEL_SETS
-from ser_lib.normalisation import ENROLMENT, NORMALISATIONS, UNLABELLED, enrolled
+from ser_lib.export import build as bundling
+from ser_lib.export import build as elsewhere
+from ser_lib.export.build import evaluate_cross_corpus, fit_bundle
+from ser_lib.inference.bundle import default_bundle, find_bundle, load_bundle
+from ser_lib.inference.model_card import card_text, cross_corpus_figures, cross_corpus_table
+from ser_lib.inference.prediction import NOT_SURE
+from ser_lib.inference.predictor import Predictor
 from ser_lib.paths import PROJECT_DIR
-from ser_lib.predict import Predictor
-from ser_lib.splits import rows_of
 from ser_lib.studies import get_study
 
 EIGHT = LABEL_SETS["ravdess8"]
@@ -34,7 +33,7 @@ def predictor(small_bundle):
 
 
 def test_figures_are_those_of_the_answers(predictor, few_clips):
-    found = judge_elsewhere(predictor, few_clips, EIGHT)
+    found = evaluate_cross_corpus(predictor, few_clips, EIGHT)
     answers = [predictor.predict_file(path) for path in few_clips["path"]]
     likeliest = np.array([next(iter(one.probabilities)) for one in answers])
     is_right = likeliest == few_clips["emotion"].to_numpy()
@@ -52,7 +51,7 @@ def test_figures_are_those_of_the_answers(predictor, few_clips):
 
 def test_clips_far_from_the_training_are_counted(predictor, few_clips):
     near = replace(predictor.bundle, domain_limit=1e-6)
-    found = judge_elsewhere(Predictor(near), few_clips, EIGHT)
+    found = evaluate_cross_corpus(Predictor(near), few_clips, EIGHT)
     assert found["new_voice"]["unlike_share"] == 1.0
 
 
@@ -66,7 +65,7 @@ def test_of_a_large_corpus_clips_are_asked_in_the_order_of_their_hashes(
     monkeypatch.setattr(
         Predictor, "attempt", lambda one, path: asked.append(path) or attempt(one, path)
     )
-    assert judge_elsewhere(predictor, few_clips, EIGHT)["n_clips"] == 9
+    assert evaluate_cross_corpus(predictor, few_clips, EIGHT)["n_clips"] == 9
     assert {str(one) for one in asked} == set(few_clips.sort_values("audio_sha256")["path"][:9])
 
 
@@ -80,7 +79,7 @@ def test_a_voice_is_told_by_clips_that_are_not_counted(adaptable, demo_clips, mo
     )
     clips = demo_clips[demo_clips["speaker"].isin(["demo-01", "demo-02"])].reset_index(drop=True)
     clips = clips[clips["emotion"].isin(["neutral", "happy", "sad", "angry"])]
-    found = judge_elsewhere(adaptable, clips, EIGHT)
+    found = evaluate_cross_corpus(adaptable, clips, EIGHT)
     rows = rows_of(clips, EIGHT)
     known = enrolled(rows, NORMALISATIONS[ENROLMENT]) | enrolled(rows, NORMALISATIONS[UNLABELLED])
     assert 2 * 10 < known.sum() <= 2 * 13
@@ -93,22 +92,22 @@ def test_a_voice_is_told_by_clips_that_are_not_counted(adaptable, demo_clips, mo
 
 def test_without_an_answer_none_of_them_is_right(predictor, few_clips):
     silent = Predictor(replace(predictor.bundle, threshold=1.0))
-    found = judge_elsewhere(silent, few_clips, EIGHT)
+    found = evaluate_cross_corpus(silent, few_clips, EIGHT)
     assert found["new_voice"]["answered_accuracy_share"] is None
-    table = elsewhere_table(replace(predictor.bundle, card={"elsewhere": [found]}))
+    table = cross_corpus_table(replace(predictor.bundle, card={"elsewhere": [found]}))
     assert list(table["of these right"]) == ["–"]
 
 
 def test_a_corpus_without_the_classes_is_refused(predictor, few_clips):
     others = replace(predictor.bundle, labels=("surprised", "calm", "disgust", "fearful"))
     with pytest.raises(BundleError, match="has no clip of the classes"):
-        judge_elsewhere(Predictor(others), few_clips, EIGHT)
+        evaluate_cross_corpus(Predictor(others), few_clips, EIGHT)
 
 
 def test_a_clip_that_cannot_be_answered_is_an_error(predictor, few_clips, tmp_path):
     broken = few_clips.assign(path=[str(tmp_path / "gone.wav"), *few_clips["path"][1:]])
     with pytest.raises(BundleError, match=r"could not be answered .*no such file"):
-        judge_elsewhere(predictor, broken, EIGHT)
+        evaluate_cross_corpus(predictor, broken, EIGHT)
 
 
 def test_a_bundle_is_not_tried_on_what_it_is_trained_on(few_clips, tmp_path):
@@ -122,20 +121,20 @@ def test_a_corpus_without_recordings_is_refused_before_anything_is_trained(
 ):
     other = few_clips.assign(corpus="emodb", path="")
     other.attrs["has_audio"] = False
-    monkeypatch.setattr(bundling, "load", lambda name, strict: other)
+    monkeypatch.setattr(bundling, "load_corpus", lambda name, strict: other)
     with pytest.raises(BundleError, match="emodb: has no recordings here"):
         fit_bundle(get_study("iemocap5"), few_clips, tmp_path / "tiny", elsewhere=["emodb"])
     assert not (tmp_path / "tiny").exists()
 
 
 def test_the_card_of_a_bundle_tells_how_it_does_elsewhere(predictor, few_clips):
-    assert elsewhere_table(predictor.bundle).empty
-    found = judge_elsewhere(predictor, few_clips, EIGHT)
+    assert cross_corpus_table(predictor.bundle).empty
+    found = evaluate_cross_corpus(predictor, few_clips, EIGHT)
     known = found | {"known_voice": found["new_voice"] | {"uar": 0.75}}
     known["mixed_known_voice"] = found["new_voice"] | {"uar": 0.5}
     ways = {"known_voice": {"n_clips": 3}, "mixed_known_voice": {"n_clips": 10}}
     bundle = replace(predictor.bundle, card=ways | {"elsewhere": [known]})
-    figures = elsewhere_figures(bundle)
+    figures = cross_corpus_figures(bundle)
     assert list(figures["voice"]) == [
         "new",
         "known, 3 neutral clips",
@@ -152,7 +151,7 @@ def test_the_card_of_a_bundle_tells_how_it_does_elsewhere(predictor, few_clips):
 
 @pytest.mark.parametrize("name", ["moonshine-ravdess", "cnn-ravdess"])
 def test_the_committed_bundles_tell_how_they_do_elsewhere_and_warn_there(name):
-    figures = elsewhere_figures(load_bundle(find_bundle(name)))
+    figures = cross_corpus_figures(load_bundle(find_bundle(name)))
     new = figures[figures["voice"] == "new"]
     assert list(new["corpus"]) == ["emodb", "tess"]
     assert (new["confidence"] > new["accuracy_share"]).all()

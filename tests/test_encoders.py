@@ -16,11 +16,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from ser_lib import encoders
-from ser_lib.encoders import _base, download, features
 from ser_lib.errors import EncoderError
-from ser_lib.extraction import extract, feature_shape
-from ser_lib.features import FeatureSpec
+from ser_lib.features import encoders
+from ser_lib.features.encoders import features
+from ser_lib.features.encoders import registry as _base
+from ser_lib.features.encoders import registry as download
+from ser_lib.features.extraction import extract, feature_shape
+from ser_lib.features.registry import FeatureSpec
 from ser_lib.paths import encoders_dir
 
 RATE_HZ, HOP, WIDTH = 16_000, 160, 4
@@ -327,7 +329,7 @@ def test_one_frame_has_no_spread():
 def test_faster_is_shorter_and_higher(tiny, tone, peak_frequency, monkeypatch):
     heard = []
     monkeypatch.setattr(
-        "ser_lib.encoders.pooling.run_session",
+        "ser_lib.features.encoders.runtime.run_session",
         lambda session, encoder, signal: heard.append(signal) or [np.ones((2, WIDTH))],
     )
     encoders.pooled_views(
@@ -363,7 +365,7 @@ def test_weights_of_another_version_are_refused(tiny):
 
 
 def _feature(spec):
-    from ser_lib.features import FEATURES
+    from ser_lib.features.registry import FEATURES
 
     return FEATURES[spec.name].function
 

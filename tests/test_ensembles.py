@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_lib.ensembles import average_runs, score_ensemble
+from ser_lib.data.labels import LABEL_SETS
+from ser_lib.data.splits import Protocol
 from ser_lib.errors import RunError
-from ser_lib.features import FeatureSpec
-from ser_lib.labels import LABEL_SETS
-from ser_lib.metrics import score_predictions, with_clip_columns
+from ser_lib.evaluation.metrics import score_predictions, with_clip_columns
+from ser_lib.features.registry import FeatureSpec
 from ser_lib.models.baselines import KnnConfig
-from ser_lib.runs import run_study
-from ser_lib.splits import Protocol
-from ser_lib.studies import ModelSpec, Study
+from ser_lib.runs.results import average_runs, score_ensemble
+from ser_lib.runs.runner import run_study
+from ser_lib.studies.study import ModelSpec, Study
 
 QUICK = FeatureSpec("mfcc_zcr_rms", params={"duration_s": 0.3, "n_mfcc": 4})
 STUDY = Study(

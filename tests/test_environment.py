@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+from setuptools import find_packages
 
 from ser_lib.paths import PROJECT_DIR
 
@@ -217,9 +218,10 @@ def test_the_package_and_its_metadata_have_one_version():
 def test_every_package_folder_is_packaged():
     folders = {
         ".".join(path.parent.relative_to(PROJECT_DIR).parts)
-        for path in (PROJECT_DIR / "ser_lib").rglob("__init__.py")
+        for path in (PROJECT_DIR / "ser_lib").rglob("*.py")
     }
-    assert set(pyproject()["tool"]["setuptools"]["packages"]) == folders
+    patterns = pyproject()["tool"]["setuptools"]["packages"]["find"]["include"]
+    assert set(find_packages(str(PROJECT_DIR), include=patterns)) == folders
 
 
 def test_every_library_that_is_imported_is_declared():

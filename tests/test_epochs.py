@@ -11,7 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_lib.epochs import (
+from ser_lib.errors import StudyError
+from ser_lib.features.extraction import Rows
+from ser_lib.models import build_keras
+from ser_lib.seeds import seed_everything
+from ser_lib.studies import STUDIES
+from ser_lib.training.loop import (
     HISTORY_COLUMNS,
     _mixed,
     class_alpha,
@@ -19,12 +24,7 @@ from ser_lib.epochs import (
     predict_rows,
     train_network,
 )
-from ser_lib.errors import StudyError
-from ser_lib.models import build_keras
-from ser_lib.rows import Rows
-from ser_lib.seeds import seed_everything
-from ser_lib.studies import STUDIES
-from ser_lib.training_settings import TrainingSettings, scheduled_rate
+from ser_lib.training.settings import TrainingSettings, scheduled_rate
 
 PLAIN = TrainingSettings(max_epochs=3, batch_size=4)
 FOCAL = replace(PLAIN, loss="focal")

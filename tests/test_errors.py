@@ -7,7 +7,7 @@ import pytest
 from ser_lib import errors
 from ser_lib.errors import SerError, offenders
 
-SUBJECTS = [name for name in errors.__all__ if name.endswith("Error") and name != "SerError"]
+SUBJECTS = [name for name in vars(errors) if name.endswith("Error") and name != "SerError"]
 
 
 @pytest.mark.parametrize("name", SUBJECTS)

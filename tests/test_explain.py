@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
-from ser_lib import explain as explaining
 from ser_lib.errors import RunError
-from ser_lib.explain import DURATION_S, N_PARTS, band_names, band_ticks, explain
+from support import explanation as explaining
+from support.explanation import DURATION_S, N_PARTS, band_names, band_ticks, explain
 
 EMOTIONS = ("happy", "sad")
 # In eighths of the plane: where the loud patch of each emotion lies, (step, band).

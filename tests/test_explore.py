@@ -9,12 +9,12 @@ import nbformat
 import pandas as pd
 import pytest
 
-from ser_lib import corpora
+from ser_lib import data
+from ser_lib.app.explorer import ALL, Explorer
+from ser_lib.data.labels import EMOTIONS
 from ser_lib.errors import CorpusError
-from ser_lib.execution import Job, failures_of, read_executed, run_all
-from ser_lib.explore import ALL, Explorer
-from ser_lib.labels import EMOTIONS
 from ser_lib.paths import NOTEBOOKS_DIR, runs_dir
+from ser_lib.report.execution import Job, failures_of, read_executed, run_all
 
 VIEW_MIME = "application/vnd.jupyter.widget-view+json"
 STATE_MIME = "application/vnd.jupyter.widget-state+json"
@@ -64,7 +64,7 @@ def store_run(corpus: str, clip_id: str, truth: str = "neutral") -> None:
 def test_it_begins_with_the_first_clip_of_the_corpus_and_shows_all_of_it(explorer, demo_clips):
     assert chosen(explorer) == demo_clips["clip_id"][0]
     assert explorer.position.value == f"1 of {len(demo_clips)}"
-    assert values_of(explorer.corpus) == list(corpora.CORPORA)
+    assert values_of(explorer.corpus) == list(data.CORPORA)
     assert explorer.notice.value == ""
     assert 'alt="From top to bottom: waveform' in explorer.figure.value
     assert explorer.audio.value[:4] == b"RIFF"
@@ -187,7 +187,7 @@ def test_a_corpus_that_is_not_here_is_said_and_another_goes_on(explorer, tmp_pat
 def test_menus_say_which_corpora_are_not_here(tmp_path, monkeypatch, ravdess_table):
     monkeypatch.setenv("SER_DATA", str(tmp_path / "nowhere"))
     assert "ravdess (not here)" in dict(Explorer("demo").corpus.options)
-    corpora.write_committed_clips(ravdess_table, "ravdess")
+    data.write_committed_clips(ravdess_table, "ravdess")
     assert "ravdess (stored runs only)" in dict(Explorer("demo").corpus.options)
 
 
@@ -195,7 +195,7 @@ def test_without_recordings_the_stored_probabilities_are_still_shown(
     ravdess_table, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("SER_DATA", str(tmp_path / "nowhere"))
-    corpora.write_committed_clips(ravdess_table, "ravdess")
+    data.write_committed_clips(ravdess_table, "ravdess")
     store_run("ravdess", ravdess_table["clip_id"][0])
     explorer = Explorer("ravdess")
     assert "are not here: no figure and no sound" in explorer.notice.value
@@ -216,7 +216,7 @@ def test_clips_of_a_pool_show_what_the_models_of_their_own_corpus_heard(
     ravdess_table, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("SER_DATA", str(tmp_path / "nowhere"))
-    corpora.write_committed_clips(ravdess_table, "pooled")
+    data.write_committed_clips(ravdess_table, "pooled")
     store_run("ravdess", ravdess_table["clip_id"][0])
     explorer = Explorer("pooled")
     assert "<span>75</span>" in explorer.heard.value

@@ -9,7 +9,7 @@ from scipy.stats import norm
 from sklearn.metrics import balanced_accuracy_score
 
 from ser_lib.errors import MetricError
-from ser_lib.fairness import group_scores, speaker_accuracies, speaker_chance
+from ser_lib.evaluation.fairness import group_scores, speaker_accuracies, speaker_chance
 
 LABELS = ("neutral", "happy", "sad", "angry")
 

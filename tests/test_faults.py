@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from ser_lib import corpora
+from ser_lib import data
+from ser_lib.data.splits import Protocol
 from ser_lib.errors import CorpusError, SerError
-from ser_lib.runs import run_study
-from ser_lib.splits import Protocol
+from ser_lib.runs.runner import run_study
 from ser_lib.studies import STUDIES, get_study
 
 MENDING = r"(again|remove|replace|get the original|mix|cut|mend|put|point|leave|expected|keep)"
@@ -145,7 +145,7 @@ def tree(tmp_path, monkeypatch, make_ravdess, small_ravdess):
 
 
 def test_the_sound_tree_is_loaded_without_complaint(tree):
-    table = corpora.load("ravdess")
+    table = data.load_corpus("ravdess")
     assert len(table) == 16
     assert table.attrs["left_out"] == []
 
@@ -155,7 +155,7 @@ def test_a_fault_is_one_clear_error(tree, write_clip, fault):
     root, files = tree
     culprit = fault.plant(root, files, write_clip)
     with pytest.raises(CorpusError) as caught:
-        corpora.load("ravdess")
+        data.load_corpus("ravdess")
     text = str(caught.value)
     assert text.startswith("ravdess: ")
     assert str(root) in text
@@ -174,7 +174,7 @@ PER_FILE = [fault for fault in FAULTS if "folder" not in fault.name and "missing
 def test_a_faulty_file_can_be_left_out_and_is_told(tree, write_clip, fault):
     root, files = tree
     fault.plant(root, files, write_clip)
-    table = corpora.load("ravdess", strict=False)
+    table = data.load_corpus("ravdess", strict=False)
     n_left = 16 if fault.name == "conflicting copies" else 15
     assert len(table) == n_left
     assert any(re.search(fault.says, one) for one in table.attrs["left_out"])
@@ -192,7 +192,7 @@ def test_a_faulty_tree_is_left_as_it_was_and_nothing_half_written_stays(
 
     before = listing()
     with pytest.raises(CorpusError):
-        corpora.load("ravdess")
+        data.load_corpus("ravdess")
     assert listing() == before
     cached = list((tmp_path / "cache").rglob("*")) if (tmp_path / "cache").is_dir() else []
     # What is kept are the facts of all files, never a temporary file.
@@ -206,10 +206,10 @@ def test_a_mended_tree_is_loaded(tree, tmp_path, write_clip, fault):
     kept = shutil.copytree(root, tmp_path / "kept")
     fault.plant(root, files, write_clip)
     with pytest.raises(CorpusError):
-        corpora.load("ravdess")
+        data.load_corpus("ravdess")
     shutil.rmtree(root)
     shutil.copytree(kept, root)
-    assert len(corpora.load("ravdess")) == 16
+    assert len(data.load_corpus("ravdess")) == 16
 
 
 MANY = {
@@ -228,7 +228,7 @@ def test_many_faults_at_once_are_all_listed(tree, write_clip):
     for number, (_, plant) in MANY.items():
         plant(files[number], write_clip)
     with pytest.raises(CorpusError) as caught:
-        corpora.load("ravdess")
+        data.load_corpus("ravdess")
     text = str(caught.value)
     # Seven files, and the line that counts what is missing without them.
     assert text.startswith("ravdess: 8 problem(s)")
@@ -243,8 +243,8 @@ def test_more_faults_than_fit_are_counted_and_all_are_in_the_table(tree):
     for path in files[:12]:
         path.write_bytes(b"")
     with pytest.raises(CorpusError, match=r"(?s)13 problem\(s\).*… and 5 more"):
-        corpora.load("ravdess")
-    left_out = corpora.load("ravdess", strict=False).attrs["left_out"]
+        data.load_corpus("ravdess")
+    left_out = data.load_corpus("ravdess", strict=False).attrs["left_out"]
     assert len(left_out) == 13
     assert all(any(path.name in one for one in left_out) for path in files[:12])
 
@@ -255,8 +255,8 @@ def test_more_faults_than_fit_are_counted_and_all_are_in_the_table(tree):
 @pytest.mark.parametrize(
     ("ask", "says"),
     [
-        (lambda: corpora.load("tess2"), "unknown corpus 'tess2'; known are demo"),
-        (lambda: corpora.load(""), "unknown corpus ''; known are demo"),
+        (lambda: data.load_corpus("tess2"), "unknown corpus 'tess2'; known are demo"),
+        (lambda: data.load_corpus(""), "unknown corpus ''; known are demo"),
         (lambda: get_study("vgg2025"), "unknown study 'vgg2025'; known are swart2025"),
         (lambda: get_study("swart2025").model("cnn3d"), "no model 'cnn3d'; it has cnn_picture"),
         (lambda: get_study("swart2025").with_max_epochs(-3), "max_epochs=-3"),
@@ -279,12 +279,12 @@ def test_an_unknown_name_or_value_lists_the_known_ones(ask, says):
     ids=" ".join,
 )
 def test_the_command_refuses_unknown_names_and_leaves_nothing(arguments, tmp_path, monkeypatch):
-    from ser_lib.__main__ import app
+    from ser_lib.cli.main import app
 
     def refuse(*_args: object, **_options: object) -> None:
         raise AssertionError("went on to train")
 
-    monkeypatch.setattr("ser_lib.runs.extract", refuse)
+    monkeypatch.setattr("ser_lib.runs.runner.extract", refuse)
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code != 0
     # Typer's own refusal, or one of ours: never another exception.

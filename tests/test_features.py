@@ -12,21 +12,20 @@ import pandas as pd
 import pytest
 import scipy.fft
 
-from ser_lib import extraction as module
-from ser_lib.audio import load_signal
+from ser_lib import plots
+from ser_lib.audio.io import load_signal
 from ser_lib.errors import FeatureError, SerError
-from ser_lib.extraction import compute, extract
-from ser_lib.features import (
-    FEATURES,
-    FeatureSpec,
+from ser_lib.features import extraction as module
+from ser_lib.features.acoustic import prosody, waveform_envelope
+from ser_lib.features.extraction import compute, extract
+from ser_lib.features.registry import FEATURES, FeatureSpec
+from ser_lib.features.spectral import (
     log_mel,
     mel_chunks,
     mel_frames,
     mel_picture,
     mel_square,
     mfcc_zcr_rms,
-    prosody,
-    waveform_envelope,
 )
 
 RATE_HZ = 22_050
@@ -215,7 +214,7 @@ def test_the_picture_does_not_depend_on_the_style_of_the_figures(voice):
     import matplotlib.pyplot as plt
 
     plain = mel_picture(voice, RATE_HZ)
-    style = Path(module.__file__).parent / "ser.mplstyle"
+    style = Path(plots.__file__).with_name("ser.mplstyle")
     with plt.style.context(["dark_background", str(style)]), plt.rc_context({"figure.dpi": 37}):
         np.testing.assert_array_equal(mel_picture(voice, RATE_HZ), plain)
 

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_lib import fingerprint_trial
+from ser_lib.audit.duplicates import TEXTURE_THRESHOLD
+from ser_lib.audit.fingerprint import THRESHOLD
 from ser_lib.errors import AuditError
-from ser_lib.fingerprint_trial import COPIES, read_trial, recall_table, run_trial, score_trial
-from ser_lib.fingerprints import THRESHOLD
-from ser_lib.textures import TEXTURE_THRESHOLD
+from support.leakage import read_trial, recall_table
+from tools import evaluate_duplicates as fingerprint_trial
+from tools.evaluate_duplicates import COPIES, run_trial, score_trial
 
 
 def test_copies_are_what_their_names_say(tone, peak_frequency):
@@ -29,7 +30,7 @@ def test_copies_are_what_their_names_say(tone, peak_frequency):
 
 
 def test_a_trial_on_few_clips_finds_sure_copies(monkeypatch, few_clips):
-    monkeypatch.setattr("ser_lib.corpora.load", lambda name, strict: few_clips)
+    monkeypatch.setattr("ser_lib.data.load_corpus", lambda name, strict: few_clips)
     some = ("FLAC", "padded", "gain -12 dB")
     monkeypatch.setattr(fingerprint_trial, "COPIES", {kind: COPIES[kind] for kind in some})
     table = run_trial("demo", n_clips=3)
@@ -72,13 +73,13 @@ def test_the_threshold_is_chosen_on_the_other_corpora():
 
 
 def test_a_corpus_without_audio_cannot_be_tried(monkeypatch, few_clips):
-    monkeypatch.setattr("ser_lib.corpora.load", lambda name, strict: few_clips.assign(path=""))
+    monkeypatch.setattr("ser_lib.data.load_corpus", lambda name, strict: few_clips.assign(path=""))
     with pytest.raises(AuditError, match="its audio is not here"):
         run_trial("demo")
 
 
 def test_a_measurement_that_is_not_there_is_told():
-    with pytest.raises(AuditError, match=r"python -m ser_lib.fingerprint_trial"):
+    with pytest.raises(AuditError, match=r"python -m tools.evaluate_duplicates"):
         read_trial()
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ser_lib import fingerprints
-from ser_lib.audio import recode, resample
-from ser_lib.fingerprints import (
+from ser_lib.audio.corruptions import recode
+from ser_lib.audio.signal import resample
+from ser_lib.audit import fingerprint as fingerprints
+from ser_lib.audit.fingerprint import (
     N_BANDS,
     N_STEPS,
     THRESHOLD,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ser_lib.functionals import speech_statistics, statistic_names
+from ser_lib.features.acoustic import speech_statistics, statistic_names
 
 RATE_HZ = 16_000
 

@@ -7,8 +7,8 @@ import re
 import pandas as pd
 import pytest
 
+from ser_lib.data.labels import COLOURS, EMOTIONS, LABEL_SETS, LabelSet, colour_of
 from ser_lib.errors import StudyError
-from ser_lib.labels import COLOURS, EMOTIONS, LABEL_SETS, LabelSet, colour_of
 
 BY_NAME = pytest.mark.parametrize("name", LABEL_SETS)
 

@@ -5,8 +5,16 @@ from __future__ import annotations
 import pytest
 
 from ser_lib.errors import StudyError
-from ser_lib.ladder import CONTROL_OF, ENCODER_SINS, LADDER, SINS, STEPS, learning_steps, permuted
 from ser_lib.studies import STUDIES
+from support.leakage_steps import (
+    CONTROL_OF,
+    DECLARED_LEAKS,
+    ENCODER_LEAKS,
+    LADDER,
+    STEPS,
+    learning_steps,
+    permuted,
+)
 
 
 def is_sin(step) -> bool:
@@ -23,7 +31,9 @@ def test_a_twin_exists_and_does_not_sin(step):
     assert not is_sin(STEPS[step.twin])
 
 
-@pytest.mark.parametrize("step", [one for one in (*SINS, *ENCODER_SINS) if is_sin(one)], ids=str)
+@pytest.mark.parametrize(
+    "step", [one for one in (*DECLARED_LEAKS, *ENCODER_LEAKS) if is_sin(one)], ids=str
+)
 def test_a_sin_differs_from_its_twin_in_that_alone(step):
     twin = STEPS[step.twin]
     assert (step.by, step.candidates, step.variants) == (twin.by, twin.candidates, twin.variants)

@@ -8,14 +8,13 @@ import pytest
 from scipy.stats import spearmanr
 
 from ser_lib.errors import MetricError
-from ser_lib.listeners import (
+from ser_lib.evaluation.error_analysis import clip_hits, listener_shares
+from support.comparison import (
     beside_people,
     confusions_beside_people,
     confusions_text,
-    listener_shares,
     people_table,
 )
-from ser_lib.mistakes import clip_hits
 
 
 def test_the_correlation_is_that_of_scipy_and_planted_agreement_is_found(rng, vote):

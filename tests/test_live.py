@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ser_lib.live import LiveState, hear
-from ser_lib.predict import Predictor
-from ser_lib.timeline import NO_SPEECH, WINDOW_S
+from ser_lib.inference.predictor import Predictor
+from ser_lib.inference.streaming import NO_SPEECH, WINDOW_S, LiveState, hear
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,12 @@ import time
 
 import pytest
 
-from ser_lib.locks import file_lock
+from ser_lib.runtime import file_lock
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from ser_lib.locks import file_lock
+from ser_lib.runtime import file_lock
 with file_lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(float(sys.argv[2]))

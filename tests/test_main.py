@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from ser_lib import __main__ as command
-from ser_lib import corpora, runs, studies
+from ser_lib import data, studies
+from ser_lib.cli import main as command
+from ser_lib.data.splits import Protocol
 from ser_lib.errors import CorpusError, SerError
-from ser_lib.features import FeatureSpec
-from ser_lib.splits import Protocol
+from ser_lib.features.registry import FeatureSpec
+from ser_lib.runs import runner as runs
 
 LINE = (
     r"tiny dummy {protocol}: UAR 50\.0 % \[50\.0, 50\.0\], WA \d+\.\d % \[.*\], "
@@ -48,7 +49,7 @@ def call(monkeypatch, few_clips):
         seeds=(1, 2),
     )
     monkeypatch.setitem(studies.STUDIES, "tiny", tiny)
-    monkeypatch.setattr(corpora, "load", lambda name, strict: few_clips)
+    monkeypatch.setattr(data, "load_corpus", lambda name, strict: few_clips)
 
     def run(*arguments: str):
         return CliRunner().invoke(command.app, ["run", "tiny", *arguments])
@@ -91,7 +92,7 @@ def test_a_stopped_run_says_that_it_can_go_on(call, monkeypatch):
 
 
 def test_other_recordings_than_those_of_stored_runs_are_told(call, monkeypatch):
-    monkeypatch.setattr(corpora, "other_recordings", lambda *_: "3 of 3 are other files")
+    monkeypatch.setattr(data, "other_recordings", lambda *_: "3 of 3 are other files")
     assert "3 of 3 are other files" in call("--model", "dummy", "--protocol", "honest").output
 
 
@@ -122,7 +123,7 @@ def test_another_error_is_not_hidden(monkeypatch):
     def fail(name: str, strict: bool) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(corpora, "load", fail)
+    monkeypatch.setattr(data, "load_corpus", fail)
     monkeypatch.setattr(sys, "argv", ["ser", "run", "swart2025"])
     with pytest.raises(ZeroDivisionError):
         command.main()
@@ -149,7 +150,7 @@ def test_a_training_that_is_refused_names_the_study(call, monkeypatch):
     def refuse(*_args: object, **_options: object) -> None:
         raise SerError("refused")
 
-    monkeypatch.setattr("ser_lib.runs.run_study", refuse)
+    monkeypatch.setattr("ser_lib.runs.runner.run_study", refuse)
     assert isinstance(call("--model", "dummy").exception, SerError)
 
 
@@ -177,7 +178,7 @@ def test_report_tells_where_it_is_and_fails_with_its_notebooks(monkeypatch, tmp_
     )
     asked = []
     monkeypatch.setattr(
-        "ser_lib.report.build_report", lambda corpus, **options: asked.append(options) or made
+        "ser_lib.report.build.build_report", lambda corpus, **options: asked.append(options) or made
     )
     result = CliRunner().invoke(command.app, ["report", "demo", "--no-strict"])
     assert result.exit_code == (0 if is_complete else 1)
@@ -194,8 +195,8 @@ def test_costs_are_measured_for_the_studies_of_a_corpus(monkeypatch, few_clips):
         asked.append(({one.name for one in chosen}, len(clips), n_clips))
         return pd.DataFrame({"model": ["knn"], "feature_ms": [1.25]})
 
-    monkeypatch.setattr("ser_lib.costs.measure_costs", measure)
-    monkeypatch.setattr(corpora, "load", lambda *_: few_clips)
+    monkeypatch.setattr("ser_lib.runs.costs.measure_costs", measure)
+    monkeypatch.setattr(data, "load_corpus", lambda *_: few_clips)
     result = CliRunner().invoke(command.app, ["costs", "demo", "--n-clips", "3"])
     assert result.exit_code == 0
     assert "1.25" in result.output

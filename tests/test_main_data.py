@@ -14,10 +14,10 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from ser_lib import __main__ as command
-from ser_lib import corpora
-from ser_lib.corpora import _base
-from ser_lib.corpora.download import ARCHIVES
+from ser_lib import data as corpora
+from ser_lib.cli import main as command
+from ser_lib.data import corpus as _base
+from ser_lib.data.download import ARCHIVES
 from ser_lib.errors import CorpusError, DownloadError
 
 
@@ -155,7 +155,7 @@ def test_what_is_complete_is_said_to_be_and_not_downloaded(
     data, small_ravdess, make_ravdess, monkeypatch, name
 ):
     make_ravdess(data / "ravdess")
-    monkeypatch.setattr("ser_lib.corpora.download.fetch", lambda *_: pytest.fail("downloaded"))
+    monkeypatch.setattr("ser_lib.data.download.fetch", lambda *_: pytest.fail("downloaded"))
     result = call(name)
     assert result.exit_code == 0, result.exception
     assert result.output.splitlines()[1].strip().startswith("complete, ")

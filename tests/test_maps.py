@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from ser_lib.errors import StudyError
-from ser_lib.maps import (
+from ser_lib.models import build_keras
+from ser_lib.models.conv_blocks import ConvBlocksConfig
+from ser_lib.seeds import seed_everything
+from support.explanation import (
     ablation_maps,
     agreement,
     coarse,
@@ -14,9 +17,6 @@ from ser_lib.maps import (
     occlusion_maps,
     randomised,
 )
-from ser_lib.models import build_keras
-from ser_lib.models.conv_blocks import ConvBlocksConfig
-from ser_lib.seeds import seed_everything
 
 SIDE = 16
 TINY = ConvBlocksConfig(

@@ -6,7 +6,7 @@ import librosa
 import numpy as np
 import pytest
 
-from ser_lib.mel import mel_matrix, mel_power, power_to_db
+from ser_lib.features.spectral import mel_matrix, mel_power, power_to_db
 
 
 @pytest.mark.parametrize(

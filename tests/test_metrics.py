@@ -10,7 +10,7 @@ import pytest
 from sklearn import metrics as sk
 
 from ser_lib.errors import MetricError
-from ser_lib.metrics import (
+from ser_lib.evaluation.metrics import (
     Score,
     check_predictions,
     class_table,

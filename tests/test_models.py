@@ -25,12 +25,12 @@ from ser_lib.models.cnn1d import Cnn1dConfig
 from ser_lib.models.cnn2d import Cnn2dConfig
 from ser_lib.models.cnn3d import Cnn3dConfig
 from ser_lib.models.conv_blocks import ConvBlocksConfig
-from ser_lib.models.encoder_top import EncoderTopConfig
+from ser_lib.models.encoder_finetune import EncoderTopConfig
 from ser_lib.models.frame_head import FrameHeadConfig
-from ser_lib.models.heads import RidgeHeadConfig
 from ser_lib.models.linear_svm import LinearSvmConfig
+from ser_lib.models.ridge_head import RidgeHeadConfig
 from ser_lib.models.tdnn import TdnnConfig
-from ser_lib.training import FoldArrays, fit_fold
+from ser_lib.training.fit import FoldArrays, fit_fold
 
 # A small config and an input for every family; a family that lacks here fails the test below.
 SMALL = {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ser_lib.errors import StudyError
-from ser_lib.features import FEATURES
+from ser_lib.features.registry import FEATURES
 from ser_lib.models import build_keras
 from ser_lib.models.conv_blocks import RECURRENT, ConvBlocksConfig
 from ser_lib.studies import STUDIES

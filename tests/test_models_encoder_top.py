@@ -7,13 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ser_lib.encoders import block_weights, encode, get_encoder
 from ser_lib.errors import EncoderError, StudyError
+from ser_lib.features.encoders.features import block_weights
+from ser_lib.features.encoders.registry import get_encoder
+from ser_lib.features.encoders.runtime import encode
+from ser_lib.features.extraction import Rows
 from ser_lib.models import build_keras
-from ser_lib.models.encoder_top import EncoderTopConfig, _rotation, _turn, start_from_encoder
-from ser_lib.rows import Rows
-from ser_lib.training import FoldArrays, fit_network
-from ser_lib.training_settings import TrainingSettings
+from ser_lib.models.encoder_finetune import EncoderTopConfig, _rotation, _turn, start_from_encoder
+from ser_lib.training.fit import FoldArrays, fit_network
+from ser_lib.training.settings import TrainingSettings
 
 SMALL = EncoderTopConfig(n_heads=2, n_rotary=4, n_blocks=1)
 SHAPE = (10, 12)

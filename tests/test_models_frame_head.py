@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from ser_lib.errors import StudyError
+from ser_lib.features.extraction import Rows
 from ser_lib.models import build_keras
 from ser_lib.models.frame_head import FrameHeadConfig, start_frame_head
-from ser_lib.rows import Rows
-from ser_lib.training import FoldArrays, fit_network
-from ser_lib.training_settings import TrainingSettings
+from ser_lib.training.fit import FoldArrays, fit_network
+from ser_lib.training.settings import TrainingSettings
 
 PLAIN = FrameHeadConfig(dropout_rate=0.0, frame_dropout_rate=0.0)
 SHAPE = (10, 12)

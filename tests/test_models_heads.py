@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ser_lib.errors import StudyError
-from ser_lib.models.heads import (
+from ser_lib.models.ridge_head import (
     RidgeHeadConfig,
     apply_linear_head,
     build_ridge_head,
@@ -14,7 +14,7 @@ from ser_lib.models.heads import (
     neighbours,
     solve_ridge,
 )
-from ser_lib.training import FoldArrays, fit_fold
+from ser_lib.training.fit import FoldArrays, fit_fold
 
 SHAPE = (2, 5, 2, 6)  # views, layers, statistics, values
 

@@ -102,7 +102,7 @@ def test_too_few_speakers_are_told(planted):
 
 
 def test_no_bundle_is_made_of_it(few_clips, tmp_path):
-    from ser_lib.bundling import fit_bundle
+    from ser_lib.export.build import fit_bundle
     from ser_lib.studies import OURS
 
     with pytest.raises(BundleError, match="neither a network nor a linear head"):

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ser_lib.features.extraction import Rows
 from ser_lib.models import build_keras, n_parameters
 from ser_lib.models.tdnn import TdnnConfig, start_tdnn
-from ser_lib.rows import Rows
-from ser_lib.training import FoldArrays, fit_fold, fit_network
-from ser_lib.training_settings import TrainingSettings
+from ser_lib.training.fit import FoldArrays, fit_fold, fit_network
+from ser_lib.training.settings import TrainingSettings
 
 SMALL = TdnnConfig(n_filters=8, n_blocks=1, n_attention=4)
 SHAPE = (24, 5)

@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_lib import final_head
-from ser_lib.audit import check_split
+from ser_lib.data.enrolment import NORMALISATIONS, enrolled, known_clips
+from ser_lib.data.labels import LABEL_SETS
+from ser_lib.data.leakage import check_split
+from ser_lib.data.splits import Protocol, make_split, rows_of
 from ser_lib.errors import SplitError
-from ser_lib.labels import LABEL_SETS
-from ser_lib.normalisation import NORMALISATIONS, enrolled, known_clips, moods, normalise
-from ser_lib.splits import Protocol, make_split, rows_of
+from ser_lib.export import refit as final_head
+from ser_lib.training.speaker_normalisation import emotion_offsets, normalise
 
 ALL = NORMALISATIONS["all"]
 
@@ -208,7 +209,7 @@ def test_what_moods_add_is_told_apart_from_the_voice(moody):
 
 def test_moods_are_what_they_add(moody):
     features, speakers, is_neutral = moody
-    np.testing.assert_allclose(moods(features, speakers, is_neutral), 3.75, atol=0.3)
+    np.testing.assert_allclose(emotion_offsets(features, speakers, is_neutral), 3.75, atol=0.3)
 
 
 def test_a_bundle_takes_off_what_moods_add_to_its_training_clips(moody):

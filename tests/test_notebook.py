@@ -12,10 +12,11 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ser_lib import corpora, notebook
+from ser_lib import data
 from ser_lib.errors import FeatureError, ReportError
-from ser_lib.features import FeatureSpec
-from ser_lib.metrics import Score
+from ser_lib.evaluation.metrics import Score
+from ser_lib.features.registry import FeatureSpec
+from ser_lib.report import notebook
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ def test_an_exhibit_of_a_real_corpus_is_kept_and_read_without_audio(demo_clips, 
     """The demo's clips stand in for those of a corpus that is not embedded."""
     spec = FeatureSpec("waveform_envelope", params={"duration_s": 2.0})
     clips = demo_clips.iloc[:2]
-    card = corpora.get_corpus("ravdess")
+    card = data.get_corpus("ravdess")
     monkeypatch.setattr(notebook, "get_corpus", lambda name: card)
     live = notebook.exhibit(clips, spec)
     kept = notebook.exhibit(clips.assign(path=""), spec)

@@ -28,7 +28,7 @@ FORBIDDEN_NODES = (
     ast.Delete,
     ast.Global,
 )
-ALLOWED_MODULES = {"ser_lib", "numpy", "pandas"}
+ALLOWED_MODULES = {"ser_lib", "support", "numpy", "pandas"}
 # Figures from outside, cited where they stand: what the reports print, and the analysis settings.
 CITED = ("87 %", "72.5 %", "0.96 to 0.99", "2,048", "22,050", "16 kHz", "95 %", "ITRI616")
 
@@ -293,7 +293,7 @@ def good_interactive():
         cells=[
             nbformat.v4.new_markdown_cell("# Is it so?\n\nA question."),
             nbformat.v4.new_markdown_cell("## Setup"),
-            nbformat.v4.new_code_cell("from ser_lib.explore import Explorer"),
+            nbformat.v4.new_code_cell("from ser_lib.app.explorer import Explorer"),
             nbformat.v4.new_code_cell(
                 'corpus: str = "demo"  # whose clips', metadata={"tags": ["parameters"]}
             ),

@@ -14,13 +14,13 @@ import sys
 import numpy as np
 import pytest
 
-from ser_lib import opensmile_functionals
-from ser_lib.costs import measure_costs
 from ser_lib.errors import FeatureError
-from ser_lib.extraction import feature_shape
-from ser_lib.features import FEATURES, FeatureSpec
-from ser_lib.opensmile_functionals import compare_functionals, compare_shape
+from ser_lib.features import acoustic as opensmile_functionals
+from ser_lib.features.acoustic import compare_functionals, compare_shape
+from ser_lib.features.extraction import feature_shape
+from ser_lib.features.registry import FEATURES, FeatureSpec
 from ser_lib.paths import PROJECT_DIR
+from ser_lib.runs.costs import measure_costs
 from ser_lib.studies import OURS
 
 RATE_HZ = 16_000

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from ser_lib import plots
-from ser_lib.labels import EMOTIONS
+from ser_lib.data.labels import EMOTIONS
+from support import figures
 
 mpl.use("agg")
 
@@ -225,7 +226,7 @@ def test_a_curve_of_layers_has_a_tick_a_layer_and_chance():
             "high": [0.4, 0.7, 0.6],
         }
     )
-    ax = plots.plot_layers(curve, chance=0.125)
+    ax = figures.plot_layers(curve, chance=0.125)
     assert [one.get_text() for one in ax.get_xticklabels()] == ["front\nend", "1", "2"]
     heights = [list(line.get_ydata()) for line in ax.lines]
     assert heights == [[30, 60, 50], [12.5, 12.5]]
@@ -236,7 +237,7 @@ def test_normalisations_have_one_series_a_corpus_and_named_references():
     table = pd.DataFrame(
         {"name": ["nothing", "all"], "value": [0.7, 0.8], "low": [0.6, 0.7], "high": [0.8, 0.9]}
     )
-    ax = plots.plot_normalisations({"a": table, "b": table}, references={"others": 0.75})
+    ax = figures.plot_normalisations({"a": table, "b": table}, references={"others": 0.75})
     assert len(ax.containers) == 2
     assert [one.get_text() for one in ax.get_xticklabels()] == ["nothing", "all"]
     assert [one.get_text() for one in ax.texts] == ["others"]

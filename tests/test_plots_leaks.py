@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_lib import plots
+from support import figures
 
 mpl.use("agg")
 
@@ -31,7 +31,7 @@ def steps():
 
 
 def test_the_ladder_names_its_steps_and_writes_what_is_known(steps):
-    ax = plots.plot_steps(steps, known=("speaker", "sentence"), chance=0.125)
+    ax = figures.plot_steps(steps, known=("speaker", "sentence"), chance=0.125)
     assert [t.get_text() for t in ax.get_yticklabels()] == ["twice", "new"]
     texts = [t.get_text() for t in ax.texts]
     assert {"90", "50", "speaker", "sentence"} <= set(texts)
@@ -42,8 +42,8 @@ def test_the_ladder_names_its_steps_and_writes_what_is_known(steps):
 
 
 def test_a_step_without_control_draws_none(steps):
-    with_one = len(plots.plot_steps(steps, known=("speaker",), chance=0.1).lines)
-    both = plots.plot_steps(steps.assign(control=0.7), known=("speaker",), chance=0.1)
+    with_one = len(figures.plot_steps(steps, known=("speaker",), chance=0.1).lines)
+    both = figures.plot_steps(steps.assign(control=0.7), known=("speaker",), chance=0.1)
     assert len(both.lines) == with_one + 2
 
 
@@ -51,17 +51,17 @@ def test_differences_have_a_line_at_zero_and_are_grey_where_they_may_be_none():
     table = pd.DataFrame(
         {"name": ["a", "b"], "value": [0.1, 0.0], "low": [0.05, -0.1], "high": [0.2, 0.1]}
     )
-    ax = plots.plot_gains(table, x_label="Gain (points)")
+    ax = figures.plot_gains(table, x_label="Gain (points)")
     assert ax.get_xlabel() == "Gain (points)"
     assert [t.get_text() for t in ax.texts] == ["+10.0", "+0.0"]
     assert ax.lines[0].get_color() != ax.lines[2].get_color() == "#777777"
-    unscaled = plots.plot_gains(table, x_label="r", scale=1.0)
+    unscaled = figures.plot_gains(table, x_label="r", scale=1.0)
     assert unscaled.texts[0].get_text() == "+0.10"
 
 
 def test_permutations_are_one_dot_each():
     null = pd.DataFrame({"name": ["a", "a", "b"], "uar": [0.1, 0.2, 0.15]})
-    ax = plots.plot_permutations(null, chance=0.125)
+    ax = figures.plot_permutations(null, chance=0.125)
     assert sum(len(one.get_xdata()) for one in ax.lines[:2]) == 3
 
 
@@ -69,7 +69,7 @@ def test_a_learning_curve_has_its_numbers_of_speakers_as_ticks():
     curve = pd.DataFrame(
         {"n_speakers": [2, 4], "value": [0.3, 0.4], "low": 0.2, "high": 0.5, "spread": 0.02}
     )
-    ax = plots.plot_learning_curve(curve, chance=0.125)
+    ax = figures.plot_learning_curve(curve, chance=0.125)
     assert list(ax.get_xticks()) == [2, 4]
     assert ax.get_ylim()[0] == 0
 
@@ -78,13 +78,13 @@ def test_a_condition_is_drawn_beside_clean_and_chance():
     scores = pd.DataFrame(
         {"value": [-20.0, 10.0], "unit": "dB", "uar": [0.3, 0.5], "low": 0.2, "high": 0.6}
     )
-    ax = plots.plot_condition(scores, clean=(0.6, 0.5, 0.7), chance=0.125)
+    ax = figures.plot_condition(scores, clean=(0.6, 0.5, 0.7), chance=0.125)
     assert [t.get_text() for t in ax.get_xticklabels()] == ["−20", "10"]
     assert (ax.get_xlabel(), ax.get_ylim()) == ("dB", (0, 100))
 
 
 def test_a_plane_has_time_to_the_right_and_low_bands_below():
-    ax = plots.plot_plane(np.zeros((4, 6)), 2.0, ticks=((0.5, "1000"),), limits=(-1.0, 1.0))
+    ax = figures.plot_plane(np.zeros((4, 6)), 2.0, ticks=((0.5, "1000"),), limits=(-1.0, 1.0))
     assert ax.images[0].origin == "lower"
     assert ax.images[0].get_array().shape == (6, 4)
     assert ax.images[0].get_clim() == (-1.0, 1.0)
@@ -94,5 +94,5 @@ def test_a_plane_has_time_to_the_right_and_low_bands_below():
 
 def test_profiles_have_a_line_an_emotion():
     profiles = pd.DataFrame({"sad": [0.1, 0.2], "happy": [0.3, 0.1]}, index=["low", "high"])
-    ax = plots.plot_band_profiles(profiles, x_label="Band", y_label="Loss")
+    ax = figures.plot_band_profiles(profiles, x_label="Band", y_label="Loss")
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["sad", "happy"]

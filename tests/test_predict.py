@@ -13,13 +13,13 @@ import pandas as pd
 import pytest
 import soundfile
 
-from ser_lib.answers import NOT_SURE
-from ser_lib.audio import load_signal
+from ser_lib.audio.io import load_signal
 from ser_lib.errors import AudioError, BundleError
-from ser_lib.extraction import compute
-from ser_lib.installed import better_bundle, default_bundle
+from ser_lib.features.extraction import compute
+from ser_lib.inference.bundle import better_bundle, default_bundle
+from ser_lib.inference.prediction import NOT_SURE
+from ser_lib.inference.predictor import Predictor
 from ser_lib.paths import PROJECT_DIR
-from ser_lib.predict import Predictor
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +242,7 @@ def test_the_best_bundle_whose_weights_are_here_is_the_default(small_folder, tmp
 def test_predicting_loads_nothing_that_is_slow_to_load(small_folder, speak, tmp_path):
     soundfile.write(tmp_path / "a.wav", speak(), 16_000)
     code = (
-        "import sys; from ser_lib.predict import Predictor; "
+        "import sys; from ser_lib.inference.predictor import Predictor; "
         f"Predictor.load({str(small_folder)!r}).predict_file({str(tmp_path / 'a.wav')!r}); "
         "print(*{'tensorflow', 'keras', 'librosa', 'numba', 'pandas', 'sklearn', 'scipy', "
         "'matplotlib'} & set(sys.modules))"

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from ser_lib import progress as module
-from ser_lib.progress import is_headless, progress
+from ser_lib import runtime as module
+from ser_lib.runtime import is_headless, progress
 
 
 class Terminal:

@@ -8,12 +8,22 @@ from dataclasses import asdict, replace
 import pandas as pd
 import pytest
 
-from ser_lib import protocols, splits
-from ser_lib.audit import audit_split, check_split, observe_split
+from ser_lib.data import splits
+from ser_lib.data import splits as protocols
+from ser_lib.data.labels import LABEL_SETS
+from ser_lib.data.leakage import audit_split, check_split, observe_split
+from ser_lib.data.splits import (
+    EMOBOX6_TEST,
+    INHERENT_LEAKS,
+    PROMISES,
+    PROTOCOLS,
+    Fold,
+    Split,
+    make_split,
+    plain_protocol,
+    rows_of,
+)
 from ser_lib.errors import LeakError, SplitError
-from ser_lib.labels import LABEL_SETS
-from ser_lib.protocols import EMOBOX6_TEST, INHERENT_LEAKS, PROMISES, PROTOCOLS
-from ser_lib.splits import Fold, Split, make_split, plain_protocol, rows_of
 
 NEW = ("emobox6", "sentence", "speaker+sentence")
 SEEDED = pytest.mark.parametrize("seed", [0, 1, 42])

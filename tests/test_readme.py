@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ser_lib.paths import PROJECT_DIR
-from ser_lib.readme import README, results_block, write_results_block
+from tools.update_readme import README, results_block, write_results_block
 
 SCORE = {"wa": 0.881, "uar": 0.876, "uar_low": 0.861, "uar_high": 0.889, "is_ours": False}
 SCORE |= {"corpus": "x", "protocol": "luna5", "seeds": [42, 43], "n_classes": 8}

@@ -14,13 +14,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ser_lib import corpora
-from ser_lib.audit import check_split
-from ser_lib.corpora import CORPORA, Corpus
+from ser_lib import data
+from ser_lib.data import CORPORA
+from ser_lib.data.corpus import Corpus
+from ser_lib.data.labels import LABEL_SETS
+from ser_lib.data.leakage import check_split
+from ser_lib.data.splits import Protocol, make_split, rows_of
 from ser_lib.errors import CorpusError
-from ser_lib.labels import LABEL_SETS
 from ser_lib.paths import PROJECT_DIR
-from ser_lib.splits import Protocol, make_split, rows_of
 
 pytestmark = pytest.mark.real_data
 
@@ -37,7 +38,7 @@ def _load(name: str, cache: Path) -> pd.DataFrame:
         pytest.skip(f"NOT CHECKED: {name} is not under {DATA}; point SER_DATA at the corpora")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SER_CACHE", str(cache))
-        return corpora.load(name, root=folder, strict=name not in ABSENT)
+        return data.load_corpus(name, root=folder, strict=name not in ABSENT)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +105,7 @@ def test_the_committed_table_is_that_of_the_audio(real_clips, name, monkeypatch,
         pytest.skip(f"NOT CHECKED: reports/{name}/clips.csv is not committed")
     monkeypatch.delenv("SER_REPORTS")
     monkeypatch.setenv("SER_DATA", str(tmp_path / "nothing"))
-    committed = corpora.load(name)
+    committed = data.load_corpus(name)
     pd.testing.assert_frame_equal(
         committed.drop(columns="path"), real_clips(name).drop(columns="path"), atol=1e-6
     )
@@ -179,8 +180,8 @@ def test_emodb_clips_were_recognised_by_listeners_as_published(emodb):
 def test_emodb_men_speak_lower_than_women(emodb):
     # The second source for the genders is the voices: a table that has them wrong does not survive
     # it. Neutral clips: the highest man has a median pitch of 145 Hz, the lowest woman of 165 Hz.
-    from ser_lib.audio import load_signal
-    from ser_lib.features import prosody
+    from ser_lib.audio.io import load_signal
+    from ser_lib.features.acoustic import prosody
 
     neutral = emodb[emodb["emotion"] == "neutral"]
     pitch_hz = pd.Series(
@@ -208,7 +209,7 @@ def test_tess_names_the_clips_that_a_copy_lacks(tess):
     assert lacking in ([], ABSENT["tess"])
     if lacking:
         with pytest.raises(CorpusError, match=r"2 of 2800 .* missing: OAF_back_angry, YAF_beg_sad"):
-            corpora.load("tess", root=DATA / "tess")
+            data.load_corpus("tess", root=DATA / "tess")
 
 
 def test_tess_has_200_words_a_speaker_and_emotion(tess):

@@ -17,10 +17,13 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from ser_lib import chapters, execution, render, report
 from ser_lib.errors import CorpusError, ReportError
-from ser_lib.mimes import FINDINGS_MIME, RESULTS_MIME
-from ser_lib.report import build_report
+from ser_lib.evaluation.formatting import FINDINGS_MIME, RESULTS_MIME
+from ser_lib.report import build as report
+from ser_lib.report import execution
+from ser_lib.report import html as chapters
+from ser_lib.report import html as render
+from ser_lib.report.build import build_report
 
 # One transparent pixel: the page does not care what a figure shows.
 PIXEL = (

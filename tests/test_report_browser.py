@@ -13,9 +13,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from ser_lib.mimes import FINDINGS_MIME
+from ser_lib.evaluation.formatting import FINDINGS_MIME
 from ser_lib.paths import PROJECT_DIR
-from ser_lib.report import build_report
+from ser_lib.report.build import build_report
 
 ARGUMENTS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "

@@ -8,14 +8,14 @@ import pytest
 from sklearn.metrics import confusion_matrix
 
 from ser_lib.errors import MetricError
-from ser_lib.metrics import uar
-from ser_lib.resampling import (
+from ser_lib.evaluation.bootstrap import (
     class_numbers,
     counts_by_speaker,
     interval_of,
-    resample,
+    resample_speakers,
     resampled,
 )
+from ser_lib.evaluation.metrics import uar
 
 LABELS = ("neutral", "happy", "sad")
 
@@ -49,7 +49,7 @@ def test_a_speaker_whom_one_seed_lacks_counts_nothing_there(table):
 
 
 def test_a_resample_draws_as_many_speakers_as_there_are(rng):
-    weights = resample(7, 200, seed=3)
+    weights = resample_speakers(7, 200, seed=3)
     np.testing.assert_array_equal(weights.sum(axis=1), 7)
     # Each of 7 is drawn once on average; four standard errors of 200 resamples.
     np.testing.assert_allclose(weights.mean(axis=0), 1, atol=4 / np.sqrt(200))
@@ -57,7 +57,7 @@ def test_a_resample_draws_as_many_speakers_as_there_are(rng):
 
 def test_scores_of_resamples_are_those_of_a_loop(table):
     counts, _ = counts_by_speaker([table, table], LABELS)
-    weights = resample(3, 20, seed=1)
+    weights = resample_speakers(3, 20, seed=1)
     naive = [
         np.mean([uar(sum(n * one for n, one in zip(row, seed, strict=True))) for seed in counts])
         for row in weights

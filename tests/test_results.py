@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from ser_lib.errors import RunError
-from ser_lib.features import FeatureSpec
-from ser_lib.metrics import confusion_counts, uar, wa
+from ser_lib.evaluation.metrics import confusion_counts, uar, wa
+from ser_lib.features.registry import FeatureSpec
 from ser_lib.models.baselines import DummyConfig, KnnConfig
-from ser_lib.results import collect, collect_elsewhere
-from ser_lib.studies import OURS, STUDIES, ModelSpec
-from ser_lib.tables import score_table
+from ser_lib.report.tables import score_table
+from ser_lib.runs.results import collect, collect_cross_corpus
+from ser_lib.studies import OURS, STUDIES
+from ser_lib.studies.study import ModelSpec
 
 ROW = FeatureSpec("waveform_envelope", params={"duration_s": 0.5, "n_points": 16})
 KNN = ModelSpec("knn", "KNN", KnnConfig(), ROW, is_scaled=True)
@@ -115,11 +116,11 @@ def test_results_of_two_studies_are_joined_and_told_apart(results):
 def test_a_study_of_ours_is_gathered_elsewhere_by_its_own_protocol(monkeypatch):
     monkeypatch.delenv("SER_REPORTS")
     monkeypatch.setenv("SER_DATA", "/nowhere")
-    there = collect_elsewhere(OURS["moonshine"], "ravdess")
+    there = collect_cross_corpus(OURS["moonshine"], "ravdess")
     assert {one.corpus for one in there.all} == {"emodb"}
     assert {(one.protocol, one.protocol_name) for one in there.all} == {("honest", "loso")}
     assert there.missing == ()
-    assert {one.corpus for one in collect_elsewhere(STUDIES["iemocap5"], "ravdess").all} == {
+    assert {one.corpus for one in collect_cross_corpus(STUDIES["iemocap5"], "ravdess").all} == {
         "emodb"
     }
-    assert collect_elsewhere(STUDIES["swart2025"], "ravdess").all == ()
+    assert collect_cross_corpus(STUDIES["swart2025"], "ravdess").all == ()

@@ -16,22 +16,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_lib import corpora, runs
-from ser_lib import features as features_module
+from ser_lib import data
+from ser_lib.data.labels import LABEL_SETS
+from ser_lib.data.splits import Protocol
 from ser_lib.errors import CorpusError, LeakError, RunError, SplitError, StudyError
-from ser_lib.extraction import extract, feature_shape
-from ser_lib.features import FEATURES, FeatureSpec
-from ser_lib.labels import LABEL_SETS
-from ser_lib.metrics import check_predictions, score_predictions, with_clip_columns
+from ser_lib.evaluation.metrics import check_predictions, score_predictions, with_clip_columns
+from ser_lib.features import registry
+from ser_lib.features.extraction import extract, feature_shape
+from ser_lib.features.registry import FEATURES, FeatureSpec
 from ser_lib.models.baselines import DummyConfig, KnnConfig
 from ser_lib.models.cnn1d import Cnn1dConfig
 from ser_lib.paths import PROJECT_DIR
-from ser_lib.runs import plan_run, run_or_load, run_study, score_runs
-from ser_lib.splits import Protocol
-from ser_lib.store import RECORDED_LIBRARIES, Run, provenance
-from ser_lib.studies import STUDIES, ModelSpec, Study, get_study
-from ser_lib.training import STILL_VALID_VERSIONS, TRAINING_VERSION
-from ser_lib.training_settings import TrainingSettings
+from ser_lib.runs import runner as runs
+from ser_lib.runs.runner import plan_run, run_or_load, run_study, score_runs
+from ser_lib.runs.store import RECORDED_LIBRARIES, Run, provenance
+from ser_lib.studies import STUDIES, get_study
+from ser_lib.studies.study import ModelSpec, Study
+from ser_lib.training.fit import STILL_VALID_VERSIONS, TRAINING_VERSION
+from ser_lib.training.settings import TrainingSettings
 
 FILES = ["environment.json", "history.csv", "predictions.csv", "spec.json"]
 QUICK = FeatureSpec("mfcc_zcr_rms", params={"duration_s": 0.3, "n_mfcc": 4})
@@ -615,7 +617,7 @@ def test_the_key_knows_what_the_builder_builds(few_clips, monkeypatch):
 def test_the_key_knows_the_version_of_the_feature(few_clips, monkeypatch):
     before = key_of(clips=few_clips)
     newer = replace(FEATURES[QUICK.name], version=99)
-    monkeypatch.setitem(features_module.FEATURES, QUICK.name, newer)
+    monkeypatch.setitem(registry.FEATURES, QUICK.name, newer)
     assert key_of(clips=few_clips) != before
 
 
@@ -799,7 +801,7 @@ def _table_of(corpus: str) -> pd.DataFrame | None:
         for folder in (PROJECT_DIR / "no such folder", PROJECT_DIR / "data", shared):
             patch.setenv("SER_DATA", str(folder))
             try:
-                return corpora.load(corpus)
+                return data.load_corpus(corpus)
             except CorpusError:
                 continue
     return None

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from ser_lib.errors import MetricError
-from ser_lib.selective import accuracy_at, aurc, coverage_curve
+from ser_lib.evaluation.selective import accuracy_at, aurc, coverage_curve
 
 LABELS = ("happy", "sad")
 

@@ -13,9 +13,9 @@ from sklearn import metrics as sk
 from statsmodels.stats.contingency_tables import mcnemar
 
 from ser_lib.errors import MetricError
-from ser_lib.metrics import difference_interval
-from ser_lib.resampling import counts_by_speaker
-from ser_lib.significance import (
+from ser_lib.evaluation.bootstrap import counts_by_speaker
+from ser_lib.evaluation.metrics import difference_interval
+from ser_lib.evaluation.significance import (
     check_same_task,
     mcnemar_p,
     paired_tests,

@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_lib.errors import SplitError
-from ser_lib.labels import LABEL_SETS
-from ser_lib.splits import (
+from ser_lib.data.labels import LABEL_SETS
+from ser_lib.data.splits import (
     LUNA5_TEST,
     LUNA5_VALIDATION,
     PROTOCOLS,
@@ -22,6 +21,7 @@ from ser_lib.splits import (
     variants_of,
     with_training_variants,
 )
+from ser_lib.errors import SplitError
 from ser_lib.studies import STUDIES
 
 RANDOM = Protocol(
@@ -516,13 +516,13 @@ def test_penumajji_tests_on_180_of_1440_with_all_60_of_actor_24(six_rows, seed):
 
 
 def test_the_committed_table_of_ravdess_is_divided_so(monkeypatch, tmp_path):
-    from ser_lib import corpora
+    from ser_lib import data
     from ser_lib.paths import PROJECT_DIR
 
     monkeypatch.setenv("SER_DATA", str(tmp_path / "nothing"))
     monkeypatch.setenv("SER_REPORTS", str(PROJECT_DIR / "reports"))
     study = STUDIES["penumajji2025"]
-    rows = rows_of(corpora.load("ravdess"), study.label_set)
+    rows = rows_of(data.load_corpus("ravdess"), study.label_set)
     (fold,) = make_split(rows, study.published_protocol, seed=study.seeds[0]).folds
     speaker_of = rows.set_index("row_id")["speaker"]
     counts = speaker_of[list(fold.test)].value_counts()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ser_lib.audio.corruptions import degraded_versions, join_with_pauses
+from ser_lib.audio.voice_activity import clipped_share, inspect_voice
 from ser_lib.errors import FeatureError
-from ser_lib.spoiling import join_with_pauses, spoiled_versions
-from ser_lib.voice import clipped_share, inspect_voice
 
 
 def test_each_version_is_what_its_name_says(speak, rng):
     signal = speak()
-    versions = spoiled_versions(signal, 16_000, rng=rng)
+    versions = degraded_versions(signal, 16_000, rng=rng)
     np.testing.assert_array_equal(versions["as it is"], signal)
     added = versions["noise as loud as the voice"] - signal
     assert np.mean(added**2) == pytest.approx(np.mean(signal**2), rel=0.05)
@@ -27,7 +27,7 @@ def test_each_version_is_what_its_name_says(speak, rng):
 
 def test_silence_is_refused(rng):
     with pytest.raises(FeatureError, match="silent"):
-        spoiled_versions(np.zeros(100, np.float32), 16_000, rng=rng)
+        degraded_versions(np.zeros(100, np.float32), 16_000, rng=rng)
 
 
 def test_clips_are_joined_with_pauses():

@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from ser_lib.audio import load_signal
-from ser_lib.augment import shift_pitch, stretch_time
-from ser_lib.fingerprints import N_BANDS, N_STEPS, fingerprint, similarity
-from ser_lib.seeds import generator
-from ser_lib.textures import (
+from ser_lib.audio.augmentation import shift_pitch, stretch_time
+from ser_lib.audio.io import load_signal
+from ser_lib.audit.duplicates import (
     TEXTURE_THRESHOLD,
     _sampled,
     align,
@@ -18,6 +16,8 @@ from ser_lib.textures import (
     texture,
     texture_similarity,
 )
+from ser_lib.audit.fingerprint import N_BANDS, N_STEPS, fingerprint, similarity
+from ser_lib.seeds import generator
 
 RATE_HZ = 16_000
 

@@ -7,8 +7,8 @@ import pytest
 import soundfile
 
 from ser_lib.errors import AudioError
-from ser_lib.predict import Predictor
-from ser_lib.timeline import NO_SPEECH, iter_windows, smooth, timeline, timeline_table
+from ser_lib.inference.predictor import Predictor
+from ser_lib.inference.streaming import NO_SPEECH, iter_windows, smooth, timeline, timeline_table
 
 
 @pytest.mark.parametrize("duration_s", [0.5, 3.9, 4.0, 5.0, 6.5, 30.0])

@@ -8,16 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_lib import training
 from ser_lib.errors import StudyError
-from ser_lib.extraction import extract
-from ser_lib.features import FeatureSpec
+from ser_lib.features.extraction import Rows, extract
+from ser_lib.features.registry import FeatureSpec
 from ser_lib.models.baselines import DecisionTreeConfig, DummyConfig, KnnConfig, LogisticConfig
 from ser_lib.models.cnn1d import Cnn1dConfig
 from ser_lib.models.conv_blocks import ConvBlocksConfig
-from ser_lib.rows import Rows
-from ser_lib.training import FoldArrays, fit_fold
-from ser_lib.training_settings import TrainingSettings
+from ser_lib.training import fit as training
+from ser_lib.training.fit import FoldArrays, fit_fold
+from ser_lib.training.settings import TrainingSettings
 
 NET = Cnn1dConfig(n_filters=(4,), n_dense=8, dropout_rate=0.2)
 THREE_EPOCHS = TrainingSettings(max_epochs=3, batch_size=16)

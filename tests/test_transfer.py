@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_lib import transfer
-from ser_lib.encoders import encoder_from_file
-from ser_lib.ensembles import score_ensemble
+from ser_lib.data.enrolment import NORMALISATIONS
 from ser_lib.errors import RunError
-from ser_lib.normalisation import NORMALISATIONS
-from ser_lib.runs import run_study
+from ser_lib.features.encoders.registry import encoder_from_file
+from ser_lib.runs.results import score_ensemble
+from ser_lib.runs.runner import run_study
 from ser_lib.studies import OURS
+from support import transfer
 
 STUDY = OURS["moonshine"]
 
@@ -34,8 +34,8 @@ def planted(monkeypatch, demo_clips):
         small[:, :, 3] += told[emotions]
         return np.pad(small, [(0, 0)] * 4 + [(0, shape[-1] - 4)]).astype(np.float16)
 
-    monkeypatch.setattr("ser_lib.runs.extract", fake)
-    monkeypatch.setattr(transfer.corpora, "load", lambda name, strict: clips)
+    monkeypatch.setattr("ser_lib.runs.runner.extract", fake)
+    monkeypatch.setattr(transfer.data, "load_corpus", lambda name, strict: clips)
     return clips
 
 

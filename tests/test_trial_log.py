@@ -9,7 +9,7 @@ import pytest
 
 from ser_lib.errors import RunError
 from ser_lib.paths import report_dir
-from ser_lib.trial_log import TRIAL_COLUMNS, read_trials, record_trial
+from support.transfer import TRIAL_COLUMNS, read_trials, record_trial
 
 
 def test_a_log_that_is_not_there_is_empty():

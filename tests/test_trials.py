@@ -9,16 +9,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_lib import corpora, trials
-from ser_lib import ladder_tables as tables
+from ser_lib import data
 from ser_lib.errors import EncoderError, MetricError, RunError
-from ser_lib.ladder import LADDER, NETWORK_FEATURES, STEPS, Candidate, learning_steps, permuted
-from ser_lib.metrics import confusion_counts, score_predictions
+from ser_lib.evaluation.metrics import confusion_counts, score_predictions
 from ser_lib.models.baselines import KnnConfig
 from ser_lib.models.cnn1d import Cnn1dConfig
 from ser_lib.paths import PROJECT_DIR
-from ser_lib.training_settings import TrainingSettings
-from ser_lib.trials import run_step
+from ser_lib.training.settings import TrainingSettings
+from support import leakage as tables
+from support import leakage as trials
+from support.leakage import run_step
+from support.leakage_steps import (
+    LADDER,
+    NETWORK_FEATURES,
+    STEPS,
+    Candidate,
+    learning_steps,
+    permuted,
+)
 
 CHANCE = 1 / 4
 
@@ -260,7 +268,7 @@ def test_a_trial_of_one_speaker_has_no_interval():
 def test_the_committed_ladder_is_whole_and_read_without_audio(monkeypatch, tmp_path):
     monkeypatch.setenv("SER_REPORTS", str(PROJECT_DIR / "reports"))
     monkeypatch.setenv("SER_DATA", str(tmp_path))
-    clips = corpora.load("ravdess")
+    clips = data.load_corpus("ravdess")
     blind = [permuted(one, n_seeds=10 if one.name == "speakers" else 0) for one in LADDER]
     for step in (*STEPS.values(), *blind, *learning_steps(19)):
         stored = json.loads(trials._file_of(step, clips).read_text(encoding="utf-8"))
@@ -280,7 +288,7 @@ def test_steps_without_the_encoder_say_what_is_missing(clips, monkeypatch):
 
 
 def test_the_embedded_corpus_does_without_the_encoder():
-    assert tables.run_encoder_steps(corpora.load("demo")) == ({}, "")
+    assert tables.run_encoder_steps(data.load_corpus("demo")) == ({}, "")
 
 
 def test_of_an_encoder_one_layer_is_seen(clips, planted, rng):

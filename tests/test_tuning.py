@@ -15,15 +15,18 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from ser_lib import __main__ as command
-from ser_lib import corpora, plots, studies, tuning
+from ser_lib import data, studies
+from ser_lib.cli import main as command
+from ser_lib.data.labels import LABEL_SETS
+from ser_lib.data.splits import Protocol
 from ser_lib.errors import LeakError, RunError, StudyError
-from ser_lib.features import FeatureSpec
-from ser_lib.labels import LABEL_SETS
+from ser_lib.features.registry import FeatureSpec
 from ser_lib.models.baselines import KnnConfig
 from ser_lib.models.cnn3d import Cnn3dConfig
-from ser_lib.runs import plan_run
-from ser_lib.search import (
+from ser_lib.paths import NOTEBOOKS_DIR
+from ser_lib.runs import tuning
+from ser_lib.runs.runner import plan_run
+from ser_lib.runs.tuning import (
     SearchSpace,
     config_of,
     own_choice,
@@ -31,12 +34,13 @@ from ser_lib.search import (
     propose,
     search_sentences,
     settings_of,
+    tune,
 )
-from ser_lib.splits import Protocol
-from ser_lib.studies import STUDIES, ModelSpec, Study
-from ser_lib.training import FitResult
-from ser_lib.training_settings import TrainingSettings
-from ser_lib.tuning import tune
+from ser_lib.studies import STUDIES
+from ser_lib.studies.study import ModelSpec, Study
+from ser_lib.training.fit import FitResult
+from ser_lib.training.settings import TrainingSettings
+from support import figures
 
 FILES = ["environment.json", "spec.json", "trials.csv"]
 CHUNKS = FeatureSpec(
@@ -202,7 +206,7 @@ def test_a_trial_is_scored_on_validation_speakers_that_training_does_not_hear(cl
 
 def test_validation_speakers_that_are_heard_in_training_are_refused(clips, fitted):
     protocol = Protocol("loso_few", params={"validation_share": 0.5}, leaks=("same_speaker",))
-    few = corpora.load("demo")
+    few = data.load_corpus("demo")
     few = few[few["speaker"].isin(["demo-01", "demo-02"])].reset_index(drop=True)
     with pytest.raises(LeakError, match=r"loso_few has demo-\d\d on two sides.*more speakers"):
         go(few, 1, study=replace(TINY, honest_protocol=protocol))
@@ -372,7 +376,7 @@ def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(clips, monkeypa
 
 def test_a_search_that_is_killed_loses_one_trial_and_leaves_no_half_file(clips, tmp_path):
     code = (
-        "import os, sys, pandas as pd; sys.path.insert(0, sys.argv[1])\n"
+        "import os, sys, pandas as pd; sys.path[:0] = sys.argv[1], sys.argv[3]\n"
         "import test_tuning as t\n"
         "clips, done = pd.read_pickle(sys.argv[2]), []\n"
         "def die(*a, **k):\n"
@@ -388,6 +392,7 @@ def test_a_search_that_is_killed_loses_one_trial_and_leaves_no_half_file(clips, 
         code,
         str(Path(__file__).parent),
         str(tmp_path / "clips.pkl"),
+        str(NOTEBOOKS_DIR),
     ]
     assert subprocess.run(arguments, check=False, capture_output=True).returncode == 9
     trials = go(clips, 0)
@@ -497,7 +502,9 @@ def test_a_search_that_was_never_made_has_no_trials(clips, fitted):
 
 
 def test_importing_the_search_does_not_load_what_it_may_not_need():
-    code = "import sys, ser_lib.tuning; print({'optuna', 'keras', 'sklearn'} & set(sys.modules))"
+    code = (
+        "import sys, ser_lib.runs.tuning; print({'optuna', 'keras', 'sklearn'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
@@ -565,7 +572,7 @@ def test_sentences_say_when_no_search_is_stored(clips, fitted):
 def test_the_search_is_drawn_as_points_with_the_best_so_far():
     trials = made_up(4)
     trials["uar"] = [0.3, np.nan, 0.2, 0.5]
-    ax = plots.plot_search(trials, chance=1 / 7)
+    ax = figures.plot_search(trials, chance=1 / 7)
     steps, tried, own, chance = ax.lines
     assert steps.get_ydata()[0] == 30
     assert list(steps.get_ydata()[2:]) == [30, 50]
@@ -579,7 +586,7 @@ def test_the_search_is_drawn_as_points_with_the_best_so_far():
 
 def test_every_parameter_has_a_panel_with_its_choices_in_order():
     trials, choices = made_up(), SearchSpace().choices()
-    axes = plots.plot_parameters(trials, choices, chance=1 / 7)
+    axes = figures.plot_parameters(trials, choices, chance=1 / 7)
     titles = [ax.get_title() or ax.get_title("left") for ax in axes]
     assert titles[:3] == ["blocks", "width", "first kernel"]
     assert len(titles) == len(choices)
@@ -599,7 +606,7 @@ def test_every_parameter_has_a_panel_with_its_choices_in_order():
 def test_panels_tell_the_importance_of_their_parameter():
     trials = made_up()
     importances = parameter_importances(trials)
-    axes = plots.plot_parameters(
+    axes = figures.plot_parameters(
         trials, SearchSpace().choices(), chance=1 / 7, importances=importances
     )
     titles = [ax.get_title() or ax.get_title("left") for ax in axes]
@@ -609,8 +616,8 @@ def test_panels_tell_the_importance_of_their_parameter():
 
 def test_a_search_without_trials_is_drawn_empty(clips, fitted):
     trials = go(clips, 0)
-    assert plots.plot_search(trials, chance=0.5).get_ylim()[0] == 0
-    assert len(plots.plot_parameters(trials, SPACE.choices(), chance=0.5)) == 11
+    assert figures.plot_search(trials, chance=0.5).get_ylim()[0] == 0
+    assert len(figures.plot_parameters(trials, SPACE.choices(), chance=0.5)) == 11
 
 
 # --- the command
@@ -627,7 +634,7 @@ def test_the_command_searches_and_says_what_it_found(clips, fitted, monkeypatch)
     features = replace(CHUNKS, params={"n_chunks": 1, "n_frames": 16, "n_mels": 16})
     model = replace(whole.models[0], config=deep, features=features)
     monkeypatch.setitem(studies.STUDIES, "fpt2025", replace(whole, models=(model,)))
-    monkeypatch.setattr(corpora, "load", lambda name, strict: clips)
+    monkeypatch.setattr(data, "load_corpus", lambda name, strict: clips)
     result = CliRunner().invoke(command.app, ["tune", "--n-trials", "2", "--max-epochs", "1"])
     assert result.exit_code == 0, result.output
     assert "Of 2 trials" in result.output

@@ -9,7 +9,7 @@ from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
 from ser_lib.errors import MetricError
-from ser_lib.variance import variance_parts
+from ser_lib.evaluation.bootstrap import variance_parts
 
 
 def test_the_mean_squares_are_those_of_statsmodels(rng):

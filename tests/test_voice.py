@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser_lib.audio import load_signal
-from ser_lib.paths import PROJECT_DIR
-from ser_lib.voice import (
+from ser_lib.audio.io import load_signal
+from ser_lib.audio.voice_activity import (
     HOP_S,
     RATE_HZ,
     clipped_share,
@@ -18,6 +17,7 @@ from ser_lib.voice import (
     inspect_voice,
     voice_activity,
 )
+from ser_lib.paths import PROJECT_DIR
 
 DATA = Path(os.environ.get("SER_DATA") or PROJECT_DIR.parent / "shared" / "data")
 

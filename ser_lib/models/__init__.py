@@ -29,14 +29,10 @@ from ser_lib.models.cnn1d import Cnn1dConfig, build_cnn1d
 from ser_lib.models.cnn2d import Cnn2dConfig, build_cnn2d
 from ser_lib.models.cnn3d import Cnn3dConfig, build_cnn3d
 from ser_lib.models.conv_blocks import ConvBlocksConfig, build_conv_blocks
-from ser_lib.models.encoder_top import (
-    EncoderTopConfig,
-    build_encoder_top,
-    start_from_encoder,
-)
+from ser_lib.models.encoder_finetune import EncoderTopConfig, build_encoder_top, start_from_encoder
 from ser_lib.models.frame_head import FrameHeadConfig, build_frame_head, start_frame_head
-from ser_lib.models.heads import RidgeHeadConfig, build_ridge_head
 from ser_lib.models.linear_svm import LinearSvmConfig, build_linear_svm
+from ser_lib.models.ridge_head import RidgeHeadConfig, build_ridge_head
 from ser_lib.models.tdnn import TdnnConfig, build_tdnn, start_tdnn
 
 if TYPE_CHECKING:

@@ -14,19 +14,6 @@ if TYPE_CHECKING:
     from sklearn.base import ClassifierMixin
     from sklearn.decomposition import PCA
 
-__all__ = [
-    "DecisionTreeConfig",
-    "DummyConfig",
-    "KnnConfig",
-    "LogisticConfig",
-    "SvmConfig",
-    "build_decision_tree",
-    "build_dummy",
-    "build_knn",
-    "build_logistic",
-    "build_svm",
-]
-
 
 @dataclass(frozen=True)
 class DecisionTreeConfig:

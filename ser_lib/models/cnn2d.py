@@ -8,12 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ser_lib.models._keras import load_keras
+from ser_lib.models.keras_backend import load_keras
 
 if TYPE_CHECKING:
     import keras
-
-__all__ = ["Cnn2dConfig", "build_cnn2d"]
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ser_lib.errors import StudyError
-from ser_lib.models._keras import load_keras
+from ser_lib.models.keras_backend import load_keras
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Cnn3dConfig", "build_cnn3d"]
 
 ACTIVATIONS = ("relu", "leaky_relu", "elu")
 HEADS = ("pool", "lstm", "transformer")

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ser_lib.errors import StudyError
-from ser_lib.models._keras import load_keras
+from ser_lib.models.keras_backend import load_keras
 
 if TYPE_CHECKING:
     import keras
-
-__all__ = ["ConvBlocksConfig", "build_conv_blocks"]
 
 
 @dataclass(frozen=True)

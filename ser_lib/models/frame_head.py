@@ -13,17 +13,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ser_lib.errors import StudyError
-from ser_lib.models._keras import load_keras
-from ser_lib.models._pooling import MASKED, mean_and_spread
-from ser_lib.models._ridge_start import start_from_ridge
-from ser_lib.models._scaling import fit_scaling, scaling_layer
+from ser_lib.models.keras_backend import load_keras
+from ser_lib.models.layers import (
+    MASKED,
+    fit_scaling,
+    mean_and_spread,
+    scaling_layer,
+    start_from_ridge,
+)
 
 if TYPE_CHECKING:
     import keras
 
-    from ser_lib.rows import Rows
+    from ser_lib.features.extraction import Rows
 
-__all__ = ["FrameHeadConfig", "build_frame_head", "start_frame_head"]
 
 # Values further from the mean are cut: an encoder's few giants would drown the others.
 LARGEST = 8.0

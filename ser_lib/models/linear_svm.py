@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ser_lib.models.heads import check_inner_folds, sharpness
+from ser_lib.models.ridge_head import check_inner_folds, sharpness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pandas as pd
     from sklearn.pipeline import Pipeline
-
-__all__ = ["LinearSvm", "LinearSvmConfig", "build_linear_svm"]
 
 
 @dataclass(frozen=True)

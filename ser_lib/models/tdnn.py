@@ -10,17 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ser_lib.models._keras import load_keras
-from ser_lib.models._pooling import MASKED, mean_and_spread
-from ser_lib.models._scaling import fit_scaling, scaling_layer
+from ser_lib.models.keras_backend import load_keras
+from ser_lib.models.layers import MASKED, fit_scaling, mean_and_spread, scaling_layer
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
 
-    from ser_lib.rows import Rows
+    from ser_lib.features.extraction import Rows
 
-__all__ = ["TdnnConfig", "build_tdnn", "start_tdnn"]
 
 # Frames that are left out together.
 STRETCH = 8

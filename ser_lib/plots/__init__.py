@@ -7,7 +7,17 @@ scores start at 0 with chance drawn, intervals are drawn and never bare bars.
 
 from __future__ import annotations
 
-from ser_lib.plots._base import (
+from ser_lib.plots.corpus import plot_class_balance, plot_distribution
+from ser_lib.plots.evaluation import (
+    plot_cost,
+    plot_costs,
+    plot_coverage,
+    plot_differences,
+    plot_reliability,
+)
+from ser_lib.plots.scores import plot_ladder, plot_right_and_wrong, plot_scores, plot_speakers
+from ser_lib.plots.signals import plot_envelope, plot_log_mel, plot_mfcc, plot_picture, plot_pitch
+from ser_lib.plots.style import (
     HONEST_COLOUR,
     LEAKING_COLOUR,
     PUBLISHED_COLOUR,
@@ -16,38 +26,8 @@ from ser_lib.plots._base import (
     hide,
     new_figure,
 )
-from ser_lib.plots.clips import plot_class_balance, plot_distribution
-from ser_lib.plots.evaluation import (
-    plot_cost,
-    plot_costs,
-    plot_coverage,
-    plot_differences,
-    plot_reliability,
-)
-from ser_lib.plots.leaks import (
-    plot_gains,
-    plot_learning_curve,
-    plot_permutations,
-    plot_steps,
-)
-from ser_lib.plots.maps import plot_band_profiles, plot_condition, plot_plane
-from ser_lib.plots.signals import (
-    plot_envelope,
-    plot_log_mel,
-    plot_mfcc,
-    plot_picture,
-    plot_pitch,
-)
-from ser_lib.plots.systems import (
-    plot_ladder,
-    plot_right_and_wrong,
-    plot_scores,
-    plot_speakers,
-)
 from ser_lib.plots.timeline import plot_ranked, plot_sureness, plot_timeline
 from ser_lib.plots.training import plot_confusion, plot_history, plot_recalls, plot_roc
-from ser_lib.plots.transfer import plot_layers, plot_normalisations
-from ser_lib.plots.tuning import plot_parameters, plot_search
 
 __all__ = [
     "HONEST_COLOUR",
@@ -57,9 +37,7 @@ __all__ = [
     "WIDE",
     "hide",
     "new_figure",
-    "plot_band_profiles",
     "plot_class_balance",
-    "plot_condition",
     "plot_confusion",
     "plot_cost",
     "plot_costs",
@@ -67,28 +45,19 @@ __all__ = [
     "plot_differences",
     "plot_distribution",
     "plot_envelope",
-    "plot_gains",
     "plot_history",
     "plot_ladder",
-    "plot_layers",
-    "plot_learning_curve",
     "plot_log_mel",
     "plot_mfcc",
-    "plot_normalisations",
-    "plot_parameters",
-    "plot_permutations",
     "plot_picture",
     "plot_pitch",
-    "plot_plane",
     "plot_ranked",
     "plot_recalls",
     "plot_reliability",
     "plot_right_and_wrong",
     "plot_roc",
     "plot_scores",
-    "plot_search",
     "plot_speakers",
-    "plot_steps",
     "plot_sureness",
     "plot_timeline",
 ]

@@ -13,20 +13,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ser_lib.plots._base import (
-    CHANCE_STYLE,
-    HONEST_COLOUR,
-    SQUARE,
-    axes_or_new,
-)
-
-__all__ = ["plot_cost", "plot_costs", "plot_coverage", "plot_differences", "plot_reliability"]
+from ser_lib.plots.style import CHANCE_STYLE, HONEST_COLOUR, SQUARE, axes_or_new
 
 # Systems in one figure: colours told apart with any colour vision, and a line style or marker each.
 COLOURS = (HONEST_COLOUR, "#CC79A7", "#009E73", "#E69F00", "#555555", "#56B4E9")
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
 MARKERS = "osD^vP"
 OTHER_COLOUR = "#777777"
+
 # Widths of the figure of costs: score and time; and what a label takes of the latter.
 COST_SHARES = (1.0, 1.0)
 LABEL_SHARE = 0.35

@@ -8,12 +8,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from ser_lib.plots._base import (
-    SQUARE,
-    axes_or_new,
-)
-
-__all__ = ["plot_envelope", "plot_log_mel", "plot_mfcc", "plot_picture", "plot_pitch"]
+from ser_lib.plots.style import SQUARE, axes_or_new
 
 # Lowest and highest voices of speech corpora, children and shouting included; the same for every
 # clip, so that contours can be compared.

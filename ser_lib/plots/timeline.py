@@ -11,10 +11,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ser_lib.labels import colour_of
-from ser_lib.plots._base import CHANCE_STYLE, HONEST_COLOUR, axes_or_new
-
-__all__ = ["plot_ranked", "plot_sureness", "plot_timeline"]
+from ser_lib.data.labels import colour_of
+from ser_lib.plots.style import CHANCE_STYLE, HONEST_COLOUR, axes_or_new
 
 # Lines beyond these few cannot be told apart; the others lie below them.
 N_LINES = 4
@@ -106,7 +104,7 @@ def plot_timeline(
     Parameters
     ----------
     table : pandas.DataFrame
-        From `ser_lib.timeline.timeline_table`.
+        From `ser_lib.inference.streaming.timeline_table`.
     labels : sequence of str
         The classes; those with the highest mean get a line.
     threshold : float, optional

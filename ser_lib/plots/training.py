@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ser_lib.labels import colour_of
-from ser_lib.plots._base import (
+from ser_lib.data.labels import colour_of
+from ser_lib.plots.style import (
     CHANCE_STYLE,
     HONEST_COLOUR,
     LEAKING_COLOUR,
@@ -20,8 +20,6 @@ from ser_lib.plots._base import (
     SQUARE,
     axes_or_new,
 )
-
-__all__ = ["plot_confusion", "plot_history", "plot_recalls", "plot_roc"]
 
 
 def plot_confusion(counts: np.ndarray, labels: Sequence[str], *, ax: Axes | None = None) -> Axes:
@@ -131,7 +129,7 @@ def plot_roc(curves: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> A
     Parameters
     ----------
     curves : mapping of str to pandas.DataFrame
-        From `ser_lib.metrics.roc_curves`.
+        From `ser_lib.evaluation.metrics.roc_curves`.
     ax : Axes, optional
         Where to draw.
 
@@ -171,7 +169,7 @@ def plot_recalls(
     Parameters
     ----------
     tables : mapping of str to pandas.DataFrame
-        From `ser_lib.metrics.class_table`, by the name in the legend.
+        From `ser_lib.evaluation.metrics.class_table`, by the name in the legend.
     chance : float
         One over the number of classes.
     published : pandas.Series, optional

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ser_lib.features import FeatureSpec
-from ser_lib.labels import LABEL_SETS
+from ser_lib.data.labels import LABEL_SETS
+from ser_lib.data.splits import Protocol
+from ser_lib.features.registry import FeatureSpec
 from ser_lib.models.baselines import (
     DecisionTreeConfig,
     DummyConfig,
@@ -18,11 +19,8 @@ from ser_lib.models.baselines import (
     SvmConfig,
 )
 from ser_lib.models.cnn1d import Cnn1dConfig
-from ser_lib.splits import Protocol
-from ser_lib.studies._base import ModelSpec, PublishedFigure, Study
-from ser_lib.training_settings import TrainingSettings
-
-__all__ = ["BOUCHETA2025"]
+from ser_lib.studies.study import ModelSpec, PublishedFigure, Study
+from ser_lib.training.settings import TrainingSettings
 
 # 2.5 s from 0.6 s on: not printed in the report; the values of the recipe that it follows. They
 # skip the silence that most RAVDESS clips begin with.

@@ -6,13 +6,11 @@ training speakers, and is tested under the protocols of our own systems.
 
 from __future__ import annotations
 
-from ser_lib.features import FeatureSpec
-from ser_lib.labels import LABEL_SETS
+from ser_lib.data.labels import LABEL_SETS
+from ser_lib.data.splits import Protocol
+from ser_lib.features.registry import FeatureSpec
 from ser_lib.models.linear_svm import LinearSvmConfig
-from ser_lib.splits import Protocol
-from ser_lib.studies._base import ModelSpec, Study
-
-__all__ = ["COMPARE2016"]
+from ser_lib.studies.study import ModelSpec, Study
 
 COMPARE2016 = Study(
     name="compare2016",

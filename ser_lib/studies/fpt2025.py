@@ -9,19 +9,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ser_lib.features import FeatureSpec
-from ser_lib.labels import LABEL_SETS
+from ser_lib.data.labels import LABEL_SETS
+from ser_lib.data.splits import Protocol
+from ser_lib.features.registry import FeatureSpec
 from ser_lib.models.cnn3d import Cnn3dConfig
-from ser_lib.splits import Protocol
-from ser_lib.studies._base import ModelSpec, PublishedFigure, Study
-from ser_lib.training_settings import TrainingSettings
-
-__all__ = ["FPT2025"]
+from ser_lib.studies.study import ModelSpec, PublishedFigure, Study
+from ser_lib.training.settings import TrainingSettings
 
 # Chunks of "nearly 2 seconds" (section 5): 60 frames of 512 samples are 1.92 s at 16 kHz.
 FEATURES = FeatureSpec("mel_chunks", sample_rate_hz=16_000)
 HALF_FEATURES = FeatureSpec("mel_chunks", sample_rate_hz=16_000, params={"n_mels": 64})
-
 TRAINING = TrainingSettings(
     max_epochs=50,
     batch_size=32,

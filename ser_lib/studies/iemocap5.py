@@ -6,14 +6,12 @@ input, no division and no training settings. It gives 56, 57 and 61 %.
 
 from __future__ import annotations
 
-from ser_lib.features import FeatureSpec
-from ser_lib.labels import LABEL_SETS
+from ser_lib.data.labels import LABEL_SETS
+from ser_lib.data.splits import Protocol
+from ser_lib.features.registry import FeatureSpec
 from ser_lib.models.conv_blocks import ConvBlocksConfig
-from ser_lib.splits import Protocol
-from ser_lib.studies._base import ModelSpec, PublishedFigure, Study
-from ser_lib.training_settings import TrainingSettings
-
-__all__ = ["IEMOCAP5"]
+from ser_lib.studies.study import ModelSpec, PublishedFigure, Study
+from ser_lib.training.settings import TrainingSettings
 
 # Small batches and a low rate: with few hundred clips the running means of batch normalisation
 # else stay far from what the dropped-out maps gave in training (on EmoDB's validation clips, 18 to
@@ -60,7 +58,6 @@ CLASS_FIGURES = (
     ("cnn_bigru", "neutral", "f1", 0.56),
     ("cnn_bigru", "frustrated", "f1", 0.55),
 )
-
 IEMOCAP5 = Study(
     name="iemocap5",
     title="CNN, CNN-BiLSTM and CNN-BiGRU",

@@ -6,14 +6,12 @@ two thirds were all trained on. The report gives 68.9 %, and a tool for people w
 
 from __future__ import annotations
 
-from ser_lib.features import FeatureSpec
-from ser_lib.labels import LABEL_SETS
+from ser_lib.data.labels import LABEL_SETS
+from ser_lib.data.splits import Protocol
+from ser_lib.features.registry import FeatureSpec
 from ser_lib.models.conv_blocks import ConvBlocksConfig
-from ser_lib.splits import Protocol
-from ser_lib.studies._base import ModelSpec, PublishedFigure, Study
-from ser_lib.training_settings import TrainingSettings
-
-__all__ = ["PENUMAJJI2025"]
+from ser_lib.studies.study import ModelSpec, PublishedFigure, Study
+from ser_lib.training.settings import TrainingSettings
 
 # 64 frames of 46 ms are 3.0 s; not printed in the report.
 FEATURES = FeatureSpec(
@@ -21,7 +19,6 @@ FEATURES = FeatureSpec(
     offset_s=0.5,
     params={"n_frames": 64, "n_mels": 64, "hop_samples": 1024},
 )
-
 PENUMAJJI2025 = Study(
     name="penumajji2025",
     title="2D CNN with four ELU blocks",

@@ -6,14 +6,12 @@ most test pictures have their twin in training. The report gives 87 % accuracy.
 
 from __future__ import annotations
 
-from ser_lib.features import FeatureSpec
-from ser_lib.labels import LABEL_SETS
+from ser_lib.data.labels import LABEL_SETS
+from ser_lib.data.splits import Protocol
+from ser_lib.features.registry import FeatureSpec
 from ser_lib.models.cnn2d import Cnn2dConfig
-from ser_lib.splits import Protocol
-from ser_lib.studies._base import ModelSpec, PublishedFigure, Study
-from ser_lib.training_settings import TrainingSettings
-
-__all__ = ["SWART2025"]
+from ser_lib.studies.study import ModelSpec, PublishedFigure, Study
+from ser_lib.training.settings import TrainingSettings
 
 TRAINING = TrainingSettings(max_epochs=20, batch_size=32, stop_patience=5, plateau_patience=3)
 
@@ -28,6 +26,7 @@ CLASS_TABLE = {
     "sad": (0.857, 0.868, 0.86),
     "surprised": (0.859, 0.870, 0.86),
 }
+
 # Section 8.3: area under the one-against-rest ROC curve.
 AUC = {
     "calm": 0.99,
@@ -39,7 +38,6 @@ AUC = {
     "sad": 0.97,
     "happy": 0.96,
 }
-
 SWART2025 = Study(
     name="swart2025",
     title="2D CNN on mel-spectrogram pictures",

@@ -1,0 +1,1 @@
+"""What single notebooks compute, tabulate and draw; not part of the library."""

@@ -1,0 +1,285 @@
+"""The leak ladder: one model, the same features, one thing changed a step; as data.
+
+A `Step` says how clips become rows, what is dealt into folds, which rows the judge of epochs and
+settings sees, and what the scaler sees. Some steps sin on purpose: they exist here and nowhere
+else, and each names the leaks that `support.leakage` will find in it, or is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ser_lib.errors import StudyError
+from ser_lib.features.registry import FeatureSpec
+from ser_lib.models.baselines import SvmConfig
+from ser_lib.models.cnn1d import Cnn1dConfig
+from ser_lib.studies.moonshine import BASE_ONE_SPEED
+from ser_lib.training.settings import TrainingSettings
+
+STATISTICS_FEATURES = FeatureSpec("speech_statistics", sample_rate_hz=16_000)
+
+# As boucheta2025.
+NETWORK_FEATURES = FeatureSpec(
+    "mfcc_zcr_rms", offset_s=0.6, duration_s=2.5, params={"duration_s": 2.5, "n_mfcc": 40}
+)
+AUGMENTATIONS = ("noise", "shift", "stretch", "pitch")
+
+# Dealing rows or clips at random leaves all of it; see `ser_lib.data.leakage.FINDINGS`.
+OF_ROWS = ("same_audio", "same_parent", "same_speaker")
+
+# RAVDESS holds one recording under two names, so clips at random share audio as well.
+OF_TEST_ROWS = ("same_row", *OF_ROWS)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model that a step trains; of several, the judge's rows choose one in each fold."""
+
+    config: object
+    """A config of one of `ser_lib.models.FAMILIES`."""
+    features: FeatureSpec
+    training: TrainingSettings | None = None
+    layer: int | None = None
+    """Of an encoder's features: which layer is seen, 0 being its front end; None sees all."""
+
+
+# scikit-learn's defaults: nothing was tuned.
+SVM = Candidate(SvmConfig(), STATISTICS_FEATURES)
+SETTINGS = tuple(
+    Candidate(SvmConfig(inverse_regularisation=c, n_components=n), STATISTICS_FEATURES)
+    for c in (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+    for n in (20, 69)
+)
+
+# boucheta2025's network, smaller: it trains in seconds on one core.
+NETWORK = Cnn1dConfig(n_filters=(32,), n_dense=32)
+STOPPED = Candidate(
+    NETWORK, NETWORK_FEATURES, TrainingSettings(max_epochs=40, batch_size=64, stop_patience=8)
+)
+BEST_EPOCH = Candidate(
+    NETWORK, NETWORK_FEATURES, TrainingSettings(max_epochs=25, batch_size=64, keep="val_accuracy")
+)
+
+# One layer each of a frozen encoder, its front end first.
+LAYERS = tuple(Candidate(SvmConfig(), BASE_ONE_SPEED, layer=layer) for layer in range(9))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One experiment: how clips are divided, and what is allowed to look at the test rows."""
+
+    name: str
+    title: str
+    by: tuple[str, ...]
+    """Columns of the rows whose values are dealt into folds: `row_id`, `clip_id`, `speaker`,
+    `statement`. A fold is tested on rows whose values are all its own, and trained on rows none of
+    whose values is."""
+    candidates: tuple[Candidate, ...] = (SVM,)
+    variants: tuple[str, ...] = ("original",)
+    """What each clip becomes."""
+    is_made_before: bool = False
+    """Whether variants are made before clips are divided; else training clips only have them."""
+    judge: str = ""
+    """Whose rows stop the training and choose epoch and candidate: "validation" speakers, or, as a
+    sin, those of the "test". Nothing: there is nothing to choose, and all others are trained on."""
+    scaled_on: str = "train"
+    """Which rows features are standardised on: "train", or, as a sin, "all"."""
+    size_of: str = ""
+    """A step to whose number of training clips the training is cut down."""
+    n_speakers: int = 0
+    """To how many speakers the training is cut down; 0 keeps all."""
+    is_permuted: bool = False
+    """Whether emotions are dealt anew among all clips: there is then nothing to learn, and all that
+    is scored above chance was leaked."""
+    leaks: tuple[str, ...] = ()
+    """What `support.leakage` finds in it, owned up to."""
+    twin: str = ""
+    """The step without this sin, as large."""
+    n_seeds: int = 5
+
+
+LADDER = (
+    Step(
+        *("twice", "Every clip twice, rows at random", ("row_id",)),
+        variants=("original", "copy"),
+        is_made_before=True,
+        leaks=OF_ROWS,
+        twin="twice_inside",
+    ),
+    Step(
+        *("augmented", "Augmented, then rows at random", ("row_id",)),
+        variants=("original", *AUGMENTATIONS),
+        is_made_before=True,
+        leaks=OF_ROWS,
+        twin="augmented_inside",
+        n_seeds=3,
+    ),
+    Step("clips", "Clips at random", ("clip_id",), leaks=OF_ROWS, twin="speakers"),
+    Step("speakers", "New speakers", ("speaker",)),
+    Step("sentences", "New sentences", ("statement",), leaks=OF_ROWS),
+    Step("both", "New speakers, new sentences", ("speaker", "statement")),
+)
+CONTROLS = (
+    Step(
+        *("twice_inside", "Divided, then training clips twice", ("clip_id",)),
+        variants=("original", "copy"),
+        leaks=OF_ROWS,
+    ),
+    Step(
+        *("augmented_inside", "Divided, then training clips augmented", ("clip_id",)),
+        variants=("original", *AUGMENTATIONS),
+        leaks=OF_ROWS,
+        n_seeds=3,
+    ),
+    Step(
+        *("clips_few", "Clips at random, few", ("clip_id",)),
+        size_of="both",
+        leaks=OF_ROWS,
+        twin="sentences_few",
+    ),
+    Step("speakers_few", "New speakers, few clips", ("speaker",), size_of="both", twin="both"),
+    Step(
+        "sentences_few", "New sentences, few clips", ("statement",), size_of="both", leaks=OF_ROWS
+    ),
+)
+DECLARED_LEAKS = (
+    Step(
+        *("scaled_on_all", "Scaled on all clips", ("speaker",)),
+        scaled_on="all",
+        leaks=("scaled_on_test",),
+        twin="speakers",
+    ),
+    Step(
+        *("setting_on_test", "Setting chosen on the test fold", ("speaker",), SETTINGS),
+        judge="test",
+        leaks=OF_TEST_ROWS,
+        twin="setting",
+        n_seeds=3,
+    ),
+    Step(
+        *("setting", "Setting chosen on validation speakers", ("speaker",), SETTINGS),
+        judge="validation",
+        n_seeds=3,
+    ),
+    Step(
+        *("stopped_on_test", "Training stopped on the test fold", ("speaker",), (STOPPED,)),
+        judge="test",
+        leaks=OF_TEST_ROWS,
+        twin="stopped",
+        n_seeds=3,
+    ),
+    Step(
+        *("stopped", "Training stopped on validation speakers", ("speaker",), (STOPPED,)),
+        judge="validation",
+    ),
+    Step(
+        *("epoch_on_test", "Best epoch of the test fold kept", ("speaker",), (BEST_EPOCH,)),
+        judge="test",
+        leaks=OF_TEST_ROWS,
+        twin="epoch",
+        n_seeds=3,
+    ),
+    Step(
+        *("epoch", "Best epoch of validation speakers kept", ("speaker",), (BEST_EPOCH,)),
+        judge="validation",
+        n_seeds=3,
+    ),
+)
+
+# They need the encoder's weights, unless they are stored.
+ENCODER_LEAKS = (
+    Step(
+        *("layer_on_test", "Layer chosen on the test fold", ("speaker",), LAYERS),
+        judge="test",
+        leaks=OF_TEST_ROWS,
+        twin="layer",
+        n_seeds=3,
+    ),
+    Step(
+        *("layer", "Layer chosen on validation speakers", ("speaker",), LAYERS),
+        judge="validation",
+        n_seeds=3,
+    ),
+)
+
+# What stands beside a step in the figure: the same without the leak, or with as few clips as the
+# last step has.
+CONTROL_OF = {
+    "twice": "twice_inside",
+    "augmented": "augmented_inside",
+    "clips": "clips_few",
+    "speakers": "speakers_few",
+    "sentences": "sentences_few",
+}
+STEPS: dict[str, Step] = {
+    one.name: one for one in (*LADDER, *CONTROLS, *DECLARED_LEAKS, *ENCODER_LEAKS)
+}
+
+# Of the training speakers that a fold has, which numbers are tried.
+CURVE = (2, 3, 4, 6, 8, 12, 16, 19)
+
+
+def permuted(step: Step, *, n_seeds: int = 0) -> Step:
+    """Return a step whose labels mean nothing: what it scores above chance, it was told.
+
+    Parameters
+    ----------
+    step : Step
+        Any.
+    n_seeds : int
+        How many permutations; 0 takes as many as the step has seeds.
+
+    Returns
+    -------
+    Step
+        Named `permuted_<name>`.
+
+    References
+    ----------
+    Ojala & Garriga (2010), Permutation tests for studying classifier performance, JMLR 11.
+
+    Notes
+    -----
+    Notebook: 08_leakage.ipynb
+    """
+    name = f"permuted_{step.name}"
+    return replace(step, name=name, is_permuted=True, twin="", n_seeds=n_seeds or step.n_seeds)
+
+
+def learning_steps(n_training: int) -> tuple[Step, ...]:
+    """Return the learning curve: new speakers, with ever more speakers to learn from.
+
+    Parameters
+    ----------
+    n_training : int
+        How many speakers there are to train on in every fold.
+
+    Returns
+    -------
+    tuple of Step
+        By number of training speakers; the test speakers are the same in all of them, and fewer
+        training speakers are always some of the more.
+
+    Raises
+    ------
+    StudyError
+        If there are fewer than two.
+
+    Notes
+    -----
+    Notebook: 08_leakage.ipynb
+    """
+    if n_training < CURVE[0]:
+        raise StudyError(f"a learning curve needs {CURVE[0]} training speakers, not {n_training}")
+    numbers: Sequence[int] = [number for number in CURVE if number <= n_training]
+    return tuple(
+        replace(
+            STEPS["speakers"],
+            name=f"speakers_{number:02d}",
+            title=f"{number} training speakers",
+            n_speakers=number,
+            twin="",
+        )
+        for number in numbers
+    )

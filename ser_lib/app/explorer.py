@@ -1,0 +1,689 @@
+"""An explorer for JupyterLab: choose a clip, look at it, listen, and see what stored models heard.
+
+`Explorer` is a box of widgets. It trains nothing and writes nothing. Whatever is wrong with a
+corpus, a clip or a run is said in the box, and another choice goes on from there. A clip's
+figure and sound come from `ser_lib.app.explorer`, what models heard from `ser_lib.app.explorer`.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import ipywidgets as widgets
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from IPython.display import Audio
+from matplotlib.figure import Figure
+
+from ser_lib import data
+from ser_lib.audio.io import load_signal
+from ser_lib.audio.signal import resample
+from ser_lib.data.labels import EMOTIONS, colour_of
+from ser_lib.data.pooled import POOLED
+from ser_lib.errors import RunError, SerError, offenders
+from ser_lib.features.acoustic import waveform_envelope
+from ser_lib.features.spectral import HOP_SAMPLES, N_FFT, log_mel, mfcc_zcr_rms
+from ser_lib.paths import report_dir, runs_dir
+from ser_lib.plots.signals import (
+    PITCH_LIMITS_HZ,
+    plot_envelope,
+    plot_log_mel,
+    plot_mfcc,
+    plot_pitch,
+)
+from ser_lib.runs.store import Run, read_run
+from ser_lib.studies import STUDIES
+
+RATE_HZ = 22_050  # as the studies' features
+N_COEFFICIENTS = 20  # librosa's default; the finer ones hold little that the eye can find
+MFCC_LIMIT_DB = 60.0  # nine in ten values lie within, whatever the corpus
+SPEECH_RANGE_DB = 25.0  # as in `features.prosody`: what is softer is breath, room or noise
+
+# Twice as many pixels as are shown, for the text to be as large as the page's.
+DPI = 150
+WIDTH_PX = 840
+HEIGHT_PX = 860
+VIEW_STYLE = Path(__file__).parents[1] / "plots" / "ser.mplstyle"
+
+
+@dataclass(frozen=True)
+class ClipView:
+    """A clip, ready to be shown."""
+
+    png: bytes
+    wav: bytes
+    caption: str
+
+
+def pitch_contour(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    """Follow the voice's pitch.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Its rate.
+
+    Returns
+    -------
+    ndarray, shape (n_frames,)
+        In Hz; NaN where there is no voice, or where the frame lies more than 25 dB below the
+        loud ones.
+
+    References
+    ----------
+    Mauch & Dixon (2014), "pYIN: a fundamental frequency estimator using probabilistic threshold
+    distributions", with thresholds around 0.2, because acted speech is rougher than song.
+
+    Notes
+    -----
+    Notebook: explore.ipynb
+    """
+    import librosa
+
+    low_hz, high_hz = PITCH_LIMITS_HZ
+    framing = {"frame_length": N_FFT, "hop_length": HOP_SAMPLES}
+    # A fifth of a semitone is finer than a line is wide, and three times as quick as the default.
+    pitch_hz, _, _ = librosa.pyin(
+        signal,
+        fmin=low_hz,
+        fmax=high_hz,
+        sr=sample_rate_hz,
+        beta_parameters=(2, 8),
+        resolution=0.2,
+        **framing,
+    )
+    level = librosa.feature.rms(y=signal, **framing)[0]
+    is_speech = level > np.percentile(level, 95) * 10 ** (-SPEECH_RANGE_DB / 20)
+    return np.where(is_speech, pitch_hz, np.nan)
+
+
+def view_clip(path: str, emotion: str) -> ClipView:
+    """Decode a clip, draw it and make it playable.
+
+    Parameters
+    ----------
+    path : str
+        The recording.
+    emotion : str
+        Decides the colour.
+
+    Returns
+    -------
+    CloseUp
+        From memory where the file was looked at before and has not changed.
+
+    Raises
+    ------
+    AudioError, FeatureError
+        If the recording cannot be used.
+
+    Notes
+    -----
+    Notebook: explore.ipynb
+    """
+    file = Path(path)
+    # Decoding says what is wrong with a file that is gone.
+    return _view_clip(path, file.stat().st_mtime_ns if file.is_file() else 0, emotion)
+
+
+# Some 400 kB a clip.
+@lru_cache(maxsize=100)
+def _view_clip(path: str, _changed_ns: int, emotion: str) -> ClipView:
+    native, native_hz = load_signal(path)
+    signal = resample(native, native_hz, RATE_HZ)
+    pitch_hz = pitch_contour(signal, RATE_HZ)
+    with mpl.rc_context(fname=VIEW_STYLE):
+        png = _draw(signal, pitch_hz, colour_of(emotion))
+    # Lossy codecs overshoot full scale now and then.
+    wav = Audio(native.clip(-1, 1), rate=native_hz, normalize=False).data
+    return ClipView(png, wav, _caption(signal, pitch_hz))
+
+
+def _draw(signal: np.ndarray, pitch_hz: np.ndarray, colour: str) -> bytes:
+    """Draw the four panels; their places are fixed, so that nothing jumps from clip to clip."""
+    duration_s = len(signal) / RATE_HZ
+    figure = Figure(figsize=(WIDTH_PX / DPI, HEIGHT_PX / DPI), dpi=DPI, layout="none")
+    edges = {"left": 0.145, "right": 0.885, "top": 0.99, "bottom": 0.075}
+    grid = figure.add_gridspec(
+        4,
+        2,
+        height_ratios=(2, 3.2, 3.2, 2.4),
+        width_ratios=(1, 0.02),
+        hspace=0.14,
+        wspace=0.03,
+        **edges,
+    )
+    wave, mel, cepstrum, pitch = (figure.add_subplot(grid[row, 0]) for row in range(4))
+    envelope = waveform_envelope(signal, RATE_HZ, duration_s=duration_s, n_points=600)
+    plot_envelope(envelope, duration_s, colour=colour, ax=wave)
+    bare = {"with_colour_bar": False}
+    plot_log_mel(log_mel(signal, RATE_HZ), duration_s, f_max_hz=RATE_HZ / 2, ax=mel, **bare)
+    # Columns 0 to 2 are zero crossings, RMS and the coefficient that is the level.
+    frames = mfcc_zcr_rms(signal, RATE_HZ, duration_s=duration_s, n_mfcc=N_COEFFICIENTS)[:, 3:]
+    plot_mfcc(frames.T, duration_s, first=1, limit=MFCC_LIMIT_DB, ax=cepstrum, **bare)
+    plot_pitch(pitch_hz, duration_s, colour=colour, ax=pitch)
+    for row, ax, label in ((1, mel, "Level (dB)"), (2, cepstrum, "Value (dB)")):
+        scale = figure.add_subplot(grid[row, 1])
+        low, high = ax.images[0].get_clim()
+        figure.colorbar(ax.images[0], cax=scale, label=label, ticks=(low, (low + high) / 2, high))
+    for ax in (wave, mel, cepstrum):
+        # Ticks take most of the time that drawing takes; those of the lowest panel serve all.
+        ax.set(xticks=(), xlabel="")
+    cepstrum.set_ylabel("MFCC (number)")
+    for ax in (wave, mel, cepstrum, pitch):
+        # One line for all; quicker than align_ylabels, which measures every tick.
+        ax.yaxis.set_label_coords(-0.145, 0.5)
+    png = io.BytesIO()
+    # The browser is near: quick to pack counts for more than small.
+    figure.savefig(png, format="png", dpi=DPI, pil_kwargs={"compress_level": 1})
+    return png.getvalue()
+
+
+def _caption(signal: np.ndarray, pitch_hz: np.ndarray) -> str:
+    peak_db = 20 * np.log10(max(float(np.abs(signal).max()), 1e-6))
+    voiced_hz = pitch_hz[np.isfinite(pitch_hz)]
+    contour = f"median {np.median(voiced_hz):.0f} Hz" if len(voiced_hz) else "none was found"
+    return (
+        f"From top to bottom: waveform, peak {peak_db:.0f} dB re full scale; mel spectrogram, "
+        f"in dB below its maximum; mel cepstrum (MFCC) 1 to {N_COEFFICIENTS - 1}; pitch of the "
+        f"voice, {contour}."
+    ).replace("-", "−")
+
+
+# What differs between the seeds of one model, and between folds that are drawn.
+OF_THE_SEED = ("seed", "folds_sha256", "rows_sha256")
+TABLE_STYLE = """<style>
+.ser-heard table { border-collapse: collapse; width: 100%; table-layout: fixed; margin: 0;
+  font-size: 12px; font-variant-numeric: tabular-nums; }
+.ser-heard tr { background: none; }
+.ser-heard th, .ser-heard td { position: relative; height: 20px; max-width: none; padding: 1px 3px;
+  overflow: hidden; white-space: nowrap; text-align: right; vertical-align: middle;
+  border: 1px solid transparent; }
+.ser-heard thead th { height: 46px; overflow: visible; }
+.ser-heard thead th[style] { border-bottom: 3px solid; }
+.ser-heard thead span { position: absolute; right: 45%; bottom: 1px; font-size: 11px;
+  font-weight: normal; transform: rotate(40deg); transform-origin: 100% 100%; }
+.ser-heard thead th:first-child { vertical-align: bottom; }
+.ser-heard th:first-child { width: 30%; text-align: left; font-weight: normal;
+  text-overflow: ellipsis; }
+.ser-heard th:nth-child(2), .ser-heard td:nth-child(2) { width: 13px;
+  text-align: center; padding: 0 1px; }
+.ser-heard .ser-section { padding-top: 8px; }
+.ser-heard .ser-section, .ser-heard small, .ser-heard .ser-say {
+  color: var(--jp-ui-font-color2, #555); font-size: 11px; }
+.ser-heard i { position: absolute; left: 0; top: 1px; bottom: 1px; opacity: 0.55; }
+.ser-heard td span { position: relative; }
+.ser-heard .ser-top { font-weight: bold; }
+.ser-heard .ser-acted { border: 2px solid var(--jp-ui-font-color0, #000); }
+.ser-heard p { margin: 0 0 6px; }
+</style>"""
+READ_AS = (
+    "Probabilities of models that were trained without this speaker; ×3: mean of three seeds. "
+    "Outlined: what was acted, in the words of the study's task; bold: what the model hears, "
+    "✓ where that is what was acted. Hover over a row for its stored runs."
+)
+BY_GENDER = " Where a task names the gender as well, a column is the sum of both, and ✓ needs both."
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """What one model said about each clip, as the mean of its seeds."""
+
+    study: str
+    title: str
+    protocol: str
+    runs: tuple[str, ...]
+    """Folders of the stored runs, one a seed."""
+    truth: pd.Series
+    """The acted class by clip id, in the words of the study's task."""
+    probabilities: pd.DataFrame
+    """One row a clip id, one column a class, in [0, 1]."""
+
+
+def stored_models(corpus: str) -> tuple[list[StoredModel], list[str]]:
+    """Read the stored runs of a corpus that predict speakers never heard.
+
+    Parameters
+    ----------
+    corpus : str
+        Name of the corpus.
+
+    Returns
+    -------
+    models : list of StoredModel
+        In the order of the studies, protocols and models. Runs in which test rows were known during
+        training, by speaker or otherwise, are left out.
+    problems : list of str
+        One sentence a run that could not be read.
+    """
+    groups: dict[str, list[Run]] = {}
+    problems = []
+    for path in sorted(runs_dir(corpus).glob("*/predictions.csv")):
+        try:
+            run = read_run(path.parent)
+            is_honest = run.spec["protocol"] != "random" and not run.spec["leaks"]
+            settings = _settings(run)
+        except RunError as error:
+            problems.append(str(error))
+        except (KeyError, TypeError, ValueError) as error:
+            problems.append(
+                f"{path.parent}: this stored run is damaged ({error}); delete the folder"
+            )
+        else:
+            if is_honest:
+                groups.setdefault(settings, []).append(run)
+    models = [_mean_of(group) for group in groups.values()]
+    return _told_apart(sorted(models, key=_place_of)), problems
+
+
+def _place_of(model: StoredModel) -> tuple[int, str, int]:
+    """Sort by study, protocol and model, the studies and models in their own order."""
+    studies = list(STUDIES)
+    place = studies.index(model.study) if model.study in studies else len(studies)
+    titles = [one.title for one in STUDIES[model.study].models] if place < len(studies) else []
+    within = titles.index(model.title) if model.title in titles else len(titles)
+    return place, model.protocol, within
+
+
+def _told_apart(models: list[StoredModel]) -> list[StoredModel]:
+    """Add the run's key where two models differ in settings only, a shortened one for example."""
+    names = [(one.study, one.protocol, one.title) for one in models]
+    return [
+        replace(one, title=f"{one.title}, {one.runs[0].rsplit('-', 1)[-1]}")
+        if names.count(name) > 1
+        else one
+        for one, name in zip(models, names, strict=True)
+    ]
+
+
+def _settings(run: Run) -> str:
+    """Say what seeds of one model share; raise where the run lacks what is shown of it."""
+    run.predictions[[f"p_{label}" for label in run.labels]].astype(float)
+    run.predictions[["clip_id", "truth"]]
+    shared = {key: value for key, value in run.spec.items() if key not in OF_THE_SEED}
+    return json.dumps([shared["study"], shared["model"], shared], sort_keys=True)
+
+
+def _mean_of(runs: list[Run]) -> StoredModel:
+    spec, labels = runs[0].spec, list(runs[0].labels)
+    rows = pd.concat([run.predictions for run in runs])
+    # Variants of a clip have its id, a hash sign, and their own name.
+    by_clip = rows.groupby(rows["clip_id"].str.split("#").str[0])
+    means = by_clip[[f"p_{label}" for label in labels]].mean().set_axis(labels, axis=1)
+    study, name = str(spec["study"]), str(spec["model"])
+    known = [one for one in STUDIES[study].models if one.name == name] if study in STUDIES else []
+    title = known[0].title if known else name
+    folders = tuple(run.folder.name for run in runs)
+    return StoredModel(
+        study, title, str(spec["protocol"]), folders, by_clip["truth"].first(), means
+    )
+
+
+def models_table(models: Sequence[StoredModel], clip_id: str) -> str:
+    """Lay out what models said about a clip, as HTML.
+
+    Parameters
+    ----------
+    models : sequence of StoredModel
+        From `stored_models`.
+    clip_id : str
+        The clip.
+
+    Returns
+    -------
+    str
+        One row a model, one column an emotion in canonical order; the acted emotion is outlined,
+        what the model hears is bold. Empty where no model knows the clip.
+    """
+    models = [one for one in models if clip_id in one.probabilities.index]
+    if not models:
+        return ""
+    found = {_emotion_of(label) for one in models for label in one.probabilities.columns}
+    emotions = [one for one in EMOTIONS if one in found] + sorted(found - set(EMOTIONS))
+    heads = "".join(
+        f'<th scope="col" style="border-bottom-color:{colour_of(one)}">'
+        f"<span>{html.escape(one)}</span></th>"
+        for one in emotions
+    )
+    rows, section, n_right = [], None, 0
+    for one in models:
+        if (one.study, one.protocol) != section:
+            section = (one.study, one.protocol)
+            rows.append(
+                f'<tr><th class="ser-section" colspan="{len(emotions) + 2}" scope="rowgroup">'
+                f"{html.escape(one.study)}, protocol {html.escape(one.protocol)}</th></tr>"
+            )
+        row, is_right = _model_row(one, clip_id, emotions)
+        rows.append(row)
+        n_right += is_right
+    summary = f"<p>What was acted is heard by <b>{n_right} of {len(models)}</b> models.</p>"
+    is_by_gender = any(" " in label for one in models for label in one.probabilities.columns)
+    read_as = READ_AS + (BY_GENDER if is_by_gender else "")
+    return (
+        f'{TABLE_STYLE}<div class="ser-heard">{summary}<table>'
+        '<thead><tr><th scope="col">Probability (%)</th><th></th>'
+        f"{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        f'<p class="ser-say">{read_as}</p></div>'
+    )
+
+
+def _model_row(model: StoredModel, clip_id: str, emotions: list[str]) -> tuple[str, bool]:
+    shares = model.probabilities.loc[clip_id]
+    heard, truth = str(shares.idxmax()), str(model.truth[clip_id])
+    # A task by gender has two classes an emotion; a column shows their sum.
+    by_emotion = shares.groupby(_emotion_of).sum()
+    cells = []
+    for emotion in emotions:
+        if emotion not in by_emotion:
+            cells.append('<td title="not one of its classes">–</td>')
+            continue
+        marks = [
+            name
+            for name, label in (("ser-acted", truth), ("ser-top", heard))
+            if _emotion_of(label) == emotion
+        ]
+        width = f"width:{100 * by_emotion[emotion]:.0f}%;background:{colour_of(emotion)}"
+        cells.append(
+            f'<td class="{" ".join(marks)}"><i style="{width}"></i>'
+            f"<span>{100 * by_emotion[emotion]:.0f}</span></td>"
+        )
+    is_right = heard == truth
+    says = html.escape(f"{'right' if is_right else 'wrong'}: hears {heard}, acted {truth}")
+    sources = f"{model.title}: {', '.join(model.runs)}"
+    verdict = f'<td title="{says}" aria-label="{says}">{"✓" if is_right else "✗"}</td>'
+    row = (
+        f'<tr title="{html.escape(sources)}"><th scope="row">'
+        f"{html.escape(model.title)} <small>×{len(model.runs)}</small></th>"
+        f"{verdict}{''.join(cells)}</tr>"
+    )
+    return row, is_right
+
+
+def _emotion_of(label: str) -> str:
+    """Return the emotion of a class, which may be of one gender ("female sad")."""
+    return label.rsplit(" ", 1)[-1]
+
+
+ALL = "all"
+
+# What makes two clips alike: after another choice the explorer stays near the last clip.
+LIKENESS = ("emotion", "speaker", "statement", "intensity", "repetition")
+STYLE = """<style>
+.ser-explorer .widget-html-content { line-height: 1.35; font-size: 13px; white-space: normal; }
+.ser-explorer img { display: block; width: 100%; height: auto; background: white; }
+.ser-explorer .ser-say { color: var(--jp-ui-font-color2, #555); font-size: 12px; }
+.ser-explorer .ser-problem { border-left: 4px solid #D55E00; padding: 2px 10px; margin: 4px 0;
+  white-space: pre-wrap; }
+</style>"""
+
+
+class Explorer(widgets.VBox):
+    """Widgets to choose a clip and all there is to see and hear of it.
+
+    Parameters
+    ----------
+    corpus : str
+        Which corpus to begin with, a key of `ser_lib.data.CORPORA`.
+
+    Raises
+    ------
+    CorpusError
+        If there is no corpus of that name. One that is known and not here, or damaged, is said in
+        the box.
+
+    Notes
+    -----
+    Notebook: explore.ipynb
+    """
+
+    def __init__(self, corpus: str = "demo") -> None:
+        data.get_corpus(corpus)
+        self._clips = pd.DataFrame(columns=list(data.CLIP_COLUMNS))
+        self._models: list[StoredModel] = []
+        self._last: pd.Series | None = None
+        self._is_filling = False
+        self.corpus = _dropdown("Corpus", [(_state_of(name), name) for name in data.CORPORA])
+        self.speaker, self.emotion = _dropdown("Speaker"), _dropdown("Emotion")
+        self.clip = _dropdown("Clip", flex="1 1 220px")
+        self.previous, self.next = _button("◀ Previous"), _button("Next ▶")
+        self.position = widgets.HTML()
+        self.audio = widgets.Audio(format="wav", autoplay=False, loop=False)
+        self.autoplay = widgets.Checkbox(
+            description="Play each clip when it is chosen", indent=False, layout={"width": "auto"}
+        )
+        self.notice, self.headline = widgets.HTML(), widgets.HTML()
+        self.figure = widgets.HTML(layout={"flex": "1 1 430px", "max_width": "560px"})
+        self.heard = widgets.HTML(layout={"flex": "1 1 500px", "max_width": "760px"})
+        rows = [
+            widgets.HTML(STYLE, layout={"display": "none"}),
+            _row([self.corpus, self.speaker, self.emotion, self.clip]),
+            _row([self.previous, self.next, self.position, self.audio, self.autoplay]),
+            self.notice,
+            self.headline,
+            _row([self.figure, self.heard], align_items="flex-start", grid_gap="4px 18px"),
+        ]
+        super().__init__(rows)
+        self.add_class("ser-explorer")
+        self.corpus.value = corpus
+        self.corpus.observe(lambda _: self._load(), names="value")
+        for filtering in (self.speaker, self.emotion):
+            filtering.observe(lambda _: self._narrow(), names="value")
+        self.clip.observe(lambda _: self._show(), names="value")
+        self.previous.on_click(lambda _: self._step(-1))
+        self.next.on_click(lambda _: self._step(1))
+        self.autoplay.observe(lambda change: self._set_autoplay(change["new"]), names="value")
+        self._load()
+
+    def _load(self) -> None:
+        """Read the chosen corpus and its stored runs."""
+        name = self.corpus.value
+        self._say(f"Reading {name} …", is_problem=False)
+        problems = []
+        self._last = None
+        try:
+            # What is damaged is left out here, and named.
+            self._clips = data.load_corpus(name, strict=False)
+            left_out = self._clips.attrs["left_out"]
+            if left_out:
+                problems.append(f"{len(left_out)} left out:{offenders(left_out, limit=3)}")
+        except SerError as error:
+            self._clips = self._clips.iloc[:0]
+            problems.append(str(error))
+        self._models = []
+        members = [card.name for card in _members_of(name)]
+        # Models that were trained on several corpora have heard each of them.
+        for one in dict.fromkeys((name, *members, POOLED.name)):
+            models, broken = stored_models(one)
+            self._models += models
+            problems += broken
+        self._problems = problems
+        self._narrow()
+
+    def _narrow(self) -> None:
+        """Offer what the choices to the left leave, and stay near the last clip."""
+        if self._is_filling:
+            return
+        self._is_filling = True
+        try:
+            clips = self._clips
+            genders = clips.drop_duplicates("speaker").set_index("speaker")["gender"].sort_index()
+            _fill(self.speaker, [(f"{one} ({genders[one]})", one) for one in genders.index])
+            clips = _matching(clips, "speaker", self.speaker.value)
+            counts = clips["emotion"].value_counts()
+            present = [one for one in EMOTIONS if one in counts]
+            _fill(self.emotion, [(f"{one} ({counts[one]})", one) for one in present])
+            clips = _matching(clips, "emotion", self.emotion.value)
+            fixed = [one for one in (self.speaker, self.emotion) if one.value != ALL]
+            hidden = {one.description.lower() for one in fixed}
+            self.clip.options = [
+                (_name_of(clip, hidden), clip["clip_id"]) for _, clip in clips.iterrows()
+            ]
+            self.clip.value = None if clips.empty else self._nearest(clips)
+        finally:
+            self._is_filling = False
+        self._show()
+
+    def _nearest(self, clips: pd.DataFrame) -> str:
+        if self._last is None:
+            return clips["clip_id"].iloc[0]
+        likeness = (clips[list(LIKENESS)] == self._last[list(LIKENESS)]).sum(axis=1)
+        return clips["clip_id"][likeness.idxmax()]
+
+    def _step(self, n_clips: int) -> None:
+        """Go on by some clips; after the last comes the first."""
+        if self.clip.options:
+            self.clip.index = (self.clip.index + n_clips) % len(self.clip.options)
+
+    def _set_autoplay(self, is_on: bool) -> None:
+        self.audio.autoplay = is_on
+
+    def _show(self) -> None:
+        """Show the chosen clip, or say why it cannot be shown."""
+        if self._is_filling:
+            return
+        n_clips = len(self.clip.options)
+        for control in (self.speaker, self.emotion, self.clip, self.previous, self.next):
+            control.disabled = n_clips == 0
+        if not n_clips:
+            self.headline.value = self.heard.value = self.position.value = ""
+            self._show_view(None)
+            self._say(*self._problems)
+            return
+        chosen = self._clips["clip_id"] == self.clip.value
+        clip = self._last = self._clips[chosen].iloc[0]
+        card = data.get_corpus(clip["corpus"])
+        self.position.value = f"{self.clip.index + 1:,} of {n_clips:,}"
+        self.headline.value = _headline(clip, card.statements)
+        self.heard.value = models_table(self._models, clip["clip_id"]) or _nothing_heard(
+            self.corpus.value, bool(self._models)
+        )
+        problems = list(self._problems)
+        view = None
+        if not clip["path"]:
+            problems.append(
+                f"The recordings of {card.title} are not here: no figure and no sound, only what "
+                "the stored runs hold. Set SER_DATA to the folder that holds "
+                f"'{card.folder or card.name}/' and start JupyterLab again."
+            )
+        else:
+            try:
+                view = view_clip(clip["path"], clip["emotion"])
+            except SerError as error:
+                problems.append(str(error))
+        self._show_view(view)
+        self._say(*problems)
+
+    def _show_view(self, view: ClipView | None) -> None:
+        for widget in (self.audio, self.autoplay, self.figure):
+            widget.layout.display = None if view else "none"
+        if view:
+            self.audio.value = view.wav
+            caption = html.escape(view.caption)
+            # Not widgets.Image, which has no place for a description. Its size is fixed and it is
+            # decoded at once, so that nothing jumps or flickers when it is replaced.
+            self.figure.value = (
+                f'<img alt="{caption}" width="{WIDTH_PX}" height="{HEIGHT_PX}" decoding="sync" '
+                f'src="data:image/png;base64,{base64.b64encode(view.png).decode()}">'
+                f'<p class="ser-say">{caption}</p>'
+            )
+
+    def _say(self, *sentences: str, is_problem: bool = True) -> None:
+        kind = "ser-problem" if is_problem else "ser-say"
+        boxes = [f'<div class="{kind}">{html.escape(one)}</div>' for one in sentences]
+        self.notice.value = f'<div role="status">{"".join(boxes)}</div>' if boxes else ""
+
+
+def _row(children: list[widgets.Widget], **layout: str) -> widgets.HBox:
+    flow = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "2px 10px"}
+    return widgets.HBox(children, layout=flow | layout)
+
+
+def _dropdown(
+    description: str, options: list[tuple[str, str]] | None = None, *, flex: str = "0 1 auto"
+) -> widgets.Dropdown:
+    return widgets.Dropdown(
+        description=description,
+        options=options or [],
+        style={"description_width": "initial"},
+        layout={"width": "auto", "flex": flex},
+    )
+
+
+def _button(description: str) -> widgets.Button:
+    return widgets.Button(description=description, layout={"width": "auto"})
+
+
+def _fill(dropdown: widgets.Dropdown, options: list[tuple[str, str]]) -> None:
+    """Offer all and each of `options`, and keep what was chosen where it is still there."""
+    chosen = dropdown.value
+    dropdown.options = [(f"all ({len(options)})", ALL), *options]
+    dropdown.value = chosen if chosen in [value for _, value in options] else ALL
+
+
+def _matching(clips: pd.DataFrame, column: str, value: str) -> pd.DataFrame:
+    return clips if value == ALL else clips[clips[column] == value]
+
+
+def _members_of(corpus: str) -> tuple[data.Corpus, ...]:
+    card = data.get_corpus(corpus)
+    return card.members if isinstance(card, data.Pool) else (card,)
+
+
+def _state_of(corpus: str) -> str:
+    """Name a corpus and say what of it is here."""
+    members = _members_of(corpus)
+    n_here = sum(card.is_embedded or card.root().is_dir() for card in members)
+    if n_here == len(members):
+        return corpus
+    if n_here:
+        return f"{corpus} ({n_here} of {len(members)} here)"
+    is_told = (report_dir(corpus) / "clips.csv").is_file()
+    return f"{corpus} (stored runs only)" if is_told else f"{corpus} (not here)"
+
+
+def _name_of(clip: pd.Series, hidden: set[str]) -> str:
+    """Name a clip by what the choices to its left leave open."""
+    words = {
+        "speaker": clip["speaker"],
+        "emotion": clip["emotion"],
+        "intensity": clip["intensity"],
+        "statement": clip["statement"],
+        "repetition": f"take {clip['repetition']}",
+    }
+    return " · ".join(str(word) for key, word in words.items() if key not in hidden and word)
+
+
+def _headline(clip: pd.Series, statements: Mapping[str, str]) -> str:
+    statement = str(clip["statement"])
+    words = [
+        f'<span style="color:{colour_of(clip["emotion"])}">■</span> <b>{clip["emotion"]}</b>'
+        + (f", {clip['intensity']}" if clip["intensity"] else ""),
+        html.escape(
+            f"“{statements[statement]}”" if statement in statements else f"statement {statement}"
+        ),
+        html.escape(f"{clip['speaker']} ({clip['gender']}), take {clip['repetition']}"),
+        f"{clip['duration_s']:.2f} s at {clip['sample_rate_hz']:,} Hz",
+        f'<span class="ser-say">{html.escape(clip["clip_id"])}</span>',
+    ]
+    return " · ".join(words)
+
+
+def _nothing_heard(corpus: str, is_trained: bool) -> str:
+    if is_trained:
+        return "<p>No stored run holds this clip.</p>"
+    setting = "" if corpus == "demo" else f" CORPUS={corpus}"
+    return (
+        f"<p>There are no stored predictions for {html.escape(corpus)} yet.</p><p>Run "
+        f"<code>make report{setting}</code> in a terminal, then this cell again: the "
+        "probabilities of every model will stand here.</p>"
+    )

@@ -1,0 +1,386 @@
+"""The browser app: record or drop a file, and see what a model hears in it.
+
+It listens on this machine only, asks no other machine for anything, and deletes what was uploaded
+when the session ends. What it shows is made in `ser_lib.app.views`; here it is wired to gradio.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import tempfile
+from collections.abc import Callable
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ser_lib.app import views
+from ser_lib.audio.io import decodable, load_head
+from ser_lib.errors import BundleError, SerError
+from ser_lib.inference.bundle import default_bundle, installed_bundles
+from ser_lib.inference.prediction import Prediction
+from ser_lib.inference.predictor import MAX_CLIP_S, Predictor
+from ser_lib.inference.streaming import (
+    ANSWER_EVERY_S,
+    WINDOW_S,
+    LiveState,
+    hear,
+    timeline,
+    timeline_table,
+)
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+
+HOST = "127.0.0.1"
+PORT = 7860
+MAX_UPLOAD = "100mb"  # an hour of speech as Opus, ten minutes as WAV
+MAX_TIMELINE_S = 3600.0
+
+# A timeline says more than one answer from two windows on.
+TIMELINE_FROM_S = 2 * WINDOW_S
+MAX_HISTORY = 200
+NEUTRAL, ANY_MOOD = "neutral", "of any mood"
+
+# Uploads that nobody looks at any more are deleted after ten minutes, all others at the end.
+DELETE_EVERY_S, DELETE_AFTER_S = 60, 600
+THEME_DIR = Path(__file__).with_name("theme")
+
+# The browser itself is told to ask nobody else, whatever the page holds.
+CONTENT_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
+    "font-src 'self' data:; connect-src 'self' blob: data:; worker-src 'self' blob:; "
+    "frame-ancestors 'none'; form-action 'self'; base-uri 'self'"
+)
+
+
+@lru_cache(maxsize=8)
+def _predictor(folder: str) -> Predictor:
+    return Predictor.load(folder)
+
+
+def _listen(
+    path: str | None, folder: str, references: list[str] | None, mood: str
+) -> tuple[str, str, dict]:
+    """Predict one recording; return the answer, the figures, and a row for the history."""
+    if not path:
+        return "", "", {}
+    predictor = _predictor(folder)
+    name = Path(path).name
+    try:
+        adapted = predictor
+        if references:
+            adapted = predictor.enrolled(references, is_neutral=mood == NEUTRAL)
+        answer = adapted.predict_file(path)
+        figures = _figures(adapted, path, answer)
+    except SerError as error:
+        return views.problem_html(str(error).replace(path, name)), "", {}
+    said = views.answer_html(
+        answer,
+        threshold=adapted.threshold,
+        reference=f"a voice of {len(references)} clips" if references else "",
+    )
+    row = {
+        "time": datetime.now().strftime("%H:%M:%S"),
+        "recording": name,
+        "emotion": answer.emotion,
+        "confidence": round(answer.confidence, 4),
+        "bundle": predictor.bundle.name,
+        "duration_s": round(answer.duration_s, 2),
+        "warnings": "; ".join(answer.warnings),
+    } | {f"p_{label}": round(p, 4) for label, p in answer.probabilities.items()}
+    return said, figures, row
+
+
+def _figures(predictor: Predictor, path: str, answer: Prediction) -> str:
+    with decodable(path) as file:
+        signal, rate, _ = load_head(file, max_s=MAX_CLIP_S)
+    png, alt = views.listening_png(signal, rate, predictor.heard_s)
+    shown = views.image_html(
+        png,
+        alt=alt,
+        caption="What the model listened to. Blue: where a voice is found. Pale: what it did not "
+        "hear.",
+    )
+    if not TIMELINE_FROM_S < answer.duration_s <= MAX_TIMELINE_S:
+        return shown
+    table = timeline_table(timeline(predictor, path), predictor.labels)
+    png, alt = views.timeline_png(table, predictor.labels, predictor.threshold)
+    return shown + views.image_html(
+        png,
+        alt=alt,
+        caption=f"Over time: one answer each {WINDOW_S:.0f} s, smoothed. Grey: nobody speaks. "
+        "Dashed: below it the answer is 'not sure'.",
+    )
+
+
+def _hear(
+    state: LiveState | None, chunk: tuple[int, np.ndarray] | None, folder: str
+) -> tuple[LiveState, str]:
+    """Take a piece of live sound; return the new state and what is shown of it."""
+    predictor = _predictor(folder)
+    state = state or LiveState()
+    if chunk is not None and len(chunk[1]):
+        rate, samples = chunk
+        state = hear(state, samples, rate, predictor)
+    is_sure = state.emotion in predictor.labels
+    sure = f", {100 * state.confidence:.0f} % sure" if is_sure else ""
+    latency = (
+        f"{state.heard_s:.0f} s heard. The newest answer took {state.latency_ms:.0f} ms after its "
+        f"sound had come; there is one every {ANSWER_EVERY_S} s of sound."
+    )
+    shown = views.live_html(
+        state.times_s,
+        np.array(state.smoothed).reshape(-1, len(predictor.labels)),
+        predictor.labels,
+        headline=f"{state.emotion}{sure}" or "Press record and speak",
+        latency=latency if state.heard_s else "",
+    )
+    return state, shown
+
+
+def _write_history(history: list[dict[str, object]]) -> str | None:
+    """Write the session's answers as CSV into the session's temporary folder."""
+    if not history:
+        return None
+    columns = list(dict.fromkeys(key for row in history for key in row))
+    folder = Path(tempfile.mkdtemp(dir=os.environ["GRADIO_TEMP_DIR"]))
+    with (folder / "answers.csv").open("w", encoding="utf-8", newline="") as file:
+        rows = csv.DictWriter(file, columns)
+        rows.writeheader()
+        rows.writerows(history)
+    return str(folder / "answers.csv")
+
+
+def _choices() -> list[tuple[str, str]]:
+    folders = installed_bundles()
+    if not folders:
+        raise BundleError("no bundle is installed: make one with `ser train STUDY --out bundles/x`")
+    return [(folder.name, str(folder)) for folder in folders]
+
+
+def build_app() -> gr.Blocks:
+    """Build the page.
+
+    Returns
+    -------
+    gradio.Blocks
+        Not launched.
+
+    Raises
+    ------
+    BundleError
+        If no bundle is installed.
+    """
+    gr = _load_gradio()
+    choices = _choices()
+    chosen = str(default_bundle())
+    with gr.Blocks(
+        title="What does this voice sound like?",
+        analytics_enabled=False,
+        delete_cache=(DELETE_EVERY_S, DELETE_AFTER_S),
+    ) as page:
+        gr.HTML(
+            '<header class="ser-head"><h1>What does this voice sound like?</h1><p>Record yourself, '
+            "or drop a recording. Everything stays on this computer.</p></header>"
+        )
+        bundle = gr.Dropdown(choices, value=chosen, label="Model", filterable=False)
+        about = gr.HTML(views.bundle_html(_predictor(chosen).bundle))
+        bundle.change(lambda folder: views.bundle_html(_predictor(folder).bundle), bundle, about)
+        with gr.Tab("A recording"):
+            _recording_tab(gr, bundle)
+        with gr.Tab("Live"):
+            _live_tab(gr, bundle)
+        with gr.Tab("What it is not"):
+            gr.HTML(views.about_html())
+    return page
+
+
+def _recording_tab(gr: object, bundle: gr.Dropdown) -> None:
+    with gr.Row():
+        spoken, dropped = (
+            gr.Audio(
+                sources=[source],
+                type="filepath",
+                label=label,
+                editable=False,
+                buttons=[],
+                min_width=280,
+            )
+            for source, label in (("microphone", "Record"), ("upload", "Or drop a file"))
+        )
+    newest = gr.State(None)
+    answer = gr.HTML()
+    figures = gr.HTML()
+    with gr.Accordion("My own voice", open=False):
+        gr.HTML(
+            '<p class="ser-quiet">A few clips of the same person let a model that can do it take '
+            "out what is only this voice: two to five neutral ones, or ten of any mood.</p>"
+        )
+        mood = gr.Radio([NEUTRAL, ANY_MOOD], value=NEUTRAL, label="These clips are")
+        references = gr.File(
+            file_count="multiple", file_types=["audio"], label="Clips of this voice"
+        )
+    history = gr.State([])
+    with gr.Accordion("This session", open=False):
+        table = gr.HTML(views.history_html([]))
+        with gr.Row():
+            as_csv = gr.DownloadButton("Answers as CSV", interactive=False)
+            as_png = gr.DownloadButton("Last figure as PNG", interactive=False)
+
+    def listen(
+        path: str | None, folder: str, clips: list[str] | None, kind: str, rows: list[dict]
+    ) -> tuple[object, ...]:
+        said, drawn, row = _listen(path, folder, clips, kind)
+        rows = [*rows, row][-MAX_HISTORY:] if row else rows
+        return (
+            path,
+            said,
+            drawn,
+            rows,
+            views.history_html(rows),
+            gr.DownloadButton(value=_write_history(rows), interactive=bool(rows)),
+            gr.DownloadButton(value=_write_png(path, folder), interactive=bool(row)),
+        )
+
+    outputs = [newest, answer, figures, history, table, as_csv, as_png]
+    for sound in (spoken, dropped):
+        sound.change(listen, [sound, bundle, references, mood, history], outputs)
+    gr.on(
+        [bundle.change, references.change, mood.change],
+        listen,
+        [newest, bundle, references, mood, history],
+        outputs,
+    )
+
+
+def _write_png(path: str | None, folder: str) -> str | None:
+    """Write what the model listened to as a picture into the session's temporary folder."""
+    if not path:
+        return None
+    try:
+        with decodable(path) as file:
+            signal, rate, _ = load_head(file, max_s=MAX_CLIP_S)
+        png, _ = views.listening_png(signal, rate, _predictor(folder).heard_s)
+    except SerError:
+        return None
+    target = Path(tempfile.mkdtemp(dir=os.environ["GRADIO_TEMP_DIR"])) / "what-it-heard.png"
+    target.write_bytes(png)
+    return str(target)
+
+
+def _live_tab(gr: object, bundle: gr.Dropdown) -> None:
+    gr.HTML(
+        '<p class="ser-quiet">Speak on; the line is the average of the last answers, each about '
+        f"the last {WINDOW_S:.0f} seconds.</p>"
+    )
+    sound = gr.Audio(
+        sources=["microphone"], streaming=True, type="numpy", label="Microphone", buttons=[]
+    )
+    shown = gr.HTML(_hear(None, None, bundle.value)[1])
+    state = gr.State(None)
+    sound.start_recording(lambda: None, None, state)
+    sound.stream(
+        _hear,
+        [state, sound, bundle],
+        [state, shown],
+        stream_every=ANSWER_EVERY_S,
+        show_progress="hidden",
+        concurrency_limit=1,
+    )
+
+
+def _load_gradio() -> object:
+    """Import gradio with all that it would ask other machines for turned off."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="ser-app-"))
+    import gradio as gr
+
+    return gr
+
+
+class _Guard:
+    """Adds headers to every answer that tell the browser to ask no other machine for anything."""
+
+    HEADERS = (
+        (b"content-security-policy", CONTENT_POLICY.encode()),
+        (b"referrer-policy", b"no-referrer"),
+        (b"x-content-type-options", b"nosniff"),
+    )
+
+    def __init__(self, app: Callable) -> None:
+        self.app = app
+
+    async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
+        async def guarded(message: dict) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *self.HEADERS]
+            await send(message)
+
+        await self.app(scope, receive, guarded)
+
+
+def run_app(*, port: int = PORT, opens_browser: bool = True, blocks: bool = True) -> str:
+    """Serve the app on this machine until it is stopped.
+
+    Parameters
+    ----------
+    port : int
+        Of 127.0.0.1; the next free one is taken where it is in use.
+    opens_browser : bool
+        Whether to open a window.
+    blocks : bool
+        Whether to wait for Ctrl-C.
+
+    Returns
+    -------
+    str
+        Its address.
+
+    Raises
+    ------
+    BundleError
+        If no bundle is installed.
+    """
+    page = build_app()
+    gr = _load_gradio()
+    fonts = ["system-ui", "-apple-system", "Segoe UI", "sans-serif"]
+    # Blue: the default orange is too pale on white to be read by everybody.
+    theme = gr.themes.Default(
+        primary_hue="blue", font=fonts, font_mono=["ui-monospace", "monospace"]
+    )
+    _, address, _ = page.launch(
+        server_name=HOST,
+        server_port=_free_port(port),
+        inbrowser=opens_browser,
+        share=False,
+        quiet=True,
+        prevent_thread_lock=not blocks,
+        max_file_size=MAX_UPLOAD,
+        footer_links=[],
+        ssr_mode=False,
+        pwa=False,
+        enable_monitoring=False,
+        strict_cors=True,
+        theme=theme,
+        css_paths=THEME_DIR / "app.css",
+        # As Starlette lists middleware: class, arguments, options.
+        app_kwargs={"middleware": [(_Guard, (), {})]},
+    )
+    return address
+
+
+def _free_port(first: int) -> int:
+    import socket
+
+    for port in range(first, first + 100):
+        with socket.socket() as one:
+            if one.connect_ex((HOST, port)):
+                return port
+    raise BundleError(f"ports {first} to {first + 99} are all in use; give another with --port")

@@ -1,0 +1,280 @@
+"""What the browser app shows, as HTML and figures: pure functions, no gradio.
+
+All text from outside is escaped; nothing refers to another machine. A colour is never alone: the
+name and the number stand beside it, for screen readers and for eyes that see no colours.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ser_lib.audio.signal import resample
+from ser_lib.audio.voice_activity import HOP_S, RATE_HZ, voice_activity
+from ser_lib.data.labels import colour_of
+from ser_lib.features.acoustic import waveform_envelope
+from ser_lib.features.spectral import log_mel
+from ser_lib.inference.bundle import Bundle
+from ser_lib.inference.model_card import LIMITS
+from ser_lib.inference.prediction import NOT_SURE, Prediction
+from ser_lib.plots.signals import plot_envelope, plot_log_mel
+from ser_lib.plots.timeline import plot_timeline
+
+STYLE = Path(__file__).parents[1] / "plots" / "ser.mplstyle"
+DPI = 130
+SPEECH_COLOUR = "#0072B2"
+LIVE_SIZE = (720, 220)
+LIVE_SHOWN_S = 30.0
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def answer_html(prediction: Prediction, *, threshold: float, reference: str = "") -> str:
+    """Show an answer: a headline, all classes with their probabilities, and what is against it.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Without error.
+    threshold : float
+        Confidence below which the answer is 'not sure'.
+    reference : str
+        Whose voice was enrolled, if any.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    if prediction.emotion == NOT_SURE:
+        best = next(iter(prediction.probabilities))
+        head = "Not sure"
+        say = (
+            f"The likeliest is {best} with {_percent(prediction.confidence)}; answers are given "
+            f"from {_percent(threshold)} on."
+            if prediction.confidence < threshold
+            else "There is too little speech in it to say anything."
+        )
+    else:
+        head = f"Sounds {prediction.emotion}"
+        say = f"{_percent(prediction.confidence)} sure."
+    if reference:
+        say += f" Adapted to {reference}."
+    bars = "".join(
+        f'<li><span class="ser-name">{html.escape(label)}</span>'
+        f'<span class="ser-track" aria-hidden="true"><span class="ser-bar" '
+        f'style="width:{100 * share:.1f}%;background:{colour_of(label)}"></span></span>'
+        f'<span class="ser-share">{_percent(share)}</span></li>'
+        for label, share in prediction.probabilities.items()
+    )
+    against = "".join(f"<li>{html.escape(one)}</li>" for one in prediction.warnings)
+    if against:
+        against = (
+            f'<div class="ser-warnings"><h3>What speaks against it</h3><ul>{against}</ul></div>'
+        )
+    return (
+        f'<section role="status" aria-live="polite" class="ser-answer"><h2>{html.escape(head)}</h2>'
+        f'<p>{html.escape(say)}</p><ol class="ser-bars">{bars}</ol>{against}</section>'
+    )
+
+
+def problem_html(message: str) -> str:
+    """Show why there is no answer."""
+    return f'<section role="alert" class="ser-problem"><p>{html.escape(message)}</p></section>'
+
+
+def image_html(png: bytes, *, alt: str, caption: str) -> str:
+    """Show a figure with its description."""
+    data = base64.b64encode(png).decode()
+    return (
+        f'<figure class="ser-figure"><img alt="{html.escape(alt)}" '
+        f'src="data:image/png;base64,{data}"><figcaption>{html.escape(caption)}</figcaption>'
+        "</figure>"
+    )
+
+
+def listening_png(
+    signal: np.ndarray, sample_rate_hz: int, heard_s: tuple[float, float]
+) -> tuple[bytes, str]:
+    """Draw a recording as the model hears it: waveform with speech marked, and mel spectrogram.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Its rate.
+    heard_s : tuple of float
+        From when to when the model listens; the rest is dimmed.
+
+    Returns
+    -------
+    png : bytes
+    description : str
+        For those who cannot see it.
+    """
+    signal = resample(signal, sample_rate_hz, RATE_HZ)
+    duration_s = len(signal) / RATE_HZ
+    speech = voice_activity(signal)
+    start_s, stop_s = heard_s[0], min(heard_s[1], duration_s)
+    with mpl.rc_context(fname=STYLE):
+        figure = Figure(figsize=(7.4, 3.9), dpi=DPI, layout="constrained")
+        wave, mel = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.7))
+        envelope = waveform_envelope(signal, RATE_HZ, duration_s=duration_s, n_points=700)
+        plot_envelope(envelope, duration_s, ax=wave)
+        wave.set(xlabel="")
+        for first, last in _stretches(speech):
+            wave.axvspan(first * HOP_S, last * HOP_S, color=SPEECH_COLOUR, alpha=0.18, lw=0)
+        level_db = log_mel(signal, RATE_HZ, n_mels=64, hop_samples=256)
+        plot_log_mel(level_db, duration_s, f_max_hz=RATE_HZ / 2, ax=mel, with_colour_bar=False)
+        mel.set_aspect("auto")
+        for ax in (wave, mel):
+            for left, right in ((0.0, start_s), (stop_s, duration_s)):
+                if right > left:
+                    ax.axvspan(left, right, color="white", alpha=0.72, lw=0, zorder=5)
+        png = io.BytesIO()
+        figure.savefig(png, format="png", dpi=DPI)
+    alt = (
+        f"Waveform and mel spectrogram of {duration_s:.1f} s. Speech is marked in "
+        f"{speech.sum() * HOP_S:.1f} s of it; the model listened from {start_s:.1f} to "
+        f"{stop_s:.1f} s."
+    )
+    return png.getvalue(), alt
+
+
+def _stretches(is_on: np.ndarray) -> list[tuple[int, int]]:
+    """Return first and one past last frame of each stretch that is on."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], is_on.astype(int), [0]])))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def timeline_png(table: pd.DataFrame, labels: Sequence[str], threshold: float) -> tuple[bytes, str]:
+    """Draw a timeline; return the figure and its description."""
+    with mpl.rc_context(fname=STYLE):
+        figure = Figure(figsize=(7.4, 2.9), dpi=DPI, layout="constrained")
+        plot_timeline(table, labels, threshold=threshold, ax=figure.add_subplot())
+        png = io.BytesIO()
+        figure.savefig(png, format="png", dpi=DPI)
+    counts = table["emotion"].value_counts()
+    said = ", ".join(f"{name} in {n}" for name, n in counts.items())
+    alt = f"Smoothed probabilities over {table['end_s'].max():.0f} s; of the windows: {said}."
+    return png.getvalue(), alt
+
+
+def history_html(history: Sequence[dict[str, object]]) -> str:
+    """Show the answers of this session as a table, the newest first."""
+    if not history:
+        return '<p class="ser-quiet">Nothing yet. What you try is listed here until you leave.</p>'
+    rows = "".join(
+        f"<tr><td>{html.escape(str(one['time']))}</td><td>{html.escape(str(one['recording']))}</td>"
+        f"<td>{html.escape(str(one['emotion']))}</td><td>{_percent(float(one['confidence']))}</td>"
+        f"<td>{html.escape(str(one['bundle']))}</td></tr>"
+        for one in reversed(history)
+    )
+    head = "".join(
+        f'<th scope="col">{name}</th>' for name in ("time", "recording", "emotion", "sure", "model")
+    )
+    return (
+        '<div class="ser-scroll" tabindex="0" role="region" aria-label="Answers of this session">'
+        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def live_html(
+    times_s: Sequence[float],
+    smoothed: np.ndarray,
+    labels: Sequence[str],
+    *,
+    headline: str,
+    latency: str,
+) -> str:
+    """Show the live line: the newest smoothed probabilities as curves, drawn without a library.
+
+    Parameters
+    ----------
+    times_s : sequence of float
+        When each answer was given.
+    smoothed : ndarray, shape (n_answers, n_classes)
+        NaN where nobody spoke.
+    labels : sequence of str
+        The classes.
+    headline : str
+        The newest answer.
+    latency : str
+        How long it took.
+
+    Returns
+    -------
+    str
+        HTML with SVG.
+    """
+    width, height = LIVE_SIZE
+    lines, legend = [], []
+    if len(times_s):
+        end_s = max(times_s[-1], LIVE_SHOWN_S)
+        x = [width * (1 - (end_s - t) / LIVE_SHOWN_S) for t in times_s]
+        for number in np.argsort(-np.nan_to_num(smoothed[-1]))[:4]:
+            colour = colour_of(labels[number])
+            points = [
+                f"{left:.1f},{height * (1 - p):.1f}"
+                for left, p in zip(x, smoothed[:, number], strict=True)
+                if np.isfinite(p) and left >= 0
+            ]
+            lines.append(
+                f'<polyline fill="none" stroke="{colour}" stroke-width="3" '
+                f'points="{" ".join(points)}"/>'
+            )
+            share = smoothed[-1, number]
+            said = _percent(float(share)) if np.isfinite(share) else "–"
+            legend.append(
+                f'<li><span class="ser-dot" style="background:{colour}" aria-hidden="true"></span>'
+                f"{html.escape(labels[number])} {said}</li>"
+            )
+    grid = "".join(
+        f'<line x1="0" x2="{width}" y1="{height * y}" y2="{height * y}" class="ser-grid"/>'
+        for y in (0.25, 0.5, 0.75)
+    )
+    return (
+        f'<section class="ser-live"><h2 role="status" aria-live="polite">{html.escape(headline)}'
+        f'</h2><ul class="ser-legend">{"".join(legend)}</ul>'
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="Smoothed probabilities of the '
+        f'last {LIVE_SHOWN_S:.0f} seconds">{grid}{"".join(lines)}</svg>'
+        f'<p class="ser-quiet">{html.escape(latency)}</p></section>'
+    )
+
+
+def bundle_html(bundle: Bundle) -> str:
+    """Say in two lines what a bundle is and how well it does on speakers never heard."""
+    score = bundle.card.get("score")
+    said = html.escape(bundle.title) + "."
+    if bundle.card.get("is_embedded"):
+        said += " <b>Trained on synthetic voices: a demonstration only.</b>"
+    elif score:
+        said += (
+            f" On speakers never heard it finds {_percent(score['uar'])} of each emotion on "
+            f"average (one in {len(bundle.labels)} by chance); an answer is given from "
+            f"{_percent(bundle.threshold)} confidence on, and is then right in "
+            f"{_percent(bundle.card['selection']['accuracy_share'])} of the cases."
+        )
+    return f'<p class="ser-quiet">{said}</p>'
+
+
+def about_html() -> str:
+    """Say what acted speech is and what the result is not."""
+    items = "".join(f"<li>{html.escape(one)}</li>" for one in LIMITS)
+    return (
+        '<section class="ser-about"><h2>What this is, and what it is not</h2>'
+        "<p>A small model compares a voice with recordings of actors and says which of their "
+        "emotions it sounds like. Everything happens on this computer: no sound leaves it, and "
+        f"recordings are deleted when the session ends.</p><ul>{items}</ul></section>"
+    )

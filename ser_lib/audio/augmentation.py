@@ -1,0 +1,301 @@
+"""Augmentation of waveforms: noise, shift, stretch and pitch as in `boucheta2025`; and speed.
+
+Drawing is split from doing: `draw` turns a generator into parameters, the four functions apply
+parameters and are pure. Which rows are augmented is a matter of the split, not of this module:
+augmented copies of a test clip must never be trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ser_lib.audio.signal import resample
+from ser_lib.errors import FeatureError
+
+
+def add_noise(
+    signal: np.ndarray, sample_rate_hz: int, *, amplitude_ratio: float, noise_seed: int
+) -> np.ndarray:
+    """Add white Gaussian noise whose standard deviation is a share of the signal's peak.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Not used; every augmentation takes it.
+    amplitude_ratio : float >= 0
+        Standard deviation of the noise relative to the largest absolute sample.
+    noise_seed : int
+        Of the noise itself.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_samples,)
+        The noisy signal; silence stays silent.
+
+    Notes
+    -----
+    Notebook: 04_cnn_1d_mfcc.ipynb
+    """
+    noise = np.random.default_rng(noise_seed).standard_normal(len(signal))
+    peak = np.abs(signal).max(initial=0.0)
+    return (signal + amplitude_ratio * peak * noise).astype(np.float32)
+
+
+def shift_time(signal: np.ndarray, sample_rate_hz: int, *, shift_s: float) -> np.ndarray:
+    """Rotate a signal: what leaves at one end enters at the other.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Its rate.
+    shift_s : float
+        By how much, in seconds; positive moves the sound later.
+
+    Returns
+    -------
+    ndarray, shape (n_samples,)
+        The same samples in another order.
+
+    Notes
+    -----
+    Notebook: 04_cnn_1d_mfcc.ipynb
+    """
+    return np.roll(signal, round(shift_s * sample_rate_hz))
+
+
+def stretch_time(signal: np.ndarray, sample_rate_hz: int, *, rate: float) -> np.ndarray:
+    """Change the tempo and keep the pitch (phase vocoder, `librosa.effects.time_stretch`).
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Not used; every augmentation takes it.
+    rate : float > 0
+        Above 1 is faster and shorter.
+
+    Returns
+    -------
+    ndarray of float32, shape (about n_samples / rate,)
+        The stretched signal.
+
+    Raises
+    ------
+    FeatureError
+        If `rate` is not positive.
+
+    Notes
+    -----
+    Notebook: 04_cnn_1d_mfcc.ipynb
+    """
+    import librosa
+
+    if rate <= 0:
+        raise FeatureError(f"rate={rate} must be above 0; 1 leaves the tempo as it is")
+    return librosa.effects.time_stretch(signal, rate=rate).astype(np.float32)
+
+
+def shift_pitch(signal: np.ndarray, sample_rate_hz: int, *, semitones: float) -> np.ndarray:
+    """Change the pitch and keep the tempo (`librosa.effects.pitch_shift`, soxr resampling).
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Its rate.
+    semitones : float
+        By how much; positive is higher.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_samples,)
+        The shifted signal.
+
+    Notes
+    -----
+    Notebook: 04_cnn_1d_mfcc.ipynb
+    """
+    import librosa
+
+    shifted = librosa.effects.pitch_shift(
+        signal, sr=sample_rate_hz, n_steps=semitones, res_type="soxr_hq"
+    )
+    return shifted.astype(np.float32)
+
+
+def change_speed(signal: np.ndarray, sample_rate_hz: int, *, factor: float) -> np.ndarray:
+    """Play a signal faster or slower, as a tape does: pitch, formants and tempo change alike.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Its rate.
+    factor : float > 0
+        Above 1 is faster, higher and shorter.
+
+    Returns
+    -------
+    ndarray of float32, shape (about n_samples / factor,)
+        The clip as another voice might have given it.
+
+    Raises
+    ------
+    FeatureError
+        If `factor` is not positive.
+
+    Notes
+    -----
+    Notebook: 07_transfer.ipynb
+    """
+    if factor <= 0:
+        raise FeatureError(f"factor={factor} must be above 0; 1 leaves the speed as it is")
+    # A rate that is called another one than it is.
+    return resample(signal, round(sample_rate_hz * factor), sample_rate_hz)
+
+
+def apply_steps(
+    signal: np.ndarray, sample_rate_hz: int, *, steps: Mapping[str, Mapping[str, float]]
+) -> np.ndarray:
+    """Apply several augmentations, one after the other.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Its rate.
+    steps : mapping
+        Names of `AUGMENTATIONS` to their parameters, in the order of application; none leaves the
+        signal as it is.
+
+    Returns
+    -------
+    ndarray of float32
+        The augmented signal.
+
+    Notes
+    -----
+    Notebook: 05_cnn_3d_pooled.ipynb
+    """
+    for name, parameters in steps.items():
+        signal = AUGMENTATIONS[name].apply(signal, sample_rate_hz, **parameters)
+    return signal
+
+
+def _draw_steps(rng: np.random.Generator) -> dict[str, dict[str, dict[str, float]]]:
+    chosen = [name for name in ("noise", "stretch", "pitch", "shift") if rng.uniform() < 0.5]
+    return {"steps": {name: AUGMENTATIONS[name].draw(rng) for name in chosen}}
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """A function on signals and the distribution of its parameters."""
+
+    name: str
+    apply: Callable[..., np.ndarray]
+    draw: Callable[[np.random.Generator], dict[str, float]]
+    describes: str
+    version: int = 1
+    """Raised whenever function or draws change: stored features and runs then differ."""
+
+
+# Amplitudes and ranges as boucheta2025 prints them in its section 2.4.
+AUGMENTATIONS: dict[str, Augmentation] = {
+    one.name: one
+    for one in (
+        Augmentation(
+            "noise",
+            add_noise,
+            lambda rng: {
+                "amplitude_ratio": 0.005 * rng.uniform(),
+                "noise_seed": int(rng.integers(2**32)),
+            },
+            "white noise, up to 0.5 % of the peak",
+        ),
+        Augmentation(
+            "shift",
+            shift_time,
+            lambda rng: {"shift_s": rng.uniform(-0.005, 0.005)},
+            "rotation by up to 5 ms",
+        ),
+        Augmentation(
+            "stretch",
+            stretch_time,
+            lambda rng: {"rate": rng.uniform(0.8, 1.2)},
+            "tempo 0.8 to 1.2",
+        ),
+        Augmentation(
+            "pitch",
+            shift_pitch,
+            lambda rng: {"semitones": rng.uniform(-2.0, 2.0)},
+            "pitch up to 2 semitones up or down",
+        ),
+        # Nothing is drawn: what is done to training clips can be done to a test clip as well.
+        Augmentation(
+            "slower",
+            change_speed,
+            lambda rng: {"factor": 0.9},
+            "a tenth slower",
+        ),
+        Augmentation(
+            "faster",
+            change_speed,
+            lambda rng: {"factor": 1.1},
+            "a tenth faster",
+        ),
+        # fpt2025, section 2.2.4: each "with a probability", which it does not print.
+        Augmentation(
+            "mixed",
+            apply_steps,
+            _draw_steps,
+            "each of the four with probability 0.5",
+        ),
+    )
+}
+
+
+def augment(
+    signal: np.ndarray, sample_rate_hz: int, name: str, *, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw an augmentation's parameters and apply it.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Its rate.
+    name : str
+        A key of `AUGMENTATIONS`.
+    rng : numpy.random.Generator
+        Where the parameters come from.
+
+    Returns
+    -------
+    ndarray of float32
+        The augmented signal; stretching changes its length.
+
+    Raises
+    ------
+    FeatureError
+        If there is no augmentation of that name.
+
+    Notes
+    -----
+    Notebook: 04_cnn_1d_mfcc.ipynb
+    """
+    if name not in AUGMENTATIONS:
+        raise FeatureError(f"unknown augmentation '{name}'; known are {', '.join(AUGMENTATIONS)}")
+    chosen = AUGMENTATIONS[name]
+    return chosen.apply(signal, sample_rate_hz, **chosen.draw(rng))

@@ -1,0 +1,487 @@
+"""Recordings: decode, check, mix to mono, resample, crop or pad.
+
+A signal is a float32 array of shape (n_samples,) in [-1, 1], mono. This module is the only caller
+of soundfile and soxr. It does not know corpora, features or labels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import struct
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import soundfile
+
+from ser_lib.audio.signal import _check_samples, cut_signal, mono
+from ser_lib.errors import AudioError
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says about its samples."""
+
+    sample_rate_hz: int
+    n_samples: int
+    """Of every channel, in the whole recording."""
+    n_channels: int
+    sample_format: str
+    """As libsndfile names it, such as "PCM_16"."""
+    container: str
+    """Such as "WAV", "FLAC", "OGG", "MP3"."""
+
+
+def _check_riff_length(path: Path) -> None:
+    """Raise where a WAV header promises more bytes than the file has (libsndfile forgives that)."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError as error:
+        raise AudioError(
+            f"{path}: cannot be read ({error.strerror}); check the file's permissions"
+        ) from error
+    if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
+        return
+    (promised,) = struct.unpack("<I", head[4:8])
+    # Streaming writers leave 0 or the largest number here; both promise nothing.
+    if promised in (0, 0xFFFFFFFF):
+        return
+    held = path.stat().st_size - 8
+    # An odd last chunk may lack its padding byte.
+    if held + 1 < promised:
+        raise AudioError(
+            f"{path}: truncated: its header promises {promised} bytes, it holds {held}; "
+            "copy or download it again"
+        )
+
+
+def decode(path: Path, max_s: float | None = None) -> tuple[np.ndarray, Header]:
+    """Decode a recording, or its beginning, as it is.
+
+    Parameters
+    ----------
+    path : Path
+        WAV, FLAC, Ogg or whatever else libsndfile decodes.
+    max_s : float, optional
+        How much is decoded, in seconds; None takes all.
+
+    Returns
+    -------
+    samples : ndarray of float32, shape (n_samples, n_channels)
+    header : Header
+
+    Raises
+    ------
+    AudioError
+        If the file is missing, empty, truncated or undecodable.
+    """
+    _check_file(path)
+    try:
+        # As bytes: a name need not be UTF-8.
+        with soundfile.SoundFile(os.fsencode(path)) as file:
+            header = Header(file.samplerate, file.frames, file.channels, file.subtype, file.format)
+            n_wanted = header.n_samples
+            if max_s is not None:
+                n_wanted = min(n_wanted, int(max_s * header.sample_rate_hz))
+            samples = file.read(n_wanted, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, TypeError) as error:
+        raise _undecodable(path, error) from error
+    if len(samples) < n_wanted:
+        raise AudioError(
+            f"{path}: truncated: {len(samples)} of {n_wanted} samples could be decoded; "
+            "copy or download it again"
+        )
+    return samples, header
+
+
+def _undecodable(path: Path, error: Exception) -> AudioError:
+    # soundfile asks for a rate and a form where a name ends in .raw: that is no error of its own.
+    reason = getattr(error, "error_string", "it has no header that says how").strip()
+    return AudioError(
+        f"{path}: cannot be decoded ({reason}); it is damaged or no audio file, copy or download "
+        "it again"
+    )
+
+
+def _check_file(path: Path) -> None:
+    """Raise where there is no file, or less of it than it says."""
+    if not path.is_file():
+        raise AudioError(f"{path}: no such file; if it is a clip of a corpus, check SER_DATA")
+    if path.stat().st_size == 0:
+        raise AudioError(f"{path}: an empty file of 0 bytes; copy or download it again")
+    _check_riff_length(path)
+
+
+def load_head(path: str | Path, *, max_s: float) -> tuple[np.ndarray, int, float]:
+    """Decode the beginning of a recording and mix it to mono, whatever its length.
+
+    Parameters
+    ----------
+    path : str or Path
+        As for `decode`.
+    max_s : float
+        How much is decoded, in seconds.
+
+    Returns
+    -------
+    signal : ndarray of float32, shape (n_samples,)
+        Mono, at the file's own rate: what `ser_lib.audio.io.load_signal` gives, or its beginning.
+    sample_rate_hz : int
+        Its rate.
+    duration_s : float
+        Of the whole recording.
+
+    Raises
+    ------
+    AudioError
+        As `decode`; and if samples are not finite, or there are none.
+    """
+    samples, header = decode(Path(path), max_s)
+    signal = mono(samples)
+    _check_samples(path, signal)
+    return signal, header.sample_rate_hz, header.n_samples / header.sample_rate_hz
+
+
+def iter_blocks(path: str | Path, *, block_s: float) -> Iterator[tuple[np.ndarray, int]]:
+    """Decode a recording of any length block by block, each mixed to mono.
+
+    Parameters
+    ----------
+    path : str or Path
+        As for `decode`.
+    block_s : float
+        Length of a block in seconds; the last one is shorter.
+
+    Yields
+    ------
+    signal : ndarray of float32, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Its rate, the file's own.
+
+    Raises
+    ------
+    AudioError
+        As `load_head`.
+    """
+    path = Path(path)
+    _check_file(path)
+    try:
+        with soundfile.SoundFile(os.fsencode(path)) as file:
+            rate = file.samplerate
+            for block in file.blocks(round(block_s * rate), dtype="float32", always_2d=True):
+                signal = mono(block)
+                _check_samples(path, signal)
+                yield signal, rate
+    except (soundfile.LibsndfileError, TypeError) as error:
+        raise _undecodable(path, error) from error
+
+
+# Endings by which recordings are found in folders; a file that is named is tried whatever it is.
+SUFFIXES = frozenset(
+    ".wav .flac .ogg .oga .opus .mp3 .aiff .aif .aifc .au .caf .w64 .rf64 "
+    ".m4a .mp4 .aac .webm .mka .amr .wma .3gp".split()
+)
+
+# Beginnings of files that libsndfile does not know: offset, bytes, and ffmpeg's reader. Naming the
+# reader keeps ffmpeg from taking a file for a playlist, which could name other files.
+FOR_FFMPEG = (
+    (4, b"ftyp", "mov"),
+    (0, b"\x1a\x45\xdf\xa3", "matroska"),
+    (0, b"\xff\xf1", "aac"),
+    (0, b"\xff\xf9", "aac"),
+    (0, b"#!AMR", "amr"),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
+)
+MAX_FFMPEG_S = 600  # two hours of AAC are decoded in less than a minute
+MAX_STREAM_BYTES = 4 * 2**30
+CHUNK_BYTES = 2**20
+
+
+def _reader_of(path: Path) -> str | None:
+    """Name ffmpeg's reader for a file that libsndfile does not decode; None for others."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError:
+        return None
+    for offset, magic, reader in FOR_FFMPEG:
+        if head[offset : offset + len(magic)] == magic:
+            return reader
+    return None
+
+
+@contextmanager
+def decodable(path: str | Path, *, max_s: float | None = None) -> Iterator[Path]:
+    """Give a path that `ser_lib.audio` can decode: the file itself, or a temporary WAV of it.
+
+    Parameters
+    ----------
+    path : str or Path
+        Any recording.
+    max_s : float, optional
+        Where ffmpeg decodes: how much of it.
+
+    Yields
+    ------
+    Path
+        Valid inside the block.
+
+    Raises
+    ------
+    AudioError
+        If ffmpeg is needed and not there, or cannot decode it either.
+    """
+    path = Path(path)
+    reader = _reader_of(path)
+    if reader is None:
+        yield path
+        return
+    ffmpeg = shutil.which("ffmpeg")
+    if ffmpeg is None:
+        raise AudioError(
+            f"{path}: this form ({reader}) is decoded by ffmpeg, which is not installed; install "
+            "ffmpeg, or export the recording as WAV"
+        )
+    with tempfile.TemporaryDirectory(prefix="ser-decode-") as folder:
+        target = Path(folder) / "decoded.wav"
+        _convert(ffmpeg, reader, path, target, max_s)
+        yield target
+
+
+def _convert(ffmpeg: str, reader: str, path: Path, target: Path, max_s: float | None) -> None:
+    limit = [] if max_s is None else ["-t", str(max_s)]
+    command = [
+        *(ffmpeg, "-nostdin", "-v", "error", "-protocol_whitelist", "file"),
+        *("-f", reader, *limit, "-i", b"file:" + os.fsencode(path)),
+        *("-map", "0:a:0", "-c:a", "pcm_f32le", "-rf64", "auto", "-f", "wav", str(target)),
+    ]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=MAX_FFMPEG_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise AudioError(f"{path}: ffmpeg did not finish within {MAX_FFMPEG_S} s") from error
+    if done.returncode or not target.is_file():
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
+        raise AudioError(
+            f"{path}: cannot be decoded by ffmpeg ({lines[-1][:120]}); it is damaged or holds no "
+            "sound"
+        )
+
+
+@contextmanager
+def stored_stream(stream: BinaryIO) -> Iterator[Path]:
+    """Keep what comes through a pipe in a temporary file, which is deleted after the block.
+
+    Parameters
+    ----------
+    stream : binary file
+        For example `sys.stdin.buffer`; it is read to its end.
+
+    Yields
+    ------
+    Path
+        The file.
+
+    Raises
+    ------
+    AudioError
+        If more comes than any recording has.
+    """
+    with tempfile.TemporaryDirectory(prefix="ser-stream-") as folder:
+        path = Path(folder) / "standard input"
+        n_bytes = 0
+        with path.open("wb") as file:
+            while chunk := stream.read(CHUNK_BYTES):
+                n_bytes += len(chunk)
+                if n_bytes > MAX_STREAM_BYTES:
+                    raise AudioError(
+                        f"standard input: more than {MAX_STREAM_BYTES // 2**30} GB; give a file"
+                    )
+                file.write(chunk)
+        yield path
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a clip of a corpus may look like; outside of it, something is wrong with the file."""
+
+    min_sample_rate_hz: int = 16_000
+    """Features reach up to 8 kHz, which a lower rate cannot hold."""
+    max_channels: int = 2
+    """Speech corpora are mono, or stereo with the same voice on both sides."""
+    min_duration_s: float = 0.2
+    max_duration_s: float = 60.0
+    """The longest clip of the supported corpora is under 35 s (IEMOCAP)."""
+    min_peak_db: float = -60.0
+    """Below it there is nothing to hear in a 16-bit recording."""
+
+
+@dataclass(frozen=True)
+class ClipFacts:
+    """What decoding one recording tells about it."""
+
+    duration_s: float
+    sample_rate_hz: int
+    n_channels: int
+    sample_format: str
+    peak_db: float
+    """Level of the largest sample relative to full scale; minus infinity for silence."""
+    is_finite: bool
+    audio_sha256: str
+    """Hash of rate and decoded samples: the same for the same sound in another container."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A decoded recording with all that is known about its file."""
+
+    facts: ClipFacts
+    container: str
+    """Such as "WAV", "FLAC", "OGG", "MP3"."""
+    signal: np.ndarray
+    """Mono, float32, shape (n_samples,), at the file's own rate; not finite where the file is."""
+
+
+def load_signal(
+    path: str | Path,
+    *,
+    sample_rate_hz: int | None = None,
+    offset_s: float = 0.0,
+    duration_s: float | None = None,
+) -> tuple[np.ndarray, int]:
+    """Decode a recording, mix it to mono, resample it and cut out a part.
+
+    Parameters
+    ----------
+    path : str or Path
+        WAV, FLAC, Ogg or whatever else libsndfile decodes.
+    sample_rate_hz : int, optional
+        Rate to resample to (soxr, high quality); None keeps the file's own.
+    offset_s : float
+        Where the part begins, in seconds.
+    duration_s : float, optional
+        Length of the part; a shorter rest is returned as it is. None takes all.
+
+    Returns
+    -------
+    signal : ndarray of float32, shape (n_samples,)
+        Mono, as decoded: no gain is applied.
+    sample_rate_hz : int
+        Its rate.
+
+    Raises
+    ------
+    AudioError
+        If the file is missing, empty, truncated, undecodable, or holds samples that are not finite.
+
+    Notes
+    -----
+    Notebook: 01_eda.ipynb
+    """
+    samples, header = decode(Path(path))
+    signal, native_hz = mono(samples), header.sample_rate_hz
+    if not np.isfinite(signal).all():
+        raise AudioError(f"{path}: holds NaN or infinite samples; export it again")
+    signal = cut_signal(
+        signal, native_hz, to_hz=sample_rate_hz, offset_s=offset_s, duration_s=duration_s
+    )
+    return signal, sample_rate_hz or native_hz
+
+
+def read_facts(path: str | Path) -> ClipFacts:
+    """Decode a recording once and return what is to be known about it.
+
+    The hash is taken over the sample rate and the mono mix rounded to 16 bits, because lossless
+    containers of 16-bit audio, and stereo files with twice the same channel, then agree.
+
+    Raises
+    ------
+    AudioError
+        If the file is missing, empty, truncated or undecodable.
+
+    Notes
+    -----
+    Notebook: 01_eda.ipynb
+    """
+    return read_recording(path).facts
+
+
+def read_recording(path: str | Path) -> Recording:
+    """Decode a recording once for both its facts and its signal.
+
+    Raises
+    ------
+    AudioError
+        As `read_facts`.
+    """
+    samples, header = decode(Path(path))
+    signal, sample_rate_hz = mono(samples), header.sample_rate_hz
+    is_finite = bool(np.isfinite(signal).all())
+    peak = float(np.abs(signal).max(initial=0.0)) if is_finite else 0.0
+    rounded = np.round(np.nan_to_num(signal) * 32768.0).clip(-32768, 32767).astype("<i2")
+    digest = hashlib.sha256(f"{sample_rate_hz} Hz".encode())
+    digest.update(rounded.tobytes())
+    facts = ClipFacts(
+        duration_s=len(signal) / sample_rate_hz,
+        sample_rate_hz=sample_rate_hz,
+        n_channels=header.n_channels,
+        sample_format=header.sample_format,
+        peak_db=20.0 * float(np.log10(peak)) if peak > 0 else -np.inf,
+        is_finite=is_finite,
+        audio_sha256=digest.hexdigest(),
+    )
+    return Recording(facts, header.container, signal)
+
+
+def check_facts(facts: ClipFacts, *, limits: Limits = Limits()) -> list[str]:
+    """Say what is wrong with a clip, if anything.
+
+    Parameters
+    ----------
+    facts : ClipFacts
+        From `read_facts`.
+    limits : Limits
+        What is allowed.
+
+    Returns
+    -------
+    list of str
+        One phrase a problem, with value and remedy; empty for a sound clip.
+    """
+    rate, duration = facts.sample_rate_hz, facts.duration_s
+    rules = (
+        (not facts.is_finite, "holds NaN or infinite samples; export it again"),
+        (
+            facts.is_finite and duration > 0 and facts.peak_db < limits.min_peak_db,
+            f"silent (peak {facts.peak_db:.0f} dB re full scale); remove or replace it",
+        ),
+        (
+            rate < limits.min_sample_rate_hz,
+            f"{rate} Hz, below {limits.min_sample_rate_hz} Hz; get the original recording",
+        ),
+        (
+            facts.sample_format in ("PCM_U8", "PCM_S8", "ULAW", "ALAW"),
+            f"8-bit samples ({facts.sample_format}); get the original recording",
+        ),
+        (
+            facts.n_channels > limits.max_channels,
+            f"{facts.n_channels} channels, more than {limits.max_channels}; mix it to mono first",
+        ),
+        (
+            duration < limits.min_duration_s,
+            f"{duration:.2f} s, too short to hold speech; remove or replace it",
+        ),
+        (
+            duration > limits.max_duration_s,
+            f"{duration:.0f} s, longer than {limits.max_duration_s:.0f} s; cut it into clips",
+        ),
+    )
+    return [phrase for is_broken, phrase in rules if is_broken]

@@ -1,0 +1,126 @@
+"""Arrays of sound: mix to mono, resample, cut, crop or pad, check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import soxr
+
+from ser_lib.errors import AudioError, FeatureError
+
+
+def check_signal(signal: np.ndarray) -> None:
+    """Raise where an array is no signal: not mono, empty, or with samples that are not finite."""
+    if signal.ndim != 1 or len(signal) == 0:
+        raise FeatureError(f"a signal must be mono and not empty, not of shape {signal.shape}")
+    if not np.isfinite(signal).all():
+        raise FeatureError("the signal holds NaN or infinite samples")
+
+
+def mono(samples: np.ndarray) -> np.ndarray:
+    """Average the channels of samples of shape (n_samples, n_channels); one is taken as it is."""
+    return samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
+
+
+def _check_samples(path: str | Path, signal: np.ndarray) -> None:
+    if len(signal) == 0:
+        raise AudioError(f"{path}: holds no samples; export it again")
+    if not np.isfinite(signal).all():
+        raise AudioError(f"{path}: holds NaN or infinite samples; export it again")
+
+
+def cut_signal(
+    signal: np.ndarray,
+    from_hz: int,
+    *,
+    to_hz: int | None = None,
+    offset_s: float = 0.0,
+    duration_s: float | None = None,
+) -> np.ndarray:
+    """Resample a signal and cut out a part: what `load_signal` does after decoding.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    from_hz : int
+        Its rate.
+    to_hz : int, optional
+        Rate to resample to; None keeps it.
+    offset_s : float
+        Where the part begins, in seconds.
+    duration_s : float, optional
+        Length of the part; a shorter rest is returned as it is. None takes all.
+
+    Returns
+    -------
+    ndarray, shape (n_samples of the part,)
+        Empty where the signal ends before the part begins.
+    """
+    rate = from_hz if to_hz is None else to_hz
+    signal = resample(signal, from_hz, rate)
+    start = round(offset_s * rate)
+    stop = None if duration_s is None else start + round(duration_s * rate)
+    return signal[start:stop]
+
+
+def resample(signal: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
+    """Resample a mono signal with soxr at high quality; the same rate returns it unchanged."""
+    if from_hz == to_hz:
+        return signal
+    return soxr.resample(signal, from_hz, to_hz, quality="HQ").astype(np.float32, copy=False)
+
+
+def crop_or_pad(signal: np.ndarray, n_samples: int) -> np.ndarray:
+    """Cut a signal's end off, or add zeros to it, so that it has `n_samples` samples.
+
+    Examples
+    --------
+    >>> crop_or_pad(np.array([1.0, 2.0, 3.0]), 5)
+    array([1., 2., 3., 0., 0.])
+    """
+    if len(signal) >= n_samples:
+        return signal[:n_samples]
+    return np.pad(signal, (0, n_samples - len(signal)))
+
+
+def checked_mono(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    """Return a signal of anybody's as float32 mono, or say why there is nothing to hear in it.
+
+    Parameters
+    ----------
+    signal : ndarray of float, shape (n_samples,) or (n_samples, n_channels)
+        In [-1, 1].
+    sample_rate_hz : int
+        Its rate.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_samples,)
+
+    Raises
+    ------
+    AudioError
+        If it is empty, silent, not finite or of another shape, or if no recording has such a rate.
+
+    Notes
+    -----
+    Notebook: 10_predict.ipynb
+    """
+    if not 1000 <= sample_rate_hz <= 768_000:
+        raise AudioError(f"{sample_rate_hz} Hz is no sample rate of a recording of speech")
+    if signal.ndim == 2 and signal.shape[0] >= signal.shape[1]:
+        signal = mono(signal)
+    if signal.ndim != 1 or not np.issubdtype(signal.dtype, np.floating):
+        raise AudioError(
+            f"a signal is floats of shape (n_samples,) or (n_samples, n_channels), not "
+            f"{signal.dtype} of shape {signal.shape}"
+        )
+    if len(signal) == 0:
+        raise AudioError("holds no samples")
+    if not np.isfinite(signal).all():
+        raise AudioError("holds NaN or infinite samples; export it again")
+    if not signal.any():
+        raise AudioError("all samples are zero; was the microphone on?")
+    return np.ascontiguousarray(signal, dtype=np.float32)

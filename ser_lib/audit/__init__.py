@@ -1,0 +1,1 @@
+"""What anybody's recordings, table and split give away: copies, leaks, damaged clips."""

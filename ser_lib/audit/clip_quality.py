@@ -1,0 +1,223 @@
+"""Checks of single clips and of their formats: what is damaged, and what is unlike the rest.
+
+`measure_clip` looks at one file and keeps a few numbers and its fingerprint; `check_clips` looks at
+the numbers of all clips. Whether clips leak into each other is the business of
+`ser_lib.audit.dataset`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ser_lib.audio.io import check_facts, read_recording
+from ser_lib.audit.fingerprint import fingerprint
+from ser_lib.errors import AudioError
+
+# Kind -> level, what it says. A fault is to be mended; an observation is to be known.
+KINDS: dict[str, tuple[str, str]] = {
+    "damaged": ("fault", "cannot be decoded, or holds NaN"),
+    "truncated": ("fault", "shorter than its header promises"),
+    "silent": ("fault", "nothing to hear"),
+    "unfit": ("fault", "outside of what speech corpora hold"),
+    "clipped": ("observation", "overdriven: runs of samples at the largest level"),
+    "cut_off": ("observation", "begins or ends at the level of speech"),
+    "zero_padded": ("observation", "begins or ends with digital silence"),
+    "one_length": ("observation", "many clips of one length: cropped or padded"),
+    "off_length": ("observation", "much shorter or longer than the others"),
+    "odd_format": ("observation", "another format than most clips"),
+}
+
+# Runs of at least three samples within 1.5 steps of 16 bits below the peak; speech has none.
+RUN_SAMPLES, STEP = 3, 1.5 / 32_768
+MIN_RUNS = 3
+
+# Below this peak, the steps of 16 bits are flat tops themselves.
+MIN_CLIPPED_PEAK_DB = -30.0
+EDGE_S = 0.02
+
+# An edge this close to the level of the loudest twentieth of the clip is speech, not a pause.
+MIN_EDGE_DB = -15.0
+MIN_ZEROS_S = 0.05
+MIN_SAME_LENGTH_SHARE, MIN_CLIPS = 0.5, 8
+
+# Tukey's outer fences, on the logarithm of the duration.
+FENCE = 3.0
+
+
+@dataclass(frozen=True)
+class ClipFinding:
+    """One thing that was found about some clips."""
+
+    kind: str
+    """A key of `KINDS`."""
+    clips: tuple[str, ...]
+    detail: str
+
+    @property
+    def level(self) -> str:
+        """Whether it is a "fault" or an "observation"."""
+        return KINDS[self.kind][0]
+
+
+def measure_clip(path: str | Path) -> tuple[dict[str, object], np.ndarray | None]:
+    """Decode a clip once and return its numbers and its fingerprint.
+
+    Parameters
+    ----------
+    path : str or Path
+        Of the file.
+
+    Returns
+    -------
+    dict
+        `problem` (empty where it can be used), `container`, `sample_format`, `sample_rate_hz`,
+        `n_channels`, `duration_s`, `peak_db`, `audio_sha256`, `n_runs` (of clipped samples),
+        `edge_db` (the louder edge against the loudest twentieth), `zeros_s` (the longer silence at
+        an edge).
+    ndarray of int8, shape (96, 64), or None
+        None for a file that cannot be decoded.
+    """
+    try:
+        recording = read_recording(path)
+    except AudioError as error:
+        return {"problem": str(error).removeprefix(f"{path}: "), "audio_sha256": ""}, None
+    facts, signal = recording.facts, np.nan_to_num(recording.signal)
+    row: dict[str, object] = {
+        "problem": "; ".join(check_facts(facts)),
+        "container": recording.container,
+        "sample_format": facts.sample_format,
+        "sample_rate_hz": facts.sample_rate_hz,
+        "n_channels": facts.n_channels,
+        "duration_s": facts.duration_s,
+        "peak_db": facts.peak_db,
+        "audio_sha256": facts.audio_sha256,
+        "n_runs": _clipped_runs(signal, facts.peak_db),
+        "edge_db": _edge_db(signal, facts.sample_rate_hz),
+        "zeros_s": _zeros_at_edges(signal) / facts.sample_rate_hz,
+    }
+    return row, fingerprint(signal, facts.sample_rate_hz)
+
+
+def _clipped_runs(signal: np.ndarray, peak_db: float) -> int:
+    """Count runs of samples at the peak, on either side."""
+    if peak_db < MIN_CLIPPED_PEAK_DB:
+        return 0
+    peak = np.abs(signal).max()
+    n_runs = 0
+    for side in (signal, -signal):
+        is_high = np.concatenate([[False], side >= peak - STEP, [False]])
+        edges = np.flatnonzero(np.diff(is_high))
+        n_runs += int((edges[1::2] - edges[::2] >= RUN_SAMPLES).sum())
+    return n_runs
+
+
+def _edge_db(signal: np.ndarray, sample_rate_hz: int) -> float:
+    """Return the level of the louder edge relative to the loudest twentieth of the clip, in dB."""
+    size = max(1, round(EDGE_S * sample_rate_hz))
+    frames = signal[: len(signal) // size * size].reshape(-1, size)
+    if not len(frames):
+        return 0.0
+    powers = (frames.astype(np.float64) ** 2).mean(axis=1)
+    # The last frame is that of the last samples, not of the last whole multiple.
+    last = float((signal[-size:].astype(np.float64) ** 2).mean())
+    loud = max(float(np.quantile(powers, 0.95)), 1e-12)
+    return float(10 * np.log10(max(powers[0], last, 1e-12) / loud))
+
+
+def _zeros_at_edges(signal: np.ndarray) -> int:
+    """Count the zeros of the longer run at an edge; a clip of zeros alone has none."""
+    heard = np.flatnonzero(signal)
+    return max(int(heard[0]), len(signal) - 1 - int(heard[-1])) if len(heard) else 0
+
+
+def check_clips(clips: pd.DataFrame) -> list[ClipFinding]:
+    """Say which clips are damaged or unlike the others.
+
+    Parameters
+    ----------
+    clips : pandas.DataFrame
+        `clip_id` and the columns of `measure_clip`, one row a clip.
+
+    Returns
+    -------
+    list of ClipFinding
+        In the order of `KINDS`; empty where nothing was found.
+    """
+    found = [one for one in _problems(clips) if one.clips]
+    sound = clips[clips["problem"] == ""]
+    rules = (
+        ("clipped", sound.get("n_runs", pd.Series(dtype=float)) >= MIN_RUNS,
+         f"{MIN_RUNS} runs or more of {RUN_SAMPLES} samples or more"),
+        ("cut_off", sound.get("edge_db", pd.Series(dtype=float)) > MIN_EDGE_DB,
+         f"an edge within {-MIN_EDGE_DB:.0f} dB of the loud parts"),
+        ("zero_padded", sound.get("zeros_s", pd.Series(dtype=float)) >= MIN_ZEROS_S,
+         f"{1000 * MIN_ZEROS_S:.0f} ms or more of zeros at an edge"),
+    )  # fmt: skip
+    for kind, is_found, detail in rules:
+        if is_found.any():
+            found.append(ClipFinding(kind, tuple(sound.loc[is_found, "clip_id"]), detail))
+    if len(sound) >= MIN_CLIPS:
+        found += [*_lengths(sound), *_formats(sound)]
+    return sorted(found, key=lambda one: list(KINDS).index(one.kind))
+
+
+def _problems(clips: pd.DataFrame) -> Iterator[ClipFinding]:
+    """Group the files that cannot be used by what is wrong; details quote the first."""
+    problem = clips["problem"].astype(str)
+    truncated = problem.str.startswith("truncated")
+    silent = problem.str.startswith("silent")
+    lacks_facts = clips["audio_sha256"] == ""
+    damaged = (lacks_facts & ~truncated) | problem.str.startswith("holds NaN")
+    rest = (problem != "") & ~truncated & ~silent & ~damaged
+    for kind, is_it in zip(
+        ("damaged", "truncated", "silent", "unfit"),
+        (damaged, truncated, silent, rest),
+        strict=True,
+    ):
+        rows = clips[is_it]
+        quoted = "" if rows.empty else f"{rows['problem'].iloc[0]} ({rows['clip_id'].iloc[0]})"
+        yield ClipFinding(kind, tuple(rows["clip_id"]), quoted)
+
+
+def _lengths(clips: pd.DataFrame) -> Iterator[ClipFinding]:
+    durations = clips["duration_s"].round(4)
+    counts = durations.value_counts()
+    if counts.iloc[0] >= MIN_SAME_LENGTH_SHARE * len(clips):
+        same = clips[durations == counts.index[0]]
+        detail = f"{counts.iloc[0]} of {len(clips)} clips last exactly {counts.index[0]:.4g} s"
+        yield ClipFinding("one_length", tuple(same["clip_id"]), detail)
+    logs = np.log(clips["duration_s"])
+    low, high = np.quantile(logs, [0.25, 0.75])
+    margin = FENCE * (high - low)
+    # Rounding alone is no difference, where all clips are of one length.
+    off = clips[(logs < low - margin - 1e-6) | (logs > high + margin + 1e-6)]
+    if len(off):
+        low_s, high_s = np.exp([low - margin, high + margin])
+        span = f"{off['duration_s'].min():.2f} to {off['duration_s'].max():.2f} s"
+        usual = f"usual: {low_s:.2f} to {high_s:.2f} s"
+        yield ClipFinding("off_length", tuple(off["clip_id"]), f"{span}; {usual}")
+
+
+def _formats(clips: pd.DataFrame) -> Iterator[ClipFinding]:
+    """Find what a minority of the clips has; a model may take it for a sign of their class."""
+    for column, unit in (
+        ("container", ""),
+        ("sample_format", ""),
+        ("sample_rate_hz", " Hz"),
+        ("n_channels", " channels"),
+    ):
+        values = clips[column].map(
+            lambda value: f"{value:g}" if isinstance(value, float) else value
+        )
+        counts = values.value_counts()
+        for value, count in counts.iloc[1:].items():
+            detail = (
+                f"{column}: {value}{unit} in {count} of {len(clips)}, where {counts.iloc[0]} have "
+                f"{counts.index[0]}{unit}"
+            )
+            yield ClipFinding("odd_format", tuple(clips.loc[values == value, "clip_id"]), detail)

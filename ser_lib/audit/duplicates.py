@@ -1,0 +1,415 @@
+"""Find the copies of recordings among many clips.
+
+Three steps, each on fewer pairs than the one before. The vectors of fingerprints give each clip its
+nearest neighbours, in blocks of one matrix product. The pictures of neighbours are compared on a
+grid of lags, pitches and tempi: what agrees throughout is a copy. Of the rest, each clip's few
+nearest are aligned exactly and, where the pictures agree well, listened to:
+that tells a stretched or pitched copy from another take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+import scipy.fft
+from joblib import Parallel, delayed
+from scipy.ndimage import gaussian_filter1d
+from scipy.optimize import minimize
+
+from ser_lib.audio.signal import resample
+from ser_lib.audit.fingerprint import (
+    FINGERPRINT_RATE_HZ,
+    HALF_WIDTH,
+    HIGHEST_HZ,
+    LOWEST_HZ,
+    N_BANDS,
+    N_STEPS,
+    THRESHOLD,
+    Fingerprints,
+    Moments,
+    best_displacement,
+    coarse_similarity,
+    loudness_moments,
+    similarity,
+    unit,
+    worst_part,
+)
+from ser_lib.runtime import progress
+
+MIN_ALIGNED = 0.55
+"""Similarity of aligned pictures from which two clips are listened to."""
+TEXTURE_THRESHOLD = 0.22
+"""Similarity of textures from which they are copies; see `tools.evaluate_duplicates`."""
+WINDOW, HOP = 1_024, 80
+BIN_HZ = FINGERPRINT_RATE_HZ / WINDOW
+FIRST_BIN, LAST_BIN = round(LOWEST_HZ / BIN_HZ), round(HIGHEST_HZ / BIN_HZ)
+
+# Bins over which the spectral envelope is smoothed away.
+ENVELOPE_BINS = 5.0
+
+# Levels below this, against a full-scale peak, count as silence.
+FLOOR = 1e-7
+
+# The alignment looks at this many frames and every other bin; the verdict at all of them.
+N_FRAMES, BIN_STEP = 48, 2
+LAGS = np.linspace(-0.6, 0.6, 7)
+
+# The alignment of pictures looks at every other column.
+COLUMN_STEP = 2
+
+# Pieces of time that are compared, in standard deviations of the loudness over time.
+REACH = 2.2
+
+# Where harmonics are weakest: this share of the frames.
+QUIET_SHARE = 0.4
+MIN_FRAMES = 8
+
+# Least mean square of the detail (natural logarithms) of a frame that says something.
+MIN_DETAIL = 0.02
+
+# Textures are kept while their neighbours are heard: 0.2 MB for a second of sound.
+N_KEPT = 256
+Listen = Callable[[int], tuple[np.ndarray, int]]
+
+
+@dataclass(frozen=True)
+class Texture:
+    """The fine detail of a clip's spectrum."""
+
+    detail: np.ndarray
+    """Shape (n_bins, n_frames), float32: log levels less their envelope; frames of 10 ms."""
+    moments: Moments
+    """Centre and spread of the loudness over time, in frames."""
+
+
+def texture(signal: np.ndarray, sample_rate_hz: int) -> Texture:
+    """Compute the fine detail of a clip's spectrum, 100 to 3,400 Hz in bins of 8 Hz.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Its rate.
+
+    Returns
+    -------
+    Texture
+        All zeros for a clip without sound.
+    """
+    signal = resample(signal, sample_rate_hz, FINGERPRINT_RATE_HZ)
+    peak = max(float(np.abs(signal).max(initial=0.0)), 1e-9)
+    padded = np.pad(signal / peak, (WINDOW // 2, WINDOW // 2 + WINDOW))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
+    spectrum = scipy.fft.rfft(frames * np.hanning(WINDOW).astype(np.float32), axis=1)
+    levels = np.log(spectrum.real**2 + spectrum.imag**2 + FLOOR).T[FIRST_BIN : LAST_BIN + 1]
+    detail = levels - gaussian_filter1d(levels, ENVELOPE_BINS, axis=0, truncate=3.0)
+    return Texture(detail.astype(np.float32), loudness_moments(signal, hop=HOP))
+
+
+def align(first: np.ndarray, second: np.ndarray) -> tuple[float, np.ndarray]:
+    """Find the pitch, tempo and lag at which two pictures agree best, between the grid's points.
+
+    Parameters
+    ----------
+    first, second : ndarray of int8, shape (96, 64)
+        From `ser_lib.audit.fingerprint.fingerprint`.
+
+    Returns
+    -------
+    float
+        Correlation of the worst of four parts, as `fingerprint.similarity`, seldom lower.
+    ndarray, shape (3,)
+        How `second` is to be moved: logarithm of a factor on its time, bands up, steps later.
+    """
+    tempo, bands, steps = best_displacement(first, second)
+    here, there = unit(first), second.astype(np.float32)
+    rows, columns = np.arange(N_BANDS, dtype=np.float32), np.arange(N_STEPS, dtype=np.float32)
+    middle = (N_STEPS - 1) / 2
+
+    def moved(place: np.ndarray, every: int) -> np.ndarray:
+        times = middle + (columns[::every] - middle - place[2]) * np.exp(place[0])
+        return _sampled(there, rows - place[1], times)
+
+    few = unit(here[:, ::COLUMN_STEP])
+    place = _descend(
+        lambda place: -float(_correlation(few, moved(place, COLUMN_STEP), axis=None)),
+        np.array([np.log(tempo), bands, steps]),
+        np.array([0.02, 0.7, 0.7]),
+        n_evaluations=50,
+    )
+    return worst_part(here, unit(moved(place, 1))), place
+
+
+def texture_similarity(first: Texture, second: Texture, place: np.ndarray) -> float:
+    """Say how alike the fine details of two clips are, where harmonics are weak.
+
+    Parameters
+    ----------
+    first, second : Texture
+        Of two clips.
+    place : ndarray, shape (3,)
+        How their pictures lie, from `align`; it is made more exact here.
+
+    Returns
+    -------
+    float
+        Correlation that three in four frames exceed, in [-1, 1]: 0.3 to 0.5 for a stretched or
+        pitched copy, at most 0.2 for two takes; 0 where too few frames say anything.
+    """
+    # A step of the pictures, in frames.
+    step_a, step_b = (
+        2 * HALF_WIDTH * one.moments.spread / (N_STEPS - 1) for one in (first, second)
+    )
+    times = np.arange(first.detail.shape[1], dtype=np.float32)
+    reach = REACH * first.moments.spread
+    times = times[np.abs(times - first.moments.centre) < reach]
+    bins = np.arange(first.detail.shape[0], dtype=np.float32)
+    band = np.log(HIGHEST_HZ / LOWEST_HZ) / (N_BANDS - 1)
+
+    def seen(place: np.ndarray, times: np.ndarray, bins: np.ndarray) -> np.ndarray:
+        units = (times - first.moments.centre) / step_a
+        there = second.moments.centre + (units - place[2]) * np.exp(place[0]) * step_b
+        return _sampled(
+            second.detail, (bins + FIRST_BIN) * np.exp(-place[1] * band) - FIRST_BIN, there
+        )
+
+    few_times = times[:: max(1, round(len(times) / N_FRAMES))]
+    few_bins = bins[::BIN_STEP]
+    few = first.detail[np.ix_(few_bins.astype(int), few_times.astype(int))]
+
+    def mismatch(place: np.ndarray) -> float:
+        return -float(_correlation(few, seen(place, few_times, few_bins), axis=None))
+
+    # The pictures' steps are long beside the detail: neighbouring lags are tried first.
+    start = min((place + np.array([0.0, 0.0, lag]) for lag in LAGS), key=mismatch)
+    best = _descend(mismatch, start, np.array([0.01, 0.15, 0.2]), n_evaluations=60)
+    here, there = first.detail[:, times.astype(int)], seen(best, times, bins)
+    strength = (here**2).mean(axis=0)
+    says = (strength > MIN_DETAIL) & ((there**2).mean(axis=0) > MIN_DETAIL)
+    if says.sum() < MIN_FRAMES:
+        return 0.0
+    is_quiet = says & (strength <= np.quantile(strength[says], QUIET_SHARE))
+    return float(np.quantile(_correlation(here, there, axis=0)[is_quiet], 0.25))
+
+
+def confirm_copies(
+    pictures: np.ndarray, pairs: np.ndarray, listen: Listen, *, threshold: float
+) -> pd.DataFrame:
+    """Align pairs of clips and listen to those whose pictures agree.
+
+    Parameters
+    ----------
+    pictures : ndarray of int8, shape (n_clips, 96, 64)
+        Of all clips.
+    pairs : ndarray of int, shape (n_pairs, 2)
+        Positions.
+    listen : callable
+        From a position to the clip's signal and rate in Hz.
+    threshold : float
+        Aligned similarity from which nothing needs to be heard.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a pair: `first, second`, `similarity` (aligned), `texture` (NaN where it was not
+        listened to).
+    """
+
+    @lru_cache(maxsize=N_KEPT)
+    def heard(position: int) -> Texture:
+        return texture(*listen(position))
+
+    def judge(a: int, b: int) -> tuple[float, float]:
+        score, place = align(pictures[a], pictures[b])
+        if not MIN_ALIGNED <= score < threshold:
+            return score, np.nan
+        return score, texture_similarity(heard(a), heard(b), place)
+
+    tasks = (delayed(judge)(int(a), int(b)) for a, b in pairs)
+    judged = Parallel(n_jobs=-1, prefer="threads", return_as="generator")(tasks)
+    scores = list(progress(judged, total=len(pairs), what="listening to likely pairs"))
+    table = pd.DataFrame(scores, columns=["similarity", "texture"], dtype=float)
+    table.insert(0, "second", pairs[:, 1])
+    table.insert(0, "first", pairs[:, 0])
+    return table
+
+
+def _sampled(image: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Interpolate an image on a grid of rows and columns, linearly; zero outside of it."""
+    left, share = _split(columns, image.shape[1])
+    between = (1 - share) * image[:, left] + share * image[:, left + 1]
+    between *= (columns >= 0) & (columns <= image.shape[1] - 1)
+    top, share = _split(rows, image.shape[0])
+    share = share[:, None]
+    inside = (rows >= 0) & (rows <= image.shape[0] - 1)
+    return ((1 - share) * between[top] + share * between[top + 1]) * inside[:, None]
+
+
+def _split(positions: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+    whole = np.clip(np.floor(positions).astype(int), 0, length - 2)
+    return whole, np.clip(positions - whole, 0, 1).astype(np.float32)
+
+
+def _descend(
+    cost: Callable[[np.ndarray], float], start: np.ndarray, size: np.ndarray, *, n_evaluations: int
+) -> np.ndarray:
+    """Go downhill from `start` with a simplex of the given size."""
+    simplex = np.vstack([start, start + np.diag(size)])
+    options = {"initial_simplex": simplex, "maxfev": n_evaluations, "xatol": 5e-3, "fatol": 1e-3}
+    return minimize(cost, start, method="Nelder-Mead", options=options).x
+
+
+def _correlation(first: np.ndarray, second: np.ndarray, *, axis: int | None) -> np.ndarray:
+    lengths = (first**2).sum(axis=axis) * (second**2).sum(axis=axis)
+    return (first * second).sum(axis=axis) / np.sqrt(np.maximum(lengths, 1e-12))
+
+
+N_NEIGHBOURS = 20
+N_DIMENSIONS = 96
+
+# A pair whose pictures agree less than this share of the threshold, without a search over tempi and
+# on the whole, is not looked at closely.
+COARSE_SHARE = 0.7
+
+# How many neighbours of each clip are listened to, and how well they must agree on the whole.
+N_LIKELY, MIN_COARSE = 2, 0.5
+
+
+def find_copies(
+    prints: Fingerprints, *, threshold: float = THRESHOLD, listen: Listen | None = None
+) -> pd.DataFrame:
+    """Find all pairs of clips that are copies of each other.
+
+    Parameters
+    ----------
+    prints : Fingerprints
+        Of all clips.
+    threshold : float
+        Least similarity of pictures of a copy.
+    listen : callable, optional
+        From a clip's position to its signal and rate in Hz; without it stretched and pitched copies
+        are not looked for.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `first, second` (positions, first < second), `similarity` of the pictures and
+        `texture`, the similarity of the sounds' fine detail (NaN where the pictures told enough);
+        best first. A recording with more copies than neighbours are compared is still found whole,
+        by way of its copies' copies.
+    """
+    pairs = nearest_pairs(prints.vectors, N_NEIGHBOURS)
+    compared = compare_pairs(prints.pictures, pairs, threshold=threshold, listen=listen)
+    is_copy = (compared["similarity"] >= threshold) | (compared["texture"] >= TEXTURE_THRESHOLD)
+    return compared[is_copy].sort_values(
+        ["similarity", "first", "second"], ascending=[False, True, True], ignore_index=True
+    )
+
+
+def compare_pairs(
+    pictures: np.ndarray, pairs: np.ndarray, *, threshold: float, listen: Listen | None = None
+) -> pd.DataFrame:
+    """Compare neighbours, as closely as each pair deserves.
+
+    Parameters
+    ----------
+    pictures : ndarray of int8, shape (n_clips, 96, 64)
+        Of all clips.
+    pairs : ndarray of int, shape (n_pairs, 2)
+        Positions of neighbours.
+    threshold, listen
+        As `find_copies`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a pair that was looked at closely: `first, second, similarity, texture`.
+    """
+    coarse = coarse_similarity(pictures, pairs)
+    near = pairs[coarse >= COARSE_SHARE * threshold]
+    scores = [
+        similarity(pictures[a], pictures[b])
+        for a, b in progress(near, total=len(near), what="comparing")
+    ]
+    table = pd.DataFrame(near, columns=["first", "second"])
+    table = table.assign(similarity=np.array(scores, dtype=float), texture=np.nan)
+    if listen is None:
+        return table
+    sure = table[table["similarity"] >= threshold]
+    known = set(zip(sure["first"], sure["second"], strict=True))
+    likely = [pair for pair in likely_pairs(pairs, coarse) if tuple(pair) not in known]
+    heard = confirm_copies(
+        pictures, np.array(likely, dtype=int).reshape(-1, 2), listen, threshold=threshold
+    )
+    # Of a pair that was compared twice the closer look counts.
+    return pd.concat([heard, table], ignore_index=True).drop_duplicates(["first", "second"])
+
+
+def likely_pairs(pairs: np.ndarray, coarse: np.ndarray) -> np.ndarray:
+    """Choose each clip's nearest neighbours.
+
+    Parameters
+    ----------
+    pairs : ndarray of int, shape (n_pairs, 2)
+        Positions.
+    coarse : ndarray, shape (n_pairs,)
+        How alike they are.
+
+    Returns
+    -------
+    ndarray of int, shape (n_likely, 2)
+        Pairs that agree on the whole and are among the two best of either clip, in order.
+    """
+    rows = np.flatnonzero(coarse >= MIN_COARSE)
+    both = pd.DataFrame(
+        {
+            "clip": pairs[rows].ravel(),
+            "row": np.repeat(rows, 2),
+            "coarse": np.repeat(coarse[rows], 2),
+        }
+    )
+    best = both.sort_values("coarse", ascending=False, kind="stable").groupby("clip").head(N_LIKELY)
+    return pairs[np.unique(best["row"].to_numpy(dtype=int))]
+
+
+def nearest_pairs(vectors: np.ndarray, n_neighbours: int, *, block: int = 1_024) -> np.ndarray:
+    """Give each clip its nearest neighbours, by blocks of a matrix product.
+
+    Parameters
+    ----------
+    vectors : ndarray of float32, shape (n_clips, n_values)
+        Of `Fingerprints`; clips without sound have zeros and no neighbours.
+    n_neighbours : int
+        Of each clip.
+    block : int
+        How many clips are compared with all at once.
+
+    Returns
+    -------
+    ndarray of int, shape (n_pairs, 2)
+        Positions, each pair once, the lower one first.
+    """
+    has_sound = np.flatnonzero(np.abs(vectors).max(axis=1, initial=0.0) > 0)
+    n = len(has_sound)
+    k = min(n_neighbours, n - 1)
+    if k < 1:
+        return np.empty((0, 2), dtype=int)
+    centred = vectors[has_sound] - vectors[has_sound].mean(axis=0)
+    if n > N_DIMENSIONS:
+        _, axes = np.linalg.eigh(centred.T @ centred)
+        centred = centred @ axes[:, -N_DIMENSIONS:]
+    centred /= np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-9)
+    found = []
+    for start in range(0, n, block):
+        rows = np.arange(start, min(start + block, n))
+        closeness = centred[rows] @ centred.T
+        closeness[rows - start, rows] = -np.inf
+        nearest = np.argpartition(-closeness, k - 1, axis=1)[:, :k]
+        found.append(np.stack([np.repeat(rows, k), nearest.ravel()], axis=1))
+    pairs = np.sort(np.concatenate(found), axis=1)
+    return has_sound[np.unique(pairs, axis=0)]

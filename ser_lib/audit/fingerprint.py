@@ -1,0 +1,343 @@
+"""Acoustic fingerprints: find copies of a recording, however they were made.
+
+A fingerprint is a small picture of a clip's harmonics: the level over pitch (logarithmic, 96 bands)
+and time (64 steps), from a spectrum with long windows, which keeps apart what two takes of one
+sentence differ in, the course of the pitch. Gain changes nothing in it; a copy that is shifted in
+time or pitch is a shifted picture; time is measured in units of the clip's own spread, so that a
+copy at another tempo is nearly the same picture.
+
+The magnitudes of a picture's 2D spectrum do not change when it is shifted: as vectors they tell
+which clips may be copies (see `duplicates`). Two pictures are aligned (lag, pitch, tempo) and
+compared quarter by quarter; the worst quarter counts, because two takes agree in places and a copy
+agrees throughout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import scipy.fft
+from scipy.ndimage import gaussian_filter1d
+
+from ser_lib.audio.signal import resample
+
+FINGERPRINT_RATE_HZ = 8_000
+"""What telephone speech and the lowest bit rates keep."""
+THRESHOLD = 0.95
+"""Similarity from which two clips are called copies; see `tools.evaluate_duplicates`."""
+N_BANDS = 96
+N_STEPS = 64
+LOWEST_HZ, HIGHEST_HZ = 100.0, 3_400.0
+WINDOW, HOP, N_FFT = 1_024, 160, 2_048
+
+# Half the width of the picture in standard deviations of the clip's loudness over time.
+HALF_WIDTH = 2.4
+FLOOR = 10**-2.5
+
+# Bands over which the spectral envelope is smoothed away: the vowel stays out, the pitch stays in.
+ENVELOPE_BANDS = 5.0
+
+# How far a copy may be displaced, in bands (3.2 semitones) and steps, and in tempo beside the
+# tempo that the spreads tell.
+MAX_BANDS, MAX_STEPS = 5, 10
+TEMPI = (1.0, 0.98, 1.02, 0.96, 1.04, 0.94, 1.06, 0.92, 1.08)
+SHAPE = (108, 80)  # of padded pictures; lengths that the FFT likes
+N_PARTS = 4
+
+# What the search keeps of the 2D spectrum.
+N_RATES, N_SCALES = 16, 40
+
+
+@dataclass(frozen=True)
+class Fingerprints:
+    """The fingerprints of many clips."""
+
+    pictures: np.ndarray
+    """Shape (n_clips, 96, 64), int8; all zeros for a clip without sound."""
+    vectors: np.ndarray
+    """Shape (n_clips, n_values), float32: what `find_copies` searches with."""
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Where a clip's loudness lies in time."""
+
+    centre: float
+    """Mean, in frames."""
+    spread: float
+    """Standard deviation, in frames; at least one frame of `HOP` samples."""
+
+
+@cache
+def _bank() -> np.ndarray:
+    """Return triangular bands, logarithmic and rising in weight, shape (n_bands, n_bins)."""
+    bins_hz = scipy.fft.rfftfreq(N_FFT, 1 / FINGERPRINT_RATE_HZ)
+    centres_hz = np.geomspace(LOWEST_HZ, HIGHEST_HZ, N_BANDS)
+    # A band is never narrower than two bins.
+    widths = np.maximum(np.log(centres_hz[1] / centres_hz[0]), 8.0 / centres_hz)
+    distances = np.abs(np.log(np.maximum(bins_hz, 1.0)) - np.log(centres_hz)[:, None])
+    bank = np.maximum(0.0, 1.0 - distances / widths[:, None])
+    return (bank / bank.sum(axis=1, keepdims=True) * centres_hz[:, None]).astype(np.float32)
+
+
+def fingerprint(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    """Draw the picture of a clip's harmonics.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Its rate.
+
+    Returns
+    -------
+    ndarray of int8, shape (96, 64)
+        Bands by steps; zeros for a clip without sound.
+    """
+    levels = _levels(resample(signal, sample_rate_hz, FINGERPRINT_RATE_HZ))
+    if levels is None:
+        return np.zeros((N_BANDS, N_STEPS), dtype=np.int8)
+    picture = _detail(_in_own_time(levels))
+    scale = np.abs(picture).max()
+    return np.round(127.0 / scale * picture if scale > 0 else picture).astype(np.int8)
+
+
+def _levels(signal: np.ndarray) -> np.ndarray | None:
+    """Return log levels above the floor, bands by frames; None for a clip without sound."""
+    padded = np.pad(signal, (WINDOW // 2, WINDOW // 2 + max(0, WINDOW - len(signal))))
+    peak = np.abs(padded).max(initial=0.0)
+    if not peak > 0:
+        return None
+    frames = np.lib.stride_tricks.sliding_window_view(padded / peak, WINDOW)[::HOP]
+    spectrum = scipy.fft.rfft(frames * np.hanning(WINDOW).astype(np.float32), N_FFT, axis=1)
+    levels = _bank() @ (spectrum.real**2 + spectrum.imag**2).T
+    return np.log(levels / levels.max() + FLOOR) - np.log(FLOOR)
+
+
+def loudness_moments(signal: np.ndarray, *, hop: int = HOP) -> Moments:
+    """Say where in time a clip's loudness lies.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono, at `FINGERPRINT_RATE_HZ`.
+    hop : int
+        Length of a frame in samples, in which the answer is given.
+
+    Returns
+    -------
+    Moments
+        As in the clip's picture; zeros and ones for a clip without sound.
+    """
+    levels = _levels(signal)
+    moments = _moments(levels) if levels is not None else Moments(0.0, 1.0)
+    return Moments(moments.centre * HOP / hop, moments.spread * HOP / hop)
+
+
+def _moments(levels: np.ndarray) -> Moments:
+    weights = levels.mean(axis=0) ** 2
+    weights = np.where(weights > 0.02 * weights.max(), weights, 0.0)
+    weights = weights / weights.sum()
+    time = np.arange(len(weights))
+    centre = (weights * time).sum()
+    return Moments(centre, max(1.0, np.sqrt((weights * (time - centre) ** 2).sum())))
+
+
+def _in_own_time(levels: np.ndarray) -> np.ndarray:
+    """Resample frames to steps around the clip's centre of loudness, in units of its spread."""
+    moments = _moments(levels)
+    step = 2 * HALF_WIDTH * moments.spread / (N_STEPS - 1)
+    # Against aliasing where a step is longer than a frame.
+    smooth = gaussian_filter1d(levels, max(0.3, 0.35 * step), axis=1, truncate=3.0)
+    return _sample(smooth, moments.centre + step * (np.arange(N_STEPS) - (N_STEPS - 1) / 2))
+
+
+def _sample(picture: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Interpolate the columns of a picture linearly; zero beside it."""
+    padded = np.pad(picture, ((0, 0), (1, 2)))
+    left = np.clip(np.floor(positions).astype(int) + 1, 0, padded.shape[1] - 2)
+    share = np.clip(positions + 1 - left, 0.0, 1.0)
+    return ((1 - share) * padded[:, left] + share * padded[:, left + 1]).astype(np.float32)
+
+
+def _detail(picture: np.ndarray) -> np.ndarray:
+    return picture - gaussian_filter1d(
+        picture, ENVELOPE_BANDS, axis=0, mode="nearest", truncate=2.5
+    )
+
+
+def unit(pictures: np.ndarray) -> np.ndarray:
+    """Scale pictures, the last two axes, to length one; empty ones stay empty.
+
+    Parameters
+    ----------
+    pictures : ndarray, shape (..., 96, 64)
+        One or many.
+
+    Returns
+    -------
+    ndarray of float32, shape (..., 96, 64)
+        The same directions.
+    """
+    pictures = pictures.astype(np.float32)
+    lengths = np.sqrt((pictures**2).sum(axis=(-2, -1), keepdims=True))
+    return pictures / np.maximum(lengths, 1e-9)
+
+
+def gather(pictures: Iterable[np.ndarray], *, out: np.ndarray | None = None) -> Fingerprints:
+    """Collect pictures of clips and compute what the search needs.
+
+    Parameters
+    ----------
+    pictures : iterable of ndarray of int8, shape (96, 64)
+        From `fingerprint`.
+    out : ndarray of int8, shape (at least n_clips, 96, 64), optional
+        Where to keep them, a memory map for very many; else an array in memory.
+
+    Returns
+    -------
+    Fingerprints
+        6 kB a clip for the picture and 2.6 kB for the vector.
+    """
+    kept: list[np.ndarray] = []
+    vectors: list[np.ndarray] = []
+    for number, picture in enumerate(pictures):
+        if out is None:
+            kept.append(picture)
+        else:
+            out[number] = picture
+        vectors.append(_vector(picture))
+    if out is None:
+        out = np.array(kept, dtype=np.int8).reshape(-1, N_BANDS, N_STEPS)
+    values = np.array(vectors, dtype=np.float32).reshape(len(vectors), N_RATES * N_SCALES)
+    return Fingerprints(out[: len(vectors)], values)
+
+
+def _vector(picture: np.ndarray) -> np.ndarray:
+    """Return magnitudes of the 2D spectrum, which a shift does not change."""
+    spectrum = np.abs(scipy.fft.rfft2(unit(picture), SHAPE))[:, :N_RATES]
+    kept = np.concatenate([spectrum[1 : N_SCALES // 2 + 1], spectrum[-N_SCALES // 2 :]])
+    return np.sqrt(kept).ravel()
+
+
+def similarity(first: np.ndarray, second: np.ndarray) -> float:
+    """Say how alike two clips are, at the best lag, pitch and tempo.
+
+    Parameters
+    ----------
+    first, second : ndarray of int8, shape (96, 64)
+        From `fingerprint`.
+
+    Returns
+    -------
+    float
+        Correlation of the worst of four parts of the clips, in [-1, 1]; 1 for the same sound, 0
+        where one has no sound.
+    """
+    tempo, bands, steps = best_displacement(first, second)
+    return worst_part(unit(first), _shift(unit(_at_tempo(second, tempo)), bands, steps))
+
+
+def best_displacement(first: np.ndarray, second: np.ndarray) -> tuple[float, int, int]:
+    """Say how `second` must be moved to agree best with `first`, on a grid.
+
+    Parameters
+    ----------
+    first, second : ndarray of int8, shape (96, 64)
+        From `fingerprint`.
+
+    Returns
+    -------
+    float
+        By how much its time is stretched, beside what the spreads tell.
+    int
+        Bands up.
+    int
+        Steps later.
+    """
+    spectrum = np.conj(scipy.fft.rfft2(unit(first), SHAPE))
+    candidates = unit(np.stack([_at_tempo(second, tempo) for tempo in TEMPI]))
+    near = _near(scipy.fft.irfft2(spectrum * scipy.fft.rfft2(candidates, SHAPE), SHAPE))
+    tempo, band, step = np.unravel_index(near.argmax(), near.shape)
+    return TEMPI[tempo], MAX_BANDS - int(band), MAX_STEPS - int(step)
+
+
+def _at_tempo(picture: np.ndarray, tempo: float) -> np.ndarray:
+    middle = (N_STEPS - 1) / 2
+    steps = np.arange(N_STEPS) - middle
+    return _sample(picture.astype(np.float32), middle + steps * tempo)
+
+
+def _near(products: np.ndarray) -> np.ndarray:
+    """Cut the allowed displacements out of circular correlations; zero is in the middle."""
+    rows = np.r_[-MAX_BANDS : MAX_BANDS + 1]
+    columns = np.r_[-MAX_STEPS : MAX_STEPS + 1]
+    return products[..., rows[:, None], columns]
+
+
+def _shift(picture: np.ndarray, bands: int, steps: int) -> np.ndarray:
+    """Move a picture by whole bands and steps; what enters is empty."""
+    moved = np.zeros_like(picture)
+    up, down = max(bands, 0), max(-bands, 0)
+    right, left = max(steps, 0), max(-steps, 0)
+    height, width = picture.shape
+    moved[up : height - down, right : width - left] = picture[
+        down : height - up, left : width - right
+    ]
+    return moved
+
+
+def worst_part(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the lowest correlation over four parts of equal energy.
+
+    Parameters
+    ----------
+    first, second : ndarray, shape (96, 64)
+        Pictures that lie on each other.
+
+    Returns
+    -------
+    float
+        In [-1, 1]; 0 where one is empty.
+    """
+    energy = (first**2 + second**2).sum(axis=0)
+    if not energy.sum() > 0:
+        return 0.0
+    part = np.minimum(N_PARTS * np.cumsum(energy) / energy.sum(), N_PARTS - 1).astype(int)
+    products = [
+        np.bincount(part, (one * other).sum(axis=0), minlength=N_PARTS)
+        for one, other in ((first, second), (first, first), (second, second))
+    ]
+    return float((products[0] / np.sqrt(np.maximum(products[1] * products[2], 1e-12))).min())
+
+
+def coarse_similarity(pictures: np.ndarray, pairs: np.ndarray, *, block: int = 512) -> np.ndarray:
+    """Compare many pairs of clips quickly: on the whole, and without a search over tempi.
+
+    Parameters
+    ----------
+    pictures : ndarray of int8, shape (n_clips, 96, 64)
+        Of all clips.
+    pairs : ndarray of int, shape (n_pairs, 2)
+        Positions.
+    block : int
+        How many pairs are computed at once.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_pairs,)
+        The best correlation over lag and pitch, in [-1, 1].
+    """
+    best = [np.empty(0, dtype=np.float32)]
+    for start in range(0, len(pairs), block):
+        first, second = (unit(pictures[pairs[start : start + block, side]]) for side in (0, 1))
+        spectra = np.conj(scipy.fft.rfft2(first, SHAPE)) * scipy.fft.rfft2(second, SHAPE)
+        best.append(_near(scipy.fft.irfft2(spectra, SHAPE)).max(axis=(1, 2)))
+    return np.concatenate(best)

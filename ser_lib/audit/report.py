@@ -1,0 +1,254 @@
+"""From a name or a folder to an audit's report, and from the report to text and files.
+
+`ser audit` is `audit_source`, then `report_text` or `report_json`.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from ser_lib import data
+from ser_lib.audit.dataset import LEVELS, AuditReport, audit_clips
+from ser_lib.audit.fingerprint import THRESHOLD
+from ser_lib.audit.tables import read_clips
+from ser_lib.data.labels import LABEL_SETS
+from ser_lib.data.splits import Split, make_split, plain_protocol, rows_of
+from ser_lib.errors import AuditError
+from ser_lib.paths import atomic_path, reports_dir
+
+TITLES = {"leak": "LEAKS", "fault": "FAULTS", "observation": "OBSERVATIONS"}
+
+
+def audit_source(
+    source: str,
+    *,
+    table: Path | None = None,
+    split: Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    protocol: str = "",
+    seed: int = 1,
+    declared: Sequence[str] = (),
+    threshold: float = THRESHOLD,
+) -> AuditReport:
+    """Audit a corpus by its name, or a folder of anybody's clips.
+
+    Parameters
+    ----------
+    source : str
+        A key of `ser_lib.data.CORPORA`, else a folder; `./ravdess` is a folder.
+    table, split, columns
+        See `ser_lib.audit.tables.read_clips`; for folders only.
+    protocol : str
+        For corpora: audit the folds that this protocol makes of all its clips.
+    seed : int
+        Of the protocol.
+    declared : sequence of str
+        Kinds of leak that the split is known to have.
+    threshold : float in (0, 1]
+        From which similarity of pictures two clips are copies; the rest is told by listening.
+
+    Returns
+    -------
+    AuditReport
+        Whatever was found.
+
+    Raises
+    ------
+    AuditError
+        If there is neither such a corpus nor such a folder, or options do not fit the source.
+    CorpusError, SplitError
+        If the corpus is not here, or the protocol does not fit it.
+    """
+    if not 0 < threshold <= 1:
+        raise AuditError(f"threshold={threshold} must be above 0 and at most 1")
+    if source in data.CORPORA:
+        if table or split or columns:
+            raise AuditError(
+                f"'{source}' is a corpus with a table of its own: a table, split or columns are "
+                f"for folders (write ./{source} for a folder of that name)"
+            )
+        return audit_corpus(
+            source, protocol=protocol, seed=seed, declared=declared, threshold=threshold
+        )
+    if not Path(source).is_dir():
+        raise AuditError(
+            f"'{source}' is neither a folder nor a corpus; corpora are {', '.join(data.CORPORA)}"
+        )
+    if protocol:
+        raise AuditError(f"protocol '{protocol}': protocols divide corpora; give a folder a split")
+    clips = read_clips(Path(source), table=table, split=split, columns=columns)
+    return audit_clips(clips, source=source, declared=declared, threshold=threshold)
+
+
+def audit_corpus(
+    name: str,
+    *,
+    protocol: str = "",
+    seed: int = 1,
+    declared: Sequence[str] = (),
+    threshold: float = THRESHOLD,
+) -> AuditReport:
+    """Audit a corpus of this project, and the folds that a protocol makes of it.
+
+    Parameters
+    ----------
+    name : str
+        A key of `ser_lib.data.CORPORA`.
+    protocol, seed, declared, threshold
+        As `audit_source`.
+
+    Returns
+    -------
+    AuditReport
+        Clips that the loader leaves out are among its faults.
+    """
+    table = data.load_corpus(name, strict=False)
+    if not table.attrs.get("has_audio", True) or (table["path"] == "").any():
+        raise AuditError(f"{name}: its audio is not here; point SER_DATA at the corpora")
+    clips = table[["clip_id", "path", "speaker", "statement"]].assign(label=table["emotion"])
+    left_out = [*table.attrs.get("left_out", [])]
+    if table.attrs.get("n_copies"):
+        left_out.append(f"{table.attrs['n_copies']} second copies of files")
+    clips.attrs["left_out"] = left_out
+    parts: list[pd.Series] = []
+    source = name
+    if protocol:
+        plain = plain_protocol(protocol)
+        label_set = LABEL_SETS[data.get_corpus(name).label_set]
+        made = make_split(rows_of(table, label_set), plain, seed=seed)
+        parts = _parts_of(clips, made)
+        declared = (*declared, *plain.leaks)
+        source = f"{name}, divided by {protocol}"
+    return audit_clips(
+        clips, source=source, parts=parts, declared=tuple(declared), threshold=threshold
+    )
+
+
+def _parts_of(clips: pd.DataFrame, split: Split) -> list[pd.Series]:
+    series = []
+    for fold in split.folds:
+        part_of = {
+            row: part for part in ("train", "validation", "test") for row in getattr(fold, part)
+        }
+        series.append(clips["clip_id"].map(part_of).fillna(""))
+    return series
+
+
+def report_text(report: AuditReport, *, width: int = 100) -> str:
+    """Lay a report out for a terminal.
+
+    Parameters
+    ----------
+    report : AuditReport
+        What was found.
+    width : int
+        Longest line, in characters.
+
+    Returns
+    -------
+    str
+        Findings by level, then what could not be checked, then the verdict.
+    """
+    lines = [
+        f"{report.source}: {report.n_clips:,} clips, {report.n_sounds:,} different sounds; copies "
+        f"are pairs with a similarity of {report.threshold:g} or more, or of the same fine detail"
+    ]
+    for level in LEVELS:
+        found = report.of_level(level)
+        if found:
+            lines += ["", f"{TITLES[level]} ({len(found)})"]
+        for one in found:
+            where = f" {one.first} -> {one.second}" if one.second else ""
+            lines.append(
+                f"  {one.kind:<16}{one.n_clips:>7,} {'clip ' if one.n_clips == 1 else 'clips'} "
+                f"{100 * one.share:5.1f} %{where}  {one.describes}"
+            )
+            lines += textwrap.wrap(
+                one.detail, width, initial_indent=" " * 18, subsequent_indent=" " * 18
+            )
+    if report.not_checked:
+        lines += ["", "NOT CHECKED", *(f"  {one}" for one in report.not_checked)]
+    counts = {level: len(report.of_level(level)) for level in LEVELS}
+    verdict = "This split leaks." if counts["leak"] else "No leak was found."
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"{verdict} {', '.join(_counted(counts[one], one) for one in LEVELS)}.",
+        ]
+    )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def report_json(report: AuditReport) -> str:
+    """Return a report as JSON, with all clips and pairs."""
+    return json.dumps(report.as_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def save_report(report: AuditReport, name: str) -> Path:
+    """Write a corpus's report beside the stored runs: `reports/audit/<name>.json`."""
+    target = reports_dir() / "audit" / f"{name}.json"
+    with atomic_path(target) as temporary:
+        temporary.write_text(report_json(report), encoding="utf-8")
+    return target
+
+
+def read_report(name: str) -> pd.DataFrame:
+    """Read the findings of a committed report, for notebooks; no audio is needed.
+
+    Parameters
+    ----------
+    name : str
+        Of a corpus.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `level, kind, describes, first, second, n_clips, share, detail`, one row a finding;
+        `attrs` holds `source, n_clips, n_sounds, threshold, pairs, not_checked`.
+
+    Raises
+    ------
+    AuditError
+        If there is none of that corpus.
+    """
+    path = reports_dir() / "audit" / f"{name}.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AuditError(
+            f"{path}: no audit to read ({error}); make it with `ser audit {name} --out {path}`"
+        ) from error
+    columns = ["level", "kind", "describes", "first", "second", "n_clips", "share", "detail"]
+    table = pd.DataFrame(content["findings"], columns=columns)
+    names = ("source", "n_clips", "n_sounds", "threshold", "pairs", "not_checked")
+    table.attrs.update({one: content[one] for one in names})
+    return table
+
+
+def read_all() -> pd.DataFrame:
+    """Read the findings of all committed reports, `reports/audit/*.json`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `read_report`, after the column `corpus`; no row where no report is there.
+
+    Notes
+    -----
+    Notebook: 08_leakage.ipynb
+    """
+    names = sorted(one.stem for one in (reports_dir() / "audit").glob("*.json"))
+    tables = [read_report(name).assign(corpus=name) for name in names]
+    columns = ["corpus", "level", "kind", "describes", "n_clips", "share", "detail"]
+    return (
+        pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+    )

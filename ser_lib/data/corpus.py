@@ -1,0 +1,390 @@
+"""What every corpus shares: the `Corpus` value, the clip table, and the checks on the way to it.
+
+A clip table is a DataFrame with one row a clip and the columns `CLIP_COLUMNS`. It is built from
+file names (a grammar and a parser, one file a corpus), from label files where the names hold no
+label, and from one decode of each file, in parallel, and kept in the cache until a file changes.
+Downloading does not live here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from operator import attrgetter
+from pathlib import Path
+
+import pandas as pd
+from joblib import Parallel, delayed
+
+from ser_lib.audio.io import ClipFacts, check_facts, read_facts
+from ser_lib.errors import AudioError, CorpusError, offenders
+from ser_lib.paths import atomic_path, cache_dir, data_dir
+
+AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".opus"})
+CLIP_COLUMNS = (
+    "clip_id",
+    "path",
+    "corpus",
+    "speaker",
+    "gender",
+    "emotion",
+    "intensity",
+    "statement",
+    "repetition",
+    "duration_s",
+    "sample_rate_hz",
+    "audio_sha256",
+)
+
+# Raise it when what is read off a file changes, so that cached facts are read again.
+FACTS_VERSION = 1
+
+
+def clip_fields(
+    *,
+    speaker: str,
+    gender: str,
+    emotion: str,
+    intensity: str = "normal",
+    statement: str,
+    repetition: int = 1,
+) -> dict[str, object]:
+    """Return what a file name says about its clip; the same keys for every corpus."""
+    return {
+        "speaker": speaker,
+        "gender": gender,
+        "emotion": emotion,
+        "intensity": intensity,
+        "statement": statement,
+        "repetition": repetition,
+    }
+
+
+@dataclass(frozen=True)
+class LabelFiles:
+    """Text files beside the audio that hold the labels of clips, where their names do not."""
+
+    pattern: str
+    """Glob pattern of their paths, from the right: `dialog/EmoEvaluation/*.txt`."""
+    line: str
+    """Regular expression over a line that labels a clip; its groups are `name` and `label`."""
+    example: str
+    """A line that obeys it, for messages."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A published set of recordings: its card, its file-name grammar, its expected size."""
+
+    name: str
+    title: str
+    licence: str
+    citation: str
+    doi: str
+    download: str
+    """Where one gets the clips."""
+    language: str
+    label_set: str
+    """The label set with all of its emotions."""
+    grammar: str
+    """Regular expression over a clip's name, and over "name label" where there are `labels`; its
+    groups go to `parse`."""
+    example: str
+    """A file name that obeys the grammar, for messages."""
+    parse: Callable[[re.Match[str]], dict[str, object]]
+    """From a match to `clip_fields`; raises KeyError for a code that is not in its tables."""
+    n_clips: int
+    """Of a complete copy: as published, less those left out `by_design`."""
+    n_speakers: int
+    folder: str = ""
+    """Subfolder of `SER_DATA`; the name where empty."""
+    is_embedded: bool = False
+    """Whether the clips travel with the package."""
+    quirks: tuple[str, ...] = ()
+    known_duplicates: tuple[frozenset[str], ...] = ()
+    """Sets of clip ids that were published with the same audio; kept, and left to the audit."""
+    statements: Mapping[str, str] = field(default_factory=dict)
+    listeners_wa: tuple[float, float] | None = None
+    """Range of people's accuracy on the clips, audio only, in [0, 1]."""
+    listeners_source: str = ""
+    name_of: Callable[[Path], str] = attrgetter("stem")
+    """From a file's path below the corpus's folder to its clip's published name."""
+    labels: LabelFiles | None = None
+    by_design: Mapping[str, str] = field(default_factory=dict)
+    """Regular expressions over what `grammar` reads, each with the reason why the published files
+    that it matches are left out, whatever they hold; not a problem, but counted and told."""
+    names: tuple[str, ...] = ()
+    """The names of all clips, where the tables give them: missing ones are then named."""
+
+    def root(self) -> Path:
+        """Return where this corpus is expected on this machine."""
+        return data_dir() / (self.folder or self.name)
+
+    def load(
+        self, root: Path | None = None, *, strict: bool = True, may_lack: bool = False
+    ) -> pd.DataFrame:
+        """Read the corpus from disk into a clip table.
+
+        Parameters
+        ----------
+        root : Path, optional
+            Folder of the corpus in any of its usual layouts; None takes `SER_DATA/<name>`.
+        strict : bool
+            False leaves damaged, foreign and duplicate clips out and accepts missing ones, and
+            lists what was left out in `attrs["left_out"]`.
+        may_lack : bool
+            Whether missing clips are accepted, and listed likewise, though `strict`.
+
+        Returns
+        -------
+        pandas.DataFrame, shape (n_clips, 12)
+            Columns `CLIP_COLUMNS`, sorted by `clip_id`. `attrs["n_copies"]` counts second copies
+            of the same file (one widely copied RAVDESS archive holds each clip twice). Where a
+            corpus has clips that are left out by design, `attrs["by_design"]` tells them.
+
+        Raises
+        ------
+        CorpusError
+            If the folder is missing, wrong or empty, or if `strict` and anything is wrong with any
+            file; all offenders are listed at once.
+
+        Notes
+        -----
+        Notebook: 01_eda.ipynb
+        """
+        root = self.root() if root is None else Path(root)
+        texts, problems = _find_audio(self, root)
+        texts, by_design = _leave_out(self, texts)
+        rows, more = _parse_names(self, texts)
+        table, worse, n_copies = _build_table(self, rows, _facts_of(root, rows))
+        lacking = _missing_clips(self, table)
+        problems += more + worse + ([] if may_lack else lacking)
+        if problems and (strict or table.empty):
+            raise CorpusError(
+                f"{self.name}: {len(problems)} problem(s) under {root}:{offenders(problems)}\n"
+                "Mend the files, or leave them out with strict=False (STRICT=0 for make); "
+                "the report then says so."
+            )
+        table["path"] = [str(root / relative) for relative in table["path"]]
+        left_out = problems + (lacking if may_lack else [])
+        table.attrs.update(left_out=left_out, n_copies=n_copies)
+        if by_design:
+            table.attrs["by_design"] = by_design
+        return table
+
+
+def _find_audio(corpus: Corpus, root: Path) -> tuple[dict[Path, str], list[str]]:
+    """Find a corpus's audio files and what its grammar is to read of each.
+
+    Returns
+    -------
+    dict of Path to str
+        Paths relative to `root`, sorted, and "name" or "name label".
+    list of str
+        What is wrong with the label files, if anything.
+    """
+    remedy = (
+        f"Get {corpus.title} from {corpus.download} and unpack it to {corpus.root()}, or point "
+        f"SER_DATA at the folder that holds '{corpus.folder or corpus.name}/'."
+    )
+    if not root.is_dir():
+        raise CorpusError(f"{corpus.name}: no folder {root}. {remedy}")
+    found = sorted(path.relative_to(root) for path in _walk(root) if path.name[0] != ".")
+    files = [path for path in found if path.suffix.lower() in AUDIO_SUFFIXES]
+    if not files:
+        raise CorpusError(f"{corpus.name}: no audio file under {root}. {remedy}")
+    labels, problems = _read_labels(corpus, root, found)
+    if corpus.labels and not labels:
+        raise CorpusError(
+            f"{corpus.name}: no labels under {root}: they are looked for in "
+            f"'{corpus.labels.pattern}', in lines like {corpus.labels.example!r}. {remedy}"
+        )
+    names = {path: corpus.name_of(path) for path in files}
+    texts = {
+        path: f"{name} {labels[name]}" if name in labels else name for path, name in names.items()
+    }
+    grammar = re.compile(corpus.grammar)
+    if not any(grammar.fullmatch(text) for text in texts.values()):
+        raise CorpusError(
+            f"{corpus.name}: none of {len(files)} audio files under {root} is named as the corpus "
+            f"is (first: {files[0]}; expected like {corpus.example}). {remedy}"
+        )
+    return texts, problems
+
+
+def _read_labels(corpus: Corpus, root: Path, found: list[Path]) -> tuple[dict[str, str], list[str]]:
+    """Read the labels of clips by name from a corpus's label files, where it has some."""
+    labels: dict[str, str] = {}
+    problems: list[str] = []
+    if corpus.labels is None:
+        return labels, problems
+    line = re.compile(corpus.labels.line)
+    contradicted = set()
+    for path in (one for one in found if one.match(corpus.labels.pattern)):
+        try:
+            lines = (root / path).read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError as error:
+            problems.append(f"{path}: cannot be read ({error.strerror})")
+            continue
+        matches = [match for match in map(line.fullmatch, lines) if match]
+        if not matches:
+            problems.append(f"{path}: no line labels a clip (like {corpus.labels.example!r})")
+        for name, label in (match.group("name", "label") for match in matches):
+            if labels.setdefault(name, label) != label:
+                problems.append(f"{path}: labels {name} '{label}', elsewhere '{labels[name]}'")
+                contradicted.add(name)
+    return {name: label for name, label in labels.items() if name not in contradicted}, problems
+
+
+def _leave_out(corpus: Corpus, texts: dict[Path, str]) -> tuple[dict[Path, str], list[str]]:
+    """Take out what is published but left out by design; say how many, which and why."""
+    told, taken = [], set()
+    for pattern, reason in corpus.by_design.items():
+        paths = [path for path, text in texts.items() if re.fullmatch(pattern, text)]
+        names = sorted({corpus.name_of(path) for path in paths})
+        taken |= set(paths)
+        if names:
+            told.append(f"{len(names)} left out by design, {reason}: {_some(names)}")
+    return {path: text for path, text in texts.items() if path not in taken}, told
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    """List all files below a folder, through links to folders, each folder once."""
+    seen: set[str] = set()
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            subfolders.clear()
+            continue
+        seen.add(real)
+        yield from (Path(folder) / name for name in names)
+
+
+def _facts_of(root: Path, rows: list[dict[str, object]]) -> list[ClipFacts | str]:
+    """Decode the files of all rows, or take what is known of them from the cache.
+
+    Returns
+    -------
+    list of ClipFacts or str
+        The facts, or what is wrong with the file, in the order of `rows`.
+    """
+    paths = [root / str(row["path"]) for row in rows]
+    cached = cache_dir() / "clips" / f"{_stat_key(paths)}.json"
+    if cached.is_file():
+        stored = json.loads(cached.read_text(encoding="utf-8"))
+        return [ClipFacts(**one) for one in stored]
+    # Decoding and hashing release the interpreter's lock: threads are enough.
+    facts = Parallel(n_jobs=-1, prefer="threads")(delayed(_facts_or_error)(path) for path in paths)
+    # An error may be mended by what changes neither size nor time, permissions for example.
+    if not any(isinstance(one, str) for one in facts):
+        with atomic_path(cached) as temporary:
+            temporary.write_text(json.dumps([asdict(one) for one in facts]), encoding="utf-8")
+    return facts
+
+
+def _stat_key(paths: list[Path]) -> str:
+    """Name a set of files by path, size and time of change; a file that is gone has none."""
+    digest = hashlib.sha256(f"{FACTS_VERSION}".encode())
+    for path in paths:
+        try:
+            stat = path.stat()
+            state = f"{stat.st_size} {stat.st_mtime_ns}"
+        except OSError:
+            state = "unreadable"
+        digest.update(f"{path} {state}\n".encode())
+    return digest.hexdigest()[:24]
+
+
+def _build_table(
+    corpus: Corpus, rows: list[dict[str, object]], facts: list[ClipFacts | str]
+) -> tuple[pd.DataFrame, list[str], int]:
+    """Join names and facts; return the sound clips, the problems, and the number of copies."""
+    problems, sound = [], []
+    for row, fact in zip(rows, facts, strict=True):
+        phrases = [fact] if isinstance(fact, str) else check_facts(fact)
+        problems += [f"{row['path']}: {phrase}" for phrase in phrases]
+        if not phrases:
+            numbers = asdict(fact)
+            sound.append(row | {key: numbers[key] for key in CLIP_COLUMNS if key in numbers})
+    table = pd.DataFrame(sound, columns=list(CLIP_COLUMNS)).sort_values(
+        ["clip_id", "path"], ignore_index=True
+    )
+    return _drop_copies(corpus, table, problems)
+
+
+def _parse_names(
+    corpus: Corpus, texts: dict[Path, str]
+) -> tuple[list[dict[str, object]], list[str]]:
+    rows: list[dict[str, object]] = []
+    problems: list[str] = []
+    grammar = re.compile(corpus.grammar)
+    article = "an" if corpus.name[0] in "aeiou" else "a"
+    expected = f"{article} {corpus.name} name{' with a label' if corpus.labels else ''}"
+    for path, text in texts.items():
+        match = grammar.fullmatch(text)
+        try:
+            fields = corpus.parse(match) if match else None
+        except KeyError as error:
+            problems.append(f"{path}: code {error} is not in the corpus's published tables")
+            continue
+        if fields is None:
+            problems.append(f"{path}: not {expected} (expected like {corpus.example})")
+            continue
+        identity = {"clip_id": f"{corpus.name}/{corpus.name_of(path)}", "path": str(path)}
+        rows.append(identity | {"corpus": corpus.name} | fields)
+    return rows, problems
+
+
+def _facts_or_error(path: Path) -> ClipFacts | str:
+    try:
+        return read_facts(path)
+    except AudioError as error:
+        return str(error).removeprefix(f"{path}: ")
+
+
+def _drop_copies(
+    corpus: Corpus, table: pd.DataFrame, problems: list[str]
+) -> tuple[pd.DataFrame, list[str], int]:
+    """Keep one of each clip; the same name twice is a copy, the same sound twice a problem."""
+    problems = list(problems)
+    # Shorter paths first: the archive's second copy lies one folder deeper.
+    order = table.assign(depth=table["path"].str.count("/")).sort_values(["clip_id", "depth"])
+    is_copy = order.duplicated("clip_id")
+    for clip_id, group in order[order.duplicated("clip_id", keep=False)].groupby("clip_id"):
+        if group["audio_sha256"].nunique() > 1:
+            paths = ", ".join(group["path"])
+            problems.append(f"{clip_id}: files of this name hold different audio: {paths}")
+    kept = order[~is_copy].drop(columns="depth").reset_index(drop=True)
+    dropped: list[int] = []
+    for _, group in kept[kept.duplicated("audio_sha256", keep=False)].groupby("audio_sha256"):
+        if frozenset(group["clip_id"]) not in corpus.known_duplicates:
+            paths = ", ".join(group["path"])
+            problems.append(f"the same audio under {len(group)} names: {paths}")
+            dropped += list(group.index[1:])
+    return kept.drop(index=dropped).reset_index(drop=True), problems, int(is_copy.sum())
+
+
+def _some(names: list[str], n_shown: int = 6) -> str:
+    return ", ".join(names[:n_shown] + ["…"] * (len(names) > n_shown))
+
+
+def _missing_clips(corpus: Corpus, table: pd.DataFrame) -> list[str]:
+    """Say which speakers lack clips where the table is smaller than the published corpus."""
+    if len(table) >= corpus.n_clips:
+        return []
+    counts = table["speaker"].value_counts().sort_index()
+    usual, rest = divmod(corpus.n_clips, corpus.n_speakers)
+    # Where speakers have not the same number of clips, none is usual.
+    fewer = [f"{speaker} has {n}" for speaker, n in counts.items() if n != usual and not rest]
+    detail = f" (usual: {usual} a speaker; {', '.join(fewer[:6])})" if fewer else ""
+    present = set(table["clip_id"])
+    absent = [name for name in corpus.names if f"{corpus.name}/{name}" not in present]
+    named = f"; missing: {_some(absent)}" if absent else ""
+    return [
+        f"{corpus.n_clips - len(table)} of {corpus.n_clips} published clips are missing: "
+        f"{len(counts)} of {corpus.n_speakers} speakers are there{detail}{named}"
+    ]

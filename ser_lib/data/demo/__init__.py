@@ -1,0 +1,46 @@
+"""The embedded corpus: synthetic voices, so that everything runs with no download.
+
+`make_clips.py` makes the clips; they are named as RAVDESS names its own. No number made from them
+says anything about people.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ser_lib.data.corpus import Corpus
+from ser_lib.data.ravdess import GRAMMAR, RAVDESS, parse_ravdess
+
+__all__ = ["CLIPS_DIR", "DEMO"]
+
+
+CLIPS_DIR = Path(__file__).resolve().parent / "clips"
+
+
+def _parse(match: re.Match[str]) -> dict[str, object]:
+    return parse_ravdess(match, corpus="demo")
+
+
+DEMO = Corpus(
+    name="demo",
+    title="The embedded demo (synthetic voices)",
+    licence="CC0 1.0",
+    citation="Made for this project with espeak-ng by ser_lib/corpora/demo/make_clips.py.",
+    doi="no DOI",
+    download="this package, or make_clips.py",
+    language="English (synthetic)",
+    label_set="ravdess8",
+    grammar=GRAMMAR,
+    example="03-01-06-01-02-01-12.opus",
+    parse=_parse,
+    n_clips=384,
+    n_speakers=12,
+    is_embedded=True,
+    quirks=(
+        "synthetic: its numbers show that the pipeline works, nothing about people",
+        "takes of a sentence by one voice come from one synthesiser that repeats itself, so "
+        "`ser audit demo` calls some of them copies",
+    ),
+    statements=RAVDESS.statements,
+)

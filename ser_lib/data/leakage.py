@@ -1,0 +1,209 @@
+"""The leak audit: what a fold lets a model know about its test rows before the test.
+
+Every run passes through `check_split`. A finding that the study does not declare stops the run; a
+declared one is stored with it and shown wherever its numbers are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ser_lib.data.splits import PROMISES, Fold, Split
+from ser_lib.errors import LeakError, SplitError, offenders
+
+# Two parts are only compared where knowing one helps with the other.
+PAIRS = (("train", "test"), ("validation", "test"), ("train", "validation"))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One way in which the rows of two parts are related."""
+
+    kind: str
+    """A key of `FINDINGS`."""
+    parts: tuple[str, str]
+    n_rows: int
+    """Rows of the second part that are known from the first."""
+    share: float
+    """The same as a share of the second part, in [0, 1]."""
+    example: str
+    """One such row."""
+
+
+def _sound_of(rows: pd.DataFrame) -> pd.Series:
+    """Name the sound of each row: a copy sounds like its clip, an augmentation does not."""
+    is_copy = rows["variant"].str.startswith("copy") | (rows["variant"] == "original")
+    return rows["audio_sha256"] + rows["variant"].where(~is_copy, "")
+
+
+Kinds = Mapping[str, tuple[str, Callable[[pd.DataFrame], pd.Series]]]
+FINDINGS: Kinds = {
+    "same_row": ("the same row in two parts", lambda rows: rows["row_id"]),
+    "same_audio": ("the same audio in two parts", _sound_of),
+    "same_parent": (
+        "versions of one clip (copies, augmentations) in two parts",
+        lambda rows: rows["audio_sha256"],
+    ),
+    "same_speaker": ("the same speaker in two parts", lambda rows: rows["speaker"]),
+}
+
+# Worth knowing, and no leak: most corpora have few sentences, which everybody says. A protocol that
+# promises to avoid one is held to it.
+OBSERVATIONS: Kinds = {
+    "same_statement": ("the same statement in two parts", lambda rows: rows["statement"]),
+}
+
+
+def audit_fold(rows: pd.DataFrame, fold: Fold, *, kinds: Kinds = FINDINGS) -> list[Finding]:
+    """Look for rows of one part that are known from another.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        From `ser_lib.data.splits.rows_of`, with all variants that the fold names.
+    fold : Fold
+        The parts.
+    kinds : mapping
+        What to look for: `FINDINGS`, which are leaks, or `OBSERVATIONS`.
+
+    Returns
+    -------
+    list of Finding
+        One a kind and pair of parts that share anything; empty for a clean fold.
+
+    Raises
+    ------
+    SplitError
+        If the fold names rows that are not there.
+
+    Notes
+    -----
+    Notebook: 03_cnn_2d.ipynb
+    """
+    table = rows.set_index("row_id", drop=False)
+    unknown = [
+        row
+        for part in ("train", "validation", "test")
+        for row in getattr(fold, part)
+        if row not in table.index
+    ]
+    if unknown:
+        raise SplitError(f"the fold names {len(unknown)} unknown rows:{offenders(unknown)}")
+    found = []
+    for kind, (_, key_of) in kinds.items():
+        keys = key_of(table)
+        for first, second in PAIRS:
+            known = set(keys[list(getattr(fold, first))])
+            part = keys[list(getattr(fold, second))]
+            shared = part[part.isin(known)]
+            if len(shared):
+                share = len(shared) / len(part)
+                found.append(
+                    Finding(kind, (first, second), len(shared), share, str(shared.index[0]))
+                )
+    return found
+
+
+def audit_split(rows: pd.DataFrame, split: Split) -> pd.DataFrame:
+    """Audit every fold of a split and tell what was found as a table.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `kind, describes, first, second, n_rows, share, example`; one row a kind and pair,
+        counts summed and shares averaged over the folds that have it. Empty for a clean split.
+
+    Notes
+    -----
+    Notebook: 03_cnn_2d.ipynb
+    """
+    return _table_of(rows, split, FINDINGS)
+
+
+def observe_split(rows: pd.DataFrame, split: Split) -> pd.DataFrame:
+    """Tell what parts of a split have in common that is no leak: the statements.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `audit_split`, of the kinds in `OBSERVATIONS`.
+
+    Notes
+    -----
+    Observations are not stored with runs and stop none, but for a protocol that promises to avoid
+    them (`ser_lib.data.splits.PROMISES`).
+    """
+    return _table_of(rows, split, OBSERVATIONS)
+
+
+def _table_of(rows: pd.DataFrame, split: Split, kinds: Kinds) -> pd.DataFrame:
+    records = [
+        {
+            "kind": one.kind,
+            "describes": kinds[one.kind][0],
+            "first": one.parts[0],
+            "second": one.parts[1],
+            "n_rows": one.n_rows,
+            "share": one.share,
+            "example": one.example,
+        }
+        for fold in split.folds
+        for one in audit_fold(rows, fold, kinds=kinds)
+    ]
+    columns = ["kind", "describes", "first", "second", "n_rows", "share", "example"]
+    table = pd.DataFrame(records, columns=columns)
+    keys = ["kind", "describes", "first", "second"]
+    sums = table.groupby(keys, sort=False, as_index=False).agg(
+        n_rows=("n_rows", "sum"), share=("share", "mean"), example=("example", "first")
+    )
+    return sums[columns]
+
+
+def check_split(rows: pd.DataFrame, split: Split, *, declared: Sequence[str] = ()) -> pd.DataFrame:
+    """Audit a split and raise where it leaks in a way that its study does not declare.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        From `ser_lib.data.splits.rows_of`.
+    split : Split
+        What to audit.
+    declared : sequence of str
+        Kinds of finding that the study owns up to.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `audit_split`.
+
+    Raises
+    ------
+    LeakError
+        With every undeclared finding, and with every observation about the test rows that the
+        protocol promises to avoid.
+
+    Notes
+    -----
+    Notebook: 03_cnn_2d.ipynb
+    """
+    table = audit_split(rows, split)
+    refused = table[~table["kind"].isin(declared)]
+    promised = PROMISES.get(split.protocol, ())
+    if promised:
+        seen = observe_split(rows, split)
+        broken = seen[seen["kind"].isin(promised) & (seen["second"] == "test")]
+        refused = pd.concat([refused, broken]) if len(broken) else refused
+    if len(refused):
+        lines = [
+            f"{row.describes}: {row.n_rows} rows of {row.second} are known from {row.first} "
+            f"(for example {row.example})"
+            for row in refused.itertuples()
+        ]
+        raise LeakError(
+            f"{split.protocol}: this split leaks:{offenders(lines)}\n"
+            "Split by speaker before copying or augmenting, or declare the leak in the study."
+        )
+    return table

@@ -1,0 +1,103 @@
+"""The pool of fpt2025: four corpora as one clip table, or as many of them as are there.
+
+RAVDESS, TESS, SAVEE and EmoDB; the column `corpus` tells them apart. A member whose recordings are
+not on this machine takes part through its rows of the committed table, so that stored runs can be
+read; one that has neither is left out, and `attrs["missing"]` names it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ser_lib.data.corpus import CLIP_COLUMNS, Corpus
+from ser_lib.data.emodb import EMODB
+from ser_lib.data.ravdess import RAVDESS
+from ser_lib.data.savee import SAVEE
+from ser_lib.data.tess import TESS
+from ser_lib.errors import CorpusError
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Several corpora as one; it has what a report needs of a `Corpus`."""
+
+    name: str
+    title: str
+    members: tuple[Corpus, ...]
+    label_set: str
+    quirks: tuple[str, ...] = ()
+    is_embedded: bool = False
+    listeners_wa: None = None
+    listeners_source: str = ""
+
+    @property
+    def licence(self) -> str:
+        """Licences of all members."""
+        return "; ".join(f"{one.name}: {one.licence}" for one in self.members)
+
+    @property
+    def citation(self) -> str:
+        """Citations of all members."""
+        return " ".join(one.citation for one in self.members)
+
+    def load(self, committed: Path, *, strict: bool = True) -> pd.DataFrame:
+        """Read the members that are there into one clip table.
+
+        Parameters
+        ----------
+        committed : Path
+            The committed table; read where recordings are not there.
+        strict : bool
+            False leaves damaged, foreign and duplicate clips out. Clips that a member lacks are
+            told in `attrs["left_out"]` either way: a pool takes what is there.
+
+        Returns
+        -------
+        pandas.DataFrame, shape (n_clips, 12)
+            Columns `CLIP_COLUMNS`, sorted by `clip_id`; `attrs["missing"]` names members that are
+            not in it.
+
+        Raises
+        ------
+        CorpusError
+            If no member is there, or if one that is there is damaged.
+        """
+        stored = pd.DataFrame(columns=list(CLIP_COLUMNS))
+        if committed.is_file():
+            stored = pd.read_csv(committed, keep_default_na=False).assign(path="")
+        tables, left_out, missing, n_copies = [], [], [], 0
+        for member in self.members:
+            table = stored[stored["corpus"] == member.name]
+            if member.root().is_dir():
+                table = member.load(strict=strict, may_lack=True)
+                left_out += [f"{member.name}: {one}" for one in table.attrs["left_out"]]
+                n_copies += table.attrs["n_copies"]
+            if table.empty:
+                missing.append(member.name)
+            else:
+                tables.append(table)
+        if not tables:
+            places = "".join(f"\n  {one.root()}: {one.download}" for one in self.members)
+            raise CorpusError(f"{self.name}: none of its corpora is here:{places}")
+        for table in tables:
+            table.attrs = {}  # pandas compares them when it joins tables
+        pool = pd.concat(tables, ignore_index=True)[list(CLIP_COLUMNS)]
+        pool = pool.sort_values("clip_id", ignore_index=True)
+        pool.attrs.update(left_out=left_out, n_copies=n_copies, missing=missing)
+        pool.attrs["has_audio"] = bool((pool["path"] != "").all())
+        return pool
+
+
+POOLED = Pool(
+    name="pooled",
+    title="The pool of RAVDESS, TESS, SAVEE and EmoDB",
+    members=(RAVDESS, TESS, SAVEE, EMODB),
+    label_set="seven",
+    quirks=(
+        "TESS is more than half of it: two women and one carrier phrase",
+        "languages, sentences, microphones and levels differ from corpus to corpus",
+    ),
+)

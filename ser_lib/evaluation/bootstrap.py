@@ -1,0 +1,219 @@
+"""Where the scatter of a score comes from: speakers, seeds, or neither by itself.
+
+The score of speaker i under seed j is taken as
+
+    y_ij = mean + a_i + b_j + e_ij
+
+with independent effects of the speaker, of the seed, and a rest: how a speaker fares under one
+start of the training and not under another, and the chance of few clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ser_lib.errors import MetricError
+
+N_RESAMPLES = 10_000
+INTERVAL_LEVEL = 0.95
+
+
+def class_numbers(names: Sequence[str], labels: Sequence[str]) -> np.ndarray:
+    """Translate class names into their positions among the labels.
+
+    Parameters
+    ----------
+    names : sequence of str, shape (n_rows,)
+        Class names.
+    labels : sequence of str
+        All classes.
+
+    Returns
+    -------
+    ndarray of int, shape (n_rows,)
+
+    Raises
+    ------
+    MetricError
+        If a name is not among the labels.
+
+    Examples
+    --------
+    >>> class_numbers(["b", "a", "b"], ["a", "b"]).tolist()
+    [1, 0, 1]
+    """
+    numbers = pd.Index(labels).get_indexer(pd.Index(names))
+    if (numbers < 0).any():
+        unknown = sorted({str(one) for one in np.asarray(names, dtype=object)[numbers < 0]})
+        raise MetricError(f"classes {unknown} are not among the labels {list(labels)}")
+    return numbers
+
+
+def counts_by_speaker(
+    tables: Sequence[pd.DataFrame], labels: Sequence[str]
+) -> tuple[np.ndarray, list[str]]:
+    """Count rows by true and predicted class, for every table and speaker.
+
+    Parameters
+    ----------
+    tables : sequence of pandas.DataFrame
+        One a seed, each with `speaker, truth, prediction`.
+    labels : sequence of str
+        All classes.
+
+    Returns
+    -------
+    counts : ndarray of int, shape (n_tables, n_speakers, n_classes, n_classes)
+    speakers : list of str
+        Sorted.
+
+    Raises
+    ------
+    MetricError
+        If there is nothing to count, or one speaker only: no interval by speaker can be given.
+    """
+    speakers = sorted(set().union(*(set(table["speaker"]) for table in tables)))
+    if not speakers:
+        raise MetricError("there are no predictions to score")
+    if len(speakers) < 2:
+        raise MetricError(f"one speaker only ({speakers[0]}): no interval by speaker can be given")
+    n = len(labels)
+    counts = np.zeros((len(tables), len(speakers), n, n), dtype=int)
+    for number, table in enumerate(tables):
+        cells = pd.Index(speakers).get_indexer(table["speaker"])
+        for column in ("truth", "prediction"):
+            cells = n * cells + class_numbers(table[column], labels)
+        counts[number] = np.bincount(cells, minlength=counts[number].size).reshape(-1, n, n)
+    return counts, speakers
+
+
+def resample_speakers(n_speakers: int, n_resamples: int, seed: int) -> np.ndarray:
+    """Draw how often each speaker is in each resample, shape (n_resamples, n_speakers)."""
+    rng = np.random.default_rng(seed)
+    shares = np.full(n_speakers, 1 / n_speakers)
+    return rng.multinomial(n_speakers, shares, size=n_resamples).astype(float)
+
+
+def resampled(
+    counts: np.ndarray, weights: np.ndarray, metric: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Score every resample of the speakers, averaged over tables (seeds).
+
+    Parameters
+    ----------
+    counts : ndarray, shape (n_tables, n_speakers, n_classes, n_classes)
+        As from `counts_by_speaker`.
+    weights : ndarray, shape (n_resamples, n_speakers)
+        As from `resample`.
+    metric : callable
+        `uar` or `wa`.
+
+    Returns
+    -------
+    ndarray, shape (n_resamples,)
+    """
+    n_tables, n_speakers, n_classes, _ = counts.shape
+    # A product of floats goes to BLAS; one of integers does not.
+    flat = counts.reshape(n_tables, n_speakers, -1).astype(float)
+    shape = (len(weights), n_classes, n_classes)
+    return np.mean([metric((weights @ one).reshape(shape)) for one in flat], axis=0)
+
+
+def interval_of(values: np.ndarray) -> tuple[float, float]:
+    """Take the ends of the 95 % percentile interval of resampled values; NaN ones are left out.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n_resamples,)
+        One a resample.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper end.
+
+    References
+    ----------
+    Efron & Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
+    """
+    edge = 50 * (1 - INTERVAL_LEVEL)
+    low, high = np.nanpercentile(values, [edge, 100 - edge])
+    return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class VarianceParts:
+    """Variances of a score, and how many speakers and seeds they were estimated from."""
+
+    speaker: float
+    seed: float
+    rest: float
+    n_speakers: int
+    n_seeds: int
+
+    @property
+    def of_mean(self) -> dict[str, float]:
+        """Variance that each source leaves in the mean over all speakers and seeds."""
+        return {
+            "speaker": self.speaker / self.n_speakers,
+            "seed": self.seed / self.n_seeds,
+            "rest": self.rest / (self.n_speakers * self.n_seeds),
+        }
+
+
+def variance_parts(scores: np.ndarray) -> VarianceParts:
+    """Divide the variance of scores between speakers and seeds.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n_speakers, n_seeds)
+        A score of every speaker under every seed; none may be missing.
+
+    Returns
+    -------
+    VarianceParts
+        Estimates from the mean squares of a two-way table with one value a cell,
+
+            rest = MS_rest,  speaker = (MS_speaker - MS_rest) / n_seeds,
+            seed = (MS_seed - MS_rest) / n_speakers,
+
+        each 0 where the formula is negative.
+
+    Raises
+    ------
+    MetricError
+        If there are fewer than two speakers or seeds, or a score is missing.
+
+    References
+    ----------
+    Searle, Casella & McCulloch (1992), Variance Components, section 4.7.
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    scores = np.asarray(scores, dtype=float)
+    if scores.ndim != 2 or min(scores.shape) < 2:
+        raise MetricError(
+            f"scores of shape {scores.shape}: variance over speakers and over seeds is told apart "
+            "from two speakers and two seeds on"
+        )
+    if not np.isfinite(scores).all():
+        raise MetricError("a speaker has no score under some seed")
+    n_speakers, n_seeds = scores.shape
+    of_speaker, of_seed = scores.mean(axis=1), scores.mean(axis=0)
+    rest = scores - of_speaker[:, np.newaxis] - of_seed + scores.mean()
+    ms_rest = (rest**2).sum() / ((n_speakers - 1) * (n_seeds - 1))
+    ms_speaker = n_seeds * of_speaker.var(ddof=1)
+    ms_seed = n_speakers * of_seed.var(ddof=1)
+    return VarianceParts(
+        speaker=max(0.0, float(ms_speaker - ms_rest) / n_seeds),
+        seed=max(0.0, float(ms_seed - ms_rest) / n_speakers),
+        rest=float(ms_rest),
+        n_speakers=n_speakers,
+        n_seeds=n_seeds,
+    )

@@ -1,0 +1,413 @@
+"""How far confidence can be believed: reliability, calibration error, temperatures.
+
+A confidence is the highest probability of an answer. A temperature divides the logits; it is found
+on validation speakers and never changes which class is answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ser_lib.errors import MetricError
+from ser_lib.evaluation.bootstrap import N_RESAMPLES, class_numbers, interval_of, resample_speakers
+
+# Half of the last decimal that is stored: what rounds to 0 is below it.
+SMALLEST = 5e-5
+N_BINS = 10
+
+# Log of the temperatures among which one is sought: from 1/20 to 20.
+LOG_TEMPERATURES = (-3.0, 3.0)
+
+
+def _probabilities_of(predictions: pd.DataFrame, labels: Sequence[str]) -> np.ndarray:
+    """Return the probabilities, shape (n_rows, n_classes), brought to the sum of 1."""
+    values = predictions[[f"p_{label}" for label in labels]].to_numpy(dtype=float)
+    return values / values.sum(axis=1, keepdims=True)
+
+
+def confidence_of(
+    predictions: pd.DataFrame, labels: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Tell how sure each prediction is, and whether it is right.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        With `truth, prediction` and `p_<label>`.
+    labels : sequence of str
+        All classes.
+
+    Returns
+    -------
+    confidence : ndarray, shape (n_rows,)
+        Probability of the predicted class, in [0, 1].
+    is_right : ndarray of bool, shape (n_rows,)
+    """
+    said = class_numbers(predictions["prediction"], labels)
+    probabilities = _probabilities_of(predictions, labels)
+    confidence = probabilities[np.arange(len(said)), said]
+    return confidence, said == class_numbers(predictions["truth"], labels)
+
+
+def _bin_edges(confidence: np.ndarray, n_bins: int, *, is_adaptive: bool) -> np.ndarray:
+    """Return inner edges of bins: of equal width, or with equally many predictions each."""
+    shares = np.arange(1, n_bins) / n_bins
+    return np.unique(np.quantile(confidence, shares)) if is_adaptive else shares
+
+
+def _check(predictions: pd.DataFrame, n_bins: int) -> None:
+    if predictions.empty:
+        raise MetricError("there are no predictions whose calibration could be told")
+    if n_bins < 1:
+        raise MetricError(f"n_bins={n_bins} must be 1 or more")
+
+
+def _bin_sums(
+    predictions: pd.DataFrame, labels: Sequence[str], n_bins: int, *, is_adaptive: bool
+) -> np.ndarray:
+    """Sum rows, hits and confidence by speaker and bin, shape (3, n_speakers, n_bins)."""
+    _check(predictions, n_bins)
+    confidence, is_right = confidence_of(predictions, labels)
+    edges = _bin_edges(confidence, n_bins, is_adaptive=is_adaptive)
+    # A confidence on an edge belongs below it, as in (0.4, 0.5].
+    bins = np.searchsorted(edges, confidence, side="left")
+    speakers, codes = np.unique(predictions["speaker"], return_inverse=True)
+    shape = (len(speakers), len(edges) + 1)
+    sums = np.zeros((3, *shape))
+    for number, value in enumerate((np.ones(len(bins)), is_right, confidence)):
+        np.add.at(sums[number], (codes, bins), value)
+    return sums
+
+
+def _ece_of(sums: np.ndarray) -> np.ndarray:
+    """Compute the calibration error from sums of shape (3, ..., n_bins)."""
+    rows, hits, confidence = sums
+    return np.abs(hits - confidence).sum(axis=-1) / rows.sum(axis=-1)
+
+
+def reliability(
+    predictions: pd.DataFrame,
+    labels: Sequence[str],
+    *,
+    n_bins: int = N_BINS,
+    is_adaptive: bool = False,
+    n_resamples: int = N_RESAMPLES,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Set how often predictions are right against how sure they are.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        With `speaker, truth, prediction` and `p_<label>`.
+    labels : sequence of str
+        All classes.
+    n_bins : int
+        Of confidence.
+    is_adaptive : bool
+        Whether bins hold equally many predictions, else they are equally wide.
+    n_resamples, seed : int
+        Of the bootstrap over speakers.
+
+    Returns
+    -------
+    pandas.DataFrame, shape (n_filled_bins, 5)
+        Columns `confidence, accuracy` (means), `low, high` (95 % interval of the accuracy by
+        speaker) in [0, 1], and `n_rows`. Bins without a prediction are left out.
+
+    References
+    ----------
+    Niculescu-Mizil & Caruana (2005), ICML; Guo et al. (2017), ICML, section 2.
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    sums = _bin_sums(predictions, labels, n_bins, is_adaptive=is_adaptive)
+    rows, hits, confidence = sums.sum(axis=1)
+    drawn = resample_speakers(sums.shape[1], n_resamples, seed)
+    drawn_rows, drawn_hits = drawn @ sums[0], drawn @ sums[1]
+    # A resample may hold nobody who has a prediction in a bin; it then says nothing about it.
+    accuracy = np.divide(
+        drawn_hits, drawn_rows, out=np.full_like(drawn_hits, np.nan), where=drawn_rows > 0
+    )
+    filled = np.flatnonzero(rows)
+    ends = np.array([interval_of(accuracy[:, one]) for one in filled])
+    return pd.DataFrame(
+        {
+            "confidence": confidence[filled] / rows[filled],
+            "accuracy": hits[filled] / rows[filled],
+            "low": ends[:, 0],
+            "high": ends[:, 1],
+            "n_rows": rows[filled].astype(int),
+        }
+    )
+
+
+def ece(
+    predictions: pd.DataFrame,
+    labels: Sequence[str],
+    *,
+    n_bins: int = N_BINS,
+    is_adaptive: bool = False,
+    n_resamples: int = N_RESAMPLES,
+    seed: int = 0,
+) -> tuple[float, float, float]:
+    """Compute the expected calibration error: the mean gap of confidence and accuracy in bins.
+
+    Parameters
+    ----------
+    predictions, labels, n_bins, is_adaptive, n_resamples, seed
+        As `reliability`.
+
+    Returns
+    -------
+    tuple of float
+        The error in [0, 1], and the ends of its 95 % interval by speaker. It is a sum of absolute
+        values: chance alone makes it positive, see `ece_by_chance`; so are resampled values, which
+        therefore lie higher than it.
+
+    References
+    ----------
+    Naeini, Cooper & Hauskrecht (2015), AAAI; Nixon et al. (2019), CVPR workshops (adaptive bins).
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    sums = _bin_sums(predictions, labels, n_bins, is_adaptive=is_adaptive)
+    drawn = resample_speakers(sums.shape[1], n_resamples, seed)
+    values = _ece_of(np.stack([drawn @ one for one in sums]))
+    return (float(_ece_of(sums.sum(axis=1))), *interval_of(values))
+
+
+def ece_by_chance(
+    predictions: pd.DataFrame,
+    labels: Sequence[str],
+    *,
+    n_bins: int = N_BINS,
+    n_draws: int = 1000,
+    seed: int = 0,
+) -> float:
+    """Error that predictions of the same confidence would show if each were right as often as said.
+
+    Parameters
+    ----------
+    predictions, labels, n_bins
+        As `reliability`, with bins of equal width.
+    n_draws : int
+        How often it is drawn which predictions are right.
+    seed : int
+        Of the draws.
+
+    Returns
+    -------
+    float
+        Mean over draws.
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    _check(predictions, n_bins)
+    confidence, _ = confidence_of(predictions, labels)
+    bins = np.searchsorted(_bin_edges(confidence, n_bins, is_adaptive=False), confidence)
+    is_in = (bins[:, np.newaxis] == np.unique(bins)).astype(float)
+    rng = np.random.default_rng(seed)
+    gaps = (rng.uniform(size=(n_draws, len(confidence))) < confidence) - confidence
+    return float(np.abs(gaps @ is_in).sum(axis=1).mean() / len(confidence))
+
+
+def brier(predictions: pd.DataFrame, labels: Sequence[str]) -> float:
+    """Brier score: the squared distance of probabilities from the truth, in [0, 2].
+
+    Parameters
+    ----------
+    predictions, labels
+        As `confidence_of`.
+
+    Returns
+    -------
+    float
+        Sum over classes, mean over rows; 0 is best.
+
+    References
+    ----------
+    Brier (1950), Monthly Weather Review 78(1).
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    of_truth = np.eye(len(labels))[class_numbers(predictions["truth"], labels)]
+    return float(((_probabilities_of(predictions, labels) - of_truth) ** 2).sum(axis=1).mean())
+
+
+def log_loss(predictions: pd.DataFrame, labels: Sequence[str]) -> float:
+    """Mean negative log-likelihood of the truth, in nats; at most -log(`SMALLEST`) a row.
+
+    Parameters
+    ----------
+    predictions, labels
+        As `confidence_of`.
+
+    Returns
+    -------
+    float
+        0 is best; log(n_classes) is what equal probabilities give.
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    truth = class_numbers(predictions["truth"], labels)
+    return _loss_at(_logits(predictions, labels), truth, 1.0)
+
+
+def _logits(predictions: pd.DataFrame, labels: Sequence[str]) -> np.ndarray:
+    """Return logarithms of the probabilities: the network's logits up to a constant a row."""
+    return np.log(np.maximum(_probabilities_of(predictions, labels), SMALLEST))
+
+
+def _scaled(logits: np.ndarray, temperature: float) -> np.ndarray:
+    from scipy.special import log_softmax
+
+    return log_softmax(logits / temperature, axis=1)
+
+
+def _loss_at(logits: np.ndarray, truth: np.ndarray, temperature: float) -> float:
+    return float(-_scaled(logits, temperature)[np.arange(len(truth)), truth].mean())
+
+
+def fit_temperature(predictions: pd.DataFrame, labels: Sequence[str]) -> float:
+    """Find the temperature that makes the truths of these rows most probable.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        Of speakers on whom the model was not trained, and who are not those to be scored.
+    labels : sequence of str
+        All classes.
+
+    Returns
+    -------
+    float
+        Above 1 where the model is too sure, below 1 where it is not sure enough; from 1/20 to 20.
+
+    Raises
+    ------
+    MetricError
+        If there is no row.
+
+    References
+    ----------
+    Guo, Pleiss, Sun & Weinberger (2017), On calibration of modern neural networks, ICML, section 4.
+
+    Notes
+    -----
+    The loss is convex in the inverse temperature, so a search over one number finds the optimum.
+
+    Notebook: 09_evaluation.ipynb
+    """
+    from scipy.optimize import minimize_scalar
+
+    if predictions.empty:
+        raise MetricError("there are no predictions from which a temperature could be fitted")
+    logits, truth = _logits(predictions, labels), class_numbers(predictions["truth"], labels)
+    found = minimize_scalar(
+        lambda log_t: _loss_at(logits, truth, np.exp(log_t)),
+        bounds=LOG_TEMPERATURES,
+        method="bounded",
+        options={"xatol": 1e-5},
+    )
+    return float(np.exp(found.x))
+
+
+def with_temperature(
+    predictions: pd.DataFrame, labels: Sequence[str], temperature: float
+) -> pd.DataFrame:
+    """Soften (above 1) or sharpen (below 1) probabilities; the predicted class stays.
+
+    Parameters
+    ----------
+    predictions, labels
+        As `confidence_of`.
+    temperature : float
+        Above 0.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With other `p_<label>`.
+
+    Raises
+    ------
+    MetricError
+        If the temperature is not a number above 0.
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    if not (np.isfinite(temperature) and temperature > 0):
+        raise MetricError(f"temperature={temperature} must be a number above 0")
+    values = np.exp(_scaled(_logits(predictions, labels), temperature))
+    changed = predictions.copy()
+    changed[[f"p_{label}" for label in labels]] = values
+    return changed
+
+
+def cross_fitted(
+    predictions: pd.DataFrame, labels: Sequence[str]
+) -> tuple[pd.DataFrame, pd.Series]:
+    """Calibrate each fold with the temperature of the other folds: of other speakers.
+
+    Stored runs hold test predictions only, so the temperature of a fold is fitted on the test
+    predictions of all other folds. Those speakers' predictions come from models that did not hear
+    them, as those of validation speakers would; the models are not the same one, but siblings
+    trained on mostly the same speakers.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        Of one seed, with `fold, speaker, truth, prediction` and `p_<label>`.
+    labels : sequence of str
+        All classes.
+
+    Returns
+    -------
+    calibrated : pandas.DataFrame
+        As `predictions`, in the same order.
+    temperatures : pandas.Series of float
+        By fold.
+
+    Raises
+    ------
+    MetricError
+        If there is one fold only, or if a speaker is in several: the temperature would then be
+        fitted on the speakers that it is judged by.
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    folds = sorted(predictions["fold"].unique())
+    if len(folds) < 2:
+        raise MetricError("there is one fold only: nobody else to fit the temperature on")
+    n_folds = predictions.groupby("speaker")["fold"].nunique()
+    if n_folds.max() > 1:
+        raise MetricError(
+            f"speaker {n_folds.idxmax()} is tested in {n_folds.max()} folds: the temperature would "
+            "be fitted on the speakers that it is judged by"
+        )
+    names = [f"p_{label}" for label in labels]
+    calibrated, temperatures = predictions.copy(), {}
+    for fold in folds:
+        is_here = (predictions["fold"] == fold).to_numpy()
+        temperatures[fold] = fit_temperature(predictions[~is_here], labels)
+        part = with_temperature(predictions[is_here], labels, temperatures[fold])
+        calibrated.loc[is_here, names] = part[names].to_numpy()
+    return calibrated, pd.Series(temperatures, name="temperature").rename_axis("fold")

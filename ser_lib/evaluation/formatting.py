@@ -1,0 +1,118 @@
+"""The mime types by which notebooks hand data to the report, beside what they show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ser_lib.errors import StudyError
+from ser_lib.evaluation.metrics import Score
+
+
+def pct(share: float, *, digits: int = 1) -> str:
+    """Write a share in [0, 1] as percent.
+
+    Examples
+    --------
+    >>> pct(0.625), pct(float("nan"))
+    ('62.5 %', '–')
+    """
+    return "–" if share is None or np.isnan(share) else f"{100 * share:.{digits}f} %"
+
+
+def points(difference: float) -> str:
+    """Write a difference of shares as signed percentage points.
+
+    Examples
+    --------
+    >>> points(-0.413), points(-0.0001)
+    ('−41.3', '+0.0')
+    """
+    # No negative zero.
+    return f"{round(100 * difference, 1) + 0.0:+.1f}".replace("-", "−")
+
+
+def change(difference: float) -> str:
+    """Say by how many percentage points something falls or rises.
+
+    Examples
+    --------
+    >>> change(-0.413), change(0.02), change(0.0)
+    ('falls by 41.3 points', 'rises by 2.0 points', 'stays the same')
+    """
+    size = f"{abs(100 * difference):.1f}"
+    if size == "0.0":
+        return "stays the same"
+    return f"{'falls' if difference < 0 else 'rises'} by {size} points"
+
+
+def pick(values: Sequence[str], wanted: str | int, *, what: str) -> str:
+    """Return one of several values, by name or by position.
+
+    Parameters
+    ----------
+    values : sequence of str
+        What there is to choose from.
+    wanted : str or int
+        One of them, or its position.
+    what : str
+        What is chosen, for the message.
+
+    Returns
+    -------
+    str
+        The chosen value.
+
+    Raises
+    ------
+    StudyError
+        If there is no such value; the message lists those that there are.
+    """
+    values = list(values)
+    if isinstance(wanted, int) and 0 <= wanted < len(values):
+        return values[wanted]
+    if wanted in values:
+        return str(wanted)
+    raise StudyError(f"no {what} {wanted!r}; there are {len(values)}: {', '.join(values)}")
+
+
+def score_text(score: Score, metric: str = "uar") -> str:
+    """Write a score with its 95 % interval.
+
+    Examples
+    --------
+    >>> score_text(Score(0.5, 0.4, 0.6, 0.5, 0.4, 0.6, 100, 10, 1, 0.0))
+    '50.0 % [40.0, 60.0]'
+    """
+    return share_text(tuple(getattr(score, metric + end) for end in ("", "_low", "_high")))
+
+
+def share_text(interval: tuple[float, float, float]) -> str:
+    """Write a share with the ends of its interval.
+
+    Examples
+    --------
+    >>> share_text((0.5, 0.4, 0.6))
+    '50.0 % [40.0, 60.0]'
+    """
+    value, low, high = (100 * one for one in interval)
+    return f"{value:.1f} % [{low:.1f}, {high:.1f}]"
+
+
+def joined(words: Sequence[str]) -> str:
+    """Write a list as English does.
+
+    Examples
+    --------
+    >>> joined(["sad", "angry", "calm"]), joined(["sad"])
+    ('sad, angry and calm', 'sad')
+    """
+    words = list(words)
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+FINDINGS_MIME = "application/vnd.ser.findings+json"
+"""`{"sentences": [html, ...]}`: what a notebook learned."""
+RESULTS_MIME = "application/vnd.ser.results+json"
+"""`{"records": [...]}`: records of `results.json`."""

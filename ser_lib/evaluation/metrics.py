@@ -1,0 +1,423 @@
+"""Shares of rows: where the true class ranks, and how often something holds, by speaker."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ser_lib.errors import MetricError
+from ser_lib.evaluation.bootstrap import (
+    N_RESAMPLES,
+    class_numbers,
+    counts_by_speaker,
+    interval_of,
+    resample_speakers,
+    resampled,
+)
+
+
+def uar(counts: np.ndarray) -> np.ndarray:
+    """Unweighted average recall: the mean over classes of the recalls, in [0, 1].
+
+    Parameters
+    ----------
+    counts : ndarray, shape (..., n_classes, n_classes)
+        Confusion counts, truth by row.
+
+    Returns
+    -------
+    ndarray, shape (...)
+        Classes without a row are left out of the mean.
+
+    Examples
+    --------
+    >>> float(uar(np.array([[9, 1], [1, 1]])))
+    0.7
+    """
+    n_rows = counts.sum(axis=-1)
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    recalls = np.divide(hits, n_rows, out=np.full(hits.shape, np.nan), where=n_rows > 0)
+    return np.nanmean(recalls, axis=-1)
+
+
+def wa(counts: np.ndarray) -> np.ndarray:
+    """Weighted accuracy: the share of rows that are right, in [0, 1].
+
+    Parameters
+    ----------
+    counts : ndarray, shape (..., n_classes, n_classes)
+        Confusion counts, truth by row.
+
+    Returns
+    -------
+    ndarray, shape (...)
+
+    Examples
+    --------
+    >>> float(wa(np.array([[9, 1], [1, 1]]))) == 10 / 12
+    True
+    """
+    return np.trace(counts, axis1=-2, axis2=-1) / counts.sum(axis=(-2, -1))
+
+
+def confusion_counts(
+    truth: Sequence[str], prediction: Sequence[str], labels: Sequence[str]
+) -> np.ndarray:
+    """Count rows by true and predicted class.
+
+    Parameters
+    ----------
+    truth, prediction : sequence of str, shape (n_rows,)
+        Class names.
+    labels : sequence of str
+        All classes, in the order of the result.
+
+    Returns
+    -------
+    ndarray of int, shape (n_classes, n_classes)
+        Truth by row, prediction by column.
+
+    Raises
+    ------
+    MetricError
+        If the lengths differ, if there is no row, or if a name is not among the labels.
+
+    Examples
+    --------
+    >>> confusion_counts(["a", "b", "b"], ["a", "a", "b"], ["a", "b"]).tolist()
+    [[1, 0], [1, 1]]
+    """
+    if len(truth) != len(prediction):
+        raise MetricError(f"{len(truth)} true labels but {len(prediction)} predictions")
+    if not len(truth):
+        raise MetricError("there is no row to score")
+    n_classes = len(labels)
+    cells = n_classes * class_numbers(truth, labels) + class_numbers(prediction, labels)
+    return np.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes)
+
+
+def class_table(
+    truth: Sequence[str], prediction: Sequence[str], labels: Sequence[str]
+) -> pd.DataFrame:
+    """Precision, recall and F1 of every class.
+
+    Parameters
+    ----------
+    truth, prediction, labels : sequence of str
+        As `confusion_counts`.
+
+    Returns
+    -------
+    pandas.DataFrame, shape (n_classes, 4)
+        Index the labels; columns `precision, recall, f1` in [0, 1] and `support`, a count. A
+        class that is never predicted has precision 0.
+
+    Notes
+    -----
+    Notebook: 03_cnn_2d.ipynb
+    """
+    counts = confusion_counts(truth, prediction, labels)
+    hits, support, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    precision = hits / np.maximum(predicted, 1)
+    recall = hits / np.maximum(support, 1)
+    f1 = 2 * hits / np.maximum(support + predicted, 1)
+    columns = {"precision": precision, "recall": recall, "f1": f1, "support": support}
+    return pd.DataFrame(columns, index=pd.Index(labels, name="class"))
+
+
+def roc_curves(predictions: pd.DataFrame, labels: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """One-against-rest ROC curve of every class.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        With `truth` and `p_<label>`, as in a stored run.
+    labels : sequence of str
+        All classes.
+
+    Returns
+    -------
+    dict of str to pandas.DataFrame
+        Columns `false_positive_rate, true_positive_rate`; `attrs["auc"]` is the area below.
+        Classes that all rows or no row have are left out: they have no curve.
+
+    Notes
+    -----
+    Notebook: 03_cnn_2d.ipynb
+    """
+    from sklearn.metrics import auc, roc_curve
+
+    curves = {}
+    for label in labels:
+        is_label = predictions["truth"] == label
+        if is_label.nunique() < 2:
+            continue
+        false_rate, true_rate, _ = roc_curve(is_label, predictions[f"p_{label}"])
+        columns = {"false_positive_rate": false_rate, "true_positive_rate": true_rate}
+        curve = pd.DataFrame(columns)
+        curve.attrs["auc"] = float(auc(false_rate, true_rate))
+        curves[label] = curve
+    return curves
+
+
+@dataclass(frozen=True)
+class Score:
+    """UAR and WA with their 95 % intervals; means over seeds."""
+
+    uar: float
+    uar_low: float
+    uar_high: float
+    wa: float
+    wa_low: float
+    wa_high: float
+    n_rows: int
+    """Test rows a seed."""
+    n_speakers: int
+    n_seeds: int
+    uar_seed_spread: float
+    """Standard deviation of the UAR over seeds; 0 for one seed."""
+
+    def sentence(self) -> str:
+        """Say the score in one line of percent."""
+        return (
+            f"UAR {100 * self.uar:.1f} % [{100 * self.uar_low:.1f}, {100 * self.uar_high:.1f}], "
+            f"WA {100 * self.wa:.1f} % [{100 * self.wa_low:.1f}, {100 * self.wa_high:.1f}], "
+            f"{self.n_rows} rows of {self.n_speakers} speakers, {self.n_seeds} seed(s)"
+        )
+
+
+def with_clip_columns(predictions: pd.DataFrame, clips: pd.DataFrame) -> pd.DataFrame:
+    """Add what the clip table knows (speaker, gender, ...) to predictions of clips or variants.
+
+    Raises
+    ------
+    MetricError
+        If a prediction belongs to no clip of the table.
+    """
+    base = predictions["clip_id"].str.split("#").str[0]
+    extra = clips.set_index("clip_id").drop(columns=["path", "corpus"])
+    missing = sorted(set(base) - set(extra.index))
+    if missing:
+        raise MetricError(
+            f"{len(missing)} predicted clips are not in the clip table (first: {missing[0]})"
+        )
+    return pd.concat(
+        [predictions.reset_index(drop=True), extra.loc[base].reset_index(drop=True)], axis=1
+    )
+
+
+def check_predictions(
+    predictions: pd.DataFrame, labels: Sequence[str], *, expected: Collection[str] = ()
+) -> None:
+    """Raise where predictions cannot be scored.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        Columns `clip_id, truth, prediction, p_<label>...`.
+    labels : sequence of str
+        All classes.
+    expected : collection of str
+        Ids of all clips that were to be predicted; none where that is not known.
+
+    Raises
+    ------
+    MetricError
+        If there is no row, columns lack, clips lack, rows repeat, a class is unknown, or
+        probabilities are not finite or do not sum to 1 (to the four decimals that are stored).
+    """
+    names = [f"p_{label}" for label in labels]
+    lacking = sorted({"clip_id", "truth", "prediction", *names} - set(predictions.columns))
+    if lacking:
+        raise MetricError(f"the predictions lack the columns {lacking}")
+    repeated = predictions.loc[predictions["clip_id"].duplicated(), "clip_id"]
+    if len(repeated):
+        raise MetricError(
+            f"{len(repeated)} rows are predicted twice (first: {repeated.iloc[0]}); folds overlap"
+        )
+    missing = sorted(set(expected) - set(predictions["clip_id"]))
+    if missing:
+        raise MetricError(
+            f"{len(missing)} of {len(expected)} clips are not predicted (first: {missing[0]})"
+        )
+    if predictions.empty:
+        raise MetricError("there are no predictions to score")
+    for column in ("truth", "prediction"):
+        class_numbers(predictions[column], labels)
+    probabilities = predictions[names].to_numpy(dtype=float)
+    if not np.isfinite(probabilities).all():
+        raise MetricError("the probabilities hold NaN or infinite values")
+    error = np.abs(probabilities.sum(axis=1) - 1.0)
+    if (probabilities < 0).any() or (probabilities > 1).any():
+        raise MetricError("the probabilities hold values outside [0, 1]")
+    if error.max(initial=0.0) > 1e-4 * len(labels):
+        worst = predictions["clip_id"].iloc[int(error.argmax())]
+        raise MetricError(
+            f"probabilities do not sum to 1 (worst: {worst}, off by {error.max():.3f})"
+        )
+
+
+def score_predictions(
+    tables: Sequence[pd.DataFrame],
+    labels: Sequence[str],
+    *,
+    n_resamples: int = N_RESAMPLES,
+    seed: int = 0,
+) -> Score:
+    """Score the predictions of one model, one table a seed, with intervals by speaker.
+
+    Parameters
+    ----------
+    tables : sequence of pandas.DataFrame
+        Each with `speaker, truth, prediction` (see `with_clip_columns`).
+    labels : sequence of str
+        All classes.
+    n_resamples : int
+        Bootstrap resamples of the speakers.
+    seed : int
+        Of the resampling.
+
+    Returns
+    -------
+    Score
+        Means over the tables; percentile intervals of the same mean under resampled speakers.
+
+    Raises
+    ------
+    MetricError
+        If there is nothing to score, only one speaker (no interval) or only one true class.
+
+    References
+    ----------
+    Efron & Tibshirani (1993), An Introduction to the Bootstrap, chapter 13; clusters are drawn
+    whole, as in Field & Welsh (2007), JRSS B 69(3).
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    counts, speakers = counts_by_speaker(tables, labels)
+    total = counts.sum(axis=1)
+    if (total[0].sum(axis=1) > 0).sum() < 2:
+        raise MetricError("only one class occurs: recall over classes says nothing")
+    weights = resample_speakers(len(speakers), n_resamples, seed)
+    values = {}
+    for name, metric in (("uar", uar), ("wa", wa)):
+        low, high = interval_of(resampled(counts, weights, metric))
+        values |= {name: float(metric(total).mean()), f"{name}_low": low, f"{name}_high": high}
+    return Score(
+        **{name: float(value) for name, value in values.items()},
+        n_rows=len(tables[0]),
+        n_speakers=len(speakers),
+        n_seeds=len(tables),
+        uar_seed_spread=float(np.std(uar(total), ddof=1)) if len(tables) > 1 else 0.0,
+    )
+
+
+def difference_interval(
+    first: Sequence[pd.DataFrame],
+    second: Sequence[pd.DataFrame],
+    labels: Sequence[str],
+    *,
+    n_resamples: int = N_RESAMPLES,
+    seed: int = 0,
+) -> tuple[float, float, float]:
+    """UAR of the first model minus that of the second, with its interval by speaker.
+
+    Both are scored on the same resampled speakers, so what is hard about a speaker cancels out.
+
+    Parameters
+    ----------
+    first, second : sequence of pandas.DataFrame
+        As for `score_predictions`, of the same speakers.
+    labels : sequence of str
+        All classes.
+    n_resamples, seed : int
+        As for `score_predictions`.
+
+    Returns
+    -------
+    tuple of float
+        Difference, and the lower and upper end of its 95 % interval.
+
+    Raises
+    ------
+    MetricError
+        If the speakers differ.
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    counts, speakers = counts_by_speaker(first, labels)
+    others, other_speakers = counts_by_speaker(second, labels)
+    if speakers != other_speakers:
+        raise MetricError(
+            "the two models were tested on different speakers; compare like with like"
+        )
+    weights = resample_speakers(len(speakers), n_resamples, seed)
+    differences = resampled(counts, weights, uar) - resampled(others, weights, uar)
+    observed = uar(counts.sum(axis=1)).mean() - uar(others.sum(axis=1)).mean()
+    return (float(observed), *interval_of(differences))
+
+
+def rank_of_truth(predictions: pd.DataFrame, labels: Sequence[str]) -> pd.Series:
+    """Place of the true class among all, by probability.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame, shape (n_rows, ...)
+        With `truth` and `p_<label>`.
+    labels : sequence of str
+        All classes.
+
+    Returns
+    -------
+    pandas.Series of int, shape (n_rows,)
+        1 is the most probable class; of classes as probable as the true one, all come before it.
+
+    Notes
+    -----
+    Notebook: 03_cnn_2d.ipynb
+    """
+    probabilities = predictions[[f"p_{label}" for label in labels]].to_numpy()
+    position = {label: index for index, label in enumerate(labels)}
+    of_truth = probabilities[np.arange(len(predictions)), predictions["truth"].map(position)]
+    return pd.Series((probabilities >= of_truth[:, np.newaxis]).sum(axis=1), predictions.index)
+
+
+def share_interval(
+    is_hit: pd.Series, speakers: pd.Series, *, n_resamples: int = N_RESAMPLES, seed: int = 0
+) -> tuple[float, float, float]:
+    """Share of rows for which something holds, with its interval by speaker.
+
+    Parameters
+    ----------
+    is_hit : pandas.Series of bool, shape (n_rows,)
+        Whether it holds.
+    speakers : pandas.Series of str, shape (n_rows,)
+        Whose rows they are.
+    n_resamples, seed : int
+        Of the bootstrap over speakers.
+
+    Returns
+    -------
+    tuple of float
+        Share, and the ends of its 95 % interval; the ends are NaN for a single speaker.
+
+    Notes
+    -----
+    Notebook: 03_cnn_2d.ipynb
+    """
+    table = pd.DataFrame({"hits": is_hit.to_numpy(float), "speaker": speakers.to_numpy()})
+    if table.empty:
+        raise MetricError("there are no rows of which a share could be told")
+    sums = table.groupby("speaker")["hits"].agg(["sum", "count"]).to_numpy(float)
+    share = float(sums[:, 0].sum() / sums[:, 1].sum())
+    if len(sums) < 2:
+        return share, np.nan, np.nan
+    drawn = resample_speakers(len(sums), n_resamples, seed) @ sums
+    return (share, *interval_of(drawn[:, 0] / drawn[:, 1]))

@@ -1,0 +1,63 @@
+"""Probabilities as arrays: temperatures, and the floor below which nothing is told.
+
+NumPy only: prediction, which has to start quickly, loads no tables. Temperatures are found by
+`ser_lib.evaluation.calibration`, on validation speakers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ser_lib.errors import MetricError
+
+# Stored probabilities have four decimals: what was rounded to 0 is taken as half the last one.
+MIN_PROBABILITY = 5e-5
+
+
+def check_probabilities(probabilities: np.ndarray, classes: np.ndarray) -> None:
+    """Raise where there is not one row of probabilities for each true class."""
+    if len(probabilities) != len(classes) or not len(classes):
+        raise MetricError(
+            f"{len(probabilities)} rows of probabilities for {len(classes)} true classes; as many "
+            "of both are needed, and at least one"
+        )
+
+
+def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Soften (above 1) or sharpen (below 1) probabilities; their order stays.
+
+    Parameters
+    ----------
+    probabilities : ndarray, shape (..., n_classes)
+        Each row sums to 1.
+    temperature : float
+        Above 0; 1 changes nothing but rounds zeros up.
+
+    Returns
+    -------
+    ndarray of float64, shape (..., n_classes)
+        Each row sums to 1.
+
+    Raises
+    ------
+    MetricError
+        If the temperature is not above 0.
+
+    References
+    ----------
+    Guo, Pleiss, Sun & Weinberger (2017), "On calibration of modern neural networks", section 4.2.
+
+    Examples
+    --------
+    >>> apply_temperature(np.array([0.8, 0.2]), 2.0).round(3)
+    array([0.667, 0.333])
+
+    Notes
+    -----
+    Notebook: 10_predict.ipynb
+    """
+    if not temperature > 0:
+        raise MetricError(f"temperature={temperature} must be above 0")
+    logits = np.log(np.maximum(probabilities, MIN_PROBABILITY)) / temperature
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)

@@ -1,0 +1,239 @@
+"""Selective prediction: how accurate a system is if it may keep silent where it is not sure.
+
+Predictions are sorted by confidence; the coverage is the share that is answered, the surest first.
+Predictions of the same confidence cannot be told apart: of such a group each is taken in equal
+part, so that the order of the rows never matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ser_lib.errors import MetricError
+from ser_lib.evaluation.bootstrap import N_RESAMPLES, interval_of, resample_speakers
+from ser_lib.evaluation.calibration import confidence_of
+from ser_lib.evaluation.probabilities import check_probabilities
+
+# Coverages of a curve, in steps of one in fifty.
+GRID = np.arange(1, 51) / 50
+
+# Resamples that are held in memory at once.
+BATCH = 500
+
+
+def coverage_curve(
+    predictions: pd.DataFrame,
+    labels: Sequence[str],
+    *,
+    n_resamples: int = N_RESAMPLES,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Accuracy of the surest predictions, for every share of them.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        With `speaker, truth, prediction` and `p_<label>`.
+    labels : sequence of str
+        All classes.
+    n_resamples, seed : int
+        Of the bootstrap over speakers.
+
+    Returns
+    -------
+    pandas.DataFrame, shape (50, 4)
+        Columns `coverage`, `accuracy`, and `low, high`, its 95 % interval by speaker at that
+        coverage of the resampled speakers; `attrs["aurc"]` is the area under the risk-coverage
+        curve and the ends of its interval.
+
+    Raises
+    ------
+    MetricError
+        If there is no row, or one speaker only.
+
+    References
+    ----------
+    El-Yaniv & Wiener (2010), JMLR 11; Geifman & El-Yaniv (2017), NeurIPS.
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    if predictions.empty:
+        raise MetricError("there are no predictions to select from")
+    confidence, is_right = confidence_of(predictions, labels)
+    speakers, codes = np.unique(predictions["speaker"], return_inverse=True)
+    if len(speakers) < 2:
+        raise MetricError(f"one speaker only ({speakers[0]}): no interval by speaker can be given")
+    # One column a distinct confidence, the surest first.
+    levels, columns = np.unique(-confidence, return_inverse=True)
+    sums = np.zeros((2, len(speakers), len(levels)))
+    for number, value in enumerate((np.ones(len(codes)), is_right)):
+        np.add.at(sums[number], (codes, columns), value)
+    sums = sums.cumsum(axis=2)
+    weights = resample_speakers(len(speakers), n_resamples, seed)
+    drawn = [
+        _hits_at(rows, hits)
+        for start in range(0, n_resamples, BATCH)
+        for rows, hits in zip(*(weights[start : start + BATCH] @ one for one in sums), strict=True)
+    ]
+    values = np.array(drawn) / GRID
+    observed = _hits_at(*sums.sum(axis=1)) / GRID
+    ends = np.array([interval_of(column) for column in values.T])
+    curve = pd.DataFrame(
+        {"coverage": GRID, "accuracy": observed, "low": ends[:, 0], "high": ends[:, 1]}
+    )
+    # On the grid the mean risk is the area, up to a tenth of a point.
+    curve.attrs["aurc"] = (aurc(confidence, is_right), *interval_of(1 - values.mean(axis=1)))
+    return curve
+
+
+def _hits_at(rows: np.ndarray, hits: np.ndarray) -> np.ndarray:
+    """Share of all rows that is answered and right, at each coverage of the grid.
+
+    `rows` and `hits` are cumulative over falling confidence; between two levels, a group of equal
+    confidence is taken in part.
+    """
+    n_rows = rows[-1]
+    return np.interp(GRID * n_rows, np.append(0, rows), np.append(0, hits)) / n_rows
+
+
+def aurc(confidence: np.ndarray, is_right: np.ndarray) -> float:
+    """Area under the risk-coverage curve: the mean error over all coverages 1/n, 2/n, ..., 1.
+
+    Parameters
+    ----------
+    confidence : ndarray, shape (n_rows,)
+        How sure each prediction is.
+    is_right : ndarray of bool, shape (n_rows,)
+        Whether it is right.
+
+    Returns
+    -------
+    float
+        In [0, 1]; the error rate itself where confidence says nothing.
+
+    Raises
+    ------
+    MetricError
+        If there is no row.
+
+    References
+    ----------
+    Geifman, Uziel & El-Yaniv (2019), ICLR.
+
+    Examples
+    --------
+    >>> aurc(np.array([0.9, 0.8]), np.array([True, False]))
+    0.25
+    """
+    if not len(confidence):
+        raise MetricError("there are no predictions to select from")
+    levels, columns = np.unique(-np.asarray(confidence), return_inverse=True)
+    rows = np.bincount(columns, minlength=len(levels)).cumsum()
+    hits = np.bincount(columns, weights=is_right, minlength=len(levels)).cumsum()
+    answered = np.arange(1, len(confidence) + 1)
+    risk = 1 - np.interp(answered, np.append(0, rows), np.append(0, hits)) / answered
+    return float(risk.mean())
+
+
+def accuracy_at(curve: pd.DataFrame, coverage: float) -> tuple[float, float, float]:
+    """Read a coverage curve at the nearest of its coverages.
+
+    Parameters
+    ----------
+    curve : pandas.DataFrame
+        As from `coverage_curve`.
+    coverage : float
+        Share that is answered, in (0, 1].
+
+    Returns
+    -------
+    tuple of float
+        Accuracy, and the ends of its interval.
+
+    Raises
+    ------
+    MetricError
+        If the coverage is not in (0, 1].
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    if not 0 < coverage <= 1:
+        raise MetricError(f"coverage={coverage} must be above 0 and at most 1")
+    row = curve.iloc[int((curve["coverage"] - coverage).abs().argmin())]
+    return float(row["accuracy"]), float(row["low"]), float(row["high"])
+
+
+@dataclass(frozen=True)
+class Selection:
+    """From which confidence on an answer is given, and what that costs."""
+
+    threshold: float
+    coverage_share: float
+    """Of clips that get an answer."""
+    accuracy_share: float
+    """Of these answers that are right."""
+    accuracy_of_all_share: float
+    """Were every clip answered."""
+
+
+def select_threshold(
+    probabilities: np.ndarray,
+    classes: np.ndarray,
+    *,
+    error_ratio: float = 0.5,
+    min_coverage_share: float = 0.2,
+) -> Selection:
+    """Choose the lowest confidence from which on answers are right often enough.
+
+    Parameters
+    ----------
+    probabilities : ndarray, shape (n_rows, n_classes)
+        Calibrated, of clips whose speakers the model did not know.
+    classes : ndarray of int, shape (n_rows,)
+        True class numbers.
+    error_ratio : float
+        How often answers may be wrong, as a share of how often they were if all were given.
+    min_coverage_share : float
+        Where that would leave fewer answers than this, so many are given nonetheless.
+
+    Returns
+    -------
+    Selection
+        The threshold, and what is observed with it on the same rows.
+
+    References
+    ----------
+    El-Yaniv & Wiener (2010), "On the foundations of noise-free selective classification";
+    Geifman & El-Yaniv (2017), "Selective classification for deep neural networks".
+
+    Notes
+    -----
+    Notebook: 10_predict.ipynb
+    """
+    check_probabilities(probabilities, classes)
+    confidence = probabilities.max(axis=1)
+    is_right = (probabilities.argmax(axis=1) == classes).astype(float)
+    order = np.argsort(-confidence, kind="stable")
+    n_answers = np.arange(1, len(order) + 1)
+    accuracy = np.cumsum(is_right[order]) / n_answers
+    # Clips of equal confidence are answered together.
+    is_end = np.append(np.diff(confidence[order]) != 0, True)
+    least = max(1, int(np.ceil(min_coverage_share * len(order))))
+    allowed = is_end & (n_answers >= least)
+    target_share = 1 - error_ratio * (1 - is_right.mean())
+    good = np.flatnonzero(allowed & (accuracy >= target_share))
+    last = good[-1] if len(good) else np.flatnonzero(allowed)[0]
+    return Selection(
+        threshold=float(confidence[order][last]),
+        coverage_share=float(n_answers[last] / len(order)),
+        accuracy_share=float(accuracy[last]),
+        accuracy_of_all_share=float(is_right.mean()),
+    )

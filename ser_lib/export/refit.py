@@ -1,0 +1,453 @@
+"""The linear head of a bundle: fitted on all speakers, and again for voices that are known.
+
+A head chooses and averages layers; written out it is one matrix on the encoder's features. The
+second head is fitted on features from which each speaker's own level was taken, as three neutral
+clips tell it: what `Predictor.enrolled` does for a new voice.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from ser_lib.data.enrolment import ENROLMENT, NORMALISATIONS, UNLABELLED, enrolled
+from ser_lib.data.splits import rows_of, variants_of
+from ser_lib.errors import BundleError
+from ser_lib.evaluation.calibration import cross_fitted, ece, fit_temperature, with_temperature
+from ser_lib.evaluation.metrics import class_table, score_predictions, with_clip_columns
+from ser_lib.evaluation.selective import Selection, select_threshold
+from ser_lib.features.extraction import Rows, extract
+from ser_lib.features.registry import FeatureSpec
+from ser_lib.inference.out_of_domain import Domain, fit_domain
+from ser_lib.inference.predictor import open_graph
+from ser_lib.models import build_keras, build_sklearn
+from ser_lib.models.keras_backend import load_keras
+from ser_lib.runs.results import kept_epochs
+from ser_lib.runs.runner import RunPlan, plan_run, run_or_load, score_runs
+from ser_lib.runs.store import Run
+from ser_lib.training.fit import FoldArrays, fit_network
+from ser_lib.training.loop import predict_rows
+from ser_lib.training.settings import TrainingSettings
+from ser_lib.training.speaker_normalisation import emotion_offsets, normalise
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import keras
+
+
+logger = logging.getLogger(__name__)
+
+# Keras and onnxruntime add up in another order: float32 leaves differences of this size.
+MAX_EXPORT_ERROR = 1e-5
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a fitted model adds to a bundle."""
+
+    kind: str
+    input_shape: tuple[int, ...]
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    graph: bytes = b""
+    keras_file: bytes = b""
+    encoder: Mapping[str, str] = field(default_factory=dict)
+    speaker: Mapping[str, float] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
+    """For the model card."""
+    features: FeatureSpec | None = None
+    """What of the study's features is used; None: all."""
+    domain: Domain | None = None
+    """The training clips as a head hears them; None: as the features have them."""
+
+
+def fit_final_network(plan: RunPlan, run: Run, clips: pd.DataFrame) -> Parts:
+    """Train the network of a run once more, on all speakers.
+
+    Parameters
+    ----------
+    plan : RunPlan
+        Of the run: study, model, seed.
+    run : Run
+        On folds of speakers never heard; says after how many epochs to stop.
+    clips : pandas.DataFrame
+        Clip table, with audio.
+
+    Returns
+    -------
+    Parts
+
+    Raises
+    ------
+    BundleError
+        If the exported network does not say what Keras says.
+    """
+    arrays, classes, scaling = _all_rows(plan, clips)
+    settings = _final_settings(plan, run)
+    logger.info(
+        "fitting %s %s on all speakers, %d epochs",
+        plan.study.name,
+        plan.model.name,
+        settings.max_epochs,
+    )
+    originals = _originals(arrays)
+    fold = FoldArrays(arrays, classes, originals, classes[arrays.source == 0], originals)
+    network, _ = fit_network(
+        plan.model.config, settings, fold, n_classes=len(plan.labels), seed=plan.seed
+    )
+    plain = _uncompiled(network, plan.model.config, arrays.shape[1:], len(plan.labels))
+    graph = _as_onnx(plain)
+    _check_export(plain, graph, originals)
+    return Parts(
+        kind="network",
+        input_shape=arrays.shape[1:],
+        arrays=scaling,
+        graph=graph,
+        keras_file=_as_keras_file(plain),
+        facts={"n_epochs": settings.max_epochs, "n_weights": plain.count_params()},
+    )
+
+
+def _final_settings(plan: RunPlan, run: Run) -> TrainingSettings:
+    """Train for the median of the folds' best epochs; nobody is left out who could stop it."""
+    n_epochs = max(1, round(float(np.median(kept_epochs(run, plan.training)))))
+    # What stands for validation rows here are training rows.
+    return replace(
+        plan.training,
+        max_epochs=n_epochs,
+        stop_patience=None,
+        keep="",
+        plateau_patience=None,
+        fits_validation=False,
+    )
+
+
+def _all_rows(plan: RunPlan, clips: pd.DataFrame) -> tuple[Rows, np.ndarray, dict[str, np.ndarray]]:
+    """Gather all clips of the task with their variants, their classes, and the scaling."""
+    study = plan.study
+    names = variants_of(1, study.augmentations)
+    sources = tuple(extract(clips, plan.model.features, variant=name) for name in names)
+    rows = rows_of(clips, study.labels_for(plan.corpus), names)
+    position = pd.Series(range(len(clips)), index=clips["clip_id"])
+    classes = rows["label"].map(plan.labels.index).to_numpy()
+    source, where = rows["variant"].map(names.index), position[rows["clip_id"]]
+    gathered = Rows(sources, source.to_numpy(), where.to_numpy())
+    if not plan.model.is_scaled:
+        return gathered, classes, {}
+    values = gathered.gather().astype(np.float64)
+    spread = values.std(axis=0)
+    scaling = {"input_mean": values.mean(axis=0), "input_scale": np.where(spread > 0, spread, 1.0)}
+    scaled = tuple(
+        ((one - scaling["input_mean"]) / scaling["input_scale"]).astype(np.float32)
+        for one in sources
+    )
+    return replace(gathered, sources=scaled), classes, scaling
+
+
+def _originals(rows: Rows) -> Rows:
+    is_original = rows.source == 0
+    return Rows(rows.sources, rows.source[is_original], rows.position[is_original])
+
+
+def _uncompiled(
+    network: keras.Model, config: object, input_shape: tuple[int, ...], n_classes: int
+) -> keras.Model:
+    """Copy a network without its optimiser, which is two thirds of the file."""
+    plain = build_keras(config, input_shape, n_classes)
+    plain.set_weights(network.get_weights())
+    # Keras exports what was called once.
+    plain(np.zeros((1, *input_shape), np.float32))
+    return plain
+
+
+def _as_onnx(network: keras.Model) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="ser-export-") as folder:
+        target = Path(folder) / "model.onnx"
+        with warnings.catch_warnings():
+            # tf2onnx 1.16 asks NumPy for names that it will no longer know.
+            warnings.simplefilter("ignore", FutureWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
+            network.export(target, format="onnx", verbose=False)
+        return target.read_bytes()
+
+
+def _as_keras_file(network: keras.Model) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="ser-export-") as folder:
+        target = Path(folder) / "model.keras"
+        load_keras().saving.save_model(network, target)
+        return target.read_bytes()
+
+
+def _check_export(network: keras.Model, graph: bytes, rows: Rows) -> None:
+    """Raise where the exported network does not give what Keras gives, on real rows."""
+    chosen = Rows(rows.sources, rows.source[:64], rows.position[:64])
+    session = open_graph(graph)
+    values = chosen.gather().astype(np.float32)
+    exported = session.run(None, {session.get_inputs()[0].name: values})[0]
+    error = float(np.abs(exported - predict_rows(network, chosen)).max())
+    if not error <= MAX_EXPORT_ERROR:
+        raise BundleError(f"the exported network differs from Keras's by {error:.2g}")
+
+
+def summarise_run(run: Run, clips: pd.DataFrame) -> dict[str, object]:
+    """Score a run on speakers never heard, and find temperature and threshold on it.
+
+    Parameters
+    ----------
+    run : Run
+        Its test rows are of speakers that its models did not know.
+    clips : pandas.DataFrame
+        Clip table.
+
+    Returns
+    -------
+    dict
+        Plain data: `confidence` (the mean), `temperature`, `calibration_error` (before, after; this
+        and the first cross-fitted by fold), `selection`, `score`, `recalls`.
+
+    Notes
+    -----
+    Notebook: 10_predict.ipynb
+    """
+    labels = list(run.labels)
+    table = with_clip_columns(run.predictions, clips)
+    temperature = fit_temperature(table, labels)
+    fair, _ = cross_fitted(table, labels)
+    score = score_runs([run], clips)
+    recalls = class_table(table["truth"], table["prediction"], labels)["recall"]
+    selection = selected(table, labels, temperature)
+    sureness = fair[[f"p_{label}" for label in labels]].max(axis=1)
+    return {
+        "confidence": round(float(sureness.mean()), 4),
+        "temperature": round(temperature, 4),
+        "calibration_error": {
+            "before": round(ece(table, labels)[0], 4),
+            "after": round(ece(fair, labels)[0], 4),
+        },
+        "selection": {key: round(value, 4) for key, value in vars(selection).items()},
+        "score": {key: round(value, 4) for key, value in vars(score).items()},
+        "recalls": {label: round(float(recalls[label]), 4) for label in labels},
+    }
+
+
+def selected(predictions: pd.DataFrame, labels: Sequence[str], temperature: float) -> Selection:
+    """Choose the 'not sure' threshold on predictions of speakers never heard, once calibrated."""
+    calibrated = with_temperature(predictions, labels, temperature)
+    probabilities = calibrated[[f"p_{label}" for label in labels]].to_numpy(dtype=float)
+    return select_threshold(probabilities, predictions["truth"].map(list(labels).index).to_numpy())
+
+
+MAX_FLAT_ERROR = 1e-4
+
+
+def flat_head(arrays: dict[str, np.ndarray], input_shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Write a fitted head as one matrix on all values of the feature.
+
+    Parameters
+    ----------
+    arrays : dict of str to ndarray
+        From `RidgeHead.arrays`.
+    input_shape : tuple of int
+        `(n_views, n_layers, n_statistics, n_values)`.
+
+    Returns
+    -------
+    dict of str to ndarray of float32
+        `head_mean, head_scale, head_weights, head_bias`: logits are
+        `((x - mean) / scale) @ weights + bias`.
+
+    Notes
+    -----
+    An average over views is a sum of their parts: each has the same mean and scale, and its share
+    of the weights. What the head does not look at has the weight 0.
+    """
+    views, statistics = arrays["views"], arrays["statistics"]
+    n_classes = arrays["weights"].shape[-1]
+    mean, scale = np.zeros(input_shape), np.ones(input_shape)
+    weights = np.zeros((*input_shape, n_classes))
+    sharpness = float(arrays["sharpness"])
+    for view in views:
+        mean[view][:, statistics] = arrays["mean"]
+        scale[view][:, statistics] = arrays["spread"]
+        weights[view][:, statistics] += sharpness * arrays["weights"] / len(views)
+    return {
+        "head_mean": mean.ravel().astype(np.float32),
+        "head_scale": scale.ravel().astype(np.float32),
+        "head_weights": weights.reshape(-1, n_classes).astype(np.float32),
+        "head_bias": (sharpness * arrays["bias"]).astype(np.float32),
+    }
+
+
+def fit_final_head(plan: RunPlan, run: Run, clips: pd.DataFrame) -> Parts:
+    """Fit the head of a run once more, on all speakers, for new and for known voices.
+
+    Parameters
+    ----------
+    plan : RunPlan
+        Of the run: study, model, seed.
+    run : Run
+        On folds of speakers never heard.
+    clips : pandas.DataFrame
+        Clip table, with audio or with features in the cache.
+
+    Returns
+    -------
+    Parts
+        With a head for known voices where the study has protocols with `ENROLMENT` and
+        `UNLABELLED`.
+
+    Raises
+    ------
+    BundleError
+        If the head written as one matrix says something else than the head itself.
+    """
+    table = rows_of(clips, plan.study.labels_for(plan.corpus))
+    where = pd.Series(range(len(clips)), index=clips["clip_id"])[table["clip_id"]].to_numpy()
+    spec, views = _used_features(plan)
+    features = extract(clips, plan.model.features)[where][:, views].astype(np.float32)
+    classes = table["label"].map(plan.labels.index).to_numpy()
+    speakers = table["speaker"].to_numpy()
+    arrays = _fitted(plan, features, classes, speakers)
+    known, facts, speaker = {}, {}, {}
+    ways = {
+        kind: plan.study.other_protocols.get(f"{plan.protocol.name}_norm_{name}")
+        for kind, name in (("", ENROLMENT), ("mixed_", UNLABELLED))
+    }
+    if all(ways.values()):
+        cloud, adapted = _adapted(table, features)
+        head = _fitted(plan, adapted, classes, speakers)
+        known = cloud | {f"speaker_{name}": array for name, array in head.items()}
+        for kind, protocol in ways.items():
+            known_plan = plan_run(plan.study, plan.model.name, protocol, plan.seed, clips)
+            known_run = run_or_load(known_plan, clips)
+            numbers, told = _judged(known_run, run, clips)
+            speaker |= {f"{kind}{name}": number for name, number in numbers.items()}
+            told["n_clips"] = NORMALISATIONS[protocol.normalisation].n_clips
+            facts[f"{kind}known_voice"] = told
+    params = spec.params
+    spec, shape, arrays = _without_idle_layers(spec, features.shape[1:], arrays | known)
+    return Parts(
+        kind="linear",
+        input_shape=shape,
+        arrays=arrays,
+        encoder={"name": str(params["encoder"]), "sha256": str(params["sha256"])},
+        speaker=speaker,
+        facts=facts,
+        features=spec,
+        domain=_heard(features, speakers, n_layers=shape[1]),
+    )
+
+
+def _heard(features: np.ndarray, speakers: np.ndarray, *, n_layers: int) -> Domain:
+    """Describe the training clips by what `Bundle.domain_values` takes of each."""
+    return fit_domain(features[:, 0, n_layers - 1].reshape(len(features), -1), speakers)
+
+
+def _used_features(plan: RunPlan) -> tuple[FeatureSpec, list[int]]:
+    """Return the features without the speeds that the head does not look at, and those it does."""
+    spec, views = plan.model.features, list(plan.model.config.views)
+    speeds = str(spec.params.get("speeds", "1")).split(",")
+    kept = ",".join(speeds[view] for view in views)
+    return replace(spec, params={**spec.params, "speeds": kept}), views
+
+
+def _without_idle_layers(
+    spec: FeatureSpec, shape: tuple[int, ...], arrays: dict[str, np.ndarray]
+) -> tuple[FeatureSpec, tuple[int, ...], dict[str, np.ndarray]]:
+    """Drop the upper layers that no head gives a weight: they need not be computed at all."""
+    n_flat = int(np.prod(shape))
+    weights = [one for name, one in arrays.items() if name.endswith("head_weights")]
+    is_used = np.any([one.any(axis=1) for one in weights], axis=0).reshape(shape)
+    n_layers = 1 + int(np.flatnonzero(is_used.any(axis=(0, 2, 3))).max())
+    cut = {
+        name: one.reshape(*shape, *one.shape[1:])[:, :n_layers].reshape(-1, *one.shape[1:])
+        if len(one) == n_flat
+        else one
+        for name, one in arrays.items()
+    }
+    params = {**spec.params, "n_layers": n_layers}
+    return replace(spec, params=params), (shape[0], n_layers, *shape[2:]), cut
+
+
+def _fitted(
+    plan: RunPlan, features: np.ndarray, classes: np.ndarray, speakers: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Fit a head on all rows, and write it as one matrix."""
+    n_classes = len(plan.labels)
+    # The views that it looks at are all that are here.
+    config = replace(plan.model.config, views=tuple(range(features.shape[1])))
+    head = build_sklearn(config, seed=plan.seed)
+    head.fit(features, classes, speakers, n_classes=n_classes)
+    arrays = flat_head(head.arrays(), features.shape[1:])
+    rows = features[:64]
+    flat = rows.reshape(len(rows), -1)
+    logits = ((flat - arrays["head_mean"]) / arrays["head_scale"]) @ arrays["head_weights"]
+    powers = np.exp(logits + arrays["head_bias"])
+    said = powers / powers.sum(axis=1, keepdims=True)
+    error = float(np.abs(said - head.predict_proba(rows)).max())
+    if not error <= MAX_FLAT_ERROR:
+        raise BundleError(f"the head written as one matrix differs from itself by {error:.2g}")
+    return arrays
+
+
+def _adapted(table: pd.DataFrame, features: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return how speakers differ, and all features without their speakers' own level."""
+    rule = NORMALISATIONS[ENROLMENT]
+    speakers, is_known = table["speaker"].to_numpy(), enrolled(table, rule).to_numpy()
+    is_neutral = table["label"].eq("neutral").to_numpy()
+    names = np.unique(speakers)
+    adapted = normalise(
+        features, speakers, is_known, is_neutral, normalisation=rule, training_speakers=set(names)
+    )
+    flat = features.reshape(len(features), -1).astype(np.float64)
+
+    def within(rows: np.ndarray) -> np.ndarray:
+        return np.mean([flat[rows & (speakers == one)].var(axis=0) for one in names], axis=0)
+
+    means = np.stack([flat[is_known & (speakers == one)].mean(axis=0) for one in names])
+    noise = np.maximum(within(is_neutral), np.finfo(np.float32).tiny)
+    spread = np.sqrt(within(np.ones(len(flat), bool)))
+    least = 1e-3 * float(np.median(spread) or 1.0)
+    cloud = {
+        "speaker_centre": means.mean(axis=0),
+        "speaker_between": np.maximum(means.var(axis=0, ddof=1) - noise / rule.n_clips, 0.0),
+        "speaker_noise": noise,
+        "speaker_within": np.maximum(spread, least) ** 2,
+        "speaker_moods": emotion_offsets(flat, speakers, is_neutral),
+    }
+    return {name: array.astype(np.float32) for name, array in cloud.items()}, adapted
+
+
+def _judged(
+    known: Run, new: Run, clips: pd.DataFrame
+) -> tuple[dict[str, float], dict[str, object]]:
+    """Find temperature and threshold for known voices, and what knowing them gains."""
+    labels = list(known.labels)
+    predictions = known.predictions
+    temperature = fit_temperature(predictions, labels)
+    selection = selected(predictions, labels, temperature)
+    # Clips that tell about a voice are no test rows: both are compared on the others.
+    ours = set(predictions["clip_id"])
+    same = new.predictions[new.predictions["clip_id"].isin(ours)]
+    without = score_predictions([with_clip_columns(same, clips)], labels)
+    score = score_runs([known], clips)
+    return (
+        {"temperature": round(temperature, 4), "threshold": round(selection.threshold, 4)},
+        {
+            "run": known.folder.name,
+            "uar": round(score.uar, 4),
+            "uar_low": round(score.uar_low, 4),
+            "uar_high": round(score.uar_high, 4),
+            "uar_without": round(without.uar, 4),
+            "coverage_share": round(selection.coverage_share, 4),
+            "accuracy_share": round(selection.accuracy_share, 4),
+        },
+    )

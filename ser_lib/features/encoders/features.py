@@ -1,0 +1,298 @@
+"""One inner layer of an encoder as a sequence of frames, and the weights of the blocks above it.
+
+What lies below the layer stays as it is, in 8 bits, run by onnxruntime; what lies above can be
+built anew in Keras from `block_weights`, and be trained (`ser_lib.models.encoder_finetune`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ser_lib.errors import EncoderError
+from ser_lib.features.encoders.registry import (
+    ENCODERS,
+    Encoder,
+    check_weights,
+    encoder_from_file,
+    get_encoder,
+)
+from ser_lib.features.encoders.runtime import STATISTICS, pooled_views, run_session, session_of
+
+
+def encoder_views(
+    signal: np.ndarray,
+    sample_rate_hz: int,
+    *,
+    encoder: str,
+    sha256: str,
+    statistics: str = "mean,spread",
+    speeds: str = "1",
+    n_layers: int = 0,
+    outputs: str = "",
+    n_values: int = 0,
+    input_name: str = "input_values",
+) -> np.ndarray:
+    """Statistics over time of every layer of a pretrained encoder, at one speed or several.
+
+    Parameters
+    ----------
+    signal : ndarray of float32, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        The encoder's rate.
+    encoder : str
+        A key of `ENCODERS`, or the path of another ONNX file.
+    sha256 : str
+        Of the weights.
+    statistics : str
+        Keys of `STATISTICS`, with commas.
+    speeds : str
+        Numbers with commas; 1 is the signal as it is.
+    n_layers : int
+        So many layers, lowest first; those above are not computed. 0 takes all.
+    outputs : str
+        Of another file: names of nodes or tensors, with commas.
+    n_values : int
+        Of another file: length of a frame's vector.
+    input_name : str
+        Of another file: its input.
+
+    Returns
+    -------
+    ndarray of float16, shape (n_speeds, n_layers, n_statistics, n_values)
+        Half precision: a thousandth of a value, far below what 8-bit weights leave of it.
+
+    Raises
+    ------
+    EncoderError
+        If the weights are missing, damaged or others than said; if the rate is not the encoder's;
+        if the signal is shorter than a frame.
+
+    References
+    ----------
+    Jeffries et al. (2024), arXiv:2410.15608, for Moonshine.
+
+    Notes
+    -----
+    Notebook: 07_transfer.ipynb
+    """
+    chosen = _chosen(encoder, outputs, n_values, input_name, sample_rate_hz)
+    chosen = checked_encoder(chosen, sha256, sample_rate_hz)
+    if n_layers:
+        chosen = lowest_layers(chosen, n_layers)
+    views = pooled_views(
+        signal,
+        encoder=chosen,
+        session=session_of(chosen),
+        statistics=_words(statistics),
+        speeds=[float(one) for one in speeds.split(",")],
+    )
+    return views.astype(np.float16)
+
+
+def encoder_shape(
+    *,
+    encoder: str,
+    sha256: str,
+    statistics: str = "mean,spread",
+    speeds: str = "1",
+    n_layers: int = 0,
+    outputs: str = "",
+    n_values: int = 0,
+    input_name: str = "input_values",
+) -> tuple[int, ...]:
+    """Tell the shape of `encoder_views` from its parameters, without the weights."""
+    known = ENCODERS.get(encoder)
+    n_layers = n_layers or (known.n_layers if known else len(outputs.split(",")))
+    width = known.n_values if known else n_values
+    return len(speeds.split(",")), n_layers, len(_words(statistics)), width
+
+
+def _words(statistics: str) -> list[str]:
+    names = statistics.split(",")
+    unknown = sorted(set(names) - set(STATISTICS))
+    if unknown:
+        raise EncoderError(f"unknown statistics {unknown}; known are {', '.join(STATISTICS)}")
+    return names
+
+
+def _chosen(
+    encoder: str, outputs: str, n_values: int, input_name: str, sample_rate_hz: int
+) -> Encoder:
+    if encoder in ENCODERS:
+        return ENCODERS[encoder]
+    if not outputs or n_values < 1:
+        raise EncoderError(
+            f"'{encoder}' is none of {', '.join(ENCODERS)}; another file needs outputs and n_values"
+        )
+    return encoder_from_file(
+        encoder,
+        outputs=outputs.split(","),
+        n_values=n_values,
+        sample_rate_hz=sample_rate_hz,
+        input_name=input_name,
+    )
+
+
+def checked_encoder(encoder: Encoder, sha256: str, sample_rate_hz: int) -> Encoder:
+    """Return the encoder if it is the one that a feature was made for; raise EncoderError else."""
+    if encoder.sha256 != sha256:
+        raise EncoderError(
+            f"{encoder.name}: the weights have the sha256 {encoder.sha256[:12]}…, the feature was "
+            f"made for {sha256[:12]}…; they are of another version"
+        )
+    if sample_rate_hz != encoder.sample_rate_hz:
+        raise EncoderError(
+            f"{encoder.name} was trained on {encoder.sample_rate_hz} Hz, the signal has "
+            f"{sample_rate_hz} Hz; give the FeatureSpec the encoder's sample_rate_hz"
+        )
+    return encoder
+
+
+def lowest_layers(encoder: Encoder, n_layers: int) -> Encoder:
+    """Return the encoder without its upper layers; what is not asked for is cut off its graph."""
+    if not 0 < n_layers <= encoder.n_layers:
+        raise EncoderError(
+            f"{encoder.name} has {encoder.n_layers} layers to read; n_layers={n_layers} is not "
+            f"between 1 and {encoder.n_layers}"
+        )
+    return replace(encoder, outputs=encoder.outputs[:n_layers])
+
+
+# Quieter frames before the first and after the last of the others are pauses.
+SPEECH_RANGE_DB = 35.0
+MARGIN_FRAMES = 4
+
+# Names inside a block of the published graph: matrices of 8 bits, and vectors of 32.
+BLOCK_MATRICES = (
+    "self_attn/q_proj",
+    "self_attn/k_proj",
+    "self_attn/v_proj",
+    "self_attn/dense",
+    "mlp/fc1",
+    "mlp/fc2",
+)
+BLOCK_VECTORS = (
+    "input_layernorm.weight",
+    "post_attention_layernorm.weight",
+    "mlp.fc1.bias",
+    "mlp.fc2.bias",
+)
+
+
+def encoder_frames(
+    signal: np.ndarray,
+    sample_rate_hz: int,
+    *,
+    encoder: str,
+    sha256: str,
+    layers: str,
+    n_frames: int = 112,
+) -> np.ndarray:
+    """Frames of one layer of an encoder, or of several, without the pauses at both ends.
+
+    Parameters
+    ----------
+    signal : ndarray of float32, shape (n_samples,)
+        Mono; the encoder sees all of it.
+    sample_rate_hz : int
+        The encoder's rate.
+    encoder : str
+        A key of `ENCODERS`.
+    sha256 : str
+        Of the weights.
+    layers : str
+        Numbers with commas; 0 is the front end, 1 the first block of attention. Those above the
+        highest are not computed.
+    n_frames : int
+        Longer speech is cut at its end, shorter speech filled up with frames of zeros. Moonshine
+        has 41.7 frames a second.
+
+    Returns
+    -------
+    ndarray of float16, shape (n_frames, n_layers * n_values)
+        Layers side by side. A frame of zeros is no frame.
+
+    Raises
+    ------
+    EncoderError
+        As `encoder_views`; or if the encoder has no such layer.
+
+    Notes
+    -----
+    Notebook: 07_transfer.ipynb
+    """
+    numbers = [int(one) for one in layers.split(",")]
+    chosen = checked_encoder(get_encoder(encoder), sha256, sample_rate_hz)
+    chosen = lowest_layers(chosen, max(numbers) + 1)
+    outputs = run_session(session_of(chosen), chosen, signal)
+    frames = np.stack([outputs[number] for number in numbers], axis=1)
+    first, last = _speech(signal, len(frames))
+    spoken = frames[first:last][:n_frames]
+    filled = np.pad(spoken, ((0, n_frames - len(spoken)), (0, 0), (0, 0)))
+    shape = frames_shape(encoder, layers=layers, n_frames=n_frames)
+    return filled.reshape(shape).astype(np.float16)
+
+
+def frames_shape(
+    encoder: str, *, layers: str, n_frames: int = 112, sha256: str = ""
+) -> tuple[int, int]:
+    """Tell the shape of `encoder_frames` from its parameters, without the weights."""
+    return n_frames, (layers.count(",") + 1) * get_encoder(encoder).n_values
+
+
+def _speech(signal: np.ndarray, n_frames: int) -> tuple[int, int]:
+    """Return the first frame of speech and the one after its last, with a margin."""
+    edges = np.linspace(0, len(signal), n_frames, endpoint=False).astype(int)
+    power = np.add.reduceat(signal.astype(np.float64) ** 2, edges)
+    loud = np.flatnonzero(power >= power.max() * 10 ** (-SPEECH_RANGE_DB / 10))
+    return max(int(loud[0]) - MARGIN_FRAMES, 0), int(loud[-1]) + 1 + MARGIN_FRAMES
+
+
+def block_weights(encoder: Encoder, number: int) -> dict[str, np.ndarray]:
+    """Read one block of attention out of an encoder's file, in single precision.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Of the Moonshine family, whose weights are here.
+    number : int
+        Which block, counted from 0.
+
+    Returns
+    -------
+    dict of str to ndarray of float32
+        By the names in `BLOCK_MATRICES` (matrices of shape (n_in, n_out), their 8 bits multiplied
+        out) and `BLOCK_VECTORS`.
+
+    Raises
+    ------
+    EncoderError
+        If the weights are missing or damaged, or hold no such block.
+    """
+    import onnx
+
+    graph = onnx.load(check_weights(encoder)).graph
+    arrays = {one.name: one for one in graph.initializer}
+
+    def array(name: str) -> np.ndarray:
+        return onnx.numpy_helper.to_array(arrays[name]).astype(np.float32)
+
+    inputs = {node.name: node.input for node in graph.node if node.op_type == "MatMulInteger"}
+    found = {}
+    try:
+        for name in BLOCK_MATRICES:
+            _, matrix, _, zero_point = inputs[f"/layers.{number}/{name}/MatMul_quant"]
+            scale = matrix.replace("_quantized", "_scale")
+            found[name] = (array(matrix) - array(zero_point)) * array(scale)
+        for name in BLOCK_VECTORS:
+            found[name] = array(f"layers.{number}.{name}")
+    except KeyError as error:
+        known = ", ".join(ENCODERS)
+        raise EncoderError(
+            f"{encoder.name} has no block {number} of the form that is known here ({error} "
+            f"lacks); blocks can be read of {known}"
+        ) from error
+    return found

@@ -1,0 +1,291 @@
+"""Rows that a network reads: which of which array, gathered when they are needed.
+
+The arrays may lie on the disk (memory-mapped); a clip's variants stand in one array each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+
+from ser_lib.audio.augmentation import AUGMENTATIONS, augment
+from ser_lib.audio.io import load_signal
+from ser_lib.errors import FeatureError, SerError, offenders
+from ser_lib.features.registry import FEATURES, FeatureSpec
+from ser_lib.paths import atomic_path, cache_dir, compile_lock_path
+from ser_lib.runtime import file_lock, progress
+from ser_lib.seeds import generator
+
+
+def compute(
+    path: str,
+    spec: FeatureSpec,
+    *,
+    variant: str = "original",
+    rng: np.random.Generator | None = None,
+) -> np.ndarray:
+    """Compute one feature of one file, after an augmentation if `variant` names one.
+
+    Parameters
+    ----------
+    path : str
+        The recording.
+    spec : FeatureSpec
+        What to compute.
+    variant : str
+        "original", or a key of `ser_lib.audio.augmentation.AUGMENTATIONS`.
+    rng : numpy.random.Generator, optional
+        Needed for an augmentation.
+
+    Returns
+    -------
+    ndarray
+        As the feature's function.
+
+    Raises
+    ------
+    AudioError, FeatureError
+        If the file or the parameters are wrong.
+
+    Notes
+    -----
+    Notebook: 02_spectrograms.ipynb
+    """
+    signal, rate = load_signal(
+        path,
+        sample_rate_hz=spec.sample_rate_hz,
+        offset_s=spec.offset_s,
+        duration_s=spec.duration_s,
+    )
+    if len(signal) == 0:
+        raise FeatureError(
+            f"{path}: nothing is left after {spec.offset_s} s (the clip is shorter), where the "
+            f"feature '{spec.name}' begins"
+        )
+    if variant != "original":
+        if rng is None:
+            raise FeatureError(f"the augmentation '{variant}' needs rng, where its draws come from")
+        signal = augment(signal, rate, variant, rng=rng)
+    return FEATURES[spec.name].function(signal, rate, **spec.params)
+
+
+def feature_shape(spec: FeatureSpec) -> tuple[int, ...]:
+    """Tell the shape of one clip's feature, from that of a short synthetic signal.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+        Of a feature that gives every clip the same shape.
+
+    Returns
+    -------
+    tuple of int
+
+    Notes
+    -----
+    Notebook: 06_cnn_recurrent.ipynb
+    """
+    told = FEATURES[spec.name].shape
+    if told:
+        return told(**spec.params)
+    n_samples = round((spec.duration_s or 1.0) * spec.sample_rate_hz)
+    signal = np.sin(np.arange(n_samples, dtype=np.float32))
+    return FEATURES[spec.name].function(signal, spec.sample_rate_hz, **spec.params).shape
+
+
+def seconds_per_clip(spec: FeatureSpec, *, clip_s: float = 3.7, n_times: int = 5) -> float:
+    """Measure how long a feature takes, after decoding, on one core of this machine.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+        What to compute.
+    clip_s : float
+        Length of the synthetic clip; RAVDESS's mean by default.
+    n_times : int
+        How often it is computed; the fastest counts.
+
+    Returns
+    -------
+    float
+        Seconds.
+
+    Notes
+    -----
+    Notebook: 02_spectrograms.ipynb
+    """
+    noise = np.random.default_rng(0).standard_normal(round(clip_s * spec.sample_rate_hz))
+    signal = (0.1 * noise).astype(np.float32)
+    function = FEATURES[spec.name].function
+    times_s = []
+    for _ in range(n_times):
+        started = time.perf_counter()
+        function(signal, spec.sample_rate_hz, **spec.params)
+        times_s.append(time.perf_counter() - started)
+    return min(times_s)
+
+
+def extract(
+    clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "original", n_jobs: int = -1
+) -> np.ndarray:
+    """Compute a feature of every clip in parallel, or read it from the cache.
+
+    Parameters
+    ----------
+    clips : pandas.DataFrame
+        A clip table.
+    spec : FeatureSpec
+        What to compute; it must give every clip the same shape.
+    variant : str
+        "original", or an augmentation; its draws depend on the clip's audio and on nothing else,
+        so that it does not matter which other clips are extracted with it.
+    n_jobs : int
+        joblib's: -1 takes all cores.
+
+    Returns
+    -------
+    ndarray, shape (n_clips, ...)
+        Memory-mapped, read only, in the order of `clips`.
+
+    Raises
+    ------
+    FeatureError
+        If any clip cannot be computed (all are listed), if shapes differ, or if there is no audio.
+
+    Notes
+    -----
+    Notebook: 02_spectrograms.ipynb
+    """
+    target = (
+        cache_dir() / "features" / f"{spec.name}-{feature_key(clips, spec, variant=variant)}.npy"
+    )
+    if clips.empty:
+        raise FeatureError(f"{spec.name}: there are no clips to extract from")
+    if not target.is_file():
+        if not clips["path"].all():
+            raise FeatureError(
+                f"{spec.name}: the clips' audio is not here, only their table. Point SER_DATA at "
+                "the corpora (`make data` says where it looks)"
+            )
+        arrays = _compute_all(clips, spec, variant, n_jobs)
+        with atomic_path(target) as temporary:
+            np.save(temporary, arrays)
+    return np.load(target, mmap_mode="r")
+
+
+def feature_key(clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "original") -> str:
+    """Name the result of `extract` by all that decides it: audio, order, spec and variant."""
+    drawn = AUGMENTATIONS[variant].version if variant in AUGMENTATIONS else None
+    identity = json.dumps([spec.identity(), variant, drawn], sort_keys=True)
+    digest = hashlib.sha256(identity.encode())
+    digest.update("".join(clips["audio_sha256"]).encode())
+    return digest.hexdigest()[:24]
+
+
+def compile_once(spec: FeatureSpec) -> None:
+    """Let one process at a time compile what librosa compiles at a feature's first use.
+
+    Several that do it at once can spoil numba's cache, and crash whoever reads it later.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+        Of the feature that is about to be computed.
+    """
+    signal = np.sin(np.arange(spec.sample_rate_hz, dtype=np.float32))
+    with file_lock(compile_lock_path()):
+        FEATURES[spec.name].function(signal, spec.sample_rate_hz, **spec.params)
+
+
+def _compute_all(clips: pd.DataFrame, spec: FeatureSpec, variant: str, n_jobs: int) -> np.ndarray:
+    compile_once(spec)
+    # Small batches keep the bar moving; starting workers costs seconds, so few clips stay here.
+    n_jobs = 1 if len(clips) < 32 else n_jobs
+    tasks = (
+        delayed(_compute_or_error)(path, spec, variant, audio_sha256)
+        for path, audio_sha256 in zip(clips["path"], clips["audio_sha256"], strict=True)
+    )
+    results = list(
+        progress(
+            Parallel(n_jobs=n_jobs, return_as="generator", batch_size=8)(tasks),
+            total=len(clips),
+            what=f"{spec.name}, {variant}",
+        )
+    )
+    failed = [one for one in results if isinstance(one, str)]
+    if failed:
+        raise FeatureError(f"{spec.name}: {len(failed)} clips failed:{offenders(failed)}")
+    shapes = {one.shape for one in results}
+    if len(shapes) > 1:
+        raise FeatureError(
+            f"{spec.name}: clips give {len(shapes)} different shapes (as {sorted(shapes)[:2]}); "
+            "give the spec a length that all clips are cropped or padded to"
+        )
+    return np.stack(results)
+
+
+def _compute_or_error(
+    path: str, spec: FeatureSpec, variant: str, audio_sha256: str
+) -> np.ndarray | str:
+    try:
+        return compute(path, spec, variant=variant, rng=generator(variant, audio_sha256))
+    except SerError as error:
+        return f"{path}: {str(error).removeprefix(f'{path}: ')}"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows that are gathered when they are needed, from one array a variant."""
+
+    sources: tuple[np.ndarray, ...]
+    """Arrays of shape (n_clips, ...), in memory or memory-mapped."""
+    source: np.ndarray
+    """Which array each row is in, shape (n_rows,)."""
+    position: np.ndarray
+    """Where in that array, shape (n_rows,); rows of one clip have the same."""
+
+    @classmethod
+    def of(cls, array: np.ndarray) -> Rows:
+        """Wrap an array whose rows are all wanted, in order."""
+        return cls((array,), np.zeros(len(array), int), np.arange(len(array)))
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.position)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return what the gathered array would have."""
+        return (len(self), *self.sources[0].shape[1:])
+
+    def joined(self, other: Rows) -> Rows:
+        """Return these rows and then the other ones."""
+        sources = zip(self.sources, other.sources, strict=False)
+        if len(self.sources) != len(other.sources) or any(a is not b for a, b in sources):
+            return Rows.of(np.concatenate([self.gather(), other.gather()]))
+        return Rows(
+            self.sources,
+            np.concatenate([self.source, other.source]),
+            np.concatenate([self.position, other.position]),
+        )
+
+    def take(self, rows: np.ndarray | slice) -> np.ndarray:
+        """Gather some rows into a new array, one copy an array that they come from."""
+        source, position = self.source[rows], self.position[rows]
+        if len(self.sources) == 1:
+            return self.sources[0][position]
+        gathered = np.empty((len(position), *self.shape[1:]), dtype=self.sources[0].dtype)
+        for number in np.unique(source):
+            chosen = source == number
+            gathered[chosen] = self.sources[number][position[chosen]]
+        return gathered
+
+    def gather(self) -> np.ndarray:
+        """Gather all rows."""
+        return self.take(slice(None))

@@ -1,0 +1,89 @@
+"""The features by name: what each computes, its version, and which of its axes are time."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+from ser_lib.errors import FeatureError
+from ser_lib.features.acoustic import (
+    compare_functionals,
+    compare_shape,
+    prosody,
+    speech_descriptors,
+    speech_statistics,
+    waveform_envelope,
+)
+from ser_lib.features.encoders.features import (
+    encoder_frames,
+    encoder_shape,
+    encoder_views,
+    frames_shape,
+)
+from ser_lib.features.spectral import (
+    log_mel,
+    mel_chunks,
+    mel_frames,
+    mel_picture,
+    mel_square,
+    mfcc_zcr_rms,
+)
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A registered feature function."""
+
+    function: Callable[..., np.ndarray]
+    version: int
+    """Raised whenever the function's output changes: stored features and runs then differ."""
+    shape: Callable[..., tuple[int, ...]] | None = None
+    """Tells the shape from the parameters, where the function needs what may not be here."""
+    time_axes: tuple[int, ...] = ()
+    """Which axes of its output are time."""
+
+
+FEATURES: dict[str, Feature] = {
+    "compare_functionals": Feature(compare_functionals, 1, compare_shape),
+    "encoder_frames": Feature(encoder_frames, 1, frames_shape, (0,)),
+    "encoder_views": Feature(encoder_views, 1, encoder_shape),
+    "log_mel": Feature(log_mel, 1, time_axes=(1,)),
+    "mel_chunks": Feature(mel_chunks, 1, time_axes=(0, 2)),
+    "mel_frames": Feature(mel_frames, 1, time_axes=(0,)),
+    "mel_square": Feature(mel_square, 1, time_axes=(1,)),
+    "mel_picture": Feature(mel_picture, 1, time_axes=(1,)),
+    "mfcc_zcr_rms": Feature(mfcc_zcr_rms, 1, time_axes=(0,)),
+    "prosody": Feature(prosody, 1),
+    "speech_descriptors": Feature(speech_descriptors, 2, time_axes=(0,)),
+    "speech_statistics": Feature(speech_statistics, 1),
+    "waveform_envelope": Feature(waveform_envelope, 1, time_axes=(1,)),
+}
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """Everything that decides a feature's values, given the audio."""
+
+    name: str
+    sample_rate_hz: int = 22_050
+    """The clip is resampled to it; librosa's default, which the studies use."""
+    offset_s: float = 0.0
+    duration_s: float | None = None
+    """The part of the clip that is used; None takes all."""
+    params: Mapping[str, float | int | str] = field(default_factory=dict)
+    """Keyword arguments of the function."""
+
+    def __post_init__(self) -> None:
+        if self.name not in FEATURES:
+            raise FeatureError(f"unknown feature '{self.name}'; known are {', '.join(FEATURES)}")
+        known = set(inspect.signature(FEATURES[self.name].function).parameters)
+        unknown = sorted(set(self.params) - known)
+        if unknown:
+            raise FeatureError(f"feature '{self.name}' has no parameters {unknown}")
+
+    def identity(self) -> dict[str, object]:
+        """Return the spec and the function's version as plain data, for keys and records."""
+        return asdict(self) | {"version": FEATURES[self.name].version}

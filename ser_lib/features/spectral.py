@@ -1,0 +1,431 @@
+"""Features: pure functions from a signal to an array, and the specs that name them.
+
+A signal is float32 mono of shape (n_samples,); axes are (n_bands, n_frames); levels are in dB;
+bands are on the mel scale up to `f_max_hz`. A `FeatureSpec` freezes a function's name, its
+parameters and the part of the clip that it sees. Reading files lives in `extraction`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from ser_lib.audio.signal import check_signal, crop_or_pad
+
+# Slaney's scale (1998, Auditory Toolbox): linear below 1 kHz, logarithmic above.
+LINEAR_HZ_PER_MEL = 200.0 / 3
+LOG_FROM_HZ = 1000.0
+LOG_FROM_MEL = LOG_FROM_HZ / LINEAR_HZ_PER_MEL
+LOG_STEP = np.log(6.4) / 27.0
+MIN_POWER = 1e-10  # librosa's amin: what is less is taken as this
+
+# Frames that are transformed at once: half a MB stays in the processor's cache, and the system need
+# not be asked for new memory, which takes longer than the arithmetic.
+N_BLOCK_FRAMES = 32
+
+
+def _mel_edges_hz(n_edges: int, f_max_hz: float) -> np.ndarray:
+    """Return frequencies that are equally spaced in mel, from 0 to `f_max_hz`."""
+    top = f_max_hz / LINEAR_HZ_PER_MEL
+    if f_max_hz >= LOG_FROM_HZ:
+        top = LOG_FROM_MEL + np.log(f_max_hz / LOG_FROM_HZ) / LOG_STEP
+    mels = np.linspace(0.0, top, n_edges)
+    log_hz = LOG_FROM_HZ * np.exp(LOG_STEP * (mels - LOG_FROM_MEL))
+    return np.where(mels >= LOG_FROM_MEL, log_hz, mels * LINEAR_HZ_PER_MEL)
+
+
+@lru_cache(maxsize=16)
+def mel_matrix(sample_rate_hz: int, n_fft: int, n_mels: int, f_max_hz: float) -> np.ndarray:
+    """Triangular mel filters of equal area.
+
+    Parameters
+    ----------
+    sample_rate_hz : int
+        Of the signal.
+    n_fft : int
+        Samples of a frame.
+    n_mels : int
+        Number of bands.
+    f_max_hz : float
+        Upper edge of the highest band.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_mels, 1 + n_fft // 2)
+        Read only: it is kept for the next call.
+
+    References
+    ----------
+    Slaney (1998), Auditory Toolbox, version 2, as `librosa.filters.mel`.
+    """
+    bins_hz = np.fft.rfftfreq(n_fft, 1.0 / sample_rate_hz)
+    edges_hz = _mel_edges_hz(n_mels + 2, f_max_hz)
+    ramps = edges_hz[:, np.newaxis] - bins_hz
+    widths = np.diff(edges_hz)[:, np.newaxis]
+    rising, falling = -ramps[:-2] / widths[:-1], ramps[2:] / widths[1:]
+    filters = np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+    filters *= (2.0 / (edges_hz[2:] - edges_hz[:-2]))[:, np.newaxis]
+    filters.flags.writeable = False
+    return filters
+
+
+@lru_cache(maxsize=16)
+def _hann(n_fft: int) -> np.ndarray:
+    """Return a periodic window, as scipy.signal.get_window gives it for spectra; read only."""
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)
+    window.flags.writeable = False
+    return window
+
+
+def mel_power(
+    signal: np.ndarray,
+    sample_rate_hz: int,
+    *,
+    n_mels: int,
+    n_fft: int,
+    hop_samples: int,
+    f_max_hz: float,
+) -> np.ndarray:
+    """Power in mel bands of frames that are centred on multiples of the hop.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono; zeros are assumed before and after it.
+    sample_rate_hz : int
+        Its rate.
+    n_mels : int
+        Number of bands.
+    n_fft : int
+        Samples of a frame, under a Hann window.
+    hop_samples : int
+        Samples from frame to frame.
+    f_max_hz : float
+        Upper edge of the highest band.
+
+    Returns
+    -------
+    ndarray of the signal's precision, shape (n_mels, n_frames)
+        `n_frames` is 1 + n_samples // hop_samples.
+    """
+    window = _hann(n_fft)
+    padded = np.pad(signal, n_fft // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop_samples]
+    precision = np.complex64 if signal.dtype == np.float32 else np.complex128
+    filters = mel_matrix(sample_rate_hz, n_fft, n_mels, f_max_hz)
+    blocks = []
+    for start in range(0, len(frames), N_BLOCK_FRAMES):
+        # Transformed at double precision and then rounded, as librosa does.
+        spectrum = np.fft.rfft(frames[start : start + N_BLOCK_FRAMES] * window)
+        power = np.abs(spectrum.astype(precision)) ** 2
+        blocks.append(filters @ power.T)
+    return np.concatenate(blocks, axis=1)
+
+
+def power_to_db(power: np.ndarray, *, range_db: float) -> np.ndarray:
+    """Levels in dB below the largest power, cut at `range_db` below it.
+
+    Parameters
+    ----------
+    power : ndarray
+        Not negative.
+    range_db : float
+        What lies further below is set to this distance.
+
+    Returns
+    -------
+    ndarray, of the shape of `power`
+        In [-range_db, 0].
+    """
+    level_db = 10.0 * np.log10(np.maximum(MIN_POWER, power))
+    level_db -= 10.0 * np.log10(np.maximum(MIN_POWER, power.max()))
+    return np.maximum(level_db, level_db.max() - range_db)
+
+
+N_FFT = 2048  # librosa's default, 93 ms at 22,050 Hz, which all five studies leave unchanged
+HOP_SAMPLES = 512  # likewise, 23 ms at 22,050 Hz
+RANGE_DB = 80.0  # librosa.power_to_db's default: what lies further below the loudest band is cut
+
+
+def log_mel(
+    signal: np.ndarray,
+    sample_rate_hz: int,
+    *,
+    n_mels: int = 128,
+    f_max_hz: float | None = None,
+    hop_samples: int = HOP_SAMPLES,
+    duration_s: float | None = None,
+) -> np.ndarray:
+    """Mel spectrogram in dB below its own maximum.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Its rate.
+    n_mels : int
+        Number of mel bands.
+    f_max_hz : float, optional
+        Upper edge of the highest band; None takes half the rate.
+    hop_samples : int
+        Samples from frame to frame.
+    duration_s : float, optional
+        The signal is cropped or padded to this length first; None takes it as it is.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_mels, n_frames)
+        In [-80, 0] dB, where n_frames = 1 + n_samples // hop_samples.
+
+    Raises
+    ------
+    FeatureError
+        If the signal is empty, not mono, or holds samples that are not finite.
+
+    Examples
+    --------
+    >>> log_mel(np.sin(np.arange(22050.0)), 22050).shape
+    (128, 44)
+
+    Notes
+    -----
+    Notebook: 02_spectrograms.ipynb
+    """
+    check_signal(signal)
+    if duration_s is not None:
+        signal = crop_or_pad(signal, round(duration_s * sample_rate_hz))
+    power = mel_power(
+        signal,
+        sample_rate_hz,
+        n_mels=n_mels,
+        n_fft=N_FFT,
+        hop_samples=hop_samples,
+        f_max_hz=sample_rate_hz / 2 if f_max_hz is None else f_max_hz,
+    )
+    return power_to_db(power, range_db=RANGE_DB).astype(np.float32)
+
+
+def mel_square(
+    signal: np.ndarray, sample_rate_hz: int, *, side_px: int = 128, n_mels: int = 128
+) -> np.ndarray:
+    """Log-mel array resized to a square in [0, 1]: what `mel_picture` shows, without the picture.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Its rate.
+    side_px : int
+        Height and width of the result.
+    n_mels : int
+        Number of mel bands before resizing.
+
+    Returns
+    -------
+    ndarray of float32, shape (side_px, side_px, 1)
+        Row 0 is the lowest band; the whole clip fills the width, whatever its length, as in the
+        published pictures.
+
+    Notes
+    -----
+    Notebook: 02_spectrograms.ipynb
+    """
+    from scipy.ndimage import zoom
+
+    level_db = log_mel(signal, sample_rate_hz, n_mels=n_mels)
+    factors = (side_px / level_db.shape[0], side_px / level_db.shape[1])
+    square = zoom(level_db, factors, order=1, grid_mode=True, mode="nearest")
+    return (square[..., np.newaxis] / RANGE_DB + 1.0).clip(0.0, 1.0).astype(np.float32)
+
+
+def mel_frames(
+    signal: np.ndarray,
+    sample_rate_hz: int,
+    *,
+    n_frames: int = 130,
+    n_mels: int = 60,
+    hop_samples: int = HOP_SAMPLES,
+) -> np.ndarray:
+    """Log-mel spectrogram in [0, 1] as a sequence of frames of fixed length.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Its rate.
+    n_frames : int
+        Longer clips are cut at their end, shorter ones filled up with silence (0).
+    n_mels : int
+        Number of mel bands.
+    hop_samples : int
+        Samples from frame to frame.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_frames, n_mels, 1)
+        0 is 80 dB below the clip's loudest band, 1 is that band.
+
+    Examples
+    --------
+    >>> mel_frames(np.sin(np.arange(22050.0)), 22050).shape
+    (130, 60, 1)
+
+    Notes
+    -----
+    Notebook: 06_cnn_recurrent.ipynb
+    """
+    level_db = log_mel(signal, sample_rate_hz, n_mels=n_mels, hop_samples=hop_samples)
+    # (n_mels, n_frames of the clip) -> (n_frames, n_mels, 1)
+    frames = (level_db.T[:n_frames, :, np.newaxis] / RANGE_DB + 1.0).clip(0.0, 1.0)
+    missing = n_frames - len(frames)
+    return np.pad(frames, ((0, missing), (0, 0), (0, 0))).astype(np.float32)
+
+
+def mel_chunks(
+    signal: np.ndarray,
+    sample_rate_hz: int,
+    *,
+    n_chunks: int = 3,
+    n_frames: int = 60,
+    n_mels: int = 128,
+) -> np.ndarray:
+    """Log-mel spectrogram in [0, 1], cut into chunks of frames.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono; its level does not matter, since dB are relative to its own maximum.
+    sample_rate_hz : int
+        Its rate; at 16 kHz a chunk of 60 frames lasts 1.9 s.
+    n_chunks : int
+        Longer clips are cut at their end, shorter ones filled up with silence (0).
+    n_frames : int
+        Frames of a chunk.
+    n_mels : int
+        Number of mel bands.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_chunks, n_mels, n_frames, 1)
+        The clip's own lowest level is 0, its highest 1.
+
+    References
+    ----------
+    fpt2025, sections 2.2.1 and 5.
+
+    Examples
+    --------
+    >>> mel_chunks(np.sin(np.arange(32000.0)), 16000).shape
+    (3, 128, 60, 1)
+
+    Notes
+    -----
+    Notebook: 05_cnn_3d_pooled.ipynb
+    """
+    level_db = log_mel(signal, sample_rate_hz, n_mels=n_mels)[:, : n_chunks * n_frames]
+    low, high = level_db.min(), level_db.max()
+    # One level everywhere has no range to be scaled by: it is the loudest there is.
+    scaled = (level_db - low) / (high - low) if high > low else np.ones_like(level_db)
+    filled = np.pad(scaled, ((0, 0), (0, n_chunks * n_frames - scaled.shape[1])))
+    # (n_mels, n_chunks * n_frames) -> (n_chunks, n_mels, n_frames, 1)
+    chunks = filled.reshape(n_mels, n_chunks, n_frames).transpose(1, 0, 2)
+    return chunks[..., np.newaxis].astype(np.float32)
+
+
+def mel_picture(
+    signal: np.ndarray, sample_rate_hz: int, *, side_px: int = 224, n_mels: int = 128
+) -> np.ndarray:
+    """Draw the log-mel spectrogram as `swart2025` does: `specshow`, default colours, no axes.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Its rate.
+    side_px : int
+        Height and width of the picture, drawn at 100 dots an inch.
+    n_mels : int
+        Number of mel bands.
+
+    Returns
+    -------
+    ndarray of uint8, shape (side_px, side_px, 3)
+        Red, green, blue; row 0 is the highest band. The same pixels as the PNG file that the
+        study saves and reads again, without the detour over the disk.
+
+    References
+    ----------
+    Swart (2025), section 3.3; 2.24 in at 100 dots an inch as in the author's notebook.
+
+    Notes
+    -----
+    Notebook: 02_spectrograms.ipynb
+    """
+    import librosa.display
+    import matplotlib.style
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    level_db = log_mel(signal, sample_rate_hz, n_mels=n_mels)
+    # The study draws with matplotlib's defaults, whatever style the caller's figures have.
+    with matplotlib.style.context("default"):
+        figure = Figure(figsize=(side_px / 100, side_px / 100), dpi=100)
+        canvas = FigureCanvasAgg(figure)
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set_axis_off()
+        librosa.display.specshow(level_db, ax=axes)
+        canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def mfcc_zcr_rms(
+    signal: np.ndarray, sample_rate_hz: int, *, duration_s: float = 2.5, n_mfcc: int = 40
+) -> np.ndarray:
+    """Zero-crossing rate, RMS and MFCC of every frame.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Its rate.
+    duration_s : float
+        The signal is cropped or padded with zeros to this length, so that all clips are alike.
+    n_mfcc : int
+        Number of cepstral coefficients.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_frames, 2 + n_mfcc)
+        Column 0 the zero-crossing rate in [0, 1], column 1 the RMS (linear), then the
+        coefficients. Values that are not finite become 0.
+
+    References
+    ----------
+    Boucheta & Roubache (2025), section 2.4.2.
+
+    Examples
+    --------
+    >>> mfcc_zcr_rms(np.sin(np.arange(22050.0)), 22050).shape
+    (108, 42)
+
+    Notes
+    -----
+    Notebook: 04_cnn_1d_mfcc.ipynb
+    """
+    import librosa
+
+    check_signal(signal)
+    fixed = crop_or_pad(signal, round(duration_s * sample_rate_hz))
+    framing = {"hop_length": HOP_SAMPLES}
+    zcr = librosa.feature.zero_crossing_rate(fixed, frame_length=N_FFT, **framing)
+    rms = librosa.feature.rms(y=fixed, frame_length=N_FFT, **framing)
+    mfcc = librosa.feature.mfcc(y=fixed, sr=sample_rate_hz, n_mfcc=n_mfcc, n_fft=N_FFT, **framing)
+    # three times (n_values, n_frames) -> (n_frames, n_values)
+    frames = np.vstack([zcr, rms, mfcc]).T
+    return np.nan_to_num(frames, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)

@@ -1,0 +1,1 @@
+"""A bundle on recordings; imports neither Keras nor any network's code."""

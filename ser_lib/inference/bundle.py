@@ -1,0 +1,473 @@
+"""Bundles that are here: found by name or folder, and the best one whose weights are here too.
+
+Nothing is loaded or checked; that is `ser_lib.inference.bundle`'.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import string
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ser_lib.errors import BundleError, FeatureError
+from ser_lib.features.encoders.registry import ENCODERS
+from ser_lib.features.registry import FEATURES, FeatureSpec
+from ser_lib.inference.out_of_domain import Domain, over_time
+from ser_lib.inference.validation import (
+    FILES,
+    SUMS,
+    check_graph,
+    check_keras_archive,
+    check_number,
+    checked_contents,
+    read_arrays,
+    read_json,
+)
+from ser_lib.paths import bundles_dir
+
+if TYPE_CHECKING:
+    pass
+
+
+FORMAT = "ser-bundle"
+
+# Raised when the form changes so that older code would misread it.
+FORMAT_VERSION = 3
+KINDS = ("network", "linear")
+MAX_LABELS = 64
+MAX_INPUT_VALUES = 10_000_000
+PARAM_CHARACTERS = frozenset(string.ascii_letters + string.digits + "_-.,")
+HEAD = ("head_mean", "head_scale", "head_weights", "head_bias")
+
+# For a known voice: a head of its own, and how speakers differ (see `ser_lib.inference.predictor`).
+SPEAKER_HEAD = tuple(f"speaker_{name}" for name in HEAD)
+SPEAKER_CLOUD = (
+    "speaker_centre",
+    "speaker_between",
+    "speaker_noise",
+    "speaker_within",
+    "speaker_moods",
+)
+DOMAIN = ("domain_centre", "domain_whitening")
+SCALING = ("input_mean", "input_scale")
+ARRAYS = (*HEAD, *SPEAKER_HEAD, *SPEAKER_CLOUD, *DOMAIN, *SCALING)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model with everything that decides its answers."""
+
+    name: str
+    title: str
+    kind: str
+    """network: features go through an ONNX network. linear: through a linear head."""
+    labels: tuple[str, ...]
+    """The classes, in the order of the outputs."""
+    features: FeatureSpec
+    input_shape: tuple[int, ...]
+    """Of one row of features."""
+    temperature: float
+    """Divides the logits; see `ser_lib.evaluation.calibration`."""
+    threshold: float
+    """Confidence below which the answer is 'not sure'."""
+    domain_limit: float
+    """See `ser_lib.inference.out_of_domain.Domain`."""
+    speaker: Mapping[str, float] = field(default_factory=dict)
+    """`temperature` and `threshold` for a voice known by neutral clips, `mixed_temperature` and
+    `mixed_threshold` for one known by clips of any mood; empty where the bundle cannot adapt."""
+    probe: tuple[float, ...] = ()
+    """Probabilities of `probe_signal`, before the temperature: what this model says must not
+    change from machine to machine."""
+    card: Mapping[str, object] = field(default_factory=dict)
+    """Facts about training and tests, for the model card; nothing here decides an answer."""
+    encoder: Mapping[str, str] = field(default_factory=dict)
+    """Name and sha256 of pretrained weights that the features need and the bundle does not hold."""
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    graph: bytes = b""
+    """The ONNX network."""
+    folder: Path | None = None
+    sha256: str = ""
+    """Of the file of checksums that it was loaded with: other weights have another one."""
+
+    @property
+    def domain(self) -> Domain | None:
+        """The cloud of the training clips, if the bundle holds it."""
+        if not self.domain_limit:
+            return None
+        return Domain(*(self.arrays[name] for name in DOMAIN), limit=self.domain_limit)
+
+    def domain_values(self, values: np.ndarray) -> np.ndarray:
+        """Take what is compared with the training clips out of one row of features.
+
+        Parameters
+        ----------
+        values : ndarray, of `input_shape` or flat
+            What a network or a head gets, before it is scaled.
+
+        Returns
+        -------
+        ndarray, shape (n_values,)
+            Means and spreads over time: of each band, or as the encoder's features have them, of
+            its highest layer that is computed, at the first speed.
+        """
+        values = values.reshape(self.input_shape)
+        if self.kind == "linear":
+            return values[0, -1].ravel()
+        return over_time(values.astype(np.float64), FEATURES[self.features.name].time_axes)
+
+    def manifest(self) -> dict[str, object]:
+        """Return all but arrays and weights as plain data."""
+        plain = {
+            name: getattr(self, name)
+            for name in ("name", "title", "kind", "temperature", "threshold", "domain_limit")
+        }
+        return {
+            "format": FORMAT,
+            "version": FORMAT_VERSION,
+            **plain,
+            "labels": list(self.labels),
+            "features": self.features.identity(),
+            "input_shape": list(self.input_shape),
+            "probe": list(self.probe),
+            "encoder": dict(self.encoder),
+            "speaker": dict(self.speaker),
+            "card": dict(self.card),
+        }
+
+
+def probe_signal(sample_rate_hz: int) -> np.ndarray:
+    """Make the sound that every bundle is tried on: harmonics that glide and swell, 4 s long.
+
+    Parameters
+    ----------
+    sample_rate_hz : int
+        Its rate.
+
+    Returns
+    -------
+    ndarray of float32, shape (4 * sample_rate_hz,)
+        The same on every machine, to rounding.
+    """
+    time_s = np.arange(4 * sample_rate_hz) / sample_rate_hz
+    phase = 2 * np.pi * (150 * time_s + 20 * np.sin(1.5 * time_s))
+    swell = 0.5 - 0.5 * np.cos(2 * np.pi * 2.5 * time_s)
+    voice = sum(np.sin(n * phase) / n for n in range(1, 16))
+    return (0.1 * swell * voice).astype(np.float32)
+
+
+def write_bundle(bundle: Bundle, folder: str | Path, *, card: str, keras_file: bytes = b"") -> Path:
+    """Write a bundle into a new folder: all of it, or nothing.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        What to write.
+    folder : str or Path
+        Must not exist, or be empty, or hold a bundle, which is replaced.
+    card : str
+        The model card, Markdown.
+    keras_file : bytes
+        The network as Keras saves it; none is written where it is empty.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    BundleError
+        If something else is in the folder.
+    """
+    folder = Path(folder)
+    held = {one.name for one in folder.iterdir()} if folder.is_dir() else set()
+    if (folder.exists() and not folder.is_dir()) or (held and held - {*FILES, SUMS}):
+        raise BundleError(f"{folder}: holds something else than a bundle; choose another folder")
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **bundle.arrays)
+    manifest = json.dumps(bundle.manifest(), indent=1, sort_keys=True, ensure_ascii=False)
+    contents = {
+        "bundle.json": (manifest + "\n").encode(),
+        "model.onnx": bundle.graph,
+        "model.keras": keras_file,
+        "arrays.npz": packed.getvalue(),
+        "README.md": card.encode(),
+    }
+    contents = {name: raw for name, raw in contents.items() if raw}
+    sums = [f"{hashlib.sha256(raw).hexdigest()}  {name}\n" for name, raw in contents.items()]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".bundle-") as temporary:
+        fresh = Path(temporary) / "new"
+        fresh.mkdir()
+        for name, raw in contents.items():
+            (fresh / name).write_bytes(raw)
+        (fresh / SUMS).write_text("".join(sums), encoding="ascii")
+        load_bundle(fresh)
+        if folder.exists():
+            folder.rename(Path(temporary) / "old")
+        fresh.rename(folder)
+    return folder
+
+
+def load_bundle(folder: str | Path) -> Bundle:
+    """Read a bundle and check all of it.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of the bundle.
+
+    Returns
+    -------
+    Bundle
+
+    Raises
+    ------
+    BundleError
+        If a file lacks, is too many, changed or of another kind than promised; if the bundle is of
+        another version; if labels, feature spec, shapes and weights do not fit together.
+    """
+    folder = Path(folder)
+    contents = checked_contents(folder)
+    manifest = read_json(contents["bundle.json"], what=f"{folder}/bundle.json")
+    try:
+        bundle = _parse(manifest, contents, folder)
+    except (KeyError, TypeError, ValueError, FeatureError) as error:
+        detail = f"lacks {error}" if isinstance(error, KeyError) else error
+        raise BundleError(f"{folder}: bundle.json {detail}; get the bundle again") from error
+    _check_axes(bundle)
+    _check_arrays(bundle)
+    if bundle.kind == "network":
+        if not bundle.graph:
+            raise BundleError(f"{folder}: lacks model.onnx")
+        check_graph(
+            bundle.graph,
+            input_shape=bundle.input_shape,
+            n_classes=len(bundle.labels),
+            what=f"{folder}/model.onnx",
+        )
+    if "model.keras" in contents:
+        check_keras_archive(contents["model.keras"], what=f"{folder}/model.keras")
+    return bundle
+
+
+def _parse(manifest: dict, contents: dict[str, bytes], folder: Path) -> Bundle:
+    """Build a Bundle from what was read; wrong types raise what `load_bundle` translates."""
+    if manifest["format"] != FORMAT or manifest["version"] != FORMAT_VERSION:
+        raise BundleError(
+            f"{folder}: is of form {manifest['format']!r}, version {manifest['version']!r}; this "
+            f"ser_lib reads version {FORMAT_VERSION}: train it again, or use the ser_lib it was "
+            "made with"
+        )
+    if manifest["kind"] not in KINDS:
+        raise BundleError(f"{folder}: is of kind {manifest['kind']!r}; known are {KINDS}")
+    labels = manifest["labels"]
+    is_list = isinstance(labels, list) and 2 <= len(labels) <= MAX_LABELS
+    if not is_list or len(set(labels)) < len(labels) or not all(map(_is_label, labels)):
+        raise BundleError(f"{folder}: its labels are not 2 to {MAX_LABELS} different plain words")
+    shape = tuple(manifest["input_shape"])
+    if not 1 <= len(shape) <= 4 or not all(type(n) is int and 0 < n <= 100_000 for n in shape):
+        raise BundleError(f"{folder}: input_shape={shape} is no shape of features")
+    temperature, threshold, limit = (
+        check_number(manifest[name], what=f"{folder}: {name}", low=low, high=high)
+        for name, low, high in (
+            ("temperature", 0.01, 100.0),
+            ("threshold", 0.0, 1.0),
+            ("domain_limit", 0.0, 1e6),
+        )
+    )
+    return Bundle(
+        name=str(manifest["name"]),
+        title=str(manifest["title"]),
+        kind=manifest["kind"],
+        labels=tuple(labels),
+        features=_parse_features(dict(manifest["features"]), folder),
+        input_shape=shape,
+        temperature=temperature,
+        threshold=threshold,
+        domain_limit=limit,
+        probe=tuple(float(value) for value in manifest["probe"]),
+        card=dict(manifest["card"]),
+        encoder=dict(manifest["encoder"]),
+        speaker=_parse_speaker(dict(manifest["speaker"]), folder),
+        arrays=read_arrays(contents["arrays.npz"], what=f"{folder}/arrays.npz", allowed=ARRAYS),
+        graph=contents.get("model.onnx", b""),
+        folder=folder,
+        sha256=hashlib.sha256((folder / SUMS).read_bytes()).hexdigest(),
+    )
+
+
+def _parse_speaker(plain: dict[str, object], folder: Path) -> dict[str, float]:
+    limits = {
+        f"{kind}{name}": limit
+        for kind in ("", "mixed_")
+        for name, limit in (("temperature", (0.01, 100.0)), ("threshold", (0.0, 1.0)))
+    }
+    if plain and set(plain) != set(limits):
+        raise BundleError(f"{folder}: its settings for a known voice are {sorted(plain)}")
+    return {
+        name: check_number(plain[name], what=f"{folder}: speaker {name}", low=low, high=high)
+        for name, (low, high) in limits.items()
+        if plain
+    }
+
+
+def _is_label(label: object) -> bool:
+    return isinstance(label, str) and 0 < len(label) <= 40 and label.isprintable()
+
+
+def _parse_features(plain: dict[str, object], folder: Path) -> FeatureSpec:
+    version = plain.pop("version")
+    spec = FeatureSpec(**plain)
+    ours = FEATURES[spec.name].version
+    if version != ours:
+        raise BundleError(
+            f"{folder}: was made with version {version} of the feature '{spec.name}', which is at "
+            f"{ours} here: train it again"
+        )
+    _check_params(spec, folder)
+    check_number(spec.sample_rate_hz, what=f"{folder}: sample_rate_hz", low=1000, high=192_000)
+    check_number(spec.offset_s, what=f"{folder}: offset_s", low=0, high=60)
+    if spec.duration_s is not None:
+        check_number(spec.duration_s, what=f"{folder}: duration_s", low=0.05, high=60)
+    return spec
+
+
+def _check_params(spec: FeatureSpec, folder: Path) -> None:
+    """Refuse parameters that would read other files, or fill the memory."""
+    for name, value in spec.params.items():
+        if isinstance(value, str):
+            if len(value) > 100 or not set(value) <= PARAM_CHARACTERS:
+                raise BundleError(f"{folder}: the feature's {name} is {value[:40]!r}")
+        else:
+            check_number(value, what=f"{folder}: the feature's {name}", low=0, high=96_000)
+    if spec.name == "encoder_views":
+        # Registered weights only: `outputs` would make the name a path.
+        if spec.params.get("encoder") not in ENCODERS or "outputs" in spec.params:
+            raise BundleError(
+                f"{folder}: needs the encoder {spec.params.get('encoder')!r}; known are "
+                f"{', '.join(ENCODERS)}"
+            )
+
+
+def _check_axes(bundle: Bundle) -> None:
+    """Raise where the input is larger than any feature, or lacks an axis that it must have."""
+    shape, time_axes = bundle.input_shape, FEATURES[bundle.features.name].time_axes
+    if math.prod(shape) > MAX_INPUT_VALUES:
+        raise BundleError(f"{bundle.folder}: input_shape={shape} is no shape of features")
+    needed = 4 if bundle.kind == "linear" else 1 + max(time_axes, default=0)
+    if len(shape) < needed or (bundle.kind == "linear" and len(shape) > needed):
+        raise BundleError(
+            f"{bundle.folder}: input_shape={shape} does not fit the feature "
+            f"'{bundle.features.name}', which has {needed} axes"
+        )
+
+
+def _check_arrays(bundle: Bundle) -> None:
+    """Raise where an array lacks, or is not of the shape that labels and features ask for."""
+    n_values, n_classes = int(np.prod(bundle.input_shape)), len(bundle.labels)
+    head = ((n_values,), (n_values,), (n_values, n_classes), (n_classes,))
+    n_compared = _n_compared(bundle)
+    shapes = dict(zip((*HEAD, *SPEAKER_HEAD), head * 2, strict=True))
+    shapes |= dict.fromkeys(SPEAKER_CLOUD, (n_values,)) | dict.fromkeys(SCALING, bundle.input_shape)
+    # In as many directions as there are, but in one at least.
+    n_directions = max([1, *bundle.arrays.get("domain_whitening", np.empty(0)).shape[1:2]])
+    shapes |= dict(zip(DOMAIN, ((n_compared,), (n_compared, n_directions)), strict=True))
+    needed = set(HEAD) if bundle.kind == "linear" else set()
+    needed |= set(DOMAIN) if bundle.domain_limit else set()
+    needed |= {*SPEAKER_HEAD, *SPEAKER_CLOUD} if bundle.speaker else set()
+    needed |= set(SCALING) if set(SCALING) & set(bundle.arrays) else set()
+    lacking = sorted(needed - set(bundle.arrays))
+    wrong = [name for name, array in bundle.arrays.items() if array.shape != shapes[name]]
+    if lacking or wrong:
+        problem = f"lacks {lacking}" if lacking else f"{wrong[0]} has another shape than it should"
+        raise BundleError(f"{bundle.folder}/arrays.npz: {problem}; get the bundle again")
+    above_0 = [n for n in bundle.arrays if n.endswith(("scale", "noise", "within"))]
+    if any((bundle.arrays[name] <= 0).any() for name in above_0):
+        raise BundleError(f"{bundle.folder}/arrays.npz: a scale is not above 0")
+    if len(bundle.probe) not in (0, n_classes):
+        raise BundleError(f"{bundle.folder}: its probe is not one number a class")
+
+
+def _n_compared(bundle: Bundle) -> int:
+    """Count what `Bundle.domain_values` gives; the shape may be anybody's, nothing is allocated."""
+    shape = bundle.input_shape
+    if bundle.kind == "linear":
+        return shape[2] * shape[3]
+    time_axes = FEATURES[bundle.features.name].time_axes
+    return 2 * math.prod(n for axis, n in enumerate(shape) if axis not in time_axes)
+
+
+DEFAULT_BUNDLES = ("moonshine-ravdess", "cnn-ravdess")
+
+
+def find_bundle(name: str | Path) -> Path:
+    """Return the folder of a bundle that is given by folder or by name.
+
+    Raises
+    ------
+    BundleError
+        If there is none.
+    """
+    for folder in (Path(name), bundles_dir() / name):
+        if (folder / "bundle.json").is_file() or (folder / SUMS).is_file():
+            return folder
+    known = ", ".join(one.name for one in installed_bundles()) or "none"
+    raise BundleError(f"{str(name)!r} is no bundle; installed are: {known}. `ser train` makes one")
+
+
+def installed_bundles() -> list[Path]:
+    """Return the folders under `bundles/` that hold a bundle, by name."""
+    root = bundles_dir()
+    return sorted(one.parent for one in root.glob(f"*/{SUMS}")) if root.is_dir() else []
+
+
+def default_bundle() -> Path:
+    """Return the best installed bundle whose weights are all here.
+
+    Raises
+    ------
+    BundleError
+        If none is.
+    """
+    installed = {one.name: one for one in installed_bundles()}
+    for name in DEFAULT_BUNDLES:
+        if name in installed and _has_weights(installed[name]):
+            return installed[name]
+    raise BundleError("no bundle is installed; make one with `ser train`, or give --bundle")
+
+
+def better_bundle() -> tuple[str, str]:
+    """Name the best installed bundle and the encoder that it lacks; empty where it lacks none."""
+    installed = {one.name: one for one in installed_bundles()}
+    name = next((one for one in DEFAULT_BUNDLES if one in installed), "")
+    if not name or _has_weights(installed[name]):
+        return "", ""
+    return name, _encoder_of(installed[name])
+
+
+def _encoder_of(folder: Path) -> str:
+    """Name the encoder that a bundle does not hold itself; empty where it needs none."""
+    raw = (folder / "bundle.json").read_bytes()
+    needed = read_json(raw, what=f"{folder}/bundle.json").get("encoder") or {}
+    return str(needed.get("name", ""))
+
+
+def _has_weights(folder: Path) -> bool:
+    """Tell whether what a bundle does not hold itself is here."""
+    needed = _encoder_of(folder)
+    if not needed:
+        return True
+    from ser_lib.features.encoders.registry import ENCODERS
+
+    encoder = ENCODERS.get(needed)
+    return encoder is not None and encoder.file.is_file()

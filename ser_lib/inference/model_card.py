@@ -1,0 +1,294 @@
+"""Model cards: what a bundle is, how well it does, and what it must not be used for.
+
+All figures come from the bundle's own facts, which come from its stored run; nothing is typed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ser_lib.inference.bundle import Bundle
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+# What holds for every bundle; the app and the notebook show the same sentences.
+LIMITS = (
+    "Acted speech: actors were asked to show an emotion. That is not how people sound when they "
+    "feel one, and no test on actors says how well it does on people.",
+    "The answer is what a voice sounds like to a model. It is not what somebody feels, means or "
+    "intends, and says nothing about health, honesty or fitness for anything.",
+    "Not for decisions about people: hiring, school, police, insurance, health, surveillance. The "
+    "European Union's AI Act forbids emotion recognition at work and in education, but for "
+    "medical reasons and safety.",
+    "Few speakers, one language, clean rooms: with other languages, accents, ages, microphones and "
+    "noise it errs far more often, and is surer than it should be.",
+)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+# How a voice can be known: what of it is, and the option of `ser predict`.
+KNOWN_VOICES = {
+    "known_voice": ("neutral clips", "--speaker-reference"),
+    "mixed_known_voice": ("clips of any mood", "--speaker-clips"),
+}
+
+
+def card_text(bundle: Bundle) -> str:
+    """Write a bundle's model card.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        With the facts of its training.
+
+    Returns
+    -------
+    str
+        Markdown.
+
+    Notes
+    -----
+    Notebook: 10_predict.ipynb
+    """
+    card = bundle.card
+    lines = [
+        f"# {bundle.name}",
+        "",
+        f"{bundle.title}. Says which of {len(bundle.labels)} emotions a recording of speech sounds "
+        f"like: {', '.join(bundle.labels)}.",
+        "",
+        "## What it is not",
+        "",
+        *(f"- {one}" for one in LIMITS),
+    ]
+    if card.get("is_embedded"):
+        lines += ["", "**Trained on synthetic voices: a demonstration, of no use on people.**"]
+    if "score" in card:
+        lines += ["", "## How well it does, on speakers never heard", "", *_figures(bundle)]
+    if card.get("elsewhere"):
+        lines += ["", "## How well it does elsewhere", "", *_elsewhere(bundle)]
+    lines += ["", "## How it was made", "", *_making(bundle)]
+    return "\n".join(lines) + "\n"
+
+
+def _figures(bundle: Bundle) -> list[str]:
+    card = bundle.card
+    score, chosen, error = card["score"], card["selection"], card["calibration_error"]
+    chance = 1 / len(bundle.labels)
+    return [
+        f"Unweighted average recall {_percent(score['uar'])} "
+        f"[{_percent(score['uar_low'])}, {_percent(score['uar_high'])}] (95 % interval by "
+        f"speaker), accuracy {_percent(score['wa'])}; chance is {_percent(chance)}. From run "
+        f"`{card['run']}`: protocol `{card['protocol']}`, {score['n_rows']:,} clips of "
+        f"{score['n_speakers']} speakers, each judged by a model that knew neither the clip nor "
+        "the speaker. The network in this bundle was then trained on all of them.",
+        "",
+        "| emotion | recall |",
+        "| --- | --- |",
+        *(f"| {label} | {_percent(card['recalls'][label])} |" for label in bundle.labels),
+        "",
+        f"Confidence: temperature {bundle.temperature:.2f}; expected calibration error "
+        f"{_percent(error['before'])} before, {_percent(error['after'])} after (each fold with the "
+        "temperature of the others).",
+        "",
+        f"'not sure' below a confidence of {_percent(bundle.threshold)}: on these clips "
+        f"{_percent(chosen['coverage_share'])} get an answer, and "
+        f"{_percent(chosen['accuracy_share'])} of the answers are right, where "
+        f"{_percent(chosen['accuracy_of_all_share'])} were if all were answered.",
+        *_known_voice(card),
+    ]
+
+
+def _known_voice(card: Mapping[str, object]) -> list[str]:
+    lines = []
+    for name, (kind, option) in KNOWN_VOICES.items():
+        if name not in card:
+            continue
+        known = card[name]
+        lines += [
+            "",
+            f"With {known['n_clips']} {kind} of the same voice (`{option}`): unweighted average "
+            f"recall {_percent(known['uar'])} [{_percent(known['uar_low'])}, "
+            f"{_percent(known['uar_high'])}], where it is {_percent(known['uar_without'])} "
+            f"without them on the same clips. From run `{known['run']}`.",
+        ]
+    return lines
+
+
+CROSS_CORPUS = (
+    "The bundle as it is, on corpora that it was not trained on: other speakers, rooms, "
+    "microphones and sentences. Nothing was fitted on them; clips that tell a voice are not "
+    "counted. 'Sure' is the mean confidence, 'called unlike' the share of clips of which it warns; "
+    "in how many directions they are compared for it was chosen once, with RAVDESS, EmoDB and TESS "
+    "in view."
+)
+
+
+def _elsewhere(bundle: Bundle) -> list[str]:
+    table = cross_corpus_table(bundle)
+    rows = [table.columns, *table.itertuples(index=False)]
+    head, *body = ("| " + " | ".join(row) + " |" for row in rows)
+    return [CROSS_CORPUS, "", head, "| --- " * len(table.columns) + "|", *body]
+
+
+def cross_corpus_figures(bundle: Bundle) -> pd.DataFrame:
+    """Lay out how a bundle does on other corpora, with and without clips that tell the voice.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        With the facts of its training.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a corpus and voice: `corpus, title, n_clips, n_speakers, voice` ("new", or which
+        clips of it are known) and the shares of `evaluate_cross_corpus`. No rows where
+        the bundle was tried nowhere else.
+
+    Notes
+    -----
+    Notebook: 10_predict.ipynb
+    """
+    import pandas as pd
+
+    rows, card = [], bundle.card
+    for one in card.get("elsewhere", ()):
+        facts = {name: one[name] for name in ("corpus", "title", "n_clips", "n_speakers")}
+        rows.append(facts | {"voice": "new"} | one["new_voice"])
+        for name, (kind, _) in KNOWN_VOICES.items():
+            if name in one:
+                known = f"known, {card[name]['n_clips']} {kind}"
+                rows.append(facts | {"voice": known} | one[name])
+    return pd.DataFrame(rows)
+
+
+def _share_of_answers(one: object) -> str:
+    """Write how many of the answers are right, with their number; a dash where there are none."""
+    n_answers = round(one.coverage_share * one.n_clips)
+    if not n_answers:
+        return "–"
+    return f"{_percent(one.answered_accuracy_share)} of {n_answers:,}"
+
+
+def cross_corpus_table(bundle: Bundle) -> pd.DataFrame:
+    """Write `elsewhere_figures` for people.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        With the facts of its training.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        One row a corpus and voice.
+
+    Notes
+    -----
+    Notebook: 10_predict.ipynb
+    """
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "corpus": one.corpus,
+            "clips, speakers": f"{one.n_clips:,}, {one.n_speakers}",
+            "voice": one.voice,
+            "UAR": f"{_percent(one.uar)} [{_percent(one.uar_low)}, {_percent(one.uar_high)}]",
+            "right": _percent(one.accuracy_share),
+            "sure": _percent(one.confidence),
+            "answered": _percent(one.coverage_share),
+            "of these right": _share_of_answers(one),
+            "called unlike": _percent(one.unlike_share),
+        }
+        for one in cross_corpus_figures(bundle).itertuples()
+    )
+
+
+def _making(bundle: Bundle) -> list[str]:
+    card, made = bundle.card, bundle.card.get("made_with", {})
+    lines = []
+    for one in card.get("corpora", ()):
+        lines.append(
+            f"- Trained on {one['title']}, licence {one['licence']}. Whether weights trained on "
+            "recordings are bound by the recordings' licence is not settled: keep to it. "
+            f"{one['citation']}"
+        )
+    if "n_clips" in card:
+        n_epochs = card.get("n_epochs")
+        epochs = f", {n_epochs} epochs (the median of the folds' best)" if n_epochs else ""
+        lines.append(
+            f"- {card['n_clips']:,} clips of {card['n_speakers']} speakers"
+            f"{epochs}, seed {card['seed']}."
+        )
+    if card.get("source"):
+        lines.append(f"- The model is that of: {card['source']}")
+    spec = bundle.features
+    params = dict(sorted(spec.params.items())) or "defaults"
+    lines.append(
+        f"- Input: `{spec.name}` at {spec.sample_rate_hz:,} Hz, {params}, "
+        f"shape {list(bundle.input_shape)}."
+    )
+    if bundle.encoder:
+        lines.append(
+            f"- Needs the weights of {bundle.encoder['name']} (sha256 {bundle.encoder['sha256']}), "
+            f"which `ser data {bundle.encoder['name']}` fetches."
+        )
+    if made:
+        libraries = ", ".join(
+            f"{name} {number}" for name, number in sorted(made["libraries"].items())
+        )
+        lines.append(
+            f"- Made {made['date']} by ser_lib {made['ser_lib']} (commit {made['commit']}), Python "
+            f"{made['python']}, {libraries}."
+        )
+    return lines
+
+
+def card_table(bundle: Bundle) -> pd.DataFrame:
+    """Lay the facts of a model card out as a table.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        With the facts of its training.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `what, value`.
+
+    Notes
+    -----
+    Notebook: 10_predict.ipynb
+    """
+    import pandas as pd
+
+    card = bundle.card
+    score, chosen, error = card["score"], card["selection"], card["calibration_error"]
+    recalls = sorted(card["recalls"].items(), key=lambda item: -item[1])
+    rows = {
+        "model": bundle.title,
+        "classes": ", ".join(bundle.labels),
+        "licence of the recordings": ", ".join(one["licence"] for one in card["corpora"]),
+        "UAR on speakers never heard": f"{_percent(score['uar'])} [{_percent(score['uar_low'])}, "
+        f"{_percent(score['uar_high'])}], {score['n_rows']:,} clips of {score['n_speakers']} "
+        "speakers",
+        "best and worst recall": f"{recalls[0][0]} {_percent(recalls[0][1])}, {recalls[-1][0]} "
+        f"{_percent(recalls[-1][1])}",
+        "temperature": f"{bundle.temperature:.2f}",
+        "calibration error": f"{_percent(error['before'])} before, {_percent(error['after'])} "
+        "after",
+        "not sure below": f"{_percent(bundle.threshold)}: {_percent(chosen['coverage_share'])} of "
+        f"clips are answered, {_percent(chosen['accuracy_share'])} of answers are right",
+        "stored run": card["run"],
+        "made": f"{card['made_with']['date']}, commit {card['made_with']['commit']}",
+    }
+    return pd.DataFrame({"what": list(rows), "value": list(rows.values())})

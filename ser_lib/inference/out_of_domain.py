@@ -1,0 +1,185 @@
+"""What a recording has against it: warnings before an answer is believed.
+
+A warning is one phrase for people, with its value. Limits of the recording (too short, clipped,
+noisy) are fixed; how far a clip lies from those that a model was trained on is measured against
+a `Domain`, which is made of the training clips themselves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ser_lib.audio.voice_activity import VoiceFacts
+from ser_lib.errors import FeatureError
+from ser_lib.inference.prediction import UNLIKE
+
+MIN_SPEECH_S = 0.5  # two syllables; the shortest clips of the corpora hold about one second
+MAX_CLIPPED_SHARE = 1e-3
+MIN_SNR_DB = 10.0  # the quietest training clips have 14 dB
+MIN_LEVEL_DB = -55.0  # the quietest training clips reach -49
+MIN_RATE_HZ = 16_000  # below, consonants are missing
+
+# One training clip in a hundred would be called unlike the others.
+DOMAIN_QUANTILE = 0.99
+
+# In which clips are compared. Of 8 to 32, 16 did best at telling EmoDB and TESS from RAVDESS for
+# both bundles; where EmoDB is trained on, they tell RAVDESS, and TESS hardly.
+N_DIRECTIONS = 16
+
+# A direction in which the training clips hardly differ says nothing about others.
+MIN_SPREAD = 1e-3
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The training clips as a cloud, in the directions in which they differ most."""
+
+    centre: np.ndarray
+    """Shape (n_values,)."""
+    whitening: np.ndarray
+    """Makes independent directions of unit spread; shape (n_values, n_directions)."""
+    limit: float
+    """Distance that one clip in a hundred of speakers left out exceeds."""
+
+    def distance(self, values: np.ndarray) -> float:
+        """Distance of a clip from the middle of the training clips.
+
+        Parameters
+        ----------
+        values : ndarray, shape (n_values,)
+            Of the clip, as `Bundle.domain_values` gives them.
+
+        Returns
+        -------
+        float
+            In standard deviations (of Mahalanobis, within the directions).
+        """
+        return float(np.linalg.norm((values - self.centre) @ self.whitening))
+
+    def unlike(self, values: np.ndarray) -> str:
+        """Say how far a clip lies from the training clips; empty where it lies among them."""
+        ratio = self.distance(values) / self.limit
+        return "" if ratio <= 1 else f"{ratio:.1f} times their limit"
+
+
+def over_time(values: np.ndarray, time_axes: tuple[int, ...]) -> np.ndarray:
+    """Summarise what a network gets by the mean and the spread of each of its bands.
+
+    Parameters
+    ----------
+    values : ndarray
+        One row of features.
+    time_axes : tuple of int
+        Which of its axes are time, see `ser_lib.features.registry.Feature`.
+
+    Returns
+    -------
+    ndarray, shape (2 * n_bands,)
+        The means, then the standard deviations.
+
+    Examples
+    --------
+    >>> over_time(np.array([[1.0, 5.0], [3.0, 5.0]]), (0,))
+    array([2., 5., 1., 0.])
+    """
+    return np.concatenate([values.mean(time_axes).ravel(), values.std(time_axes).ravel()])
+
+
+def _cloud(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the middle of the rows, and what makes their main directions alike."""
+    centre, spread = rows.mean(axis=0), rows.std(axis=0)
+    if not (spread > 0).any():
+        raise FeatureError("all clips are the same: what is far from them cannot be told")
+    spread = np.maximum(spread, MIN_SPREAD * np.median(spread[spread > 0]))
+    _, sizes, directions = np.linalg.svd((rows - centre) / spread, full_matrices=False)
+    n_kept = min(N_DIRECTIONS, int((sizes > MIN_SPREAD * sizes[0]).sum()))
+    deviations = sizes[:n_kept] / np.sqrt(len(rows) - 1)
+    return centre, directions[:n_kept].T / deviations / spread[:, np.newaxis]
+
+
+def fit_domain(values: np.ndarray, speakers: np.ndarray) -> Domain:
+    """Describe the training clips, and how far a voice that is not among them usually lies.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n_clips, n_values)
+        Finite.
+    speakers : ndarray of str, shape (n_clips,)
+        Each speaker's distances are taken from the cloud of the others.
+
+    Returns
+    -------
+    Domain
+
+    Raises
+    ------
+    FeatureError
+        If there are fewer than two speakers, values that are not finite, or no differences.
+
+    Notes
+    -----
+    Notebook: 10_predict.ipynb
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if len(np.unique(speakers)) < 2 or not np.isfinite(values).all():
+        raise FeatureError(
+            f"{len(np.unique(speakers))} speaker(s), {len(values)} clips: at least two "
+            "speakers and finite values are needed to know what is far from them"
+        )
+    distances = []
+    for speaker in np.unique(speakers):
+        others = Domain(*_cloud(values[speakers != speaker]), limit=np.inf)
+        distances += [others.distance(row) for row in values[speakers == speaker]]
+    limit = float(np.quantile(distances, DOMAIN_QUANTILE))
+    if not limit > 0:
+        raise FeatureError("speakers do not differ: what is far from them cannot be told")
+    return Domain(*_cloud(values), limit=limit)
+
+
+def recording_warnings(
+    voice: VoiceFacts,
+    *,
+    sample_rate_hz: int,
+    clipped_share: float = 0.0,
+    unlike: str = "",
+) -> list[str]:
+    """Say what there is against believing an answer about a recording.
+
+    Parameters
+    ----------
+    voice : VoiceFacts
+        Of the recording.
+    sample_rate_hz : int
+        Of the file, before resampling.
+    clipped_share : float
+        From `ser_lib.audio.voice_activity.clipped_share`.
+    unlike : str
+        How it differs from the model's training clips, from `Domain.unlike`.
+
+    Returns
+    -------
+    list of str
+        One phrase a warning; empty for a recording like those of the training.
+
+    Notes
+    -----
+    Notebook: 10_predict.ipynb
+    """
+    found = []
+    if sample_rate_hz < MIN_RATE_HZ:
+        found.append(f"low sample rate ({sample_rate_hz} Hz)")
+    if clipped_share > MAX_CLIPPED_SHARE:
+        found.append(f"clipped ({100 * clipped_share:.1f} % of the samples)")
+    if unlike:
+        found.append(f"{UNLIKE} ({unlike}): its confidence is likely too high")
+    if not voice.has_speech:
+        return [*found, "no speech found"]
+    if voice.speech_s < MIN_SPEECH_S:
+        found.append(f"too short ({voice.speech_s:.1f} s of speech)")
+    if voice.level_db < MIN_LEVEL_DB:
+        found.append(f"very quiet ({voice.level_db:.0f} dB)")
+    if voice.snr_db < MIN_SNR_DB:
+        found.append(f"noisy (speech {voice.snr_db:.0f} dB above the noise)")
+    return found

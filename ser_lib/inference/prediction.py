@@ -1,0 +1,63 @@
+"""Answers: what a model makes of one recording, and tables of such.
+
+An answer says the likeliest emotion, how sure that is, and what speaks against it; or why there is
+none. Plain data: nothing is computed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ser_lib.audio.voice_activity import VoiceFacts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+NOT_SURE = "not sure"
+UNLIKE = "unlike the training clips"  # a warning that begins so
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model makes of one recording."""
+
+    path: str
+    """As it was given; empty for an array."""
+    emotion: str
+    """The likeliest class, or `NOT_SURE`."""
+    confidence: float
+    """Calibrated probability of the likeliest class, in [0, 1]."""
+    probabilities: dict[str, float]
+    """By class, calibrated, the likeliest first; they sum to 1."""
+    duration_s: float
+    """Of the whole recording."""
+    warnings: tuple[str, ...] = ()
+    voice: VoiceFacts | None = None
+    error: str = ""
+    """Why there is no answer; all else is empty then."""
+
+    @property
+    def is_unlike(self) -> bool:
+        """Whether it is warned that the recording is unlike those of the training."""
+        return any(one.startswith(UNLIKE) for one in self.warnings)
+
+    def top(self, n: int) -> list[tuple[str, float]]:
+        """Return the `n` likeliest classes with their probabilities."""
+        return list(self.probabilities.items())[:n]
+
+
+def as_table(predictions: Iterable[Prediction], labels: Sequence[str]) -> pd.DataFrame:
+    """Lay predictions out as a table, one row each; see `Predictor.predict`."""
+    import pandas as pd
+
+    rows = [
+        {"path": one.path, "emotion": one.emotion, "confidence": one.confidence}
+        | {f"p_{label}": one.probabilities.get(label, float("nan")) for label in labels}
+        | {"duration_s": one.duration_s, "warnings": "; ".join(one.warnings), "error": one.error}
+        for one in predictions
+    ]
+    columns = ["path", "emotion", "confidence", *(f"p_{label}" for label in labels)]
+    return pd.DataFrame(rows, columns=[*columns, "duration_s", "warnings", "error"])

@@ -1,0 +1,421 @@
+"""Prediction: a bundle applied to recordings and signals.
+
+Features are computed by the functions that training uses, and the network is run by onnxruntime:
+neither Keras nor TensorFlow nor librosa is loaded. A `Prediction` is one answer with its
+confidence and what there is against it; a recording that cannot be used raises, or, in tables,
+becomes a row with its error.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ser_lib.audio.io import decodable, load_head
+from ser_lib.audio.signal import checked_mono, cut_signal
+from ser_lib.audio.voice_activity import RATE_HZ, VoiceFacts, clipped_share, inspect_voice
+from ser_lib.errors import AudioError, BundleError, SerError
+from ser_lib.evaluation.probabilities import apply_temperature
+from ser_lib.features.registry import FEATURES
+from ser_lib.features.spectral import HOP_SAMPLES
+from ser_lib.inference.bundle import Bundle, default_bundle, find_bundle, load_bundle, probe_signal
+from ser_lib.inference.out_of_domain import MIN_SPEECH_S, recording_warnings
+from ser_lib.inference.prediction import NOT_SURE, Prediction, as_table
+from ser_lib.runtime import N_CORES, THREADS, one_blas_thread, second_thread
+
+if TYPE_CHECKING:
+    import onnxruntime
+    import pandas as pd
+
+
+# One answer for a minute or more would be an average over many moods: that is for a timeline.
+MAX_CLIP_S = 60.0
+
+# Fewer clips of any mood make answers worse on some voices: the mood is taken for the voice.
+MIN_MIXED_CLIPS = 5
+
+# Arithmetic differs between processors in the last digits, not more.
+MAX_PROBE_ERROR = 1e-3
+
+
+class Predictor:
+    """A loaded bundle.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        From `load_bundle`, which has checked it.
+
+    Raises
+    ------
+    BundleError
+        If the model does not say about the probe what it said when it was made.
+
+    Notes
+    -----
+    Notebook: 10_predict.ipynb
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self.temperature = bundle.temperature
+        self.threshold = bundle.threshold
+        self._own: np.ndarray | None = None
+        self.n_threads = N_CORES
+        """Of one recording; 1 where recordings are predicted side by side."""
+        self._domain = bundle.domain
+        self._session = open_graph(bundle.graph) if bundle.kind == "network" else None
+        if bundle.probe:
+            self._check_probe()
+
+    @classmethod
+    def load(cls, bundle: str | Path | None = None) -> Predictor:
+        """Load a bundle by folder or name; without one, the default.
+
+        Raises
+        ------
+        BundleError
+            If it is missing, damaged, or not what it says it is.
+        """
+        return cls(load_bundle(find_bundle(bundle) if bundle else default_bundle()))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes."""
+        return self.bundle.labels
+
+    @property
+    def model_id(self) -> str:
+        """Which model answers: bundle, first of its checksum, and whose voice it knows."""
+        model = f"{self.bundle.name}@{self.bundle.sha256[:8]}"
+        if self._own is None:
+            return model
+        return f"{model}+voice@{hashlib.sha256(self._own.tobytes()).hexdigest()[:8]}"
+
+    @property
+    def heard_s(self) -> tuple[float, float]:
+        """From when to when the model listens to a recording, in seconds."""
+        spec, shape = self.bundle.features, self.bundle.input_shape
+        n_frames = {
+            "mel_chunks": lambda: shape[0] * shape[2],
+            "mel_frames": lambda: shape[0],
+            "mfcc_zcr_rms": lambda: shape[0] - 1,
+        }.get(spec.name)
+        limits = [MAX_CLIP_S]
+        if spec.duration_s is not None:
+            limits.append(spec.duration_s)
+        if n_frames is not None:
+            hop_samples = spec.params.get("hop_samples", HOP_SAMPLES)
+            limits.append(n_frames() * hop_samples / spec.sample_rate_hz)
+        return spec.offset_s, spec.offset_s + min(limits)
+
+    def _check_probe(self) -> None:
+        rate = self.bundle.features.sample_rate_hz
+        said = self.raw_probabilities(self.features(probe_signal(rate), rate))
+        error = float(np.abs(said - self.bundle.probe).max())
+        if not error <= MAX_PROBE_ERROR:
+            raise BundleError(
+                f"{self.bundle.folder}: the model says something else about the probe than when "
+                f"it was made (off by {error:.3f}): its weights were swapped, or features are "
+                "computed otherwise here"
+            )
+
+    def features(self, signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+        """Compute what the network gets: the very functions and cuts that training uses.
+
+        Parameters
+        ----------
+        signal : ndarray of float32, shape (n_samples,)
+            Mono, at the recording's own rate.
+        sample_rate_hz : int
+            That rate.
+
+        Returns
+        -------
+        ndarray, shape `bundle.input_shape`
+
+        Raises
+        ------
+        AudioError
+            If the signal ends before the part begins that the model listens to.
+        """
+        spec = self.bundle.features
+        part = cut_signal(
+            signal,
+            sample_rate_hz,
+            to_hz=spec.sample_rate_hz,
+            offset_s=spec.offset_s,
+            duration_s=spec.duration_s,
+        )
+        if len(part) == 0:
+            raise AudioError(
+                f"the recording ends before {spec.offset_s} s, where the model begins to listen"
+            )
+        token = THREADS.set(self.n_threads)
+        try:
+            values = FEATURES[spec.name].function(part, spec.sample_rate_hz, **spec.params)
+        finally:
+            THREADS.reset(token)
+        if values.shape != self.bundle.input_shape:
+            raise BundleError(
+                f"the feature '{spec.name}' has the shape {values.shape}, the model takes "
+                f"{self.bundle.input_shape}"
+            )
+        return values
+
+    def raw_probabilities(self, values: np.ndarray) -> np.ndarray:
+        """Run the model on one row of features; shape (n_classes,), before the temperature."""
+        arrays = self.bundle.arrays
+        if self._session is None:
+            flat = values.ravel().astype(np.float64)
+            if self._own is None:
+                return _softmax(_linear(flat, arrays, ""))
+            adapted = (flat - self._own) / np.sqrt(arrays["speaker_within"])
+            return _softmax(_linear(adapted, arrays, "speaker_"))
+        if "input_mean" in arrays:
+            values = (values - arrays["input_mean"]) / arrays["input_scale"]
+        rows = values[np.newaxis].astype(np.float32)
+        return self._session.run(None, {self._session.get_inputs()[0].name: rows})[0][0]
+
+    def predict_signal(
+        self, signal: np.ndarray, sample_rate_hz: int, *, path: str = "", duration_s: float = 0.0
+    ) -> Prediction:
+        """Predict one signal.
+
+        Parameters
+        ----------
+        signal : ndarray, shape (n_samples,) or (n_samples, n_channels)
+            Finite; channels are averaged.
+        sample_rate_hz : int
+            Its rate.
+        path : str
+            Where it is from.
+        duration_s : float
+            Of the whole recording, if the signal is its beginning only.
+
+        Returns
+        -------
+        Prediction
+
+        Raises
+        ------
+        AudioError
+            If the signal is empty, silent or not finite, or of a rate that no recording has.
+        """
+        signal = checked_mono(signal, sample_rate_hz)
+        own_s = len(signal) / sample_rate_hz
+        (voice, clipped), (values, raw) = self._inspected_and_answered(signal, sample_rate_hz)
+        found = recording_warnings(
+            voice,
+            sample_rate_hz=sample_rate_hz,
+            clipped_share=clipped,
+            unlike=self._domain.unlike(self.bundle.domain_values(values)) if self._domain else "",
+        )
+        found += self._unheard(max(duration_s, own_s))
+        probabilities = apply_temperature(raw, self.temperature)
+        order = np.argsort(-probabilities, kind="stable")
+        confidence = float(probabilities[order[0]])
+        is_sure = confidence >= self.threshold and voice.speech_s >= MIN_SPEECH_S
+        return Prediction(
+            path=path,
+            emotion=self.labels[order[0]] if is_sure else NOT_SURE,
+            confidence=confidence,
+            probabilities={self.labels[one]: float(probabilities[one]) for one in order},
+            duration_s=max(duration_s, own_s),
+            warnings=tuple(found),
+            voice=voice,
+        )
+
+    def _inspected_and_answered(
+        self, signal: np.ndarray, sample_rate_hz: int
+    ) -> tuple[tuple[VoiceFacts, float], tuple[np.ndarray, np.ndarray]]:
+        """Look at the recording while the model listens, where there is a thread for that."""
+
+        def inspected() -> tuple[VoiceFacts, float]:
+            voice = inspect_voice(cut_signal(signal, sample_rate_hz, to_hz=RATE_HZ))
+            return voice, clipped_share(signal)
+
+        def answered() -> tuple[np.ndarray, np.ndarray]:
+            values = self.features(signal, sample_rate_hz)
+            return values, self.raw_probabilities(values)
+
+        if self.n_threads == 1:
+            return inspected(), answered()
+        with one_blas_thread():
+            beside = second_thread().submit(inspected)
+            answer = answered()
+            return beside.result(), answer
+
+    def enrolled(self, paths: Sequence[str | Path], *, is_neutral: bool = True) -> Predictor:
+        """Return a predictor for one voice, of which a few clips are known.
+
+        What the clips have in common is the voice, not the mood, and is taken out of every
+        recording. The fewer clips, the less they are trusted.
+
+        Parameters
+        ----------
+        paths : sequence of str or Path
+            Clips of one speaker.
+        is_neutral : bool
+            Whether they are neutral: two to five are enough then. Of clips in any mood ten tell as
+            much; what moods add to their mean, as in the training, is taken off.
+
+        Returns
+        -------
+        Predictor
+            This one stays as it is.
+
+        Raises
+        ------
+        BundleError
+            If the bundle cannot adapt.
+        AudioError
+            If there are too few clips, or one cannot be used.
+
+        References
+        ----------
+        As in `speaker_normalisation`: the mean of k clips, shrunk towards that of all
+        speakers by B / (B + W / k), with B the variance between speakers and W that within.
+        """
+        arrays = self.bundle.arrays
+        if not self.bundle.speaker:
+            raise BundleError(
+                f"the bundle '{self.bundle.name}' cannot be adapted to a voice; one with an "
+                "encoder can"
+            )
+        if not paths:
+            raise AudioError(
+                "no clip of the speaker was found; give a folder of a few neutral ones"
+            )
+        if not is_neutral and len(paths) < MIN_MIXED_CLIPS:
+            raise AudioError(
+                f"only {len(paths)} of any mood: so few tell the mood rather than the voice; give "
+                f"{MIN_MIXED_CLIPS} or more, better ten, or two to five neutral ones"
+            )
+        rows = np.stack([self._file_features(path).ravel() for path in paths]).astype(np.float64)
+        between = arrays["speaker_between"]
+        noise, mean, kind = arrays["speaker_noise"], rows.mean(axis=0), ""
+        if not is_neutral:
+            noise, mean = arrays["speaker_within"], mean - arrays["speaker_moods"]
+            kind = "mixed_"
+        trust = between / (between + noise / len(rows))
+        centre = arrays["speaker_centre"]
+        ours = copy.copy(self)
+        ours._own = centre + trust * (mean - centre)
+        ours.temperature = self.bundle.speaker[f"{kind}temperature"]
+        ours.threshold = self.bundle.speaker[f"{kind}threshold"]
+        return ours
+
+    def _file_features(self, path: str | Path) -> np.ndarray:
+        with decodable(path) as file:
+            signal, rate, _ = load_head(file, max_s=MAX_CLIP_S)
+        return self.features(checked_mono(signal, rate), rate)
+
+    def _unheard(self, duration_s: float) -> list[str]:
+        """Say what part of a long recording the model does not listen to."""
+        start_s, stop_s = self.heard_s
+        if duration_s <= stop_s + 1.0:
+            return []
+        return [f"long ({duration_s:.0f} s): only {start_s:.1f} to {stop_s:.1f} s were judged"]
+
+    def predict_file(self, path: str | Path) -> Prediction:
+        """Predict one recording, of which at most `MAX_CLIP_S` are decoded.
+
+        Raises
+        ------
+        AudioError
+            If it cannot be used.
+        """
+        with decodable(path, max_s=None) as file:
+            try:
+                signal, rate, duration_s = load_head(file, max_s=MAX_CLIP_S)
+                return self.predict_signal(signal, rate, path=str(path), duration_s=duration_s)
+            except AudioError as error:
+                raise AudioError(str(error).replace(str(file), str(path), 1)) from error
+
+    def predict(
+        self,
+        items: str | Path | np.ndarray | Sequence[str | Path | np.ndarray],
+        *,
+        sample_rate_hz: int | None = None,
+    ) -> pd.DataFrame:
+        """Predict recordings or signals, one row each.
+
+        Parameters
+        ----------
+        items : path, array, or a sequence of them
+            Recordings as files, or as mono arrays in [-1, 1].
+        sample_rate_hz : int, optional
+            Of the arrays.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns `path, emotion, confidence, p_<label>..., duration_s, warnings, error`. An item
+            that cannot be used has an error and no answer; the others are not concerned.
+
+        Raises
+        ------
+        AudioError
+            If an array comes without its rate.
+
+        Notes
+        -----
+        Notebook: 10_predict.ipynb
+        """
+        if isinstance(items, str | Path | np.ndarray):
+            items = [items]
+        return as_table((self._row(one, sample_rate_hz) for one in items), self.labels)
+
+    def _row(self, item: str | Path | np.ndarray, sample_rate_hz: int | None) -> Prediction:
+        is_array = isinstance(item, np.ndarray)
+        if is_array and sample_rate_hz is None:
+            raise AudioError("an array needs its sample_rate_hz: the same samples sound otherwise")
+        return self.attempt(item, sample_rate_hz)
+
+    def attempt(
+        self, item: str | Path | np.ndarray, sample_rate_hz: int | None = None
+    ) -> Prediction:
+        """Predict one recording or signal; what is wrong with it becomes the answer's error."""
+        try:
+            if isinstance(item, np.ndarray):
+                return self.predict_signal(item, int(sample_rate_hz or 0))
+            return self.predict_file(item)
+        except (SerError, OSError, MemoryError) as error:
+            path = "" if isinstance(item, np.ndarray) else str(item)
+            message = str(error).removeprefix(f"{path}: ") or type(error).__name__
+            return Prediction(path, "", float("nan"), {}, float("nan"), error=message)
+
+
+def with_probe(bundle: Bundle) -> Bundle:
+    """Return a bundle that remembers what its model says about the probe."""
+    predictor, rate = Predictor(replace(bundle, probe=())), bundle.features.sample_rate_hz
+    said = predictor.raw_probabilities(predictor.features(probe_signal(rate), rate))
+    return replace(bundle, probe=tuple(round(float(one), 6) for one in said))
+
+
+def open_graph(graph: bytes) -> onnxruntime.InferenceSession:
+    """Open an ONNX network for running, on one thread."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # Networks of this size lose more by waiting for threads than they gain.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def _linear(values: np.ndarray, arrays: Mapping[str, np.ndarray], prefix: str) -> np.ndarray:
+    scaled = (values - arrays[f"{prefix}head_mean"]) / arrays[f"{prefix}head_scale"]
+    return scaled @ arrays[f"{prefix}head_weights"] + arrays[f"{prefix}head_bias"]
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max())
+    return powers / powers.sum()

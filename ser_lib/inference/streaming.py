@@ -1,0 +1,313 @@
+"""Live prediction: sound comes in small pieces, answers for the last seconds go out.
+
+The state is a value: each piece of sound gives a new one. Nothing is kept but the last seconds of
+sound and the answers of the last half minute.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ser_lib.audio.io import decodable, iter_blocks
+from ser_lib.audio.signal import cut_signal, resample
+from ser_lib.audio.voice_activity import RATE_HZ, inspect_voice
+from ser_lib.errors import AudioError
+from ser_lib.inference.out_of_domain import MIN_SPEECH_S
+from ser_lib.inference.prediction import NOT_SURE, Prediction
+from ser_lib.inference.predictor import Predictor
+
+WINDOW_S = 4.0  # as long as the clips that the models were trained on
+HOP_S = 2.0
+NO_SPEECH = "no speech"
+MIN_REST_S = 1.0  # a shorter rest at the end is in the window before
+
+# Half the weight of an answer is gone after two windows: a mood does not change faster.
+SMOOTHING = 0.5
+
+
+@dataclass(frozen=True)
+class Window:
+    """One stretch of a recording and what the model makes of it."""
+
+    start_s: float
+    end_s: float
+    prediction: Prediction
+
+
+def iter_windows(
+    source: str | Path | tuple[np.ndarray, int],
+    *,
+    window_s: float = WINDOW_S,
+    hop_s: float = HOP_S,
+) -> Iterator[tuple[float, np.ndarray, int]]:
+    """Cut a recording into windows that overlap, reading no more than one at a time.
+
+    Parameters
+    ----------
+    source : str, Path, or tuple of ndarray and int
+        What `ser_lib.audio` decodes, or a mono signal with its rate.
+    window_s : float
+        Length of a window in seconds.
+    hop_s : float
+        From the start of one to that of the next; at most `window_s`.
+
+    Yields
+    ------
+    start_s : float
+        Where the window begins.
+    signal : ndarray of float32, shape (n_samples,)
+        Mono; the last window may be shorter.
+    sample_rate_hz : int
+        Its rate.
+
+    Raises
+    ------
+    AudioError
+        If the recording cannot be used, or if windows would leave gaps.
+    """
+    if not 0 < hop_s <= window_s:
+        raise AudioError(f"hop_s={hop_s} must be above 0 and at most window_s={window_s}")
+    held = np.empty(0, np.float32)
+    rate, n_cut, n_new = 0, 0, 0
+    for block, rate in _blocks(source, hop_s):
+        held = np.concatenate([held, block])
+        n_new += len(block)
+        n_window, n_hop = round(window_s * rate), round(hop_s * rate)
+        while len(held) >= n_window:
+            yield n_cut / rate, held[:n_window], rate
+            held, n_cut = held[n_hop:], n_cut + n_hop
+            n_new = max(0, len(held) - (n_window - n_hop))
+    if rate == 0:
+        name = source if isinstance(source, str | Path) else "the signal"
+        raise AudioError(f"{name}: holds no samples; export it again")
+    if n_cut == 0 or n_new > MIN_REST_S * rate:
+        yield n_cut / rate, held, rate
+
+
+def _blocks(
+    source: str | Path | tuple[np.ndarray, int], block_s: float
+) -> Iterator[tuple[np.ndarray, int]]:
+    if isinstance(source, str | Path):
+        yield from iter_blocks(source, block_s=block_s)
+        return
+    signal, rate = source
+    n_block = round(block_s * rate)
+    for start in range(0, len(signal), n_block):
+        yield signal[start : start + n_block].astype(np.float32), rate
+
+
+def timeline(
+    predictor: Predictor,
+    source: str | Path | tuple[np.ndarray, int],
+    *,
+    window_s: float = WINDOW_S,
+    hop_s: float = HOP_S,
+) -> Iterator[Window]:
+    """Predict window by window where somebody speaks.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        Of a bundle.
+    source : str, Path, or tuple of ndarray and int
+        A recording of any length, or a mono signal with its rate.
+    window_s, hop_s : float
+        As for `iter_windows`.
+
+    Yields
+    ------
+    Window
+        Its emotion is `NO_SPEECH`, with no probabilities, where less than half a second of speech
+        is found.
+
+    Raises
+    ------
+    AudioError
+        If the recording cannot be used.
+
+    Notes
+    -----
+    Notebook: 10_predict.ipynb
+    """
+    is_file = isinstance(source, str | Path)
+    with decodable(source) if is_file else nullcontext(source) as opened:
+        path = str(source) if is_file else ""
+        for start_s, signal, rate in iter_windows(opened, window_s=window_s, hop_s=hop_s):
+            end_s = start_s + len(signal) / rate
+            yield Window(start_s, end_s, _predict_window(predictor, signal, rate, path))
+
+
+def _predict_window(
+    predictor: Predictor, signal: np.ndarray, sample_rate_hz: int, path: str
+) -> Prediction:
+    voice = inspect_voice(cut_signal(signal, sample_rate_hz, to_hz=RATE_HZ))
+    if voice.speech_s < MIN_SPEECH_S:
+        duration_s = len(signal) / sample_rate_hz
+        return Prediction(path, NO_SPEECH, float("nan"), {}, duration_s, voice=voice)
+    return predictor.predict_signal(signal, sample_rate_hz, path=path)
+
+
+def timeline_table(windows: Iterator[Window], labels: Sequence[str]) -> pd.DataFrame:
+    """Lay windows out as a table, with smoothed probabilities.
+
+    Parameters
+    ----------
+    windows : iterable of Window
+        From `timeline`.
+    labels : sequence of str
+        The classes.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `start_s, end_s, speech_s, emotion, confidence, p_<label>..., smooth_<label>...,
+        warnings`; one row a window. Probabilities are missing where nobody speaks.
+
+    Notes
+    -----
+    Notebook: 10_predict.ipynb
+    """
+    rows = [
+        {
+            "start_s": round(one.start_s, 3),
+            "end_s": round(one.end_s, 3),
+            "speech_s": one.prediction.voice.speech_s,
+            "emotion": one.prediction.emotion,
+            "confidence": one.prediction.confidence,
+        }
+        | {f"p_{label}": one.prediction.probabilities.get(label, np.nan) for label in labels}
+        | {"warnings": "; ".join(one.prediction.warnings)}
+        for one in windows
+    ]
+    names = [f"p_{label}" for label in labels]
+    columns = ["start_s", "end_s", "speech_s", "emotion", "confidence", *names, "warnings"]
+    table = pd.DataFrame(rows, columns=columns)
+    smoothed = smooth(table[names].to_numpy(dtype=float))
+    table[[f"smooth_{label}" for label in labels]] = smoothed
+    return table
+
+
+def smooth(probabilities: np.ndarray, *, weight: float = SMOOTHING) -> np.ndarray:
+    """Average each answer with those before it, the older the less; pauses do not count.
+
+    Parameters
+    ----------
+    probabilities : ndarray, shape (n_windows, n_classes)
+        Rows of NaN where nobody speaks.
+    weight : float
+        Of the newest answer, in (0, 1]; 1 smooths nothing.
+
+    Returns
+    -------
+    ndarray, shape (n_windows, n_classes)
+        NaN where nobody speaks.
+
+    Examples
+    --------
+    >>> smooth(np.array([[1.0, 0.0], [np.nan, np.nan], [0.0, 1.0]]))[-1]
+    array([0.5, 0.5])
+    """
+    smoothed = np.full(probabilities.shape, np.nan)
+    state = None
+    for number, row in enumerate(probabilities):
+        if np.isfinite(row).all():
+            state = row if state is None else (1 - weight) * state + weight * row
+            smoothed[number] = state
+    return smoothed
+
+
+# An answer needs that much sound at least, and so much more for the next: browsers send sound in
+# pieces of any length.
+FIRST_ANSWER_S = 1.5
+ANSWER_EVERY_S = 0.5
+KEPT_S = 40.0
+
+
+@dataclass(frozen=True)
+class LiveState:
+    """What is known after the last piece of sound."""
+
+    sound: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    """The last seconds, at `RATE_HZ`."""
+    heard_s: float = 0.0
+    """How much has come in all."""
+    times_s: tuple[float, ...] = ()
+    smoothed: tuple[tuple[float, ...], ...] = ()
+    """Probabilities at these times; NaN where nobody spoke."""
+    emotion: str = ""
+    """The newest answer."""
+    confidence: float = 0.0
+    latency_ms: float = 0.0
+    """From the arrival of the newest piece to its answer."""
+
+
+def _as_float(samples: np.ndarray) -> np.ndarray:
+    """Bring samples of any type to float32 mono in [-1, 1]."""
+    samples = np.asarray(samples)
+    if np.issubdtype(samples.dtype, np.integer):
+        samples = samples.astype(np.float32) / np.iinfo(samples.dtype).max
+    samples = samples.mean(axis=1) if samples.ndim == 2 else samples
+    return np.nan_to_num(samples.astype(np.float32))
+
+
+def hear(
+    state: LiveState, samples: np.ndarray, sample_rate_hz: int, predictor: Predictor
+) -> LiveState:
+    """Take a piece of sound, and answer for the last seconds.
+
+    Parameters
+    ----------
+    state : LiveState
+        After the piece before.
+    samples : ndarray, shape (n_samples,) or (n_samples, n_channels)
+        Integers or floats.
+    sample_rate_hz : int
+        Their rate.
+    predictor : Predictor
+        Of a bundle.
+
+    Returns
+    -------
+    LiveState
+    """
+    arrived = time.perf_counter()
+    new = resample(_as_float(samples), sample_rate_hz, RATE_HZ)
+    sound = np.concatenate([state.sound, new])[-round(WINDOW_S * RATE_HZ) :]
+    heard_s = state.heard_s + len(new) / RATE_HZ
+    state = replace(state, sound=sound, heard_s=heard_s)
+    if len(sound) < FIRST_ANSWER_S * RATE_HZ:
+        return replace(state, emotion="listening …")
+    if state.times_s and heard_s < state.times_s[-1] + ANSWER_EVERY_S - len(new) / RATE_HZ / 2:
+        return state
+    if inspect_voice(sound).speech_s < MIN_SPEECH_S:
+        row = np.full(len(predictor.labels), np.nan)
+        emotion, confidence = NO_SPEECH, 0.0
+    else:
+        answer = predictor.predict_signal(sound, RATE_HZ)
+        row = np.array([answer.probabilities[label] for label in predictor.labels])
+        earlier = next((np.array(one) for one in reversed(state.smoothed) if one[0] == one[0]), row)
+        row = (1 - SMOOTHING) * earlier + SMOOTHING * row
+        confidence = float(row.max())
+        is_sure = confidence >= predictor.threshold
+        emotion = predictor.labels[int(row.argmax())] if is_sure else NOT_SURE
+    kept = [
+        (t, one)
+        for t, one in zip(state.times_s, state.smoothed, strict=True)
+        if t > heard_s - KEPT_S
+    ]
+    kept.append((heard_s, tuple(row.tolist())))
+    return replace(
+        state,
+        times_s=tuple(t for t, _ in kept),
+        smoothed=tuple(one for _, one in kept),
+        emotion=emotion,
+        confidence=confidence,
+        latency_ms=1000 * (time.perf_counter() - arrived),
+    )

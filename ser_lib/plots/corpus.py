@@ -1,0 +1,122 @@
+"""Figures of a corpus: how many clips, and how their measurements spread.
+
+Nothing is computed here that could be called a result: numbers come in, an Axes goes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from ser_lib.data.labels import colour_of
+from ser_lib.plots.style import axes_or_new
+
+
+def plot_class_balance(counts: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw how many clips each emotion has, split by the columns (gender, for example).
+
+    Parameters
+    ----------
+    counts : pandas.DataFrame, shape (n_emotions, n_groups)
+        Number of clips; index emotions in canonical order.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+
+    Notes
+    -----
+    Notebook: 01_eda.ipynb
+    """
+    ax = axes_or_new(ax)
+    positions, base = np.arange(len(counts)), np.zeros(len(counts))
+    for number, group in enumerate(counts.columns):
+        values = counts[group].to_numpy()
+        bars = ax.bar(
+            positions,
+            values,
+            bottom=base,
+            width=0.72,
+            color=[colour_of(emotion) for emotion in counts.index],
+            alpha=1.0 if number == 0 else 0.55,
+            edgecolor="white",
+        )
+        texts = [f"{value}" if value else "" for value in values]
+        ax.bar_label(bars, texts, label_type="center", color="white", fontsize=8)
+        base = base + values
+    for position, total in zip(positions, base, strict=True):
+        ax.annotate(
+            f"{total:.0f}", (position, total), (0, 3), textcoords="offset points", ha="center"
+        )
+    ax.set_xticks(positions, counts.index)
+    ax.set_ylabel("Clips")
+    ax.margins(y=0.12)
+    ax.text(
+        1.0,
+        1.02,
+        " below, ".join(map(str, counts.columns)) + " above",
+        transform=ax.transAxes,
+        ha="right",
+        color="#555555",
+        fontsize=9,
+    )
+    return ax
+
+
+def plot_distribution(
+    values: pd.Series,
+    groups: pd.Series,
+    order: Sequence[str],
+    *,
+    label: str,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw one box a group, each point behind it.
+
+    Parameters
+    ----------
+    values : pandas.Series of float, shape (n_clips,)
+        What is compared, in the unit that `label` names.
+    groups : pandas.Series of str, shape (n_clips,)
+        The emotion of each clip.
+    order : sequence of str
+        Groups from left to right.
+    label : str
+        Of the vertical axis, with its unit.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+
+    Notes
+    -----
+    Notebook: 01_eda.ipynb
+    """
+    import seaborn as sns
+
+    ax = axes_or_new(ax)
+    sns.boxplot(
+        x=groups.to_numpy(),
+        y=values.to_numpy(),
+        order=list(order),
+        hue=groups.to_numpy(),
+        hue_order=list(order),
+        palette=[colour_of(one) for one in order],
+        legend=False,
+        width=0.6,
+        fliersize=1.5,
+        linewidth=0.8,
+        ax=ax,
+    )
+    ax.set(xlabel="", ylabel=label)
+    ax.tick_params(axis="x", rotation=40)
+    for tick in ax.get_xticklabels():
+        tick.set_horizontalalignment("right")
+    return ax

@@ -1,0 +1,262 @@
+"""Figures that compare systems: scores with intervals, the step to the honest figure.
+
+Nothing is computed here that could be called a result: numbers come in, an Axes goes out.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from ser_lib.plots.style import (
+    CHANCE_STYLE,
+    HONEST_COLOUR,
+    LEAKING_COLOUR,
+    PUBLISHED_COLOUR,
+    axes_or_new,
+)
+
+
+def plot_scores(
+    scores: pd.DataFrame,
+    *,
+    chance: float,
+    x_label: str = "Unweighted average recall (%)",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a score with its interval for every row, one line a row.
+
+    Parameters
+    ----------
+    scores : pandas.DataFrame
+        Columns `name, value, low, high` in [0, 1] and `colour`.
+    chance : float
+        Drawn as a dashed line, in [0, 1].
+    x_label : str
+        What the score is.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+
+    Notes
+    -----
+    Notebook: 04_cnn_1d_mfcc.ipynb
+    """
+    ax = axes_or_new(ax, (8.0, 0.7 + 0.42 * len(scores)))
+    for position, row in enumerate(scores.itertuples()):
+        ax.plot(
+            [100 * row.low, 100 * row.high],
+            [position] * 2,
+            color=row.colour,
+            linewidth=3,
+            alpha=0.45,
+            solid_capstyle="round",
+        )
+        ax.plot(100 * row.value, position, "o", color=row.colour, markersize=7)
+        ax.annotate(
+            f"{100 * row.value:.1f}",
+            (100 * row.high, position),
+            (7, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+        )
+    _percent_axis(ax, x_label)
+    ax.axvline(100 * chance, **CHANCE_STYLE)
+    ax.annotate(
+        "chance",
+        (100 * chance, 1),
+        (3, 3),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        color="#777777",
+        fontsize=8,
+    )
+    ax.set_yticks(range(len(scores)), scores["name"])
+    ax.set_ylim(len(scores) - 0.4, -0.6)
+    return ax
+
+
+def _percent_axis(ax: Axes, x_label: str) -> None:
+    ax.grid(visible=False, axis="y")
+    ax.grid(visible=True, axis="x")
+    ax.set(xlim=(0, 104), xlabel=x_label)
+    ax.set_xticks(range(0, 101, 20))
+
+
+def plot_ladder(
+    steps: pd.DataFrame,
+    *,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw, for every model, the published figure, the same protocol here, and the honest one.
+
+    Parameters
+    ----------
+    steps : pandas.DataFrame
+        One row a model, columns `name`, `published` (NaN where there is none), and
+        `leaking`, `leaking_low`, `leaking_high`, `honest`, `honest_low`, `honest_high`, and
+        `chance` (the share of the largest class); where people were asked the same, `people_low`
+        and `people_high`, drawn as a band behind that row; all WA in [0, 1].
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    ax = axes_or_new(ax, (6.2, 1.4 + 0.66 * len(steps)))
+    _draw_people(ax, steps)
+    styles = (
+        ("leaking", -0.13, LEAKING_COLOUR, "as published, here"),
+        ("honest", 0.17, HONEST_COLOUR, "speakers never heard"),
+    )
+    for position, row in enumerate(steps.itertuples()):
+        for kind, offset, colour, name in styles:
+            value, low, high = (getattr(row, kind + end) for end in ("", "_low", "_high"))
+            height = position + offset
+            ax.plot(
+                [100 * low, 100 * high],
+                [height] * 2,
+                color=colour,
+                linewidth=3.5,
+                alpha=0.45,
+                solid_capstyle="round",
+            )
+            ax.plot(
+                100 * value,
+                height,
+                "o",
+                color=colour,
+                markersize=7,
+                label=name if position == 0 else None,
+            )
+            ax.annotate(
+                f"{100 * value:.0f}",
+                (100 * high, height),
+                (6, 0),
+                va="center",
+                textcoords="offset points",
+                fontsize=8.5,
+                color="#333333",
+            )
+        if np.isfinite(row.published):
+            ax.plot(
+                100 * row.published,
+                position - 0.13,
+                "D",
+                color=PUBLISHED_COLOUR,
+                markersize=7,
+                markeredgecolor="white",
+                zorder=4,
+            )
+        ax.plot(
+            [100 * row.chance] * 2,
+            [position - 0.3, position + 0.3],
+            **CHANCE_STYLE,
+            label="largest class" if position == 0 else None,
+        )
+    if steps["published"].notna().any():
+        ax.plot([], [], "D", color=PUBLISHED_COLOUR, markeredgecolor="white", label="the authors'")
+    _percent_axis(ax, "Accuracy (WA, %)")
+    ax.set_yticks(range(len(steps)), steps["name"])
+    ax.set_ylim(len(steps) - 0.45, -0.55)
+    ax.legend(ncols=2, loc="lower left", bbox_to_anchor=(-0.02, 1.03))
+    return ax
+
+
+def _draw_people(ax: Axes, steps: pd.DataFrame) -> None:
+    """Draw people's accuracy as a band behind the rows whose task they were given."""
+    if "people_low" not in steps:
+        return
+    known = steps.reset_index(drop=True).dropna(subset=["people_low"])
+    for position, row in zip(known.index, known.itertuples(), strict=True):
+        low, width = 100 * row.people_low, 100 * (row.people_high - row.people_low)
+        # At least as wide as can be seen, where one figure is known.
+        ax.barh(position, max(width, 0.8), left=low, height=1, color="#009E73", alpha=0.13)
+    if len(known):
+        first = known.iloc[0]
+        ax.annotate(
+            "listeners",
+            (50 * (first["people_low"] + first["people_high"]), 1),
+            (0, 3),
+            ha="center",
+            color="#00704F",
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            fontsize=8,
+        )
+
+
+def plot_speakers(scores: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw one column of dots a speaker, one colour and marker a system.
+
+    Parameters
+    ----------
+    scores : pandas.DataFrame, shape (n_speakers, n_systems)
+        Accuracy in [0, 1]; index speakers in the order to draw. Systems may have tasks of their
+        own: no line of chance would hold for all.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    ax = axes_or_new(ax)
+    styles = zip(
+        "osD^v", (HONEST_COLOUR, "#CC79A7", "#009E73", LEAKING_COLOUR, "#555555"), strict=True
+    )
+    for (name, values), (marker, colour) in zip(scores.items(), styles, strict=False):
+        ax.plot(range(len(values)), 100 * values, marker, color=colour, label=name, alpha=0.9)
+    ax.set_xticks(range(len(scores)), scores.index, rotation=60, ha="right", fontsize=8)
+    ax.set(ylim=(0, 100), ylabel="Accuracy (%)")
+    ax.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0))
+    return ax
+
+
+def plot_right_and_wrong(counts: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw how many clips each system gets right and wrong, one bar a system.
+
+    Parameters
+    ----------
+    counts : pandas.DataFrame
+        Columns `right` and `wrong`, numbers of clips; indexed by the system's name.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+
+    Notes
+    -----
+    Notebook: 06_cnn_recurrent.ipynb
+    """
+    ax = axes_or_new(ax, (8.0, 0.9 + 0.42 * len(counts)))
+    positions = np.arange(len(counts))
+    left = np.zeros(len(counts))
+    kinds = (("right", HONEST_COLOUR, "white"), ("wrong", "#CCCCCC", "black"))
+    for column, colour, text_colour in kinds:
+        bars = ax.barh(positions, counts[column], left=left, color=colour, label=column)
+        texts = [f"{value:,.0f}" for value in counts[column]]
+        ax.bar_label(bars, texts, label_type="center", fontsize=9, color=text_colour)
+        left += counts[column].to_numpy()
+    ax.set_yticks(positions, counts.index)
+    ax.invert_yaxis()
+    ax.grid(visible=False, axis="y")
+    ax.set_xlabel("Clips")
+    ax.legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
+    return ax

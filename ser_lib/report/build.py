@@ -1,0 +1,317 @@
+"""From notebooks to one HTML file: run each headless, keep what it made, render the report.
+
+A notebook runs in a kernel of this interpreter, whatever kernels the machine knows; those that
+another one needs run before it, the others side by side. A notebook that fails stops only itself:
+the report is written all the same, shows the error where it happened, and the result lists it.
+How the page looks lives in `ser_lib.report.html` and `theme/`.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from types import MappingProxyType
+
+import nbformat
+import yaml
+from nbformat import NotebookNode
+
+from ser_lib.data import get_corpus, load_corpus, other_recordings, write_committed_clips
+from ser_lib.data.corpus import Corpus
+from ser_lib.errors import CorpusError, ReportError, SerError, offenders
+from ser_lib.evaluation.formatting import RESULTS_MIME
+from ser_lib.paths import NOTEBOOKS_DIR, atomic_path, report_dir
+from ser_lib.report.execution import Job, check_kernel, failures_of, read_executed, run_all
+from ser_lib.report.html import Failure, ReportFacts, first_line, render_report, tags_of
+from ser_lib.runs.store import provenance
+
+# The one way to write a default that nobody can change (a dict would be shared by all calls).
+NO_PARAMETERS: Mapping[str, object] = MappingProxyType({})
+
+# Handed to each notebook that declares them; they may be declared by none.
+STANDING_PARAMETERS = ("corpus", "profile")
+
+
+@dataclass(frozen=True)
+class ReportResult:
+    """What `build_report` made."""
+
+    path: Path
+    results_path: Path | None
+    """Where the published records went; None where no notebook published any."""
+    failures: tuple[Failure, ...]
+    durations_s: Mapping[str, float]
+    """Wall time by notebook."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every notebook ran to its end."""
+        return not self.failures
+
+
+def build_report(
+    corpus: str,
+    *,
+    profile: str | None = None,
+    notebooks_dir: Path = NOTEBOOKS_DIR,
+    n_jobs: int = 2,
+    parameters: Mapping[str, object] = NO_PARAMETERS,
+) -> ReportResult:
+    """Run all notebooks on a corpus and write `reports/<corpus>/report.html`.
+
+    Parameters
+    ----------
+    corpus : str
+        A key of `ser_lib.data.CORPORA`.
+    profile : str, optional
+        Which file of `params/` sets the parameters; None takes `quick` for an embedded corpus and
+        `full` for any other.
+    notebooks_dir : Path
+        Folder of the numbered notebooks (`01_eda.ipynb`) and of `params/`.
+    n_jobs : int
+        How many notebooks run side by side.
+    parameters : mapping
+        Overrides, by name; they win over the profile.
+
+    Returns
+    -------
+    ReportResult
+        Also where notebooks failed: see `failures`.
+
+    Raises
+    ------
+    CorpusError
+        If the corpus is unknown.
+    ReportError
+        If there are no notebooks, a parameter is declared by none of them, they need each other
+        in a circle, or no kernel can be started by this interpreter.
+    """
+    card = get_corpus(corpus)
+    profile = profile or _default_profile(card)
+    sources = _read_notebooks(notebooks_dir)
+    chosen = _read_profile(notebooks_dir, profile) | dict(parameters)
+    routed = _route_parameters(sources, chosen, {"corpus": corpus, "profile": profile})
+    order = _order_of(sources)
+    check_kernel()
+    print(f"{card.title}: {len(sources)} notebooks, profile '{profile}'", flush=True)
+    folder = report_dir(_folder_name(card, profile, chosen))
+    jobs = {
+        name: Job(
+            name,
+            source,
+            routed[name],
+            notebooks_dir,
+            folder / "executed" / f"{name}.ipynb",
+            weight=source.metadata.get("ser", {}).get("weight", 0.0),
+        )
+        for name, source in sources.items()
+    }
+    _keep_clip_table(card)
+    durations_s = run_all(jobs, order, n_jobs)
+    return _finish(card, profile, chosen, jobs, durations_s)
+
+
+def _folder_name(card: Corpus, profile: str, parameters: Mapping[str, object]) -> str:
+    """Name a report's folder: shortened or partial reports never replace the whole one."""
+    name = card.name if profile == _default_profile(card) else f"{card.name}-{profile}"
+    return name if parameters.get("strict", True) else f"{name}-partial"
+
+
+def _default_profile(card: Corpus) -> str:
+    return "quick" if card.is_embedded else "full"
+
+
+def _keep_clip_table(card: Corpus) -> None:
+    """Write the clip table of a real corpus, complete and with audio, beside its stored runs.
+
+    With it the runs can be read, and the report made again, where the recordings are not.
+    """
+    if card.is_embedded:
+        return
+    try:
+        clips = load_corpus(card.name)
+    except CorpusError:
+        # The notebooks say what is wrong with the corpus, and where.
+        return
+    if other := other_recordings(clips, card.name):
+        print(other, flush=True)
+    if clips.attrs["has_audio"]:
+        write_committed_clips(clips, card.name)
+
+
+def _finish(
+    card: Corpus,
+    profile: str,
+    parameters: Mapping[str, object],
+    jobs: Mapping[str, Job],
+    durations_s: Mapping[str, float],
+) -> ReportResult:
+    """Write results and page from the executed notebooks; neither is ever half-written."""
+    executed = {name: read_executed(job) for name, job in jobs.items()}
+    failures = tuple(
+        failure for name, one in executed.items() for failure in failures_of(name, one)
+    )
+    records = _published_records(executed)
+    facts = ReportFacts(
+        corpus=card.name,
+        title=card.title,
+        is_embedded=card.is_embedded,
+        profile=profile,
+        parameters=parameters,
+        records=records,
+        failures=failures,
+        durations_s={name: durations_s[name] for name in jobs},
+        provenance={
+            **provenance(),
+            "corpus_fingerprint": _fingerprint(card.name),
+            "seeds": sorted({seed for record in records for seed in record.get("seeds", ())}),
+        },
+    )
+    page = render_report(executed, facts)
+    name = _folder_name(card, profile, parameters)
+    target = report_dir(name) / "report.html"
+    with atomic_path(target) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    results_path = _write_results(card.name, target.parent, records) if records else None
+    return ReportResult(target, results_path, failures, MappingProxyType(dict(facts.durations_s)))
+
+
+def _read_notebooks(folder: Path) -> dict[str, NotebookNode]:
+    """Read the numbered notebooks, in order; `explore.ipynb` and the like stay out."""
+    found = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    if not found:
+        raise ReportError(f"no numbered notebooks (01_….ipynb) under {folder}")
+    return {path.stem: _read_notebook(path) for path in found}
+
+
+def _read_notebook(path: Path) -> NotebookNode:
+    try:
+        with warnings.catch_warnings():
+            # Old notebooks without cell ids are given some; that is no concern of a reader.
+            warnings.simplefilter("ignore", nbformat.warnings.MissingIDFieldWarning)
+            notebook = nbformat.read(path, as_version=4)
+            nbformat.validate(notebook)
+    except (OSError, ValueError, nbformat.ValidationError) as error:
+        raise ReportError(
+            f"{path} is no readable notebook: {first_line(str(error))}; "
+            "save it again in JupyterLab or take it from git"
+        ) from error
+    return notebook
+
+
+def _read_profile(notebooks_dir: Path, profile: str) -> dict[str, object]:
+    """Read `params/<profile>.yml`, a flat mapping from name to value."""
+    path = notebooks_dir / "params" / f"{profile}.yml"
+    if not path.is_file():
+        known = ", ".join(sorted(one.stem for one in path.parent.glob("*.yml"))) or "none"
+        raise ReportError(f"unknown profile '{profile}': {path} is missing; known are {known}")
+    content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        raise ReportError(f"{path} must map names to values, one `name: value` a line")
+    return content
+
+
+def _declared_names(name: str, notebook: NotebookNode) -> set[str]:
+    """Return the names that a notebook's `parameters` cell assigns."""
+    names: set[str] = set()
+    for cell in notebook.cells:
+        if cell.cell_type != "code" or "parameters" not in tags_of(cell):
+            continue
+        try:
+            statements = ast.parse(cell.source).body
+        except SyntaxError as error:
+            raise ReportError(
+                f"{name}: the `parameters` cell is not Python (line {error.lineno}: {error.msg})"
+            ) from error
+        for one in statements:
+            targets = one.targets if isinstance(one, ast.Assign) else [getattr(one, "target", None)]
+            names.update(target.id for target in targets if isinstance(target, ast.Name))
+    return names
+
+
+def _route_parameters(
+    notebooks: Mapping[str, NotebookNode],
+    chosen: Mapping[str, object],
+    standing: Mapping[str, object],
+) -> dict[str, dict[str, object]]:
+    """Give each notebook the parameters that it declares; one that none declares is an error."""
+    declared = {name: _declared_names(name, one) for name, one in notebooks.items()}
+    unknown = sorted(set(chosen) - set().union(*declared.values()) - set(STANDING_PARAMETERS))
+    if unknown:
+        raise ReportError(
+            f"{len(unknown)} parameter(s) that no notebook declares:{offenders(unknown)}\n"
+            f"Known are {', '.join(sorted(set().union(*declared.values())))}."
+        )
+    # The standing ones come first and have the last word.
+    values = {**standing, **chosen, **standing}
+    return {
+        name: {key: value for key, value in values.items() if key in names}
+        for name, names in declared.items()
+    }
+
+
+def _order_of(notebooks: Mapping[str, NotebookNode]) -> TopologicalSorter[str]:
+    """Return who runs before whom, from each notebook's metadata `ser.needs`."""
+    needs = {
+        name: tuple(one.metadata.get("ser", {}).get("needs", ())) for name, one in notebooks.items()
+    }
+    missing = sorted(
+        f"{name} needs {one}"
+        for name, all_of in needs.items()
+        for one in all_of
+        if one not in notebooks
+    )
+    if missing:
+        raise ReportError(f"a notebook needs one that is not there:{offenders(missing)}")
+    order = TopologicalSorter(needs)
+    try:
+        order.prepare()
+    except CycleError as error:
+        raise ReportError(f"notebooks need each other: {' > '.join(error.args[1])}") from error
+    return order
+
+
+def _published_records(notebooks: Mapping[str, NotebookNode]) -> list[dict[str, object]]:
+    """Collect what `publish` put into the outputs, in the order of the notebooks."""
+    return [
+        _without_nan(record)
+        for notebook in notebooks.values()
+        for cell in notebook.cells
+        for output in cell.get("outputs", ())
+        for record in output.get("data", {}).get(RESULTS_MIME, {}).get("records", ())
+    ]
+
+
+def _without_nan(value: object) -> object:
+    """Replace numbers that JSON cannot say by None, at any depth."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _write_results(corpus: str, folder: Path, records: list[dict[str, object]]) -> Path:
+    """Write a list of records, one a study, model and protocol."""
+    target = folder / "results.json"
+    content = [{"corpus": corpus} | record for record in records]
+    with atomic_path(target) as temporary:
+        text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+    return target
+
+
+def _fingerprint(corpus: str) -> str:
+    """Return a hash over the audio of all clips: the same for the same sounds in any container."""
+    try:
+        hashes = load_corpus(corpus, strict=False)["audio_sha256"]
+    except SerError:
+        return "unknown"
+    return hashlib.sha256("\n".join(sorted(hashes)).encode()).hexdigest()

@@ -1,0 +1,239 @@
+"""Run notebooks headless, each in a kernel of this interpreter, side by side.
+
+A notebook that fails, dies or runs out of time leaves an executed copy that holds the error;
+nothing is raised for it. What is made of the copies lives in `build` and `html`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import weakref
+from collections.abc import Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from importlib.util import find_spec
+from pathlib import Path
+
+import nbformat
+import papermill
+import zmq
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.utils import ensure_event_loop
+from nbclient.exceptions import CellTimeoutError
+from nbformat import NotebookNode
+from papermill.execute import remove_error_markers
+
+from ser_lib.errors import ReportError
+from ser_lib.paths import cache_dir, data_dir, reports_dir
+from ser_lib.report.html import Failure, error_outputs, first_line, tags_of
+
+# A fold of the largest model takes minutes on two cores; three hours mean that something hangs.
+DEFAULT_CELL_TIMEOUT_S = 3 * 3600
+
+# With FRESH=1 runs older than this are trained again, and each only once in a report.
+STARTED = time.time()
+
+
+@dataclass(frozen=True)
+class Job:
+    """One notebook to run."""
+
+    name: str
+    source: NotebookNode
+    parameters: Mapping[str, object]
+    folder: Path
+    """The working folder of its kernel, as in JupyterLab."""
+    target: Path
+    weight: float = 0.0
+    """About how long it takes beside the others; of those that may start, the heaviest does."""
+
+
+# As many notebooks as run side by side by default share the cores: threads that wait for each other
+# across processes cost more than they bring.
+N_SIDE_BY_SIDE = 2
+
+
+def kernel_environment() -> dict[str, str]:
+    """Return what the environment of a kernel has beyond that of this process."""
+    n_threads = str(max(1, (os.cpu_count() or 1) // N_SIDE_BY_SIDE))
+    return {
+        "TF_NUM_INTRAOP_THREADS": n_threads,
+        "OMP_NUM_THREADS": n_threads,
+        "SER_HEADLESS": "1",
+        "SER_FRESH_SINCE": str(STARTED),
+        # A kernel works in the notebooks' folder: relative folders would mean others there.
+        "SER_DATA": str(data_dir()),
+        "SER_CACHE": str(cache_dir()),
+        "SER_REPORTS": str(reports_dir()),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "PYTHONHASHSEED": "0",
+        "JUPYTER_PLATFORM_DIRS": "1",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
+
+
+# Kernels run in sessions of their own: an interrupt from the keyboard does not reach them.
+_LIVE_KERNELS: weakref.WeakSet[AsyncKernelManager] = weakref.WeakSet()
+
+
+class _OwnKernelManager(AsyncKernelManager):
+    """Starts this interpreter, not whichever one a kernelspec of the machine names."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)
+        if self.has_trait("transport_encryption") and zmq.has("curve"):
+            # Newer kernels warn on stderr that they talk in the clear, though only to this machine.
+            self.transport_encryption = "auto"
+        _LIVE_KERNELS.add(self)
+
+    async def _async_start_kernel(self, **options: object) -> None:
+        # What a kernel writes while it dies concerns nobody; cells' errors travel as messages.
+        await super()._async_start_kernel(stderr=subprocess.DEVNULL, **options)
+
+    start_kernel = _async_start_kernel
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        """Return a spec that needs no file: nothing has to be installed for the user."""
+        from ipykernel.kernelspec import get_kernel_dict
+
+        return KernelSpec(**get_kernel_dict(), env=kernel_environment())
+
+
+def check_kernel() -> None:
+    """Raise where this interpreter cannot start a kernel."""
+    if find_spec("ipykernel_launcher") is None:
+        raise ReportError(
+            f"{sys.executable} cannot start a notebook kernel: ipykernel is not installed in it. "
+            "Run `make report`, or `pip install ipykernel` in that environment."
+        )
+
+
+def run_all(
+    jobs: Mapping[str, Job], order: TopologicalSorter[str], n_jobs: int
+) -> dict[str, float]:
+    """Run the notebooks, `n_jobs` side by side, each after those that it needs."""
+    durations_s: dict[str, float] = {}
+    running: dict[Future[tuple[float, bool]], str] = {}
+    width = max(map(len, jobs)) + 2
+    with ThreadPoolExecutor(n_jobs) as pool:
+        try:
+            while order.is_active():
+                # Long ones first: else the last one runs alone while the other cores wait.
+                for name in sorted(order.get_ready(), key=lambda one: (-jobs[one].weight, one)):
+                    running[pool.submit(_run_one, jobs[name])] = name
+                _show_running(list(running.values())[:n_jobs])
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    name = running.pop(future)
+                    durations_s[name], is_ok = future.result()
+                    order.done(name)
+                    verdict = "ok" if is_ok else "FAILED"
+                    print(f"  {name:<{width}}{verdict:<6}{durations_s[name]:>9.1f} s", flush=True)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            _kill_kernels()
+            raise
+    return durations_s
+
+
+def _show_running(names: list[str]) -> None:
+    """Name the running notebooks on a line that the next one overwrites, in a terminal only."""
+    if sys.stdout.isatty() and names:
+        print(f"  running: {', '.join(names)}", end="\r\x1b[K", flush=True)
+
+
+def _kill_kernels() -> None:
+    for manager in list(_LIVE_KERNELS):
+        process = getattr(manager.provisioner, "process", None)
+        if process is not None:
+            process.kill()
+
+
+@contextmanager
+def _own_event_loop() -> Iterator[None]:
+    """Close the event loop that Jupyter's client makes for each thread and leaves open."""
+    try:
+        yield
+    finally:
+        ensure_event_loop().close()
+
+
+def _run_one(job: Job) -> tuple[float, bool]:
+    """Execute a notebook; however it ends, its copy is stored and holds the error, if any."""
+    started = time.perf_counter()
+    job.target.unlink(missing_ok=True)
+    job.target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with _own_event_loop():
+            papermill.execute_notebook(
+                deepcopy(job.source),
+                # Papermill takes a path for a format string.
+                str(job.target).replace("{", "{{").replace("}", "}}"),
+                dict(job.parameters),
+                kernel_name="python3",
+                language="python",
+                kernel_manager_class=_OwnKernelManager,
+                progress_bar=False,
+                log_output=False,
+                execution_timeout=int(os.environ.get("SER_CELL_TIMEOUT_S", DEFAULT_CELL_TIMEOUT_S)),
+                # Papermill's own `cwd` changes the folder of this whole process, all threads of it.
+                resources={"metadata": {"path": str(job.folder)}},
+            )
+    except Exception as error:  # a dead kernel, a timeout or a failed cell: each is a finding
+        _store_breakdown(job, error)
+    is_ok = not failures_of(job.name, read_executed(job))
+    return time.perf_counter() - started, is_ok
+
+
+def _store_breakdown(job: Job, error: Exception) -> None:
+    """Write an error that left no output of its own into the cell that was running."""
+    notebook = read_executed(job) if job.target.is_file() else deepcopy(job.source)
+    is_timeout = isinstance(error, CellTimeoutError)
+    if failures_of(job.name, notebook) and not is_timeout:
+        return
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    if not cells:
+        cells = [nbformat.v4.new_code_cell()]
+        notebook.cells += cells
+    started = [cell for cell in cells if cell.metadata.get("papermill", {}).get("start_time")]
+    cell = (started or cells[:1])[-1]
+    # A cell that runs out of time is interrupted; where it was then, is worth keeping.
+    interrupted = error_outputs(cell) if is_timeout else []
+    cell.outputs = [one for one in cell.outputs if one not in interrupted]
+    cell.outputs.append(
+        nbformat.v4.new_output(
+            "error",
+            ename=type(error).__name__,
+            evalue=first_line(str(error)) or "no message",
+            traceback=[line for one in interrupted for line in one.traceback],
+        )
+    )
+    nbformat.write(notebook, job.target)
+
+
+def read_executed(job: Job) -> NotebookNode:
+    """Read an executed copy, without the red notes that Papermill adds about errors."""
+    return remove_error_markers(nbformat.read(job.target, as_version=4))
+
+
+def failures_of(name: str, notebook: NotebookNode) -> list[Failure]:
+    """Return all errors in a notebook's outputs, also those of cells that may raise."""
+    found, number = [], 0
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        # The number is the [n] that JupyterLab shows after running all cells of the source.
+        number += "injected-parameters" not in tags_of(cell)
+        for output in error_outputs(cell):
+            found.append(
+                Failure(name, number, first_line(cell.source), output.ename, output.evalue)
+            )
+    return found

@@ -1,0 +1,532 @@
+"""From executed notebooks to one self-contained HTML page.
+
+nbconvert turns Markdown and code into HTML; this module arranges it: a notebook becomes a chapter,
+its findings move to the chapter's top, cells tagged `summary` move to the page's top, code folds
+away, figures and tables are numbered through the page. The looks live in `report_theme/`.
+Nothing here runs a notebook or writes a file.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bs4 import BeautifulSoup, Tag
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from nbconvert.filters import Highlight2HTML, strip_ansi
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbformat import NotebookNode
+
+from ser_lib.errors import ReportError, offenders
+from ser_lib.evaluation.formatting import FINDINGS_MIME, RESULTS_MIME
+
+# What TensorFlow writes to stderr whatever one asks of it, and what progress bars leave behind.
+NOISE = re.compile(
+    r"oneDNN|cudart_stub|absl::InitializeLog|cpu_feature_guard|port\.cc|cuda_executor|"
+    r"computation_placer|To enable the following instructions|"
+    r"TqdmWarning|import tqdm as notebook_tqdm|"
+    r"\d+%\|.*\||\d+it \[|\[\d\d:\d\d<|it/s\]|s/it\]"
+)
+
+# Stands in a notebook where an output went to the top of the page.
+MOVED = Markup('<p class="ser-moved">Shown in the <a href="#summary">summary</a>.</p>')
+ERROR_BOX = '<div class="ser-error"'
+TABLE = re.compile(r'<figure class="ser-table">.*?</figure>', re.DOTALL)
+FIGURE = re.compile(r'<figure class="ser-figure">.*?</figure>', re.DOTALL)
+
+# A figure wider than this is drawn on a phone at this share of its width, and scrolls: shrunk to
+# the screen its letters would be of 3 to 5 pixels.
+WIDE_PX = 650
+LEAST_SHARE = 0.65
+
+# 0.61, 1,440, -3.2, 61 %, +0.6 [-0.5, +0.7], 12 s, a dash for nothing; with the minus sign (2212),
+# the dashes (2013, 2014), the plus-minus sign (b1) and the times sign (d7) of typeset numbers.
+NUMBER = re.compile(
+    r"[-+<>=~\u2212\u2013\xb1]?\s*\d[-+\d,. %e()\[\]\u2212\u2013\xb1\xd7]*(m?s|k?Hz|dB|MB)?"
+    r"|[-\u2013\u2014]?|nan"
+)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An error in a notebook."""
+
+    notebook: str
+    cell: int
+    """Number of the code cell in the notebook, from 1: JupyterLab's `[n]` after running all."""
+    source_line: str
+    error: str
+    message: str
+
+    def __str__(self) -> str:
+        """Return all of it on one line."""
+        what = f"{self.error}: {first_line(self.message)}"
+        return f"{self.notebook}, code cell {self.cell} (`{self.source_line}`): {what}"
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One notebook, ready for the page; all parts but names and titles are HTML."""
+
+    name: str
+    title: str
+    intro: Markup
+    body: Markup
+    headings: tuple[tuple[str, str], ...]
+    """Anchor and text of each section."""
+    findings: tuple[Markup, ...]
+    findings_code: Markup
+    summary: tuple[Markup, ...]
+    """Outputs that belong at the top of the page."""
+    n_failures: int
+
+
+def first_line(text: str, *, limit: int = 160) -> str:
+    """Return the first line of a text that is not blank, shortened to `limit` characters."""
+    line = next((one.strip() for one in text.splitlines() if one.strip()), "")
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def tags_of(cell: NotebookNode) -> tuple[str, ...]:
+    """Return a cell's tags."""
+    return tuple(cell.metadata.get("tags", ()))
+
+
+def error_outputs(cell: NotebookNode) -> list[NotebookNode]:
+    """Return a code cell's outputs that are errors."""
+    return [one for one in cell.get("outputs", ()) if one.output_type == "error"]
+
+
+@dataclass
+class _Builder:
+    """Collects a chapter while its cells are read; cells without output share one fold."""
+
+    name: str
+    siblings: tuple[str, ...]
+    blocks: list[str] = field(default_factory=list)
+    code: list[str] = field(default_factory=list)
+    headings: list[tuple[str, str]] = field(default_factory=list)
+    findings: list[Markup] = field(default_factory=list)
+    findings_code: str = ""
+    summary: list[Markup] = field(default_factory=list)
+    has_moved: bool = False
+    """Whether the code that is being collected has its outputs in the summary."""
+    parameters: str = ""
+    slugs: dict[str, int] = field(default_factory=dict)
+
+    def flush(self) -> None:
+        """Close the fold that is being filled."""
+        if self.code:
+            self.blocks.append(_fold("Code", "".join(self.code)))
+            self.code.clear()
+        if self.has_moved:
+            self.blocks.append(MOVED)
+            self.has_moved = False
+
+    def add_markdown(self, cell: NotebookNode) -> None:
+        """Add text, with headings one level down and anchors that are unique in the page."""
+        self.flush()
+        soup = _markdown(cell.source)
+        for heading in soup.find_all(re.compile("^h[1-6]$")):
+            level = min(int(heading.name[1]) + 1, 6)
+            heading.name = f"h{level}"
+            text = heading.get_text().strip()
+            heading["id"] = self._anchor(text)
+            if level == 3:
+                self.headings.append((heading["id"], text))
+            if level > 2:
+                link = soup.new_tag("a", href=f"#{heading['id']}", attrs={"class": "ser-anchor"})
+                link["aria-label"] = f"Link to: {text}"
+                link.string = "#"
+                heading.append(link)
+        for link in soup.find_all("a", href=re.compile(r"^[^:]*\.ipynb(#.*)?$")):
+            target = Path(link["href"].split("#")[0]).stem
+            if target in self.siblings:
+                link["href"] = f"#{target}"
+            else:
+                link.unwrap()
+        self.blocks.append(str(soup))
+
+    def _anchor(self, text: str) -> str:
+        slug = f"{self.name}--{re.sub(r'[^a-z0-9]+', '-', text.lower()).strip('-')}"
+        self.slugs[slug] = self.slugs.get(slug, 0) + 1
+        return slug if self.slugs[slug] == 1 else f"{slug}-{self.slugs[slug]}"
+
+    def add_code(self, cell: NotebookNode) -> None:
+        """Add a code cell as its tags say."""
+        tags = tags_of(cell)
+        source = str(Highlight2HTML(pygments_lexer="ipython3")(cell.source)) if cell.source else ""
+        if "parameters" in tags:
+            self.parameters = cell.source
+            self._add_fold(_parameters_fold(cell.source, ""))
+        elif "injected-parameters" in tags:
+            self.blocks.pop()
+            self._add_fold(_parameters_fold(self.parameters, cell.source))
+        elif "findings" in tags and not error_outputs(cell):
+            self._add_findings(cell, source)
+            return
+        else:
+            self.code.append(source)
+        outputs = Markup("").join(_outputs(cell))
+        if "summary" in tags and not error_outputs(cell) and outputs:
+            self.summary.append(outputs)
+            self.has_moved = True
+            return
+        if outputs:
+            self.flush()
+            # The list of failures on top leads to the first one.
+            first = f'<div id="{self.name}--error" class="ser-error"'
+            is_first = not any(first in one for one in self.blocks)
+            self.blocks.append(Markup(str(outputs).replace(ERROR_BOX, first, int(is_first))))
+
+    def _add_fold(self, fold: str) -> None:
+        self.flush()
+        self.blocks.append(fold)
+
+    def _add_findings(self, cell: NotebookNode, source: str) -> None:
+        """Keep the sentences for the top; a heading that they leave empty goes too."""
+        self.flush()
+        self.findings_code += source
+        for output in cell.outputs:
+            sentences = output.get("data", {}).get(FINDINGS_MIME, {}).get("sentences", ())
+            self.findings += [Markup(one) for one in sentences]
+            if not sentences:
+                self.blocks += _output(output)
+        if self.blocks and re.fullmatch(r"\s*<h3\b[^>]*>(?:(?!</h3>).)*</h3>\s*", self.blocks[-1]):
+            self.blocks.pop()
+            self.headings.pop()
+
+
+def build_chapter(name: str, notebook: NotebookNode, siblings: tuple[str, ...]) -> Chapter:
+    """Turn one executed notebook into a chapter.
+
+    Parameters
+    ----------
+    name : str
+        Its file name without suffix; prefixes all anchors.
+    notebook : NotebookNode
+        With outputs.
+    siblings : tuple of str
+        All notebooks in the page; links to their files become links within the page.
+
+    Returns
+    -------
+    Chapter
+        Its title is the notebook's first heading, its introduction the first paragraph.
+    """
+    builder = _Builder(name, siblings)
+    n_leading = None
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            builder.add_markdown(cell)
+        elif cell.cell_type == "code":
+            n_leading = len(builder.blocks) if n_leading is None else n_leading
+            builder.add_code(cell)
+    builder.flush()
+    title, intro, rest = _divide("".join(builder.blocks[:n_leading]))
+    return Chapter(
+        name=name,
+        title=title or name,
+        intro=Markup(intro),
+        body=Markup(rest + "\n".join(builder.blocks[n_leading:] if n_leading is not None else ())),
+        headings=tuple(builder.headings),
+        findings=tuple(builder.findings),
+        findings_code=Markup(_fold("Code", builder.findings_code) if builder.findings_code else ""),
+        summary=tuple(builder.summary),
+        n_failures=sum(len(error_outputs(cell)) for cell in notebook.cells),
+    )
+
+
+def _markdown(source: str) -> BeautifulSoup:
+    renderer = IPythonRenderer(escape=False, exclude_anchor_links=True)
+    return BeautifulSoup(MarkdownWithMath(renderer=renderer).render(source), "html.parser")
+
+
+def _divide(leading: str) -> tuple[str, str, str]:
+    """Divide the text before the first code into title, first paragraph and the rest."""
+    soup = BeautifulSoup(leading, "html.parser")
+    heading = soup.find("h2")
+    title = heading.extract().get_text().strip() if heading else ""
+    first = soup.find(["p", "h3"])
+    intro = str(first.extract()) if first is not None and first.name == "p" else ""
+    return title, intro, str(soup)
+
+
+def _fold(label: str, code: str, *, kind: str = "") -> str:
+    classes = f"ser-code {kind}".strip()
+    return f'<details class="{classes}"><summary>{label}</summary>{code}</details>'
+
+
+def _parameters_fold(declared: str, injected: str) -> str:
+    """Show a parameters cell with the values of this report, those on top in one quiet line."""
+    # Papermill heads its cell with a comment of its own; the line below says it better.
+    lines = [line for line in injected.splitlines() if not line.startswith("#")]
+    values = "".join(f"<code>{html.escape(line)}</code> " for line in lines) or "as written"
+    both = declared + ("\n\n# Set for this report\n" + "\n".join(lines) if lines else "")
+    code = Highlight2HTML(pygments_lexer="ipython3")(both)
+    label = f'Parameters of this report <span class="ser-values">{values}</span>'
+    return _fold(label, str(code), kind="ser-parameters")
+
+
+def _outputs(cell: NotebookNode) -> Iterator[Markup]:
+    """Render a cell's outputs; what it wrote to stdout and stderr comes as one block."""
+    text = "".join(one.text for one in cell.outputs if one.output_type == "stream")
+    lines = _quiet(text)
+    if lines:
+        yield Markup('<pre class="ser-stream">{}</pre>').format("\n".join(lines))
+    for output in cell.outputs:
+        yield from _output(output)
+
+
+def _quiet(text: str) -> list[str]:
+    """Return the lines of a stream that say something, each as it stood at last."""
+    lines = [line.rstrip("\r").rsplit("\r", 1)[-1].rstrip() for line in text.split("\n")]
+    lines = [strip_ansi(line) for line in lines if not NOISE.search(line)]
+    return lines if any(lines) else []
+
+
+def _output(output: NotebookNode) -> Iterator[Markup]:
+    """Render one output by the richest of its forms."""
+    if output.output_type == "error":
+        yield _error_box(output)
+    bundle = output.get("data", {})
+    if "text/html" in bundle:
+        page = TABLE.sub(lambda match: _set_table(match[0]), bundle["text/html"])
+        yield Markup(FIGURE.sub(lambda match: _set_figure(match[0]), page))
+    elif image := next((one for one in bundle if one.startswith("image/")), None):
+        yield _image(output, image)
+    elif "text/markdown" in bundle:
+        yield Markup(_markdown(bundle["text/markdown"]))
+    elif "text/plain" in bundle and not {FINDINGS_MIME, RESULTS_MIME} & set(bundle):
+        yield Markup('<pre class="ser-stream">{}</pre>').format(strip_ansi(bundle["text/plain"]))
+
+
+def _image(output: NotebookNode, mime: str) -> Markup:
+    content = output.data[mime]
+    if mime == "image/svg+xml":
+        from base64 import b64encode
+
+        content = b64encode(content.encode()).decode()
+    alt = output.metadata.get(mime, {}).get("alt") or output.metadata.get("alt", "")
+    source = f"data:{mime};base64,{''.join(content.split())}"
+    return Markup('<figure class="ser-figure"><img alt="{}" src="{}"></figure>').format(alt, source)
+
+
+def _error_box(output: NotebookNode) -> Markup:
+    trace = strip_ansi("\n".join(output.traceback))
+    details = Markup("<details><summary>Traceback</summary><pre>{}</pre></details>").format(trace)
+    return Markup(
+        f'{ERROR_BOX} role="note"><p><strong>This cell failed.</strong> '
+        "<code>{}: {}</code></p>{}</div>"
+    ).format(output.ename, strip_ansi(output.evalue), details if trace else "")
+
+
+def _set_figure(figure: str) -> str:
+    """Put a wide picture, without its caption, into a box that scrolls on narrow screens."""
+    soup = BeautifulSoup(figure, "html.parser")
+    for image in soup.find_all("img"):
+        width = image.get("width", "")
+        if width.isdigit() and int(width) > WIDE_PX:
+            least = f"--least:{LEAST_SHARE * int(width):.0f}px"
+            image["style"] = ";".join(filter(None, (image.get("style"), least)))
+            _make_scrollable(image.wrap(soup.new_tag("div", attrs={"class": "ser-scroll"})), soup)
+    return str(soup)
+
+
+def _make_scrollable(box: Tag, soup: BeautifulSoup) -> None:
+    """Let the keyboard scroll a box, and name it by the caption of its figure."""
+    caption = copy(soup.find("figcaption"))
+    # The page numbers figures and tables anew; the number of the notebook would be a wrong one.
+    if caption and (number := caption.select_one(".ser-number")):
+        number.decompose()
+    box["tabindex"], box["role"] = "0", "region"
+    kind = "Table" if box.find("table") else "Figure"
+    box["aria-label"] = f"{kind}: {caption.get_text().strip()[:120]}" if caption else kind
+
+
+def _set_table(figure: str) -> str:
+    """Align columns of numbers to the right, and let the keyboard scroll what is too wide."""
+    soup = BeautifulSoup(figure, "html.parser")
+    rows = [row.find_all(["td", "th"]) for row in soup.select("tbody tr")]
+    for index, column in enumerate(zip(*rows, strict=False)):
+        heads = [row.find_all(["td", "th"])[index:][:1] for row in soup.select("thead tr")]
+        heads = [one for head in heads for one in head]
+        # Of "what | value" each row is of its own kind, however many of them are numbers.
+        if len(rows[0]) == 2 and any(one.get_text().strip() == "value" for one in heads):
+            continue
+        texts = [cell.get_text().strip() for cell in column]
+        n_numbers = sum(NUMBER.fullmatch(one) is not None for one in texts)
+        # A few words among numbers are fine; a number among words stays where the words are.
+        if n_numbers * 2 > len(texts) and any(re.search(r"\d", one) for one in texts):
+            for cell in (*column, *heads):
+                cell["class"] = [*cell.get("class", []), "ser-num"]
+    for box in soup.select(".ser-scroll"):
+        _make_scrollable(box, soup)
+    for table in soup.find_all("table"):
+        table.attrs.pop("border", None)
+    return str(soup)
+
+
+THEME_DIR = Path(__file__).parent / "theme"
+
+# What a phone shows on its first screen, below one sentence and one figure.
+N_HEADLINE_FINDINGS = 3
+
+# Anything in these places is fetched when the page opens. Links for readers are not.
+LOADED = re.compile(
+    r"""<(?:img|audio|video|source|script|iframe|embed|track|input)\b[^>]*?\ssrc\s*=\s*["']?"""
+    r"""(?!data:)([^"'\s>]+)|<link\b[^>]*?\shref\s*=\s*["']?(?!data:)([^"'\s>]+)|"""
+    r"""@import\s+(?:url\()?["']?([^"')\s;]+)|[:\s,]url\(["']?(?!data:|\#)([^"')]+)""",
+    re.IGNORECASE,
+)
+NUMBERED = re.compile(r'<span class="ser-number">(\w+)[^<]*</span>')
+
+# A number with its sign (2212 is the minus sign), and the comma within an interval of two.
+SIGNED = r"[-+\u2212]?\d[\d.,]*(?:[ \xa0]%)?"
+INTERVAL_COMMA = re.compile(rf"(\[{SIGNED},) (?={SIGNED}\])")
+
+# What is to be shown or run as it was written.
+VERBATIM = re.compile(r"(<(?:pre|code|style|script)\b.*?</(?:pre|code|style|script)>)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class ReportFacts:
+    """What the page says about the report as a whole."""
+
+    corpus: str
+    title: str
+    is_embedded: bool
+    profile: str
+    parameters: Mapping[str, object]
+    records: Sequence[Mapping[str, object]]
+    failures: Sequence[Failure]
+    durations_s: Mapping[str, float]
+    provenance: Mapping[str, object]
+
+    @property
+    def sentence(self) -> str:
+        """One sentence that says what was run, counted from the published records."""
+        if not self.records:
+            return f"{_count(len(self.durations_s), 'notebook')} run on {self.title}."
+        studies = {one["study"] for one in self.records if not one.get("is_ours")}
+        models = {(one["study"], one["model"]) for one in self.records}
+        ours = {(one["study"], one["model"]) for one in self.records if one.get("is_ours")}
+        n_clips = max(one["n_clips"] for one in self.records)
+        n_speakers = max(one["n_speakers"] for one in self.records)
+        return (
+            f"{_count(len(studies), 'published study', 'published studies')}, "
+            f"{_count(len(models), 'model')}{f' ({len(ours)} of them ours)' if ours else ''}, "
+            f"each run on up to {_count(n_clips, 'clip')} by {_count(n_speakers, 'speaker')}."
+        )
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def render_report(executed: Mapping[str, NotebookNode], facts: ReportFacts) -> str:
+    """Arrange executed notebooks into the page.
+
+    Parameters
+    ----------
+    executed : mapping
+        Notebooks by name, in reading order; one that failed counts as far as it came.
+    facts : ReportFacts
+        What the page says about the whole.
+
+    Returns
+    -------
+    str
+        HTML that loads nothing: styles, scripts, figures and sounds are inside.
+
+    Raises
+    ------
+    ReportError
+        If an output would load something from outside the page.
+    """
+    chapters = [build_chapter(name, one, tuple(executed)) for name, one in executed.items()]
+    theme = Environment(
+        loader=FileSystemLoader(THEME_DIR),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    theme.filters["duration"] = _duration
+    page = theme.get_template("report.html.j2").render(
+        facts=facts,
+        chapters=chapters,
+        failed_text=_count(len({one.notebook for one in facts.failures}), "notebook") + " failed",
+        css=_theme_file("report.css"),
+        javascript=_theme_file("report.js"),
+        **_summary_of(chapters),
+    )
+    page = _bind_numbers(_renumber(page))
+    _check_self_contained(page)
+    return page
+
+
+def _theme_file(name: str) -> Markup:
+    return Markup((THEME_DIR / name).read_text(encoding="utf-8"))
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+
+
+def _summary_of(chapters: Sequence[Chapter]) -> dict[str, object]:
+    """Divide what stands at the top of the page: a figure, some findings, the rest of both."""
+    outputs = [one for chapter in chapters for one in chapter.summary]
+    figures = [one for one in outputs if 'class="ser-figure"' in one][:1]
+    # The notebook that sums up speaks first; without one, the last that found anything.
+    heads = [one for one in chapters if one.summary and one.findings]
+    heads += [one for one in reversed(chapters) if one.findings]
+    head = heads[0] if heads else None
+    shown = head.findings[:N_HEADLINE_FINDINGS] if head else ()
+    groups = [
+        (one, one.findings[len(shown) :] if one is head else one.findings) for one in chapters
+    ]
+    return {
+        "headline_figure": figures[0] if figures else None,
+        "headline_findings": shown,
+        "summary_outputs": [one for one in outputs if one not in figures],
+        "finding_groups": [(one, sentences) for one, sentences in groups if sentences],
+    }
+
+
+def _renumber(page: str) -> str:
+    """Give figures, and apart from them tables, numbers through the page in reading order."""
+    counts: dict[str, int] = {}
+
+    def number(match: re.Match[str]) -> str:
+        kind = match[1]
+        counts[kind] = counts.get(kind, 0) + 1
+        anchor = f"{kind.lower()}-{counts[kind]}"
+        return f'<span class="ser-number" id="{anchor}">{kind} {counts[kind]}.</span>'
+
+    return NUMBERED.sub(number, page)
+
+
+def _bind_numbers(page: str) -> str:
+    """Keep percent signs and intervals on one line; not in code, which may be copied."""
+    parts = VERBATIM.split(page)
+    bound = [INTERVAL_COMMA.sub("\\1\xa0", part) for part in parts[::2]]
+    parts[::2] = [re.sub(r"(?<=\d) %(?!\w)", "\xa0%", part) for part in bound]
+    return "".join(parts)
+
+
+def _check_self_contained(page: str) -> None:
+    # What code and streams merely show is escaped, or, like `url(`, means nothing there.
+    active = re.sub(r"<pre\b.*?</pre>", "", page, flags=re.DOTALL)
+    found = sorted({first_line(next(filter(None, one))) for one in LOADED.findall(active)})
+    if found:
+        raise ReportError(
+            f"the report would load {_count(len(found), 'thing')} from outside:{offenders(found)}\n"
+            "Embed them in the notebook: `show` and `play` do."
+        )

@@ -1,0 +1,370 @@
+"""What notebooks import: ways to show figures, tables, sounds and findings.
+
+Everything that a notebook shows is self-contained HTML, so that JupyterLab, the report and a saved
+page look alike; the report renumbers figures and tables, and moves the findings to the top.
+Importing this module applies the project's figure style.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import re
+from collections.abc import Mapping
+from itertools import count
+from pathlib import Path
+from types import MappingProxyType
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from IPython.display import display
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ser_lib.data import corpus_of, get_corpus
+from ser_lib.errors import FeatureError, ReportError
+from ser_lib.evaluation.formatting import (
+    FINDINGS_MIME,
+    RESULTS_MIME,
+    change,
+    joined,
+    pct,
+    pick,
+    points,
+    score_text,
+    share_text,
+)
+from ser_lib.features.extraction import extract, feature_key
+from ser_lib.features.registry import FeatureSpec
+from ser_lib.paths import NOTEBOOKS_DIR, atomic_path, report_dir
+from ser_lib.report.tables import (
+    corpus_table,
+    cost_text,
+    headline_table,
+    published_table,
+    run_table,
+    score_table,
+)
+from ser_lib.runs.results import Results
+from ser_lib.runtime import is_headless
+from ser_lib.studies.study import Study
+
+__all__ = [
+    "change",
+    "corpus_table",
+    "cost_text",
+    "exhibit",
+    "findings",
+    "headline_table",
+    "joined",
+    "parameter_table",
+    "pct",
+    "pick",
+    "picture",
+    "play",
+    "points",
+    "publish",
+    "published_table",
+    "run_table",
+    "score_table",
+    "score_text",
+    "share_text",
+    "show",
+    "study_card",
+    "table",
+]
+
+plt.style.use(Path(__file__).parents[1] / "plots" / "ser.mplstyle")
+
+# Twice as many pixels as are shown: sharp on today's screens.
+PIXELS_PER_DOT = 2
+
+# Colours of one picture; more makes a large report and no visible difference.
+N_COLOURS = 256
+_figure_numbers = count(1)
+_table_numbers = count(1)
+
+# Rows from which a table is shown on demand: one scrolls past it otherwise.
+LONG_TABLE = 40
+
+
+def show(figure: Figure | Axes, *, caption: str, alt: str) -> None:
+    """Show a figure with its number, caption and description, and close it.
+
+    Parameters
+    ----------
+    figure : Figure or Axes
+        What was drawn.
+    caption : str
+        First what to see, then how it was made (corpus, number of clips, split).
+    alt : str
+        What somebody would need who cannot see it: axes, trend, the one salient value.
+
+    Raises
+    ------
+    ReportError
+        If caption or description is empty.
+    """
+    figure = figure.figure if isinstance(figure, Axes) else figure
+    if not caption.strip() or not alt.strip():
+        raise ReportError("show needs a caption and an alternative text that are not empty")
+    data, (width, height) = _png(figure)
+    plt.close(figure)
+    _display_html(
+        f'<figure class="ser-figure"><img alt="{html.escape(alt)}" width="{width}" '
+        f'height="{height}" style="max-width:100%;height:auto;background:white" '
+        f'src="data:image/png;base64,{data}">'
+        f'<figcaption><span class="ser-number">Figure {next(_figure_numbers)}.</span> '
+        f"{_inline(caption)}</figcaption></figure>"
+    )
+
+
+def _png(figure: Figure) -> tuple[str, tuple[int, int]]:
+    """Render a figure; return base64 and the size in CSS pixels."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    figure.savefig(
+        buffer, format="png", dpi=figure.dpi * PIXELS_PER_DOT, bbox_inches="tight", pad_inches=0.05
+    )
+    with Image.open(buffer) as image:
+        small = image.convert("RGB").quantize(N_COLOURS, dither=Image.Dither.NONE)
+        size = (image.width // PIXELS_PER_DOT, image.height // PIXELS_PER_DOT)
+    packed = io.BytesIO()
+    small.save(packed, format="png", optimize=True)
+    return base64.b64encode(packed.getvalue()).decode(), size
+
+
+def picture(path: str | Path, *, caption: str, alt: str, width_px: int) -> None:
+    """Show a picture from a file, for example what an app looks like, with number and caption.
+
+    Parameters
+    ----------
+    path : str or Path
+        A PNG file, relative to the folder of the notebooks.
+    caption : str
+        First what to see, then how it was made.
+    alt : str
+        What somebody would need who cannot see it.
+    width_px : int
+        As it is shown; narrow screens shrink it.
+
+    Raises
+    ------
+    ReportError
+        If there is no such file, or if caption or description is empty.
+    """
+    file = NOTEBOOKS_DIR / path
+    if not file.is_file() or not caption.strip() or not alt.strip():
+        raise ReportError(f"{path}: a picture needs a file, a caption and an alternative text")
+    data = base64.b64encode(file.read_bytes()).decode()
+    _display_html(
+        f'<figure class="ser-figure"><img alt="{html.escape(alt)}" width="{width_px}" '
+        f'style="max-width:100%;height:auto;background:white" src="data:image/png;base64,{data}">'
+        f'<figcaption><span class="ser-number">Figure {next(_figure_numbers)}.</span> '
+        f"{_inline(caption)}</figcaption></figure>"
+    )
+
+
+def table(frame: pd.DataFrame, *, caption: str) -> None:
+    """Show a table with its number and caption; the index becomes the first columns.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Cells that are strings are shown as they are (see `pct`), floats with three digits.
+    caption : str
+        What to see, and how it was made.
+    """
+    shown = frame.reset_index() if frame.index.name or frame.index.nlevels > 1 else frame
+    body = shown.to_html(
+        index=False, border=0, na_rep="–", float_format=lambda x: f"{x:.3f}", classes="ser-cells"
+    )
+    if shown.empty:
+        body = "<p>None.</p>"
+    body = f'<div class="ser-scroll">{body}</div>'
+    if len(shown) > LONG_TABLE:
+        rows = f"Show all {len(shown)} rows"
+        body = f'<details class="ser-long"><summary>{rows}</summary>{body}</details>'
+    _display_html(
+        f'<figure class="ser-table"><figcaption><span class="ser-number">'
+        f"Table {next(_table_numbers)}.</span> {_inline(caption)}</figcaption>"
+        f"{body}</figure>"
+    )
+
+
+def _inline(text: str) -> str:
+    """Write plain text as HTML, names between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
+
+
+def play(clip: pd.Series, *, caption: str) -> None:
+    """Offer a clip for listening; of a real corpus only in a live session, never in a report.
+
+    Parameters
+    ----------
+    clip : pandas.Series
+        A row of a clip table.
+    caption : str
+        What one hears.
+    """
+    is_embedded = get_corpus(clip["corpus"]).is_embedded
+    if not clip["path"] or (is_headless() and not is_embedded):
+        return
+    path = Path(clip["path"])
+    mime = {".wav": "audio/wav", ".flac": "audio/flac", ".opus": "audio/ogg"}[path.suffix.lower()]
+    data = base64.b64encode(path.read_bytes()).decode()
+    label = html.escape(caption)
+    _display_html(
+        f'<figure class="ser-audio"><audio controls preload="none" aria-label="{label}" '
+        f'src="data:{mime};base64,{data}"></audio><figcaption>{label}</figcaption></figure>'
+    )
+
+
+def findings(*sentences: str) -> None:
+    """Show what was learned, as sentences that were computed; the report moves them to the top.
+
+    Parameters
+    ----------
+    *sentences : str
+        Plain text, numbers and verdicts filled in by code; `names` between backticks.
+
+    Raises
+    ------
+    ReportError
+        If there is none.
+    """
+    if not sentences:
+        raise ReportError("findings needs at least one sentence")
+    safe = [_inline(one) for one in sentences]
+    items = "".join(f"<li>{one}</li>" for one in safe)
+    display(
+        {
+            "text/html": f'<ul class="ser-findings">{items}</ul>',
+            "text/plain": "\n".join(f"- {one}" for one in sentences),
+            FINDINGS_MIME: {"sentences": safe},
+        },
+        raw=True,
+    )
+
+
+def publish(
+    results: Results,
+    extras: Mapping[tuple[str, str, str], Mapping[str, object]] = MappingProxyType({}),
+) -> None:
+    """Hand results to the report, which writes them to `results.json`.
+
+    Parameters
+    ----------
+    results : Results
+        Of all studies.
+    extras : mapping
+        By study, model and corpus: what is said of an honest result beyond its score (see
+        `support.comparison.record_extras`).
+    """
+    records = [
+        record
+        if record["is_as_published"]
+        else record | dict(extras.get((record["study"], record["model"], record["corpus"]), {}))
+        for record in results.records()
+    ]
+    display({"text/html": "", RESULTS_MIME: {"records": records}}, raw=True)
+
+
+def _display_html(source: str) -> None:
+    display({"text/html": source, "text/plain": "(shown as HTML)"}, raw=True)
+
+
+def exhibit(clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "original") -> np.ndarray:
+    """Return a small feature array for a figure, also where the audio is not there.
+
+    What is shown of a real corpus is kept, at half precision, beside its stored runs, so that the
+    report can be made again from a clone alone.
+
+    Parameters
+    ----------
+    clips : pandas.DataFrame
+        A few rows of a clip table, or all where the feature is a few numbers.
+    spec : FeatureSpec
+        What to show; nothing from which speech could be heard again.
+    variant : str
+        As for `ser_lib.features.extraction.extract`.
+
+    Returns
+    -------
+    ndarray, shape (n_clips, ...)
+
+    Raises
+    ------
+    FeatureError
+        If neither audio nor a kept array is there.
+    """
+    corpus = get_corpus(corpus_of(clips))
+    name = f"{spec.name}-{feature_key(clips, spec, variant=variant)}.npz"
+    kept = report_dir(corpus.name) / "exhibits" / name
+    if clips["path"].all():
+        array = extract(clips, spec, variant=variant)
+        if not corpus.is_embedded and not kept.is_file():
+            small = array if array.dtype == np.uint8 else np.asarray(array, dtype=np.float16)
+            with atomic_path(kept) as temporary:
+                np.savez_compressed(temporary, small)
+    elif not kept.is_file():
+        raise FeatureError(
+            f"{spec.name}: neither the audio of {corpus.name} nor {kept.name} is here; point "
+            "SER_DATA at the corpora"
+        )
+    else:
+        array = np.load(kept)["arr_0"]
+    return array if array.dtype == np.uint8 else np.asarray(array, dtype=np.float32)
+
+
+# Parameters that take all there is, or what is published, where they are 0.
+LIMITS = ("n_seeds", "max_epochs", "side_px", "n_mels", "n_trials", "n_clips")
+
+
+def parameter_table(clips: pd.DataFrame, parameters: Mapping[str, object]) -> None:
+    """Show which corpus and parameters the notebook was run with.
+
+    Parameters
+    ----------
+    clips : pandas.DataFrame
+        The clip table.
+    parameters : mapping of str to object
+        The notebook's own parameters.
+    """
+    card = get_corpus(corpus_of(clips))
+    rows = {
+        "corpus": card.title,
+        "licence": card.licence,
+        "clips": f"{len(clips):,}",
+        "speakers": clips["speaker"].nunique(),
+        "audio": "here" if clips.attrs.get("has_audio", True) else "not here: stored runs are read",
+    } | dict(parameters)
+    if clips.attrs.get("missing"):
+        rows["corpora that are not here"] = joined(clips.attrs["missing"])
+    if clips.attrs.get("by_design"):
+        rows["left out by design"] = "; ".join(clips.attrs["by_design"])
+    if clips.attrs.get("left_out"):
+        rows["left out"] = "; ".join(clips.attrs["left_out"])
+    values = [
+        "0 (all, or as published)" if name in LIMITS and value == 0 else str(value)
+        for name, value in rows.items()
+    ]
+    frame = pd.DataFrame({"what": list(rows), "value": values})
+    table(frame, caption="What this notebook was run with.")
+
+
+def study_card(study: Study) -> None:
+    """Show where a study comes from and what is done otherwise here than in its report.
+
+    Parameters
+    ----------
+    study : Study
+        The study.
+    """
+    rows = {"source": study.source, "corpus of the authors": joined(study.corpora)}
+    rows |= {f"departure {n}": text for n, text in enumerate(study.departures, start=1)}
+    frame = pd.DataFrame({"what": list(rows), "value": list(rows.values())})
+    table(frame, caption=f"The study {study.name}, and what is done otherwise here.")

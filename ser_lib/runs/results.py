@@ -1,0 +1,537 @@
+"""Ensembles of stored runs: probabilities averaged, nothing trained and nothing chosen.
+
+The members are named beforehand and all systems weigh the same, however many seeds of each are
+stored: there is nothing that could have been picked on the test speakers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from ser_lib.data import corpus_of, load_corpus, people_beside
+from ser_lib.errors import RunError
+from ser_lib.evaluation.metrics import (
+    Score,
+    class_table,
+    confusion_counts,
+    difference_interval,
+    rank_of_truth,
+    roc_curves,
+    score_predictions,
+    share_interval,
+    with_clip_columns,
+)
+from ser_lib.paths import runs_dir
+from ser_lib.runs.runner import RunPlan, is_stored, plan_run, run_or_load, score_runs, seeds_of
+from ser_lib.runs.store import Run
+from ser_lib.studies import STUDIES
+from ser_lib.studies.study import ModelSpec, Study
+from ser_lib.training.settings import TrainingSettings
+
+
+@dataclass(frozen=True)
+class Result:
+    """One model of a study under one protocol, all seeds."""
+
+    study: Study
+    model: ModelSpec
+    protocol: str
+    """"published" or "honest": which of the study's protocols this is."""
+    runs: tuple[Run, ...]
+    clips: pd.DataFrame
+
+    @property
+    def protocol_name(self) -> str:
+        """Name of the rule: `random`, `luna5`, ..."""
+        return str(self.runs[0].spec["protocol"])
+
+    @property
+    def corpus(self) -> str:
+        """Name of the corpus, or of the pool."""
+        return str(self.runs[0].spec["corpus"])
+
+    @property
+    def leaks(self) -> tuple[str, ...]:
+        """What the audit found between training and test rows."""
+        return tuple(self.runs[0].spec["leaks"])
+
+    @property
+    def published(self) -> float | None:
+        """The authors' accuracy, where they print one for this model, on their own corpus."""
+        is_home = self.corpus in self.study.corpora
+        return self.study.published_value(self.model.name) if is_home else None
+
+    @property
+    def is_shortened(self) -> bool:
+        """Whether training or input are smaller than the study has them."""
+        study = STUDIES.get(self.study.name)
+        return study is not None and study.model(self.model.name) != self.model
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes."""
+        return self.runs[0].labels
+
+    @cached_property
+    def score(self) -> Score:
+        """UAR and WA with intervals by speaker."""
+        return score_runs(self.runs, self.clips)
+
+    @cached_property
+    def tables(self) -> tuple[pd.DataFrame, ...]:
+        """Predictions with the clips' columns, one table a seed."""
+        return tuple(with_clip_columns(run.predictions, self.clips) for run in self.runs)
+
+    @property
+    def pooled(self) -> pd.DataFrame:
+        """Predictions of all seeds, one below the other."""
+        return pd.concat(self.tables, ignore_index=True)
+
+    def counts(self) -> np.ndarray:
+        """Confusion counts, averaged over seeds, shape (n_classes, n_classes)."""
+        pooled = self.pooled
+        return confusion_counts(pooled["truth"], pooled["prediction"], self.labels) / len(self.runs)
+
+    def class_table(self) -> pd.DataFrame:
+        """Precision, recall and F1 of every class over all seeds; support is the mean of them."""
+        pooled = self.pooled
+        table = class_table(pooled["truth"], pooled["prediction"], self.labels)
+        return table.assign(support=table["support"] // len(self.runs))
+
+    def roc(self) -> dict[str, pd.DataFrame]:
+        """One-against-rest ROC curves of the first seed."""
+        return roc_curves(self.tables[0], self.labels)
+
+    def history(self) -> pd.DataFrame:
+        """Learning curves of all seeds and folds; `curve` tells them apart."""
+        parts = [
+            run.history.assign(curve=run.history["fold"].astype(str) + f"-{run.spec['seed']}")
+            for run in self.runs
+        ]
+        return pd.concat(parts, ignore_index=True)
+
+    def train_wa(self) -> float:
+        """Accuracy on the training rows in the epoch that is kept, in [0, 1].
+
+        Mean over seeds and folds. Of a network it is what Keras reports while it trains, with
+        dropout: somewhat below what the finished network would give.
+        """
+        return float(self.kept_epochs()["accuracy"].mean())
+
+    def kept_epochs(self) -> pd.DataFrame:
+        """Rows of `history` whose weights were kept, one a seed and fold."""
+        history = self.history()
+        settings = self.model.training
+        if settings is None:
+            return history
+        if self.protocol != "published":
+            settings = self.model.honest_settings
+        by_curve = history.groupby("curve")
+        if settings.keep:
+            return history.loc[by_curve[settings.keep].idxmax()]
+        is_stopped = settings.stop_patience is not None
+        return history.loc[by_curve["val_loss"].idxmin()] if is_stopped else by_curve.tail(1)
+
+    def by_corpus(self) -> dict[str, Score]:
+        """Scores on the clips of each corpus of a pool; UAR over the classes that it has."""
+        return {
+            name: score_predictions(
+                [one[one["speaker"].map(_corpus_in) == name] for one in self.tables], self.labels
+            )
+            for name in sorted(set(self.pooled["speaker"].map(_corpus_in)))
+        }
+
+    def top_k(self, k: int) -> tuple[float, float, float]:
+        """Share of clips whose class is among the k most probable, with interval by speaker."""
+        pooled = self.pooled
+        return share_interval(rank_of_truth(pooled, self.labels) <= k, pooled["speaker"])
+
+    def duration_s(self) -> float:
+        """Time that all folds of one seed took to train and predict, in seconds."""
+        return float(np.mean([sum(run.environment["duration_s"]) for run in self.runs]))
+
+    def record(self) -> dict[str, object]:
+        """Return the result as one record of `results.json`."""
+        score = self.score
+        rounded = {
+            name: round(getattr(score, name), 6)
+            for name in ("uar", "uar_low", "uar_high", "wa", "wa_low", "wa_high")
+        }
+        return {
+            "study": self.study.name,
+            "model": self.model.name,
+            "corpus": self.corpus,
+            "protocol": self.protocol_name,
+            "is_as_published": self.protocol == "published",
+            "is_ours": self.model.is_ours,
+            "n_classes": len(self.labels),
+            "leaks": list(self.leaks),
+            "seeds": [run.spec["seed"] for run in self.runs],
+            "is_shortened": self.is_shortened,
+            "n_clips": int(self.pooled["clip_id"].str.split("#").str[0].nunique()),
+            "n_rows": score.n_rows,
+            "n_speakers": score.n_speakers,
+            "published": self.published,
+            "runs": [run.folder.name for run in self.runs],
+            **rounded,
+        }
+
+
+@dataclass(frozen=True)
+class Results:
+    """Several results; found by model and protocol."""
+
+    all: tuple[Result, ...]
+    missing: tuple[str, ...] = ()
+    """Runs that were asked for and are not stored, where only stored ones were gathered."""
+
+    def __add__(self, other: Results) -> Results:
+        """Join the results of two studies."""
+        return Results(self.all + other.all, self.missing + other.missing)
+
+    def get(self, model: str, protocol: str, *, study: str = "") -> Result:
+        """Return the result of a model under "published" or "honest".
+
+        Parameters
+        ----------
+        model, protocol : str
+            Which result.
+        study : str
+            Of which study, where several have a model of that name.
+
+        Raises
+        ------
+        RunError
+            If there is none.
+        """
+        for one in self.all:
+            is_study = study in ("", one.study.name)
+            if is_study and (one.model.name, one.protocol) == (model, protocol):
+                return one
+        known = ", ".join(f"{one.model.name}/{one.protocol}" for one in self.all)
+        raise RunError(f"no result of {model} under {protocol}; there are {known}")
+
+    def protocol(self, protocol: str) -> tuple[Result, ...]:
+        """Return all results under "published" or "honest"."""
+        return tuple(one for one in self.all if one.protocol == protocol)
+
+    def records(self) -> list[dict[str, object]]:
+        """Return the records of `results.json`."""
+        return [one.record() for one in self.all]
+
+    def ladder(self, home: str) -> pd.DataFrame:
+        """Lay the step from 'as published' to 'honest' out, one row a model.
+
+        Parameters
+        ----------
+        home : str
+            Corpus that goes without saying: names of rows of others have theirs.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns `study, model, corpus, name, is_ours, published, leaking, leaking_low,
+            leaking_high, honest, honest_low, honest_high, step, chance`: WA in [0, 1]; `step` is
+            honest minus leaking, `chance` the share of the largest class; `n_classes`, and
+            `people_low, people_high`, NaN where people were not asked to choose between these.
+        """
+        table = pd.DataFrame([_step(one, self.partner(one)) for one in self.protocol("published")])
+        if len(table):
+            is_elsewhere = table["corpus"] != home
+            table.loc[is_elsewhere, "name"] += ", " + table.loc[is_elsewhere, "corpus"]
+        return table
+
+    def partner(self, leaking: Result) -> Result:
+        """Return the honest result of the same study, model and corpus.
+
+        Raises
+        ------
+        RunError
+            If there is none.
+        """
+        for one in self.protocol("honest"):
+            if (one.study.name, one.model.name, one.corpus) == (
+                leaking.study.name,
+                leaking.model.name,
+                leaking.corpus,
+            ):
+                return one
+        raise RunError(
+            f"no honest result of {leaking.study.name} {leaking.model.name} on {leaking.corpus}"
+        )
+
+    def compare(self, first: Result, second: Result) -> str:
+        """Say how the first UAR relates to the second, judged by speaker.
+
+        Returns
+        -------
+        str
+            "clearly above", "clearly below" or "not distinguishable from", by the interval of
+            their difference: two systems alone, uncorrected; `support.comparison` tests all pairs.
+        """
+        _, low, high = difference_interval(first.tables, second.tables, first.labels)
+        if low <= 0 <= high:
+            return "not distinguishable from"
+        return "clearly above" if low > 0 else "clearly below"
+
+
+def _corpus_in(speaker: str) -> str:
+    """Name the corpus of a speaker: `crema_d` of `crema_d-1001`."""
+    return speaker.rsplit("-", 1)[0]
+
+
+def _step(leaking: Result, honest: Result) -> dict[str, object]:
+    row: dict[str, object] = {
+        "study": leaking.study.name,
+        "model": leaking.model.name,
+        "corpus": leaking.corpus,
+        "name": f"{leaking.model.title}\n{leaking.study.name}",
+        "is_ours": leaking.model.is_ours,
+        "published": leaking.published or np.nan,
+        "step": honest.score.wa - leaking.score.wa,
+        "chance": float(honest.counts().sum(axis=1).max() / honest.counts().sum()),
+        "n_classes": len(honest.labels),
+    }
+    people = people_beside(honest.corpus, honest.labels) or (np.nan, np.nan)
+    row |= {"people_low": people[0], "people_high": people[1]}
+    for kind, one in (("leaking", leaking), ("honest", honest)):
+        score = one.score
+        row |= {kind: score.wa, f"{kind}_low": score.wa_low, f"{kind}_high": score.wa_high}
+    return row
+
+
+def _is_stored(
+    study: Study, model: ModelSpec, clips: pd.DataFrame, protocols: Sequence[str]
+) -> bool:
+    """Whether the first run of a model is stored under each protocol."""
+    # Dividing a corpus takes its time; without folders of that name there is nothing to ask.
+    if not _has_folders(study, model, corpus_of(clips), protocols):
+        return False
+    return all(
+        is_stored(plan_run(study, model.name, protocol, study.seeds[0], clips))
+        for protocol in (study.protocol(name, corpus_of(clips)) for name in protocols)
+    )
+
+
+def _has_folders(study: Study, model: ModelSpec, corpus: str, protocols: Sequence[str]) -> bool:
+    """Whether there are runs of a model under each protocol, whatever their settings."""
+    names = [study.protocol(one, corpus).full_name for one in protocols]
+    folders = [f"{study.name}-{model.name}-{name}-s*" for name in names]
+    return all(any(runs_dir(corpus).glob(one)) for one in folders)
+
+
+def collect_cross_corpus(study: Study, shown_at: str) -> Results:
+    """Gather what is stored of a study on its other corpora.
+
+    Parameters
+    ----------
+    study : Study
+        Any study; of our own the honest protocol is enough.
+    shown_at : str
+        Corpus that is not gathered.
+
+    Returns
+    -------
+    Results
+        Models that are stored under each protocol; nothing is trained, and nothing is missed.
+
+    Notes
+    -----
+    Notebook: 09_evaluation.ipynb
+    """
+    is_ours = study.name not in STUDIES
+    found = Results(())
+    for name in dict.fromkeys((*study.corpora, *study.label_sets)):
+        # Ours are honest wherever no speaker is on both sides: beside their own corpus by `loso`.
+        ours = ("honest",) if name in study.corpora else ("loso",)
+        protocols = ours if is_ours else ("published", "honest")
+        models = [one.name for one in study.models if _has_folders(study, one, name, protocols)]
+        if name == shown_at or not models:
+            continue
+        clips = load_corpus(name, strict=False)
+        there = collect(study, clips, models=models, protocols=protocols, stored_only=True)
+        whole = tuple(replace(one, protocol="honest") if is_ours else one for one in there.all)
+        found += Results(whole)
+    return found
+
+
+def _plans(
+    study: Study, clips: pd.DataFrame, models: Sequence[str], protocols: Sequence[str], n_seeds: int
+) -> Iterator[tuple[str, RunPlan]]:
+    """Plan all runs of a study, with the protocol as it was asked for.
+
+    Dividing and auditing do not ask which model is to be trained, and take most of the time: they
+    are done once for all models.
+    """
+    divided: dict[tuple[str, int], RunPlan] = {}
+    for name in models:
+        for asked in protocols:
+            for seed in seeds_of(study, name, asked, n_seeds):
+                if (asked, seed) not in divided:
+                    protocol = study.protocol(asked, corpus_of(clips))
+                    divided[asked, seed] = plan_run(study, name, protocol, seed, clips)
+                yield asked, replace(divided[asked, seed], model=study.model(name))
+
+
+def collect(
+    study: Study,
+    clips: pd.DataFrame,
+    *,
+    models: Sequence[str] = (),
+    protocols: Sequence[str] = ("published", "honest"),
+    n_seeds: int = 0,
+    stored_only: bool = False,
+) -> Results:
+    """Run or load a study's runs and gather them by model and protocol.
+
+    Parameters
+    ----------
+    study : Study
+        What to run.
+    clips : pandas.DataFrame
+        Clip table of one corpus.
+    models : sequence of str
+        Names of models; none means all.
+    protocols : sequence of str
+        "published" and "honest", or one of them.
+    n_seeds : int
+        How many of the study's seeds; 0 means all.
+    stored_only : bool
+        Whether nothing is trained: a model is then left out unless a seed of it is stored under
+        each protocol, and `missing` of the result names every run that is not there.
+
+    Returns
+    -------
+    Results
+        In the order of models, then protocols.
+
+    Notes
+    -----
+    Notebook: 04_cnn_1d_mfcc.ipynb
+    """
+    names = list(models) or [
+        one.name
+        for one in study.models
+        if not one.is_optional or _is_stored(study, one, clips, protocols)
+    ]
+    gathered: dict[tuple[str, str], list[Run]] = {}
+    missing: list[str] = []
+    for protocol, plan in _plans(study, clips, names, protocols, n_seeds):
+        if stored_only and not is_stored(plan):
+            missing.append(f"{study.name} {plan.model.name} {plan.protocol.name} seed {plan.seed}")
+            continue
+        gathered.setdefault((plan.model.name, protocol), []).append(run_or_load(plan, clips))
+    is_whole = {name: all((name, one) in gathered for one in protocols) for name in names}
+    return Results(
+        tuple(
+            Result(study, study.model(name), protocol, tuple(runs), clips)
+            for (name, protocol), runs in gathered.items()
+            if is_whole[name]
+        ),
+        tuple(missing),
+    )
+
+
+def average_runs(runs: Sequence[Run], shares: Sequence[float] = ()) -> pd.DataFrame:
+    """Average the probabilities that several runs give to the same test rows.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        Of any models and seeds, on the same folds with the same classes.
+    shares : sequence of float
+        What each of them weighs; they sum to 1. None: all the same.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As a run's predictions: `clip_id, fold, truth, prediction` and `p_<label>`, in the order of
+        the first run.
+
+    Raises
+    ------
+    RunError
+        If there is no run, or if classes, rows or folds differ.
+
+    Notes
+    -----
+    Notebook: 07_transfer.ipynb
+    """
+    if not runs:
+        raise RunError("an ensemble needs runs; none is stored")
+    first = runs[0]
+    keys = ["clip_id", "fold", "truth"]
+    names = [f"p_{label}" for label in first.labels]
+    rows = first.predictions[keys]
+    total = np.zeros((len(rows), len(names)))
+    for run, share in zip(runs, shares or [1 / len(runs)] * len(runs), strict=True):
+        if run.labels != first.labels:
+            raise RunError(f"{run.folder.name} has other classes than {first.folder.name}")
+        same = rows.merge(run.predictions, on=keys, how="left", validate="one_to_one")
+        if len(run.predictions) != len(rows) or same[names].isna().any(axis=None):
+            raise RunError(
+                f"{run.folder.name} was tested on other rows, or on other folds, than "
+                f"{first.folder.name}: their probabilities cannot be averaged"
+            )
+        total += share * same[names].to_numpy()
+    prediction = np.array(first.labels)[total.argmax(axis=1)]
+    table = rows.assign(prediction=prediction)
+    return table.join(pd.DataFrame(total, columns=names, index=rows.index))
+
+
+def score_ensemble(systems: Sequence[Sequence[Run]], clips: pd.DataFrame) -> Score:
+    """Score the average of several systems, each the average of its runs, by speaker.
+
+    Parameters
+    ----------
+    systems : sequence of sequence of Run
+        Runs as for `average_runs`: the seeds of one system, of the next, and so on.
+    clips : pandas.DataFrame
+        Clip table, for the speakers.
+
+    Returns
+    -------
+    Score
+        Of one ensemble: its seeds are inside it.
+
+    Notes
+    -----
+    Notebook: 07_transfer.ipynb
+    """
+    runs = [run for system in systems for run in system]
+    shares = [1 / (len(systems) * len(system)) for system in systems for _ in system]
+    table = average_runs(runs, shares)
+    return score_predictions([with_clip_columns(table, clips)], runs[0].labels)
+
+
+def kept_epochs(run: Run, settings: TrainingSettings) -> list[int]:
+    """Tell after which epoch each fold's weights were kept.
+
+    Parameters
+    ----------
+    run : Run
+        With its history.
+    settings : TrainingSettings
+        How it was trained.
+
+    Returns
+    -------
+    list of int
+        One a fold, counted from 1.
+    """
+    kept = []
+    for _, history in run.history.groupby("fold"):
+        if settings.keep:
+            row = history[settings.keep].argmax()
+        elif settings.stop_patience is not None:
+            column = history[settings.stop_on]
+            row = column.argmin() if settings.stop_on == "val_loss" else column.argmax()
+        else:
+            row = len(history) - 1
+        kept.append(int(history["epoch"].iloc[row]))
+    return kept

@@ -1,0 +1,190 @@
+"""The files of a stored run: written fold by fold, by rename, and read back whole.
+
+A run's folder holds `spec.json`, `predictions.csv`, `history.csv` and `environment.json`; while
+it is trained, `folds/` holds one file a finished fold. `predictions.csv` is written last: where it
+is, the run is complete. Whether it is the right one is decided in `ser_lib.runs`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ser_lib.errors import RunError
+from ser_lib.paths import PROJECT_DIR, atomic_path
+from ser_lib.training.fit import FitResult
+
+# Libraries that decide a result; recorded with each run and shown in the report.
+RECORDED_LIBRARIES = (
+    "numpy",
+    "scipy",
+    "librosa",
+    "soxr",
+    "soundfile",
+    "scikit-learn",
+    "keras",
+    "tensorflow",
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A stored run."""
+
+    spec: dict[str, object]
+    predictions: pd.DataFrame
+    """`clip_id, fold, truth, prediction, p_<label>...`, one row a test row; a variant's id is
+    its clip's, a hash sign, and the variant's name."""
+    history: pd.DataFrame
+    """`fold` and the columns of `ser_lib.training.fit.FitResult.history`."""
+    environment: dict[str, object]
+    folder: Path
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes, in the order of the probability columns."""
+        return tuple(self.spec["labels"])
+
+
+def missing_folds(folder: Path, n_folds: int) -> list[int]:
+    """Return the numbers of the folds that are not stored yet."""
+    return [number for number in range(n_folds) if not _fold_file(folder, number).is_file()]
+
+
+def _fold_file(folder: Path, number: int) -> Path:
+    return folder / "folds" / f"{number:02d}.json"
+
+
+def store_fold(
+    folder: Path, number: int, test: pd.Series, labels: Sequence[str], result: FitResult
+) -> None:
+    """Write one fold as one file, whose presence says that the fold is done.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    number : int
+        Of the fold, from 0.
+    test : pandas.Series of str, shape (n_test,)
+        True classes of the test rows, indexed by row id.
+    labels : sequence of str
+        The classes, in the order of the probabilities.
+    result : FitResult
+        What the fit gave.
+    """
+    record = {
+        "clip_id": list(test.index),
+        "truth": list(test),
+        "prediction": [labels[index] for index in result.probabilities.argmax(axis=1)],
+        "probabilities": np.round(result.probabilities, 4).tolist(),
+        "history": result.history.to_dict(orient="records"),
+        "n_parameters": result.n_parameters,
+        "duration_s": round(result.duration_s, 1),
+    }
+    with atomic_path(_fold_file(folder, number)) as temporary:
+        temporary.write_text(json.dumps(record), encoding="utf-8")
+
+
+def finish_run(folder: Path, spec: dict[str, object], labels: Sequence[str], n_folds: int) -> None:
+    """Merge the folds into the run's four files; predictions come last and mark it complete.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run; all folds must be stored.
+    spec : dict
+        All that decided the result.
+    labels : sequence of str
+        The classes.
+    n_folds : int
+        Number of folds.
+    """
+    folds = [
+        json.loads(_fold_file(folder, number).read_text(encoding="utf-8"))
+        for number in range(n_folds)
+    ]
+    predictions, history = [], []
+    for number, fold in enumerate(folds):
+        table = pd.DataFrame({"clip_id": fold["clip_id"], "fold": number})
+        table["truth"], table["prediction"] = fold["truth"], fold["prediction"]
+        names = [f"p_{label}" for label in labels]
+        table[names] = np.array(fold["probabilities"]).reshape(len(table), len(names))
+        predictions.append(table)
+        history.append(pd.DataFrame(fold["history"]).assign(fold=number))
+    environment = provenance() | {
+        "n_parameters": folds[0]["n_parameters"],
+        "duration_s": [fold["duration_s"] for fold in folds],
+    }
+    _write_json(folder / "spec.json", spec)
+    _write_json(folder / "environment.json", environment)
+    for name, tables in (("history", history), ("predictions", predictions)):
+        with atomic_path(folder / f"{name}.csv") as temporary:
+            table = pd.concat(tables)
+            # Four decimals would leave nothing of a small rate.
+            rates = [name for name in table if name == "learning_rate"]
+            table[rates] = table[rates].map("{:.4g}".format)
+            table.to_csv(temporary, index=False, float_format="%.4f")
+    shutil.rmtree(folder / "folds")
+
+
+def _write_json(path: Path, content: dict[str, object]) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_run(folder: Path) -> Run:
+    """Read a complete run.
+
+    Raises
+    ------
+    RunError
+        If a file is missing or cannot be parsed.
+    """
+    try:
+        spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
+        environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+        predictions = pd.read_csv(folder / "predictions.csv", keep_default_na=False)
+        history = pd.read_csv(folder / "history.csv")
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"{folder}: this stored run is damaged ({error}); delete the folder or set FRESH=1"
+        ) from error
+    return Run(spec, predictions, history, environment, folder)
+
+
+def provenance() -> dict[str, object]:
+    """Return version, commit, libraries and machine (without its name) as plain data."""
+    commit = _git("rev-parse", "--short=12", "HEAD") or "unknown"
+    is_dirty = bool(_git("status", "--porcelain", "--", "ser_lib", "requirements.lock"))
+    return {
+        "ser_lib": version("ser-lib"),
+        "commit": commit + (" with changes" if is_dirty else ""),
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "keras_backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
+        "libraries": {name: version(name) for name in RECORDED_LIBRARIES},
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def _git(*arguments: str) -> str:
+    """Ask git about the project; nothing where there is no git or no repository."""
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=PROJECT_DIR, capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return ""
+    return done.stdout.strip()

@@ -1,0 +1,539 @@
+"""The search for better settings that fpt2025 describes, on validation speakers only.
+
+A trial trains one network of the search space on the training speakers of a study's first honest
+fold and is scored on its validation speakers; its test speakers are never read. Trials are
+rows of `reports/<corpus>/tuning/<study>-<key>/trials.csv`, written by rename after each one. A
+trial is decided by those before it and its own number alone, so a search that was stopped goes on
+as if it had not been. Trials are not cut short: every one is told how far it came at its best.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from ser_lib.data import corpus_of
+from ser_lib.errors import LeakError, RunError, StudyError
+from ser_lib.evaluation.formatting import joined, pct
+from ser_lib.evaluation.metrics import confusion_counts, uar, wa
+from ser_lib.features.extraction import Rows, extract
+from ser_lib.features.registry import FEATURES
+from ser_lib.models.cnn3d import Cnn3dConfig
+from ser_lib.paths import atomic_path, report_dir
+from ser_lib.runs.runner import RunPlan, plan_run
+from ser_lib.runs.store import provenance
+from ser_lib.runtime import progress
+from ser_lib.seeds import child_seed
+from ser_lib.studies.study import Study
+from ser_lib.training.fit import FoldArrays, fit_fold
+from ser_lib.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    import optuna
+
+
+# The schedules that the report tells apart: how the rate is set, and whether a plateau halves it.
+SCHEDULES = {
+    "fixed": ("constant", False),
+    "plateau": ("constant", True),
+    "restarts": ("restarts", False),
+    "step": ("step", False),
+}
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """What may vary: choices in the order in which they are shown (fpt2025, section 3)."""
+
+    n_blocks: tuple[int, ...] = (2, 3, 4)
+    width: tuple[float, ...] = (0.5, 1.0, 2.0)
+    """Filters of each block, as a multiple of the model's own; at most those of its widest."""
+    first_kernel: tuple[int, ...] = (3, 5)
+    later_kernels: tuple[int, ...] = (3, 5)
+    activation: tuple[str, ...] = ("relu", "leaky_relu", "elu")
+    head: tuple[str, ...] = ("pool", "lstm", "transformer")
+    optimizer: tuple[str, ...] = ("adam", "rmsprop", "sgd")
+    learning_rate: tuple[float, float] = (1e-5, 1e-3)
+    """The ends of a logarithmic range."""
+    schedule: tuple[str, ...] = tuple(SCHEDULES)
+    dropout: tuple[float, ...] = (0.2, 0.3, 0.4, 0.5)
+    """After the first dense layer; after the others less by as much as in the model."""
+    loss: tuple[str, ...] = ("cross_entropy", "focal")
+
+    def choices(self) -> dict[str, tuple]:
+        """Return the choices of each parameter; of the learning rate, the ends of its range."""
+        return {name: tuple(values) for name, values in vars(self).items()}
+
+    def read(self, name: str, text: str) -> object:
+        """Return the value that a cell of a stored table stands for; raise `ValueError` if none."""
+        choices = self.choices()[name]
+        if name == "learning_rate":
+            if not choices[0] <= float(text) <= choices[1]:
+                raise ValueError(f"{name} {text}")
+            return float(text)
+        return choices[[str(one) for one in choices].index(text)]
+
+
+FULL_SPACE = SearchSpace()
+
+
+def config_of(base: Cnn3dConfig, values: Mapping[str, object]) -> Cnn3dConfig:
+    """Return a network as a trial varies it."""
+    n_blocks, widest = values["n_blocks"], max(base.n_filters)
+    less = base.dropout_rates[0] - values["dropout"]
+    rates = [max(round(one - less, 2), min(base.dropout_rates)) for one in base.dropout_rates]
+    return replace(
+        base,
+        n_filters=tuple(
+            min(round(values["width"] * one), widest) for one in base.n_filters[:n_blocks]
+        ),
+        kernel_sizes=(values["first_kernel"], *[values["later_kernels"]] * (n_blocks - 1)),
+        block_dropout_rates=base.block_dropout_rates[:n_blocks],
+        dropout_rates=tuple(rates),
+        activation=values["activation"],
+        head=values["head"],
+    )
+
+
+def settings_of(base: TrainingSettings, values: Mapping[str, object]) -> TrainingSettings:
+    """Return how a trial is trained."""
+    schedule, has_plateau = SCHEDULES[values["schedule"]]
+    return replace(
+        base,
+        schedule=schedule,
+        plateau_patience=base.plateau_patience if has_plateau else None,
+        optimizer=values["optimizer"],
+        learning_rate=values["learning_rate"],
+        loss=values["loss"],
+    )
+
+
+def own_choice(
+    config: Cnn3dConfig, settings: TrainingSettings, space: SearchSpace
+) -> dict[str, object]:
+    """Return a model's own settings as the values of a trial.
+
+    Raises
+    ------
+    StudyError
+        If the space does not hold them, or other trials could not be built from the model.
+    """
+    if not isinstance(config, Cnn3dConfig):
+        raise StudyError(f"only 3D networks can be tuned, not a {type(config).__name__}")
+    names = {schedule: name for name, schedule in SCHEDULES.items()}
+    own = {
+        "n_blocks": len(config.n_filters),
+        "width": 1.0,
+        "first_kernel": config.kernel_sizes[0],
+        "later_kernels": config.kernel_sizes[-1],
+        "activation": config.activation,
+        "head": config.head,
+        "optimizer": settings.optimizer,
+        "learning_rate": settings.learning_rate,
+        "schedule": names.get((settings.schedule, settings.plateau_patience is not None)),
+        "dropout": config.dropout_rates[0],
+        "loss": settings.loss,
+    }
+    try:
+        own = {name: space.read(name, str(value)) for name, value in own.items()}
+    except ValueError as error:
+        raise StudyError(f"the search space does not hold the model's own {own}") from error
+    is_same = config_of(config, own) == config and settings_of(settings, own) == settings
+    if not is_same or max(space.n_blocks) > len(config.n_filters):
+        raise StudyError(f"this model cannot be varied: {own} is not all that it is")
+    return own
+
+
+# --- Optuna
+
+
+def _optuna() -> ModuleType:
+    import optuna
+
+    # Its lines would litter notebooks and logs; `ser_lib.runs.tuning` says how far a search is.
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+def _known(space: SearchSpace, trials: Sequence[Mapping[str, object]], seed: int) -> optuna.Study:
+    """Tell Optuna of the trials so far; one that diverged is told as failed."""
+    library, distributions = _optuna(), _distributions(space)
+    sampler = library.samplers.TPESampler(seed=seed)
+    search = library.create_study(direction="maximize", sampler=sampler)
+    for trial in trials:
+        is_complete = trial["state"] == "complete"
+        states = library.trial.TrialState
+        search.add_trial(
+            library.trial.create_trial(
+                params={name: trial[name] for name in distributions},
+                distributions=distributions,
+                value=trial["uar"] if is_complete else None,
+                state=states.COMPLETE if is_complete else states.FAIL,
+            )
+        )
+    return search
+
+
+def _distributions(space: SearchSpace) -> dict[str, optuna.distributions.BaseDistribution]:
+    kinds = _optuna().distributions
+    return {
+        name: kinds.FloatDistribution(*choices, log=True)
+        if name == "learning_rate"
+        else kinds.CategoricalDistribution(choices)
+        for name, choices in space.choices().items()
+    }
+
+
+def propose(
+    space: SearchSpace, trials: Sequence[Mapping[str, object]], *, seed: int
+) -> dict[str, object]:
+    """Propose the values of the next trial.
+
+    Parameters
+    ----------
+    space : SearchSpace
+        What may vary.
+    trials : sequence of mapping
+        All so far: the parameters, `uar` and `state`.
+    seed : int
+        Of the search; each trial draws from its own stream.
+
+    Returns
+    -------
+    dict of str to object
+        By Optuna's tree-structured Parzen estimator, the first ten at random; the learning rate
+        in three digits.
+
+    References
+    ----------
+    Akiba T et al. (2019). Optuna. KDD. Bergstra J et al. (2011). Algorithms for Hyper-Parameter
+    Optimization. NIPS.
+    """
+    search = _known(space, trials, child_seed("tuning", seed, len(trials)))
+    values = dict(search.ask(_distributions(space)).params)
+    low, high = space.learning_rate
+    values["learning_rate"] = min(max(float(f"{values['learning_rate']:.3g}"), low), high)
+    return values
+
+
+def parameter_importances(trials: pd.DataFrame, space: SearchSpace = FULL_SPACE) -> pd.Series:
+    """How much of the spread of the scores each parameter explains, by fANOVA.
+
+    Parameters
+    ----------
+    trials : pandas.DataFrame
+        From `ser_lib.runs.tuning.tune`.
+    space : SearchSpace
+        Of the search.
+
+    Returns
+    -------
+    pandas.Series of float, shape (n_parameters,)
+        Shares that sum to 1, largest first; NaN where complete trials are fewer than two a
+        parameter, or all score alike.
+
+    References
+    ----------
+    Hutter F, Hoos H, Leyton-Brown K (2014). An Efficient Approach for Assessing Hyperparameter
+    Importance. ICML.
+
+    Notes
+    -----
+    Notebook: 05_cnn_3d_pooled.ipynb
+    """
+    names = list(space.choices())
+    complete = trials[trials["state"] == "complete"]
+    if len(complete) < 2 * len(names) or complete["uar"].nunique() < 2:
+        return pd.Series(math.nan, index=names)
+    importance = _optuna().importance
+    shares = importance.get_param_importances(
+        _known(space, complete.to_dict("records"), seed=0),
+        evaluator=importance.FanovaImportanceEvaluator(seed=0),
+    )
+    return pd.Series(shares, dtype=float).sort_values(ascending=False)
+
+
+def search_sentences(trials: pd.DataFrame, importances: pd.Series) -> tuple[str, str]:
+    """Say what a search found: the best trial beside the study's own choice, and what mattered.
+
+    Parameters
+    ----------
+    trials : pandas.DataFrame
+        From `ser_lib.runs.tuning.tune`.
+    importances : pandas.Series
+        From `parameter_importances`.
+
+    Returns
+    -------
+    tuple of str
+        Two sentences, for the findings; they say so where there is too little to go by.
+
+    Notes
+    -----
+    Notebook: 05_cnn_3d_pooled.ipynb
+    """
+    names, complete = list(importances.index), trials[trials["state"] == "complete"]
+    too_few = f"{len(complete)} trials are too few to tell which of {len(names)} settings matters."
+    if complete.empty:
+        return "No search for better settings is stored here; `ser tune` makes one.", too_few
+    own, best = trials.iloc[0], complete.loc[complete["uar"].idxmax()]
+    where = f"{trials.attrs['n_rows']:,} clips of {len(trials.attrs['speakers'])} speakers"
+    differing = [f"{name} {best[name]}" for name in names if best[name] != own[name]]
+    first = (
+        f"Of {len(trials)} trials the best has UAR {pct(best['uar'])} on the validation speakers "
+        f"({where}), the study's own choice {pct(own['uar'])}"
+    )
+    first += (
+        f"; the best differs in {joined(differing)}, and being the best of many on the same clips "
+        "it is flattered."
+        if differing
+        else ": no other does better."
+    )
+    if importances.isna().any():
+        return first, too_few
+    top = [f"{name} ({pct(share, digits=0)})" for name, share in importances.head(3).items()]
+    return first, (
+        f"What explains most of the spread of UAR over {len(complete)} trials is {joined(top)}, "
+        "by fANOVA."
+    )
+
+
+logger = logging.getLogger(__name__)
+
+# Raised whenever trials change in a way that neither the space nor the study shows.
+TUNING_VERSION = 1
+STATES = ("complete", "diverged")
+MEASURES = ("uar", "wa", "best_epoch", "n_epochs", "n_parameters", "duration_s", "state")
+
+
+def tune(
+    study: Study,
+    clips: pd.DataFrame,
+    *,
+    n_trials: int,
+    max_epochs: int,
+    seed: int | None = None,
+    model: str = "cnn3d_small",
+    space: SearchSpace = FULL_SPACE,
+) -> pd.DataFrame:
+    """Search a study's settings on validation speakers, or go on with a search.
+
+    Parameters
+    ----------
+    study : Study
+        Whose honest protocol, features and augmentation.
+    clips : pandas.DataFrame
+        Clip table of one corpus, or of a pool.
+    n_trials : int
+        How many trials there shall be, with those that are stored; 0 runs none. More than that may
+        be stored: all of them are returned.
+    max_epochs : int
+        Upper limit of each; 0 leaves the study's own.
+    seed : int, optional
+        Of the folds, the weights and the proposals; the study's first by default.
+    model : str
+        Which of the study's 3D networks is varied.
+    space : SearchSpace
+        What may vary.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a trial: `number`, the parameters, `uar` and `wa` on the validation speakers,
+        `best_epoch`, `n_epochs`, `n_parameters`, `duration_s`, `state`. Number 0 is the study's
+        own choice. `attrs` say `chance`, `n_rows`, `speakers` (of validation) and `folder`.
+
+    Raises
+    ------
+    LeakError
+        If a validation speaker is heard in training or test.
+    RunError
+        If stored trials are damaged, or trials are to be run and the audio is not there.
+    StudyError
+        If the space does not hold the model's own settings.
+
+    Notes
+    -----
+    Notebook: 05_cnn_3d_pooled.ipynb
+    """
+    if n_trials < 0:
+        raise StudyError(f"n_trials={n_trials} must be 0 (those that are stored) or more")
+    study = study.with_max_epochs(max_epochs)
+    protocol = study.protocol("honest", corpus_of(clips))
+    plan = plan_run(study, model, protocol, study.seeds[0] if seed is None else seed, clips)
+    speakers = _validation_speakers(plan)
+    search = _Search(plan, space, _spec(plan, space))
+    trials = search.read()
+    if len(trials) < n_trials:
+        _run_missing(search, clips, trials.to_dict("records"), n_trials)
+        trials = search.read()
+    trials.attrs |= {
+        "chance": 1 / len(plan.labels),
+        "n_rows": len(plan.split.folds[0].validation),
+        "speakers": speakers,
+        "folder": str(search.folder),
+    }
+    return trials
+
+
+def _validation_speakers(plan: RunPlan) -> list[str]:
+    """Name the validation speakers of the first fold; raise where they are heard elsewhere."""
+    fold, speaker_of = plan.split.folds[0], plan.rows.set_index("row_id")["speaker"]
+    train, validation, test = (
+        set(speaker_of[list(part)]) for part in (fold.train, fold.validation, fold.test)
+    )
+    heard = sorted((validation & train) | (test & (train | validation)))
+    if heard:
+        raise LeakError(
+            f"{plan.study.name} on {plan.corpus}: {plan.protocol.name} has {', '.join(heard)} on "
+            "two sides; settings are chosen on speakers that are neither in training nor in test, "
+            "so tune on a corpus of more speakers"
+        )
+    return sorted(validation)
+
+
+def _spec(plan: RunPlan, space: SearchSpace) -> dict[str, object]:
+    """Return all that decides the trials, as plain data."""
+    features = plan.model.features
+    second = np.sin(np.arange(features.sample_rate_hz, dtype=np.float32))
+    feature = FEATURES[features.name].function
+    input_shape = feature(second, features.sample_rate_hz, **features.params).shape
+    search = {
+        "space": space.choices(),
+        "first_trial": own_choice(plan.model.config, plan.training, space),
+        "fold": 0,
+        "tuning": TUNING_VERSION,
+    }
+    return json.loads(json.dumps(plan.spec(input_shape) | search))
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Where a search is stored, and what it may try."""
+
+    plan: RunPlan
+    space: SearchSpace
+    spec: dict[str, object]
+
+    @property
+    def folder(self) -> Path:
+        key = hashlib.sha256(json.dumps(self.spec, sort_keys=True).encode()).hexdigest()[:12]
+        name = f"{self.plan.study.name}-{key}"
+        return report_dir(self.plan.corpus) / "tuning" / name
+
+    def write(self, trials: Sequence[Mapping[str, object]]) -> None:
+        """Store all trials; the table comes last and is what counts."""
+        environment = provenance()
+        environment["libraries"] |= {"optuna": version("optuna")}
+        for name, content in (("spec", self.spec), ("environment", environment)):
+            with atomic_path(self.folder / f"{name}.json") as temporary:
+                text = json.dumps(content, indent=1, sort_keys=True) + "\n"
+                temporary.write_text(text, encoding="utf-8")
+        with atomic_path(self.folder / "trials.csv") as temporary:
+            pd.DataFrame(trials).to_csv(temporary, index=False)
+
+    def read(self) -> pd.DataFrame:
+        """Return the stored trials, none of which may be damaged."""
+        columns = ["number", *self.space.choices(), *MEASURES]
+        path = self.folder / "trials.csv"
+        if not path.is_file():
+            return pd.DataFrame(columns=columns, dtype=float)
+        try:
+            spec = json.loads((self.folder / "spec.json").read_text(encoding="utf-8"))
+            cells = pd.read_csv(path, dtype=str, keep_default_na=False)
+            if spec != self.spec or list(cells.columns) != columns or cells.empty:
+                raise ValueError("spec.json or the columns are not those of this search")
+            trials = pd.DataFrame([self._trial(row) for row in cells.to_dict("records")])
+            if list(trials["number"]) != list(range(len(trials))):
+                raise ValueError("they are not numbered from 0 on")
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"{path}: these stored trials are damaged ({error}); take the folder from git, or "
+                "delete it and the search begins anew"
+            ) from error
+        return trials
+
+    def _trial(self, cells: Mapping[str, str]) -> dict[str, object]:
+        """Turn the cells of a row into a trial; raise `ValueError` where they are none."""
+        trial = {"number": int(cells["number"])}
+        trial |= {name: self.space.read(name, cells[name]) for name in self.space.choices()}
+        trial |= {name: float(cells[name] or "nan") for name in ("uar", "wa")}
+        trial |= {name: int(cells[name]) for name in ("best_epoch", "n_epochs", "n_parameters")}
+        trial |= {"duration_s": float(cells["duration_s"]), "state": cells["state"]}
+        # A score of a trial that diverged is none; the others have one in [0, 1].
+        is_scored = 0 <= trial["uar"] <= 1 and 0 <= trial["wa"] <= 1
+        if trial["state"] not in STATES or is_scored != (trial["state"] == "complete"):
+            raise ValueError(f"trial {trial['number']}: {dict(cells)}")
+        return trial
+
+
+def _run_missing(
+    search: _Search, clips: pd.DataFrame, trials: list[dict[str, object]], n_trials: int
+) -> None:
+    plan = search.plan
+    if not clips["path"].all():
+        raise RunError(
+            f"{len(trials)} of {n_trials} trials are stored and the audio of {plan.corpus} is not "
+            "here; point SER_DATA at the corpora"
+        )
+    arrays = _arrays(plan, clips)
+    missing = range(len(trials), n_trials)
+    for number in progress(missing, total=len(missing), what=f"tuning {plan.study.name}"):
+        first = search.spec["first_trial"]
+        values = propose(search.space, trials, seed=plan.seed) if number else first
+        trials.append({"number": number} | values | _fit(plan, values, arrays))
+        search.write(trials)
+        said = f"tuning {plan.study.name}: trial {number + 1} of {n_trials}: validation UAR"
+        logger.info("%s %s in %.0f s", said, pct(trials[-1]["uar"]), trials[-1]["duration_s"])
+
+
+def _arrays(plan: RunPlan, clips: pd.DataFrame) -> FoldArrays:
+    """Gather training and validation rows; what is to be predicted are the latter, never test."""
+    table, fold = plan.rows.set_index("row_id"), plan.split.folds[0]
+    variants = list(table.loc[list(fold.train), "variant"].unique())
+    sources = tuple(extract(clips, plan.model.features, variant=name) for name in variants)
+    positions = pd.Series(range(len(clips)), index=clips["clip_id"])
+
+    def gather(row_ids: Sequence[str]) -> tuple[Rows, np.ndarray]:
+        part = table.loc[list(row_ids)]
+        source = part["variant"].map(variants.index).to_numpy()
+        rows = Rows(sources, source, positions[part["clip_id"]].to_numpy())
+        return rows, part["label"].map(plan.labels.index).to_numpy()
+
+    validation = gather(fold.validation)
+    return FoldArrays(*gather(fold.train), *validation, validation[0])
+
+
+def _fit(plan: RunPlan, values: Mapping[str, object], arrays: FoldArrays) -> dict[str, object]:
+    result = fit_fold(
+        config_of(plan.model.config, values),
+        settings_of(plan.training, values),
+        arrays,
+        n_classes=len(plan.labels),
+        is_scaled=plan.model.is_scaled,
+        seed=plan.seed,
+    )
+    names = np.array(plan.labels)
+    predicted = names[result.probabilities.argmax(axis=1)]
+    counts = confusion_counts(names[arrays.y_validation], predicted, plan.labels)
+    is_finite = bool(np.isfinite(result.history["loss"]).all())
+    return {
+        "uar": round(float(uar(counts)), 4) if is_finite else np.nan,
+        "wa": round(float(wa(counts)), 4) if is_finite else np.nan,
+        "best_epoch": int(result.history["val_accuracy"].argmax()) + 1,
+        "n_epochs": len(result.history),
+        "n_parameters": result.n_parameters,
+        "duration_s": round(result.duration_s, 1),
+        "state": STATES[0 if is_finite else 1],
+    }

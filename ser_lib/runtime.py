@@ -1,0 +1,130 @@
+"""Locks between processes: a file that one of them holds, and the system takes back if it dies."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from tqdm.auto import tqdm
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
+
+
+T = TypeVar("T")
+
+
+def is_headless() -> bool:
+    """Tell whether nobody is there to watch a bar."""
+    if os.environ.get("SER_HEADLESS") == "1":
+        return True
+    # Inside Jupyter stderr is no terminal, but the notebook shows the bar.
+    return not _is_notebook() and not sys.stderr.isatty()
+
+
+def _is_notebook() -> bool:
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return hasattr(shell, "kernel")
+
+
+def progress(items: Iterable[T], *, total: int, what: str) -> Iterator[T]:
+    """Iterate with a progress bar, unless headless.
+
+    Parameters
+    ----------
+    items : iterable
+        What is worked through.
+    total : int
+        How many there are.
+    what : str
+        Shown before the bar.
+
+    Yields
+    ------
+    object
+        The items, unchanged.
+    """
+    yield from tqdm(items, total=total, desc=what, disable=is_headless(), leave=False)
+
+
+try:
+    _N_ALLOWED = len(os.sched_getaffinity(0))
+except AttributeError:  # macOS and Windows do not say which cores a process may use
+    _N_ALLOWED = os.cpu_count() or 1
+N_CORES = min(_N_ALLOWED, 4)
+"""Cores that are used for a clip, or for clips side by side; more gain nothing here."""
+THREADS: ContextVar[int] = ContextVar("threads", default=1)
+"""Threads that an encoder takes for one clip, in this context."""
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Keep products of small matrices on one thread: they lose more by waiting than they gain."""
+    with _controller().limit(limits=1, user_api="blas"):
+        yield
+
+
+@cache
+def second_thread() -> ThreadPoolExecutor:
+    """Return a thread for what can be done beside the main work."""
+    return ThreadPoolExecutor(1, thread_name_prefix="beside")
+
+
+WAIT_S = 0.2
+
+
+@contextmanager
+def file_lock(path: Path, *, is_waiting: bool = True) -> Iterator[None]:
+    """Hold a lock while the block runs.
+
+    Parameters
+    ----------
+    path : Path
+        The file that stands for what is locked. It is made, and stays: deleting it would let a
+        third process lock another file of this name.
+    is_waiting : bool
+        Whether to wait until another process gives it back; else the error comes at once.
+
+    Raises
+    ------
+    BlockingIOError, PermissionError
+        If another process holds it and nobody waits.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        while True:
+            try:
+                _lock(file.fileno())
+                break
+            except (BlockingIOError, PermissionError):
+                if not is_waiting:
+                    raise
+                time.sleep(WAIT_S)
+        yield
+
+
+def _lock(descriptor: int) -> None:
+    """Lock an open file, or raise at once; closing it gives it back."""
+    if os.name == "nt":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

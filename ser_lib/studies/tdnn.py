@@ -1,0 +1,56 @@
+"""Our network from scratch on the clips of the tested corpus alone.
+
+That is how the figures of others came about that it stands beside (`support.transfer.FIELD`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ser_lib.data.labels import LABEL_SETS
+from ser_lib.data.splits import Protocol
+from ser_lib.features.registry import FeatureSpec
+from ser_lib.models.tdnn import TdnnConfig
+from ser_lib.studies.moonshine import CHOSEN_ONCE, SMOOTHED_TRAINING
+from ser_lib.studies.study import ModelSpec, Study
+
+TRAINING = replace(SMOOTHED_TRAINING, max_epochs=50, learning_rate=2e-3, mixup_alpha=0.3)
+SCRATCH = Study(
+    name="scratch",
+    title="A small network on descriptors of speech, from scratch",
+    source="This project (2026).",
+    corpora=("ravdess",),
+    label_set=LABEL_SETS["ravdess8"],
+    label_sets={"emodb": "emodb7"},
+    models=(
+        ModelSpec(
+            "tdnn",
+            "TDNN from scratch, with EmoDB",
+            TdnnConfig(),
+            FeatureSpec("speech_descriptors", sample_rate_hz=16_000),
+            TRAINING,
+            is_ours=True,
+        ),
+    ),
+    published_protocol=Protocol("luna5"),
+    honest_protocol=Protocol("luna5"),
+    seeds=(42, 43, 44),
+    augmentations=("slower", "faster"),
+    test_views=("slower", "faster"),
+    auxiliary_corpora=("emodb",),
+    departures=(
+        *CHOSEN_ONCE,
+        "Clips of EmoDB are trained on in every fold where it is not tested itself, if their "
+        "emotion is a class of the tested corpus: another language, and ten voices more.",
+    ),
+)
+SCRATCH_ALONE = replace(
+    SCRATCH,
+    name="scratch_alone",
+    title="The same network, on the clips of one corpus alone",
+    models=tuple(
+        replace(one, name="tdnn_alone", title="TDNN from scratch") for one in SCRATCH.models
+    ),
+    auxiliary_corpora=(),
+    departures=CHOSEN_ONCE,
+)

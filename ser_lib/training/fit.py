@@ -1,0 +1,409 @@
+"""What a fold trains and is tested on: rows gathered from the arrays of all clips.
+
+Speakers' levels are taken out here where a protocol says so: it is the fold that tells who is new.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from ser_lib.data.enrolment import NORMALISATIONS, known_clips
+from ser_lib.data.splits import Fold
+from ser_lib.errors import StudyError
+from ser_lib.features.extraction import Rows
+from ser_lib.models import build_keras, build_sklearn, family_of
+from ser_lib.models.keras_backend import load_keras
+from ser_lib.seeds import seed_everything
+from ser_lib.training.loop import compile_network, predict_rows, train_network
+from ser_lib.training.settings import TrainingSettings
+from ser_lib.training.speaker_normalisation import normalise
+
+if TYPE_CHECKING:
+    import keras
+
+
+# Raised whenever training changes in a way that its settings do not show (the optimiser, the
+# scaler, the plateau's factor): stored runs then differ.
+TRAINING_VERSION = 2
+
+# Versions whose stored runs still stand for what this code would train. 1: `model.fit` shuffled the
+# rows, and the last batch of an epoch was smaller; since 2 a generator of ours shuffles, and that
+# batch is filled up. All else is the same.
+STILL_VALID_VERSIONS = (1,)
+
+
+@dataclass(frozen=True)
+class FoldArrays:
+    """Inputs and class numbers of one fold's parts; inputs are arrays, or gathered when needed."""
+
+    x_train: np.ndarray | Rows
+    y_train: np.ndarray
+    x_validation: np.ndarray | Rows
+    y_validation: np.ndarray
+    x_test: np.ndarray | Rows
+    speakers_train: np.ndarray | None = None
+    """Who speaks in each training row; needed by heads that choose by inner folds of speakers."""
+    speakers_validation: np.ndarray | None = None
+    test_views: tuple[Rows, ...] = ()
+    """The test rows once more, otherwise played; a network's answers are averaged over them."""
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a fit gives."""
+
+    probabilities: np.ndarray
+    """Of the test rows, shape (n_test, n_classes); each row sums to 1."""
+    history: pd.DataFrame
+    """One row an epoch: `epoch, loss, accuracy, val_loss, val_accuracy, learning_rate`."""
+    n_parameters: int
+    """Trainable weights; 0 where the notion does not apply."""
+    duration_s: float
+
+
+def fit_fold(
+    config: object,
+    settings: TrainingSettings | None,
+    arrays: FoldArrays,
+    *,
+    n_classes: int,
+    is_scaled: bool,
+    seed: int,
+) -> FitResult:
+    """Fit a model and predict the test rows.
+
+    Parameters
+    ----------
+    config : object
+        A config of one of `ser_lib.models.FAMILIES`.
+    settings : TrainingSettings or None
+        Needed for a network.
+    arrays : FoldArrays
+        One fold.
+    n_classes : int
+        Number of classes; class numbers run below it.
+    is_scaled : bool
+        Whether each feature is brought to mean 0 and standard deviation 1 of the training rows.
+    seed : int
+        Of weights, shuffling and dropout.
+
+    Returns
+    -------
+    FitResult
+        Probabilities, history, size and time.
+
+    Raises
+    ------
+    StudyError
+        If a network comes without settings.
+
+    Notes
+    -----
+    Notebook: 04_cnn_1d_mfcc.ipynb
+    """
+    started = time.perf_counter()
+    if is_scaled:
+        arrays = _scale(arrays)
+    if family_of(config)[1].is_keras:
+        if settings is None:
+            raise StudyError(f"{type(config).__name__} needs training settings")
+        result = _fit_keras(config, settings, arrays, n_classes, seed)
+    elif family_of(config)[1].is_nested:
+        result = _fit_nested(config, arrays, n_classes, seed)
+    else:
+        result = _fit_sklearn(config, arrays, n_classes, seed)
+    return FitResult(*result, duration_s=time.perf_counter() - started)
+
+
+def _scale(arrays: FoldArrays) -> FoldArrays:
+    """Standardise every value on the training rows; shapes stay as they are."""
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler().fit(_as_rows(arrays.x_train))
+
+    def scaled(part: np.ndarray | Rows) -> np.ndarray:
+        return scaler.transform(_as_rows(part)).astype(np.float32).reshape(part.shape)
+
+    return replace(
+        arrays,
+        x_train=scaled(arrays.x_train),
+        x_validation=scaled(arrays.x_validation),
+        x_test=scaled(arrays.x_test),
+        test_views=tuple(Rows.of(scaled(view)) for view in arrays.test_views),
+    )
+
+
+def _as_array(part: np.ndarray | Rows) -> np.ndarray:
+    return part.gather() if isinstance(part, Rows) else part
+
+
+def _as_rows(part: np.ndarray | Rows) -> np.ndarray:
+    # (n_rows, ...) -> (n_rows, n_values)
+    return _as_array(part).reshape(len(part), -1)
+
+
+def _fit_keras(
+    config: object, settings: TrainingSettings, arrays: FoldArrays, n_classes: int, seed: int
+) -> tuple[np.ndarray, pd.DataFrame, int]:
+    model, history = fit_network(config, settings, arrays, n_classes=n_classes, seed=seed)
+    views = (_as_gathered(arrays.x_test), *arrays.test_views)
+    probabilities = np.mean([predict_rows(model, view) for view in views], axis=0)
+    return probabilities, history, model.count_params()
+
+
+def fit_network(
+    config: object,
+    settings: TrainingSettings,
+    arrays: FoldArrays,
+    *,
+    n_classes: int,
+    seed: int,
+) -> tuple[keras.Model, pd.DataFrame]:
+    """Train a network, and return it with its history; test rows are not looked at.
+
+    Parameters
+    ----------
+    config : object
+        Of a family of networks.
+    settings : TrainingSettings
+        How it is trained.
+    arrays : FoldArrays
+        Inputs as the network gets them.
+    n_classes : int
+        Number of classes.
+    seed : int
+        Of weights, shuffling and dropout.
+
+    Returns
+    -------
+    model : keras.Model
+        The next call trains this very object anew: use or copy it before.
+    history : pandas.DataFrame
+        As `FitResult.history`.
+    """
+    train, validation = _as_gathered(arrays.x_train), _as_gathered(arrays.x_validation)
+    classes = arrays.y_train
+    if settings.fits_validation:
+        train, classes = train.joined(validation), np.concatenate([classes, arrays.y_validation])
+    model = _fresh_network(config, settings, train.shape[1:], n_classes, seed)
+    start = family_of(config)[1].start
+    if start:
+        start(model, config, train, classes)
+    history = train_network(
+        model,
+        settings,
+        (train, classes),
+        (validation, arrays.y_validation),
+        n_classes=n_classes,
+        seed=seed,
+    )
+    return model, history
+
+
+@lru_cache(maxsize=1)
+def _compiled(
+    config: object, settings: TrainingSettings, input_shape: tuple[int, ...], n_classes: int
+) -> keras.Model:
+    """Build and compile a network once for all folds: compiling takes as long as many epochs."""
+    # A notebook trains dozens of networks; without this their graphs pile up.
+    load_keras().utils.clear_session()
+    with computing_in(settings.precision):
+        model = build_keras(config, input_shape, n_classes)
+    compile_network(model, settings)
+    return model
+
+
+@contextmanager
+def computing_in(precision: str) -> Iterator[None]:
+    """Build layers that compute in a precision; what is built afterwards is as before."""
+    policies = load_keras().config
+    before = policies.dtype_policy()
+    policies.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        policies.set_dtype_policy(before)
+
+
+def _fresh_network(
+    config: object,
+    settings: TrainingSettings,
+    input_shape: tuple[int, ...],
+    n_classes: int,
+    seed: int,
+) -> keras.Model:
+    """Return the compiled network with the first weights of a seed, as if newly built."""
+    model = _compiled(config, settings, input_shape, n_classes)
+    seed_everything(seed)
+    fresh = build_keras(config, input_shape, n_classes)
+    for old, new in zip(_state_of(model), _state_of(fresh), strict=True):
+        old.assign(new)
+    for variable in model.optimizer.variables:
+        variable.assign(np.zeros(variable.shape))
+    model.optimizer.learning_rate = settings.learning_rate
+    return model
+
+
+def _state_of(model: keras.Model) -> list:
+    """Return weights, and the states of the generators of dropout, which `weights` leaves out."""
+    return [one for layer in model.layers for one in layer.variables]
+
+
+def _as_gathered(part: np.ndarray | Rows) -> Rows:
+    return part if isinstance(part, Rows) else Rows.of(part)
+
+
+def _fit_sklearn(
+    config: object, arrays: FoldArrays, n_classes: int, seed: int
+) -> tuple[np.ndarray, pd.DataFrame, int]:
+    model = build_sklearn(config, seed=seed)
+    x_train, x_validation = _as_rows(arrays.x_train), _as_rows(arrays.x_validation)
+    model.fit(x_train, arrays.y_train)
+    history = pd.DataFrame(
+        {
+            "epoch": [0],
+            "loss": [np.nan],
+            "accuracy": [model.score(x_train, arrays.y_train)],
+            "val_loss": [np.nan],
+            "val_accuracy": [model.score(x_validation, arrays.y_validation)],
+            "learning_rate": [np.nan],
+        }
+    )
+    return _probabilities(model, _as_rows(arrays.x_test), n_classes), history, 0
+
+
+def _fit_nested(
+    config: object, arrays: FoldArrays, n_classes: int, seed: int
+) -> tuple[np.ndarray, pd.DataFrame, int]:
+    """Fit a head that chooses its own settings on inner folds of all speakers but the tested.
+
+    Validation speakers are training speakers to it; its history is the choice, not epochs.
+    """
+    if arrays.speakers_train is None or arrays.speakers_validation is None:
+        raise StudyError(f"{type(config).__name__} needs to know who speaks in each training row")
+    head = build_sklearn(config, seed=seed).fit(
+        np.concatenate([_as_array(arrays.x_train), _as_array(arrays.x_validation)]),
+        np.concatenate([arrays.y_train, arrays.y_validation]),
+        np.concatenate([arrays.speakers_train, arrays.speakers_validation]),
+        n_classes=n_classes,
+    )
+    return head.predict_proba(_as_array(arrays.x_test)), head.history(), head.n_parameters()
+
+
+def _probabilities(model: object, x_test: np.ndarray, n_classes: int) -> np.ndarray:
+    """Return class probabilities in the order of class numbers, whatever the model offers."""
+    from scipy.special import softmax
+
+    if hasattr(model, "predict_proba"):
+        raw = model.predict_proba(x_test)
+    else:
+        margins = model.decision_function(x_test)
+        # Of two classes scikit-learn gives the margin of the second only.
+        margins = np.column_stack([-margins, margins]) if margins.ndim == 1 else margins
+        raw = softmax(margins, axis=1)
+    full = np.zeros((len(x_test), n_classes))
+    full[:, model.classes_] = raw
+    return full
+
+
+def normalise_fold(
+    array: np.ndarray, name: str, rows: pd.DataFrame, fold: Fold, positions: pd.Series
+) -> np.ndarray:
+    """Take speakers' own levels out of a feature, as a protocol says, for one fold.
+
+    Parameters
+    ----------
+    array : ndarray, shape (n_clips, ...)
+        Of all clips of the table.
+    name : str
+        A key of `NORMALISATIONS`.
+    rows : pandas.DataFrame
+        From `ser_lib.data.splits.rows_of`.
+    fold : Fold
+        Its test speakers are new.
+    positions : pandas.Series
+        Where each clip is in the array, by its id.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_clips, ...)
+        Clips that have no row are 0.
+    """
+    rule = NORMALISATIONS[name]
+    clips = rows.drop_duplicates("clip_id").reset_index(drop=True)
+    is_test = clips["clip_id"].isin({one.split("#")[0] for one in fold.test})
+    test_speakers = set(clips.loc[is_test, "speaker"])
+    where = positions[clips["clip_id"]].to_numpy()
+    training_speakers = set(clips["speaker"]) - test_speakers
+    is_known, is_kind = known_clips(clips, rule, training_speakers)
+    result = np.zeros(array.shape, dtype=np.float32)
+    result[where] = normalise(
+        array[where],
+        clips["speaker"].to_numpy(),
+        is_known.to_numpy(),
+        is_kind.to_numpy(),
+        normalisation=rule,
+        training_speakers=training_speakers,
+    )
+    return result
+
+
+def gather_fold(
+    fold: Fold,
+    table: pd.DataFrame,
+    classes: pd.Series,
+    arrays: Mapping[str, np.ndarray],
+    positions: pd.Series,
+    test_views: Sequence[str] = (),
+) -> FoldArrays:
+    """Say where each row of a fold is found; nothing is copied.
+
+    Parameters
+    ----------
+    fold : Fold
+        Row ids.
+    table : pandas.DataFrame
+        Rows of `ser_lib.data.splits.rows_of`, by row id.
+    classes : pandas.Series
+        Class numbers, by row id.
+    arrays : mapping of str to ndarray
+        A feature of all clips, by variant.
+    positions : pandas.Series
+        Where each clip is in the arrays, by its id.
+    test_views : sequence of str
+        Variants of the test clips to average answers over.
+
+    Returns
+    -------
+    FoldArrays
+    """
+    names = list(arrays)
+
+    def gather(row_ids: Sequence[str]) -> Rows:
+        part = table.loc[list(row_ids)]
+        sources = part["variant"].where(~part["variant"].str.startswith("copy"), "original")
+        return Rows(
+            tuple(arrays.values()),
+            sources.map(names.index).to_numpy(),
+            positions[part["clip_id"]].to_numpy(),
+        )
+
+    train, validation = list(fold.train), list(fold.validation)
+    return FoldArrays(
+        gather(train),
+        classes[train].to_numpy(),
+        gather(validation),
+        classes[validation].to_numpy(),
+        gather(fold.test),
+        table.loc[train, "speaker"].to_numpy(),
+        table.loc[validation, "speaker"].to_numpy(),
+        tuple(gather([f"{row}#{view}" for row in fold.test]) for view in test_views),
+    )

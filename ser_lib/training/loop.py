@@ -1,0 +1,300 @@
+"""The training loop of networks: epochs of batches read straight from arrays.
+
+Batches are gathered from arrays that may lie on the disk (memory-mapped), in one step a batch; no
+code runs a sample. `model.fit` is not used: with TensorFlow it ends each epoch with a wait for a
+timer of its input pipeline, which took up to half of the time of short epochs.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from ser_lib.features.extraction import Rows
+from ser_lib.models.keras_backend import load_keras
+from ser_lib.seeds import generator
+from ser_lib.training.settings import TrainingSettings, scheduled_rate
+
+if TYPE_CHECKING:
+    import keras
+
+
+HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+
+# Prediction needs no gradients: larger batches fit, and save calls.
+PREDICTION_BATCH = 128
+
+
+def train_network(
+    model: keras.Model,
+    settings: TrainingSettings,
+    train: tuple[Rows, np.ndarray],
+    validation: tuple[Rows, np.ndarray],
+    *,
+    n_classes: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Train a network in place.
+
+    Parameters
+    ----------
+    model : keras.Model
+        With fresh weights, from `compile_network`.
+    settings : TrainingSettings
+        How.
+    train, validation : tuple of Rows and ndarray of int
+        Inputs and class numbers.
+    n_classes : int
+        Number of classes.
+    seed : int
+        Of the order of rows, and of what is drawn to balance classes.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row an epoch, columns `HISTORY_COLUMNS`.
+
+    Notes
+    -----
+    Notebook: 05_cnn_3d_pooled.ipynb
+    """
+    keras = load_keras()
+    x_train, y_train = train
+    weights = _row_weights(settings, y_train, n_classes)
+    targets = _targets(settings, y_train, n_classes)
+    rng = generator("epochs", seed)
+    records: list[dict[str, float]] = []
+    with tempfile.TemporaryDirectory(prefix="ser-weights-") as folder:
+        best = Path(folder) / "best.weights.h5"
+        callbacks = keras.callbacks.CallbackList(
+            _callbacks(settings, best), model=model, epochs=settings.max_epochs
+        )
+        model.stop_training = False
+        callbacks.on_train_begin()
+        for epoch in range(settings.max_epochs):
+            callbacks.on_epoch_begin(epoch)
+            if settings.schedule == "cosine":
+                model.optimizer.learning_rate = scheduled_rate(settings, epoch)
+            rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
+            order = _epoch_order(settings.sampling, x_train, y_train, rng)
+            # Keras tells of each batch alone; all have one size, so their mean is the epoch's.
+            batches = list(_batches(order, settings.batch_size))
+            records_of_steps = []
+            for step, rows in enumerate(batches):
+                if settings.schedule == "cosine":
+                    at = epoch + step / len(batches)
+                    model.optimizer.learning_rate = scheduled_rate(settings, at)
+                inputs, wanted = _mixed(x_train.take(rows), targets[rows], settings, rng)
+                records_of_steps.append(
+                    model.train_on_batch(inputs, wanted, weights[y_train[rows]], return_dict=True)
+                )
+            steps = pd.DataFrame(records_of_steps)
+            logs = {name: float(steps[name].mean()) for name in ("loss", "accuracy")}
+            logs |= _validate(model, settings, validation, weights)
+            records.append({"epoch": epoch + 1, **logs, "learning_rate": rate})
+            callbacks.on_epoch_end(epoch, logs)
+            if model.stop_training:
+                break
+        callbacks.on_train_end()
+        if settings.keep:
+            model.load_weights(best)
+    return pd.DataFrame(records)[list(HISTORY_COLUMNS)]
+
+
+def _mixed(
+    inputs: np.ndarray, targets: np.ndarray, settings: TrainingSettings, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mix each row of a batch with another one, targets by the same share (mixup).
+
+    References
+    ----------
+    Zhang H, Cisse M, Dauphin Y, Lopez-Paz D (2018), ICLR: one share a batch, as its authors do.
+    """
+    if not settings.mixup_alpha:
+        return inputs, targets
+    share = rng.beta(settings.mixup_alpha, settings.mixup_alpha)
+    other = rng.permutation(len(inputs))
+    values = inputs.astype(np.float32)
+    return (
+        (share * values + (1 - share) * values[other]).astype(np.float32),
+        (share * targets + (1 - share) * targets[other]).astype(np.float32),
+    )
+
+
+def _validate(
+    model: keras.Model,
+    settings: TrainingSettings,
+    validation: tuple[Rows, np.ndarray],
+    weights: np.ndarray,
+) -> dict[str, float]:
+    inputs, classes = validation
+    probabilities = predict_rows(model, inputs)
+    targets = _targets(settings, classes, len(weights))
+    loss = _loss(settings)(targets, probabilities, sample_weight=weights[classes])
+    return {
+        "val_loss": float(loss),
+        "val_accuracy": float(np.mean(probabilities.argmax(axis=1) == classes)),
+    }
+
+
+def _batches(order: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """Cut rows into batches of one size, for which the network is compiled once.
+
+    What the last one lacks is filled up from the first; no row is left out.
+    """
+    size = min(size, len(order))
+    n_batches = -(-len(order) // size)
+    for batch in np.resize(order, n_batches * size).reshape(n_batches, size):
+        # Sorted rows are read from the disk in one direction; within a batch order is nothing.
+        yield np.sort(batch)
+
+
+def _epoch_order(
+    sampling: str, inputs: Rows, classes: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw the rows of one epoch, in the order in which they are fed."""
+    if sampling == "every_row":
+        return rng.permutation(len(classes))
+    clips, first = np.unique(inputs.position, return_index=True)
+    class_of = classes[first]
+    counts = np.bincount(class_of)
+    drawn = [clips]
+    for number in np.flatnonzero(counts):
+        ours = clips[class_of == number]
+        drawn.append(rng.choice(ours, counts.max() - counts[number]))
+    chosen = np.concatenate(drawn)
+    # One variant of each drawn clip: rows sorted by clip, an offset drawn into each clip's stretch.
+    by_clip = np.argsort(inputs.position, kind="stable")
+    starts = np.searchsorted(inputs.position[by_clip], chosen)
+    n_variants = np.searchsorted(inputs.position[by_clip], chosen, side="right") - starts
+    return rng.permutation(by_clip[starts + rng.integers(0, n_variants)])
+
+
+def class_alpha(classes: np.ndarray, n_classes: int) -> np.ndarray:
+    """Weights of the classes in the focal loss: inverse frequencies that sum to 1.
+
+    Parameters
+    ----------
+    classes : ndarray of int, shape (n_rows,)
+        Of the training rows.
+    n_classes : int
+        Number of classes; one without rows has the weight 0.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_classes,)
+        scikit-learn's balanced class weights, divided by their sum.
+
+    References
+    ----------
+    fpt2025, section 3.6.
+
+    Notes
+    -----
+    Notebook: 05_cnn_3d_pooled.ipynb
+    """
+    from sklearn.utils.class_weight import compute_class_weight
+
+    present = np.unique(classes)
+    weights = np.zeros(n_classes)
+    weights[present] = compute_class_weight("balanced", classes=present, y=classes)
+    return weights / weights.sum()
+
+
+def _targets(settings: TrainingSettings, classes: np.ndarray, n_classes: int) -> np.ndarray:
+    """Return what the loss compares with: class numbers, or rows of 0 and 1 where it needs them."""
+    return np.eye(n_classes, dtype=np.float32)[classes] if _needs_rows(settings) else classes
+
+
+def _needs_rows(settings: TrainingSettings) -> bool:
+    return bool(settings.loss == "focal" or settings.label_smoothing or settings.mixup_alpha)
+
+
+def _row_weights(settings: TrainingSettings, classes: np.ndarray, n_classes: int) -> np.ndarray:
+    """Weight of a row by its class: the focal loss's alpha; 1 for cross-entropy.
+
+    A factor of the loss, given a row, is the same as alpha within it; and the network need not be
+    compiled anew for each fold.
+    """
+    is_focal = settings.loss == "focal"
+    return class_alpha(classes, n_classes) if is_focal else np.ones(n_classes)
+
+
+def _loss(settings: TrainingSettings) -> keras.losses.Loss:
+    losses = load_keras().losses
+    if settings.loss == "focal":
+        return losses.CategoricalFocalCrossentropy(alpha=1.0, gamma=settings.focal_gamma)
+    if _needs_rows(settings):
+        return losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing)
+    return losses.SparseCategoricalCrossentropy()
+
+
+def compile_network(model: keras.Model, settings: TrainingSettings) -> None:
+    """Give a network the optimiser and the loss of its settings."""
+    optimizers, rate = load_keras().optimizers, settings.learning_rate
+    optimizer = {
+        "adam": lambda: _adam(rate, settings.weight_decay),
+        "rmsprop": lambda: optimizers.RMSprop(rate),
+        "sgd": lambda: optimizers.SGD(rate, momentum=0.9, nesterov=True),
+    }[settings.optimizer]()
+    optimizer.build(model.trainable_variables)
+    model.compile(optimizer=optimizer, loss=_loss(settings), metrics=["accuracy"])
+
+
+def _adam(rate: float, weight_decay: float) -> keras.optimizers.Optimizer:
+    optimizers = load_keras().optimizers
+    if weight_decay:
+        return optimizers.AdamW(rate, weight_decay=weight_decay)
+    return optimizers.Adam(rate)
+
+
+def _callbacks(settings: TrainingSettings, best: Path) -> list:
+    callbacks = load_keras().callbacks
+    chosen = []
+    if settings.schedule in ("step", "restarts"):
+        chosen.append(
+            callbacks.LearningRateScheduler(lambda epoch: float(scheduled_rate(settings, epoch)))
+        )
+    if settings.plateau_patience is not None:
+        chosen.append(
+            callbacks.ReduceLROnPlateau(
+                patience=settings.plateau_patience, factor=0.5, min_lr=settings.min_learning_rate
+            )
+        )
+    if settings.keep:
+        chosen.append(
+            callbacks.ModelCheckpoint(
+                best, monitor=settings.keep, mode="max", save_best_only=True, save_weights_only=True
+            )
+        )
+    if settings.stop_patience is not None:
+        chosen.append(
+            callbacks.EarlyStopping(
+                monitor=settings.stop_on,
+                mode="min" if settings.stop_on == "val_loss" else "max",
+                patience=settings.stop_patience,
+                restore_best_weights=not settings.keep,
+            )
+        )
+    return chosen
+
+
+def predict_rows(model: keras.Model, inputs: Rows) -> np.ndarray:
+    """Return the class probabilities of all rows, shape (n_rows, n_classes)."""
+    keras = load_keras()
+    parts = [
+        keras.ops.convert_to_numpy(model.predict_on_batch(inputs.take(rows)))
+        for rows in _prediction_batches(len(inputs))
+    ]
+    return np.concatenate(parts)[: len(inputs)]
+
+
+def _prediction_batches(n_rows: int) -> Iterator[np.ndarray]:
+    """Cut row numbers into batches of one size; the last row fills the last batch up."""
+    for start in range(0, n_rows, PREDICTION_BATCH):
+        yield np.arange(start, start + PREDICTION_BATCH).clip(max=n_rows - 1)

@@ -1,0 +1,1 @@
+"""For maintainers; the Makefile runs them."""
