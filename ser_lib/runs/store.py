@@ -7,16 +7,18 @@ is, the run is complete. Whether it is the right one is decided in `ser_lib.runs
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -127,8 +129,8 @@ def finish_run(folder: Path, spec: dict[str, object], labels: Sequence[str], n_f
         "n_parameters": folds[0]["n_parameters"],
         "duration_s": [fold["duration_s"] for fold in folds],
     }
-    _write_json(folder / "spec.json", spec)
-    _write_json(folder / "environment.json", environment)
+    write_json(folder / "spec.json", spec, indent=1)
+    write_json(folder / "environment.json", environment, indent=1)
     for name, tables in (("history", history), ("predictions", predictions)):
         with atomic_path(folder / f"{name}.csv") as temporary:
             table = pd.concat(tables)
@@ -137,11 +139,6 @@ def finish_run(folder: Path, spec: dict[str, object], labels: Sequence[str], n_f
             table[rates] = table[rates].map("{:.4g}".format)
             table.to_csv(temporary, index=False, float_format="%.4f")
     shutil.rmtree(folder / "folds")
-
-
-def _write_json(path: Path, content: dict[str, object]) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def read_run(folder: Path) -> Run:
@@ -188,3 +185,73 @@ def _git(*arguments: str) -> str:
     except OSError:
         return ""
     return done.stdout.strip()
+
+
+def key_of(identity: object) -> str:
+    """Hash plain data that decides a result to 12 hex digits; text is hashed as it is."""
+    text = identity if isinstance(identity, str) else json.dumps(identity, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def result_path(folder: Path, identity: object, *, name: str = "", suffix: str = ".json") -> Path:
+    """Name the file of a kept result: `<folder>/[<name>-]<key><suffix>`."""
+    return folder / f"{name}{'-' if name else ''}{key_of(identity)}{suffix}"
+
+
+def cached_result(
+    folder: Path,
+    identity: object,
+    compute: Callable[[], Any],
+    *,
+    name: str = "",
+    suffix: str = ".json",
+) -> Any:
+    """Read a result that is kept by what decides it, or compute and keep it.
+
+    Parameters
+    ----------
+    folder : Path
+        One kind of result: below `report_dir(corpus)` what is committed, below `cache_dir()` what
+        can be made again.
+    identity : object
+        All that decides the result, as plain data, or as JSON text, which is hashed as it is.
+    compute : callable
+        Gives the result where none is kept; it may raise `RunError` (`require_audio`).
+    name : str
+        What the file's name begins with.
+    suffix : str
+        ".json" for plain data, ".npz" for a mapping of names to arrays.
+
+    Returns
+    -------
+    object
+        As read from the file, whether or not it was there: plain data, or a dict of arrays.
+    """
+    target = result_path(folder, identity, name=name, suffix=suffix)
+    if not target.is_file():
+        result = compute()
+        if suffix == ".json":
+            write_json(target, result)
+        else:
+            with atomic_path(target) as temporary:
+                np.savez_compressed(temporary, **result)
+    if suffix == ".json":
+        return json.loads(target.read_text(encoding="utf-8"))
+    with np.load(target) as stored:
+        return dict(stored)
+
+
+def write_json(path: Path, content: object, *, indent: int | None = None) -> None:
+    """Write plain data by rename, keys sorted."""
+    with atomic_path(path) as temporary:
+        text = json.dumps(content, indent=indent, sort_keys=True) + "\n"
+        temporary.write_text(text, encoding="utf-8")
+
+
+def require_audio(clips: pd.DataFrame, what: str) -> None:
+    """Raise `RunError` where something must be computed and the clips have no audio here."""
+    if not clips["path"].all():
+        corpora = ", ".join(dict.fromkeys(clips["corpus"]))
+        raise RunError(
+            f"{what}, and the audio of {corpora} is not here; point SER_DATA at the corpora"
+        )

@@ -1,0 +1,50 @@
+"""Results that are kept by what decides them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ser_lib.errors import RunError
+from ser_lib.runs.store import cached_result, key_of, require_audio, result_path
+
+
+def _fail() -> None:
+    raise AssertionError("computed though it is kept")
+
+
+def test_a_result_is_computed_once_and_found_by_its_identity(tmp_path):
+    identity = {"b": [1, 2.5], "a": None}
+    first = cached_result(tmp_path, identity, lambda: {"scores": [1, 2]}, name="step")
+    assert first == cached_result(tmp_path, {"a": None, "b": [1, 2.5]}, _fail, name="step")
+    assert [one.name for one in tmp_path.iterdir()] == [f"step-{key_of(identity)}.json"]
+    with pytest.raises(AssertionError):
+        cached_result(tmp_path, identity | {"a": 1}, _fail, name="step")
+
+
+def test_arrays_are_kept_exactly(tmp_path):
+    given = {"x": np.arange(6, dtype=np.float16).reshape(2, 3), "uar": np.array(0.123456789)}
+    cached_result(tmp_path, "[1]", lambda: given, suffix=".npz")
+    stored = cached_result(tmp_path, "[1]", _fail, suffix=".npz")
+    assert stored.keys() == given.keys()
+    for name, value in given.items():
+        np.testing.assert_array_equal(stored[name], value, strict=True)
+
+
+def test_a_failed_computation_leaves_nothing(tmp_path):
+    with pytest.raises(AssertionError):
+        cached_result(tmp_path / "kind", [1], _fail)
+    assert not result_path(tmp_path / "kind", [1]).exists()
+
+
+def test_keys_are_those_of_stored_files():
+    """Sorted JSON, SHA-256, 12 digits: another rule would lose every committed result."""
+    assert key_of({"b": 1, "a": [2]}) == key_of('{"a": [2], "b": 1}') == "41ff4104bc48"
+
+
+def test_what_must_be_computed_needs_audio():
+    clips = pd.DataFrame({"corpus": ["tess", "tess"], "path": ["a.wav", ""]})
+    with pytest.raises(RunError, match="tess"):
+        require_audio(clips, "x is not stored")
+    require_audio(clips[:1], "x is not stored")
