@@ -27,9 +27,9 @@ from ser_lib.inference.streaming import (
     ANSWER_EVERY_S,
     WINDOW_S,
     LiveState,
-    hear,
     timeline,
     timeline_table,
+    update_live,
 )
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _listen(
 def _figures(predictor: Predictor, path: str, answer: Prediction) -> str:
     with decodable(path) as file:
         signal, rate, _ = load_head(file, max_s=MAX_CLIP_S)
-    png, alt = views.listening_png(signal, rate, predictor.heard_s)
+    png, alt = views.listening_png(signal, rate, predictor.input_range_s)
     shown = views.image_html(
         png,
         alt=alt,
@@ -127,19 +127,19 @@ def _hear(
     state = state or LiveState()
     if chunk is not None and len(chunk[1]):
         rate, samples = chunk
-        state = hear(state, samples, rate, predictor)
+        state = update_live(state, samples, rate, predictor)
     is_sure = state.emotion in predictor.labels
     sure = f", {100 * state.confidence:.0f} % sure" if is_sure else ""
     latency = (
-        f"{state.heard_s:.0f} s heard. The newest answer took {state.latency_ms:.0f} ms after its "
-        f"sound had come; there is one every {ANSWER_EVERY_S} s of sound."
+        f"{state.received_s:.0f} s heard. The newest answer took {state.latency_ms:.0f} ms after "
+        f"its sound had come; there is one every {ANSWER_EVERY_S} s of sound."
     )
     shown = views.live_html(
         state.times_s,
         np.array(state.smoothed).reshape(-1, len(predictor.labels)),
         predictor.labels,
         headline=f"{state.emotion}{sure}" or "Press record and speak",
-        latency=latency if state.heard_s else "",
+        latency=latency if state.received_s else "",
     )
     return state, shown
 
@@ -266,7 +266,7 @@ def _write_png(path: str | None, folder: str) -> str | None:
     try:
         with decodable(path) as file:
             signal, rate, _ = load_head(file, max_s=MAX_CLIP_S)
-        png, _ = views.listening_png(signal, rate, _predictor(folder).heard_s)
+        png, _ = views.listening_png(signal, rate, _predictor(folder).input_range_s)
     except SerError:
         return None
     target = Path(tempfile.mkdtemp(dir=os.environ["GRADIO_TEMP_DIR"])) / "what-it-heard.png"

@@ -314,7 +314,7 @@ def train(
         model=model,
         protocol=protocol,
         with_keras=keras,
-        elsewhere=elsewhere or (),
+        cross_corpora=elsewhere or (),
     )
     typer.echo((folder / "README.md").read_text(encoding="utf-8"))
     typer.echo(f"Bundle: {folder}")

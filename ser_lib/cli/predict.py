@@ -22,8 +22,8 @@ from ser_lib.errors import AudioError, SerError
 from ser_lib.inference.batch import (
     FORMATS,
     N_DECIMALS,
-    Found,
     Request,
+    SearchReport,
     Writer,
     find_recordings,
     predict_many,
@@ -65,7 +65,7 @@ def run_prediction(request: Request) -> int:
     predictor = Predictor.load(folder)
     own = request.speaker_reference or request.speaker_clips
     if own is not None:
-        references = list(find_recordings([own], found=Found()))
+        references = list(find_recordings([own], found=SearchReport()))
         predictor = predictor.enrolled(references, is_neutral=request.speaker_clips is None)
         told = f"{len(references)} clip{'s' if len(references) > 1 else ''}"
         _report(f"speaker reference: {told} of {own}")
@@ -135,7 +135,7 @@ def _predict_all(predictor: Predictor, request: Request, names: dict[str, str]) 
     done, n_failed = writer.resume(request.out) if request.out else (set(), 0)
     if done:
         _report(f"{request.out}: goes on after {len(done):,} recordings")
-    found = Found()
+    found = SearchReport()
     n_paths = sum(1 for _ in find_recordings(request.paths))
     paths = find_recordings(request.paths, found=found)
     waiting = (one for one in paths if not done or writer.name(one) not in done)
@@ -166,7 +166,9 @@ def _predict_all(predictor: Predictor, request: Request, names: dict[str, str]) 
     return _conclude(n_paths, found, n_failed, _report)
 
 
-def _conclude(n_paths: int, found: Found, n_failed: int, report: Callable[[str], None]) -> int:
+def _conclude(
+    n_paths: int, found: SearchReport, n_failed: int, report: Callable[[str], None]
+) -> int:
     """Say what was left alone or failed; return the exit code."""
     for problem in found.problems:
         report(problem)
@@ -209,7 +211,7 @@ def predict_long(
     AudioError
         If a figure of several recordings is asked for.
     """
-    found = Found()
+    found = SearchReport()
     paths = list(find_recordings(request.paths, found=found))
     if request.plot is not None and len(paths) != 1:
         raise AudioError(f"--plot draws one recording, {len(paths)} were given")

@@ -167,7 +167,7 @@ def fit_bundle(
     protocol: str = "honest",
     name: str = "",
     with_keras: bool = True,
-    elsewhere: Sequence[str] = (),
+    cross_corpora: Sequence[str] = (),
 ) -> Path:
     """Fit one model of a study on all speakers of a corpus, and write it as a bundle.
 
@@ -187,7 +187,7 @@ def fit_bundle(
         Of the bundle; else the folder's.
     with_keras : bool
         Whether a network is also written for Keras, which doubles the bundle.
-    elsewhere : sequence of str
+    cross_corpora : sequence of str
         Other corpora; how the finished bundle does on them is told in its card.
 
     Returns
@@ -199,8 +199,8 @@ def fit_bundle(
     ------
     BundleError
         If the model is neither a network nor linear, if the study trains on other corpora as well
-        or answers with means over views of a clip, if its folds share speakers, or if `elsewhere`
-        names a corpus that it is trained on.
+        or answers with means over views of a clip, if its folds share speakers, or if
+        `cross_corpora` names one that it is trained on.
     """
     spec = study.model(model or study.models[0].name)
     family = family_of(spec.config)[1]
@@ -220,7 +220,7 @@ def fit_bundle(
             "does not do: its figures would not be those of what it says. Train another study"
         )
     corpus = corpus_of(clips)
-    others = _others(elsewhere, clips)
+    others = _others(cross_corpora, clips)
     plan = plan_run(study, spec.name, study.protocol(protocol, corpus), study.seeds[0], clips)
     if plan.leaks:
         raise BundleError(

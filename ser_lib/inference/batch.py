@@ -61,7 +61,7 @@ class Request:
 
 
 @dataclass
-class Found:
+class SearchReport:
     """What the search for recordings came across."""
 
     n_others: int = 0
@@ -70,7 +70,9 @@ class Found:
     """Folders that could not be read."""
 
 
-def find_recordings(paths: Iterable[str | Path], *, found: Found | None = None) -> Iterator[Path]:
+def find_recordings(
+    paths: Iterable[str | Path], *, found: SearchReport | None = None
+) -> Iterator[Path]:
     """List recordings in files and folders, in the order given, then by name.
 
     Parameters
@@ -78,14 +80,14 @@ def find_recordings(paths: Iterable[str | Path], *, found: Found | None = None) 
     paths : iterable of str or Path
         A file is taken whatever its name; a folder is searched, links to folders included, each
         folder once, however it is reached.
-    found : Found, optional
+    found : SearchReport, optional
         Is told what was left alone.
 
     Yields
     ------
     Path
     """
-    found = Found() if found is None else found
+    found = SearchReport() if found is None else found
     seen: set[tuple[int, int]] = set()
     for path in map(Path, paths):
         if path.is_dir():
@@ -94,7 +96,7 @@ def find_recordings(paths: Iterable[str | Path], *, found: Found | None = None) 
             yield path
 
 
-def _walk(folder: Path, found: Found, seen: set[tuple[int, int]]) -> Iterator[Path]:
+def _walk(folder: Path, found: SearchReport, seen: set[tuple[int, int]]) -> Iterator[Path]:
     waiting = [folder]
     while waiting:
         here = waiting.pop()
@@ -170,7 +172,7 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def record_of(prediction: Prediction, *, top: int = 0, model: str = "") -> dict[str, object]:
+def as_record(prediction: Prediction, *, top: int = 0, model: str = "") -> dict[str, object]:
     """Return a prediction as plain data, numbers rounded; no NaN, which JSON does not know."""
     is_answer = not prediction.error
     record: dict[str, object] = {
@@ -236,7 +238,7 @@ class Writer:
     def line(self, prediction: Prediction) -> str:
         """Return one prediction as text that ends with a line break."""
         top = self.top if self.format == "json" else 0
-        record = record_of(prediction, top=top, model=self.model)
+        record = as_record(prediction, top=top, model=self.model)
         if self.format == "json":
             record["path"] = self.name(prediction.path)
             text = json.dumps(record, ensure_ascii=False)

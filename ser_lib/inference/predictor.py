@@ -99,7 +99,7 @@ class Predictor:
         return f"{model}+voice@{hashlib.sha256(self._own.tobytes()).hexdigest()[:8]}"
 
     @property
-    def heard_s(self) -> tuple[float, float]:
+    def input_range_s(self) -> tuple[float, float]:
         """From when to when the model listens to a recording, in seconds."""
         spec, shape = self.bundle.features, self.bundle.input_shape
         n_frames = {
@@ -319,7 +319,7 @@ class Predictor:
 
     def _unheard(self, duration_s: float) -> list[str]:
         """Say what part of a long recording the model does not listen to."""
-        start_s, stop_s = self.heard_s
+        start_s, stop_s = self.input_range_s
         if duration_s <= stop_s + 1.0:
             return []
         return [f"long ({duration_s:.0f} s): only {start_s:.1f} to {stop_s:.1f} s were judged"]

@@ -236,7 +236,7 @@ class LiveState:
 
     sound: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
     """The last seconds, at `RATE_HZ`."""
-    heard_s: float = 0.0
+    received_s: float = 0.0
     """How much has come in all."""
     times_s: tuple[float, ...] = ()
     smoothed: tuple[tuple[float, ...], ...] = ()
@@ -257,7 +257,7 @@ def _as_float(samples: np.ndarray) -> np.ndarray:
     return np.nan_to_num(samples.astype(np.float32))
 
 
-def hear(
+def update_live(
     state: LiveState, samples: np.ndarray, sample_rate_hz: int, predictor: Predictor
 ) -> LiveState:
     """Take a piece of sound, and answer for the last seconds.
@@ -280,11 +280,11 @@ def hear(
     arrived = time.perf_counter()
     new = resample(_as_float(samples), sample_rate_hz, RATE_HZ)
     sound = np.concatenate([state.sound, new])[-round(WINDOW_S * RATE_HZ) :]
-    heard_s = state.heard_s + len(new) / RATE_HZ
-    state = replace(state, sound=sound, heard_s=heard_s)
+    received_s = state.received_s + len(new) / RATE_HZ
+    state = replace(state, sound=sound, received_s=received_s)
     if len(sound) < FIRST_ANSWER_S * RATE_HZ:
         return replace(state, emotion="listening …")
-    if state.times_s and heard_s < state.times_s[-1] + ANSWER_EVERY_S - len(new) / RATE_HZ / 2:
+    if state.times_s and received_s < state.times_s[-1] + ANSWER_EVERY_S - len(new) / RATE_HZ / 2:
         return state
     if inspect_voice(sound).speech_s < MIN_SPEECH_S:
         row = np.full(len(predictor.labels), np.nan)
@@ -300,9 +300,9 @@ def hear(
     kept = [
         (t, one)
         for t, one in zip(state.times_s, state.smoothed, strict=True)
-        if t > heard_s - KEPT_S
+        if t > received_s - KEPT_S
     ]
-    kept.append((heard_s, tuple(row.tolist())))
+    kept.append((received_s, tuple(row.tolist())))
     return replace(
         state,
         times_s=tuple(t for t, _ in kept),

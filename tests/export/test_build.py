@@ -56,7 +56,7 @@ def test_a_network_becomes_a_bundle_that_answers(few_clips, tmp_path):
 def test_a_bundle_is_tried_elsewhere_as_it_is(few_clips, tmp_path, monkeypatch):
     other = few_clips.assign(corpus="emodb")
     monkeypatch.setattr(bundling, "load_corpus", lambda name, strict: other)
-    folder = fit_bundle(STUDY, few_clips, tmp_path / "tiny", elsewhere=["emodb", "emodb"])
+    folder = fit_bundle(STUDY, few_clips, tmp_path / "tiny", cross_corpora=["emodb", "emodb"])
     bundle = load_bundle(folder)
     (tried,) = bundle.card["elsewhere"]
     answers = Predictor(bundle).predict(list(other["path"]))

@@ -112,7 +112,7 @@ def test_a_clip_that_cannot_be_answered_is_an_error(predictor, few_clips, tmp_pa
 
 def test_a_bundle_is_not_tried_on_what_it_is_trained_on(few_clips, tmp_path):
     with pytest.raises(BundleError, match="demo: the bundle is trained on it"):
-        fit_bundle(get_study("iemocap5"), few_clips, tmp_path / "tiny", elsewhere=["demo"])
+        fit_bundle(get_study("iemocap5"), few_clips, tmp_path / "tiny", cross_corpora=["demo"])
     assert not (tmp_path / "tiny").exists()
 
 
@@ -123,7 +123,7 @@ def test_a_corpus_without_recordings_is_refused_before_anything_is_trained(
     other.attrs["has_audio"] = False
     monkeypatch.setattr(bundling, "load_corpus", lambda name, strict: other)
     with pytest.raises(BundleError, match="emodb: has no recordings here"):
-        fit_bundle(get_study("iemocap5"), few_clips, tmp_path / "tiny", elsewhere=["emodb"])
+        fit_bundle(get_study("iemocap5"), few_clips, tmp_path / "tiny", cross_corpora=["emodb"])
     assert not (tmp_path / "tiny").exists()
 
 

@@ -15,12 +15,12 @@ import soundfile
 
 from ser_lib.errors import AudioError
 from ser_lib.inference.batch import (
-    Found,
+    SearchReport,
     Writer,
+    as_record,
     find_recordings,
     predict_many,
     printable,
-    record_of,
 )
 from ser_lib.inference.bundle import load_bundle, write_bundle
 from ser_lib.inference.prediction import Prediction
@@ -35,7 +35,7 @@ def test_folders_are_searched_by_name_and_files_taken_as_they_are(tmp_path):
     for name in ("b/2.wav", "b/1.FLAC", "a.mp3", "notes.txt", "c/d/e.opus"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    found = Found()
+    found = SearchReport()
     paths = [one.relative_to(tmp_path) for one in find_recordings([tmp_path], found=found)]
     assert [str(one) for one in paths] == ["a.mp3", "b/1.FLAC", "b/2.wav", "c/d/e.opus"]
     assert found.n_others == 1
@@ -53,7 +53,7 @@ def test_a_loop_of_folders_ends(tmp_path):
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_folder_that_cannot_be_read_is_told(tmp_path):
     (tmp_path / "closed").mkdir(mode=0)
-    found = Found()
+    found = SearchReport()
     assert list(find_recordings([tmp_path], found=found)) == []
     assert "cannot be searched" in found.problems[0]
 
@@ -61,7 +61,7 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path):
 def test_a_folder_that_vanished_is_told(tmp_path, monkeypatch):
     (tmp_path / "gone").mkdir()
     monkeypatch.setattr(os, "scandir", lambda path: (_ for _ in ()).throw(OSError(13, "Denied")))
-    found = Found()
+    found = SearchReport()
     assert list(find_recordings([tmp_path], found=found)) == []
     assert "cannot be searched (Denied)" in found.problems[0]
 
@@ -119,7 +119,7 @@ def test_json_is_one_object_a_line():
     assert bad["emotion"] is None
     assert bad["error"] == r"no\nsound"
     assert writer.line(BAD).count("\n") == 1
-    assert record_of(GOOD, top=1)["probabilities"] == {"sad": 0.6123}
+    assert as_record(GOOD, top=1)["probabilities"] == {"sad": 0.6123}
 
 
 @pytest.mark.parametrize("name", ["a\nb.wav", "größe \t.wav", r"a\nb.wav"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ser_lib.inference.predictor import Predictor
-from ser_lib.inference.streaming import NO_SPEECH, WINDOW_S, LiveState, hear
+from ser_lib.inference.streaming import NO_SPEECH, WINDOW_S, LiveState, update_live
 
 
 @pytest.fixture(scope="module")
@@ -17,17 +17,17 @@ def predictor(small_folder):
 def heard(predictor, signal, rate, piece_s=0.5):
     state = LiveState()
     for start in range(0, len(signal), round(piece_s * rate)):
-        state = hear(state, signal[start : start + round(piece_s * rate)], rate, predictor)
+        state = update_live(state, signal[start : start + round(piece_s * rate)], rate, predictor)
     return state
 
 
 def test_answers_come_after_the_first_seconds(predictor, speak):
     signal = speak(duration_s=10.0)
-    first = hear(LiveState(), signal[:8000], 16_000, predictor)
+    first = update_live(LiveState(), signal[:8000], 16_000, predictor)
     assert (first.emotion, first.times_s) == ("listening …", ())
     state = heard(predictor, signal, 16_000)
     assert state.emotion in (*predictor.labels, "not sure")
-    assert state.heard_s == pytest.approx(10)
+    assert state.received_s == pytest.approx(10)
     assert sum(state.smoothed[-1]) == pytest.approx(1)
     assert 0 < state.latency_ms < 5000
 
@@ -54,7 +54,7 @@ def test_nothing_is_kept_for_long(predictor, speak):
 def test_a_state_is_a_value(predictor, speak):
     before = heard(predictor, speak(), 16_000)
     kept = before.times_s
-    hear(before, speak(), 16_000, predictor)
+    update_live(before, speak(), 16_000, predictor)
     assert before.times_s == kept
 
 
