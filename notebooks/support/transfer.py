@@ -12,6 +12,7 @@ from math import prod
 from pathlib import Path
 
 import pandas as pd
+from filelock import FileLock
 
 from ser_lib import data
 from ser_lib.data.enrolment import NORMALISATIONS
@@ -25,7 +26,6 @@ from ser_lib.models import family_of, n_parameters
 from ser_lib.paths import atomic_path, cache_dir, report_dir, runs_dir
 from ser_lib.runs.results import Result, score_ensemble
 from ser_lib.runs.runner import is_stored, plan_run, run_or_load
-from ser_lib.runtime import file_lock
 from ser_lib.studies.study import Study
 
 # Others on RAVDESS's eight classes, on speakers never heard: system, size, protocol, UAR, source.
@@ -455,7 +455,7 @@ def record_trial(
     line = (today, tried, normalisation, protocol, percent, str(is_tested))
     path = _path(corpus)
     # Two that end at once must not each take the other's line away.
-    with file_lock(cache_dir() / f"trials-{corpus}.lock"):
+    with FileLock(cache_dir() / f"trials-{corpus}.lock"):
         added = pd.DataFrame([line], columns=list(TRIAL_COLUMNS))
         table = pd.concat([read_trials(corpus), added], ignore_index=True)
         path.parent.mkdir(parents=True, exist_ok=True)

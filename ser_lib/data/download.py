@@ -30,7 +30,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
@@ -39,12 +39,13 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 import pooch
+from filelock import FileLock, Timeout
 
 from ser_lib import __version__
 from ser_lib.data.corpus import AUDIO_SUFFIXES, Corpus
 from ser_lib.data.demo import CLIPS_DIR
 from ser_lib.errors import CorpusError, DownloadError, offenders
-from ser_lib.runtime import file_lock, is_headless, progress
+from ser_lib.runtime import is_headless, progress
 
 logger = logging.getLogger(__name__)
 
@@ -559,14 +560,14 @@ def download_corpus(corpus: Corpus) -> Path:
 @contextmanager
 def _lock(name: str, path: Path) -> Iterator[None]:
     """Hold the lock of one corpus's download, or say that another process holds it."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(file_lock(path, is_waiting=False))
-        except (BlockingIOError, PermissionError) as error:
-            raise DownloadError(
-                f"{name}: another process is downloading it (it holds {path}). Wait until it is "
-                f"done, or stop it and run `ser data {name}` again: that goes on where it stopped."
-            ) from error
+    try:
+        held = FileLock(path).acquire(blocking=False)
+    except Timeout as error:
+        raise DownloadError(
+            f"{name}: another process is downloading it (it holds {path}). Wait until it is "
+            f"done, or stop it and run `ser data {name}` again: that goes on where it stopped."
+        ) from error
+    with held:
         yield
 
 

@@ -19,7 +19,7 @@ from ser_lib.audio.io import load_signal
 from ser_lib.errors import FeatureError, SerError, offenders
 from ser_lib.features.registry import FEATURES, FeatureSpec
 from ser_lib.paths import atomic_path, cache_dir, compile_lock_path
-from ser_lib.runtime import file_lock, progress
+from ser_lib.runtime import progress
 from ser_lib.seeds import generator
 
 
@@ -198,8 +198,11 @@ def compile_once(spec: FeatureSpec) -> None:
     spec : FeatureSpec
         Of the feature that is about to be computed.
     """
+    # Imported here: prediction, which has to start quickly, holds no lock.
+    from filelock import FileLock
+
     signal = np.sin(np.arange(spec.sample_rate_hz, dtype=np.float32))
-    with file_lock(compile_lock_path()):
+    with FileLock(compile_lock_path()):
         FEATURES[spec.name].function(signal, spec.sample_rate_hz, **spec.params)
 
 

