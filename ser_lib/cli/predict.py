@@ -1,15 +1,15 @@
-"""What `ser predict --timeline` does: rows of windows, and a figure.
+"""What `ser predict` does: one row a recording, or with `--timeline` one row a window.
 
-Rows are written as they come; only the few numbers of each window are kept for the figure.
+Rows are written as they come, by the line writers of `ser_lib.inference.batch`, so that memory does
+not grow with the number of recordings and a stopped job can be continued. Messages for people go to
+standard error.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,10 @@ from ser_lib.inference.batch import (
     Request,
     SearchReport,
     Writer,
+    csv_header,
+    csv_line,
     find_recordings,
+    json_line,
     predict_many,
     printable,
     write_all,
@@ -37,20 +40,24 @@ from ser_lib.inference.streaming import NO_SPEECH, Window, timeline, timeline_ta
 from ser_lib.runtime import progress
 
 STDIN = "-"
+WINDOW_COLUMNS = (
+    *("path", "start_s", "end_s", "speech_s"),
+    *("emotion", "confidence", "probabilities", "warnings"),
+)
 
 
 def run_prediction(request: Request) -> int:
-    """Carry out a request.
+    """Carry out a request of the command line.
 
     Parameters
     ----------
     request : Request
-        What was asked for.
+        The options of `ser predict`.
 
     Returns
     -------
     int
-        The exit code.
+        The exit code: 0, 1 where a recording could not be used, 130 after Ctrl-C.
 
     Raises
     ------
@@ -61,25 +68,24 @@ def run_prediction(request: Request) -> int:
     folder = find_bundle(request.bundle) if request.bundle else default_bundle()
     better, encoder = ("", "") if request.bundle else better_bundle()
     if better:
-        _report(f"'{folder.name}' answers; the better '{better}' can after `ser data {encoder}`")
+        _report(f"'{folder.name}' is used; the better '{better}' can after `ser data {encoder}`")
     predictor = Predictor.load(folder)
     own = request.speaker_reference or request.speaker_clips
     if own is not None:
         references = list(find_recordings([own], found=SearchReport()))
         predictor = predictor.enrolled(references, is_neutral=request.speaker_clips is None)
-        told = f"{len(references)} clip{'s' if len(references) > 1 else ''}"
-        _report(f"speaker reference: {told} of {own}")
+        n_clips = f"{len(references)} clip{'s' if len(references) > 1 else ''}"
+        _report(f"speaker reference: {n_clips} of {own}")
     try:
         with _without_stdin(request) as (ready, names):
-            if request.is_timeline:
-                return predict_long(predictor, ready, names=names, report=_report)
-            return _predict_all(predictor, ready, names)
+            predict = _predict_windows if request.is_timeline else _predict_recordings
+            return predict(predictor, ready, names)
     except KeyboardInterrupt:
         again = " The same command goes on with it." if request.out else ""
         _report(f"stopped.{again}")
         return 130
     except BrokenPipeError:
-        # `| head` has seen enough; Python would complain once more while closing.
+        # `| head` has ended; Python would complain once more while closing.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
@@ -92,7 +98,7 @@ def _check(request: Request) -> None:
     if request.plot is not None and not request.is_timeline:
         raise SerError("--plot draws a timeline: add --timeline")
     if request.speaker_reference is not None and request.speaker_clips is not None:
-        raise SerError("--speaker-reference (neutral) or --speaker-clips (any mood), not both")
+        raise SerError("--speaker-reference (neutral) or --speaker-clips (any emotion), not both")
     if request.paths.count(STDIN) > 1:
         raise SerError("standard input (-) can be read once")
 
@@ -104,7 +110,7 @@ def _report(line: str) -> None:
 
 @contextmanager
 def _without_stdin(request: Request) -> Iterator[tuple[Request, dict[str, str]]]:
-    """Put a file in place of standard input, and tell which name it stands for."""
+    """Put a file in place of standard input; also give the name that stands for each such file."""
     with ExitStack() as stack:
         names, paths = {}, []
         for path in request.paths:
@@ -117,20 +123,22 @@ def _without_stdin(request: Request) -> Iterator[tuple[Request, dict[str, str]]]
 
 
 @contextmanager
-def _opened(out: Path | None) -> Iterator[TextIO]:
+def _opened(out: Path | None, mode: str) -> Iterator[TextIO]:
+    """Open the file to write, or standard output where there is none."""
     if out is None:
         yield sys.stdout
         return
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        file = out.open("a", encoding="utf-8", newline="")
+        file = out.open(mode, encoding="utf-8", newline="")
     except OSError as error:
         raise AudioError(f"{out}: cannot be written ({error.strerror})") from error
     with file:
         yield file
 
 
-def _predict_all(predictor: Predictor, request: Request, names: dict[str, str]) -> int:
+def _predict_recordings(predictor: Predictor, request: Request, names: dict[str, str]) -> int:
+    """Predict recordings, one row each, after those that the file holds already."""
     writer = Writer(request.form, predictor.labels, top=request.top, model=predictor.model_id)
     done, n_failed = writer.resume(request.out) if request.out else (set(), 0)
     if done:
@@ -139,144 +147,99 @@ def _predict_all(predictor: Predictor, request: Request, names: dict[str, str]) 
     n_paths = sum(1 for _ in find_recordings(request.paths))
     paths = find_recordings(request.paths, found=found)
     waiting = (one for one in paths if not done or writer.name(one) not in done)
-    answers = (
+    predictions = (
         replace(one, path=names.get(one.path, one.path))
         for one in predict_many(predictor, waiting, n_jobs=request.n_jobs)
     )
-    shown = progress(answers, total=n_paths - len(done), what="predict") if request.out else answers
+    if request.out:
+        predictions = progress(predictions, total=n_paths - len(done), what="predict")
     n_unlike = 0
 
-    def tallied(predictions: Iterable[Prediction]) -> Iterator[Prediction]:
+    def counted(predictions: Iterable[Prediction]) -> Iterator[Prediction]:
         nonlocal n_unlike
         for one in predictions:
             n_unlike += one.is_unlike
             yield one
 
-    with _opened(request.out) as target:
+    with _opened(request.out, "a") as target:
         if not done:
             target.write(writer.header)
-        n_failed += write_all(tallied(shown), writer, target, report=_report)
+        n_failed += write_all(counted(predictions), writer, target, report=_report)
     is_known = request.speaker_reference is not None or request.speaker_clips is not None
     if n_unlike and predictor.bundle.speaker and not is_known:
         _report(
             f"{n_unlike:,} recording{'s' if n_unlike > 1 else ''} unlike the training: a few "
-            "neutral clips of the speaker help (--speaker-reference FOLDER), or ten of any mood "
+            "neutral clips of the speaker help (--speaker-reference FOLDER), or ten of any emotion "
             "(--speaker-clips FOLDER)"
         )
-    return _conclude(n_paths, found, n_failed, _report)
+    return _conclude(n_paths, found, n_failed)
 
 
-def _conclude(
-    n_paths: int, found: SearchReport, n_failed: int, report: Callable[[str], None]
-) -> int:
-    """Say what was left alone or failed; return the exit code."""
-    for problem in found.problems:
-        report(problem)
-    if n_paths == 0:
-        report("no recording was found; folders are searched for wav, flac, ogg, mp3 and others")
-    if found.n_others:
-        report(f"{found.n_others:,} files whose names do not end as recordings do were left alone")
-    if n_failed:
-        report(f"{n_failed:,} recording{'s' if n_failed > 1 else ''} could not be used")
-    return int(bool(n_failed or found.problems or n_paths == 0))
-
-
-def predict_long(
-    predictor: Predictor,
-    request: Request,
-    *,
-    names: Mapping[str, str],
-    report: Callable[[str], None],
-) -> int:
-    """Predict recordings window by window, and draw the last one where a figure is asked for.
-
-    Parameters
-    ----------
-    predictor : Predictor
-        Of a bundle.
-    request : Request
-        What was asked for.
-    names : mapping of str to str
-        Other names for some paths.
-    report : callable
-        Takes a line for people.
-
-    Returns
-    -------
-    int
-        The exit code.
-
-    Raises
-    ------
-    AudioError
-        If a figure of several recordings is asked for.
-    """
+def _predict_windows(predictor: Predictor, request: Request, names: dict[str, str]) -> int:
+    """Predict recordings window by window, and draw the one of which a figure is asked for."""
     found = SearchReport()
     paths = list(find_recordings(request.paths, found=found))
     if request.plot is not None and len(paths) != 1:
         raise AudioError(f"--plot draws one recording, {len(paths)} were given")
     n_failed = 0
-    with ExitStack() as stack:
-        target: TextIO = sys.stdout
-        if request.out is not None:
-            target = stack.enter_context(request.out.open("w", encoding="utf-8", newline=""))
-        write = _writer(request.form, predictor.labels, target)
+    with _opened(request.out, "w") as target:
+        if request.form == "csv":
+            target.write(csv_header(WINDOW_COLUMNS, predictor.labels))
         for path in paths:
             name = names.get(str(path), printable(path))
-            kept: list[Window] = []
+            # Only a figure needs the windows after they were written.
+            drawn: list[Window] = []
             try:
                 for window in timeline(
                     predictor, path, window_s=request.window_s, hop_s=request.hop_s
                 ):
-                    write(name, window)
+                    target.write(_window_line(window, name, request.form, predictor.labels))
+                    target.flush()
                     if request.plot is not None:
-                        kept.append(window)
+                        drawn.append(window)
             except (SerError, OSError) as error:
                 n_failed += 1
-                report(str(error).replace(str(path), name))
-            if request.plot is not None and kept:
-                _draw(kept, predictor, request.plot)
+                _report(str(error).replace(str(path), name))
+            if request.plot is not None and drawn:
+                _draw(drawn, predictor, request.plot)
+    return _conclude(len(paths), found, n_failed)
+
+
+def _conclude(n_paths: int, found: SearchReport, n_failed: int) -> int:
+    """Report what was left alone or failed; return the exit code."""
     for problem in found.problems:
-        report(problem)
-    return int(bool(n_failed or found.problems or not paths))
+        _report(problem)
+    if n_paths == 0:
+        _report("no recording was found; folders are searched for wav, flac, ogg, mp3 and others")
+    if found.n_others:
+        _report(f"{found.n_others:,} files whose names do not end as recordings do were left alone")
+    if n_failed:
+        _report(f"{n_failed:,} recording{'s' if n_failed > 1 else ''} could not be used")
+    return int(bool(n_failed or found.problems or n_paths == 0))
 
 
-def _writer(form: str, labels: tuple[str, ...], target: TextIO) -> Callable[[str, Window], None]:
-    """Return a function that writes one window in the form that was asked for."""
-    if form == "csv":
-        rows = csv.writer(target, lineterminator="\n")
-        rows.writerow(
-            ["path", "start_s", "end_s", "speech_s", "emotion", "confidence"]
-            + [f"p_{label}" for label in labels]
-            + ["warnings"]
-        )
-
-    def write(name: str, window: Window) -> None:
-        one = window.prediction
-        plain = {
-            "path": name,
-            "start_s": round(window.start_s, 3),
-            "end_s": round(window.end_s, 3),
-            "speech_s": round(one.voice.speech_s, 2),
-            "emotion": one.emotion,
-            "confidence": None if np.isnan(one.confidence) else round(one.confidence, N_DECIMALS),
-            "probabilities": {k: round(v, N_DECIMALS) for k, v in one.probabilities.items()},
-            "warnings": list(one.warnings),
-        }
-        if form == "json":
-            target.write(json.dumps(plain, ensure_ascii=False) + "\n")
-        elif form == "csv":
-            known = plain.pop("probabilities")
-            found = "; ".join(plain.pop("warnings"))
-            rows.writerow([*plain.values(), *(known.get(label) for label in labels), found])
-        else:
-            said = "" if one.emotion == NO_SPEECH else f"{100 * one.confidence:3.0f} %  "
-            ranked = "  ".join(f"{label} {100 * p:.0f} %" for label, p in one.top(3))
-            times = f"{_clock(window.start_s)} to {_clock(window.end_s)}"
-            target.write(f"{times}  {one.emotion:<11}{said}{ranked}\n")
-        target.flush()
-
-    return write
+def _window_line(window: Window, name: str, form: str, labels: tuple[str, ...]) -> str:
+    """Write one window in the form that was asked for."""
+    prediction = window.prediction
+    if form == "table":
+        is_speech = prediction.emotion != NO_SPEECH
+        sure = f"{100 * prediction.confidence:3.0f} %  " if is_speech else ""
+        ranked = "  ".join(f"{label} {100 * p:.0f} %" for label, p in prediction.top(3))
+        times = f"{_clock(window.start_s)} to {_clock(window.end_s)}"
+        return f"{times}  {prediction.emotion:<11}{sure}{ranked}\n"
+    confidence = prediction.confidence
+    values = (
+        name,
+        round(window.start_s, 3),
+        round(window.end_s, 3),
+        round(prediction.voice.speech_s, 2),
+        prediction.emotion,
+        None if np.isnan(confidence) else round(confidence, N_DECIMALS),
+        {label: round(p, N_DECIMALS) for label, p in prediction.probabilities.items()},
+        list(prediction.warnings),
+    )
+    record = dict(zip(WINDOW_COLUMNS, values, strict=True))
+    return json_line(record) if form == "json" else csv_line(record, labels)
 
 
 def _clock(seconds: float) -> str:

@@ -12,7 +12,7 @@ import io
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,12 @@ from ser_lib.runtime import N_CORES, one_blas_thread
 FORMATS = ("table", "csv", "json")
 N_DECIMALS = 4  # as stored runs have
 NAME_WIDTH = 44
+
+# What `record_of` gives, and "error" where there was one.
+COLUMNS = (
+    *("path", "emotion", "confidence", "probabilities"),
+    *("duration_s", "warnings", "model", "error"),
+)
 
 # Answers that may wait for an earlier one; enough to keep every worker busy.
 N_AHEAD = 4
@@ -190,6 +196,42 @@ def as_record(prediction: Prediction, *, top: int = 0, model: str = "") -> dict[
     return record if is_answer else record | {"error": printable(prediction.error)}
 
 
+def json_line(record: Mapping[str, object]) -> str:
+    """Write a record as one line of JSON; what a terminal would act on is escaped, not changed."""
+    text = json.dumps(record, ensure_ascii=False)
+    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text) + "\n"
+
+
+def csv_header(columns: Iterable[str], labels: Sequence[str]) -> str:
+    """Write the line before those of `csv_line`; `probabilities` become one column a class."""
+    probabilities = [f"p_{label}" for label in labels]
+    return _csv_line(
+        name
+        for column in columns
+        for name in (probabilities if column == "probabilities" else [column])
+    )
+
+
+def csv_line(record: Mapping[str, object], labels: Sequence[str]) -> str:
+    """Write a record as one line of CSV: one column a class, all warnings in one."""
+    cells: list[object] = []
+    for column, value in record.items():
+        if column == "probabilities":
+            # The csv module writes None as nothing.
+            cells += [value.get(label) for label in labels]
+        elif column == "warnings":
+            cells.append("; ".join(value))
+        else:
+            cells.append(value)
+    return _csv_line(cells)
+
+
+def _csv_line(cells: Iterable[object]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()
+
+
 class Writer:
     """Writes predictions line by line, and knows which were written before.
 
@@ -218,13 +260,7 @@ class Writer:
     def header(self) -> str:
         """Line before all others; empty for JSON."""
         if self.format == "csv":
-            columns = [f"p_{label}" for label in self.labels]
-            return _csv_line(
-                [
-                    *("path", "emotion", "confidence", *columns),
-                    *("duration_s", "warnings", "model", "error"),
-                ]
-            )
+            return csv_header(COLUMNS, self.labels)
         if self.format == "table":
             head = f"{'recording':<{NAME_WIDTH}}  {'emotion':<{self._width}}{'sure':>6}  likeliest"
             return f"{head}\n{'-' * (len(head) + 24)}\n"
@@ -240,23 +276,9 @@ class Writer:
         top = self.top if self.format == "json" else 0
         record = as_record(prediction, top=top, model=self.model)
         if self.format == "json":
-            record["path"] = self.name(prediction.path)
-            text = json.dumps(record, ensure_ascii=False)
-            # What a terminal would act on is escaped, not changed.
-            return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text) + "\n"
+            return json_line(record | {"path": self.name(prediction.path)})
         if self.format == "csv":
-            known = record["probabilities"]
-            # The csv module writes None as nothing.
-            return _csv_line(
-                [
-                    *(record[key] for key in ("path", "emotion", "confidence")),
-                    *(known.get(label) for label in self.labels),
-                    record["duration_s"],
-                    "; ".join(prediction.warnings),
-                    self.model,
-                    record.get("error"),
-                ]
-            )
+            return csv_line({column: record.get(column) for column in COLUMNS}, self.labels)
         return self._table_line(prediction)
 
     def _table_line(self, prediction: Prediction) -> str:
@@ -326,12 +348,6 @@ class Writer:
     def _check_models(self, models: set[str]) -> None:
         if others := sorted(models - {self.model}):
             raise ValueError(f"it was written by {', '.join(others)}, this is {self.model}")
-
-
-def _csv_line(values: Sequence[object]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(values)
-    return text.getvalue()
 
 
 def write_all(
