@@ -39,6 +39,7 @@ from ser_lib.plots.signals import (
     plot_mfcc,
     plot_pitch,
 )
+from ser_lib.plots.style import STYLE_FILE
 from ser_lib.runs.store import Run, read_run
 from ser_lib.studies import STUDIES
 
@@ -51,7 +52,6 @@ SPEECH_RANGE_DB = 25.0  # as in `features.prosody`: what is softer is breath, ro
 DPI = 150
 WIDTH_PX = 840
 HEIGHT_PX = 860
-VIEW_STYLE = Path(__file__).parents[1] / "plots" / "ser.mplstyle"
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def _view_clip(path: str, _changed_ns: int, emotion: str) -> ClipView:
     native, native_hz = load_signal(path)
     signal = resample(native, native_hz, RATE_HZ)
     pitch_hz = pitch_contour(signal, RATE_HZ)
-    with mpl.rc_context(fname=VIEW_STYLE):
+    with mpl.rc_context(fname=STYLE_FILE):
         png = _draw(signal, pitch_hz, colour_of(emotion))
     # Lossy codecs overshoot full scale now and then.
     wav = Audio(native.clip(-1, 1), rate=native_hz, normalize=False).data

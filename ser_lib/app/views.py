@@ -10,7 +10,6 @@ import base64
 import html
 import io
 from collections.abc import Sequence
-from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -26,9 +25,9 @@ from ser_lib.inference.bundle import Bundle
 from ser_lib.inference.model_card import LIMITS
 from ser_lib.inference.prediction import NOT_SURE, Prediction
 from ser_lib.plots.signals import plot_envelope, plot_log_mel
+from ser_lib.plots.style import STYLE_FILE
 from ser_lib.plots.timeline import plot_timeline
 
-STYLE = Path(__file__).parents[1] / "plots" / "ser.mplstyle"
 DPI = 130
 SPEECH_COLOUR = "#0072B2"
 LIVE_SIZE = (720, 220)
@@ -127,7 +126,7 @@ def listening_png(
     duration_s = len(signal) / RATE_HZ
     speech = voice_activity(signal)
     start_s, stop_s = heard_s[0], min(heard_s[1], duration_s)
-    with mpl.rc_context(fname=STYLE):
+    with mpl.rc_context(fname=STYLE_FILE):
         figure = Figure(figsize=(7.4, 3.9), dpi=DPI, layout="constrained")
         wave, mel = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.7))
         envelope = waveform_envelope(signal, RATE_HZ, duration_s=duration_s, n_points=700)
@@ -160,7 +159,7 @@ def _stretches(is_on: np.ndarray) -> list[tuple[int, int]]:
 
 def timeline_png(table: pd.DataFrame, labels: Sequence[str], threshold: float) -> tuple[bytes, str]:
     """Draw a timeline; return the figure and its description."""
-    with mpl.rc_context(fname=STYLE):
+    with mpl.rc_context(fname=STYLE_FILE):
         figure = Figure(figsize=(7.4, 2.9), dpi=DPI, layout="constrained")
         plot_timeline(table, labels, threshold=threshold, ax=figure.add_subplot())
         png = io.BytesIO()

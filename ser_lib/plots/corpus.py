@@ -28,10 +28,6 @@ def plot_class_balance(counts: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
-
-    Notes
-    -----
-    Notebook: 01_eda.ipynb
     """
     ax = axes_or_new(ax)
     positions, base = np.arange(len(counts)), np.zeros(len(counts))
@@ -94,10 +90,6 @@ def plot_distribution(
     Returns
     -------
     Axes
-
-    Notes
-    -----
-    Notebook: 01_eda.ipynb
     """
     import seaborn as sns
 

@@ -13,9 +13,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ser_lib.plots.style import CHANCE_STYLE, HONEST_COLOUR, SQUARE, axes_or_new
+from ser_lib.plots.style import (
+    CHANCE_STYLE,
+    HONEST_COLOUR,
+    SQUARE,
+    axes_or_new,
+    draw_interval,
+    name_rows,
+    write_right_of,
+)
 
-# Systems in one figure: colours told apart with any colour vision, and a line style or marker each.
+# Systems in one figure: colours for any colour vision, and a line style or marker each.
 COLOURS = (HONEST_COLOUR, "#CC79A7", "#009E73", "#E69F00", "#555555", "#56B4E9")
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
 MARKERS = "osD^vP"
@@ -39,10 +47,6 @@ def plot_reliability(curves: Mapping[str, pd.DataFrame], *, ax: Axes | None = No
     Returns
     -------
     Axes
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
     """
     ax = axes_or_new(ax, SQUARE)
     ax.plot([0, 100], [0, 100], **CHANCE_STYLE, label="as often as it says")
@@ -80,10 +84,6 @@ def plot_coverage(curves: Mapping[str, pd.DataFrame], *, ax: Axes | None = None)
     Returns
     -------
     Axes
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
     """
     ax = axes_or_new(ax, (8.0, 3.8))
     for number, (name, curve) in enumerate(curves.items()):
@@ -108,59 +108,46 @@ def plot_differences(tests: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     tests : pandas.DataFrame
-        Columns `name`, `difference, low, high` (shares) and `is_clear`: whether the pair is told
-        apart after correction.
+        Columns `name`, `difference, low, high` (shares) and `is_clear`: whether the pair is
+        distinguished after correction.
     ax : Axes, optional
         Where to draw.
 
     Returns
     -------
     Axes
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
     """
     ax = axes_or_new(ax, (8.0, 0.9 + 0.27 * len(tests)))
     ax.axvline(0, **CHANCE_STYLE)
     for position, row in enumerate(tests.itertuples()):
-        colour = HONEST_COLOUR if row.is_clear else "#777777"
-        ends = [100 * row.low, 100 * row.high]
-        ax.plot(ends, [position] * 2, color=colour, linewidth=3, alpha=0.5, solid_capstyle="round")
-        face = colour if row.is_clear else "white"
-        ax.plot(
-            100 * row.difference, position, "o", color=colour, markerfacecolor=face, markersize=6
+        values = (100 * row.difference, 100 * row.low, 100 * row.high)
+        colour = HONEST_COLOUR if row.is_clear else OTHER_COLOUR
+        draw_interval(
+            ax, position, values, colour=colour, alpha=0.5, size=6, is_filled=row.is_clear
         )
-    for is_clear, name in ((True, "told apart by both tests"), (False, "not told apart")):
-        colour = HONEST_COLOUR if is_clear else "#777777"
+    for is_clear, name in ((True, "distinguished by both tests"), (False, "not distinguished")):
+        colour = HONEST_COLOUR if is_clear else OTHER_COLOUR
         face = colour if is_clear else "white"
         ax.plot([], [], "o", color=colour, markerfacecolor=face, markersize=6, label=name)
-    ax.grid(visible=False, axis="y")
-    ax.grid(visible=True, axis="x")
-    ax.set_yticks(range(len(tests)), tests["name"], fontsize=8)
-    ax.set_ylim(len(tests) - 0.4, -0.6)
+    name_rows(ax, tests["name"], size=8)
     ax.set_xlabel("Difference in UAR (points)")
     ax.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0))
     return ax
 
 
 def plot_costs(costs: pd.DataFrame, *, n_tasks: int = 2) -> Figure:
-    """Draw the score of systems beside their time, one pair of axes a task.
+    """Draw the score and the time of systems, one pair of axes a task.
 
     Parameters
     ----------
     costs : pandas.DataFrame
         As for `plot_cost`, with `task` and `chance`.
     n_tasks : int
-        So many tasks are drawn, the first ones.
+        How many tasks are drawn, from the first.
 
     Returns
     -------
     Figure
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
     """
     tasks = dict(list(costs.groupby("task", sort=False))[:n_tasks])
     heights = [_cost_height(len(one)) for one in tasks.values()]
@@ -177,7 +164,7 @@ def _cost_height(n_systems: int) -> float:
 
 
 def plot_cost(costs: pd.DataFrame, *, chance: float, axes: Sequence[Axes] | None = None) -> Axes:
-    """Draw systems of one task in rows, the best first: their score, and beside it their time.
+    """Draw systems of one task in rows, the best first: score on the left, time on the right.
 
     Parameters
     ----------
@@ -193,10 +180,6 @@ def plot_cost(costs: pd.DataFrame, *, chance: float, axes: Sequence[Axes] | None
     -------
     Axes
         That of the score.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
     """
     rows = costs.sort_values("uar", ascending=False, ignore_index=True)
     if axes is None:
@@ -205,28 +188,24 @@ def plot_cost(costs: pd.DataFrame, *, chance: float, axes: Sequence[Axes] | None
     score, time = axes
     for row in rows.itertuples():
         colour = HONEST_COLOUR if row.is_on_front else OTHER_COLOUR
-        score.plot([100 * row.low, 100 * row.high], [row.Index] * 2, color=colour, alpha=0.5)
-        score.plot(100 * row.uar, row.Index, "o", color=colour, markersize=6)
-        time.plot(row.ms, row.Index, "o", color=colour, markersize=6)
-        time.annotate(
-            f"{row.ms:.3g} ms, {row.n_bytes / 1e6:.1f} MB",
-            (row.ms, row.Index),
-            (7, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-            color="#333333",
+        values = (100 * row.uar, 100 * row.low, 100 * row.high)
+        draw_interval(
+            *(score, row.Index, values),
+            colour=colour,
+            width=1.8,
+            alpha=0.5,
+            size=6,
+            cap="projecting",
         )
+        time.plot(row.ms, row.Index, "o", color=colour, markersize=6)
+        text = f"{row.ms:.3g} ms, {row.n_bytes / 1e6:.1f} MB"
+        write_right_of(time, row.ms, row.Index, text, size=8, colour="#333333")
     score.axvline(100 * chance, **CHANCE_STYLE)
     for name, colour in (("none is both faster and better", HONEST_COLOUR), ("", OTHER_COLOUR)):
         time.plot([], [], "o", color=colour, markersize=6, label=name or "another is")
     time.legend(ncols=2, loc="lower right", bbox_to_anchor=(1, 1.0))
-    score.set_yticks(range(len(rows)), rows["name"], fontsize=8)
-    time.set_yticks(range(len(rows)), [])
-    for ax in axes:
-        ax.set_ylim(len(rows) - 0.4, -0.6)
-        ax.grid(visible=False, axis="y")
-        ax.grid(visible=True, axis="x")
+    name_rows(score, rows["name"], size=8)
+    name_rows(time, [""] * len(rows))
     score.set(xlim=(0, 100), xlabel="UAR (%)")
     low, high = rows["ms"].min() / 1.4, rows["ms"].max()
     # What stands beside the slowest system needs its share of the width.

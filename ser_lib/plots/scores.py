@@ -15,6 +15,9 @@ from ser_lib.plots.style import (
     LEAKING_COLOUR,
     PUBLISHED_COLOUR,
     axes_or_new,
+    draw_interval,
+    name_rows,
+    write_right_of,
 )
 
 
@@ -41,31 +44,13 @@ def plot_scores(
     Returns
     -------
     Axes
-
-    Notes
-    -----
-    Notebook: 04_cnn_1d_mfcc.ipynb
     """
     ax = axes_or_new(ax, (8.0, 0.7 + 0.42 * len(scores)))
     for position, row in enumerate(scores.itertuples()):
-        ax.plot(
-            [100 * row.low, 100 * row.high],
-            [position] * 2,
-            color=row.colour,
-            linewidth=3,
-            alpha=0.45,
-            solid_capstyle="round",
-        )
-        ax.plot(100 * row.value, position, "o", color=row.colour, markersize=7)
-        ax.annotate(
-            f"{100 * row.value:.1f}",
-            (100 * row.high, position),
-            (7, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-        )
-    _percent_axis(ax, x_label)
+        value, low, high = 100 * row.value, 100 * row.low, 100 * row.high
+        draw_interval(ax, position, (value, low, high), colour=row.colour)
+        write_right_of(ax, high, position, f"{value:.1f}")
+    _percent_axis(ax, x_label, scores["name"])
     ax.axvline(100 * chance, **CHANCE_STYLE)
     ax.annotate(
         "chance",
@@ -76,23 +61,16 @@ def plot_scores(
         color="#777777",
         fontsize=8,
     )
-    ax.set_yticks(range(len(scores)), scores["name"])
-    ax.set_ylim(len(scores) - 0.4, -0.6)
     return ax
 
 
-def _percent_axis(ax: Axes, x_label: str) -> None:
-    ax.grid(visible=False, axis="y")
-    ax.grid(visible=True, axis="x")
+def _percent_axis(ax: Axes, x_label: str, names: pd.Series) -> None:
+    name_rows(ax, names)
     ax.set(xlim=(0, 104), xlabel=x_label)
     ax.set_xticks(range(0, 101, 20))
 
 
-def plot_ladder(
-    steps: pd.DataFrame,
-    *,
-    ax: Axes | None = None,
-) -> Axes:
+def plot_ladder(steps: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw, for every model, the published figure, the same protocol here, and the honest one.
 
     Parameters
@@ -108,46 +86,21 @@ def plot_ladder(
     Returns
     -------
     Axes
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
     """
     ax = axes_or_new(ax, (6.2, 1.4 + 0.66 * len(steps)))
     _draw_people(ax, steps)
     styles = (
         ("leaking", -0.13, LEAKING_COLOUR, "as published, here"),
-        ("honest", 0.17, HONEST_COLOUR, "speakers never heard"),
+        ("honest", 0.17, HONEST_COLOUR, "unseen speakers"),
     )
     for position, row in enumerate(steps.itertuples()):
         for kind, offset, colour, name in styles:
-            value, low, high = (getattr(row, kind + end) for end in ("", "_low", "_high"))
+            value, low, high = (100 * getattr(row, kind + end) for end in ("", "_low", "_high"))
             height = position + offset
-            ax.plot(
-                [100 * low, 100 * high],
-                [height] * 2,
-                color=colour,
-                linewidth=3.5,
-                alpha=0.45,
-                solid_capstyle="round",
-            )
-            ax.plot(
-                100 * value,
-                height,
-                "o",
-                color=colour,
-                markersize=7,
-                label=name if position == 0 else None,
-            )
-            ax.annotate(
-                f"{100 * value:.0f}",
-                (100 * high, height),
-                (6, 0),
-                va="center",
-                textcoords="offset points",
-                fontsize=8.5,
-                color="#333333",
-            )
+            label = name if position == 0 else None
+            draw_interval(ax, height, (value, low, high), colour=colour, width=3.5, label=label)
+            text = f"{value:.0f}"
+            write_right_of(ax, high, height, text, distance=6, size=8.5, colour="#333333")
         if np.isfinite(row.published):
             ax.plot(
                 100 * row.published,
@@ -166,8 +119,7 @@ def plot_ladder(
         )
     if steps["published"].notna().any():
         ax.plot([], [], "D", color=PUBLISHED_COLOUR, markeredgecolor="white", label="the authors'")
-    _percent_axis(ax, "Accuracy (WA, %)")
-    ax.set_yticks(range(len(steps)), steps["name"])
+    _percent_axis(ax, "Accuracy (WA, %)", steps["name"])
     ax.set_ylim(len(steps) - 0.45, -0.55)
     ax.legend(ncols=2, loc="lower left", bbox_to_anchor=(-0.02, 1.03))
     return ax
@@ -210,10 +162,6 @@ def plot_speakers(scores: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
     """
     ax = axes_or_new(ax)
     styles = zip(
@@ -240,10 +188,6 @@ def plot_right_and_wrong(counts: pd.DataFrame, *, ax: Axes | None = None) -> Axe
     Returns
     -------
     Axes
-
-    Notes
-    -----
-    Notebook: 06_cnn_recurrent.ipynb
     """
     ax = axes_or_new(ax, (8.0, 0.9 + 0.42 * len(counts)))
     positions = np.arange(len(counts))

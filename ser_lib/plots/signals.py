@@ -34,10 +34,6 @@ def plot_envelope(
     Returns
     -------
     Axes
-
-    Notes
-    -----
-    Notebook: 01_eda.ipynb
     """
     ax = axes_or_new(ax)
     time_s = np.linspace(0, duration_s, envelope.shape[1])
@@ -73,10 +69,6 @@ def plot_log_mel(
     Returns
     -------
     Axes
-
-    Notes
-    -----
-    Notebook: 02_spectrograms.ipynb
     """
     import librosa
 
@@ -129,10 +121,6 @@ def plot_mfcc(
     Returns
     -------
     Axes
-
-    Notes
-    -----
-    Notebook: explore.ipynb
     """
     ax = axes_or_new(ax)
     limit = float(np.abs(coefficients).max()) if limit is None else limit
@@ -172,10 +160,6 @@ def plot_pitch(
     Returns
     -------
     Axes
-
-    Notes
-    -----
-    Notebook: explore.ipynb
     """
     ax = axes_or_new(ax)
     time_s = np.linspace(0, duration_s, len(pitch_hz))

@@ -1,11 +1,20 @@
-"""What all figures share: two sizes, the colours with a meaning, and where to draw."""
+"""What all figures share: the style sheet, two sizes, the colours with a meaning, where to draw.
+
+Figures of rows (a system, a pair or a step a line) are drawn by `draw_interval` and `name_rows`.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+# For `matplotlib.style.use` or `matplotlib.rc_context`.
+STYLE_FILE = Path(__file__).with_name("ser.mplstyle")
 
 # Two sizes only, in inches: a figure across the text, and one for square things.
 WIDE = (8.0, 3.2)
@@ -43,3 +52,66 @@ def axes_or_new(ax: Axes | None, size: tuple[float, float] = WIDE) -> Axes:
         return plt.subplots(figsize=size)[1]
     ax.set_visible(True)
     return ax
+
+
+def draw_interval(
+    ax: Axes,
+    height: float,
+    values: tuple[float, float, float],
+    *,
+    colour: str,
+    width: float = 3.0,
+    alpha: float = 0.45,
+    size: float = 7.0,
+    cap: str = "round",
+    is_filled: bool = True,
+    label: str | None = None,
+) -> None:
+    """Draw a value as a dot on the line from the lower to the upper end of its interval.
+
+    `values` are the value, the lower and the upper end, in units of the horizontal axis.
+    """
+    value, low, high = values
+    ax.plot(
+        [low, high],
+        [height] * 2,
+        color=colour,
+        linewidth=width,
+        alpha=alpha,
+        solid_capstyle=cap,
+    )
+    face = colour if is_filled else "white"
+    ax.plot(value, height, "o", color=colour, markerfacecolor=face, markersize=size, label=label)
+
+
+def write_right_of(
+    ax: Axes,
+    x: float,
+    height: float,
+    text: str,
+    *,
+    distance: float = 7,
+    size: float = 9,
+    colour: str = "black",
+) -> None:
+    """Write a text right of a point; `distance` and `size` in points."""
+    ax.annotate(
+        text,
+        (x, height),
+        (distance, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=size,
+        color=colour,
+    )
+
+
+def name_rows(ax: Axes, names: Iterable[str], *, size: float | None = None) -> None:
+    """Name the rows of a figure from the top down, and keep only the grid that they cross."""
+    names = list(names)
+    ax.set_yticks(range(len(names)), names)
+    if size is not None:
+        ax.tick_params(axis="y", labelsize=size)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.grid(visible=False, axis="y")
+    ax.grid(visible=True, axis="x")

@@ -1,4 +1,4 @@
-"""Figures of answers: one clip's ranked probabilities, and a long recording over time.
+"""Figures of predictions: one clip's ranked probabilities, and a long recording over time.
 
 Nothing is computed here that could be called a result: numbers come in, an Axes goes out.
 """
@@ -12,9 +12,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ser_lib.data.labels import colour_of
-from ser_lib.plots.style import CHANCE_STYLE, HONEST_COLOUR, axes_or_new
+from ser_lib.plots.style import CHANCE_STYLE, HONEST_COLOUR, axes_or_new, name_rows
 
-# Lines beyond these few cannot be told apart; the others lie below them.
+# More lines than these cannot be distinguished; the others lie below them.
 N_LINES = 4
 MINUTES_FROM_S = 180.0
 SURE_COLOUR = "#CC79A7"
@@ -37,10 +37,6 @@ def plot_ranked(
     Returns
     -------
     Axes
-
-    Notes
-    -----
-    Notebook: 10_predict.ipynb
     """
     ax = axes_or_new(ax)
     ranked = sorted(probabilities.items(), key=lambda item: item[1])
@@ -58,7 +54,7 @@ def plot_ranked(
 
 
 def plot_sureness(answers: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw how sure answers are beside how many are right, one line a kind of recording.
+    """Draw mean confidence and accuracy of predictions, one line a kind of recording.
 
     Parameters
     ----------
@@ -70,10 +66,6 @@ def plot_sureness(answers: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
-
-    Notes
-    -----
-    Notebook: 10_predict.ipynb
     """
     ax = axes_or_new(ax, (8.0, 1.2 + 0.42 * len(answers)))
     for position, row in enumerate(answers.itertuples()):
@@ -83,11 +75,8 @@ def plot_sureness(answers: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ax.plot(ends[0], position, "o", color=HONEST_COLOUR, markersize=8)
     ax.plot([], [], "o", color=HONEST_COLOUR, markersize=8, label="right")
     ax.plot([], [], "D", color=SURE_COLOUR, markerfacecolor="w", markersize=8, label="sure")
-    ax.set_yticks(range(len(answers)), answers["name"])
-    ax.set_ylim(len(answers) - 0.4, -0.6)
+    name_rows(ax, answers["name"])
     ax.set(xlim=(0, 100), xlabel="Share of the clips; mean confidence (%)")
-    ax.grid(visible=False, axis="y")
-    ax.grid(visible=True, axis="x")
     ax.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0))
     return ax
 
@@ -115,10 +104,6 @@ def plot_timeline(
     Returns
     -------
     Axes
-
-    Notes
-    -----
-    Notebook: 10_predict.ipynb
     """
     ax = axes_or_new(ax)
     is_long = table["end_s"].max() > MINUTES_FROM_S

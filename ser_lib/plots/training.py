@@ -37,10 +37,6 @@ def plot_confusion(counts: np.ndarray, labels: Sequence[str], *, ax: Axes | None
     Returns
     -------
     Axes
-
-    Notes
-    -----
-    Notebook: 03_cnn_2d.ipynb
     """
     ax = axes_or_new(ax, SQUARE)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -90,10 +86,6 @@ def plot_history(history: pd.DataFrame, *, quantity: str, ax: Axes | None = None
     Returns
     -------
     Axes
-
-    Notes
-    -----
-    Notebook: 03_cnn_2d.ipynb
     """
     ax = axes_or_new(ax)
     for number, (_, curve) in enumerate(history.groupby("curve", sort=False)):
@@ -136,10 +128,6 @@ def plot_roc(curves: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> A
     Returns
     -------
     Axes
-
-    Notes
-    -----
-    Notebook: 03_cnn_2d.ipynb
     """
     ax = axes_or_new(ax, SQUARE)
     for label, curve in curves.items():
@@ -180,10 +168,6 @@ def plot_recalls(
     Returns
     -------
     Axes
-
-    Notes
-    -----
-    Notebook: 03_cnn_2d.ipynb
     """
     ax = axes_or_new(ax)
     first = next(iter(tables.values()))

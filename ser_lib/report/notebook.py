@@ -39,6 +39,7 @@ from ser_lib.evaluation.formatting import (
 from ser_lib.features.extraction import extract, feature_key
 from ser_lib.features.registry import FeatureSpec
 from ser_lib.paths import NOTEBOOKS_DIR, atomic_path, report_dir
+from ser_lib.plots.style import STYLE_FILE
 from ser_lib.report.tables import (
     corpus_table,
     cost_text,
@@ -76,7 +77,7 @@ __all__ = [
     "table",
 ]
 
-plt.style.use(Path(__file__).parents[1] / "plots" / "ser.mplstyle")
+plt.style.use(STYLE_FILE)
 
 # Twice as many pixels as are shown: sharp on today's screens.
 PIXELS_PER_DOT = 2

@@ -112,10 +112,6 @@ def cost_text(costs: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame of str
         One row a system. What is kept to predict are weights, or the training rows themselves.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
     """
     shown = pd.DataFrame(
         {

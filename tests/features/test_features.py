@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 import scipy.fft
 
-from ser_lib import plots
 from ser_lib.audio.io import load_signal
 from ser_lib.errors import FeatureError, SerError
 from ser_lib.features import extraction as module
@@ -27,6 +26,7 @@ from ser_lib.features.spectral import (
     mel_square,
     mfcc_zcr_rms,
 )
+from ser_lib.plots.style import STYLE_FILE
 
 RATE_HZ = 22_050
 N_FFT, HOP = 2048, 512
@@ -214,8 +214,7 @@ def test_the_picture_does_not_depend_on_the_style_of_the_figures(voice):
     import matplotlib.pyplot as plt
 
     plain = mel_picture(voice, RATE_HZ)
-    style = Path(plots.__file__).with_name("ser.mplstyle")
-    with plt.style.context(["dark_background", str(style)]), plt.rc_context({"figure.dpi": 37}):
+    with plt.style.context(["dark_background", STYLE_FILE]), plt.rc_context({"figure.dpi": 37}):
         np.testing.assert_array_equal(mel_picture(voice, RATE_HZ), plain)
 
 
