@@ -179,7 +179,7 @@ def trim(signal: np.ndarray, threshold_db: float = -38.0) -> np.ndarray:
 
 
 def tilt_spectrum(signal: np.ndarray, tilt_db_per_octave: float) -> np.ndarray:
-    """Raise (or lower) the spectrum by so many decibels an octave around 1 kHz."""
+    """Raise (or lower) the spectrum by this many decibels an octave around 1 kHz."""
     frequencies_hz = np.fft.rfftfreq(len(signal), 1 / SAMPLE_RATE_HZ).clip(min=100)
     gain = 10 ** (tilt_db_per_octave * np.log2(frequencies_hz / 1000) / 20)
     return np.fft.irfft(np.fft.rfft(signal) * gain, len(signal))

@@ -17,12 +17,12 @@ from ser_lib.studies import OURS
 
 README = PROJECT_DIR / "README.md"
 PUBLISHED_HEAD = (
-    "| study | model | clips | authors' accuracy | the same protocol here | speakers never heard "
+    "| study | model | clips | authors' accuracy | the same protocol here | unseen speakers "
     "| UAR [95 % by speaker] | how |\n"
     "| --- | --- | --- | --- | --- | --- | --- | --- |"
 )
 OURS_HEAD = (
-    "| system of ours | clips | speakers never heard | UAR [95 % by speaker] | how |\n"
+    "| system of ours | clips | unseen speakers | UAR [95 % by speaker] | how |\n"
     "| --- | --- | --- | --- | --- |"
 )
 

@@ -208,7 +208,7 @@ def plot_cost(costs: pd.DataFrame, *, chance: float, axes: Sequence[Axes] | None
     name_rows(time, [""] * len(rows))
     score.set(xlim=(0, 100), xlabel="UAR (%)")
     low, high = rows["ms"].min() / 1.4, rows["ms"].max()
-    # What stands beside the slowest system needs its share of the width.
+    # The text right of the slowest system needs its share of the width.
     high *= (high / low) ** (LABEL_SHARE / (1 - LABEL_SHARE))
     time.set(xscale="log", xlim=(low, high))
     ticks = [one for one in np.outer(10.0 ** np.arange(-1, 5), (1, 2, 5)).ravel()]

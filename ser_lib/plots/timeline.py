@@ -30,7 +30,7 @@ def plot_ranked(
     probabilities : mapping of str to float
         By class, in [0, 1].
     threshold : float, optional
-        Below which the answer is 'not sure'; drawn as a line.
+        Below which the prediction is 'not sure'; drawn as a line.
     ax : Axes, optional
         Where to draw.
 
@@ -53,12 +53,12 @@ def plot_ranked(
     return ax
 
 
-def plot_sureness(answers: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+def plot_sureness(predictions: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw mean confidence and accuracy of predictions, one line a kind of recording.
 
     Parameters
     ----------
-    answers : pandas.DataFrame
+    predictions : pandas.DataFrame
         Columns `name`, `sure` (mean confidence) and `right` (accuracy), both shares.
     ax : Axes, optional
         Where to draw.
@@ -67,15 +67,15 @@ def plot_sureness(answers: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     -------
     Axes
     """
-    ax = axes_or_new(ax, (8.0, 1.2 + 0.42 * len(answers)))
-    for position, row in enumerate(answers.itertuples()):
+    ax = axes_or_new(ax, (8.0, 1.2 + 0.42 * len(predictions)))
+    for position, row in enumerate(predictions.itertuples()):
         ends = [100 * row.right, 100 * row.sure]
         ax.plot(ends, [position] * 2, color="#999999", linewidth=3, alpha=0.6, zorder=1)
         ax.plot(ends[1], position, "D", color=SURE_COLOUR, markerfacecolor="w", markersize=8)
         ax.plot(ends[0], position, "o", color=HONEST_COLOUR, markersize=8)
     ax.plot([], [], "o", color=HONEST_COLOUR, markersize=8, label="right")
     ax.plot([], [], "D", color=SURE_COLOUR, markerfacecolor="w", markersize=8, label="sure")
-    name_rows(ax, answers["name"])
+    name_rows(ax, predictions["name"])
     ax.set(xlim=(0, 100), xlabel="Share of the clips; mean confidence (%)")
     ax.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0))
     return ax
@@ -97,7 +97,7 @@ def plot_timeline(
     labels : sequence of str
         The classes; those with the highest mean get a line.
     threshold : float, optional
-        Below which an answer is 'not sure'; drawn as a line.
+        Below which a prediction is 'not sure'; drawn as a line.
     ax : Axes, optional
         Where to draw.
 

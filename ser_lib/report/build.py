@@ -129,7 +129,7 @@ def _default_profile(card: Corpus) -> str:
 
 
 def _keep_clip_table(card: Corpus) -> None:
-    """Write the clip table of a real corpus, complete and with audio, beside its stored runs.
+    """Write the clip table of a real corpus, complete and with audio, next to its stored runs.
 
     With it the runs can be read, and the report made again, where the recordings are not.
     """
@@ -194,7 +194,7 @@ def _read_notebooks(folder: Path) -> dict[str, NotebookNode]:
 def _read_notebook(path: Path) -> NotebookNode:
     try:
         with warnings.catch_warnings():
-            # Old notebooks without cell ids are given some; that is no concern of a reader.
+            # Old notebooks without cell ids are given some; no reader has to know.
             warnings.simplefilter("ignore", nbformat.warnings.MissingIDFieldWarning)
             notebook = nbformat.read(path, as_version=4)
             nbformat.validate(notebook)

@@ -52,7 +52,7 @@ class Job:
     """The working folder of its kernel, as in JupyterLab."""
     target: Path
     weight: float = 0.0
-    """About how long it takes beside the others; of those that may start, the heaviest does."""
+    """Its share of the time; of the notebooks that may start, the heaviest does."""
 
 
 # As many notebooks as run side by side by default share the cores: threads that wait for each other
@@ -94,7 +94,7 @@ class _OwnKernelManager(AsyncKernelManager):
         _LIVE_KERNELS.add(self)
 
     async def _async_start_kernel(self, **options: object) -> None:
-        # What a kernel writes while it dies concerns nobody; cells' errors travel as messages.
+        # Errors of cells travel as messages; what a dying kernel writes is noise.
         await super()._async_start_kernel(stderr=subprocess.DEVNULL, **options)
 
     start_kernel = _async_start_kernel

@@ -1,9 +1,9 @@
-"""From executed notebooks to one self-contained HTML page.
+"""From executed notebooks to one HTML page that loads nothing.
 
-nbconvert turns Markdown and code into HTML; this module arranges it: a notebook becomes a chapter,
-its findings move to the chapter's top, cells tagged `summary` move to the page's top, code folds
-away, figures and tables are numbered through the page. The looks live in `report_theme/`.
-Nothing here runs a notebook or writes a file.
+`render_report` lays out the page; `build_chapter` makes a chapter of each notebook: nbconvert turns
+Markdown and code into HTML, findings move to the chapter's top, outputs tagged `summary` to the
+page's top, code folds away. The looks live in `theme/`. Nothing here runs a notebook or writes a
+file.
 """
 
 from __future__ import annotations
@@ -25,6 +25,23 @@ from nbformat import NotebookNode
 from ser_lib.errors import ReportError, offenders
 from ser_lib.evaluation.formatting import FINDINGS_MIME, RESULTS_MIME
 
+THEME_DIR = Path(__file__).parent / "theme"
+
+# What a phone shows on its first screen, below one sentence and one figure.
+N_HEADLINE_FINDINGS = 3
+
+# A figure wider than this is drawn on a phone at this share of its width, and scrolls: shrunk to
+# the screen its letters would be of 3 to 5 pixels.
+WIDE_PX = 650
+LEAST_SHARE = 0.65
+
+# Stands in a notebook where an output went to the top of the page.
+MOVED = Markup('<p class="ser-moved">Shown in the <a href="#summary">summary</a>.</p>')
+ERROR_BOX = '<div class="ser-error"'
+FIGURE = re.compile(r'<figure class="ser-figure">.*?</figure>', re.DOTALL)
+TABLE = re.compile(r'<figure class="ser-table">.*?</figure>', re.DOTALL)
+NUMBERED = re.compile(r'<span class="ser-number">(\w+)[^<]*</span>')
+
 # What TensorFlow writes to stderr whatever one asks of it, and what progress bars leave behind.
 NOISE = re.compile(
     r"oneDNN|cudart_stub|absl::InitializeLog|cpu_feature_guard|port\.cc|cuda_executor|"
@@ -33,22 +50,26 @@ NOISE = re.compile(
     r"\d+%\|.*\||\d+it \[|\[\d\d:\d\d<|it/s\]|s/it\]"
 )
 
-# Stands in a notebook where an output went to the top of the page.
-MOVED = Markup('<p class="ser-moved">Shown in the <a href="#summary">summary</a>.</p>')
-ERROR_BOX = '<div class="ser-error"'
-TABLE = re.compile(r'<figure class="ser-table">.*?</figure>', re.DOTALL)
-FIGURE = re.compile(r'<figure class="ser-figure">.*?</figure>', re.DOTALL)
-
-# A figure wider than this is drawn on a phone at this share of its width, and scrolls: shrunk to
-# the screen its letters would be of 3 to 5 pixels.
-WIDE_PX = 650
-LEAST_SHARE = 0.65
-
 # 0.61, 1,440, -3.2, 61 %, +0.6 [-0.5, +0.7], 12 s, a dash for nothing; with the minus sign (2212),
 # the dashes (2013, 2014), the plus-minus sign (b1) and the times sign (d7) of typeset numbers.
 NUMBER = re.compile(
     r"[-+<>=~\u2212\u2013\xb1]?\s*\d[-+\d,. %e()\[\]\u2212\u2013\xb1\xd7]*(m?s|k?Hz|dB|MB)?"
     r"|[-\u2013\u2014]?|nan"
+)
+
+# A number with its sign (2212 is the minus sign), and the comma within an interval of two.
+SIGNED = r"[-+\u2212]?\d[\d.,]*(?:[ \xa0]%)?"
+INTERVAL_COMMA = re.compile(rf"(\[{SIGNED},) (?={SIGNED}\])")
+
+# What is to be shown or run as it was written.
+VERBATIM = re.compile(r"(<(?:pre|code|style|script)\b.*?</(?:pre|code|style|script)>)", re.DOTALL)
+
+# Anything in these places is fetched when the page opens. Links for readers are not.
+LOADED = re.compile(
+    r"""<(?:img|audio|video|source|script|iframe|embed|track|input)\b[^>]*?\ssrc\s*=\s*["']?"""
+    r"""(?!data:)([^"'\s>]+)|<link\b[^>]*?\shref\s*=\s*["']?(?!data:)([^"'\s>]+)|"""
+    r"""@import\s+(?:url\()?["']?([^"')\s;]+)|[:\s,]url\(["']?(?!data:|\#)([^"')]+)""",
+    re.IGNORECASE,
 )
 
 
@@ -86,20 +107,155 @@ class Chapter:
     n_failures: int
 
 
-def first_line(text: str, *, limit: int = 160) -> str:
-    """Return the first line of a text that is not blank, shortened to `limit` characters."""
-    line = next((one.strip() for one in text.splitlines() if one.strip()), "")
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+@dataclass(frozen=True)
+class ReportFacts:
+    """What the page says about the report as a whole."""
+
+    corpus: str
+    title: str
+    is_embedded: bool
+    profile: str
+    parameters: Mapping[str, object]
+    records: Sequence[Mapping[str, object]]
+    failures: Sequence[Failure]
+    durations_s: Mapping[str, float]
+    provenance: Mapping[str, object]
+
+    @property
+    def sentence(self) -> str:
+        """One sentence that says what was run, counted from the published records."""
+        if not self.records:
+            return f"{_count(len(self.durations_s), 'notebook')} run on {self.title}."
+        studies = {one["study"] for one in self.records if not one.get("is_ours")}
+        models = {(one["study"], one["model"]) for one in self.records}
+        ours = {(one["study"], one["model"]) for one in self.records if one.get("is_ours")}
+        n_clips = max(one["n_clips"] for one in self.records)
+        n_speakers = max(one["n_speakers"] for one in self.records)
+        return (
+            f"{_count(len(studies), 'published study', 'published studies')}, "
+            f"{_count(len(models), 'model')}{f' ({len(ours)} of them ours)' if ours else ''}, "
+            f"each run on up to {_count(n_clips, 'clip')} by {_count(n_speakers, 'speaker')}."
+        )
 
 
-def tags_of(cell: NotebookNode) -> tuple[str, ...]:
-    """Return a cell's tags."""
-    return tuple(cell.metadata.get("tags", ()))
+def render_report(executed: Mapping[str, NotebookNode], facts: ReportFacts) -> str:
+    """Lay executed notebooks, by name in reading order, out as a page of HTML.
+
+    Raises ReportError if an output would load something from outside the page.
+    """
+    chapters = [build_chapter(name, one, tuple(executed)) for name, one in executed.items()]
+    theme = Environment(
+        loader=FileSystemLoader(THEME_DIR),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    theme.filters["duration"] = _duration
+    page = theme.get_template("report.html.j2").render(
+        facts=facts,
+        chapters=chapters,
+        failed_text=_count(len({one.notebook for one in facts.failures}), "notebook") + " failed",
+        css=_theme_file("report.css"),
+        javascript=_theme_file("report.js"),
+        **_summary_of(chapters),
+    )
+    page = _bind_numbers(_renumber(page))
+    _check_self_contained(page)
+    return page
 
 
-def error_outputs(cell: NotebookNode) -> list[NotebookNode]:
-    """Return a code cell's outputs that are errors."""
-    return [one for one in cell.get("outputs", ()) if one.output_type == "error"]
+def _summary_of(chapters: Sequence[Chapter]) -> dict[str, object]:
+    """Divide what stands at the top of the page: a figure, some findings, the rest of both."""
+    outputs = [one for chapter in chapters for one in chapter.summary]
+    figures = [one for one in outputs if 'class="ser-figure"' in one][:1]
+    # The notebook that sums up speaks first; without one, the last that found anything.
+    heads = [one for one in chapters if one.summary and one.findings]
+    heads += [one for one in reversed(chapters) if one.findings]
+    head = heads[0] if heads else None
+    shown = head.findings[:N_HEADLINE_FINDINGS] if head else ()
+    groups = [
+        (one, one.findings[len(shown) :] if one is head else one.findings) for one in chapters
+    ]
+    return {
+        "headline_figure": figures[0] if figures else None,
+        "headline_findings": shown,
+        "summary_outputs": [one for one in outputs if one not in figures],
+        "finding_groups": [(one, sentences) for one, sentences in groups if sentences],
+    }
+
+
+def _renumber(page: str) -> str:
+    """Give figures and tables, each kind on its own, numbers in reading order."""
+    counts: dict[str, int] = {}
+
+    def number(match: re.Match[str]) -> str:
+        kind = match[1]
+        counts[kind] = counts.get(kind, 0) + 1
+        anchor = f"{kind.lower()}-{counts[kind]}"
+        return f'<span class="ser-number" id="{anchor}">{kind} {counts[kind]}.</span>'
+
+    return NUMBERED.sub(number, page)
+
+
+def _bind_numbers(page: str) -> str:
+    """Keep percent signs and intervals on one line; not in code, which may be copied."""
+    parts = VERBATIM.split(page)
+    bound = [INTERVAL_COMMA.sub("\\1\xa0", part) for part in parts[::2]]
+    parts[::2] = [re.sub(r"(?<=\d) %(?!\w)", "\xa0%", part) for part in bound]
+    return "".join(parts)
+
+
+def _check_self_contained(page: str) -> None:
+    # What code and streams merely show is escaped, or, like `url(`, means nothing there.
+    active = re.sub(r"<pre\b.*?</pre>", "", page, flags=re.DOTALL)
+    found = sorted({first_line(next(filter(None, one))) for one in LOADED.findall(active)})
+    if found:
+        raise ReportError(
+            f"the report would load {_count(len(found), 'thing')} from outside:{offenders(found)}\n"
+            "Embed them in the notebook: `show` and `play` do."
+        )
+
+
+def _theme_file(name: str) -> Markup:
+    return Markup((THEME_DIR / name).read_text(encoding="utf-8"))
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def build_chapter(name: str, notebook: NotebookNode, siblings: tuple[str, ...]) -> Chapter:
+    """Turn one executed notebook into a chapter: first heading, first paragraph, the rest.
+
+    `name` prefixes all anchors; links to `siblings`, the notebooks of the page, stay within it.
+    """
+    builder = _Builder(name, siblings)
+    n_leading = None
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            builder.add_markdown(cell)
+        elif cell.cell_type == "code":
+            n_leading = len(builder.blocks) if n_leading is None else n_leading
+            builder.add_code(cell)
+    builder.flush()
+    title, intro, rest = _divide("".join(builder.blocks[:n_leading]))
+    return Chapter(
+        name=name,
+        title=title or name,
+        intro=Markup(intro),
+        body=Markup(rest + "\n".join(builder.blocks[n_leading:] if n_leading is not None else ())),
+        headings=tuple(builder.headings),
+        findings=tuple(builder.findings),
+        findings_code=Markup(_fold("Code", builder.findings_code) if builder.findings_code else ""),
+        summary=tuple(builder.summary),
+        n_failures=sum(len(error_outputs(cell)) for cell in notebook.cells),
+    )
 
 
 @dataclass
@@ -202,46 +358,6 @@ class _Builder:
             self.headings.pop()
 
 
-def build_chapter(name: str, notebook: NotebookNode, siblings: tuple[str, ...]) -> Chapter:
-    """Turn one executed notebook into a chapter.
-
-    Parameters
-    ----------
-    name : str
-        Its file name without suffix; prefixes all anchors.
-    notebook : NotebookNode
-        With outputs.
-    siblings : tuple of str
-        All notebooks in the page; links to their files become links within the page.
-
-    Returns
-    -------
-    Chapter
-        Its title is the notebook's first heading, its introduction the first paragraph.
-    """
-    builder = _Builder(name, siblings)
-    n_leading = None
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            builder.add_markdown(cell)
-        elif cell.cell_type == "code":
-            n_leading = len(builder.blocks) if n_leading is None else n_leading
-            builder.add_code(cell)
-    builder.flush()
-    title, intro, rest = _divide("".join(builder.blocks[:n_leading]))
-    return Chapter(
-        name=name,
-        title=title or name,
-        intro=Markup(intro),
-        body=Markup(rest + "\n".join(builder.blocks[n_leading:] if n_leading is not None else ())),
-        headings=tuple(builder.headings),
-        findings=tuple(builder.findings),
-        findings_code=Markup(_fold("Code", builder.findings_code) if builder.findings_code else ""),
-        summary=tuple(builder.summary),
-        n_failures=sum(len(error_outputs(cell)) for cell in notebook.cells),
-    )
-
-
 def _markdown(source: str) -> BeautifulSoup:
     renderer = IPythonRenderer(escape=False, exclude_anchor_links=True)
     return BeautifulSoup(MarkdownWithMath(renderer=renderer).render(source), "html.parser")
@@ -338,17 +454,6 @@ def _set_figure(figure: str) -> str:
     return str(soup)
 
 
-def _make_scrollable(box: Tag, soup: BeautifulSoup) -> None:
-    """Let the keyboard scroll a box, and name it by the caption of its figure."""
-    caption = copy(soup.find("figcaption"))
-    # The page numbers figures and tables anew; the number of the notebook would be a wrong one.
-    if caption and (number := caption.select_one(".ser-number")):
-        number.decompose()
-    box["tabindex"], box["role"] = "0", "region"
-    kind = "Table" if box.find("table") else "Figure"
-    box["aria-label"] = f"{kind}: {caption.get_text().strip()[:120]}" if caption else kind
-
-
 def _set_table(figure: str) -> str:
     """Align columns of numbers to the right, and let the keyboard scroll what is too wide."""
     soup = BeautifulSoup(figure, "html.parser")
@@ -372,161 +477,28 @@ def _set_table(figure: str) -> str:
     return str(soup)
 
 
-THEME_DIR = Path(__file__).parent / "theme"
-
-# What a phone shows on its first screen, below one sentence and one figure.
-N_HEADLINE_FINDINGS = 3
-
-# Anything in these places is fetched when the page opens. Links for readers are not.
-LOADED = re.compile(
-    r"""<(?:img|audio|video|source|script|iframe|embed|track|input)\b[^>]*?\ssrc\s*=\s*["']?"""
-    r"""(?!data:)([^"'\s>]+)|<link\b[^>]*?\shref\s*=\s*["']?(?!data:)([^"'\s>]+)|"""
-    r"""@import\s+(?:url\()?["']?([^"')\s;]+)|[:\s,]url\(["']?(?!data:|\#)([^"')]+)""",
-    re.IGNORECASE,
-)
-NUMBERED = re.compile(r'<span class="ser-number">(\w+)[^<]*</span>')
-
-# A number with its sign (2212 is the minus sign), and the comma within an interval of two.
-SIGNED = r"[-+\u2212]?\d[\d.,]*(?:[ \xa0]%)?"
-INTERVAL_COMMA = re.compile(rf"(\[{SIGNED},) (?={SIGNED}\])")
-
-# What is to be shown or run as it was written.
-VERBATIM = re.compile(r"(<(?:pre|code|style|script)\b.*?</(?:pre|code|style|script)>)", re.DOTALL)
+def _make_scrollable(box: Tag, soup: BeautifulSoup) -> None:
+    """Let the keyboard scroll a box, and name it by the caption of its figure."""
+    caption = copy(soup.find("figcaption"))
+    # The page has its own numbers of figures and tables; that of the notebook would be wrong.
+    if caption and (number := caption.select_one(".ser-number")):
+        number.decompose()
+    box["tabindex"], box["role"] = "0", "region"
+    kind = "Table" if box.find("table") else "Figure"
+    box["aria-label"] = f"{kind}: {caption.get_text().strip()[:120]}" if caption else kind
 
 
-@dataclass(frozen=True)
-class ReportFacts:
-    """What the page says about the report as a whole."""
-
-    corpus: str
-    title: str
-    is_embedded: bool
-    profile: str
-    parameters: Mapping[str, object]
-    records: Sequence[Mapping[str, object]]
-    failures: Sequence[Failure]
-    durations_s: Mapping[str, float]
-    provenance: Mapping[str, object]
-
-    @property
-    def sentence(self) -> str:
-        """One sentence that says what was run, counted from the published records."""
-        if not self.records:
-            return f"{_count(len(self.durations_s), 'notebook')} run on {self.title}."
-        studies = {one["study"] for one in self.records if not one.get("is_ours")}
-        models = {(one["study"], one["model"]) for one in self.records}
-        ours = {(one["study"], one["model"]) for one in self.records if one.get("is_ours")}
-        n_clips = max(one["n_clips"] for one in self.records)
-        n_speakers = max(one["n_speakers"] for one in self.records)
-        return (
-            f"{_count(len(studies), 'published study', 'published studies')}, "
-            f"{_count(len(models), 'model')}{f' ({len(ours)} of them ours)' if ours else ''}, "
-            f"each run on up to {_count(n_clips, 'clip')} by {_count(n_speakers, 'speaker')}."
-        )
+def first_line(text: str, *, limit: int = 160) -> str:
+    """Return the first line of a text that is not blank, shortened to `limit` characters."""
+    line = next((one.strip() for one in text.splitlines() if one.strip()), "")
+    return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+def tags_of(cell: NotebookNode) -> tuple[str, ...]:
+    """Return a cell's tags."""
+    return tuple(cell.metadata.get("tags", ()))
 
 
-def render_report(executed: Mapping[str, NotebookNode], facts: ReportFacts) -> str:
-    """Arrange executed notebooks into the page.
-
-    Parameters
-    ----------
-    executed : mapping
-        Notebooks by name, in reading order; one that failed counts as far as it came.
-    facts : ReportFacts
-        What the page says about the whole.
-
-    Returns
-    -------
-    str
-        HTML that loads nothing: styles, scripts, figures and sounds are inside.
-
-    Raises
-    ------
-    ReportError
-        If an output would load something from outside the page.
-    """
-    chapters = [build_chapter(name, one, tuple(executed)) for name, one in executed.items()]
-    theme = Environment(
-        loader=FileSystemLoader(THEME_DIR),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    theme.filters["duration"] = _duration
-    page = theme.get_template("report.html.j2").render(
-        facts=facts,
-        chapters=chapters,
-        failed_text=_count(len({one.notebook for one in facts.failures}), "notebook") + " failed",
-        css=_theme_file("report.css"),
-        javascript=_theme_file("report.js"),
-        **_summary_of(chapters),
-    )
-    page = _bind_numbers(_renumber(page))
-    _check_self_contained(page)
-    return page
-
-
-def _theme_file(name: str) -> Markup:
-    return Markup((THEME_DIR / name).read_text(encoding="utf-8"))
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
-
-
-def _summary_of(chapters: Sequence[Chapter]) -> dict[str, object]:
-    """Divide what stands at the top of the page: a figure, some findings, the rest of both."""
-    outputs = [one for chapter in chapters for one in chapter.summary]
-    figures = [one for one in outputs if 'class="ser-figure"' in one][:1]
-    # The notebook that sums up speaks first; without one, the last that found anything.
-    heads = [one for one in chapters if one.summary and one.findings]
-    heads += [one for one in reversed(chapters) if one.findings]
-    head = heads[0] if heads else None
-    shown = head.findings[:N_HEADLINE_FINDINGS] if head else ()
-    groups = [
-        (one, one.findings[len(shown) :] if one is head else one.findings) for one in chapters
-    ]
-    return {
-        "headline_figure": figures[0] if figures else None,
-        "headline_findings": shown,
-        "summary_outputs": [one for one in outputs if one not in figures],
-        "finding_groups": [(one, sentences) for one, sentences in groups if sentences],
-    }
-
-
-def _renumber(page: str) -> str:
-    """Give figures, and apart from them tables, numbers through the page in reading order."""
-    counts: dict[str, int] = {}
-
-    def number(match: re.Match[str]) -> str:
-        kind = match[1]
-        counts[kind] = counts.get(kind, 0) + 1
-        anchor = f"{kind.lower()}-{counts[kind]}"
-        return f'<span class="ser-number" id="{anchor}">{kind} {counts[kind]}.</span>'
-
-    return NUMBERED.sub(number, page)
-
-
-def _bind_numbers(page: str) -> str:
-    """Keep percent signs and intervals on one line; not in code, which may be copied."""
-    parts = VERBATIM.split(page)
-    bound = [INTERVAL_COMMA.sub("\\1\xa0", part) for part in parts[::2]]
-    parts[::2] = [re.sub(r"(?<=\d) %(?!\w)", "\xa0%", part) for part in bound]
-    return "".join(parts)
-
-
-def _check_self_contained(page: str) -> None:
-    # What code and streams merely show is escaped, or, like `url(`, means nothing there.
-    active = re.sub(r"<pre\b.*?</pre>", "", page, flags=re.DOTALL)
-    found = sorted({first_line(next(filter(None, one))) for one in LOADED.findall(active)})
-    if found:
-        raise ReportError(
-            f"the report would load {_count(len(found), 'thing')} from outside:{offenders(found)}\n"
-            "Embed them in the notebook: `show` and `play` do."
-        )
+def error_outputs(cell: NotebookNode) -> list[NotebookNode]:
+    """Return a code cell's outputs that are errors."""
+    return [one for one in cell.get("outputs", ()) if one.output_type == "error"]

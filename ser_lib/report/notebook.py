@@ -108,22 +108,17 @@ def show(figure: Figure | Axes, *, caption: str, alt: str) -> None:
     ReportError
         If caption or description is empty.
     """
-    figure = figure.figure if isinstance(figure, Axes) else figure
+    if isinstance(figure, Axes):
+        figure = figure.get_figure(root=True)
     if not caption.strip() or not alt.strip():
         raise ReportError("show needs a caption and an alternative text that are not empty")
     data, (width, height) = _png(figure)
     plt.close(figure)
-    _display_html(
-        f'<figure class="ser-figure"><img alt="{html.escape(alt)}" width="{width}" '
-        f'height="{height}" style="max-width:100%;height:auto;background:white" '
-        f'src="data:image/png;base64,{data}">'
-        f'<figcaption><span class="ser-number">Figure {next(_figure_numbers)}.</span> '
-        f"{_inline(caption)}</figcaption></figure>"
-    )
+    _display_png(data, f'width="{width}" height="{height}"', caption=caption, alt=alt)
 
 
-def _png(figure: Figure) -> tuple[str, tuple[int, int]]:
-    """Render a figure; return base64 and the size in CSS pixels."""
+def _png(figure: Figure) -> tuple[bytes, tuple[int, int]]:
+    """Render a figure; return a PNG file and its size in CSS pixels."""
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -135,7 +130,18 @@ def _png(figure: Figure) -> tuple[str, tuple[int, int]]:
         size = (image.width // PIXELS_PER_DOT, image.height // PIXELS_PER_DOT)
     packed = io.BytesIO()
     small.save(packed, format="png", optimize=True)
-    return base64.b64encode(packed.getvalue()).decode(), size
+    return packed.getvalue(), size
+
+
+def _display_png(data: bytes, size: str, *, caption: str, alt: str) -> None:
+    encoded = base64.b64encode(data).decode()
+    _display_html(
+        f'<figure class="ser-figure"><img alt="{html.escape(alt)}" {size} '
+        f'style="max-width:100%;height:auto;background:white" '
+        f'src="data:image/png;base64,{encoded}">'
+        f'<figcaption><span class="ser-number">Figure {next(_figure_numbers)}.</span> '
+        f"{_inline(caption)}</figcaption></figure>"
+    )
 
 
 def picture(path: str | Path, *, caption: str, alt: str, width_px: int) -> None:
@@ -160,13 +166,7 @@ def picture(path: str | Path, *, caption: str, alt: str, width_px: int) -> None:
     file = NOTEBOOKS_DIR / path
     if not file.is_file() or not caption.strip() or not alt.strip():
         raise ReportError(f"{path}: a picture needs a file, a caption and an alternative text")
-    data = base64.b64encode(file.read_bytes()).decode()
-    _display_html(
-        f'<figure class="ser-figure"><img alt="{html.escape(alt)}" width="{width_px}" '
-        f'style="max-width:100%;height:auto;background:white" src="data:image/png;base64,{data}">'
-        f'<figcaption><span class="ser-number">Figure {next(_figure_numbers)}.</span> '
-        f"{_inline(caption)}</figcaption></figure>"
-    )
+    _display_png(file.read_bytes(), f'width="{width_px}"', caption=caption, alt=alt)
 
 
 def table(frame: pd.DataFrame, *, caption: str) -> None:
@@ -281,7 +281,7 @@ def _display_html(source: str) -> None:
 def exhibit(clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "original") -> np.ndarray:
     """Return a small feature array for a figure, also where the audio is not there.
 
-    What is shown of a real corpus is kept, at half precision, beside its stored runs, so that the
+    What is shown of a real corpus is kept, at half precision, next to its stored runs, so that the
     report can be made again from a clone alone.
 
     Parameters
@@ -289,7 +289,7 @@ def exhibit(clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "original"
     clips : pandas.DataFrame
         A few rows of a clip table, or all where the feature is a few numbers.
     spec : FeatureSpec
-        What to show; nothing from which speech could be heard again.
+        What to show; nothing from which speech could be reconstructed.
     variant : str
         As for `ser_lib.features.extraction.extract`.
 

@@ -101,7 +101,7 @@ def run_table(results: Results) -> pd.DataFrame:
 
 
 def cost_text(costs: pd.DataFrame) -> pd.DataFrame:
-    """Write what systems cost for people.
+    """Write what systems cost, with units and intervals.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def corpus_table(named: Mapping[str, Result]) -> pd.DataFrame:
 
 
 def published_table(result: Result) -> pd.DataFrame:
-    """Set what the authors print about classes beside a result.
+    """Compare the figures that the authors print for classes with a result.
 
     Parameters
     ----------

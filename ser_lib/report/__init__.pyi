@@ -1,0 +1,21 @@
+from .build import ReportResult as ReportResult
+from .build import build_report as build_report
+from .html import Failure as Failure
+from .tables import corpus_table as corpus_table
+from .tables import cost_text as cost_text
+from .tables import headline_table as headline_table
+from .tables import published_table as published_table
+from .tables import run_table as run_table
+from .tables import score_table as score_table
+
+__all__ = [
+    "Failure",
+    "ReportResult",
+    "build_report",
+    "corpus_table",
+    "cost_text",
+    "headline_table",
+    "published_table",
+    "run_table",
+    "score_table",
+]
