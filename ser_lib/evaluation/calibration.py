@@ -312,14 +312,24 @@ def fit_temperature(predictions: pd.DataFrame, labels: Sequence[str]) -> float:
 
     Notebook: 09_evaluation.ipynb
     """
-    from scipy.optimize import minimize_scalar
-
     if predictions.empty:
         raise MetricError("there are no predictions from which a temperature could be fitted")
     logits, truth = _logits(predictions, labels), class_numbers(predictions["truth"], labels)
+    return temperature_of_logits(logits, truth)
+
+
+def temperature_of_logits(
+    logits: np.ndarray, classes: np.ndarray, *, log_bounds: tuple[float, float] = LOG_TEMPERATURES
+) -> float:
+    """Find the temperature at which logits of shape (n_rows, n_classes) fit the true classes best.
+
+    Its logarithm is sought between `log_bounds`.
+    """
+    from scipy.optimize import minimize_scalar
+
     found = minimize_scalar(
-        lambda log_t: _loss_at(logits, truth, np.exp(log_t)),
-        bounds=LOG_TEMPERATURES,
+        lambda log_t: _loss_at(logits, classes, np.exp(log_t)),
+        bounds=log_bounds,
         method="bounded",
         options={"xatol": 1e-5},
     )

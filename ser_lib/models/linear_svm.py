@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ser_lib.models.ridge_head import check_inner_folds, sharpness
+from ser_lib.evaluation.calibration import temperature_of_logits
+from ser_lib.models.ridge_head import check_inner_folds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +101,7 @@ class LinearSvm:
         )
         present, numbers = np.unique(classes, return_inverse=True)
         scores = _one_a_class(unseen, len(present))
-        self._sharpness = sharpness(scores, numbers, log_bounds=(-5.0, 5.0))
+        self._temperature = temperature_of_logits(scores, numbers, log_bounds=(-5.0, 5.0))
         self._n_classes = n_classes
         return self
 
@@ -111,7 +112,7 @@ class LinearSvm:
         present = self._machine.classes_
         margins = _one_a_class(self._machine.decision_function(_flat(features)), len(present))
         full = np.zeros((len(features), self._n_classes))
-        full[:, present] = softmax(self._sharpness * margins, axis=1)
+        full[:, present] = softmax(margins / self._temperature, axis=1)
         return full
 
     def history(self) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ser_lib.errors import StudyError
+from ser_lib.evaluation.calibration import temperature_of_logits
 from ser_lib.seeds import generator
 
 if TYPE_CHECKING:
@@ -125,7 +126,9 @@ class RidgeHead:
             "spread": np.maximum(spread, MIN_SPREAD).astype(np.float32),
             "weights": weights.astype(np.float32),
             "bias": bias.astype(np.float32),
-            "sharpness": np.float32(sharpness(scores, classes)),
+            "sharpness": np.float32(
+                1 / temperature_of_logits(scores, classes, log_bounds=(-5.0, 0.0))
+            ),
             "views": np.array(self.config.views),
             "statistics": np.array(self.config.statistics),
         }
@@ -245,11 +248,13 @@ def apply_linear_head(features: np.ndarray, arrays: dict[str, np.ndarray]) -> np
     ndarray of float64, shape (n_rows, n_classes)
         Probabilities; each row sums to 1.
     """
+    from scipy.special import softmax
+
     used = _select(features, arrays["views"], arrays["statistics"])
     scaled = (used - arrays["mean"]) / arrays["spread"]
     # (n, layers, stats, values) x (layers, stats, values, classes) -> (n, classes)
     scores = np.tensordot(scaled, arrays["weights"], axes=3) + arrays["bias"]
-    return _softmax(float(arrays["sharpness"]) * scores.astype(np.float64))
+    return softmax(float(arrays["sharpness"]) * scores.astype(np.float64), axis=1)
 
 
 def flat_head(
@@ -318,39 +323,6 @@ def solve_ridge(
 def _uar(truth: np.ndarray, prediction: np.ndarray, n_classes: int) -> float:
     present = [number for number in range(n_classes) if (truth == number).any()]
     return float(np.mean([(prediction[truth == number] == number).mean() for number in present]))
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)
-
-
-def sharpness(
-    scores: np.ndarray, classes: np.ndarray, *, log_bounds: tuple[float, float] = (0.0, 5.0)
-) -> float:
-    """Find the factor of the scores that makes the true classes most probable.
-
-    Parameters
-    ----------
-    scores : ndarray, shape (n_rows, n_classes)
-        Of rows that were not fitted.
-    classes : ndarray of int, shape (n_rows,)
-        Their class numbers.
-    log_bounds : tuple of float
-        Between which its logarithm is sought.
-
-    Returns
-    -------
-    float
-        The inverse of a temperature.
-    """
-    from scipy.optimize import minimize_scalar
-
-    def loss(log_factor: float) -> float:
-        probabilities = _softmax(np.exp(log_factor) * scores)
-        return -float(np.log(probabilities[np.arange(len(classes)), classes] + 1e-12).mean())
-
-    return float(np.exp(minimize_scalar(loss, bounds=log_bounds, method="bounded").x))
 
 
 def neighbours(first: int, last: int, *, lengths: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
