@@ -10,6 +10,7 @@ import base64
 import html
 import io
 from collections.abc import Sequence
+from functools import partial
 
 import matplotlib as mpl
 import numpy as np
@@ -19,6 +20,7 @@ from matplotlib.figure import Figure
 from ser_lib.audio.signal import resample
 from ser_lib.audio.voice_activity import HOP_S, RATE_HZ, voice_activity
 from ser_lib.data.labels import colour_of
+from ser_lib.evaluation.formatting import pct
 from ser_lib.features.acoustic import waveform_envelope
 from ser_lib.features.spectral import log_mel
 from ser_lib.inference.bundle import Bundle
@@ -34,8 +36,7 @@ LIVE_SIZE = (720, 220)
 LIVE_SHOWN_S = 30.0
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+_percent = partial(pct, digits=0)
 
 
 def answer_html(prediction: Prediction, *, threshold: float, reference: str = "") -> str:
@@ -234,7 +235,7 @@ def live_html(
                 f'points="{" ".join(points)}"/>'
             )
             share = smoothed[-1, number]
-            said = _percent(float(share)) if np.isfinite(share) else "–"
+            said = _percent(float(share))
             legend.append(
                 f'<li><span class="ser-dot" style="background:{colour}" aria-hidden="true"></span>'
                 f"{html.escape(labels[number])} {said}</li>"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from ser_lib.errors import StudyError
-from ser_lib.evaluation.metrics import Score
+
+if TYPE_CHECKING:
+    from ser_lib.evaluation.metrics import Score
 
 
 def pct(share: float, *, digits: int = 1) -> str:
@@ -18,7 +20,7 @@ def pct(share: float, *, digits: int = 1) -> str:
     >>> pct(0.625), pct(float("nan"))
     ('62.5 %', '–')
     """
-    return "–" if share is None or np.isnan(share) else f"{100 * share:.{digits}f} %"
+    return "–" if share is None or math.isnan(share) else f"{100 * share:.{digits}f} %"
 
 
 def points(difference: float) -> str:
@@ -82,6 +84,7 @@ def score_text(score: Score, metric: str = "uar") -> str:
 
     Examples
     --------
+    >>> from ser_lib.evaluation.metrics import Score
     >>> score_text(Score(0.5, 0.4, 0.6, 0.5, 0.4, 0.6, 100, 10, 1, 0.0))
     '50.0 % [40.0, 60.0]'
     """

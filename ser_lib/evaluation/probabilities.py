@@ -1,4 +1,4 @@
-"""Probabilities as arrays: temperatures, and the floor below which nothing is told.
+"""Probabilities as arrays: softmax, temperatures, and the floor that keeps logarithms finite.
 
 NumPy only: prediction, which has to start quickly, loads no tables. Temperatures are found by
 `ser_lib.evaluation.calibration`, on validation speakers.
@@ -23,6 +23,12 @@ def check_probabilities(probabilities: np.ndarray, classes: np.ndarray) -> None:
         )
 
 
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Turn logits of shape (..., n_classes) into probabilities; each row sums to 1."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
 def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """Soften (above 1) or sharpen (below 1) probabilities; their order stays.
 
@@ -41,7 +47,7 @@ def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarr
     Raises
     ------
     MetricError
-        If the temperature is not above 0.
+        If the temperature is not a number above 0.
 
     References
     ----------
@@ -56,8 +62,6 @@ def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarr
     -----
     Notebook: 10_predict.ipynb
     """
-    if not temperature > 0:
-        raise MetricError(f"temperature={temperature} must be above 0")
-    logits = np.log(np.maximum(probabilities, MIN_PROBABILITY)) / temperature
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    if not 0 < temperature < np.inf:
+        raise MetricError(f"temperature={temperature} must be a number above 0")
+    return softmax(np.log(np.maximum(probabilities, MIN_PROBABILITY)) / temperature)

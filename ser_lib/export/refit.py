@@ -23,6 +23,7 @@ from ser_lib.data.splits import rows_of, variants_of
 from ser_lib.errors import BundleError
 from ser_lib.evaluation.calibration import cross_fitted, ece, fit_temperature, with_temperature
 from ser_lib.evaluation.metrics import class_table, score_predictions, with_clip_columns
+from ser_lib.evaluation.probabilities import softmax
 from ser_lib.evaluation.selective import Selection, select_threshold
 from ser_lib.features.extraction import Rows, extract
 from ser_lib.features.registry import FeatureSpec
@@ -390,8 +391,7 @@ def _fitted(
     rows = features[:64]
     flat = rows.reshape(len(rows), -1)
     logits = ((flat - arrays["head_mean"]) / arrays["head_scale"]) @ arrays["head_weights"]
-    powers = np.exp(logits + arrays["head_bias"])
-    said = powers / powers.sum(axis=1, keepdims=True)
+    said = softmax(logits + arrays["head_bias"])
     error = float(np.abs(said - head.predict_proba(rows)).max())
     if not error <= MAX_FLAT_ERROR:
         raise BundleError(f"the head written as one matrix differs from itself by {error:.2g}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ser_lib.evaluation.formatting import pct
 from ser_lib.inference.bundle import Bundle
 
 if TYPE_CHECKING:
@@ -26,10 +27,6 @@ LIMITS = (
     "Few speakers, one language, clean rooms: with other languages, accents, ages, microphones and "
     "noise it errs far more often, and is surer than it should be.",
 )
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
 
 
 # How a voice can be known: what of it is, and the option of `ser predict`.
@@ -82,25 +79,25 @@ def _figures(bundle: Bundle) -> list[str]:
     score, chosen, error = card["score"], card["selection"], card["calibration_error"]
     chance = 1 / len(bundle.labels)
     return [
-        f"Unweighted average recall {_percent(score['uar'])} "
-        f"[{_percent(score['uar_low'])}, {_percent(score['uar_high'])}] (95 % interval by "
-        f"speaker), accuracy {_percent(score['wa'])}; chance is {_percent(chance)}. From run "
+        f"Unweighted average recall {pct(score['uar'])} "
+        f"[{pct(score['uar_low'])}, {pct(score['uar_high'])}] (95 % interval by "
+        f"speaker), accuracy {pct(score['wa'])}; chance is {pct(chance)}. From run "
         f"`{card['run']}`: protocol `{card['protocol']}`, {score['n_rows']:,} clips of "
         f"{score['n_speakers']} speakers, each judged by a model that knew neither the clip nor "
         "the speaker. The network in this bundle was then trained on all of them.",
         "",
         "| emotion | recall |",
         "| --- | --- |",
-        *(f"| {label} | {_percent(card['recalls'][label])} |" for label in bundle.labels),
+        *(f"| {label} | {pct(card['recalls'][label])} |" for label in bundle.labels),
         "",
         f"Confidence: temperature {bundle.temperature:.2f}; expected calibration error "
-        f"{_percent(error['before'])} before, {_percent(error['after'])} after (each fold with the "
+        f"{pct(error['before'])} before, {pct(error['after'])} after (each fold with the "
         "temperature of the others).",
         "",
-        f"'not sure' below a confidence of {_percent(bundle.threshold)}: on these clips "
-        f"{_percent(chosen['coverage_share'])} get an answer, and "
-        f"{_percent(chosen['accuracy_share'])} of the answers are right, where "
-        f"{_percent(chosen['accuracy_of_all_share'])} were if all were answered.",
+        f"'not sure' below a confidence of {pct(bundle.threshold)}: on these clips "
+        f"{pct(chosen['coverage_share'])} get an answer, and "
+        f"{pct(chosen['accuracy_share'])} of the answers are right, where "
+        f"{pct(chosen['accuracy_of_all_share'])} were if all were answered.",
         *_known_voice(card),
     ]
 
@@ -114,8 +111,8 @@ def _known_voice(card: Mapping[str, object]) -> list[str]:
         lines += [
             "",
             f"With {known['n_clips']} {kind} of the same voice (`{option}`): unweighted average "
-            f"recall {_percent(known['uar'])} [{_percent(known['uar_low'])}, "
-            f"{_percent(known['uar_high'])}], where it is {_percent(known['uar_without'])} "
+            f"recall {pct(known['uar'])} [{pct(known['uar_low'])}, "
+            f"{pct(known['uar_high'])}], where it is {pct(known['uar_without'])} "
             f"without them on the same clips. From run `{known['run']}`.",
         ]
     return lines
@@ -174,7 +171,7 @@ def _share_of_answers(one: object) -> str:
     n_answers = round(one.coverage_share * one.n_clips)
     if not n_answers:
         return "–"
-    return f"{_percent(one.answered_accuracy_share)} of {n_answers:,}"
+    return f"{pct(one.answered_accuracy_share)} of {n_answers:,}"
 
 
 def cross_corpus_table(bundle: Bundle) -> pd.DataFrame:
@@ -201,12 +198,12 @@ def cross_corpus_table(bundle: Bundle) -> pd.DataFrame:
             "corpus": one.corpus,
             "clips, speakers": f"{one.n_clips:,}, {one.n_speakers}",
             "voice": one.voice,
-            "UAR": f"{_percent(one.uar)} [{_percent(one.uar_low)}, {_percent(one.uar_high)}]",
-            "right": _percent(one.accuracy_share),
-            "sure": _percent(one.confidence),
-            "answered": _percent(one.coverage_share),
+            "UAR": f"{pct(one.uar)} [{pct(one.uar_low)}, {pct(one.uar_high)}]",
+            "right": pct(one.accuracy_share),
+            "sure": pct(one.confidence),
+            "answered": pct(one.coverage_share),
             "of these right": _share_of_answers(one),
-            "called unlike": _percent(one.unlike_share),
+            "called unlike": pct(one.unlike_share),
         }
         for one in cross_corpus_figures(bundle).itertuples()
     )
@@ -278,16 +275,15 @@ def card_table(bundle: Bundle) -> pd.DataFrame:
         "model": bundle.title,
         "classes": ", ".join(bundle.labels),
         "licence of the recordings": ", ".join(one["licence"] for one in card["corpora"]),
-        "UAR on speakers never heard": f"{_percent(score['uar'])} [{_percent(score['uar_low'])}, "
-        f"{_percent(score['uar_high'])}], {score['n_rows']:,} clips of {score['n_speakers']} "
+        "UAR on speakers never heard": f"{pct(score['uar'])} [{pct(score['uar_low'])}, "
+        f"{pct(score['uar_high'])}], {score['n_rows']:,} clips of {score['n_speakers']} "
         "speakers",
-        "best and worst recall": f"{recalls[0][0]} {_percent(recalls[0][1])}, {recalls[-1][0]} "
-        f"{_percent(recalls[-1][1])}",
+        "best and worst recall": f"{recalls[0][0]} {pct(recalls[0][1])}, {recalls[-1][0]} "
+        f"{pct(recalls[-1][1])}",
         "temperature": f"{bundle.temperature:.2f}",
-        "calibration error": f"{_percent(error['before'])} before, {_percent(error['after'])} "
-        "after",
-        "not sure below": f"{_percent(bundle.threshold)}: {_percent(chosen['coverage_share'])} of "
-        f"clips are answered, {_percent(chosen['accuracy_share'])} of answers are right",
+        "calibration error": f"{pct(error['before'])} before, {pct(error['after'])} after",
+        "not sure below": f"{pct(bundle.threshold)}: {pct(chosen['coverage_share'])} of "
+        f"clips are answered, {pct(chosen['accuracy_share'])} of answers are right",
         "stored run": card["run"],
         "made": f"{card['made_with']['date']}, commit {card['made_with']['commit']}",
     }

@@ -21,7 +21,7 @@ from ser_lib.audio.io import decodable, load_head
 from ser_lib.audio.signal import checked_mono, cut_signal
 from ser_lib.audio.voice_activity import RATE_HZ, VoiceFacts, clipped_share, inspect_voice
 from ser_lib.errors import AudioError, BundleError, SerError
-from ser_lib.evaluation.probabilities import apply_temperature
+from ser_lib.evaluation.probabilities import apply_temperature, softmax
 from ser_lib.features.registry import FEATURES
 from ser_lib.features.spectral import HOP_SAMPLES
 from ser_lib.inference.bundle import Bundle, default_bundle, find_bundle, load_bundle, probe_signal
@@ -175,9 +175,9 @@ class Predictor:
         if self._session is None:
             flat = values.ravel().astype(np.float64)
             if self._own is None:
-                return _softmax(_linear(flat, arrays, ""))
+                return softmax(_linear(flat, arrays, ""))
             adapted = (flat - self._own) / np.sqrt(arrays["speaker_within"])
-            return _softmax(_linear(adapted, arrays, "speaker_"))
+            return softmax(_linear(adapted, arrays, "speaker_"))
         if "input_mean" in arrays:
             values = (values - arrays["input_mean"]) / arrays["input_scale"]
         rows = values[np.newaxis].astype(np.float32)
@@ -414,8 +414,3 @@ def open_graph(graph: bytes) -> onnxruntime.InferenceSession:
 def _linear(values: np.ndarray, arrays: Mapping[str, np.ndarray], prefix: str) -> np.ndarray:
     scaled = (values - arrays[f"{prefix}head_mean"]) / arrays[f"{prefix}head_scale"]
     return scaled @ arrays[f"{prefix}head_weights"] + arrays[f"{prefix}head_bias"]
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max())
-    return powers / powers.sum()
