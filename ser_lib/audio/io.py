@@ -185,10 +185,13 @@ def iter_blocks(path: str | Path, *, block_s: float) -> Iterator[tuple[np.ndarra
         raise _undecodable(path, error) from error
 
 
-# Endings by which recordings are found in folders; a file that is named is tried whatever it is.
-SUFFIXES = frozenset(
-    ".wav .flac .ogg .oga .opus .mp3 .aiff .aif .aifc .au .caf .w64 .rf64 "
-    ".m4a .mp4 .aac .webm .mka .amr .wma .3gp".split()
+# Suffixes by which audio files are found in folders: in those of corpora, of data sets that are
+# audited, and of recordings to predict. A file that is named is tried whatever its suffix.
+CORPUS_SUFFIXES = frozenset({".wav", ".flac", ".opus"})
+AUDIT_SUFFIXES = CORPUS_SUFFIXES | {".ogg", ".mp3", ".aiff", ".aif", ".au", ".w64"}
+SUFFIXES = AUDIT_SUFFIXES.union(
+    (".oga", ".aifc", ".caf", ".rf64"),
+    (".m4a", ".mp4", ".aac", ".webm", ".mka", ".amr", ".wma", ".3gp"),  # decoded by ffmpeg
 )
 
 # Beginnings of files that libsndfile does not know: offset, bytes, and ffmpeg's reader. Naming the

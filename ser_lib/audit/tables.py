@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from ser_lib.audio.io import AUDIT_SUFFIXES
 from ser_lib.errors import AuditError, offenders
-
-SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".w64"})
 
 # Usual names of the column that plays a role, compared without case, spaces and underscores.
 COLUMN_NAMES: dict[str, tuple[str, ...]] = {
@@ -82,11 +81,11 @@ def folder_table(folder: Path) -> pd.DataFrame:
     paths = sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.name[0] != "." and path.is_file()
+        if path.suffix.lower() in AUDIT_SUFFIXES and path.name[0] != "." and path.is_file()
     )
     if not paths:
         raise AuditError(
-            f"{folder}: no audio file below it (looked for {', '.join(sorted(SUFFIXES))})"
+            f"{folder}: no audio file below it (looked for {', '.join(sorted(AUDIT_SUFFIXES))})"
         )
     return pd.DataFrame(
         {
@@ -227,7 +226,7 @@ def _keys_of(files: pd.DataFrame) -> dict[str, str]:
 
 def _without_suffix(name: str) -> str:
     path = Path(name)
-    return path.with_suffix("").as_posix() if path.suffix.lower() in SUFFIXES else name
+    return path.with_suffix("").as_posix() if path.suffix.lower() in AUDIT_SUFFIXES else name
 
 
 def _look_up(name: str, keys: Mapping[str, str]) -> str:

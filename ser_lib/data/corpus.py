@@ -20,11 +20,10 @@ from pathlib import Path
 import pandas as pd
 from joblib import Parallel, delayed
 
-from ser_lib.audio.io import ClipFacts, check_facts, read_facts
+from ser_lib.audio.io import CORPUS_SUFFIXES, ClipFacts, check_facts, read_facts
 from ser_lib.errors import AudioError, CorpusError, offenders
 from ser_lib.paths import atomic_path, cache_dir, data_dir
 
-AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".opus"})
 CLIP_COLUMNS = (
     "clip_id",
     "path",
@@ -194,7 +193,7 @@ def _find_audio(corpus: Corpus, root: Path) -> tuple[dict[Path, str], list[str]]
     if not root.is_dir():
         raise CorpusError(f"{corpus.name}: no folder {root}. {remedy}")
     found = sorted(path.relative_to(root) for path in _walk(root) if path.name[0] != ".")
-    files = [path for path in found if path.suffix.lower() in AUDIO_SUFFIXES]
+    files = [path for path in found if path.suffix.lower() in CORPUS_SUFFIXES]
     if not files:
         raise CorpusError(f"{corpus.name}: no audio file under {root}. {remedy}")
     labels, problems = _read_labels(corpus, root, found)

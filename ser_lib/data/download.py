@@ -42,7 +42,8 @@ import pooch
 from filelock import FileLock, Timeout
 
 from ser_lib import __version__
-from ser_lib.data.corpus import AUDIO_SUFFIXES, Corpus
+from ser_lib.audio.io import CORPUS_SUFFIXES
+from ser_lib.data.corpus import Corpus
 from ser_lib.data.demo import CLIPS_DIR
 from ser_lib.errors import CorpusError, DownloadError, offenders
 from ser_lib.runtime import is_headless, progress
@@ -495,7 +496,7 @@ def inspect_corpus(corpus: Corpus) -> CorpusState:
 
 
 def _has_audio(root: Path) -> bool:
-    return any(path.suffix.lower() in AUDIO_SUFFIXES for path in root.rglob("*"))
+    return any(path.suffix.lower() in CORPUS_SUFFIXES for path in root.rglob("*"))
 
 
 def steps_for(corpus: Corpus) -> str:
