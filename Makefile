@@ -19,7 +19,7 @@ export SER_FRESH := $(FRESH)
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
-.PHONY: help report test lab app data tune lint format bench demo-clips clean
+.PHONY: help report test lab app data tune docs lint format bench demo-clips clean
 
 help:  ## Show this list
 	@echo "Speech emotion recognition, honestly. Targets:"
@@ -48,6 +48,9 @@ data: $(DONE)  ## Say which corpora are there, and how to get the others
 tune: $(DONE)  ## Search for better settings of fpt2025, or go on with it, up to TRIALS trials
 	@$(BIN)/ser tune fpt2025 --corpus $(CORPUS) --n-trials $(TRIALS) $(if $(filter 0,$(STRICT)),--no-strict)
 
+docs: $(DONE)  ## Write the API reference to docs/api/index.html
+	@$(BIN)/python -m tools.build_api_docs
+
 lint: $(DONE)  ## Check style, spelling and that notebooks hold no outputs
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -67,7 +70,7 @@ demo-clips: $(DONE)  ## Speak the demo corpus again (needs espeak-ng)
 	@$(BIN)/python -m tools.make_demo_clips
 
 clean:  ## Delete the environment, caches and the demo report; stored runs of real corpora stay
-	rm -rf $(VENV) .cache .pytest_cache .ruff_cache build *.egg-info reports/demo reports/*/executed
+	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .mypy_cache build docs/api *.egg-info reports/demo reports/*/executed
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(DONE): requirements.lock pyproject.toml

@@ -19,8 +19,14 @@ from setuptools import find_packages
 
 from ser_lib.paths import PROJECT_DIR
 
-TARGETS = ("help", "report", "test", "lab", "data", "lint", "format", "clean", "bench")
-MANIFESTS = ("pyproject.toml", "requirements.lock", "environment.yml", "Makefile")
+TARGETS = ("help", "report", "test", "lab", "data", "docs", "lint", "format", "clean", "bench")
+MANIFESTS = (
+    "pyproject.toml",
+    "requirements.lock",
+    "environment.yml",
+    "Makefile",
+    ".pre-commit-config.yaml",
+)
 # Group headings are comments on a line of their own, two to four words without punctuation.
 HEADING = re.compile(r"^\s*# ([A-Z][\w ,-]+)$")
 
