@@ -133,7 +133,7 @@ def plot_mfcc(
         cmap="RdBu_r",
         interpolation="nearest",
     )
-    ax.yaxis.get_major_locator().set_params(integer=True)
+    ax.locator_params(axis="y", integer=True)
     ax.set(xlabel="Time (s)", ylabel="Coefficient")
     ax.grid(visible=False)
     if with_colour_bar:

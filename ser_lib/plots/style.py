@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,7 +20,7 @@ STYLE_FILE = Path(__file__).with_name("ser.mplstyle")
 # Two sizes only, in inches: a figure across the text, and one for square things.
 WIDE = (8.0, 3.2)
 SQUARE = (6.2, 5.6)
-CHANCE_STYLE = {"color": "#888888", "linestyle": (0, (4, 3)), "linewidth": 1.2}
+CHANCE_STYLE: dict[str, Any] = {"color": "#888888", "linestyle": (0, (4, 3)), "linewidth": 1.2}
 PUBLISHED_COLOUR = "#D55E00"
 LEAKING_COLOUR = "#E69F00"
 HONEST_COLOUR = "#0072B2"

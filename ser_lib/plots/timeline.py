@@ -46,8 +46,13 @@ def plot_ranked(
         ax.text(share + 1, row, f"{share:.0f} %", va="center", fontsize=9)
     if threshold is not None:
         ax.axvline(100 * threshold, **CHANCE_STYLE)
-        where = {"ha": "center", "va": "bottom", "fontsize": 8}
-        ax.text(100 * threshold, len(labels) - 0.3, "not sure below", backgroundcolor="w", **where)
+        ax.text(
+            *(100 * threshold, len(labels) - 0.3, "not sure below"),
+            ha="center",
+            va="bottom",
+            fontsize=8,
+            backgroundcolor="w",
+        )
     ax.set(xlim=(0, 108), xlabel="Probability (%)")
     ax.grid(visible=False, axis="y")
     return ax

@@ -110,7 +110,7 @@ def plot_history(history: pd.DataFrame, *, quantity: str, ax: Axes | None = None
     ax.set_ylim(bottom=0)
     if quantity == "accuracy":
         ax.set_ylim(0, 1)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.locator_params(axis="x", integer=True)
     ax.legend()
     return ax
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import nbformat
 import yaml
@@ -25,6 +26,7 @@ from nbformat import NotebookNode
 
 from ser_lib.data import get_corpus, load_corpus, other_recordings, write_committed_clips
 from ser_lib.data.corpus import Corpus
+from ser_lib.data.pooled import Pool
 from ser_lib.errors import CorpusError, ReportError, SerError, offenders
 from ser_lib.evaluation.formatting import RESULTS_MIME
 from ser_lib.paths import NOTEBOOKS_DIR, atomic_path, report_dir
@@ -118,17 +120,17 @@ def build_report(
     return _finish(card, profile, chosen, jobs, durations_s)
 
 
-def _folder_name(card: Corpus, profile: str, parameters: Mapping[str, object]) -> str:
+def _folder_name(card: Corpus | Pool, profile: str, parameters: Mapping[str, object]) -> str:
     """Name a report's folder: shortened or partial reports never replace the whole one."""
     name = card.name if profile == _default_profile(card) else f"{card.name}-{profile}"
     return name if parameters.get("strict", True) else f"{name}-partial"
 
 
-def _default_profile(card: Corpus) -> str:
+def _default_profile(card: Corpus | Pool) -> str:
     return "quick" if card.is_embedded else "full"
 
 
-def _keep_clip_table(card: Corpus) -> None:
+def _keep_clip_table(card: Corpus | Pool) -> None:
     """Write the clip table of a real corpus, complete and with audio, next to its stored runs.
 
     With it the runs can be read, and the report made again, where the recordings are not.
@@ -147,7 +149,7 @@ def _keep_clip_table(card: Corpus) -> None:
 
 
 def _finish(
-    card: Corpus,
+    card: Corpus | Pool,
     profile: str,
     parameters: Mapping[str, object],
     jobs: Mapping[str, Job],
@@ -278,7 +280,7 @@ def _order_of(notebooks: Mapping[str, NotebookNode]) -> TopologicalSorter[str]:
     return order
 
 
-def _published_records(notebooks: Mapping[str, NotebookNode]) -> list[dict[str, object]]:
+def _published_records(notebooks: Mapping[str, NotebookNode]) -> list[dict[str, Any]]:
     """Collect what `publish` put into the outputs, in the order of the notebooks."""
     return [
         _without_nan(record)
@@ -289,7 +291,7 @@ def _published_records(notebooks: Mapping[str, NotebookNode]) -> list[dict[str, 
     ]
 
 
-def _without_nan(value: object) -> object:
+def _without_nan(value: Any) -> Any:
     """Replace numbers that JSON cannot say by None, at any depth."""
     if isinstance(value, Mapping):
         return {key: _without_nan(one) for key, one in value.items()}
@@ -298,7 +300,7 @@ def _without_nan(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _write_results(corpus: str, folder: Path, records: list[dict[str, object]]) -> Path:
+def _write_results(corpus: str, folder: Path, records: list[dict[str, Any]]) -> Path:
     """Write a list of records, one a study, model and protocol."""
     target = folder / "results.json"
     content = [{"corpus": corpus} | record for record in records]

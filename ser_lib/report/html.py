@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bs4 import BeautifulSoup, Tag
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -116,7 +117,7 @@ class ReportFacts:
     is_embedded: bool
     profile: str
     parameters: Mapping[str, object]
-    records: Sequence[Mapping[str, object]]
+    records: Sequence[Mapping[str, Any]]
     failures: Sequence[Failure]
     durations_s: Mapping[str, float]
     provenance: Mapping[str, object]
@@ -292,16 +293,16 @@ class _Builder:
             level = min(int(heading.name[1]) + 1, 6)
             heading.name = f"h{level}"
             text = heading.get_text().strip()
-            heading["id"] = self._anchor(text)
+            heading["id"] = anchor = self._anchor(text)
             if level == 3:
-                self.headings.append((heading["id"], text))
+                self.headings.append((anchor, text))
             if level > 2:
-                link = soup.new_tag("a", href=f"#{heading['id']}", attrs={"class": "ser-anchor"})
+                link = soup.new_tag("a", href=f"#{anchor}", attrs={"class": "ser-anchor"})
                 link["aria-label"] = f"Link to: {text}"
                 link.string = "#"
                 heading.append(link)
         for link in soup.find_all("a", href=re.compile(r"^[^:]*\.ipynb(#.*)?$")):
-            target = Path(link["href"].split("#")[0]).stem
+            target = Path(str(link["href"]).split("#")[0]).stem
             if target in self.siblings:
                 link["href"] = f"#{target}"
             else:
@@ -446,10 +447,11 @@ def _set_figure(figure: str) -> str:
     """Put a wide picture, without its caption, into a box that scrolls on narrow screens."""
     soup = BeautifulSoup(figure, "html.parser")
     for image in soup.find_all("img"):
-        width = image.get("width", "")
+        width = str(image.get("width", ""))
         if width.isdigit() and int(width) > WIDE_PX:
             least = f"--least:{LEAST_SHARE * int(width):.0f}px"
-            image["style"] = ";".join(filter(None, (image.get("style"), least)))
+            style = image.get("style")
+            image["style"] = f"{style};{least}" if style else least
             _make_scrollable(image.wrap(soup.new_tag("div", attrs={"class": "ser-scroll"})), soup)
     return str(soup)
 
@@ -459,8 +461,8 @@ def _set_table(figure: str) -> str:
     soup = BeautifulSoup(figure, "html.parser")
     rows = [row.find_all(["td", "th"]) for row in soup.select("tbody tr")]
     for index, column in enumerate(zip(*rows, strict=False)):
-        heads = [row.find_all(["td", "th"])[index:][:1] for row in soup.select("thead tr")]
-        heads = [one for head in heads for one in head]
+        above = [row.find_all(["td", "th"])[index:][:1] for row in soup.select("thead tr")]
+        heads = [one for cells in above for one in cells]
         # Of "what | value" each row is of its own kind, however many of them are numbers.
         if len(rows[0]) == 2 and any(one.get_text().strip() == "value" for one in heads):
             continue

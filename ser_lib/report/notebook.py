@@ -91,13 +91,13 @@ _table_numbers = count(1)
 LONG_TABLE = 40
 
 
-def show(figure: Figure | Axes, *, caption: str, alt: str) -> None:
+def show(drawn: Figure | Axes, *, caption: str, alt: str) -> None:
     """Show a figure with its number, caption and description, and close it.
 
     Parameters
     ----------
-    figure : Figure or Axes
-        What was drawn.
+    drawn : Figure or Axes
+        What is shown.
     caption : str
         First what to see, then how it was made (corpus, number of clips, split).
     alt : str
@@ -108,10 +108,9 @@ def show(figure: Figure | Axes, *, caption: str, alt: str) -> None:
     ReportError
         If caption or description is empty.
     """
-    if isinstance(figure, Axes):
-        figure = figure.get_figure(root=True)
-    if not caption.strip() or not alt.strip():
-        raise ReportError("show needs a caption and an alternative text that are not empty")
+    figure = drawn.get_figure(root=True) if isinstance(drawn, Axes) else drawn
+    if figure is None or not caption.strip() or not alt.strip():
+        raise ReportError("show needs a figure, and a caption and an alternative text not empty")
     data, (width, height) = _png(figure)
     plt.close(figure)
     _display_png(data, f'width="{width}" height="{height}"', caption=caption, alt=alt)
