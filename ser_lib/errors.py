@@ -96,3 +96,8 @@ def offenders(found: Iterable[object], *, limit: int = MAX_LISTED) -> str:
     if len(lines) > limit:
         shown.append(f"… and {len(lines) - limit} more")
     return "".join(f"\n  {line}" for line in shown)
+
+
+def numbered(steps: Iterable[str]) -> str:
+    """List what a person can do under each other, numbered from 1."""
+    return "\n".join(f"  {number}. {step}" for number, step in enumerate(steps, start=1))

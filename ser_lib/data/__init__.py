@@ -1,7 +1,17 @@
-"""Corpora: from a folder of recordings to a clip table.
+"""Corpora, labels, splits, and the guard against leaks.
 
-`load("ravdess")` is the only door. To add a corpus, write one file beside `ravdess.py` and one line
-in `CORPORA`; the contract test picks it up.
+`load_corpus("ravdess")` gives a clip table, `rows_of` the rows of a task, `make_split` the folds of
+a protocol, and `check_split` refuses folds that leak. To add a corpus, write one file like
+`ravdess.py` and one line in `CORPORA`; the contract test picks it up.
+
+    corpus       what all corpora share: the card, the clip table and its checks
+    labels       emotions, their colours, and the label sets of tasks
+    ravdess tess savee emodb crema_d iemocap demo     one corpus each
+    pooled       several corpora as one
+    download     what is on this machine, and how to get the rest
+    enrolment    which clips of a speaker are known before the test
+    splits       protocols: rules that divide rows into train, validation and test
+    leakage      what a fold lets a model know of its test rows
 """
 
 from __future__ import annotations
@@ -16,10 +26,12 @@ from ser_lib.data.crema_d import CREMA_D
 from ser_lib.data.demo import CLIPS_DIR, DEMO
 from ser_lib.data.emodb import EMODB
 from ser_lib.data.iemocap import IEMOCAP
-from ser_lib.data.labels import LABEL_SETS
+from ser_lib.data.labels import EMOTIONS, LABEL_SETS, LabelSet, colour_of
+from ser_lib.data.leakage import audit_split, check_split
 from ser_lib.data.pooled import POOLED, Pool
 from ser_lib.data.ravdess import RAVDESS
 from ser_lib.data.savee import SAVEE
+from ser_lib.data.splits import PROTOCOLS, Fold, Protocol, Split, make_split, rows_of
 from ser_lib.data.tess import TESS
 from ser_lib.errors import CorpusError
 from ser_lib.paths import atomic_path, report_dir
@@ -27,15 +39,24 @@ from ser_lib.paths import atomic_path, report_dir
 __all__ = [
     "CLIP_COLUMNS",
     "CORPORA",
+    "EMOTIONS",
+    "LABEL_SETS",
+    "PROTOCOLS",
     "Corpus",
+    "Fold",
+    "LabelSet",
     "Pool",
+    "Protocol",
+    "Split",
+    "audit_split",
+    "check_split",
+    "colour_of",
     "corpus_of",
     "get_corpus",
-    "load_committed",
     "load_corpus",
-    "other_recordings",
+    "make_split",
+    "rows_of",
     "single_corpus",
-    "write_committed_clips",
 ]
 
 
@@ -43,9 +64,12 @@ CORPORA: dict[str, Corpus | Pool] = {
     one.name: one for one in (DEMO, RAVDESS, EMODB, TESS, SAVEE, CREMA_D, IEMOCAP, POOLED)
 }
 
+# The label sets that listeners chose from in the listening tests that a corpus's card cites.
+LISTENER_CHOICES = {"ravdess": ("ravdess8", "seven"), "crema_d": ("crema_d6",)}
+
 
 def get_corpus(name: str) -> Corpus | Pool:
-    """Return a corpus's card by name.
+    """Return the card of a corpus by its name.
 
     Raises
     ------
@@ -72,10 +96,10 @@ def corpus_of(clips: pd.DataFrame) -> str:
 
 
 def single_corpus(name: str) -> str:
-    """Name the corpus itself or, of a pool, its first member.
+    """Name the corpus itself or, for a pool, its first member.
 
-    What a division lets slip, and what a model listens to, is asked of one corpus at a time: in a
-    pool, speakers, sentences and rooms would change together.
+    Experiments on leaks and explanations use one corpus at a time: in a pool, speakers, sentences
+    and rooms would change together.
 
     Raises
     ------
@@ -108,13 +132,9 @@ def load_corpus(name: str, *, root: Path | None = None, strict: bool = True) -> 
     ------
     CorpusError
         If the corpus is unknown, missing or damaged.
-
-    Notes
-    -----
-    Notebook: 01_eda.ipynb
     """
     corpus = get_corpus(name)
-    committed = _committed_clips(name)
+    committed = _committed_path(name)
     if isinstance(corpus, Pool):
         if root is not None:
             raise CorpusError(f"{name}: a pool has no folder of its own, so root={root} has no use")
@@ -122,26 +142,15 @@ def load_corpus(name: str, *, root: Path | None = None, strict: bool = True) -> 
     if corpus.is_embedded and root is None:
         root = CLIPS_DIR
     if root is None and not corpus.root().is_dir() and committed.is_file():
-        return load_committed(name)
+        return load_committed_clips(name)
     table = corpus.load(root, strict=strict)
     table.attrs["has_audio"] = True
     return table
 
 
-def load_committed(name: str) -> pd.DataFrame:
-    """Read the committed table of a corpus, whether or not its recordings are here.
-
-    Returns
-    -------
-    pandas.DataFrame, shape (n_clips, 12)
-        As `load` without audio: `path` is empty.
-
-    Raises
-    ------
-    CorpusError
-        If no table is committed.
-    """
-    committed = _committed_clips(name)
+def load_committed_clips(name: str) -> pd.DataFrame:
+    """Read the committed table of a corpus, whether or not its audio is here; `path` is empty."""
+    committed = _committed_path(name)
     if not committed.is_file():
         raise CorpusError(f"{name}: {committed} is not here; `ser report {name}` writes it")
     table = pd.read_csv(committed, keep_default_na=False)
@@ -150,30 +159,30 @@ def load_committed(name: str) -> pd.DataFrame:
     return table[list(CLIP_COLUMNS)]
 
 
+def write_committed_clips(clips: pd.DataFrame, name: str) -> Path:
+    """Write a clip table, without paths, to `reports/<name>/clips.csv`; return that file."""
+    target = _committed_path(name)
+    with atomic_path(target) as temporary:
+        clips.drop(columns="path").to_csv(temporary, index=False, float_format="%.6f")
+    return target
+
+
+def _committed_path(name: str) -> Path:
+    return report_dir(name) / "clips.csv"
+
+
 def other_recordings(clips: pd.DataFrame, name: str) -> str:
-    """Say that recordings are not those of the committed table, which the stored runs heard.
-
-    Parameters
-    ----------
-    clips : pandas.DataFrame
-        From `load`.
-    name : str
-        The corpus.
-
-    Returns
-    -------
-    str
-        A sentence; empty where they are the same, or nothing is known.
-    """
-    if isinstance(get_corpus(name), Pool) or not _committed_clips(name).is_file():
+    """Warn where recordings are not those of the committed table; empty where they are."""
+    if isinstance(get_corpus(name), Pool) or not _committed_path(name).is_file():
         return ""
-    heard = load_committed(name)
-    n_other = len(clips) - int(clips["audio_sha256"].isin(set(heard["audio_sha256"])).sum())
+    committed = load_committed_clips(name)
+    is_known = clips["audio_sha256"].isin(set(committed["audio_sha256"]))
+    n_other = len(clips) - int(is_known.sum())
     if not n_other:
         return ""
     return (
-        f"{n_other:,} of {len(clips):,} recordings of {name} are other files than those that the "
-        f"stored runs heard ({_rates(heard)} there, {_rates(clips)} here): runs are trained anew"
+        f"{n_other:,} of {len(clips):,} recordings of {name} are other files than those of the "
+        f"stored runs ({_rates(committed)} there, {_rates(clips)} here): runs are trained again"
     )
 
 
@@ -181,47 +190,8 @@ def _rates(clips: pd.DataFrame) -> str:
     return ", ".join(f"{one:,} Hz" for one in sorted(clips["sample_rate_hz"].astype(int).unique()))
 
 
-def _committed_clips(name: str) -> Path:
-    return report_dir(name) / "clips.csv"
-
-
-def write_committed_clips(clips: pd.DataFrame, name: str) -> Path:
-    """Write a clip table, without paths, beside a corpus's stored runs, which it explains.
-
-    Returns
-    -------
-    Path
-        The file: `reports/<name>/clips.csv`.
-    """
-    target = _committed_clips(name)
-    with atomic_path(target) as temporary:
-        clips.drop(columns="path").to_csv(temporary, index=False, float_format="%.6f")
-    return target
-
-
-# Between which answers people chose in the listening tests that a corpus's card cites.
-ANSWERS_OF_PEOPLE = {"ravdess": ("ravdess8", "seven"), "crema_d": ("crema_d6",)}
-
-
-def people_beside(corpus: str, labels: Sequence[str]) -> tuple[float, float] | None:
-    """Return people's accuracy on a corpus, where they had the same classes to choose from.
-
-    Parameters
-    ----------
-    corpus : str
-        Its name.
-    labels : sequence of str
-        The classes of the results beside which it is to be drawn.
-
-    Returns
-    -------
-    tuple of float or None
-        Range, in [0, 1]; None where nobody asked people this.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
-    """
-    known = [LABEL_SETS[one].labels for one in ANSWERS_OF_PEOPLE.get(corpus, ())]
+def listener_accuracy(corpus: str, labels: Sequence[str]) -> tuple[float, float] | None:
+    """Return the range of listeners' accuracy, in [0, 1], where they chose from these classes."""
+    known = [LABEL_SETS[one].labels for one in LISTENER_CHOICES.get(corpus, ())]
     is_known = sorted(labels) in [sorted(one) for one in known]
     return get_corpus(corpus).listeners_wa if is_known else None

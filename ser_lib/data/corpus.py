@@ -1,9 +1,8 @@
-"""What every corpus shares: the `Corpus` value, the clip table, and the checks on the way to it.
+"""What all corpora share: the card (`Corpus`), the clip table, and the checks on the way to it.
 
-A clip table is a DataFrame with one row a clip and the columns `CLIP_COLUMNS`. It is built from
-file names (a grammar and a parser, one file a corpus), from label files where the names hold no
-label, and from one decode of each file, in parallel, and kept in the cache until a file changes.
-Downloading does not live here.
+A clip table is a DataFrame with one row a clip and the columns `CLIP_COLUMNS`. It comes from file
+names (a grammar and a parser, one file a corpus), from label files where names hold no label, and
+from one decode of each file, whose facts are kept in the cache until a file changes.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ def clip_fields(
     statement: str,
     repetition: int = 1,
 ) -> dict[str, object]:
-    """Return what a file name says about its clip; the same keys for every corpus."""
+    """Return what a file name says of its clip; the same keys for every corpus."""
     return {
         "speaker": speaker,
         "gender": gender,
@@ -65,7 +64,7 @@ def clip_fields(
 
 @dataclass(frozen=True)
 class LabelFiles:
-    """Text files beside the audio that hold the labels of clips, where their names do not."""
+    """Text files that hold the labels of clips, where the clips' names do not."""
 
     pattern: str
     """Glob pattern of their paths, from the right: `dialog/EmoEvaluation/*.txt`."""
@@ -115,7 +114,7 @@ class Corpus:
     labels: LabelFiles | None = None
     by_design: Mapping[str, str] = field(default_factory=dict)
     """Regular expressions over what `grammar` reads, each with the reason why the published files
-    that it matches are left out, whatever they hold; not a problem, but counted and told."""
+    that it matches are left out, whatever they hold; not a problem, but counted and reported."""
     names: tuple[str, ...] = ()
     """The names of all clips, where the tables give them: missing ones are then named."""
 
@@ -143,17 +142,13 @@ class Corpus:
         pandas.DataFrame, shape (n_clips, 12)
             Columns `CLIP_COLUMNS`, sorted by `clip_id`. `attrs["n_copies"]` counts second copies
             of the same file (one widely copied RAVDESS archive holds each clip twice). Where a
-            corpus has clips that are left out by design, `attrs["by_design"]` tells them.
+            corpus has clips that are left out by design, `attrs["by_design"]` lists them.
 
         Raises
         ------
         CorpusError
             If the folder is missing, wrong or empty, or if `strict` and anything is wrong with any
             file; all offenders are listed at once.
-
-        Notes
-        -----
-        Notebook: 01_eda.ipynb
         """
         root = self.root() if root is None else Path(root)
         texts, problems = _find_audio(self, root)
@@ -165,7 +160,7 @@ class Corpus:
         if problems and (strict or table.empty):
             raise CorpusError(
                 f"{self.name}: {len(problems)} problem(s) under {root}:{offenders(problems)}\n"
-                "Mend the files, or leave them out with strict=False (STRICT=0 for make); "
+                "Repair the files, or leave them out with strict=False (STRICT=0 for make); "
                 "the report then says so."
             )
         table["path"] = [str(root / relative) for relative in table["path"]]
@@ -177,22 +172,14 @@ class Corpus:
 
 
 def _find_audio(corpus: Corpus, root: Path) -> tuple[dict[Path, str], list[str]]:
-    """Find a corpus's audio files and what its grammar is to read of each.
-
-    Returns
-    -------
-    dict of Path to str
-        Paths relative to `root`, sorted, and "name" or "name label".
-    list of str
-        What is wrong with the label files, if anything.
-    """
+    """Return "name" or "name label" by relative path, sorted, and problems of the label files."""
     remedy = (
         f"Get {corpus.title} from {corpus.download} and unpack it to {corpus.root()}, or point "
         f"SER_DATA at the folder that holds '{corpus.folder or corpus.name}/'."
     )
     if not root.is_dir():
         raise CorpusError(f"{corpus.name}: no folder {root}. {remedy}")
-    found = sorted(path.relative_to(root) for path in _walk(root) if path.name[0] != ".")
+    found = sorted(path.relative_to(root) for path in walk_files(root) if path.name[0] != ".")
     files = [path for path in found if path.suffix.lower() in CORPUS_SUFFIXES]
     if not files:
         raise CorpusError(f"{corpus.name}: no audio file under {root}. {remedy}")
@@ -215,6 +202,18 @@ def _find_audio(corpus: Corpus, root: Path) -> tuple[dict[Path, str], list[str]]
     return texts, problems
 
 
+def walk_files(root: Path) -> Iterator[Path]:
+    """List all files below a folder, through links to folders, each folder once."""
+    seen: set[str] = set()
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            subfolders.clear()
+            continue
+        seen.add(real)
+        yield from (Path(folder) / name for name in names)
+
+
 def _read_labels(corpus: Corpus, root: Path, found: list[Path]) -> tuple[dict[str, str], list[str]]:
     """Read the labels of clips by name from a corpus's label files, where it has some."""
     labels: dict[str, str] = {}
@@ -234,90 +233,27 @@ def _read_labels(corpus: Corpus, root: Path, found: list[Path]) -> tuple[dict[st
             problems.append(f"{path}: no line labels a clip (like {corpus.labels.example!r})")
         for name, label in (match.group("name", "label") for match in matches):
             if labels.setdefault(name, label) != label:
-                problems.append(f"{path}: labels {name} '{label}', elsewhere '{labels[name]}'")
+                problems.append(f"{path}: labels {name} '{label}', another line '{labels[name]}'")
                 contradicted.add(name)
     return {name: label for name, label in labels.items() if name not in contradicted}, problems
 
 
 def _leave_out(corpus: Corpus, texts: dict[Path, str]) -> tuple[dict[Path, str], list[str]]:
-    """Take out what is published but left out by design; say how many, which and why."""
-    told, taken = [], set()
+    """Take out what is left out by design; report how many, which and why."""
+    reports, taken = [], set()
     for pattern, reason in corpus.by_design.items():
         paths = [path for path, text in texts.items() if re.fullmatch(pattern, text)]
         names = sorted({corpus.name_of(path) for path in paths})
         taken |= set(paths)
         if names:
-            told.append(f"{len(names)} left out by design, {reason}: {_some(names)}")
-    return {path: text for path, text in texts.items() if path not in taken}, told
-
-
-def _walk(root: Path) -> Iterator[Path]:
-    """List all files below a folder, through links to folders, each folder once."""
-    seen: set[str] = set()
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:
-            subfolders.clear()
-            continue
-        seen.add(real)
-        yield from (Path(folder) / name for name in names)
-
-
-def _facts_of(root: Path, rows: list[dict[str, object]]) -> list[ClipFacts | str]:
-    """Decode the files of all rows, or take what is known of them from the cache.
-
-    Returns
-    -------
-    list of ClipFacts or str
-        The facts, or what is wrong with the file, in the order of `rows`.
-    """
-    paths = [root / str(row["path"]) for row in rows]
-    cached = cache_dir() / "clips" / f"{_stat_key(paths)}.json"
-    if cached.is_file():
-        stored = json.loads(cached.read_text(encoding="utf-8"))
-        return [ClipFacts(**one) for one in stored]
-    # Decoding and hashing release the interpreter's lock: threads are enough.
-    facts = Parallel(n_jobs=-1, prefer="threads")(delayed(_facts_or_error)(path) for path in paths)
-    # An error may be mended by what changes neither size nor time, permissions for example.
-    if not any(isinstance(one, str) for one in facts):
-        with atomic_path(cached) as temporary:
-            temporary.write_text(json.dumps([asdict(one) for one in facts]), encoding="utf-8")
-    return facts
-
-
-def _stat_key(paths: list[Path]) -> str:
-    """Name a set of files by path, size and time of change; a file that is gone has none."""
-    digest = hashlib.sha256(f"{FACTS_VERSION}".encode())
-    for path in paths:
-        try:
-            stat = path.stat()
-            state = f"{stat.st_size} {stat.st_mtime_ns}"
-        except OSError:
-            state = "unreadable"
-        digest.update(f"{path} {state}\n".encode())
-    return digest.hexdigest()[:24]
-
-
-def _build_table(
-    corpus: Corpus, rows: list[dict[str, object]], facts: list[ClipFacts | str]
-) -> tuple[pd.DataFrame, list[str], int]:
-    """Join names and facts; return the sound clips, the problems, and the number of copies."""
-    problems, sound = [], []
-    for row, fact in zip(rows, facts, strict=True):
-        phrases = [fact] if isinstance(fact, str) else check_facts(fact)
-        problems += [f"{row['path']}: {phrase}" for phrase in phrases]
-        if not phrases:
-            numbers = asdict(fact)
-            sound.append(row | {key: numbers[key] for key in CLIP_COLUMNS if key in numbers})
-    table = pd.DataFrame(sound, columns=list(CLIP_COLUMNS)).sort_values(
-        ["clip_id", "path"], ignore_index=True
-    )
-    return _drop_copies(corpus, table, problems)
+            reports.append(f"{len(names)} left out by design, {reason}: {_some(names)}")
+    return {path: text for path, text in texts.items() if path not in taken}, reports
 
 
 def _parse_names(
     corpus: Corpus, texts: dict[Path, str]
 ) -> tuple[list[dict[str, object]], list[str]]:
+    """Parse names into rows of the clip table, still without facts; return them and problems."""
     rows: list[dict[str, object]] = []
     problems: list[str] = []
     grammar = re.compile(corpus.grammar)
@@ -338,11 +274,56 @@ def _parse_names(
     return rows, problems
 
 
+def _facts_of(root: Path, rows: list[dict[str, object]]) -> list[ClipFacts | str]:
+    """Decode the files of all rows, or read their facts from the cache; str: what is wrong."""
+    paths = [root / str(row["path"]) for row in rows]
+    cached = cache_dir() / "clips" / f"{_stat_key(paths)}.json"
+    if cached.is_file():
+        return [ClipFacts(**one) for one in json.loads(cached.read_text(encoding="utf-8"))]
+    # Decoding and hashing release the interpreter's lock: threads are enough.
+    facts = Parallel(n_jobs=-1, prefer="threads")(delayed(_facts_or_error)(path) for path in paths)
+    # An error may be repaired by what changes neither size nor time, permissions for example.
+    if not any(isinstance(one, str) for one in facts):
+        with atomic_path(cached) as temporary:
+            temporary.write_text(json.dumps([asdict(one) for one in facts]), encoding="utf-8")
+    return facts
+
+
 def _facts_or_error(path: Path) -> ClipFacts | str:
     try:
         return read_facts(path)
     except AudioError as error:
         return str(error).removeprefix(f"{path}: ")
+
+
+def _stat_key(paths: list[Path]) -> str:
+    """Hash paths, sizes and times of change: the key of the cached facts."""
+    digest = hashlib.sha256(f"{FACTS_VERSION}".encode())
+    for path in paths:
+        try:
+            stat = path.stat()
+            state = f"{stat.st_size} {stat.st_mtime_ns}"
+        except OSError:
+            state = "unreadable"
+        digest.update(f"{path} {state}\n".encode())
+    return digest.hexdigest()[:24]
+
+
+def _build_table(
+    corpus: Corpus, rows: list[dict[str, object]], facts: list[ClipFacts | str]
+) -> tuple[pd.DataFrame, list[str], int]:
+    """Join names and facts into the table; return it, the problems, and the number of copies."""
+    problems, sound = [], []
+    for row, fact in zip(rows, facts, strict=True):
+        phrases = [fact] if isinstance(fact, str) else check_facts(fact)
+        problems += [f"{row['path']}: {phrase}" for phrase in phrases]
+        if not phrases:
+            numbers = asdict(fact)
+            sound.append(row | {key: numbers[key] for key in CLIP_COLUMNS if key in numbers})
+    table = pd.DataFrame(sound, columns=list(CLIP_COLUMNS)).sort_values(
+        ["clip_id", "path"], ignore_index=True
+    )
+    return _drop_copies(corpus, table, problems)
 
 
 def _drop_copies(

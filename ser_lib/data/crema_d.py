@@ -10,8 +10,8 @@ sentence, IEO, is said at three levels of intensity. A file name is::
              |    sentence
              actor
 
-The emotion is the one that the actor was asked for. What people heard is another matter: the
-crowd's ratings are published beside the clips and are not read here.
+The emotion is the one that the actor was asked for. What listeners recognised is another matter:
+the crowd's ratings are published with the clips and are not read here.
 
 Left out by design are a silent clip and three recordings that are published twice, each time under
 two emotions. `1040_ITH_SAD_XX` is named `1040_ITH_SAD_X` in copies made before 2022.
@@ -73,17 +73,6 @@ RENAMED = {"1040_ITH_SAD_X": "1040_ITH_SAD_XX"}
 def name_crema_d(path: Path) -> str:
     """Return a clip's published name, also where a copy has an older one.
 
-    Parameters
-    ----------
-    path : Path
-        Of the file.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
     >>> name_crema_d(Path("AudioWAV/1040_ITH_SAD_X.wav"))
     '1040_ITH_SAD_XX'
     """
@@ -91,23 +80,7 @@ def name_crema_d(path: Path) -> str:
 
 
 def parse_crema_d(match: re.Match[str]) -> dict[str, object]:
-    """Translate the four parts of a CREMA-D file name.
-
-    Parameters
-    ----------
-    match : re.Match
-        Of `GRAMMAR` with a clip's name.
-
-    Returns
-    -------
-    dict
-        As `clip_fields`.
-
-    Raises
-    ------
-    KeyError
-        If the actor, the sentence, the emotion or the intensity is not published.
-    """
+    """Translate the four parts of a CREMA-D file name."""
     code = match.groupdict()
     if code["statement"] not in STATEMENTS:
         raise KeyError(code["statement"])
@@ -150,8 +123,8 @@ CREMA_D = Corpus(
     listeners_wa=(0.409, 0.409),
     listeners_source="Cao et al. (2014): intended emotion, audio only, six answers to choose from",
     name_of=name_crema_d,
-    # Told by several who compared the files of AudioWAV byte by byte; nobody can say which of the
-    # two emotions of a recording was meant.
+    # Reported by several who compared the files of AudioWAV byte by byte; nobody can say which of
+    # the two emotions of a recording was meant.
     by_design={
         "1076_MTI_SAD_XX": "published without a sound",
         "1006_TIE_(HAP|NEU)_XX|1013_WSI_(DIS|SAD)_XX|1017_IWW_(ANG|FEA)_XX": (

@@ -1,18 +1,16 @@
-"""Get the corpora: what is there, what may be downloaded, and what to do for the rest.
+"""Get the corpora: what is on this machine, what can be downloaded, and how to get the rest.
 
 An archive is downloaded only where its publisher lets anybody have it and its checksum is known
-(`ARCHIVES`); for every other corpus `steps_for` says what to do by hand. All work is done beside
-the corpus's folder, which appears at the end, whole, by one renaming::
+(`ARCHIVES`); for every other corpus `steps_for` lists what to do by hand. The corpus's folder
+appears at the end, whole, by one renaming, so whatever goes wrong, the state before is untouched::
 
     SER_DATA/ravdess/                               made last; never written over
     SER_DATA/.ravdess.lock                          held while one process downloads; stays, empty
-    SER_DATA/.ravdess.download/….zip.part           grows; the next call goes on with it
+    SER_DATA/.ravdess.download/….zip.part           grows; the next call resumes it
     SER_DATA/.ravdess.download/….zip                has the pinned checksum
     SER_DATA/.ravdess.download/unpacked/            until it loads without a complaint
 
-So whatever goes wrong, the state before is untouched. The downloader is checked against a server
-on the same machine only: the tests have no internet, and the first real download is still to come.
-How an archive is opened safely is in `_unpack.py`.
+The tests have no internet: they download from a server on the same machine.
 """
 
 from __future__ import annotations
@@ -43,9 +41,9 @@ from filelock import FileLock, Timeout
 
 from ser_lib import __version__
 from ser_lib.audio.io import CORPUS_SUFFIXES
-from ser_lib.data.corpus import Corpus
+from ser_lib.data.corpus import Corpus, walk_files
 from ser_lib.data.demo import CLIPS_DIR
-from ser_lib.errors import CorpusError, DownloadError, offenders
+from ser_lib.errors import CorpusError, DownloadError, numbered, offenders
 from ser_lib.runtime import is_headless, progress
 
 logger = logging.getLogger(__name__)
@@ -54,8 +52,22 @@ logger = logging.getLogger(__name__)
 BLOCK_BYTES = 1_000_000
 TIMEOUT_S = 60.0
 
-# How often one call goes on after a broken connection, as long as each time something came.
+# How often one call resumes a broken connection, as long as each request brings something.
 MAX_TRIES = 5
+
+# The largest pinned archive has 1,440 clips; a zip bomb has millions of members.
+MAX_MEMBERS = 20_000
+MAX_UNPACKED_BYTES = 20 * 10**9
+
+# Zip takes speech to a half or a third; a bomb unpacks to a thousand times its size.
+MAX_RATIO = 20
+UNPACKED_RATIO = 3
+
+# What zipfile and tarfile raise for damaged, cut, encrypted or unknown archives.
+UNPACK_ERRORS = (
+    *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError),
+    *(EOFError, NotImplementedError, RuntimeError),
+)
 
 
 @dataclass(frozen=True)
@@ -71,302 +83,11 @@ class Archive:
     """Who published it, and under which licence."""
 
 
-def megabytes(n_bytes: int) -> str:
-    """Write a size as people read it: 208 MB."""
-    return f"{n_bytes / 1e6:,.0f} MB"
-
-
-def fetch(name: str, archive: Archive, work: Path) -> Path:
-    """Fetch an archive of a corpus, unless it lies there already, and verify it.
-
-    Parameters
-    ----------
-    name : str
-        The corpus's, for messages.
-    archive : Archive
-        What to fetch.
-    work : Path
-        Folder for the file and, until it is whole, for its `.part`.
-
-    Returns
-    -------
-    Path
-        The file; it has the pinned checksum.
-
-    Raises
-    ------
-    DownloadError
-        If the server cannot be reached, the connection breaks for good (what came is kept), or
-        what came is something else (it is deleted).
-    """
-
-    def resume(url: str, output_file: str, _pooch: object) -> None:
-        part = work / f"{archive.file_name}.part"
-        _download(name, archive, part)
-        os.replace(part, output_file)
-
-    # Its lines about temporary files say nothing to whoever waits for a corpus.
-    pooch.get_logger().setLevel("WARNING")
-    logger.info("%s: %s from %s", name, archive.file_name, archive.url)
-    try:
-        path = pooch.retrieve(
-            archive.url,
-            known_hash=archive.checksum,
-            fname=archive.file_name,
-            path=work,
-            downloader=resume,
-        )
-    except ValueError as error:
-        raise DownloadError(
-            f"{name}: what came from {archive.url} is not the pinned file, and was deleted "
-            f"({error}). Run `ser data {name}` again; if that happens twice, the file was changed "
-            "by its publisher or on the way: report it."
-        ) from error
-    return Path(path)
-
-
-def _download(name: str, archive: Archive, part: Path) -> None:
-    """Make a partial download whole, in several requests where connections break."""
-    remedy = (
-        f"Run `ser data {name}` again: it goes on from there. Or get {archive.url} by other means "
-        f"and save it as {part.with_suffix('')}."
-    )
-    for _ in range(MAX_TRIES):
-        before = _size(part)
-        if before >= archive.n_bytes:
-            break
-        try:
-            _continue(name, archive, part)
-        except (URLError, HTTPException, TimeoutError, ConnectionError) as error:
-            raise DownloadError(
-                f"{name}: {archive.url} cannot be read: {error}. {megabytes(_size(part))} of "
-                f"{megabytes(archive.n_bytes)} are kept. {remedy}"
-            ) from error
-        if _size(part) <= before:
-            break
-    if _size(part) < archive.n_bytes:
-        raise DownloadError(
-            f"{name}: the connection to {archive.url} broke. {_size(part):,} of "
-            f"{archive.n_bytes:,} bytes are kept. {remedy}"
-        )
-
-
-def _continue(name: str, archive: Archive, part: Path) -> None:
-    """Send one request and append what comes; a broken connection just ends it."""
-    with _open(archive.url, _size(part)) as response:
-        # 206: only what is missing. 200: all of it, from a server that knows no ranges.
-        start = _size(part) if response.status == 206 else 0
-        offered = start + int(response.headers.get("Content-Length", archive.n_bytes - start))
-        if offered != archive.n_bytes:
-            raise DownloadError(
-                f"{name}: {archive.url} offers {offered:,} bytes, {archive.n_bytes:,} are pinned: "
-                "the file was changed, or something answers in its place. Nothing was downloaded; "
-                f"look at {archive.url} in a browser, and report it if the file is new."
-            )
-        blocks = _report(name, archive, start, _blocks(response, archive.n_bytes - start))
-        with part.open("ab" if start else "wb") as file:
-            file.writelines(blocks)
-
-
-def _open(url: str, start: int) -> HTTPResponse:
-    """Ask for a file from a byte on; a server that cannot do that is asked for all of it."""
-    headers = {"User-Agent": f"ser-lib/{__version__}", "Accept-Encoding": "identity"}
-    if start:
-        headers["Range"] = f"bytes={start}-"
-    try:
-        response = urlopen(Request(url, headers=headers), timeout=TIMEOUT_S)
-    except HTTPError as error:
-        error.close()
-        if error.code == 416 and start:
-            return _open(url, 0)
-        raise
-    place = response.headers.get("Content-Range", "")
-    if start and response.status == 206 and not place.startswith(f"bytes {start}-"):
-        response.close()
-        return _open(url, 0)
-    return response
-
-
-def _blocks(response: HTTPResponse, n_bytes: int) -> Iterator[bytes]:
-    """Read until the end, a broken connection, or as many bytes as there should be."""
-    while n_bytes > 0:
-        try:
-            block = response.read(min(BLOCK_BYTES, n_bytes))
-        except (OSError, HTTPException):
-            return
-        if not block:
-            return
-        n_bytes -= len(block)
-        yield block
-
-
-def _report(name: str, archive: Archive, done: int, blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Pass blocks on under a bar; where nobody watches, log a line at every tenth."""
-    total = math.ceil((archive.n_bytes - done) / BLOCK_BYTES)
-    for block in progress(blocks, total=total, what=f"{name} (MB)"):
-        tenths = 10 * done // archive.n_bytes
-        done += len(block)
-        if is_headless() and 10 * done // archive.n_bytes > tenths:
-            size = megabytes(archive.n_bytes)
-            logger.info("%s: %.0f %% of %s", name, 100 * done / archive.n_bytes, size)
-        yield block
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0
-
-
-# The largest archive that we pin has 1,440 clips; a bomb has millions.
-MAX_MEMBERS = 20_000
-MAX_UNPACKED_BYTES = 20 * 10**9
-
-# Zip takes speech to a half or a third; a bomb unpacks to a thousand times its size.
-MAX_RATIO = 20
-DAMAGED = (
-    *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError),
-    *(EOFError, NotImplementedError, RuntimeError),  # the last two: compression, encryption
-)
-
-
-@dataclass(frozen=True)
-class _Member:
-    name: str
-    n_bytes: int
-    kind: str
-    """"file", "folder" or "other"."""
-    open: Callable[[], IO[bytes]]
-
-
-def unpack(archive: Path, folder: Path) -> int:
-    """Unpack an archive into a folder, which is made.
-
-    Parameters
-    ----------
-    archive : Path
-        A zip or tar file; which of them is read off its content.
-    folder : Path
-        Where to. What it holds already is not overwritten. After an error it may hold a part of
-        the members: the caller deletes it.
-
-    Returns
-    -------
-    int
-        How many files were written.
-
-    Raises
-    ------
-    DownloadError
-        If the archive is damaged, too large, or has a member that may not be there.
-    OSError
-        If the disk is full or cannot be written.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    max_bytes = min(MAX_UNPACKED_BYTES, MAX_RATIO * archive.stat().st_size)
-    n_files = n_bytes = 0
-    try:
-        for n_members, member in enumerate(_members(archive), start=1):
-            n_bytes += member.n_bytes
-            _check_member(archive, member)
-            _check_limits(archive, n_members, n_bytes, max_bytes)
-            n_files += _write(archive, member, folder)
-    except DAMAGED as error:
-        raise DownloadError(
-            f"{archive.name} cannot be unpacked ({error or type(error).__name__}): it is damaged "
-            f"or incomplete. Delete {archive} and get it again."
-        ) from error
-    except FileExistsError as error:
-        raise DownloadError(
-            f"{archive.name} has two members of one name ({error.filename}). Nothing was put in "
-            f"place. Delete {archive} and get it again."
-        ) from error
-    return n_files
-
-
-def _members(archive: Path) -> Iterator[_Member]:
-    return _zip_members(archive) if zipfile.is_zipfile(archive) else _tar_members(archive)
-
-
-def _zip_members(archive: Path) -> Iterator[_Member]:
-    with zipfile.ZipFile(archive) as opened:
-        for info in opened.infolist():
-            # Zip of DOS has no mode: 0, an ordinary file.
-            mode = stat.S_IFMT(info.external_attr >> 16)
-            kind = "file" if mode in (0, stat.S_IFREG) else "other"
-            if info.is_dir() and mode in (0, stat.S_IFDIR):
-                kind = "folder"
-            # `filename` is already cut at a null byte and freed of some separators.
-            yield _Member(
-                info.orig_filename, info.file_size, kind, lambda info=info: opened.open(info)
-            )
-
-
-def _tar_members(archive: Path) -> Iterator[_Member]:
-    # As a stream: a list of all members would unpack a bomb only to find out how large it is.
-    with tarfile.open(archive, "r|*") as opened:
-        for info in opened:
-            kind = "file" if info.isfile() else "folder" if info.isdir() else "other"
-            yield _Member(info.name, info.size, kind, lambda info=info: opened.extractfile(info))
-
-
-def _check_member(archive: Path, member: _Member) -> None:
-    """Refuse a member that is not a file or folder inside of its folder."""
-    is_outside = (
-        member.name.startswith("/")
-        or ".." in member.name.split("/")
-        or re.search(r"^[A-Za-z]:|[\\\0]", member.name) is not None
-    )
-    wrong = "points outside of its folder" if is_outside else ""
-    if member.kind == "other":
-        wrong = "is a link or a device"
-    if wrong:
-        raise DownloadError(
-            f"{archive.name}: member {member.name!r} {wrong}; a corpus has no such thing. "
-            f"Nothing was put in place. Do not unpack {archive} by hand; tell who published it."
-        )
-
-
-def _check_limits(archive: Path, n_members: int, n_bytes: int, max_bytes: int) -> None:
-    wrong = ""
-    if n_members > MAX_MEMBERS:
-        wrong = f"it has more than {MAX_MEMBERS:,} members"
-    elif n_bytes > max_bytes:
-        wrong = (
-            f"its members have {n_bytes:,} bytes or more, {max_bytes:,} are allowed ({MAX_RATIO} "
-            f"times the archive's size, at most {MAX_UNPACKED_BYTES:,})"
-        )
-    if wrong:
-        raise DownloadError(
-            f"{archive.name} is no corpus: {wrong}. Nothing was put in place. Delete {archive}."
-        )
-
-
-def _write(archive: Path, member: _Member, folder: Path) -> int:
-    """Write one member; return how many files that are: 1, or 0 for a folder."""
-    target = folder / member.name
-    # What `_check_member` lets through cannot leave; this is the second lock on the same door.
-    if not target.resolve().is_relative_to(folder.resolve()):
-        raise DownloadError(f"{archive.name}: member {member.name!r} leaves {folder}")
-    if member.kind == "folder":
-        target.mkdir(parents=True, exist_ok=True)
-        return 0
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # "x": a member that stands in the archive twice is an error, not an overwriting.
-    with member.open() as source, target.open("xb") as file:
-        shutil.copyfileobj(source, file)
-        n_bytes = file.tell()
-    if n_bytes != member.n_bytes:
-        raise EOFError(f"{member.name} has {n_bytes:,} of {member.n_bytes:,} bytes")
-    return 1
-
-
-# Speech is unpacked to two or three times the size of its zip.
-UNPACKED_RATIO = 3
-
 # The checksums are those of the Zenodo records. RAVDESS's stands, with the size, in several public
 # projects that verified it after a download. EmoDB's stands in one (jiuluo-if/EmoLight), which had
 # size and MD5 from Zenodo and then checked the file and its 535 clips. Where none is published,
-# nothing is pinned: Borealis packs TESS anew for each reader, CREMA-D is a repository, SAVEE and
-# IEMOCAP want to know who asks.
+# nothing is pinned: Borealis packs TESS for each reader, CREMA-D is a repository, SAVEE and IEMOCAP
+# want to know who asks.
 ARCHIVES: dict[str, tuple[Archive, ...]] = {
     "ravdess": (
         Archive(
@@ -429,14 +150,14 @@ class CorpusState:
     corpus: Corpus
     root: Path
     state: str
-    """"complete", "incomplete" (clips are missing), "damaged" (clips are bad), or "absent"."""
+    """ "complete", "incomplete" (clips are missing), "damaged" (clips are bad), or "absent"."""
     n_clips: int = 0
     """Sound clips."""
     n_speakers: int = 0
     problems: tuple[str, ...] = ()
 
     def sentence(self) -> str:
-        """Say it in a line, with the problems below."""
+        """Describe it in a line, with the problems below."""
         name, archives = self.corpus.name, ARCHIVES.get(self.corpus.name)
         if self.state == "absent":
             what = "audio file under" if self.root.is_dir() else "folder"
@@ -459,33 +180,24 @@ class CorpusState:
         if self.state == "absent":
             return f"What to do:\n{steps_for(self.corpus)}"
         return (
-            f"What is there is never written over. Mend it, or move {self.root} away and run "
+            f"What is there is never written over. Repair it, or move {self.root} away and run "
             f"`ser data {self.corpus.name}` again. Bad and missing clips can also be left out "
             "(STRICT=0 for make, --no-strict for ser): the report then says so."
         )
 
 
 def inspect_corpus(corpus: Corpus) -> CorpusState:
-    """Find out how much of a corpus is on this machine.
+    """Find out how much of a corpus is here; never raises for bad files, which are `problems`.
 
-    The first call decodes every clip; later ones read what is in the cache.
-
-    Parameters
-    ----------
-    corpus : Corpus
-        Looked for where `Corpus.load` looks.
-
-    Returns
-    -------
-    CorpusState
-        Never raises for what is wrong with the files: that is in `problems`.
+    The first call decodes every clip; later ones read the cached facts.
     """
     root = CLIPS_DIR if corpus.is_embedded else corpus.root()
     try:
         clips = corpus.load(root, strict=False)
     except CorpusError as error:
-        state = "damaged" if _has_audio(root) else "absent"
+        has_audio = any(path.suffix.lower() in CORPUS_SUFFIXES for path in walk_files(root))
         problem = str(error).removeprefix(f"{corpus.name}: ")
+        state = "damaged" if has_audio else "absent"
         return CorpusState(corpus, root, state, problems=(problem,))
     problems = clips.attrs["left_out"]
     # Missing clips are one problem; any other is about a file that is there.
@@ -495,47 +207,27 @@ def inspect_corpus(corpus: Corpus) -> CorpusState:
     return CorpusState(corpus, root, state, len(clips), n_speakers, tuple(problems))
 
 
-def _has_audio(root: Path) -> bool:
-    return any(path.suffix.lower() in CORPUS_SUFFIXES for path in root.rglob("*"))
-
-
 def steps_for(corpus: Corpus) -> str:
-    """Return what a person has to do to get a corpus, one numbered line a step.
-
-    Examples
-    --------
-    >>> from ser_lib.data.emodb import EMODB
-    >>> print(steps_for(EMODB).splitlines()[-1].strip())
-    3. Run `ser data emodb` again: it checks every clip.
-    """
+    """Return what a person has to do to get a corpus, one numbered line a step."""
     name, root = corpus.name, str(corpus.root())
     general = (
         f"Get {corpus.title} from {corpus.download}.",
         f"Unpack it to {root}; its files are named like {corpus.example}.",
     )
     steps = [step.replace("{root}", root) for step in STEPS.get(name, general)]
-    steps.append(f"Run `ser data {name}` again: it checks every clip.")
-    return "\n".join(f"  {number}. {step}" for number, step in enumerate(steps, start=1))
+    return numbered([*steps, f"Run `ser data {name}` again: it checks every clip."])
+
+
+def megabytes(n_bytes: int) -> str:
+    """Format a size: 208 MB."""
+    return f"{n_bytes / 1e6:,.0f} MB"
 
 
 def download_corpus(corpus: Corpus) -> Path:
-    """Download a corpus's archives, unpack them, and put the folder in place when it is complete.
+    """Download one of `ARCHIVES`, unpack it, and put the folder in place when it loads strictly.
 
-    Parameters
-    ----------
-    corpus : Corpus
-        One of `ARCHIVES`; its folder may not be there yet, or must be empty.
-
-    Returns
-    -------
-    Path
-        The folder, which loads strictly.
-
-    Raises
-    ------
-    DownloadError
-        If anything is in the way or goes wrong. The folder is then as it was; what was downloaded
-        is kept where it can be gone on with.
+    Raises DownloadError if anything is in the way or goes wrong. The folder is then as it was;
+    what was downloaded is kept where the next call can resume it.
     """
     if corpus.name not in ARCHIVES:
         raise DownloadError(
@@ -553,7 +245,7 @@ def download_corpus(corpus: Corpus) -> Path:
         remedy = "make room" if is_full else "see to that"
         raise DownloadError(
             f"{corpus.name}: {error}. Nothing was put in place; {remedy}, or point SER_DATA "
-            f"elsewhere, and run `ser data {corpus.name}` again."
+            f"to another folder, and run `ser data {corpus.name}` again."
         ) from error
     return root
 
@@ -566,7 +258,7 @@ def _lock(name: str, path: Path) -> Iterator[None]:
     except Timeout as error:
         raise DownloadError(
             f"{name}: another process is downloading it (it holds {path}). Wait until it is "
-            f"done, or stop it and run `ser data {name}` again: that goes on where it stopped."
+            f"done, or stop it and run `ser data {name}` again: that resumes where it stopped."
         ) from error
     with held:
         yield
@@ -580,7 +272,7 @@ def _check_place(name: str, root: Path) -> None:
     if not is_free:
         raise DownloadError(
             f"{name}: {root} is there and not empty, and it is never written over. Nothing was "
-            f"changed. Move it away and run `ser data {name}` again, or mend it by hand."
+            f"changed. Move it away and run `ser data {name}` again, or repair it by hand."
         )
 
 
@@ -609,7 +301,7 @@ def _check_space(name: str, archives: tuple[Archive, ...], work: Path) -> None:
     if free < n_bytes:
         raise DownloadError(
             f"{name}: about {megabytes(n_bytes)} are needed under {work.parent}, to download and "
-            f"to unpack; {megabytes(free)} are free. Make room, or point SER_DATA elsewhere."
+            f"to unpack; {megabytes(free)} are free. Make room, or point SER_DATA to another disk."
         )
 
 
@@ -621,3 +313,239 @@ def _check_clips(corpus: Corpus, folder: Path) -> None:
             f"{corpus.name}: the archive is the published one, but its clips are not complete and "
             f"sound, so nothing was put in place. Please report it with this:\n{error}"
         ) from error
+
+
+def fetch(name: str, archive: Archive, work: Path) -> Path:
+    """Fetch an archive into the folder `work`, unless it is there already; verify its checksum.
+
+    Raises DownloadError if the server cannot be reached, the connection breaks for good (what came
+    is kept), or what came is something else (it is deleted).
+    """
+
+    def resume(url: str, output_file: str, _pooch: object) -> None:
+        part = work / f"{archive.file_name}.part"
+        _download(name, archive, part)
+        os.replace(part, output_file)
+
+    # Its lines about temporary files mean nothing to a user.
+    pooch.get_logger().setLevel("WARNING")
+    logger.info("%s: %s from %s", name, archive.file_name, archive.url)
+    try:
+        path = pooch.retrieve(
+            archive.url,
+            known_hash=archive.checksum,
+            fname=archive.file_name,
+            path=work,
+            downloader=resume,
+        )
+    except ValueError as error:
+        raise DownloadError(
+            f"{name}: what came from {archive.url} is not the pinned file, and was deleted "
+            f"({error}). Run `ser data {name}` again; if that happens twice, the file was changed "
+            "by its publisher or on the way: report it."
+        ) from error
+    return Path(path)
+
+
+def _download(name: str, archive: Archive, part: Path) -> None:
+    """Make a partial download whole, in several requests where connections break."""
+    remedy = (
+        f"Run `ser data {name}` again: it resumes from there. Or get {archive.url} by other means "
+        f"and save it as {part.with_suffix('')}."
+    )
+    for _ in range(MAX_TRIES):
+        before = _size(part)
+        if before >= archive.n_bytes:
+            break
+        try:
+            _request_rest(name, archive, part)
+        except (URLError, HTTPException, TimeoutError, ConnectionError) as error:
+            raise DownloadError(
+                f"{name}: {archive.url} cannot be read: {error}. {megabytes(_size(part))} of "
+                f"{megabytes(archive.n_bytes)} are kept. {remedy}"
+            ) from error
+        if _size(part) <= before:
+            break
+    if _size(part) < archive.n_bytes:
+        raise DownloadError(
+            f"{name}: the connection to {archive.url} broke. {_size(part):,} of "
+            f"{archive.n_bytes:,} bytes are kept. {remedy}"
+        )
+
+
+def _request_rest(name: str, archive: Archive, part: Path) -> None:
+    """Send one request and append what comes; a broken connection just ends it."""
+    with _send_request(archive.url, _size(part)) as response:
+        # 206: only what is missing. 200: all of it, from a server that knows no ranges.
+        start = _size(part) if response.status == 206 else 0
+        offered = start + int(response.headers.get("Content-Length", archive.n_bytes - start))
+        if offered != archive.n_bytes:
+            raise DownloadError(
+                f"{name}: {archive.url} offers {offered:,} bytes, {archive.n_bytes:,} are pinned: "
+                "the file was changed, or something answers in its place. Nothing was downloaded; "
+                f"look at {archive.url} in a browser, and report it if the file is new."
+            )
+        blocks = _with_progress(name, archive, start, _blocks(response, archive.n_bytes - start))
+        with part.open("ab" if start else "wb") as file:
+            file.writelines(blocks)
+
+
+def _send_request(url: str, start: int) -> HTTPResponse:
+    """Request a file from a byte on, or all of it from a server that cannot do that."""
+    headers = {"User-Agent": f"ser-lib/{__version__}", "Accept-Encoding": "identity"}
+    if start:
+        headers["Range"] = f"bytes={start}-"
+    try:
+        response = urlopen(Request(url, headers=headers), timeout=TIMEOUT_S)
+    except HTTPError as error:
+        error.close()
+        if error.code == 416 and start:
+            return _send_request(url, 0)
+        raise
+    place = response.headers.get("Content-Range", "")
+    if start and response.status == 206 and not place.startswith(f"bytes {start}-"):
+        response.close()
+        return _send_request(url, 0)
+    return response
+
+
+def _blocks(response: HTTPResponse, n_bytes: int) -> Iterator[bytes]:
+    """Read until the end, a broken connection, or as many bytes as there should be."""
+    while n_bytes > 0:
+        try:
+            block = response.read(min(BLOCK_BYTES, n_bytes))
+        except (OSError, HTTPException):
+            return
+        if not block:
+            return
+        n_bytes -= len(block)
+        yield block
+
+
+def _with_progress(
+    name: str, archive: Archive, done: int, blocks: Iterator[bytes]
+) -> Iterator[bytes]:
+    """Pass blocks on under a progress bar; when headless, log a line at every tenth."""
+    total = math.ceil((archive.n_bytes - done) / BLOCK_BYTES)
+    for block in progress(blocks, total=total, what=f"{name} (MB)"):
+        tenths = 10 * done // archive.n_bytes
+        done += len(block)
+        if is_headless() and 10 * done // archive.n_bytes > tenths:
+            size = megabytes(archive.n_bytes)
+            logger.info("%s: %.0f %% of %s", name, 100 * done / archive.n_bytes, size)
+        yield block
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+@dataclass(frozen=True)
+class _Member:
+    name: str
+    n_bytes: int
+    kind: str
+    """"file", "folder" or "other"."""
+    open: Callable[[], IO[bytes]]
+
+
+def unpack(archive: Path, folder: Path) -> int:
+    """Unpack a zip or tar file into a folder, without overwriting; return the number of files.
+
+    Raises DownloadError if the archive is damaged, too large, or has a member that may not be
+    there. The folder may then hold a part of the members: the caller deletes it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    max_bytes = min(MAX_UNPACKED_BYTES, MAX_RATIO * archive.stat().st_size)
+    members = _zip_members(archive) if zipfile.is_zipfile(archive) else _tar_members(archive)
+    n_files = n_bytes = 0
+    try:
+        for n_members, member in enumerate(members, start=1):
+            n_bytes += member.n_bytes
+            _check_member(archive, member)
+            _check_limits(archive, n_members, n_bytes, max_bytes)
+            n_files += _write(archive, member, folder)
+    except UNPACK_ERRORS as error:
+        raise DownloadError(
+            f"{archive.name} cannot be unpacked ({error or type(error).__name__}): it is damaged "
+            f"or incomplete. Delete {archive} and get it again."
+        ) from error
+    except FileExistsError as error:
+        raise DownloadError(
+            f"{archive.name} has two members of one name ({error.filename}). Nothing was put in "
+            f"place. Delete {archive} and get it again."
+        ) from error
+    return n_files
+
+
+def _zip_members(archive: Path) -> Iterator[_Member]:
+    with zipfile.ZipFile(archive) as opened:
+        for info in opened.infolist():
+            # Zip of DOS has no mode: 0, an ordinary file.
+            mode = stat.S_IFMT(info.external_attr >> 16)
+            kind = "file" if mode in (0, stat.S_IFREG) else "other"
+            if info.is_dir() and mode in (0, stat.S_IFDIR):
+                kind = "folder"
+            # `filename` is already cut at a null byte and freed of some separators.
+            yield _Member(
+                info.orig_filename, info.file_size, kind, lambda info=info: opened.open(info)
+            )
+
+
+def _tar_members(archive: Path) -> Iterator[_Member]:
+    # As a stream: a list of all members would unpack a bomb to find out how large it is.
+    with tarfile.open(archive, "r|*") as opened:
+        for info in opened:
+            kind = "file" if info.isfile() else "folder" if info.isdir() else "other"
+            yield _Member(info.name, info.size, kind, lambda info=info: opened.extractfile(info))
+
+
+def _check_member(archive: Path, member: _Member) -> None:
+    """Refuse a member that is not a file or folder inside the archive's folder."""
+    is_outside = (
+        member.name.startswith("/")
+        or ".." in member.name.split("/")
+        or re.search(r"^[A-Za-z]:|[\\\0]", member.name) is not None
+    )
+    wrong = "points outside of its folder" if is_outside else ""
+    if member.kind == "other":
+        wrong = "is a link or a device"
+    if wrong:
+        raise DownloadError(
+            f"{archive.name}: member {member.name!r} {wrong}; a corpus has no such thing. "
+            f"Nothing was put in place. Do not unpack {archive} by hand; tell its publisher."
+        )
+
+
+def _check_limits(archive: Path, n_members: int, n_bytes: int, max_bytes: int) -> None:
+    wrong = ""
+    if n_members > MAX_MEMBERS:
+        wrong = f"it has more than {MAX_MEMBERS:,} members"
+    elif n_bytes > max_bytes:
+        wrong = (
+            f"its members have {n_bytes:,} bytes or more, {max_bytes:,} are allowed ({MAX_RATIO} "
+            f"times the archive's size, at most {MAX_UNPACKED_BYTES:,})"
+        )
+    if wrong:
+        raise DownloadError(
+            f"{archive.name} is no corpus: {wrong}. Nothing was put in place. Delete {archive}."
+        )
+
+
+def _write(archive: Path, member: _Member, folder: Path) -> int:
+    """Write one member; return how many files that are: 1, or 0 for a folder."""
+    target = folder / member.name
+    # `_check_member` has refused such names: this is a second, independent guard.
+    if not target.resolve().is_relative_to(folder.resolve()):
+        raise DownloadError(f"{archive.name}: member {member.name!r} leaves {folder}")
+    if member.kind == "folder":
+        target.mkdir(parents=True, exist_ok=True)
+        return 0
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # "x": a member that is in the archive twice is an error.
+    with member.open() as source, target.open("xb") as file:
+        shutil.copyfileobj(source, file)
+        n_bytes = file.tell()
+    if n_bytes != member.n_bytes:
+        raise EOFError(f"{member.name} has {n_bytes:,} of {member.n_bytes:,} bytes")
+    return 1

@@ -47,23 +47,7 @@ STATEMENTS = ("a01", "a02", "a04", "a05", "a07", "b01", "b02", "b03", "b09", "b1
 
 
 def parse_emodb(match: re.Match[str]) -> dict[str, object]:
-    """Translate the four parts of an EmoDB file name.
-
-    Parameters
-    ----------
-    match : re.Match
-        Of `GRAMMAR` with a file's stem.
-
-    Returns
-    -------
-    dict
-        As `clip_fields`.
-
-    Raises
-    ------
-    KeyError
-        If the speaker, the sentence or the letter is not published.
-    """
+    """Translate the four parts of an EmoDB file name."""
     code = match.groupdict()
     if code["statement"] not in STATEMENTS:
         raise KeyError(code["statement"])

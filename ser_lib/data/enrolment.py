@@ -1,4 +1,8 @@
-"""What is known of a test speaker beforehand: which clips, and whether they are neutral ones."""
+"""Enrolment: which clips of a speaker are known before the test, and whether they are neutral.
+
+A normalisation uses them without their labels; `ser_lib.training.speaker_normalisation` computes
+it. Clips that are known beforehand are no test rows.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +23,8 @@ class Normalisation:
     is_neutral: bool = False
     describes: str = ""
     learnt_on: str = ""
-    """The one that training speakers are known by, where it is another: what moods add to the mean
-    of their clips is told apart from the voice then."""
+    """The normalisation of training speakers, where it is another one: the head then learns to
+    distinguish what emotions add to the mean of a speaker's clips from the voice."""
 
 
 NORMALISATIONS: dict[str, Normalisation] = {
@@ -44,31 +48,16 @@ NORMALISATIONS: dict[str, Normalisation] = {
     )
 }
 
-# Those that a user can follow: three neutral clips, as the app asks for, or what there is.
+# Those that a user can follow: three neutral clips, as the app asks for, or unlabelled ones.
 ENROLMENT = "neutral3"
 UNLABELLED = "mixed10"
 
 
 def enrolled(rows: pd.DataFrame, normalisation: Normalisation) -> pd.Series:
-    """Tell which rows are recordings made beforehand.
+    """Return which rows are of clips that are known beforehand; none for `all`.
 
-    Parameters
-    ----------
-    rows : pandas.DataFrame
-        With `speaker, label, clip_id, audio_sha256`.
-    normalisation : Normalisation
-        How many clips, and of which kind.
-
-    Returns
-    -------
-    pandas.Series of bool, shape (n_rows,)
-        The first clips of each speaker in the order of their hashes, which knows nothing of
-        emotions; file names are sorted by emotion in some corpora. None for `all`.
-
-    Raises
-    ------
-    SplitError
-        If a speaker has too few clips of that kind, or none would be left.
+    They are the first of each speaker in the order of their hashes, which does not depend on
+    emotions; file names are sorted by emotion in some corpora.
     """
     if normalisation.n_clips is None:
         return pd.Series(False, index=rows.index)
@@ -90,21 +79,9 @@ def enrolled(rows: pd.DataFrame, normalisation: Normalisation) -> pd.Series:
 def known_clips(
     clips: pd.DataFrame, normalisation: Normalisation, training_speakers: set[str]
 ) -> tuple[pd.Series, pd.Series]:
-    """Tell by which clips speakers are known, and which could have been those.
+    """Return which clips speakers are known by, and which could have been chosen for it.
 
-    Parameters
-    ----------
-    clips : pandas.DataFrame
-        With `speaker, label, clip_id, audio_sha256`.
-    normalisation : Normalisation
-        By which test speakers are known; training speakers by that which was learnt on.
-    training_speakers : set of str
-        Who they are.
-
-    Returns
-    -------
-    two pandas.Series of bool, shape (n_clips,)
-        As `normalise` takes them.
+    Training speakers are known by the normalisation that was learnt on, where it is another one.
     """
     known = enrolled(clips, normalisation)
     if normalisation.learnt_on:

@@ -48,23 +48,7 @@ EMOTIONS = {
 
 
 def parse_iemocap(match: re.Match[str]) -> dict[str, object]:
-    """Translate the name of a turn and its label.
-
-    Parameters
-    ----------
-    match : re.Match
-        Of `GRAMMAR` with a clip's name and label.
-
-    Returns
-    -------
-    dict
-        As `clip_fields`; the statement is the scenario: "impro01" in every session.
-
-    Raises
-    ------
-    KeyError
-        If the session or the label is not published.
-    """
+    """Translate a turn's name and label; the statement is the scenario, as `impro01`."""
     code = match.groupdict()
     if code["speaker"] not in SESSIONS:
         raise KeyError(code["speaker"])

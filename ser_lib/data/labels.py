@@ -1,6 +1,6 @@
-"""Emotions: the canonical words, their order and colours, and the label sets of the tasks.
+"""Emotions: their names, order and colours, and the label sets of tasks.
 
-A corpus translates its own codes into these words once, in its loader. A label set then says which
+A corpus translates its own codes into these names once, in its loader. A label set then says which
 of them a task keeps, and under which name. The order here is the order of every table and figure.
 """
 
@@ -29,8 +29,8 @@ EMOTIONS = (
     "excited",
 )
 
-# Okabe & Ito (2008), "Color Universal Design": told apart with any colour vision. Not told apart
-# in greyscale, hence every figure also labels its emotions directly.
+# Okabe & Ito (2008), "Color Universal Design": distinct with any colour vision, but not in
+# greyscale, hence every figure also labels its emotions directly.
 COLOURS = {
     "neutral": "#555555",
     "calm": "#56B4E9",
@@ -41,7 +41,7 @@ COLOURS = {
     "disgust": "#9A8B00",  # the palette's yellow, darkened until it can be read on white
     "surprised": "#CC79A7",
     "boredom": "#999999",
-    # Beyond the palette's eight: dark brown and dark violet, only beside few others (IEMOCAP).
+    # Beyond the palette's eight: dark brown and dark violet, only shown with few others (IEMOCAP).
     "frustrated": "#6B3E1D",
     "excited": "#5B3A8E",
 }
@@ -78,10 +78,6 @@ class LabelSet:
         ------
         StudyError
             If a value is no canonical emotion at all, or if genders are needed and not given.
-
-        Notes
-        -----
-        Notebook: 04_cnn_1d_mfcc.ipynb
         """
         unknown = sorted(set(emotions) - set(EMOTIONS))
         if unknown:
@@ -101,7 +97,7 @@ def _by_gender(label_set: LabelSet) -> LabelSet:
 
 
 def _keep(name: str, *labels: str, **merged: str) -> LabelSet:
-    """Build a label set that keeps `labels` and folds each `merged` emotion into a kept one."""
+    """Keep `labels` and fold each `merged` emotion into one of them."""
     return LabelSet(name, labels, {label: label for label in labels} | merged)
 
 
@@ -119,7 +115,7 @@ LABEL_SETS = {
         # IEMOCAP as published (Busso et al. 2008), and the five classes of `iemocap5`.
         _keep("iemocap9", *(e for e in EMOTIONS if e not in ("calm", "boredom"))),
         _keep("iemocap5", "neutral", "happy", "sad", "angry", "frustrated"),
-        # penumajji2025: calm and surprise are folded into the larger classes beside them.
+        # penumajji2025: calm and surprise are folded into larger classes.
         _by_gender(
             _keep(
                 "six", *(e for e in EMOTIONS[:7] if e != "calm"), calm="neutral", surprised="happy"

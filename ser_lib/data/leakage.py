@@ -1,7 +1,7 @@
 """The leak audit: what a fold lets a model know about its test rows before the test.
 
-Every run passes through `check_split`. A finding that the study does not declare stops the run; a
-declared one is stored with it and shown wherever its numbers are.
+Every run passes `check_split`. A finding that the study does not declare stops the run; a declared
+one is stored with it and shown with its numbers.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Finding:
 
 
 def _sound_of(rows: pd.DataFrame) -> pd.Series:
-    """Name the sound of each row: a copy sounds like its clip, an augmentation does not."""
+    """Name the sound of each row: a copy has that of its clip, an augmentation its own."""
     is_copy = rows["variant"].str.startswith("copy") | (rows["variant"] == "original")
     return rows["audio_sha256"] + rows["variant"].where(~is_copy, "")
 
@@ -50,39 +50,15 @@ FINDINGS: Kinds = {
     "same_speaker": ("the same speaker in two parts", lambda rows: rows["speaker"]),
 }
 
-# Worth knowing, and no leak: most corpora have few sentences, which everybody says. A protocol that
-# promises to avoid one is held to it.
+# Worth knowing, and no leak: most corpora have few sentences, which all speakers say. A protocol
+# that promises to avoid one is held to it.
 OBSERVATIONS: Kinds = {
     "same_statement": ("the same statement in two parts", lambda rows: rows["statement"]),
 }
 
 
 def audit_fold(rows: pd.DataFrame, fold: Fold, *, kinds: Kinds = FINDINGS) -> list[Finding]:
-    """Look for rows of one part that are known from another.
-
-    Parameters
-    ----------
-    rows : pandas.DataFrame
-        From `ser_lib.data.splits.rows_of`, with all variants that the fold names.
-    fold : Fold
-        The parts.
-    kinds : mapping
-        What to look for: `FINDINGS`, which are leaks, or `OBSERVATIONS`.
-
-    Returns
-    -------
-    list of Finding
-        One a kind and pair of parts that share anything; empty for a clean fold.
-
-    Raises
-    ------
-    SplitError
-        If the fold names rows that are not there.
-
-    Notes
-    -----
-    Notebook: 03_cnn_2d.ipynb
-    """
+    """Find rows of one part that are known from another: one finding a kind and pair of parts."""
     table = rows.set_index("row_id", drop=False)
     unknown = [
         row
@@ -108,7 +84,14 @@ def audit_fold(rows: pd.DataFrame, fold: Fold, *, kinds: Kinds = FINDINGS) -> li
 
 
 def audit_split(rows: pd.DataFrame, split: Split) -> pd.DataFrame:
-    """Audit every fold of a split and tell what was found as a table.
+    """Audit every fold of a split.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        From `rows_of`, with all variants that the folds name.
+    split : Split
+        What to audit.
 
     Returns
     -------
@@ -116,25 +99,18 @@ def audit_split(rows: pd.DataFrame, split: Split) -> pd.DataFrame:
         Columns `kind, describes, first, second, n_rows, share, example`; one row a kind and pair,
         counts summed and shares averaged over the folds that have it. Empty for a clean split.
 
-    Notes
-    -----
-    Notebook: 03_cnn_2d.ipynb
+    Raises
+    ------
+    SplitError
+        If a fold names rows that are not there.
     """
     return _table_of(rows, split, FINDINGS)
 
 
 def observe_split(rows: pd.DataFrame, split: Split) -> pd.DataFrame:
-    """Tell what parts of a split have in common that is no leak: the statements.
+    """Return what parts share that is no leak, as `audit_split`: the statements.
 
-    Returns
-    -------
-    pandas.DataFrame
-        As `audit_split`, of the kinds in `OBSERVATIONS`.
-
-    Notes
-    -----
-    Observations are not stored with runs and stop none, but for a protocol that promises to avoid
-    them (`ser_lib.data.splits.PROMISES`).
+    Observations stop a run only where its protocol promises to avoid them (`splits.PROMISES`).
     """
     return _table_of(rows, split, OBSERVATIONS)
 
@@ -168,11 +144,11 @@ def check_split(rows: pd.DataFrame, split: Split, *, declared: Sequence[str] = (
     Parameters
     ----------
     rows : pandas.DataFrame
-        From `ser_lib.data.splits.rows_of`.
+        From `rows_of`, with all variants that the folds name.
     split : Split
         What to audit.
     declared : sequence of str
-        Kinds of finding that the study owns up to.
+        Kinds of finding, keys of `FINDINGS`, that the study declares.
 
     Returns
     -------
@@ -184,10 +160,6 @@ def check_split(rows: pd.DataFrame, split: Split, *, declared: Sequence[str] = (
     LeakError
         With every undeclared finding, and with every observation about the test rows that the
         protocol promises to avoid.
-
-    Notes
-    -----
-    Notebook: 03_cnn_2d.ipynb
     """
     table = audit_split(rows, split)
     refused = table[~table["kind"].isin(declared)]

@@ -1,8 +1,8 @@
 """The pool of fpt2025: four corpora as one clip table, or as many of them as are there.
 
-RAVDESS, TESS, SAVEE and EmoDB; the column `corpus` tells them apart. A member whose recordings are
-not on this machine takes part through its rows of the committed table, so that stored runs can be
-read; one that has neither is left out, and `attrs["missing"]` names it.
+RAVDESS, TESS, SAVEE and EmoDB; the column `corpus` says which a clip is of. A member without audio
+on this machine takes part through its rows of the committed table, so that stored runs can be read;
+one that has neither is left out, and `attrs["missing"]` names it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Pool:
             The committed table; read where recordings are not there.
         strict : bool
             False leaves damaged, foreign and duplicate clips out. Clips that a member lacks are
-            told in `attrs["left_out"]` either way: a pool takes what is there.
+            listed in `attrs["left_out"]` either way: a pool takes what is there.
 
         Returns
         -------

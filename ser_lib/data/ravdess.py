@@ -13,7 +13,7 @@ one), two statements, two repetitions. A file name is seven two-digit codes::
              modality: 03 audio only
 
 Accepted layouts: `Actor_XX/` folders, one flat folder, and the widely copied archive that holds
-each clip twice (`Actor_XX/` beside `audio_speech_actors_01-24/Actor_XX/`), of which one is taken.
+each clip twice (`Actor_XX/` and `audio_speech_actors_01-24/Actor_XX/`), of which one is taken.
 """
 
 from __future__ import annotations
@@ -45,25 +45,7 @@ SPEAKERS = {f"{number:02d}": number for number in range(1, 25)}
 
 
 def parse_ravdess(match: re.Match[str], *, corpus: str = "ravdess") -> dict[str, object]:
-    """Translate the seven codes of a RAVDESS file name.
-
-    Parameters
-    ----------
-    match : re.Match
-        Of `GRAMMAR` with a file's stem.
-    corpus : str
-        Prefix of the speaker's name.
-
-    Returns
-    -------
-    dict
-        As `clip_fields`.
-
-    Raises
-    ------
-    KeyError
-        If a code is not published, or names song or video.
-    """
+    """Translate the seven codes of a RAVDESS file name; `corpus` begins the speaker's name."""
     code = match.groupdict()
     # Looked up only to be refused: song and video of the same actors share this grammar.
     MODALITIES[code["modality"]], CHANNELS[code["channel"]]

@@ -14,7 +14,7 @@ clip's id is the latter in both, `savee/DC_a01`.
 
 The sentences are TIMIT's: in each emotion 3 common to all, 2 chosen for it and 10 of its own; in
 neutral the 3 common ones and the 12 that were chosen for the others, among 30. File names do not
-tell which is which, so a statement is named by emotion and number: `sa04` is the fourth of sadness,
+say which is which, so a statement is named by emotion and number: `sa04` is the fourth of sadness,
 and no statement is found in two emotions although three sentences are.
 
 Accepted layouts: the published `AudioData/XX/` folders, alone or in the whole release, one folder a
@@ -49,17 +49,6 @@ STATEMENTS = tuple(
 def name_savee(path: Path) -> str:
     """Return a clip's name with its speaker, which is in the folder of the published layout.
 
-    Parameters
-    ----------
-    path : Path
-        Of the file, with its folder.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
     >>> name_savee(Path("AudioData/DC/a01.wav")), name_savee(Path("ALL/DC_a01.wav"))
     ('DC_a01', 'DC_a01')
     """
@@ -68,23 +57,7 @@ def name_savee(path: Path) -> str:
 
 
 def parse_savee(match: re.Match[str]) -> dict[str, object]:
-    """Translate the parts of a SAVEE clip's name.
-
-    Parameters
-    ----------
-    match : re.Match
-        Of `GRAMMAR` with a clip's name.
-
-    Returns
-    -------
-    dict
-        As `clip_fields`.
-
-    Raises
-    ------
-    KeyError
-        If the speaker, the emotion or the sentence's number is not published.
-    """
+    """Translate the parts of a SAVEE clip's name."""
     code = match.groupdict()
     emotion = EMOTIONS[code["emotion"]]
     for part, published in (("speaker", SPEAKERS), ("statement", STATEMENTS)):

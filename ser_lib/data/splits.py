@@ -1,8 +1,9 @@
 """Protocols: named rules that divide rows into train, validation and test.
 
-A row is a clip or one of its variants (a copy, an augmentation); `rows_of` makes them. Every
-protocol returns a `Split` of folds of row ids and changes nothing else. The rules themselves are in
-`ser_lib.data.splits`; whether a split leaks is judged by `ser_lib.audit`, not here.
+A row is a clip or one of its variants (a copy, an augmentation); `rows_of` makes them and
+`make_split` applies a rule of `PROTOCOLS` to them. To add a rule, write a function from rows and a
+seed to folds and one line in `PROTOCOLS`. Whether a split leaks is checked in
+`ser_lib.data.leakage`.
 """
 
 from __future__ import annotations
@@ -23,330 +24,11 @@ from ser_lib.seeds import generator
 
 @dataclass(frozen=True)
 class Fold:
-    """Row ids of one division; each row stands in one part at most."""
+    """Row ids of one division; each row is in one part at most."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
-
-
-def _random(
-    rows: pd.DataFrame,
-    seed: int,
-    *,
-    test_share: float = 0.2,
-    validation_share: float = 0.2,
-    is_stratified: bool = True,
-) -> list[Fold]:
-    """Divide rows at random, whoever speaks (scikit-learn's `train_test_split`, twice).
-
-    `validation_share` is that of the rows left after the test rows are taken.
-    """
-    from sklearn.model_selection import train_test_split
-
-    def divide(part: pd.DataFrame, share: float) -> list[pd.DataFrame]:
-        labels = part["label"] if is_stratified else None
-        try:
-            return train_test_split(part, test_size=share, random_state=seed, stratify=labels)
-        except ValueError as error:
-            raise SplitError(
-                f"random: {len(part)} rows cannot be divided with a share of {share}: {error}"
-            ) from error
-
-    rest, test = divide(rows, test_share)
-    train, validation = divide(rest, validation_share)
-    return [Fold(tuple(train["row_id"]), tuple(validation["row_id"]), tuple(test["row_id"]))]
-
-
-# Luna-Jiménez et al. (2021), Sensors 21(22):7665: five folds over RAVDESS's actors, balanced in
-# gender. Validation actors as published with ResLSTM-SER.
-LUNA5_TEST = (
-    (2, 5, 14, 15, 16),
-    (3, 6, 7, 13, 18),
-    (10, 11, 12, 19, 20),
-    (8, 17, 21, 23, 24),
-    (1, 4, 9, 22),
-)
-LUNA5_VALIDATION = ((3, 6), (10, 11), (8, 17), (1, 14), (2, 5))
-
-
-def _luna5(rows: pd.DataFrame, seed: int) -> list[Fold]:
-    """Five published folds over the actors of RAVDESS (or of a corpus named like it)."""
-    actor = _actors_of(rows, "luna5")
-    pairs = zip(LUNA5_TEST, LUNA5_VALIDATION, strict=True)
-    return [_fold_by(rows, actor.isin(test), actor.isin(validation)) for test, validation in pairs]
-
-
-# Ma et al. (2024), EmoBox, Interspeech: six folds over RAVDESS's actors, not balanced in gender.
-EMOBOX6_TEST = (
-    (1, 11, 20, 21),
-    (4, 10, 12, 14),
-    (8, 9, 19, 23),
-    (3, 5, 7, 24),
-    (2, 15, 16, 18),
-    (6, 13, 17, 22),
-)
-
-
-def _emobox6(rows: pd.DataFrame, seed: int) -> list[Fold]:
-    """Six published folds over the actors of RAVDESS; two women and two men validate.
-
-    They are drawn as whole speakers, so that no voice that stops the training is trained on.
-    """
-    actor = _actors_of(rows, "emobox6")
-    present = set(actor)
-    folds = []
-    for number, test in enumerate(EMOBOX6_TEST):
-        rng = generator("emobox6", seed, number)
-        chosen: set[int] = set()
-        for remainder in (0, 1):  # women have even numbers
-            others = sorted(one for one in present - set(test) if one % 2 == remainder)
-            chosen |= set(rng.choice(others, min(2, len(others)), replace=False).tolist())
-        folds.append(_fold_by(rows, actor.isin(test), actor.isin(chosen)))
-    return folds
-
-
-def _actors_of(rows: pd.DataFrame, protocol: str) -> pd.Series:
-    """Return the number of each row's actor, or raise where the corpus is not RAVDESS."""
-    actor = pd.to_numeric(rows["speaker"].str.extract(r"-(\d\d)$")[0])
-    corpora = set(rows["speaker"].str.split("-").str[0])
-    # Other corpora number their speakers as well; only these are RAVDESS's, or stand for them.
-    if not actor.isin(range(1, 25)).all() or corpora not in ({"ravdess"}, {"demo"}):
-        raise SplitError(
-            f"{protocol} names the 24 actors of RAVDESS by number, which these speakers are not "
-            f"(first: {rows['speaker'].iloc[0]}); use the protocol 'loso'"
-        )
-    return actor.astype(int)
-
-
-def _loso(rows: pd.DataFrame, seed: int, *, n_validation: int = 2) -> list[Fold]:
-    """Leave one speaker out in turn; validation speakers are drawn from the others."""
-    speakers = sorted(rows["speaker"].unique())
-    if len(speakers) < n_validation + 2:
-        raise SplitError(
-            f"loso with {n_validation} validation speakers needs at least {n_validation + 2} "
-            f"speakers, there are {len(speakers)}"
-        )
-    folds = []
-    for speaker in speakers:
-        others = [one for one in speakers if one != speaker]
-        chosen = generator("loso", seed, speaker).choice(others, n_validation, replace=False)
-        folds.append(_fold_by(rows, rows["speaker"] == speaker, rows["speaker"].isin(chosen)))
-    return folds
-
-
-def _speaker_folds(rows: pd.DataFrame, seed: int, *, n_folds: int = 5) -> list[Fold]:
-    """Deal the speakers of every corpus into folds; no speaker is on both sides, in any corpus.
-
-    RAVDESS's actors keep the folds of `luna5`, where there are five. The others are dealt in turn,
-    women first, so that folds are alike in gender. Validation speakers are drawn from the training
-    ones, one in six of each corpus; a corpus of fewer than four speakers gives none.
-    """
-    fold_of = _deal_speakers(rows, n_folds, "speaker_folds")
-    folds = []
-    for number in range(n_folds):
-        test = {one for one, fold in fold_of.items() if fold == number}
-        validation = _validation_speakers(rows, test, ("speaker_folds", seed, number))
-        folds.append(_fold_by(rows, rows["speaker"].isin(test), rows["speaker"].isin(validation)))
-    return folds
-
-
-def _speakers_by_corpus(rows: pd.DataFrame) -> list[tuple[str, list[str]]]:
-    """Return the speakers of each corpus, women first; a speaker's name begins with the corpus."""
-    speakers = rows.drop_duplicates("speaker").sort_values(["gender", "speaker"])
-    corpus_of = speakers["speaker"].str.rsplit("-", n=1).str[0]
-    return [(name, list(ours["speaker"])) for name, ours in speakers.groupby(corpus_of)]
-
-
-def _deal_speakers(rows: pd.DataFrame, n_folds: int, protocol: str) -> dict[str, int]:
-    """Give each speaker the number of the fold that tests him or her."""
-    fold_of: dict[str, int] = {}
-    for _, ours in _speakers_by_corpus(rows):
-        is_luna = all(re.fullmatch(r"(ravdess|demo)-(0\d|1\d|2[0-4])", one) for one in ours)
-        if is_luna and n_folds == len(LUNA5_TEST):
-            fold_of |= {one: _luna_fold(one) for one in ours}
-        else:
-            fold_of |= {one: number % n_folds for number, one in enumerate(ours)}
-    n_used = len(set(fold_of.values()))
-    if n_used < n_folds:
-        raise SplitError(
-            f"{protocol}: {len(fold_of)} speakers fill {n_used} of {n_folds} folds; "
-            "use the protocol 'loso'"
-        )
-    return fold_of
-
-
-def _validation_speakers(rows: pd.DataFrame, test: set[str], draw: tuple[object, ...]) -> set[str]:
-    """Draw one in six speakers of each corpus who are not tested; few speakers can spare none."""
-    chosen: set[str] = set()
-    for corpus, ours in _speakers_by_corpus(rows):
-        others = [one for one in ours if one not in test]
-        if len(ours) >= 4 and others:
-            chosen |= set(
-                generator(*draw, corpus).choice(others, max(1, len(ours) // 6), replace=False)
-            )
-    return chosen
-
-
-def _luna_fold(speaker: str) -> int:
-    actor = int(speaker.rsplit("-", 1)[1])
-    return next(number for number, actors in enumerate(LUNA5_TEST) if actor in actors)
-
-
-def _loso_few(rows: pd.DataFrame, seed: int, *, validation_share: float = 0.15) -> list[Fold]:
-    """Leave one of few speakers out; validation: a share of the others' statements.
-
-    For a corpus of two or three speakers, where none can be spared to stop the training. Test
-    speakers are unheard; validation ones are not, and it flatters the network while it trains.
-    """
-    speakers = sorted(rows["speaker"].unique())
-    statements = sorted(rows["statement"].unique())
-    n_validation = round(validation_share * len(statements))
-    if len(speakers) < 2 or not 0 < n_validation < len(statements):
-        raise SplitError(
-            f"loso_few needs two speakers or more and a share of {len(statements)} statements for "
-            f"validation, not {len(speakers)} speakers and a share of {validation_share}"
-        )
-    folds = []
-    for speaker in speakers:
-        chosen = generator("loso_few", seed, speaker).choice(
-            statements, n_validation, replace=False
-        )
-        folds.append(_fold_by(rows, rows["speaker"] == speaker, rows["statement"].isin(chosen)))
-    return folds
-
-
-def _last_speaker_out(
-    rows: pd.DataFrame, seed: int, *, test_share: float, validation_share: float = 0.1
-) -> list[Fold]:
-    """Test on all rows of the last speaker and on random ones of the others, as penumajji2025.
-
-    `test_share` is that of both together, `validation_share` that of the rows left.
-    """
-    from sklearn.model_selection import train_test_split
-
-    is_last = rows["speaker"] == rows["speaker"].max()
-    n_random = round(test_share * len(rows)) - int(is_last.sum())
-    if n_random <= 0 or is_last.all():
-        raise SplitError(
-            f"last_speaker_out: {rows['speaker'].max()} alone has {int(is_last.sum())} of "
-            f"{len(rows)} rows, a share of {test_share} or more; rows of others are needed too"
-        )
-
-    def divide(part: pd.DataFrame, size: float) -> list[pd.DataFrame]:
-        try:
-            return train_test_split(part, test_size=size, random_state=seed, stratify=part["label"])
-        except ValueError as error:
-            raise SplitError(
-                f"last_speaker_out: {len(part)} rows cannot be divided: {error}"
-            ) from error
-
-    rest, drawn = divide(rows[~is_last], n_random)
-    train, validation = divide(rest, validation_share)
-    test = (*rows.loc[is_last, "row_id"], *drawn["row_id"])
-    return [Fold(tuple(train["row_id"]), tuple(validation["row_id"]), test)]
-
-
-def _cross_corpus(
-    rows: pd.DataFrame, seed: int, *, train: str, test: str, n_validation: int = 4
-) -> list[Fold]:
-    """Train on one corpus, validate on some of its speakers, test on another corpus."""
-    corpus_of = rows["speaker"].str.rsplit("-", n=1).str[0]
-    ours = sorted(rows.loc[corpus_of == train, "speaker"].unique())
-    if len(ours) <= n_validation or not (corpus_of == test).any():
-        raise SplitError(
-            f"cross_corpus: needs clips of '{test}' and more than {n_validation} speakers of "
-            f"'{train}', there are {int((corpus_of == test).sum())} and {len(ours)}"
-        )
-    chosen = generator("cross_corpus", seed, train).choice(ours, n_validation, replace=False)
-    used = rows[corpus_of.isin((train, test))]
-    is_test = corpus_of[used.index] == test
-    return [_fold_by(used, is_test, used["speaker"].isin(chosen))]
-
-
-def _sentence(rows: pd.DataFrame, seed: int, *, n_folds: int = 10) -> list[Fold]:
-    """Leave one statement out in turn; where there are more than `n_folds`, one share of them.
-
-    Everybody says every statement, so test speakers were heard in training, which is this
-    protocol's inherent leak. Validation speakers, one in six of each corpus, are taken out of the
-    training rows whole.
-    """
-    said = _deal_statements(rows, n_folds, "sentence")
-    folds = []
-    for number in sorted(said.unique()):
-        validation = _validation_speakers(rows, set(), ("sentence", seed, number))
-        folds.append(_fold_by(rows, said == number, rows["speaker"].isin(validation)))
-    return folds
-
-
-def _speaker_and_sentence(
-    rows: pd.DataFrame, seed: int, *, n_folds: int = 5, n_statement_folds: int = 2
-) -> list[Fold]:
-    """Test on speakers never heard who say what was never heard.
-
-    One fold for each pair of a share of the speakers (as `speaker_folds`) and a share of the
-    statements. Rows that share only one of the two with the test rows are left out of training and
-    validation; all rows are tested once.
-    """
-    name = "speaker+sentence"
-    fold_of = rows["speaker"].map(_deal_speakers(rows, n_folds, name))
-    said = _deal_statements(rows, n_statement_folds, name)
-    folds = []
-    for number in range(n_folds):
-        test = set(rows.loc[fold_of == number, "speaker"])
-        for statement in sorted(said.unique()):
-            is_new = (fold_of == number) & (said == statement)
-            is_apart = (fold_of != number) & (said != statement)
-            used = rows[is_new | is_apart]
-            validation = _validation_speakers(rows, test, (name, seed, number, statement))
-            folds.append(_fold_by(used, is_new[used.index], used["speaker"].isin(validation)))
-    return folds
-
-
-def _deal_statements(rows: pd.DataFrame, n_folds: int, protocol: str) -> pd.Series:
-    """Give each row the number of the fold that tests its statement, at most `n_folds` of them."""
-    statements = sorted(rows["statement"].unique())
-    if len(statements) < 2 or n_folds < 2:
-        raise SplitError(
-            f"{protocol} needs two statements and two folds of them or more, there are "
-            f"{len(statements)} statements ({', '.join(statements[:3])}) for {n_folds} folds; "
-            "use the protocol 'loso'"
-        )
-    return rows["statement"].map({one: place % n_folds for place, one in enumerate(statements)})
-
-
-def _fold_by(rows: pd.DataFrame, is_test: pd.Series, is_validation: pd.Series) -> Fold:
-    is_validation = is_validation & ~is_test
-    ids = rows["row_id"]
-    return Fold(
-        tuple(ids[~is_test & ~is_validation]), tuple(ids[is_validation]), tuple(ids[is_test])
-    )
-
-
-PROTOCOLS: dict[str, Callable[..., list[Fold]]] = {
-    "random": _random,
-    "luna5": _luna5,
-    "loso": _loso,
-    "loso_few": _loso_few,
-    "speaker_folds": _speaker_folds,
-    "last_speaker_out": _last_speaker_out,
-    "cross_corpus": _cross_corpus,
-    "emobox6": _emobox6,
-    "sentence": _sentence,
-    "speaker+sentence": _speaker_and_sentence,
-}
-
-# Findings of the audit that a rule cannot avoid; a `Protocol` made by its name alone declares them.
-INHERENT_LEAKS: Mapping[str, tuple[str, ...]] = {
-    "loso_few": ("same_speaker",),
-    "sentence": ("same_speaker",),
-}
-
-# Observations of the audit that a rule is there to avoid between its test rows and all others.
-PROMISES: Mapping[str, tuple[str, ...]] = {
-    "sentence": ("same_statement",),
-    "speaker+sentence": ("same_statement",),
-}
 
 
 @dataclass(frozen=True)
@@ -369,19 +51,17 @@ class Protocol:
     """Whether copies and augmentations are made before the split, as the study did."""
     normalisation: str = ""
     """A key of `ser_lib.data.enrolment.NORMALISATIONS`: clips of the test speaker that are known
-    beforehand, without their labels; nothing where the speaker is new altogether."""
+    beforehand, without their labels; empty where the speaker is unseen altogether."""
 
     @property
     def full_name(self) -> str:
-        """Name with the normalisation, which no table and no folder leaves out."""
+        """Name with the normalisation, as tables and folders have it."""
         return f"{self.name}_norm_{self.normalisation}" if self.normalisation else self.name
 
 
 def plain_protocol(name: str) -> Protocol:
     """Return a protocol by its name alone, with default parameters and the leaks it cannot avoid.
 
-    Examples
-    --------
     >>> plain_protocol("sentence").leaks, plain_protocol("loso").leaks
     (('same_speaker',), ())
     """
@@ -431,7 +111,7 @@ def rows_of(
 
 
 def variants_of(copies: int, augmentations: Sequence[str]) -> tuple[str, ...]:
-    """Name the rows that one clip becomes, for example `("original", "copy")`."""
+    """Name the variants of one clip, for example `("original", "copy")`."""
     extra = tuple(f"copy{n}" if n > 2 else "copy" for n in range(2, copies + 1))
     return ("original", *extra, *augmentations)
 
@@ -458,10 +138,6 @@ def make_split(rows: pd.DataFrame, protocol: Protocol, *, seed: int) -> Split:
     SplitError
         If the protocol is unknown or does not fit, if a part is empty, or if a class has no
         training row in some fold (a class that one speaker alone has, for example).
-
-    Notes
-    -----
-    Notebook: 03_cnn_2d.ipynb
     """
     if protocol.name not in PROTOCOLS:
         raise SplitError(f"unknown protocol '{protocol.name}'; known are {', '.join(PROTOCOLS)}")
@@ -487,7 +163,7 @@ def make_split(rows: pd.DataFrame, protocol: Protocol, *, seed: int) -> Split:
 
 
 def _without_enrolled(folds: list[Fold], rows: pd.DataFrame, name: str) -> list[Fold]:
-    """Take clips that were recorded beforehand out of the test rows."""
+    """Take clips that are known beforehand out of the test rows."""
     if name not in NORMALISATIONS:
         raise SplitError(f"unknown normalisation '{name}'; known are {', '.join(NORMALISATIONS)}")
     known = set(rows.loc[enrolled(rows, NORMALISATIONS[name]), "row_id"])
@@ -511,21 +187,318 @@ def _check_fold(fold: Fold, label_of: pd.Series, where: str) -> None:
 
 
 def with_training_variants(fold: Fold, variants: Sequence[str]) -> Fold:
-    """Add variants of the training rows to a fold: augmentation inside the fold.
-
-    Parameters
-    ----------
-    fold : Fold
-        Of original rows.
-    variants : sequence of str
-        Augmentations, without "original".
-
-    Returns
-    -------
-    Fold
-        Validation and test as they were; each training clip followed by its variants.
-    """
+    """Augment inside a fold of original rows: each training row is followed by its variants."""
     train = tuple(
         row for clip in fold.train for row in (clip, *(f"{clip}#{name}" for name in variants))
     )
     return Fold(train, fold.validation, fold.test)
+
+
+def _random(
+    rows: pd.DataFrame,
+    seed: int,
+    *,
+    test_share: float = 0.2,
+    validation_share: float = 0.2,
+    is_stratified: bool = True,
+) -> list[Fold]:
+    """Divide rows at random, whatever the speaker (scikit-learn's `train_test_split`, twice).
+
+    `validation_share` is that of the rows left after the test rows are taken.
+    """
+    rest, test = _divide(rows, test_share, seed, "random", is_stratified=is_stratified)
+    train, validation = _divide(rest, validation_share, seed, "random", is_stratified=is_stratified)
+    return [Fold(tuple(train["row_id"]), tuple(validation["row_id"]), tuple(test["row_id"]))]
+
+
+def _divide(
+    rows: pd.DataFrame, size: float, seed: int, protocol: str, *, is_stratified: bool = True
+) -> list[pd.DataFrame]:
+    """Draw a share, or a number, of the rows; return the rest and those drawn."""
+    from sklearn.model_selection import train_test_split
+
+    labels = rows["label"] if is_stratified else None
+    try:
+        return train_test_split(rows, test_size=size, random_state=seed, stratify=labels)
+    except ValueError as error:
+        raise SplitError(f"{protocol}: {len(rows)} rows cannot be divided: {error}") from error
+
+
+# Luna-Jiménez et al. (2021), Sensors 21(22):7665: five folds over RAVDESS's actors, balanced in
+# gender. Validation actors as published with ResLSTM-SER.
+LUNA5_TEST = (
+    (2, 5, 14, 15, 16),
+    (3, 6, 7, 13, 18),
+    (10, 11, 12, 19, 20),
+    (8, 17, 21, 23, 24),
+    (1, 4, 9, 22),
+)
+LUNA5_VALIDATION = ((3, 6), (10, 11), (8, 17), (1, 14), (2, 5))
+
+
+def _luna5(rows: pd.DataFrame, seed: int) -> list[Fold]:
+    """Five published folds over the actors of RAVDESS (or of a corpus named like it)."""
+    actor = _actors_of(rows, "luna5")
+    pairs = zip(LUNA5_TEST, LUNA5_VALIDATION, strict=True)
+    return [_fold_by(rows, actor.isin(test), actor.isin(validation)) for test, validation in pairs]
+
+
+# Ma et al. (2024), EmoBox, Interspeech: six folds over RAVDESS's actors, not balanced in gender.
+EMOBOX6_TEST = (
+    (1, 11, 20, 21),
+    (4, 10, 12, 14),
+    (8, 9, 19, 23),
+    (3, 5, 7, 24),
+    (2, 15, 16, 18),
+    (6, 13, 17, 22),
+)
+
+
+def _emobox6(rows: pd.DataFrame, seed: int) -> list[Fold]:
+    """Six published folds over the actors of RAVDESS; two women and two men validate.
+
+    They are drawn as whole speakers, so that the training is stopped on unseen voices.
+    """
+    actor = _actors_of(rows, "emobox6")
+    present = set(actor)
+    folds = []
+    for number, test in enumerate(EMOBOX6_TEST):
+        rng = generator("emobox6", seed, number)
+        chosen: set[int] = set()
+        for remainder in (0, 1):  # women have even numbers
+            others = sorted(one for one in present - set(test) if one % 2 == remainder)
+            chosen |= set(rng.choice(others, min(2, len(others)), replace=False).tolist())
+        folds.append(_fold_by(rows, actor.isin(test), actor.isin(chosen)))
+    return folds
+
+
+def _actors_of(rows: pd.DataFrame, protocol: str) -> pd.Series:
+    """Return the number of each row's actor, or raise where the corpus is not RAVDESS."""
+    actor = pd.to_numeric(rows["speaker"].str.extract(r"-(\d\d)$")[0])
+    corpora = set(rows["speaker"].str.split("-").str[0])
+    # Other corpora number their speakers as well; only these are RAVDESS's, or stand for them.
+    if not actor.isin(range(1, 25)).all() or corpora not in ({"ravdess"}, {"demo"}):
+        raise SplitError(
+            f"{protocol} names the 24 actors of RAVDESS by number, which these speakers are not "
+            f"(first: {rows['speaker'].iloc[0]}); use the protocol 'loso'"
+        )
+    return actor.astype(int)
+
+
+def _loso(rows: pd.DataFrame, seed: int, *, n_validation: int = 2) -> list[Fold]:
+    """Leave one speaker out in turn; validation speakers are drawn from the others."""
+    speakers = sorted(rows["speaker"].unique())
+    if len(speakers) < n_validation + 2:
+        raise SplitError(
+            f"loso with {n_validation} validation speakers needs at least {n_validation + 2} "
+            f"speakers, there are {len(speakers)}"
+        )
+    folds = []
+    for speaker in speakers:
+        others = [one for one in speakers if one != speaker]
+        chosen = generator("loso", seed, speaker).choice(others, n_validation, replace=False)
+        folds.append(_fold_by(rows, rows["speaker"] == speaker, rows["speaker"].isin(chosen)))
+    return folds
+
+
+def _speaker_folds(rows: pd.DataFrame, seed: int, *, n_folds: int = 5) -> list[Fold]:
+    """Assign the speakers of every corpus to folds; no speaker is on both sides, in any corpus.
+
+    RAVDESS's actors keep the folds of `luna5`, where there are five. The others are assigned in
+    turn, women first, so that folds are alike in gender. Validation speakers are drawn from the
+    training ones, one in six of each corpus; a corpus of fewer than four speakers gives none.
+    """
+    fold_of = _assign_speakers(rows, n_folds, "speaker_folds")
+    folds = []
+    for number in range(n_folds):
+        test = {one for one, fold in fold_of.items() if fold == number}
+        validation = _validation_speakers(rows, test, ("speaker_folds", seed, number))
+        folds.append(_fold_by(rows, rows["speaker"].isin(test), rows["speaker"].isin(validation)))
+    return folds
+
+
+def _speakers_by_corpus(rows: pd.DataFrame) -> list[tuple[str, list[str]]]:
+    """Return the speakers of each corpus, women first; a speaker's name begins with the corpus."""
+    speakers = rows.drop_duplicates("speaker").sort_values(["gender", "speaker"])
+    corpus_of = speakers["speaker"].str.rsplit("-", n=1).str[0]
+    return [(name, list(ours["speaker"])) for name, ours in speakers.groupby(corpus_of)]
+
+
+def _assign_speakers(rows: pd.DataFrame, n_folds: int, protocol: str) -> dict[str, int]:
+    """Give each speaker the number of the fold that tests him or her."""
+    fold_of: dict[str, int] = {}
+    for _, ours in _speakers_by_corpus(rows):
+        is_ravdess = all(re.fullmatch(r"(ravdess|demo)-(0\d|1\d|2[0-4])", one) for one in ours)
+        if is_ravdess and n_folds == len(LUNA5_TEST):
+            fold_of |= {one: _luna5_fold(one) for one in ours}
+        else:
+            fold_of |= {one: number % n_folds for number, one in enumerate(ours)}
+    n_used = len(set(fold_of.values()))
+    if n_used < n_folds:
+        raise SplitError(
+            f"{protocol}: {len(fold_of)} speakers fill {n_used} of {n_folds} folds; "
+            "use the protocol 'loso'"
+        )
+    return fold_of
+
+
+def _validation_speakers(rows: pd.DataFrame, test: set[str], draw: tuple[object, ...]) -> set[str]:
+    """Draw one in six speakers of each corpus who are not tested; few speakers can spare none."""
+    chosen: set[str] = set()
+    for corpus, ours in _speakers_by_corpus(rows):
+        others = [one for one in ours if one not in test]
+        if len(ours) >= 4 and others:
+            chosen |= set(
+                generator(*draw, corpus).choice(others, max(1, len(ours) // 6), replace=False)
+            )
+    return chosen
+
+
+def _luna5_fold(speaker: str) -> int:
+    actor = int(speaker.rsplit("-", 1)[1])
+    return next(number for number, actors in enumerate(LUNA5_TEST) if actor in actors)
+
+
+def _loso_few(rows: pd.DataFrame, seed: int, *, validation_share: float = 0.15) -> list[Fold]:
+    """Leave one of few speakers out; validation: a share of the others' statements.
+
+    For a corpus of two or three speakers, where none can be spared to stop the training. Test
+    speakers are unseen; validation speakers are not, so validation scores are too high.
+    """
+    speakers = sorted(rows["speaker"].unique())
+    statements = sorted(rows["statement"].unique())
+    n_validation = round(validation_share * len(statements))
+    if len(speakers) < 2 or not 0 < n_validation < len(statements):
+        raise SplitError(
+            f"loso_few needs two speakers or more and a share of {len(statements)} statements for "
+            f"validation, not {len(speakers)} speakers and a share of {validation_share}"
+        )
+    folds = []
+    for speaker in speakers:
+        chosen = generator("loso_few", seed, speaker).choice(
+            statements, n_validation, replace=False
+        )
+        folds.append(_fold_by(rows, rows["speaker"] == speaker, rows["statement"].isin(chosen)))
+    return folds
+
+
+def _last_speaker_out(
+    rows: pd.DataFrame, seed: int, *, test_share: float, validation_share: float = 0.1
+) -> list[Fold]:
+    """Test on all rows of the last speaker and on random ones of the others, as penumajji2025.
+
+    `test_share` is that of both together, `validation_share` that of the rows left.
+    """
+    is_last = rows["speaker"] == rows["speaker"].max()
+    n_random = round(test_share * len(rows)) - int(is_last.sum())
+    if n_random <= 0 or is_last.all():
+        raise SplitError(
+            f"last_speaker_out: {rows['speaker'].max()} alone has {int(is_last.sum())} of "
+            f"{len(rows)} rows, a share of {test_share} or more; rows of others are needed too"
+        )
+    rest, drawn = _divide(rows[~is_last], n_random, seed, "last_speaker_out")
+    train, validation = _divide(rest, validation_share, seed, "last_speaker_out")
+    test = (*rows.loc[is_last, "row_id"], *drawn["row_id"])
+    return [Fold(tuple(train["row_id"]), tuple(validation["row_id"]), test)]
+
+
+def _cross_corpus(
+    rows: pd.DataFrame, seed: int, *, train: str, test: str, n_validation: int = 4
+) -> list[Fold]:
+    """Train on one corpus, validate on some of its speakers, test on another corpus."""
+    corpus_of = rows["speaker"].str.rsplit("-", n=1).str[0]
+    ours = sorted(rows.loc[corpus_of == train, "speaker"].unique())
+    if len(ours) <= n_validation or not (corpus_of == test).any():
+        raise SplitError(
+            f"cross_corpus: needs clips of '{test}' and more than {n_validation} speakers of "
+            f"'{train}', there are {int((corpus_of == test).sum())} and {len(ours)}"
+        )
+    chosen = generator("cross_corpus", seed, train).choice(ours, n_validation, replace=False)
+    used = rows[corpus_of.isin((train, test))]
+    is_test = corpus_of[used.index] == test
+    return [_fold_by(used, is_test, used["speaker"].isin(chosen))]
+
+
+def _sentence(rows: pd.DataFrame, seed: int, *, n_folds: int = 10) -> list[Fold]:
+    """Leave one statement out in turn; where there are more than `n_folds`, one share of them.
+
+    All speakers say every statement, so test speakers are seen in training, which is this
+    protocol's inherent leak. Validation speakers, one in six of each corpus, are taken out of the
+    training rows whole.
+    """
+    said = _assign_statements(rows, n_folds, "sentence")
+    folds = []
+    for number in sorted(said.unique()):
+        validation = _validation_speakers(rows, set(), ("sentence", seed, number))
+        folds.append(_fold_by(rows, said == number, rows["speaker"].isin(validation)))
+    return folds
+
+
+def _speaker_and_sentence(
+    rows: pd.DataFrame, seed: int, *, n_folds: int = 5, n_statement_folds: int = 2
+) -> list[Fold]:
+    """Test on unseen speakers who say unseen statements.
+
+    One fold for each pair of a share of the speakers (as `speaker_folds`) and a share of the
+    statements. Rows that share only one of the two with the test rows are left out of training and
+    validation; all rows are tested once.
+    """
+    name = "speaker+sentence"
+    fold_of = rows["speaker"].map(_assign_speakers(rows, n_folds, name))
+    said = _assign_statements(rows, n_statement_folds, name)
+    folds = []
+    for number in range(n_folds):
+        test = set(rows.loc[fold_of == number, "speaker"])
+        for statement in sorted(said.unique()):
+            is_new = (fold_of == number) & (said == statement)
+            is_apart = (fold_of != number) & (said != statement)
+            used = rows[is_new | is_apart]
+            validation = _validation_speakers(rows, test, (name, seed, number, statement))
+            folds.append(_fold_by(used, is_new[used.index], used["speaker"].isin(validation)))
+    return folds
+
+
+def _assign_statements(rows: pd.DataFrame, n_folds: int, protocol: str) -> pd.Series:
+    """Give each row the number of the fold that tests its statement, at most `n_folds` of them."""
+    statements = sorted(rows["statement"].unique())
+    if len(statements) < 2 or n_folds < 2:
+        raise SplitError(
+            f"{protocol} needs two statements and two folds of them or more, there are "
+            f"{len(statements)} statements ({', '.join(statements[:3])}) for {n_folds} folds; "
+            "use the protocol 'loso'"
+        )
+    return rows["statement"].map({one: place % n_folds for place, one in enumerate(statements)})
+
+
+def _fold_by(rows: pd.DataFrame, is_test: pd.Series, is_validation: pd.Series) -> Fold:
+    is_validation = is_validation & ~is_test
+    ids = rows["row_id"]
+    return Fold(
+        tuple(ids[~is_test & ~is_validation]), tuple(ids[is_validation]), tuple(ids[is_test])
+    )
+
+
+PROTOCOLS: dict[str, Callable[..., list[Fold]]] = {
+    "random": _random,
+    "luna5": _luna5,
+    "loso": _loso,
+    "loso_few": _loso_few,
+    "speaker_folds": _speaker_folds,
+    "last_speaker_out": _last_speaker_out,
+    "cross_corpus": _cross_corpus,
+    "emobox6": _emobox6,
+    "sentence": _sentence,
+    "speaker+sentence": _speaker_and_sentence,
+}
+
+# Findings of the audit that a rule cannot avoid; `plain_protocol` declares them.
+INHERENT_LEAKS: Mapping[str, tuple[str, ...]] = {
+    "loso_few": ("same_speaker",),
+    "sentence": ("same_speaker",),
+}
+
+# Observations of the audit that a rule is there to avoid between its test rows and all others.
+PROMISES: Mapping[str, tuple[str, ...]] = {
+    "sentence": ("same_statement",),
+    "speaker+sentence": ("same_statement",),
+}

@@ -61,17 +61,6 @@ MISNAMED = {"OAF_bite_neutral": "OA_bite_neutral"}
 def name_tess(path: Path) -> str:
     """Return a clip's published name, also where a copy has corrected it.
 
-    Parameters
-    ----------
-    path : Path
-        Of the file.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
     >>> name_tess(Path("OAF_neutral/OAF_bite_neutral.wav"))
     'OA_bite_neutral'
     """
@@ -79,23 +68,7 @@ def name_tess(path: Path) -> str:
 
 
 def parse_tess(match: re.Match[str]) -> dict[str, object]:
-    """Translate the three parts of a TESS file name.
-
-    Parameters
-    ----------
-    match : re.Match
-        Of `GRAMMAR` with a clip's name.
-
-    Returns
-    -------
-    dict
-        As `clip_fields`.
-
-    Raises
-    ------
-    KeyError
-        If the speaker, the word or the emotion is not published.
-    """
+    """Translate the three parts of a TESS file name."""
     code = match.groupdict()
     speaker = "OAF" if match[0] in MISNAMED.values() else code["speaker"]
     if speaker not in SPEAKERS:

@@ -1,4 +1,12 @@
-"""From a signal to an array: `spectral`, `acoustic`, pretrained `encoders`.
+"""Features: from a signal to an array, and from a clip table to cached arrays.
 
-`registry` names them, `extraction` computes them for all clips and keeps the results.
+registry     `FEATURES` by name, and `FeatureSpec`: a feature with its parameters
+spectral     log-mel spectrograms in several forms, and MFCC
+acoustic     prosody, statistics, descriptors of frames, openSMILE's functionals
+encoders     layers of pretrained speech networks
+extraction   `compute` for one file, `extract` for all clips
 """
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

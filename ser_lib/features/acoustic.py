@@ -1,7 +1,9 @@
-"""ComParE 2016: the 6,373 functionals of openSMILE, as classical studies use them.
+"""Acoustic features: what is measured of a voice, and how it is summarised.
 
-openSMILE is not installed with this project: its licence allows research and private use only. With
-it, its own program computes the functionals; here is only what a clip passes on its way there.
+From the simplest to the largest: the envelope of the waveform, four prosodic numbers a clip,
+statistics over the spoken frames, descriptors of every frame (the network trained from scratch),
+and openSMILE's 6,373 functionals. Levels are in dB, pitch in Hz or semitones. openSMILE is not
+installed with this project: its licence allows research and private use only.
 """
 
 from __future__ import annotations
@@ -18,21 +20,127 @@ from ser_lib.features.spectral import HOP_SAMPLES, N_FFT
 if TYPE_CHECKING:
     import opensmile
 
+# Frames of `prosody` and `speech_statistics`, and the range in which they look for the pitch.
+FRAMING = {"frame_length": N_FFT, "hop_length": HOP_SAMPLES}
+PITCH_RANGE_HZ = (65, 600)
 
-FUNCTIONALS_RANGE_DB = 30.0  # frames further below the loud ones are pauses, breath and room
+# The level of speech is that of its loud frames: this percentile of the RMS.
+LOUD_PERCENTILE = 95
+PROSODY_RANGE_DB = 25.0  # frames further below the loud ones do not count as speech
+STATISTICS_RANGE_DB = 30.0  # frames further below the loud ones are pauses, breath and room
 STATISTICS = ("mean", "spread", "change")
 
+DESCRIPTOR_N_FFT = 1024  # 64 ms at 16 kHz: two periods of a deep voice
+DESCRIPTOR_WINDOW_SAMPLES = 640
+DESCRIPTOR_HOP_SAMPLES = 256
+DESCRIPTOR_PITCH_RANGE_HZ = (65.0, 700.0)
+DESCRIPTOR_N_MELS, DESCRIPTOR_N_MFCC = 64, 25
 
-def statistic_names(n_mfcc: int = 20) -> tuple[str, ...]:
-    """Name the values of `speech_statistics`: `level mean`, `level spread`, `level change`, ...
+# Quieter frames at both ends of a clip, beyond a margin, are pauses.
+DESCRIPTOR_RANGE_DB = 35.0
+DESCRIPTOR_MARGIN_FRAMES = 3
+DESCRIPTORS = (
+    *(f"mfcc{number:02d}" for number in range(DESCRIPTOR_N_MFCC)),
+    "pitch",
+    "voicing",
+    "level",
+    "centroid",
+    "rolloff",
+    "flatness",
+    *(f"chroma{number:02d}" for number in range(12)),
+)
+"""Names of a frame's values, before they are scaled: pitch in semitones re 100 Hz, voicing in
+[-1, 1], level in dB, centroid and rolloff in octaves re 1 kHz, flatness in decades."""
 
-    Examples
-    --------
-    >>> statistic_names(1)[:4]
-    ('level mean', 'level spread', 'level change', 'zero crossings mean')
+# About what speech has, so that a frame of zeros, or half of one, is no extreme.
+TYPICAL_DESCRIPTORS = np.zeros(len(DESCRIPTORS))
+TYPICAL_DESCRIPTORS[[0, 1, 3]] = -200.0, 50.0, 20.0
+TYPICAL_DESCRIPTORS[DESCRIPTOR_N_MFCC : DESCRIPTOR_N_MFCC + 6] = 12.0, 0.7, 25.0, 0.6, 1.5, -2.3
+TYPICAL_DESCRIPTORS[DESCRIPTOR_N_MFCC + 6 :] = 0.45
+
+N_FUNCTIONALS = 6373
+
+# What the longest of openSMILE's windows needs, with the neighbours that changes are computed from.
+OPENSMILE_MIN_S = 0.3
+
+
+def waveform_envelope(
+    signal: np.ndarray, sample_rate_hz: int, *, duration_s: float = 4.0, n_points: int = 400
+) -> np.ndarray:
+    """Lowest and highest sample of each short stretch: enough to draw a waveform, not to hear it.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Its rate.
+    duration_s : float
+        The signal is cropped or padded to this length.
+    n_points : int
+        Number of stretches.
+
+    Returns
+    -------
+    ndarray of float32, shape (2, n_points)
+        Row 0 the minima, row 1 the maxima, in [-1, 1].
     """
-    descriptors = ("level", "zero crossings", "pitch", *(f"mfcc{n:02d}" for n in range(n_mfcc)))
-    return tuple(f"{name} {statistic}" for name in descriptors for statistic in STATISTICS)
+    check_signal(signal)
+    fixed = crop_or_pad(signal, round(duration_s * sample_rate_hz))
+    edges = np.linspace(0, len(fixed), n_points, endpoint=False).astype(int)
+    lows, highs = np.minimum.reduceat(fixed, edges), np.maximum.reduceat(fixed, edges)
+    return np.stack([lows, highs]).astype(np.float32)
+
+
+def prosody(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    """Four numbers a clip that listeners attend to: level, pitch, pitch range, speech length.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    sample_rate_hz : int
+        Its rate.
+
+    Returns
+    -------
+    ndarray of float32, shape (4,)
+        Level of the loud frames (95th percentile of RMS) in dB re full scale; median pitch in Hz
+        (yin) over those frames within 25 dB of the level; its interquartile range in semitones;
+        time covered by these frames in seconds.
+
+    Raises
+    ------
+    FeatureError
+        If the signal is empty, not mono, not finite, or silent.
+    """
+    import librosa
+
+    check_signal(signal)
+    rms = librosa.feature.rms(y=signal, **FRAMING)[0]
+    level = max(float(np.percentile(rms, LOUD_PERCENTILE)), 1e-6)
+    is_speech = rms > level * 10 ** (-PROSODY_RANGE_DB / 20)
+    pitch_hz = _pitch(signal, sample_rate_hz)[: len(rms)][is_speech]
+    if not len(pitch_hz):
+        raise FeatureError("the signal is silent: it has no pitch")
+    quarter, median, three_quarters = np.percentile(pitch_hz, [25, 50, 75])
+    return np.array(
+        [
+            20 * np.log10(level),
+            median,
+            12 * np.log2(three_quarters / quarter),
+            is_speech.sum() * HOP_SAMPLES / sample_rate_hz,
+        ],
+        dtype=np.float32,
+    )
+
+
+def _pitch(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    """Return the pitch of each frame in Hz; yin gives one to frames without a voice as well."""
+    import librosa
+
+    lowest, highest = PITCH_RANGE_HZ
+    return librosa.yin(signal, fmin=lowest, fmax=highest, sr=sample_rate_hz, **FRAMING)
 
 
 def speech_statistics(signal: np.ndarray, sample_rate_hz: int, *, n_mfcc: int = 20) -> np.ndarray:
@@ -58,20 +166,14 @@ def speech_statistics(signal: np.ndarray, sample_rate_hz: int, *, n_mfcc: int = 
     ------
     FeatureError
         If the signal is empty, not mono, not finite, or silent.
-
-    Notes
-    -----
-    Notebook: 08_leakage.ipynb
     """
     import librosa
 
     check_signal(signal)
-    framing = {"frame_length": N_FFT, "hop_length": HOP_SAMPLES}
-    rms = librosa.feature.rms(y=signal, **framing)[0]
-    loud = float(np.percentile(rms, 95))
+    rms = librosa.feature.rms(y=signal, **FRAMING)[0]
+    loud = float(np.percentile(rms, LOUD_PERCENTILE))
     if loud <= 0:
         raise FeatureError("the signal is silent: it has no spoken frames")
-    pitch_hz = librosa.yin(signal, fmin=65, fmax=600, sr=sample_rate_hz, **framing)
     mfcc = librosa.feature.mfcc(
         y=signal, sr=sample_rate_hz, n_mfcc=n_mfcc, n_fft=N_FFT, hop_length=HOP_SAMPLES
     )
@@ -79,42 +181,21 @@ def speech_statistics(signal: np.ndarray, sample_rate_hz: int, *, n_mfcc: int = 
     frames = np.vstack(
         [
             20 * np.log10(np.maximum(rms, 1e-6)),
-            librosa.feature.zero_crossing_rate(signal, **framing)[0],
-            12 * np.log2(pitch_hz[: len(rms)] / 55),
+            librosa.feature.zero_crossing_rate(signal, **FRAMING)[0],
+            12 * np.log2(_pitch(signal, sample_rate_hz)[: len(rms)] / 55),
             mfcc,
         ]
     )
-    spoken = frames[:, rms > loud * 10 ** (-FUNCTIONALS_RANGE_DB / 20)]
+    spoken = frames[:, rms > loud * 10 ** (-STATISTICS_RANGE_DB / 20)]
     changes = np.abs(np.diff(spoken, axis=1)).sum(axis=1) / max(spoken.shape[1] - 1, 1)
     statistics = np.stack([spoken.mean(axis=1), spoken.std(axis=1), changes], axis=1)
     return statistics.ravel().astype(np.float32)
 
 
-DESCRIPTOR_N_FFT = 1024  # 64 ms at 16 kHz: two periods of a deep voice
-DESCRIPTOR_WINDOW_SAMPLES = 640
-DESCRIPTOR_HOP_SAMPLES = 256
-N_MELS, N_MFCC = 64, 25
-DESCRIPTOR_RANGE_DB = 35.0
-DESCRIPTOR_MARGIN_FRAMES = 3
-DESCRIPTOR_PITCH_HZ = (65.0, 700.0)
-DESCRIPTORS = (
-    *(f"mfcc{number:02d}" for number in range(N_MFCC)),
-    "pitch",
-    "voicing",
-    "level",
-    "centroid",
-    "rolloff",
-    "flatness",
-    *(f"chroma{number:02d}" for number in range(12)),
-)
-"""Names of a frame's values, before they are scaled: pitch in semitones re 100 Hz, voicing in
-[-1, 1], level in dB, centroid and rolloff in octaves re 1 kHz, flatness in decades."""
-
-# About what speech has, so that a frame of zeros, or half of one, is no extreme.
-TYPICAL = np.zeros(len(DESCRIPTORS))
-TYPICAL[[0, 1, 3]] = -200.0, 50.0, 20.0
-TYPICAL[N_MFCC : N_MFCC + 6] = 12.0, 0.7, 25.0, 0.6, 1.5, -2.3
-TYPICAL[N_MFCC + 6 :] = 0.45
+def statistic_names(n_mfcc: int = 20) -> tuple[str, ...]:
+    """Name the values of `speech_statistics`: `level mean`, `level spread`, `level change`, ..."""
+    descriptors = ("level", "zero crossings", "pitch", *(f"mfcc{n:02d}" for n in range(n_mfcc)))
+    return tuple(f"{name} {statistic}" for name in descriptors for statistic in STATISTICS)
 
 
 def speech_descriptors(
@@ -142,27 +223,22 @@ def speech_descriptors(
     ------
     FeatureError
         If the signal is empty, not mono, or holds samples that are not finite.
-
-    Notes
-    -----
-    Notebook: 07_transfer.ipynb
     """
     check_signal(signal)
     if len(signal) < DESCRIPTOR_N_FFT:
         signal = np.pad(signal, (0, DESCRIPTOR_N_FFT - len(signal)))
-    values, level_db = _measure(signal, sample_rate_hz)
+    values, level_db = _describe_frames(signal, sample_rate_hz)
     loud = np.flatnonzero(level_db >= level_db.max() - DESCRIPTOR_RANGE_DB)
-    first, last = (
-        max(int(loud[0]) - DESCRIPTOR_MARGIN_FRAMES, 0),
-        int(loud[-1]) + 1 + DESCRIPTOR_MARGIN_FRAMES,
-    )
+    first = max(int(loud[0]) - DESCRIPTOR_MARGIN_FRAMES, 0)
+    last = int(loud[-1]) + 1 + DESCRIPTOR_MARGIN_FRAMES
     spoken = values[first:last][:n_frames]
     mean = spoken.mean(axis=0)
-    both = np.concatenate([spoken - mean, np.tile(mean - TYPICAL, (len(spoken), 1))], axis=1)
+    level = np.tile(mean - TYPICAL_DESCRIPTORS, (len(spoken), 1))
+    both = np.concatenate([spoken - mean, level], axis=1)
     return np.pad(both, ((0, n_frames - len(both)), (0, 0))).astype(np.float32)
 
 
-def _measure(signal: np.ndarray, sample_rate_hz: int) -> tuple[np.ndarray, np.ndarray]:
+def _describe_frames(signal: np.ndarray, sample_rate_hz: int) -> tuple[np.ndarray, np.ndarray]:
     """Return descriptors, shape (n_frames, len(DESCRIPTORS)), and the level of each frame in dB."""
     import librosa
 
@@ -175,34 +251,32 @@ def _measure(signal: np.ndarray, sample_rate_hz: int) -> tuple[np.ndarray, np.nd
         )
     )
     power = spectrum**2
+    mel = librosa.feature.melspectrogram(S=power, sr=sample_rate_hz, n_mels=DESCRIPTOR_N_MELS)
     # Quieter than any recording: digital silence must not become minus infinity.
-    mel = librosa.feature.melspectrogram(S=power, sr=sample_rate_hz, n_mels=N_MELS)
-    mfcc = librosa.feature.mfcc(S=librosa.power_to_db(mel, amin=1e-9, top_db=None), n_mfcc=N_MFCC)
+    level_of_mel_db = librosa.power_to_db(mel, amin=1e-9, top_db=None)
     pitch_hz = librosa.yin(
         signal,
-        fmin=DESCRIPTOR_PITCH_HZ[0],
-        fmax=DESCRIPTOR_PITCH_HZ[1],
+        fmin=DESCRIPTOR_PITCH_RANGE_HZ[0],
+        fmax=DESCRIPTOR_PITCH_RANGE_HZ[1],
         sr=sample_rate_hz,
         frame_length=DESCRIPTOR_N_FFT,
         hop_length=DESCRIPTOR_HOP_SAMPLES,
     )[: power.shape[1]]
     level_db = 10 * np.log10(power.sum(axis=0) + 1e-9)
     shape = {"S": spectrum, "sr": sample_rate_hz}
-    centroid_hz = librosa.feature.spectral_centroid(**shape)[0]
-    rolloff_hz = librosa.feature.spectral_rolloff(**shape)[0]
-    rows = np.vstack(
+    values = np.vstack(
         [
-            mfcc,
+            librosa.feature.mfcc(S=level_of_mel_db, n_mfcc=DESCRIPTOR_N_MFCC),
             12 * np.log2(pitch_hz / 100),
             _voicing(signal, pitch_hz, sample_rate_hz),
             level_db,
-            np.log2(centroid_hz / 1000 + 0.01),
-            np.log2(rolloff_hz / 1000 + 0.01),
+            np.log2(librosa.feature.spectral_centroid(**shape)[0] / 1000 + 0.01),
+            np.log2(librosa.feature.spectral_rolloff(**shape)[0] / 1000 + 0.01),
             np.log10(librosa.feature.spectral_flatness(S=spectrum)[0]),
             librosa.feature.chroma_stft(S=power, sr=sample_rate_hz, tuning=0.0),
         ]
     )
-    return rows.T, level_db
+    return values.T, level_db
 
 
 def _voicing(signal: np.ndarray, pitch_hz: np.ndarray, sample_rate_hz: int) -> np.ndarray:
@@ -211,21 +285,15 @@ def _voicing(signal: np.ndarray, pitch_hz: np.ndarray, sample_rate_hz: int) -> n
     starts = np.arange(len(pitch_hz)) * DESCRIPTOR_HOP_SAMPLES
     frames = np.stack([padded[start : start + DESCRIPTOR_N_FFT] for start in starts])
     lags = np.round(sample_rate_hz / pitch_hz).astype(int).clip(1, DESCRIPTOR_N_FFT // 2)
-    found = []
+    correlations = []
     for frame, lag in zip(frames, lags, strict=True):
         now, later = frame[:-lag], frame[lag:]
-        found.append(now @ later / np.sqrt((now @ now) * (later @ later) + 1e-9))
-    return np.array(found)
-
-
-N_FUNCTIONALS = 6373
-
-# What the longest of its windows needs, with the neighbours that changes are computed from.
-SHORTEST_S = 0.3
+        correlations.append(now @ later / np.sqrt((now @ now) * (later @ later) + 1e-9))
+    return np.array(correlations)
 
 
 def compare_functionals(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
-    """Functionals of the ComParE 2016 set over the whole clip.
+    """Functionals of the ComParE 2016 set over the whole clip, by openSMILE's own program.
 
     Parameters
     ----------
@@ -247,33 +315,29 @@ def compare_functionals(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
     References
     ----------
     Schuller et al. (2016), Interspeech, for the set; Eyben et al. (2010), ACM Multimedia.
-
-    Notes
-    -----
-    Notebook: 07_transfer.ipynb
     """
     check_signal(signal)
-    missing = round(SHORTEST_S * sample_rate_hz) - len(signal)
+    missing = round(OPENSMILE_MIN_S * sample_rate_hz) - len(signal)
     padded = np.pad(signal, (0, max(missing, 0))).astype(np.float32)
-    return _extractor().process_signal(padded, sample_rate_hz).to_numpy(np.float32)[0]
+    return _opensmile().process_signal(padded, sample_rate_hz).to_numpy(np.float32)[0]
 
 
 def compare_shape() -> tuple[int]:
-    """Tell the shape of a clip's `compare_functionals`, with openSMILE or without."""
+    """Return the shape of a clip's `compare_functionals`, with openSMILE or without."""
     return (N_FUNCTIONALS,)
 
 
 def has_opensmile() -> bool:
-    """Tell whether openSMILE is installed."""
+    """Return whether openSMILE is installed."""
     try:
-        _extractor()
+        _opensmile()
     except FeatureError:
         return False
     return True
 
 
 @lru_cache(maxsize=1)
-def _extractor() -> opensmile.Smile:
+def _opensmile() -> opensmile.Smile:
     try:
         import opensmile
     except ImportError as error:
@@ -285,80 +349,4 @@ def _extractor() -> opensmile.Smile:
     return opensmile.Smile(
         feature_set=opensmile.FeatureSet.ComParE_2016,
         feature_level=opensmile.FeatureLevel.Functionals,
-    )
-
-
-def waveform_envelope(
-    signal: np.ndarray, sample_rate_hz: int, *, duration_s: float = 4.0, n_points: int = 400
-) -> np.ndarray:
-    """Lowest and highest sample of each short stretch: enough to draw a waveform, not to hear it.
-
-    Parameters
-    ----------
-    signal : ndarray, shape (n_samples,)
-        Mono.
-    sample_rate_hz : int
-        Its rate.
-    duration_s : float
-        The signal is cropped or padded to this length.
-    n_points : int
-        Number of stretches.
-
-    Returns
-    -------
-    ndarray of float32, shape (2, n_points)
-        Row 0 the minima, row 1 the maxima, in [-1, 1].
-
-    Notes
-    -----
-    Notebook: 01_eda.ipynb
-    """
-    check_signal(signal)
-    fixed = crop_or_pad(signal, round(duration_s * sample_rate_hz))
-    edges = np.linspace(0, len(fixed), n_points, endpoint=False).astype(int)
-    lows, highs = np.minimum.reduceat(fixed, edges), np.maximum.reduceat(fixed, edges)
-    return np.stack([lows, highs]).astype(np.float32)
-
-
-def prosody(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
-    """Four numbers a clip that listeners attend to: level, pitch, pitch range, speech length.
-
-    Parameters
-    ----------
-    signal : ndarray, shape (n_samples,)
-        Mono.
-    sample_rate_hz : int
-        Its rate.
-
-    Returns
-    -------
-    ndarray of float32, shape (4,)
-        Level of the loud frames (95th percentile of RMS) in dB re full scale; median pitch in Hz
-        (yin) over those frames within 25 dB of the level; its interquartile range in semitones;
-        time covered by these frames in seconds.
-
-    Notes
-    -----
-    Notebook: 01_eda.ipynb
-    """
-    import librosa
-
-    check_signal(signal)
-    rms = librosa.feature.rms(y=signal, frame_length=N_FFT, hop_length=HOP_SAMPLES)[0]
-    level = max(float(np.percentile(rms, 95)), 1e-6)
-    is_speech = rms > level * 10 ** (-25 / 20)
-    pitch_hz = librosa.yin(
-        signal, fmin=65, fmax=600, sr=sample_rate_hz, frame_length=N_FFT, hop_length=HOP_SAMPLES
-    )[: len(rms)][is_speech[: len(rms)]]
-    if not len(pitch_hz):
-        raise FeatureError("the signal is silent: it has no pitch")
-    quarter, median, three_quarters = np.percentile(pitch_hz, [25, 50, 75])
-    return np.array(
-        [
-            20 * np.log10(level),
-            median,
-            12 * np.log2(three_quarters / quarter),
-            is_speech.sum() * HOP_SAMPLES / sample_rate_hz,
-        ],
-        dtype=np.float32,
     )

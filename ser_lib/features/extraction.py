@@ -1,6 +1,8 @@
-"""Rows that a network reads: which of which array, gathered when they are needed.
+"""Extraction: features of all clips, kept in the cache, and the rows that are gathered from them.
 
-The arrays may lie on the disk (memory-mapped); a clip's variants stand in one array each.
+`compute` is for one file, `extract` for a clip table. An array is stored under a key of all that
+decides it and is memory-mapped; each variant of the clips (an augmentation) has its own array, and
+`Rows` gathers from several of them when rows are needed.
 """
 
 from __future__ import annotations
@@ -52,10 +54,6 @@ def compute(
     ------
     AudioError, FeatureError
         If the file or the parameters are wrong.
-
-    Notes
-    -----
-    Notebook: 02_spectrograms.ipynb
     """
     signal, rate = load_signal(
         path,
@@ -76,7 +74,7 @@ def compute(
 
 
 def feature_shape(spec: FeatureSpec) -> tuple[int, ...]:
-    """Tell the shape of one clip's feature, from that of a short synthetic signal.
+    """Return the shape of one clip's feature, that of a short synthetic signal.
 
     Parameters
     ----------
@@ -86,14 +84,10 @@ def feature_shape(spec: FeatureSpec) -> tuple[int, ...]:
     Returns
     -------
     tuple of int
-
-    Notes
-    -----
-    Notebook: 06_cnn_recurrent.ipynb
     """
-    told = FEATURES[spec.name].shape
-    if told:
-        return told(**spec.params)
+    shape = FEATURES[spec.name].shape
+    if shape:
+        return shape(**spec.params)
     n_samples = round((spec.duration_s or 1.0) * spec.sample_rate_hz)
     signal = np.sin(np.arange(n_samples, dtype=np.float32))
     return FEATURES[spec.name].function(signal, spec.sample_rate_hz, **spec.params).shape
@@ -115,10 +109,6 @@ def seconds_per_clip(spec: FeatureSpec, *, clip_s: float = 3.7, n_times: int = 5
     -------
     float
         Seconds.
-
-    Notes
-    -----
-    Notebook: 02_spectrograms.ipynb
     """
     noise = np.random.default_rng(0).standard_normal(round(clip_s * spec.sample_rate_hz))
     signal = (0.1 * noise).astype(np.float32)
@@ -157,14 +147,9 @@ def extract(
     ------
     FeatureError
         If any clip cannot be computed (all are listed), if shapes differ, or if there is no audio.
-
-    Notes
-    -----
-    Notebook: 02_spectrograms.ipynb
     """
-    target = (
-        cache_dir() / "features" / f"{spec.name}-{feature_key(clips, spec, variant=variant)}.npy"
-    )
+    key = feature_key(clips, spec, variant=variant)
+    target = cache_dir() / "features" / f"{spec.name}-{key}.npy"
     if clips.empty:
         raise FeatureError(f"{spec.name}: there are no clips to extract from")
     if not target.is_file():
@@ -180,7 +165,7 @@ def extract(
 
 
 def feature_key(clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "original") -> str:
-    """Name the result of `extract` by all that decides it: audio, order, spec and variant."""
+    """Return the key of an extracted array: a hash of audio, order, spec and variant."""
     drawn = AUGMENTATIONS[variant].version if variant in AUGMENTATIONS else None
     identity = json.dumps([spec.identity(), variant, drawn], sort_keys=True)
     digest = hashlib.sha256(identity.encode())
@@ -191,12 +176,7 @@ def feature_key(clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "origi
 def compile_once(spec: FeatureSpec) -> None:
     """Let one process at a time compile what librosa compiles at a feature's first use.
 
-    Several that do it at once can spoil numba's cache, and crash whoever reads it later.
-
-    Parameters
-    ----------
-    spec : FeatureSpec
-        Of the feature that is about to be computed.
+    Several that do it at once can damage numba's cache, which crashes later processes.
     """
     # Imported here: prediction, which has to start quickly, holds no lock.
     from filelock import FileLock
@@ -208,7 +188,7 @@ def compile_once(spec: FeatureSpec) -> None:
 
 def _compute_all(clips: pd.DataFrame, spec: FeatureSpec, variant: str, n_jobs: int) -> np.ndarray:
     compile_once(spec)
-    # Small batches keep the bar moving; starting workers costs seconds, so few clips stay here.
+    # Small batches keep the bar moving; starting workers costs seconds, so few clips need none.
     n_jobs = 1 if len(clips) < 32 else n_jobs
     tasks = (
         delayed(_compute_or_error)(path, spec, variant, audio_sha256)

@@ -41,7 +41,7 @@ class Feature:
     version: int
     """Raised whenever the function's output changes: stored features and runs then differ."""
     shape: Callable[..., tuple[int, ...]] | None = None
-    """Tells the shape from the parameters, where the function needs what may not be here."""
+    """The shape from the parameters, where the function needs what may not be installed."""
     time_axes: tuple[int, ...] = ()
     """Which axes of its output are time."""
 

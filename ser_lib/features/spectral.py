@@ -1,8 +1,8 @@
-"""Features: pure functions from a signal to an array, and the specs that name them.
+"""Spectral features: log-mel spectrograms in several forms, and MFCC.
 
 A signal is float32 mono of shape (n_samples,); axes are (n_bands, n_frames); levels are in dB;
-bands are on the mel scale up to `f_max_hz`. A `FeatureSpec` freezes a function's name, its
-parameters and the part of the clip that it sees. Reading files lives in `extraction`.
+bands are on the mel scale up to `f_max_hz`. The mel filters are computed here and not by librosa,
+whose first call takes seconds: prediction needs nothing but NumPy.
 """
 
 from __future__ import annotations
@@ -13,51 +13,37 @@ import numpy as np
 
 from ser_lib.audio.signal import check_signal, crop_or_pad
 
-# Slaney's scale (1998, Auditory Toolbox): linear below 1 kHz, logarithmic above.
-LINEAR_HZ_PER_MEL = 200.0 / 3
-LOG_FROM_HZ = 1000.0
-LOG_FROM_MEL = LOG_FROM_HZ / LINEAR_HZ_PER_MEL
-LOG_STEP = np.log(6.4) / 27.0
-MIN_POWER = 1e-10  # librosa's amin: what is less is taken as this
+N_FFT = 2048  # librosa's default, 93 ms at 22,050 Hz, which all five studies leave unchanged
+HOP_SAMPLES = 512  # likewise, 23 ms at 22,050 Hz
+RANGE_DB = 80.0  # librosa.power_to_db's default: what lies further below the loudest band is cut
+MIN_POWER = 1e-10  # librosa's amin: less is taken as this
 
-# Frames that are transformed at once: half a MB stays in the processor's cache, and the system need
-# not be asked for new memory, which takes longer than the arithmetic.
+# Slaney's scale (1998, Auditory Toolbox): linear below 1 kHz, logarithmic above.
+HZ_PER_MEL = 200.0 / 3
+MEL_LOG_FROM_HZ = 1000.0
+MEL_LOG_FROM = MEL_LOG_FROM_HZ / HZ_PER_MEL
+MEL_LOG_STEP = np.log(6.4) / 27.0
+
+# Frames that are transformed at once: half a MB stays in the processor's cache; allocating more
+# memory takes longer than the arithmetic.
 N_BLOCK_FRAMES = 32
 
 
 def _mel_edges_hz(n_edges: int, f_max_hz: float) -> np.ndarray:
     """Return frequencies that are equally spaced in mel, from 0 to `f_max_hz`."""
-    top = f_max_hz / LINEAR_HZ_PER_MEL
-    if f_max_hz >= LOG_FROM_HZ:
-        top = LOG_FROM_MEL + np.log(f_max_hz / LOG_FROM_HZ) / LOG_STEP
+    top = f_max_hz / HZ_PER_MEL
+    if f_max_hz >= MEL_LOG_FROM_HZ:
+        top = MEL_LOG_FROM + np.log(f_max_hz / MEL_LOG_FROM_HZ) / MEL_LOG_STEP
     mels = np.linspace(0.0, top, n_edges)
-    log_hz = LOG_FROM_HZ * np.exp(LOG_STEP * (mels - LOG_FROM_MEL))
-    return np.where(mels >= LOG_FROM_MEL, log_hz, mels * LINEAR_HZ_PER_MEL)
+    log_hz = MEL_LOG_FROM_HZ * np.exp(MEL_LOG_STEP * (mels - MEL_LOG_FROM))
+    return np.where(mels >= MEL_LOG_FROM, log_hz, mels * HZ_PER_MEL)
 
 
 @lru_cache(maxsize=16)
 def mel_matrix(sample_rate_hz: int, n_fft: int, n_mels: int, f_max_hz: float) -> np.ndarray:
-    """Triangular mel filters of equal area.
+    """Return triangular filters of equal area, shape (n_mels, 1 + n_fft // 2), read only.
 
-    Parameters
-    ----------
-    sample_rate_hz : int
-        Of the signal.
-    n_fft : int
-        Samples of a frame.
-    n_mels : int
-        Number of bands.
-    f_max_hz : float
-        Upper edge of the highest band.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_mels, 1 + n_fft // 2)
-        Read only: it is kept for the next call.
-
-    References
-    ----------
-    Slaney (1998), Auditory Toolbox, version 2, as `librosa.filters.mel`.
+    The same as `librosa.filters.mel`: Slaney (1998), Auditory Toolbox, version 2.
     """
     bins_hz = np.fft.rfftfreq(n_fft, 1.0 / sample_rate_hz)
     edges_hz = _mel_edges_hz(n_mels + 2, f_max_hz)
@@ -87,27 +73,10 @@ def mel_power(
     hop_samples: int,
     f_max_hz: float,
 ) -> np.ndarray:
-    """Power in mel bands of frames that are centred on multiples of the hop.
+    """Return the power in mel bands, shape (n_mels, 1 + n_samples // hop_samples).
 
-    Parameters
-    ----------
-    signal : ndarray, shape (n_samples,)
-        Mono; zeros are assumed before and after it.
-    sample_rate_hz : int
-        Its rate.
-    n_mels : int
-        Number of bands.
-    n_fft : int
-        Samples of a frame, under a Hann window.
-    hop_samples : int
-        Samples from frame to frame.
-    f_max_hz : float
-        Upper edge of the highest band.
-
-    Returns
-    -------
-    ndarray of the signal's precision, shape (n_mels, n_frames)
-        `n_frames` is 1 + n_samples // hop_samples.
+    Frames are centred on multiples of the hop, with zeros before and after the signal. The result
+    has the signal's precision.
     """
     window = _hann(n_fft)
     padded = np.pad(signal, n_fft // 2)
@@ -124,28 +93,10 @@ def mel_power(
 
 
 def power_to_db(power: np.ndarray, *, range_db: float) -> np.ndarray:
-    """Levels in dB below the largest power, cut at `range_db` below it.
-
-    Parameters
-    ----------
-    power : ndarray
-        Not negative.
-    range_db : float
-        What lies further below is set to this distance.
-
-    Returns
-    -------
-    ndarray, of the shape of `power`
-        In [-range_db, 0].
-    """
+    """Return levels in dB below the largest power, cut at `range_db` below it."""
     level_db = 10.0 * np.log10(np.maximum(MIN_POWER, power))
     level_db -= 10.0 * np.log10(np.maximum(MIN_POWER, power.max()))
     return np.maximum(level_db, level_db.max() - range_db)
-
-
-N_FFT = 2048  # librosa's default, 93 ms at 22,050 Hz, which all five studies leave unchanged
-HOP_SAMPLES = 512  # likewise, 23 ms at 22,050 Hz
-RANGE_DB = 80.0  # librosa.power_to_db's default: what lies further below the loudest band is cut
 
 
 def log_mel(
@@ -188,10 +139,6 @@ def log_mel(
     --------
     >>> log_mel(np.sin(np.arange(22050.0)), 22050).shape
     (128, 44)
-
-    Notes
-    -----
-    Notebook: 02_spectrograms.ipynb
     """
     check_signal(signal)
     if duration_s is not None:
@@ -228,10 +175,6 @@ def mel_square(
     ndarray of float32, shape (side_px, side_px, 1)
         Row 0 is the lowest band; the whole clip fills the width, whatever its length, as in the
         published pictures.
-
-    Notes
-    -----
-    Notebook: 02_spectrograms.ipynb
     """
     from scipy.ndimage import zoom
 
@@ -273,10 +216,6 @@ def mel_frames(
     --------
     >>> mel_frames(np.sin(np.arange(22050.0)), 22050).shape
     (130, 60, 1)
-
-    Notes
-    -----
-    Notebook: 06_cnn_recurrent.ipynb
     """
     level_db = log_mel(signal, sample_rate_hz, n_mels=n_mels, hop_samples=hop_samples)
     # (n_mels, n_frames of the clip) -> (n_frames, n_mels, 1)
@@ -321,10 +260,6 @@ def mel_chunks(
     --------
     >>> mel_chunks(np.sin(np.arange(32000.0)), 16000).shape
     (3, 128, 60, 1)
-
-    Notes
-    -----
-    Notebook: 05_cnn_3d_pooled.ipynb
     """
     level_db = log_mel(signal, sample_rate_hz, n_mels=n_mels)[:, : n_chunks * n_frames]
     low, high = level_db.min(), level_db.max()
@@ -356,15 +291,11 @@ def mel_picture(
     -------
     ndarray of uint8, shape (side_px, side_px, 3)
         Red, green, blue; row 0 is the highest band. The same pixels as the PNG file that the
-        study saves and reads again, without the detour over the disk.
+        study saves and reads again.
 
     References
     ----------
     Swart (2025), section 3.3; 2.24 in at 100 dots an inch as in the author's notebook.
-
-    Notes
-    -----
-    Notebook: 02_spectrograms.ipynb
     """
     import librosa.display
     import matplotlib.style
@@ -413,10 +344,6 @@ def mfcc_zcr_rms(
     --------
     >>> mfcc_zcr_rms(np.sin(np.arange(22050.0)), 22050).shape
     (108, 42)
-
-    Notes
-    -----
-    Notebook: 04_cnn_1d_mfcc.ipynb
     """
     import librosa
 

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from ser_lib.data import corpus_of, load_corpus, people_beside
+from ser_lib.data import corpus_of, listener_accuracy, load_corpus
 from ser_lib.errors import RunError
 from ser_lib.evaluation.metrics import (
     Score,
@@ -297,7 +297,7 @@ def _step(leaking: Result, honest: Result) -> dict[str, object]:
         "chance": float(honest.counts().sum(axis=1).max() / honest.counts().sum()),
         "n_classes": len(honest.labels),
     }
-    people = people_beside(honest.corpus, honest.labels) or (np.nan, np.nan)
+    people = listener_accuracy(honest.corpus, honest.labels) or (np.nan, np.nan)
     row |= {"people_low": people[0], "people_high": people[1]}
     for kind, one in (("leaking", leaking), ("honest", honest)):
         score = one.score

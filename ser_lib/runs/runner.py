@@ -81,7 +81,7 @@ def load_auxiliary(names: Sequence[str]) -> pd.DataFrame:
     """
     if not names:
         return pd.DataFrame(columns=list(data.CLIP_COLUMNS))
-    tables = [data.load_committed(name) for name in names]
+    tables = [data.load_committed_clips(name) for name in names]
     return pd.concat(tables, ignore_index=True)
 
 

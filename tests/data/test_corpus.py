@@ -486,7 +486,7 @@ def test_what_cards_say_that_stored_runs_heard_is_in_the_committed_tables(
     name, column, value, words, monkeypatch
 ):
     monkeypatch.delenv("SER_REPORTS", raising=False)
-    assert set(data.load_committed(name)[column]) == {value}
+    assert set(data.load_committed_clips(name)[column]) == {value}
     assert any(words in one for one in get_corpus(name).quirks)
 
 

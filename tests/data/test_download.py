@@ -484,14 +484,14 @@ def test_a_full_disk_while_downloading_keeps_what_came(
 ):
     publish(whole)
     monkeypatch.setattr(_fetch, "BLOCK_BYTES", 10_000)
-    report = _fetch._report
+    report = _fetch._with_progress
 
     def fill(*arguments):
         yield next(report(*arguments))
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(_fetch, "_report", fill)
+        patch.setattr(_fetch, "_with_progress", fill)
         with pytest.raises(DownloadError, match=r"No space left.*make room"):
             download_corpus(small_ravdess)
     assert (data / PART).read_bytes() == whole[:10_000]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ser_lib.errors import FeatureError
-from ser_lib.features.acoustic import DESCRIPTORS, TYPICAL, speech_descriptors
+from ser_lib.features.acoustic import DESCRIPTORS, TYPICAL_DESCRIPTORS, speech_descriptors
 
 RATE_HZ = 16_000
 PLACE = {name: number for number, name in enumerate(DESCRIPTORS)}
@@ -14,7 +14,7 @@ PLACE = {name: number for number, name in enumerate(DESCRIPTORS)}
 
 def means_of(signal: np.ndarray) -> dict[str, float]:
     """Return the clip's mean of each descriptor, as it was measured."""
-    first = speech_descriptors(signal, RATE_HZ)[0, len(DESCRIPTORS) :] + TYPICAL
+    first = speech_descriptors(signal, RATE_HZ)[0, len(DESCRIPTORS) :] + TYPICAL_DESCRIPTORS
     return dict(zip(DESCRIPTORS, first.tolist(), strict=True))
 
 

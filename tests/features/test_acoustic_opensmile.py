@@ -41,9 +41,9 @@ def smile():
 @pytest.fixture
 def without(monkeypatch):
     monkeypatch.setitem(sys.modules, "opensmile", None)
-    opensmile_functionals._extractor.cache_clear()
+    opensmile_functionals._opensmile.cache_clear()
     yield
-    opensmile_functionals._extractor.cache_clear()
+    opensmile_functionals._opensmile.cache_clear()
 
 
 def test_without_opensmile_it_says_how_to_install_it_and_why_it_is_not_there(without, noise):
@@ -92,7 +92,7 @@ def test_it_is_what_opensmile_gives(smile, noise):
 
 
 def test_level_is_where_openSMILE_says(smile, noise):  # noqa: N802, its own spelling
-    names = opensmile_functionals._extractor().feature_names
+    names = opensmile_functionals._opensmile().feature_names
     place = names.index("pcm_RMSenergy_sma_amean")
     loud, soft = compare_functionals(noise, RATE_HZ), compare_functionals(noise / 2, RATE_HZ)
     assert loud[place] == pytest.approx(2 * soft[place], rel=0.01)

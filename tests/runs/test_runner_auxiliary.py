@@ -40,7 +40,7 @@ def others(few_clips, monkeypatch):
     table["corpus"] = "emodb"
     table["emotion"] = ["boredom", "boredom", *few_clips["emotion"].unique()[:2].tolist() * 2]
     monkeypatch.setattr(auxiliary.data, "load_corpus", lambda name: table.copy())
-    monkeypatch.setattr(auxiliary.data, "load_committed", lambda name: table.assign(path=""))
+    monkeypatch.setattr(auxiliary.data, "load_committed_clips", lambda name: table.assign(path=""))
     return table
 
 

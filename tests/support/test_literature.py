@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ser_lib.data import CORPORA, people_beside
+from ser_lib.data import CORPORA, listener_accuracy
 from ser_lib.data.labels import LABEL_SETS
 from ser_lib.errors import MetricError
 from support.literature import ANCHORS, anchors_for, check_comparable
@@ -54,8 +54,8 @@ def test_what_was_measured_otherwise_is_not_set_beside(corpus, labels, protocol,
 
 
 def test_people_are_drawn_only_beside_what_they_were_asked():
-    assert people_beside("ravdess", EIGHT) == CORPORA["ravdess"].listeners_wa
-    assert people_beside("ravdess", SEVEN) is not None
+    assert listener_accuracy("ravdess", EIGHT) == CORPORA["ravdess"].listeners_wa
+    assert listener_accuracy("ravdess", SEVEN) is not None
     by_gender = LABEL_SETS["six_by_gender"].labels
-    assert people_beside("ravdess", by_gender) is None
-    assert people_beside("demo", EIGHT) is None
+    assert listener_accuracy("ravdess", by_gender) is None
+    assert listener_accuracy("demo", EIGHT) is None

@@ -1,7 +1,7 @@
 """The embedded corpus: synthetic voices, so that everything runs with no download.
 
-`make_clips.py` makes the clips; they are named as RAVDESS names its own. No number made from them
-says anything about people.
+`tools/make_demo_clips.py` makes the clips; they are named as RAVDESS names its own. No number made
+from them says anything about people.
 """
 
 from __future__ import annotations
@@ -11,9 +11,6 @@ from pathlib import Path
 
 from ser_lib.data.corpus import Corpus
 from ser_lib.data.ravdess import GRAMMAR, RAVDESS, parse_ravdess
-
-__all__ = ["CLIPS_DIR", "DEMO"]
-
 
 CLIPS_DIR = Path(__file__).resolve().parent / "clips"
 

@@ -1,7 +1,8 @@
-"""One inner layer of an encoder as a sequence of frames, and the weights of the blocks above it.
+"""Features of encoders: all layers pooled over time, or some layers as a sequence of frames.
 
-What lies below the layer stays as it is, in 8 bits, run by onnxruntime; what lies above can be
-built anew in Keras from `block_weights`, and be trained (`ser_lib.models.encoder_finetune`).
+Pooled layers are what linear heads learn from. Below a sequence of frames the encoder stays as it
+is, in 8 bits, run by onnxruntime; the blocks above can be built in Keras from `block_weights` and
+trained (`ser_lib.models.encoder_finetune`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,26 @@ from ser_lib.features.encoders.registry import (
     get_encoder,
 )
 from ser_lib.features.encoders.runtime import STATISTICS, pooled_views, run_session, session_of
+
+# Quieter frames at both ends of a clip, beyond a margin, are pauses.
+SPEECH_RANGE_DB = 35.0
+MARGIN_FRAMES = 4
+
+# Names inside a block of the published graph: matrices of 8 bits, and vectors of 32.
+BLOCK_MATRICES = (
+    "self_attn/q_proj",
+    "self_attn/k_proj",
+    "self_attn/v_proj",
+    "self_attn/dense",
+    "mlp/fc1",
+    "mlp/fc2",
+)
+BLOCK_VECTORS = (
+    "input_layernorm.weight",
+    "post_attention_layernorm.weight",
+    "mlp.fc1.bias",
+    "mlp.fc2.bias",
+)
 
 
 def encoder_views(
@@ -51,7 +72,7 @@ def encoder_views(
     speeds : str
         Numbers with commas; 1 is the signal as it is.
     n_layers : int
-        So many layers, lowest first; those above are not computed. 0 takes all.
+        Number of layers, lowest first; those above are not computed. 0 takes all.
     outputs : str
         Of another file: names of nodes or tensors, with commas.
     n_values : int
@@ -67,18 +88,14 @@ def encoder_views(
     Raises
     ------
     EncoderError
-        If the weights are missing, damaged or others than said; if the rate is not the encoder's;
-        if the signal is shorter than a frame.
+        If the weights are missing, damaged or not those of `sha256`; if the rate is not the
+        encoder's; if the signal is shorter than a frame.
 
     References
     ----------
     Jeffries et al. (2024), arXiv:2410.15608, for Moonshine.
-
-    Notes
-    -----
-    Notebook: 07_transfer.ipynb
     """
-    chosen = _chosen(encoder, outputs, n_values, input_name, sample_rate_hz)
+    chosen = _find_encoder(encoder, outputs, n_values, input_name, sample_rate_hz)
     chosen = checked_encoder(chosen, sha256, sample_rate_hz)
     if n_layers:
         chosen = lowest_layers(chosen, n_layers)
@@ -86,7 +103,7 @@ def encoder_views(
         signal,
         encoder=chosen,
         session=session_of(chosen),
-        statistics=_words(statistics),
+        statistics=_statistics_of(statistics),
         speeds=[float(one) for one in speeds.split(",")],
     )
     return views.astype(np.float16)
@@ -103,14 +120,14 @@ def encoder_shape(
     n_values: int = 0,
     input_name: str = "input_values",
 ) -> tuple[int, ...]:
-    """Tell the shape of `encoder_views` from its parameters, without the weights."""
+    """Return the shape of `encoder_views` from its parameters, without the weights."""
     known = ENCODERS.get(encoder)
     n_layers = n_layers or (known.n_layers if known else len(outputs.split(",")))
     width = known.n_values if known else n_values
-    return len(speeds.split(",")), n_layers, len(_words(statistics)), width
+    return len(speeds.split(",")), n_layers, len(_statistics_of(statistics)), width
 
 
-def _words(statistics: str) -> list[str]:
+def _statistics_of(statistics: str) -> list[str]:
     names = statistics.split(",")
     unknown = sorted(set(names) - set(STATISTICS))
     if unknown:
@@ -118,7 +135,7 @@ def _words(statistics: str) -> list[str]:
     return names
 
 
-def _chosen(
+def _find_encoder(
     encoder: str, outputs: str, n_values: int, input_name: str, sample_rate_hz: int
 ) -> Encoder:
     if encoder in ENCODERS:
@@ -152,34 +169,13 @@ def checked_encoder(encoder: Encoder, sha256: str, sample_rate_hz: int) -> Encod
 
 
 def lowest_layers(encoder: Encoder, n_layers: int) -> Encoder:
-    """Return the encoder without its upper layers; what is not asked for is cut off its graph."""
+    """Return the encoder without its upper layers, which are then not computed."""
     if not 0 < n_layers <= encoder.n_layers:
         raise EncoderError(
             f"{encoder.name} has {encoder.n_layers} layers to read; n_layers={n_layers} is not "
             f"between 1 and {encoder.n_layers}"
         )
     return replace(encoder, outputs=encoder.outputs[:n_layers])
-
-
-# Quieter frames before the first and after the last of the others are pauses.
-SPEECH_RANGE_DB = 35.0
-MARGIN_FRAMES = 4
-
-# Names inside a block of the published graph: matrices of 8 bits, and vectors of 32.
-BLOCK_MATRICES = (
-    "self_attn/q_proj",
-    "self_attn/k_proj",
-    "self_attn/v_proj",
-    "self_attn/dense",
-    "mlp/fc1",
-    "mlp/fc2",
-)
-BLOCK_VECTORS = (
-    "input_layernorm.weight",
-    "post_attention_layernorm.weight",
-    "mlp.fc1.bias",
-    "mlp.fc2.bias",
-)
 
 
 def encoder_frames(
@@ -213,16 +209,12 @@ def encoder_frames(
     Returns
     -------
     ndarray of float16, shape (n_frames, n_layers * n_values)
-        Layers side by side. A frame of zeros is no frame.
+        The layers' vectors joined. A frame of zeros is no frame.
 
     Raises
     ------
     EncoderError
         As `encoder_views`; or if the encoder has no such layer.
-
-    Notes
-    -----
-    Notebook: 07_transfer.ipynb
     """
     numbers = [int(one) for one in layers.split(",")]
     chosen = checked_encoder(get_encoder(encoder), sha256, sample_rate_hz)
@@ -239,7 +231,7 @@ def encoder_frames(
 def frames_shape(
     encoder: str, *, layers: str, n_frames: int = 112, sha256: str = ""
 ) -> tuple[int, int]:
-    """Tell the shape of `encoder_frames` from its parameters, without the weights."""
+    """Return the shape of `encoder_frames` from its parameters, without the weights."""
     return n_frames, (layers.count(",") + 1) * get_encoder(encoder).n_values
 
 
@@ -252,25 +244,10 @@ def _speech(signal: np.ndarray, n_frames: int) -> tuple[int, int]:
 
 
 def block_weights(encoder: Encoder, number: int) -> dict[str, np.ndarray]:
-    """Read one block of attention out of an encoder's file, in single precision.
+    """Read one block of attention of a Moonshine encoder, by `BLOCK_MATRICES` and `BLOCK_VECTORS`.
 
-    Parameters
-    ----------
-    encoder : Encoder
-        Of the Moonshine family, whose weights are here.
-    number : int
-        Which block, counted from 0.
-
-    Returns
-    -------
-    dict of str to ndarray of float32
-        By the names in `BLOCK_MATRICES` (matrices of shape (n_in, n_out), their 8 bits multiplied
-        out) and `BLOCK_VECTORS`.
-
-    Raises
-    ------
-    EncoderError
-        If the weights are missing or damaged, or hold no such block.
+    Matrices have shape (n_in, n_out) and single precision, their 8 bits multiplied out. Blocks are
+    counted from 0; an encoder of another form raises EncoderError.
     """
     import onnx
 

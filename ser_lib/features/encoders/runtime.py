@@ -1,15 +1,14 @@
-"""From a signal to one fixed array: run the encoder, and pool its frames over time.
+"""Running an encoder: its graph with inner outputs, the session, and statistics over frames.
 
-Needs NumPy, soxr and onnxruntime only, so that prediction can do it without the rest. A clip is run
-alone, whatever comes before or after: its numbers cannot depend on its neighbours, and nothing is
-padded. (Weights of 8 bits quantise a whole batch by its largest value: a batch would mix clips.)
+Needs NumPy, soxr and onnxruntime only, so that prediction can do it without the rest. Each clip is
+run alone: 8-bit weights quantise a batch by its largest value, so that in a batch the numbers of a
+clip would depend on the others.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     import onnx
     import onnxruntime
 
-
 # Of `with_inner_outputs`: raised whenever what it writes changes.
 GRAPH_VERSION = 2
 
@@ -34,26 +32,10 @@ GRAPH_VERSION = 2
 def with_inner_outputs(
     model: onnx.ModelProto, outputs: Sequence[str], *, what: str = "encoder"
 ) -> onnx.ModelProto:
-    """Return a copy of a model whose outputs are the chosen inner tensors.
+    """Return a copy of a model whose outputs are inner tensors, without what they do not need.
 
-    Parameters
-    ----------
-    model : onnx.ModelProto
-        The published graph.
-    outputs : sequence of str
-        Names of nodes, whose first output is taken, or of tensors.
-    what : str
-        Its name, for messages.
-
-    Returns
-    -------
-    onnx.ModelProto
-        Nodes that none of these outputs needs are left out; weights too.
-
-    Raises
-    ------
-    EncoderError
-        If the graph has no node or tensor of a name.
+    `outputs` names nodes, whose first output is taken, or tensors; `what` names the model in
+    messages.
     """
     import onnx
 
@@ -84,7 +66,7 @@ def with_inner_outputs(
 
 
 def _needed_nodes(graph: onnx.GraphProto, tensors: set[str]) -> set[int]:
-    """Walk up from tensors to all nodes that they depend on; return the nodes' positions."""
+    """Return the positions of all nodes that the tensors depend on."""
     nodes = list(graph.node)
     writer = {name: number for number, node in enumerate(nodes) for name in node.output}
     needed: set[int] = set()
@@ -98,13 +80,7 @@ def _needed_nodes(graph: onnx.GraphProto, tensors: set[str]) -> set[int]:
 
 
 def graph_file(encoder: Encoder) -> Path:
-    """Return the encoder's graph with its inner outputs; made once, kept in the cache.
-
-    Raises
-    ------
-    EncoderError
-        If the weights are missing or damaged, or if the graph is not the expected one.
-    """
+    """Return the file of the encoder's graph with its inner outputs, which is kept in the cache."""
     identity = f"{encoder.sha256} {encoder.outputs} {GRAPH_VERSION}"
     key = hashlib.sha256(identity.encode()).hexdigest()[:16]
     target = encoders_dir() / "graphs" / f"{encoder.name}-{key}.onnx"
@@ -126,16 +102,8 @@ def graph_file(encoder: Encoder) -> Path:
 def session_of(encoder: Encoder) -> onnxruntime.InferenceSession:
     """Open an encoder for running, once a process and number of threads.
 
-    Parameters
-    ----------
-    encoder : Encoder
-        Whose weights are here. `ser_lib.runtime.THREADS` says how many threads work on one clip;
-        clips side by side are faster than threads.
-
-    Raises
-    ------
-    EncoderError
-        As `graph_file`; or if the input has another name or shape than the encoder says.
+    `ser_lib.runtime.THREADS` is the number of threads for one clip; several clips at a time are
+    faster than several threads.
     """
     return _cached_session(encoder, THREADS.get())
 
@@ -148,26 +116,20 @@ def _cached_session(encoder: Encoder, n_threads: int) -> onnxruntime.InferenceSe
 def open_session(
     path: Path, input_name: str, *, n_threads: int = 1
 ) -> onnxruntime.InferenceSession:
-    """Open a graph with onnxruntime, which is all that this needs.
-
-    Raises
-    ------
-    EncoderError
-        If the file cannot be read, or has another input.
-    """
+    """Open a graph with onnxruntime, and check that it has the one expected input."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = n_threads
     options.inter_op_num_threads = 1
-    # Threads that wait by turning take the core from whoever else could work.
+    # Threads that spin while they wait take the core from other work.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors only: it warns of what it leaves unfused
     try:
         session = onnxruntime.InferenceSession(
             str(path), options, providers=["CPUExecutionProvider"]
         )
-    # onnxruntime raises a class a kind of failure, without a common base.
+    # onnxruntime raises one class for each kind of failure, without a common base.
     except Exception as error:
         raise EncoderError(f"{path}: onnxruntime cannot run this graph ({error})") from error
     inputs = {one.name: one for one in session.get_inputs()}
@@ -180,29 +142,10 @@ def open_session(
     return session
 
 
-def run_session(session: object, encoder: Encoder, signal: np.ndarray) -> list[np.ndarray]:
-    """Run an open encoder on one signal.
-
-    Parameters
-    ----------
-    session : onnxruntime.InferenceSession
-        From `session_of` or `open_session`.
-    encoder : Encoder
-        What it expects.
-    signal : ndarray of float32, shape (n_samples,)
-        Mono, at the encoder's rate.
-
-    Returns
-    -------
-    list of ndarray of float32, shape (n_frames, n_values)
-        One a layer, lowest first.
-
-    Raises
-    ------
-    EncoderError
-        If the signal is shorter than a frame, not mono or not finite, or if the encoder gives
-        another shape than it is said to.
-    """
+def run_session(
+    session: onnxruntime.InferenceSession, encoder: Encoder, signal: np.ndarray
+) -> list[np.ndarray]:
+    """Run an open encoder on a mono signal at its rate; see `encode` for the result."""
     _check_signal(signal, encoder)
     layers = session.run(None, {encoder.input_name: signal[np.newaxis].astype(np.float32)})
     shapes = {one.shape for one in layers}
@@ -249,49 +192,15 @@ def encode(signal: np.ndarray, sample_rate_hz: int, *, encoder: Encoder) -> list
     Raises
     ------
     EncoderError
-        If the rate is another one, and as `session_of` and `run_session`.
+        If the weights are missing or damaged; if the rate is not the encoder's; if the signal is
+        shorter than a frame, not mono or not finite.
     """
-    _check_rate(sample_rate_hz, encoder)
-    return run_session(session_of(encoder), encoder, signal)
-
-
-def _check_rate(sample_rate_hz: int, encoder: Encoder) -> None:
     if sample_rate_hz != encoder.sample_rate_hz:
         raise EncoderError(
             f"{encoder.name} was trained on {encoder.sample_rate_hz} Hz, the signal has "
             f"{sample_rate_hz} Hz; resample it (a FeatureSpec does, by its sample_rate_hz)"
         )
-
-
-def encode_many(
-    signals: Sequence[np.ndarray],
-    sample_rate_hz: int,
-    *,
-    encoder: Encoder,
-    n_threads: int = 2,
-) -> Iterator[list[np.ndarray]]:
-    """Run an encoder on several signals side by side, each alone, of any lengths.
-
-    Parameters
-    ----------
-    signals : sequence of ndarray
-        As for `encode`.
-    sample_rate_hz : int
-        Of all.
-    encoder : Encoder
-        Whose weights are here.
-    n_threads : int
-        How many signals at once, one core each.
-
-    Yields
-    ------
-    list of ndarray
-        As `encode` gives, in the order of the signals; exactly the same numbers.
-    """
-    _check_rate(sample_rate_hz, encoder)
-    session = session_of(encoder)  # onnxruntime lets threads share it
-    with ThreadPoolExecutor(n_threads) as pool:
-        yield from pool.map(lambda signal: run_session(session, encoder, signal), signals)
+    return run_session(session_of(encoder), encoder, signal)
 
 
 def _spread(frames: np.ndarray) -> np.ndarray:
@@ -313,21 +222,8 @@ STATISTICS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def pool_frames(frames: np.ndarray, statistics: Sequence[str]) -> np.ndarray:
-    """Describe frames by statistics over time.
+    """Summarise frames, shape (n_frames, n_values), by statistics over time, keys of `STATISTICS`.
 
-    Parameters
-    ----------
-    frames : ndarray, shape (n_frames, n_values)
-        Of one layer; one frame or more.
-    statistics : sequence of str
-        Keys of `STATISTICS`.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_statistics, n_values)
-
-    Examples
-    --------
     >>> pool_frames(np.array([[0.0], [2.0], [4.0]]), ["mean", "highest"]).tolist()
     [[2.0], [4.0]]
     """
@@ -338,37 +234,20 @@ def pooled_views(
     signal: np.ndarray,
     *,
     encoder: Encoder,
-    session: object,
+    session: onnxruntime.InferenceSession,
     statistics: Sequence[str],
     speeds: Sequence[float],
 ) -> np.ndarray:
-    """Pool all layers of a signal, played at several speeds.
+    """Pool all layers at several speeds: (n_speeds, n_layers, n_statistics, n_values).
 
     Playing faster raises pitch and tempo alike, as a tape does: a view of the clip that another
     voice might have given. Heads learn from all views of a training clip, and average over those of
     a test clip.
-
-    Parameters
-    ----------
-    signal : ndarray of float32, shape (n_samples,)
-        Mono, at the encoder's rate.
-    encoder : Encoder
-        What the session runs.
-    session : onnxruntime.InferenceSession
-        See `run_session`.
-    statistics : sequence of str
-        Keys of `STATISTICS`.
-    speeds : sequence of float
-        1 is the signal as it is.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_speeds, n_layers, n_statistics, n_values)
     """
     rate = encoder.sample_rate_hz
     views = []
     for speed in speeds:
-        # A rate that is called slower than it is makes the signal faster, once it is resampled.
+        # Declared to have `speed` times its rate, and resampled to the real one, it plays faster.
         played = signal if speed == 1 else resample(signal, round(rate * speed), rate)
         layers = run_session(session, encoder, played)
         views.append(np.stack([pool_frames(one, statistics) for one in layers]))
