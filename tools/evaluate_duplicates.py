@@ -122,7 +122,7 @@ def run_trial(name: str, *, n_clips: int = 24, seed: int = 1) -> pd.DataFrame:
     pandas.DataFrame
         One row a comparison that was made: `corpus, kind` ("takes" for two clips of the corpus),
         `copy, original` (clip ids), `is_copy` (whether they are one recording), `similarity` of the
-        pictures, `texture` (NaN where it was not listened to); for each copy and its original a row
+        pictures, `texture` (NaN where it was not needed); for each copy and its original a row
         in any case, of similarity 0 where the search did not compare them.
     """
     clips = data.load_corpus(name, strict=False)
@@ -133,14 +133,14 @@ def run_trial(name: str, *, n_clips: int = 24, seed: int = 1) -> pd.DataFrame:
     heard = progress(clips["path"], total=len(clips), what=f"{name}, originals")
     prints = gather(fingerprint(*load_signal(path)) for path in heard)
 
-    def listen(position: int) -> Sound:
+    def load(position: int) -> Sound:
         return load_signal(clips["path"].iloc[position])
 
     takes = compare_pairs(
         prints.pictures,
         nearest_pairs(prints.vectors, N_NEIGHBOURS),
         threshold=THRESHOLD,
-        listen=listen,
+        load=load,
     )
     records = [
         (name, "takes", ids[one.first], ids[one.second], False, one.similarity, one.texture)
@@ -155,14 +155,14 @@ def run_trial(name: str, *, n_clips: int = 24, seed: int = 1) -> pd.DataFrame:
             printed = gather([fingerprint(*made)])
             others = nearest(printed.vectors[0])
 
-            def listen_to(place: int, others: list[int] = others, made: Sound = made) -> Sound:
-                return made if place == len(others) else listen(others[place])
+            def load_of(place: int, others: list[int] = others, made: Sound = made) -> Sound:
+                return made if place == len(others) else load(others[place])
 
             compared = compare_pairs(
                 np.concatenate([prints.pictures[others], printed.pictures]),
                 np.array([(place, len(others)) for place in range(len(others))]),
                 threshold=THRESHOLD,
-                listen=listen_to,
+                load=load_of,
             )
             found = {
                 others[int(one.first)]: (one.similarity, one.texture)

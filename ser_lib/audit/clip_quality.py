@@ -1,8 +1,7 @@
 """Checks of single clips and of their formats: what is damaged, and what is unlike the rest.
 
-`measure_clip` looks at one file and keeps a few numbers and its fingerprint; `check_clips` looks at
-the numbers of all clips. Whether clips leak into each other is the business of
-`ser_lib.audit.dataset`.
+`measure_clip` decodes one file and keeps a few numbers and its fingerprint; `check_clips` compares
+the numbers of all clips. Leaks between clips are found by `ser_lib.audit.dataset`.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from ser_lib.audio.io import check_facts, read_recording
 from ser_lib.audit.fingerprint import fingerprint
 from ser_lib.errors import AudioError
 
-# Kind -> level, what it says. A fault is to be mended; an observation is to be known.
+# Kind -> level, description. A fault has to be corrected; an observation has to be known.
 KINDS: dict[str, tuple[str, str]] = {
     "damaged": ("fault", "cannot be decoded, or holds NaN"),
     "truncated": ("fault", "shorter than its header promises"),
@@ -51,7 +50,7 @@ FENCE = 3.0
 
 @dataclass(frozen=True)
 class ClipFinding:
-    """One thing that was found about some clips."""
+    """One finding about some clips."""
 
     kind: str
     """A key of `KINDS`."""
@@ -65,22 +64,11 @@ class ClipFinding:
 
 
 def measure_clip(path: str | Path) -> tuple[dict[str, object], np.ndarray | None]:
-    """Decode a clip once and return its numbers and its fingerprint.
+    """Decode a clip once; return its numbers and its fingerprint, None where it cannot be decoded.
 
-    Parameters
-    ----------
-    path : str or Path
-        Of the file.
-
-    Returns
-    -------
-    dict
-        `problem` (empty where it can be used), `container`, `sample_format`, `sample_rate_hz`,
-        `n_channels`, `duration_s`, `peak_db`, `audio_sha256`, `n_runs` (of clipped samples),
-        `edge_db` (the louder edge against the loudest twentieth), `zeros_s` (the longer silence at
-        an edge).
-    ndarray of int8, shape (96, 64), or None
-        None for a file that cannot be decoded.
+    The numbers are `problem` (empty where it can be used), facts of the file, `n_runs` of clipped
+    samples, `edge_db`, the level of the louder edge against the loudest twentieth of the clip, and
+    `zeros_s`, the longer digital silence at an edge.
     """
     try:
         recording = read_recording(path)
@@ -104,7 +92,7 @@ def measure_clip(path: str | Path) -> tuple[dict[str, object], np.ndarray | None
 
 
 def _clipped_runs(signal: np.ndarray, peak_db: float) -> int:
-    """Count runs of samples at the peak, on either side."""
+    """Count runs of samples at the peak, of either sign."""
     if peak_db < MIN_CLIPPED_PEAK_DB:
         return 0
     peak = np.abs(signal).max()
@@ -131,39 +119,25 @@ def _edge_db(signal: np.ndarray, sample_rate_hz: int) -> float:
 
 def _zeros_at_edges(signal: np.ndarray) -> int:
     """Count the zeros of the longer run at an edge; a clip of zeros alone has none."""
-    heard = np.flatnonzero(signal)
-    return max(int(heard[0]), len(signal) - 1 - int(heard[-1])) if len(heard) else 0
+    sounding = np.flatnonzero(signal)
+    if not len(sounding):
+        return 0
+    return max(int(sounding[0]), len(signal) - 1 - int(sounding[-1]))
 
 
 def check_clips(clips: pd.DataFrame) -> list[ClipFinding]:
-    """Say which clips are damaged or unlike the others.
+    """Find the clips that are damaged or unlike the others, in the order of `KINDS`.
 
-    Parameters
-    ----------
-    clips : pandas.DataFrame
-        `clip_id` and the columns of `measure_clip`, one row a clip.
-
-    Returns
-    -------
-    list of ClipFinding
-        In the order of `KINDS`; empty where nothing was found.
+    `clips` has `clip_id` and the numbers of `measure_clip`, one row a clip.
     """
-    found = [one for one in _problems(clips) if one.clips]
+    found = [*_problems(clips)]
     sound = clips[clips["problem"] == ""]
-    rules = (
-        ("clipped", sound.get("n_runs", pd.Series(dtype=float)) >= MIN_RUNS,
-         f"{MIN_RUNS} runs or more of {RUN_SAMPLES} samples or more"),
-        ("cut_off", sound.get("edge_db", pd.Series(dtype=float)) > MIN_EDGE_DB,
-         f"an edge within {-MIN_EDGE_DB:.0f} dB of the loud parts"),
-        ("zero_padded", sound.get("zeros_s", pd.Series(dtype=float)) >= MIN_ZEROS_S,
-         f"{1000 * MIN_ZEROS_S:.0f} ms or more of zeros at an edge"),
-    )  # fmt: skip
-    for kind, is_found, detail in rules:
-        if is_found.any():
-            found.append(ClipFinding(kind, tuple(sound.loc[is_found, "clip_id"]), detail))
+    if len(sound):
+        found += _levels(sound)
     if len(sound) >= MIN_CLIPS:
         found += [*_lengths(sound), *_formats(sound)]
-    return sorted(found, key=lambda one: list(KINDS).index(one.kind))
+    kinds = list(KINDS)
+    return sorted((one for one in found if one.clips), key=lambda one: kinds.index(one.kind))
 
 
 def _problems(clips: pd.DataFrame) -> Iterator[ClipFinding]:
@@ -184,7 +158,21 @@ def _problems(clips: pd.DataFrame) -> Iterator[ClipFinding]:
         yield ClipFinding(kind, tuple(rows["clip_id"]), quoted)
 
 
+def _levels(clips: pd.DataFrame) -> Iterator[ClipFinding]:
+    """Find what the levels of samples show: clipping, cut-off speech, added silence."""
+    clipped = f"{MIN_RUNS} runs or more of {RUN_SAMPLES} samples or more"
+    cut_off = f"an edge within {-MIN_EDGE_DB:.0f} dB of the loud parts"
+    padded = f"{1000 * MIN_ZEROS_S:.0f} ms or more of zeros at an edge"
+    for kind, is_found, detail in (
+        ("clipped", clips["n_runs"] >= MIN_RUNS, clipped),
+        ("cut_off", clips["edge_db"] > MIN_EDGE_DB, cut_off),
+        ("zero_padded", clips["zeros_s"] >= MIN_ZEROS_S, padded),
+    ):
+        yield ClipFinding(kind, tuple(clips.loc[is_found, "clip_id"]), detail)
+
+
 def _lengths(clips: pd.DataFrame) -> Iterator[ClipFinding]:
+    """Find clips of one length, and those much shorter or longer than the others."""
     durations = clips["duration_s"].round(4)
     counts = durations.value_counts()
     if counts.iloc[0] >= MIN_SAME_LENGTH_SHARE * len(clips):
@@ -204,7 +192,7 @@ def _lengths(clips: pd.DataFrame) -> Iterator[ClipFinding]:
 
 
 def _formats(clips: pd.DataFrame) -> Iterator[ClipFinding]:
-    """Find what a minority of the clips has; a model may take it for a sign of their class."""
+    """Find the formats of a minority; a model may take a format for a sign of the class."""
     for column, unit in (
         ("container", ""),
         ("sample_format", ""),

@@ -1,11 +1,10 @@
-"""`ser audit`: what a data set and its split give away, for anybody's clips.
+"""What a data set and its split leak, for anybody's clips: the computing half of `ser audit`.
 
 Findings have three levels. A **leak** is something that two parts of a split share, so that one is
-known from the other: the row itself, its sound, a copy of its sound, the clip it was made from, its
-speaker. A **fault** is to be mended whatever the split: files that cannot be used, one sound under
-two labels. An **observation** is to be known: copies where nothing is divided yet, shared
-statements, odd formats. `ser_lib.audit` is the guard that every run of this project passes; this
-module speaks its language about data that it has not seen.
+known from the other: the row itself, its audio, a copy of its audio, the clip it was made from, its
+speaker. A **fault** has to be corrected whatever the split: files that cannot be used, the same
+audio under two labels. An **observation** has to be known: copies where there is no split, shared
+statements, odd formats. Kinds are named as in `ser_lib.data.leakage`, the guard of our own runs.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from ser_lib.runtime import progress
 
 LEVELS = ("leak", "fault", "observation")
 
-# Sharing of parts: kind -> what it says, and the column that two rows have in common.
+# Shared by two parts: kind -> description, and the column that two rows have in common.
 SHARED: dict[str, tuple[str, str]] = {
     "same_row": (FINDINGS["same_row"][0], "clip_id"),
     "same_audio": (FINDINGS["same_audio"][0], "sound"),
@@ -43,7 +42,7 @@ SHARED: dict[str, tuple[str, str]] = {
     "same_statement": (OBSERVATIONS["same_statement"][0], "statement"),
 }
 
-# What is found without a split, or whatever the split.
+# Found without a split, or whatever the split: kind -> level, description.
 WITHIN: dict[str, tuple[str, str]] = {
     "missing_file": ("fault", "listed in the table, but not there"),
     "left_out": ("fault", "left out by the corpus's loader"),
@@ -121,35 +120,26 @@ class AuditReport:
 
 
 def measure_clips(clips: pd.DataFrame) -> tuple[pd.DataFrame, Fingerprints]:
-    """Decode every file once, several side by side, with a progress bar.
+    """Decode every file once, several in parallel, with a progress bar.
 
-    Parameters
-    ----------
-    clips : pandas.DataFrame
-        `clip_id` and `path`; a clip that stands in several rows is decoded once.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a clip: `clip_id`, the columns of `clip_quality.measure_clip`, and `sound`, the
-        position of its fingerprint; -1 for a file that cannot be decoded.
-    Fingerprints
-        One a sound: clips of identical audio share it.
+    Returns one row a clip, `clip_id`, the columns of `measure_clip`, and `sound`, the position of
+    its fingerprint (-1 for a file that cannot be decoded), and the fingerprints: clips of identical
+    audio share one.
     """
     files = clips.drop_duplicates("clip_id")
     # Decoding and the transforms release the interpreter's lock: threads are enough.
     tasks = (delayed(measure_clip)(path) for path in files["path"])
     done = Parallel(n_jobs=-1, prefer="threads", return_as="generator")(tasks)
     rows: list[dict[str, object]] = []
-    place_of: dict[str, int] = {}
+    position_of: dict[str, int] = {}
 
     def new_pictures() -> Iterator[np.ndarray]:
-        for row, picture in progress(done, total=len(files), what="listening"):
+        for row, picture in progress(done, total=len(files), what="decoding"):
             sound = str(row["audio_sha256"])
-            is_new = picture is not None and sound not in place_of
+            is_new = picture is not None and sound not in position_of
             if is_new:
-                place_of[sound] = len(place_of)
-            rows.append(row | {"sound": place_of.get(sound, -1)})
+                position_of[sound] = len(position_of)
+            rows.append(row | {"sound": position_of.get(sound, -1)})
             if is_new:
                 yield picture
 
@@ -179,13 +169,13 @@ def audit_clips(
     ----------
     clips : pandas.DataFrame
         `clip_id, path` and whichever of `label, speaker, statement, parent, part` are known, as
-        text, empty where they are not (`ser_lib.audit.tables.read_clips`).
+        text, empty where they are not (`ser_lib.audit.read_clips`).
     source : str
         What is audited, for the report.
     parts : sequence of pandas.Series
         The part of each row, one series a fold; none takes the column `part`.
     declared : sequence of str
-        Kinds of leak that the split is known to have: told as observations.
+        Kinds of leak that the split is known to have: reported as observations.
     threshold : float
         From which similarity of pictures two clips are copies; see `ser_lib.audit.duplicates`.
 
@@ -214,12 +204,12 @@ def audit_clips(
     path_of = dict(zip(clips["clip_id"], clips["path"], strict=True))
     sounds = measured[measured["sound"] >= 0].drop_duplicates("sound").set_index("sound")["clip_id"]
 
-    def listen(position: int) -> tuple[np.ndarray, int]:
+    def load(position: int) -> tuple[np.ndarray, int]:
         recording = read_recording(path_of[sounds[position]])
-        # As `measure_clip` heard it: a file with NaN is a fault, and no reason to stop.
+        # As in `measure_clip`: a file with NaN is a fault, and no reason to stop.
         return np.nan_to_num(recording.signal), recording.facts.sample_rate_hz
 
-    pairs = find_copies(prints, threshold=threshold, listen=listen)
+    pairs = find_copies(prints, threshold=threshold, load=load)
     known = _with_keys(clips, measured, pairs)
     shared = [one for fold in parts for one in _crossings(known, fold, declared)]
     found = [*_summed(shared), *_within(known, clips, bool(parts)), *_files(measured)]
@@ -227,21 +217,14 @@ def audit_clips(
         outside = tuple(known.loc[parts[0].to_numpy() == "", "clip_id"])
         found += _about(known, "no_part", outside, "not compared with any part")
     first_of = known.drop_duplicates("sound").set_index("sound")["clip_id"]
-    named = pd.DataFrame(
-        {
-            "first": pairs["first"].astype(str).map(first_of).astype(str),
-            "second": pairs["second"].astype(str).map(first_of).astype(str),
-            "similarity": pairs["similarity"].astype(float),
-            "texture": pairs["texture"].astype(float),
-        }
-    )
+    names = {side: pairs[side].astype(str).map(first_of) for side in ("first", "second")}
     return AuditReport(
         source=source,
         n_clips=measured["clip_id"].nunique(),
         n_sounds=len(prints),
         threshold=threshold,
         findings=tuple(sorted(found, key=lambda one: LEVELS.index(one.level))),
-        pairs=named,
+        pairs=pairs.assign(**names),
         not_checked=tuple(_not_checked(clips, bool(parts))),
     )
 
@@ -274,32 +257,40 @@ def _with_keys(clips: pd.DataFrame, measured: pd.DataFrame, pairs: pd.DataFrame)
 def _crossings(
     known: pd.DataFrame, part: pd.Series, declared: Sequence[str]
 ) -> Iterator[AuditFinding]:
-    """Find what any two parts of one division share."""
+    """Find what any two parts of one fold share."""
     part = part.set_axis(known.index)
     for kind, (describes, column) in SHARED.items():
         if column not in known:
             continue
         keys = known[column].where(known[column] != "")
         if kind == "similar_audio":
-            # What is identical is told as such.
+            # Identical audio is reported as such.
             keys = keys.where(known.groupby("family")["sound"].transform("nunique") > 1)
         for first, second in combinations(order_parts(part), 2):
             theirs = known[part == second]
             is_known = keys[theirs.index].isin(set(keys[part == first].dropna()))
             if kind == "similar_audio":
-                heard = set(known.loc[part == first, "sound"])
-                is_known &= ~theirs["sound"].isin(heard)
+                is_known &= ~theirs["sound"].isin(set(known.loc[part == first, "sound"]))
             rows = theirs[is_known]
-            if len(rows):
-                is_leak = kind in FINDINGS or kind == "similar_audio"
-                is_told = kind in declared
-                level = "leak" if is_leak and not is_told else "observation"
-                what = sorted(set(rows[column])) if column in ("speaker", "statement") else []
-                detail = _some(what) if what else f"for example {rows['clip_id'].iloc[0]}"
-                yield AuditFinding(
-                    level, kind, describes, first, second, len(rows), len(rows) / len(theirs),
-                    ("declared; " if is_told else "") + detail, tuple(rows["clip_id"]),
-                )  # fmt: skip
+            if rows.empty:
+                continue
+            is_leak = kind in FINDINGS or kind == "similar_audio"
+            is_declared = kind in declared
+            if column in ("speaker", "statement"):
+                detail = _some(sorted(set(rows[column])))
+            else:
+                detail = f"for example {rows['clip_id'].iloc[0]}"
+            yield AuditFinding(
+                level="leak" if is_leak and not is_declared else "observation",
+                kind=kind,
+                describes=describes,
+                first=first,
+                second=second,
+                n_clips=len(rows),
+                share=len(rows) / len(theirs),
+                detail=("declared; " if is_declared else "") + detail,
+                clips=tuple(rows["clip_id"]),
+            )
 
 
 def _summed(found: Sequence[AuditFinding]) -> list[AuditFinding]:
@@ -319,17 +310,15 @@ def _summed(found: Sequence[AuditFinding]) -> list[AuditFinding]:
 
 
 def _within(known: pd.DataFrame, clips: pd.DataFrame, has_split: bool) -> Iterator[AuditFinding]:
-    """Find what clips share, and what contradicts itself, whatever the split."""
-    for kind, lines in (("missing_file", "missing"), ("left_out", "left_out")):
-        names = tuple(clips.attrs.get(lines, ()))
+    """Find what clips share and which facts contradict each other, whatever the split."""
+    for kind, attribute in (("missing_file", "missing"), ("left_out", "left_out")):
+        names = tuple(clips.attrs.get(attribute, ()))
         yield from _about(known, kind, names, _some(names))
     for kind, column in (("label_conflict", "label"), ("speaker_conflict", "speaker")):
         if column in known:
-            said = known[column].where(known[column] != "")
-            is_torn = (known["family"] != "") & (
-                said.groupby(known["family"]).transform("nunique") > 1
-            )
-            yield from _groups(known, kind, known["family"].where(is_torn, ""), column)
+            given = known[column].where(known[column] != "")
+            n_given = given.groupby(known["family"]).transform("nunique")
+            yield from _groups(known, kind, known["family"].where(n_given > 1, ""), column)
     unique = known.drop_duplicates("clip_id")
     is_copy = unique.groupby("family")["sound"].transform("nunique") > 1
     yield from _groups(unique, "same_audio", unique["sound"])
@@ -343,7 +332,7 @@ def _within(known: pd.DataFrame, clips: pd.DataFrame, has_split: bool) -> Iterat
 def _groups(
     known: pd.DataFrame, kind: str, keys: pd.Series, column: str = ""
 ) -> Iterator[AuditFinding]:
-    """Tell the clips whose key somebody shares; an empty key is nobody's."""
+    """Report the groups of clips that share a key; an empty key is shared with nobody."""
     is_shared = (keys != "") & keys.duplicated(keep=False)
     rows = known[is_shared]
     if len(rows):
@@ -361,6 +350,7 @@ def _groups(
 def _about(
     known: pd.DataFrame, kind: str, clips: tuple[str, ...], detail: str
 ) -> Iterator[AuditFinding]:
+    """Make a finding of some clips and of no part; no clips, no finding."""
     if clips:
         level, describes = WITHIN[kind]
         share = min(1.0, len(clips) / max(1, known["clip_id"].nunique()))
@@ -371,10 +361,10 @@ def _files(measured: pd.DataFrame) -> Iterator[AuditFinding]:
     """Turn the checks of single clips into findings."""
     for one in check_clips(measured):
         share = len(one.clips) / len(measured)
+        describes, n_clips = KINDS[one.kind][1], len(one.clips)
         yield AuditFinding(
-            one.level, one.kind, KINDS[one.kind][1], "", "", len(one.clips), share, one.detail,
-            one.clips,
-        )  # fmt: skip
+            one.level, one.kind, describes, "", "", n_clips, share, one.detail, one.clips
+        )
 
 
 def _some(names: Sequence[str], *, limit: int = 3) -> str:

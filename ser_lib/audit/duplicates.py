@@ -3,8 +3,8 @@
 Three steps, each on fewer pairs than the one before. The vectors of fingerprints give each clip its
 nearest neighbours, in blocks of one matrix product. The pictures of neighbours are compared on a
 grid of lags, pitches and tempi: what agrees throughout is a copy. Of the rest, each clip's few
-nearest are aligned exactly and, where the pictures agree well, listened to:
-that tells a stretched or pitched copy from another take.
+nearest are aligned exactly and, where the pictures agree well, compared by their texture, the fine
+detail of the spectrum: it distinguishes a stretched or pitched copy from another take.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from functools import lru_cache
 
 import numpy as np
 import pandas as pd
-import scipy.fft
 from joblib import Parallel, delayed
 from scipy.ndimage import gaussian_filter1d
 from scipy.optimize import minimize
@@ -29,11 +28,13 @@ from ser_lib.audit.fingerprint import (
     N_BANDS,
     N_STEPS,
     THRESHOLD,
+    WINDOW,
     Fingerprints,
     Moments,
     best_displacement,
     coarse_similarity,
     loudness_moments,
+    power_spectrogram,
     similarity,
     unit,
     worst_part,
@@ -41,10 +42,10 @@ from ser_lib.audit.fingerprint import (
 from ser_lib.runtime import progress
 
 MIN_ALIGNED = 0.55
-"""Similarity of aligned pictures from which two clips are listened to."""
+"""Similarity of aligned pictures from which the textures of two clips are compared."""
 TEXTURE_THRESHOLD = 0.22
 """Similarity of textures from which they are copies; see `tools.evaluate_duplicates`."""
-WINDOW, HOP = 1_024, 80
+HOP = 80  # in samples: frames of 10 ms
 BIN_HZ = FINGERPRINT_RATE_HZ / WINDOW
 FIRST_BIN, LAST_BIN = round(LOWEST_HZ / BIN_HZ), round(HIGHEST_HZ / BIN_HZ)
 
@@ -54,11 +55,11 @@ ENVELOPE_BINS = 5.0
 # Levels below this, against a full-scale peak, count as silence.
 FLOOR = 1e-7
 
-# The alignment looks at this many frames and every other bin; the verdict at all of them.
+# The alignment uses this many frames and every other bin; the final comparison all of them.
 N_FRAMES, BIN_STEP = 48, 2
 LAGS = np.linspace(-0.6, 0.6, 7)
 
-# The alignment of pictures looks at every other column.
+# The alignment of pictures uses every other column.
 COLUMN_STEP = 2
 
 # Pieces of time that are compared, in standard deviations of the loudness over time.
@@ -68,12 +69,25 @@ REACH = 2.2
 QUIET_SHARE = 0.4
 MIN_FRAMES = 8
 
-# Least mean square of the detail (natural logarithms) of a frame that says something.
+# Least mean square of the detail (natural logarithms) of a frame that is compared.
 MIN_DETAIL = 0.02
 
-# Textures are kept while their neighbours are heard: 0.2 MB for a second of sound.
+# Textures are kept while their neighbours are compared: 0.2 MB for a second of sound.
 N_KEPT = 256
-Listen = Callable[[int], tuple[np.ndarray, int]]
+
+# Of each clip so many nearest neighbours are compared, in so many principal dimensions.
+N_NEIGHBOURS = 20
+N_DIMENSIONS = 96
+
+# A pair whose pictures agree less than this share of the threshold, without a search over tempi and
+# on the whole, is not looked at closely.
+COARSE_SHARE = 0.7
+
+# Of how many neighbours of each clip the textures are compared, and how well they must agree.
+N_LIKELY, MIN_COARSE = 2, 0.5
+
+# From a clip's position to its signal and rate in Hz.
+Loader = Callable[[int], tuple[np.ndarray, int]]
 
 
 @dataclass(frozen=True)
@@ -87,26 +101,13 @@ class Texture:
 
 
 def texture(signal: np.ndarray, sample_rate_hz: int) -> Texture:
-    """Compute the fine detail of a clip's spectrum, 100 to 3,400 Hz in bins of 8 Hz.
+    """Compute the fine detail of a mono clip's spectrum, 100 to 3,400 Hz in bins of 8 Hz.
 
-    Parameters
-    ----------
-    signal : ndarray, shape (n_samples,)
-        Mono.
-    sample_rate_hz : int
-        Its rate.
-
-    Returns
-    -------
-    Texture
-        All zeros for a clip without sound.
+    All zeros for a clip without sound.
     """
     signal = resample(signal, sample_rate_hz, FINGERPRINT_RATE_HZ)
-    peak = max(float(np.abs(signal).max(initial=0.0)), 1e-9)
-    padded = np.pad(signal / peak, (WINDOW // 2, WINDOW // 2 + WINDOW))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
-    spectrum = scipy.fft.rfft(frames * np.hanning(WINDOW).astype(np.float32), axis=1)
-    levels = np.log(spectrum.real**2 + spectrum.imag**2 + FLOOR).T[FIRST_BIN : LAST_BIN + 1]
+    power = power_spectrogram(signal, hop=HOP, n_fft=WINDOW, n_after=WINDOW)
+    levels = np.log(power + FLOOR)[FIRST_BIN : LAST_BIN + 1]
     detail = levels - gaussian_filter1d(levels, ENVELOPE_BINS, axis=0, truncate=3.0)
     return Texture(detail.astype(np.float32), loudness_moments(signal, hop=HOP))
 
@@ -114,17 +115,8 @@ def texture(signal: np.ndarray, sample_rate_hz: int) -> Texture:
 def align(first: np.ndarray, second: np.ndarray) -> tuple[float, np.ndarray]:
     """Find the pitch, tempo and lag at which two pictures agree best, between the grid's points.
 
-    Parameters
-    ----------
-    first, second : ndarray of int8, shape (96, 64)
-        From `ser_lib.audit.fingerprint.fingerprint`.
-
-    Returns
-    -------
-    float
-        Correlation of the worst of four parts, as `fingerprint.similarity`, seldom lower.
-    ndarray, shape (3,)
-        How `second` is to be moved: logarithm of a factor on its time, bands up, steps later.
+    Returns their similarity, as `fingerprint.similarity` and seldom lower, and how `second` is to
+    be moved, shape (3,): logarithm of a factor on its time, bands up, steps later.
     """
     tempo, bands, steps = best_displacement(first, second)
     here, there = unit(first), second.astype(np.float32)
@@ -146,20 +138,10 @@ def align(first: np.ndarray, second: np.ndarray) -> tuple[float, np.ndarray]:
 
 
 def texture_similarity(first: Texture, second: Texture, place: np.ndarray) -> float:
-    """Say how alike the fine details of two clips are, where harmonics are weak.
+    """Compare the fine details of two clips where harmonics are weak, from `place` of `align` on.
 
-    Parameters
-    ----------
-    first, second : Texture
-        Of two clips.
-    place : ndarray, shape (3,)
-        How their pictures lie, from `align`; it is made more exact here.
-
-    Returns
-    -------
-    float
-        Correlation that three in four frames exceed, in [-1, 1]: 0.3 to 0.5 for a stretched or
-        pitched copy, at most 0.2 for two takes; 0 where too few frames say anything.
+    Returns the correlation that three in four frames exceed, in [-1, 1]: 0.3 to 0.5 for a stretched
+    or pitched copy, at most 0.2 for two takes; 0 where too few frames have detail.
     """
     # A step of the pictures, in frames.
     step_a, step_b = (
@@ -171,7 +153,7 @@ def texture_similarity(first: Texture, second: Texture, place: np.ndarray) -> fl
     bins = np.arange(first.detail.shape[0], dtype=np.float32)
     band = np.log(HIGHEST_HZ / LOWEST_HZ) / (N_BANDS - 1)
 
-    def seen(place: np.ndarray, times: np.ndarray, bins: np.ndarray) -> np.ndarray:
+    def moved(place: np.ndarray, times: np.ndarray, bins: np.ndarray) -> np.ndarray:
         units = (times - first.moments.centre) / step_a
         there = second.moments.centre + (units - place[2]) * np.exp(place[0]) * step_b
         return _sampled(
@@ -183,56 +165,42 @@ def texture_similarity(first: Texture, second: Texture, place: np.ndarray) -> fl
     few = first.detail[np.ix_(few_bins.astype(int), few_times.astype(int))]
 
     def mismatch(place: np.ndarray) -> float:
-        return -float(_correlation(few, seen(place, few_times, few_bins), axis=None))
+        return -float(_correlation(few, moved(place, few_times, few_bins), axis=None))
 
-    # The pictures' steps are long beside the detail: neighbouring lags are tried first.
+    # The pictures' steps are long compared with the detail: neighbouring lags are tried first.
     start = min((place + np.array([0.0, 0.0, lag]) for lag in LAGS), key=mismatch)
     best = _descend(mismatch, start, np.array([0.01, 0.15, 0.2]), n_evaluations=60)
-    here, there = first.detail[:, times.astype(int)], seen(best, times, bins)
+    here, there = first.detail[:, times.astype(int)], moved(best, times, bins)
     strength = (here**2).mean(axis=0)
-    says = (strength > MIN_DETAIL) & ((there**2).mean(axis=0) > MIN_DETAIL)
-    if says.sum() < MIN_FRAMES:
+    has_detail = (strength > MIN_DETAIL) & ((there**2).mean(axis=0) > MIN_DETAIL)
+    if has_detail.sum() < MIN_FRAMES:
         return 0.0
-    is_quiet = says & (strength <= np.quantile(strength[says], QUIET_SHARE))
+    is_quiet = has_detail & (strength <= np.quantile(strength[has_detail], QUIET_SHARE))
     return float(np.quantile(_correlation(here, there, axis=0)[is_quiet], 0.25))
 
 
 def confirm_copies(
-    pictures: np.ndarray, pairs: np.ndarray, listen: Listen, *, threshold: float
+    pictures: np.ndarray, pairs: np.ndarray, load: Loader, *, threshold: float
 ) -> pd.DataFrame:
-    """Align pairs of clips and listen to those whose pictures agree.
+    """Align pairs of clips, and compare the textures of those whose pictures agree.
 
-    Parameters
-    ----------
-    pictures : ndarray of int8, shape (n_clips, 96, 64)
-        Of all clips.
-    pairs : ndarray of int, shape (n_pairs, 2)
-        Positions.
-    listen : callable
-        From a position to the clip's signal and rate in Hz.
-    threshold : float
-        Aligned similarity from which nothing needs to be heard.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a pair: `first, second`, `similarity` (aligned), `texture` (NaN where it was not
-        listened to).
+    `pairs` are positions, shape (n_pairs, 2). Returns one row a pair: `first, second`, `similarity`
+    (aligned), `texture` (NaN where the similarity alone decides, from `threshold` on or far below).
     """
 
     @lru_cache(maxsize=N_KEPT)
-    def heard(position: int) -> Texture:
-        return texture(*listen(position))
+    def texture_of(position: int) -> Texture:
+        return texture(*load(position))
 
-    def judge(a: int, b: int) -> tuple[float, float]:
+    def compare(a: int, b: int) -> tuple[float, float]:
         score, place = align(pictures[a], pictures[b])
         if not MIN_ALIGNED <= score < threshold:
             return score, np.nan
-        return score, texture_similarity(heard(a), heard(b), place)
+        return score, texture_similarity(texture_of(a), texture_of(b), place)
 
-    tasks = (delayed(judge)(int(a), int(b)) for a, b in pairs)
-    judged = Parallel(n_jobs=-1, prefer="threads", return_as="generator")(tasks)
-    scores = list(progress(judged, total=len(pairs), what="listening to likely pairs"))
+    tasks = (delayed(compare)(int(a), int(b)) for a, b in pairs)
+    compared = Parallel(n_jobs=-1, prefer="threads", return_as="generator")(tasks)
+    scores = list(progress(compared, total=len(pairs), what="comparing fine detail"))
     table = pd.DataFrame(scores, columns=["similarity", "texture"], dtype=float)
     table.insert(0, "second", pairs[:, 1])
     table.insert(0, "first", pairs[:, 0])
@@ -258,7 +226,7 @@ def _split(positions: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
 def _descend(
     cost: Callable[[np.ndarray], float], start: np.ndarray, size: np.ndarray, *, n_evaluations: int
 ) -> np.ndarray:
-    """Go downhill from `start` with a simplex of the given size."""
+    """Minimise from `start` with a simplex of the given size."""
     simplex = np.vstack([start, start + np.diag(size)])
     options = {"initial_simplex": simplex, "maxfev": n_evaluations, "xatol": 5e-3, "fatol": 1e-3}
     return minimize(cost, start, method="Nelder-Mead", options=options).x
@@ -269,42 +237,18 @@ def _correlation(first: np.ndarray, second: np.ndarray, *, axis: int | None) -> 
     return (first * second).sum(axis=axis) / np.sqrt(np.maximum(lengths, 1e-12))
 
 
-N_NEIGHBOURS = 20
-N_DIMENSIONS = 96
-
-# A pair whose pictures agree less than this share of the threshold, without a search over tempi and
-# on the whole, is not looked at closely.
-COARSE_SHARE = 0.7
-
-# How many neighbours of each clip are listened to, and how well they must agree on the whole.
-N_LIKELY, MIN_COARSE = 2, 0.5
-
-
 def find_copies(
-    prints: Fingerprints, *, threshold: float = THRESHOLD, listen: Listen | None = None
+    prints: Fingerprints, *, threshold: float = THRESHOLD, load: Loader | None = None
 ) -> pd.DataFrame:
     """Find all pairs of clips that are copies of each other.
 
-    Parameters
-    ----------
-    prints : Fingerprints
-        Of all clips.
-    threshold : float
-        Least similarity of pictures of a copy.
-    listen : callable, optional
-        From a clip's position to its signal and rate in Hz; without it stretched and pitched copies
-        are not looked for.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `first, second` (positions, first < second), `similarity` of the pictures and
-        `texture`, the similarity of the sounds' fine detail (NaN where the pictures told enough);
-        best first. A recording with more copies than neighbours are compared is still found whole,
-        by way of its copies' copies.
+    Returns `first, second` (positions, first < second), `similarity` of the pictures and `texture`,
+    the similarity of the fine detail (NaN where the pictures were enough); best first. Without
+    `load` stretched and pitched copies are not looked for. A recording with more copies than
+    neighbours are compared is still found whole, by way of its copies' copies.
     """
     pairs = nearest_pairs(prints.vectors, N_NEIGHBOURS)
-    compared = compare_pairs(prints.pictures, pairs, threshold=threshold, listen=listen)
+    compared = compare_pairs(prints.pictures, pairs, threshold=threshold, load=load)
     is_copy = (compared["similarity"] >= threshold) | (compared["texture"] >= TEXTURE_THRESHOLD)
     return compared[is_copy].sort_values(
         ["similarity", "first", "second"], ascending=[False, True, True], ignore_index=True
@@ -312,23 +256,12 @@ def find_copies(
 
 
 def compare_pairs(
-    pictures: np.ndarray, pairs: np.ndarray, *, threshold: float, listen: Listen | None = None
+    pictures: np.ndarray, pairs: np.ndarray, *, threshold: float, load: Loader | None = None
 ) -> pd.DataFrame:
-    """Compare neighbours, as closely as each pair deserves.
+    """Compare pairs of neighbours, as closely as each deserves.
 
-    Parameters
-    ----------
-    pictures : ndarray of int8, shape (n_clips, 96, 64)
-        Of all clips.
-    pairs : ndarray of int, shape (n_pairs, 2)
-        Positions of neighbours.
-    threshold, listen
-        As `find_copies`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a pair that was looked at closely: `first, second, similarity, texture`.
+    `pairs` are positions, shape (n_pairs, 2). Returns one row a pair that was looked at closely:
+    `first, second, similarity, texture`.
     """
     coarse = coarse_similarity(pictures, pairs)
     near = pairs[coarse >= COARSE_SHARE * threshold]
@@ -338,32 +271,22 @@ def compare_pairs(
     ]
     table = pd.DataFrame(near, columns=["first", "second"])
     table = table.assign(similarity=np.array(scores, dtype=float), texture=np.nan)
-    if listen is None:
+    if load is None:
         return table
     sure = table[table["similarity"] >= threshold]
     known = set(zip(sure["first"], sure["second"], strict=True))
     likely = [pair for pair in likely_pairs(pairs, coarse) if tuple(pair) not in known]
-    heard = confirm_copies(
-        pictures, np.array(likely, dtype=int).reshape(-1, 2), listen, threshold=threshold
+    confirmed = confirm_copies(
+        pictures, np.array(likely, dtype=int).reshape(-1, 2), load, threshold=threshold
     )
-    # Of a pair that was compared twice the closer look counts.
-    return pd.concat([heard, table], ignore_index=True).drop_duplicates(["first", "second"])
+    # Of a pair that was compared twice the closer comparison counts.
+    return pd.concat([confirmed, table], ignore_index=True).drop_duplicates(["first", "second"])
 
 
 def likely_pairs(pairs: np.ndarray, coarse: np.ndarray) -> np.ndarray:
-    """Choose each clip's nearest neighbours.
+    """Choose pairs that agree on the whole and are among the two best of either clip, in order.
 
-    Parameters
-    ----------
-    pairs : ndarray of int, shape (n_pairs, 2)
-        Positions.
-    coarse : ndarray, shape (n_pairs,)
-        How alike they are.
-
-    Returns
-    -------
-    ndarray of int, shape (n_likely, 2)
-        Pairs that agree on the whole and are among the two best of either clip, in order.
+    `coarse` is their similarity, shape (n_pairs,); returns positions, shape (n_likely, 2).
     """
     rows = np.flatnonzero(coarse >= MIN_COARSE)
     both = pd.DataFrame(
@@ -378,21 +301,10 @@ def likely_pairs(pairs: np.ndarray, coarse: np.ndarray) -> np.ndarray:
 
 
 def nearest_pairs(vectors: np.ndarray, n_neighbours: int, *, block: int = 1_024) -> np.ndarray:
-    """Give each clip its nearest neighbours, by blocks of a matrix product.
+    """Give each clip its nearest neighbours, `block` clips at once by a matrix product.
 
-    Parameters
-    ----------
-    vectors : ndarray of float32, shape (n_clips, n_values)
-        Of `Fingerprints`; clips without sound have zeros and no neighbours.
-    n_neighbours : int
-        Of each clip.
-    block : int
-        How many clips are compared with all at once.
-
-    Returns
-    -------
-    ndarray of int, shape (n_pairs, 2)
-        Positions, each pair once, the lower one first.
+    `vectors` are those of `Fingerprints`; clips without sound have zeros and no neighbours. Returns
+    positions, shape (n_pairs, 2): each pair once, the lower one first.
     """
     has_sound = np.flatnonzero(np.abs(vectors).max(axis=1, initial=0.0) > 0)
     n = len(has_sound)

@@ -1,12 +1,12 @@
 """Acoustic fingerprints: find copies of a recording, however they were made.
 
 A fingerprint is a small picture of a clip's harmonics: the level over pitch (logarithmic, 96 bands)
-and time (64 steps), from a spectrum with long windows, which keeps apart what two takes of one
-sentence differ in, the course of the pitch. Gain changes nothing in it; a copy that is shifted in
-time or pitch is a shifted picture; time is measured in units of the clip's own spread, so that a
-copy at another tempo is nearly the same picture.
+and time (64 steps), from a spectrum with long windows, which resolves the course of the pitch, in
+which two takes of one sentence differ. Gain changes nothing in it; a copy that is shifted in time
+or pitch is a shifted picture; time is measured in units of the clip's own spread, so that a copy at
+another tempo is nearly the same picture.
 
-The magnitudes of a picture's 2D spectrum do not change when it is shifted: as vectors they tell
+The magnitudes of a picture's 2D spectrum do not change when it is shifted: as vectors they show
 which clips may be copies (see `duplicates`). Two pictures are aligned (lag, pitch, tempo) and
 compared quarter by quarter; the worst quarter counts, because two takes agree in places and a copy
 agrees throughout.
@@ -40,8 +40,8 @@ FLOOR = 10**-2.5
 # Bands over which the spectral envelope is smoothed away: the vowel stays out, the pitch stays in.
 ENVELOPE_BANDS = 5.0
 
-# How far a copy may be displaced, in bands (3.2 semitones) and steps, and in tempo beside the
-# tempo that the spreads tell.
+# How far a copy may be displaced, in bands (3.2 semitones) and steps, and in tempo in addition to
+# the ratio of the spreads.
 MAX_BANDS, MAX_STEPS = 5, 10
 TEMPI = (1.0, 0.98, 1.02, 0.96, 1.04, 0.94, 1.06, 0.92, 1.08)
 SHAPE = (108, 80)  # of padded pictures; lengths that the FFT likes
@@ -87,19 +87,9 @@ def _bank() -> np.ndarray:
 
 
 def fingerprint(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
-    """Draw the picture of a clip's harmonics.
+    """Return the picture of a mono clip's harmonics, int8 of shape (96, 64): bands by steps.
 
-    Parameters
-    ----------
-    signal : ndarray, shape (n_samples,)
-        Mono.
-    sample_rate_hz : int
-        Its rate.
-
-    Returns
-    -------
-    ndarray of int8, shape (96, 64)
-        Bands by steps; zeros for a clip without sound.
+    A clip without sound has zeros only.
     """
     levels = _levels(resample(signal, sample_rate_hz, FINGERPRINT_RATE_HZ))
     if levels is None:
@@ -111,30 +101,30 @@ def fingerprint(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
 
 def _levels(signal: np.ndarray) -> np.ndarray | None:
     """Return log levels above the floor, bands by frames; None for a clip without sound."""
-    padded = np.pad(signal, (WINDOW // 2, WINDOW // 2 + max(0, WINDOW - len(signal))))
-    peak = np.abs(padded).max(initial=0.0)
-    if not peak > 0:
+    if not np.abs(signal).max(initial=0.0) > 0:
         return None
-    frames = np.lib.stride_tricks.sliding_window_view(padded / peak, WINDOW)[::HOP]
-    spectrum = scipy.fft.rfft(frames * np.hanning(WINDOW).astype(np.float32), N_FFT, axis=1)
-    levels = _bank() @ (spectrum.real**2 + spectrum.imag**2).T
+    n_after = max(0, WINDOW - len(signal))
+    levels = _bank() @ power_spectrogram(signal, hop=HOP, n_fft=N_FFT, n_after=n_after)
     return np.log(levels / levels.max() + FLOOR) - np.log(FLOOR)
 
 
+def power_spectrogram(signal: np.ndarray, *, hop: int, n_fft: int, n_after: int) -> np.ndarray:
+    """Return the power of a clip at a peak of one, shape (n_fft // 2 + 1, n_frames).
+
+    Frames have `WINDOW` samples and begin half a window before the clip; `n_after` zeros more than
+    half a window follow it.
+    """
+    peak = max(float(np.abs(signal).max(initial=0.0)), 1e-9)
+    padded = np.pad(signal / peak, (WINDOW // 2, WINDOW // 2 + n_after))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::hop]
+    spectrum = scipy.fft.rfft(frames * np.hanning(WINDOW).astype(np.float32), n_fft, axis=1)
+    return (spectrum.real**2 + spectrum.imag**2).T
+
+
 def loudness_moments(signal: np.ndarray, *, hop: int = HOP) -> Moments:
-    """Say where in time a clip's loudness lies.
+    """Measure where in time a clip's loudness lies, in frames of `hop` samples.
 
-    Parameters
-    ----------
-    signal : ndarray, shape (n_samples,)
-        Mono, at `FINGERPRINT_RATE_HZ`.
-    hop : int
-        Length of a frame in samples, in which the answer is given.
-
-    Returns
-    -------
-    Moments
-        As in the clip's picture; zeros and ones for a clip without sound.
+    The signal is mono at `FINGERPRINT_RATE_HZ`; without sound they are 0 and 1 frame of `HOP`.
     """
     levels = _levels(signal)
     moments = _moments(levels) if levels is not None else Moments(0.0, 1.0)
@@ -160,7 +150,7 @@ def _in_own_time(levels: np.ndarray) -> np.ndarray:
 
 
 def _sample(picture: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Interpolate the columns of a picture linearly; zero beside it."""
+    """Interpolate the columns of a picture linearly; zero outside of it."""
     padded = np.pad(picture, ((0, 0), (1, 2)))
     left = np.clip(np.floor(positions).astype(int) + 1, 0, padded.shape[1] - 2)
     share = np.clip(positions + 1 - left, 0.0, 1.0)
@@ -174,37 +164,16 @@ def _detail(picture: np.ndarray) -> np.ndarray:
 
 
 def unit(pictures: np.ndarray) -> np.ndarray:
-    """Scale pictures, the last two axes, to length one; empty ones stay empty.
-
-    Parameters
-    ----------
-    pictures : ndarray, shape (..., 96, 64)
-        One or many.
-
-    Returns
-    -------
-    ndarray of float32, shape (..., 96, 64)
-        The same directions.
-    """
+    """Scale pictures, shape (..., 96, 64), to length one as float32; empty ones stay empty."""
     pictures = pictures.astype(np.float32)
     lengths = np.sqrt((pictures**2).sum(axis=(-2, -1), keepdims=True))
     return pictures / np.maximum(lengths, 1e-9)
 
 
 def gather(pictures: Iterable[np.ndarray], *, out: np.ndarray | None = None) -> Fingerprints:
-    """Collect pictures of clips and compute what the search needs.
+    """Collect pictures of clips and compute the vectors of the search, 8.6 kB a clip together.
 
-    Parameters
-    ----------
-    pictures : iterable of ndarray of int8, shape (96, 64)
-        From `fingerprint`.
-    out : ndarray of int8, shape (at least n_clips, 96, 64), optional
-        Where to keep them, a memory map for very many; else an array in memory.
-
-    Returns
-    -------
-    Fingerprints
-        6 kB a clip for the picture and 2.6 kB for the vector.
+    For very many clips `out`, a memory map of int8 of shape (at least n_clips, 96, 64), keeps them.
     """
     kept: list[np.ndarray] = []
     vectors: list[np.ndarray] = []
@@ -228,39 +197,19 @@ def _vector(picture: np.ndarray) -> np.ndarray:
 
 
 def similarity(first: np.ndarray, second: np.ndarray) -> float:
-    """Say how alike two clips are, at the best lag, pitch and tempo.
+    """Correlate the worst of four parts of two pictures, at the best lag, pitch and tempo.
 
-    Parameters
-    ----------
-    first, second : ndarray of int8, shape (96, 64)
-        From `fingerprint`.
-
-    Returns
-    -------
-    float
-        Correlation of the worst of four parts of the clips, in [-1, 1]; 1 for the same sound, 0
-        where one has no sound.
+    In [-1, 1]: 1 for the same sound, 0 where one has no sound.
     """
     tempo, bands, steps = best_displacement(first, second)
     return worst_part(unit(first), _shift(unit(_at_tempo(second, tempo)), bands, steps))
 
 
 def best_displacement(first: np.ndarray, second: np.ndarray) -> tuple[float, int, int]:
-    """Say how `second` must be moved to agree best with `first`, on a grid.
+    """Find on a grid how `second` is to be moved to agree best with `first`.
 
-    Parameters
-    ----------
-    first, second : ndarray of int8, shape (96, 64)
-        From `fingerprint`.
-
-    Returns
-    -------
-    float
-        By how much its time is stretched, beside what the spreads tell.
-    int
-        Bands up.
-    int
-        Steps later.
+    Returns by how much its time is stretched, in addition to the ratio of the spreads, how many
+    bands it moves up, and how many steps later.
     """
     spectrum = np.conj(scipy.fft.rfft2(unit(first), SHAPE))
     candidates = unit(np.stack([_at_tempo(second, tempo) for tempo in TEMPI]))
@@ -295,17 +244,9 @@ def _shift(picture: np.ndarray, bands: int, steps: int) -> np.ndarray:
 
 
 def worst_part(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the lowest correlation over four parts of equal energy.
+    """Return the lowest correlation over four parts of equal energy of two aligned pictures.
 
-    Parameters
-    ----------
-    first, second : ndarray, shape (96, 64)
-        Pictures that lie on each other.
-
-    Returns
-    -------
-    float
-        In [-1, 1]; 0 where one is empty.
+    In [-1, 1]; 0 where one is empty.
     """
     energy = (first**2 + second**2).sum(axis=0)
     if not energy.sum() > 0:
@@ -319,21 +260,10 @@ def worst_part(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def coarse_similarity(pictures: np.ndarray, pairs: np.ndarray, *, block: int = 512) -> np.ndarray:
-    """Compare many pairs of clips quickly: on the whole, and without a search over tempi.
+    """Compare many pairs quickly: whole pictures, without a search over tempi.
 
-    Parameters
-    ----------
-    pictures : ndarray of int8, shape (n_clips, 96, 64)
-        Of all clips.
-    pairs : ndarray of int, shape (n_pairs, 2)
-        Positions.
-    block : int
-        How many pairs are computed at once.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_pairs,)
-        The best correlation over lag and pitch, in [-1, 1].
+    `pairs` are positions, shape (n_pairs, 2), of which `block` are computed at once. Returns
+    float32 of shape (n_pairs,), the best correlation over lag and pitch, in [-1, 1].
     """
     best = [np.empty(0, dtype=np.float32)]
     for start in range(0, len(pairs), block):

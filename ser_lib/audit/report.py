@@ -1,6 +1,7 @@
-"""From a name or a folder to an audit's report, and from the report to text and files.
+"""From the name of a corpus or a folder to an audit's report, and from the report to text and JSON.
 
-`ser audit` is `audit_source`, then `report_text` or `report_json`.
+`ser audit` is `audit_dataset`, then `report_text` or `report_json`. Reports of our corpora are kept
+in `reports/audit`, from which `read_reports` takes them without any audio.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from ser_lib.audit.dataset import LEVELS, AuditReport, audit_clips
 from ser_lib.audit.fingerprint import THRESHOLD
 from ser_lib.audit.tables import read_clips
 from ser_lib.data.labels import LABEL_SETS
-from ser_lib.data.splits import Split, make_split, plain_protocol, rows_of
+from ser_lib.data.splits import Fold, make_split, plain_protocol, rows_of
 from ser_lib.errors import AuditError
-from ser_lib.paths import atomic_path, reports_dir
+from ser_lib.paths import reports_dir
 
 TITLES = {"leak": "LEAKS", "fault": "FAULTS", "observation": "OBSERVATIONS"}
 
 
-def audit_source(
+def audit_dataset(
     source: str,
     *,
     table: Path | None = None,
@@ -42,7 +43,7 @@ def audit_source(
     source : str
         A key of `ser_lib.data.CORPORA`, else a folder; `./ravdess` is a folder.
     table, split, columns
-        See `ser_lib.audit.tables.read_clips`; for folders only.
+        See `read_clips`; for folders only.
     protocol : str
         For corpora: audit the folds that this protocol makes of all its clips.
     seed : int
@@ -50,12 +51,13 @@ def audit_source(
     declared : sequence of str
         Kinds of leak that the split is known to have.
     threshold : float in (0, 1]
-        From which similarity of pictures two clips are copies; the rest is told by listening.
+        From which similarity of pictures two clips are copies; less similar ones are copies if
+        the fine detail of their audio agrees.
 
     Returns
     -------
     AuditReport
-        Whatever was found.
+        Whatever was found; clips that a corpus's loader leaves out are among the faults.
 
     Raises
     ------
@@ -72,9 +74,7 @@ def audit_source(
                 f"'{source}' is a corpus with a table of its own: a table, split or columns are "
                 f"for folders (write ./{source} for a folder of that name)"
             )
-        return audit_corpus(
-            source, protocol=protocol, seed=seed, declared=declared, threshold=threshold
-        )
+        return _audit_corpus(source, protocol, seed, declared, threshold)
     if not Path(source).is_dir():
         raise AuditError(
             f"'{source}' is neither a folder nor a corpus; corpora are {', '.join(data.CORPORA)}"
@@ -85,28 +85,10 @@ def audit_source(
     return audit_clips(clips, source=source, declared=declared, threshold=threshold)
 
 
-def audit_corpus(
-    name: str,
-    *,
-    protocol: str = "",
-    seed: int = 1,
-    declared: Sequence[str] = (),
-    threshold: float = THRESHOLD,
+def _audit_corpus(
+    name: str, protocol: str, seed: int, declared: Sequence[str], threshold: float
 ) -> AuditReport:
-    """Audit a corpus of this project, and the folds that a protocol makes of it.
-
-    Parameters
-    ----------
-    name : str
-        A key of `ser_lib.data.CORPORA`.
-    protocol, seed, declared, threshold
-        As `audit_source`.
-
-    Returns
-    -------
-    AuditReport
-        Clips that the loader leaves out are among its faults.
-    """
+    """Audit a corpus of this project, and the folds that a protocol makes of it."""
     table = data.load_corpus(name, strict=False)
     if not table.attrs.get("has_audio", True) or (table["path"] == "").any():
         raise AuditError(f"{name}: its audio is not here; point SER_DATA at the corpora")
@@ -121,7 +103,7 @@ def audit_corpus(
         plain = plain_protocol(protocol)
         label_set = LABEL_SETS[data.get_corpus(name).label_set]
         made = make_split(rows_of(table, label_set), plain, seed=seed)
-        parts = _parts_of(clips, made)
+        parts = [_part_of(clips, fold) for fold in made.folds]
         declared = (*declared, *plain.leaks)
         source = f"{name}, divided by {protocol}"
     return audit_clips(
@@ -129,14 +111,10 @@ def audit_corpus(
     )
 
 
-def _parts_of(clips: pd.DataFrame, split: Split) -> list[pd.Series]:
-    series = []
-    for fold in split.folds:
-        part_of = {
-            row: part for part in ("train", "validation", "test") for row in getattr(fold, part)
-        }
-        series.append(clips["clip_id"].map(part_of).fillna(""))
-    return series
+def _part_of(clips: pd.DataFrame, fold: Fold) -> pd.Series:
+    """Name each clip's part of a fold; empty where it is in none."""
+    part_of = {row: part for part in ("train", "validation", "test") for row in getattr(fold, part)}
+    return clips["clip_id"].map(part_of).fillna("")
 
 
 def report_text(report: AuditReport, *, width: int = 100) -> str:
@@ -145,9 +123,9 @@ def report_text(report: AuditReport, *, width: int = 100) -> str:
     Parameters
     ----------
     report : AuditReport
-        What was found.
+        From `audit_dataset`.
     width : int
-        Longest line, in characters.
+        Longest line of details, in characters.
 
     Returns
     -------
@@ -175,17 +153,8 @@ def report_text(report: AuditReport, *, width: int = 100) -> str:
         lines += ["", "NOT CHECKED", *(f"  {one}" for one in report.not_checked)]
     counts = {level: len(report.of_level(level)) for level in LEVELS}
     verdict = "This split leaks." if counts["leak"] else "No leak was found."
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"{verdict} {', '.join(_counted(counts[one], one) for one in LEVELS)}.",
-        ]
-    )
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    counted = ", ".join(f"{n} {level}{'' if n == 1 else 's'}" for level, n in counts.items())
+    return "\n".join([*lines, "", f"{verdict} {counted}."])
 
 
 def report_json(report: AuditReport) -> str:
@@ -193,16 +162,8 @@ def report_json(report: AuditReport) -> str:
     return json.dumps(report.as_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def save_report(report: AuditReport, name: str) -> Path:
-    """Write a corpus's report beside the stored runs: `reports/audit/<name>.json`."""
-    target = reports_dir() / "audit" / f"{name}.json"
-    with atomic_path(target) as temporary:
-        temporary.write_text(report_json(report), encoding="utf-8")
-    return target
-
-
 def read_report(name: str) -> pd.DataFrame:
-    """Read the findings of a committed report, for notebooks; no audio is needed.
+    """Read the findings of a committed report; no audio is needed.
 
     Parameters
     ----------
@@ -234,17 +195,14 @@ def read_report(name: str) -> pd.DataFrame:
     return table
 
 
-def read_all() -> pd.DataFrame:
+def read_reports() -> pd.DataFrame:
     """Read the findings of all committed reports, `reports/audit/*.json`.
 
     Returns
     -------
     pandas.DataFrame
-        As `read_report`, after the column `corpus`; no row where no report is there.
-
-    Notes
-    -----
-    Notebook: 08_leakage.ipynb
+        Columns `corpus, level, kind, describes, n_clips, share, detail`; no row where no report is
+        there.
     """
     names = sorted(one.stem for one in (reports_dir() / "audit").glob("*.json"))
     tables = [read_report(name).assign(corpus=name) for name in names]

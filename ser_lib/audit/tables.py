@@ -1,8 +1,8 @@
-"""Tables of anybody's clips: a folder, a CSV of any column names, a split in it or beside it.
+"""Tables of anybody's clips: a folder, a CSV of any column names, a split in it or next to it.
 
 The result is always the same table, one row a clip: `clip_id, path` and, where they are known,
 `label, speaker, statement, parent, part`. Columns are found by their usual names or named by the
-caller; what cannot be found is said, with the columns that are there.
+caller; an error lists the columns that are there.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ COLUMN_NAMES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 ROLES = tuple(COLUMN_NAMES)
 
-# Usual names of parts, in the order in which knowledge flows.
+# Usual names of parts, in the order in which a leak flows.
 PARTS = (
     ("train", "training", "trn", "tr"),
     ("validation", "valid", "val", "dev", "devel", "development"),
     ("test", "testing", "tst", "eval", "evaluation"),
 )
 
-# What tools append to the name of an augmented or doubled clip.
+# What tools append to the name of an augmented or copied clip.
 AUGMENTED = re.compile(
     r"(?:[-_. ]+(?:aug(?:mented)?|nois(?:e|y)|pitch(?:ed)?|stretch(?:ed)?|shift(?:ed)?|speed|tempo|"
     r"reverb|gain|volume|copy|dup|duplicate|higher|slower|faster)[-_. ]?[-+]?[\d.]*"
@@ -59,23 +59,7 @@ def order_parts(names: pd.Series) -> list[str]:
 
 
 def folder_table(folder: Path) -> pd.DataFrame:
-    """List the audio files below a folder.
-
-    Parameters
-    ----------
-    folder : Path
-        Where to look, links to files included.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `clip_id` (the path below the folder) and `path`, sorted.
-
-    Raises
-    ------
-    AuditError
-        If there is no such folder or no audio in it.
-    """
+    """List the audio files below a folder, sorted: `clip_id` (the path below it) and `path`."""
     if not folder.is_dir():
         raise AuditError(f"{folder}: no such folder")
     paths = sorted(
@@ -147,6 +131,7 @@ def read_clips(
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
+    """Read a table as text, separated by what its first line has most of."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -177,11 +162,11 @@ def _read_roles(
             if chosen[role] not in frame.columns:
                 raise AuditError(f"{path}: no column '{chosen[role]}' for {role}; {there}")
             found[role] = chosen[role]
-        else:
-            known = [plain[name] for name in usual if name in plain]
-            known = [name for name in known if name not in {*chosen.values(), *found.values()}]
-            if known:
-                found[role] = known[0]
+            continue
+        taken = {*chosen.values(), *found.values()}
+        known = [plain[name] for name in usual if name in plain and plain[name] not in taken]
+        if known:
+            found[role] = known[0]
     lacking = [role for role in needed if role not in found]
     if lacking:
         options = " ".join(f"--{role}-column NAME" for role in lacking)
@@ -195,7 +180,7 @@ def _read_roles(
 def _match(
     files: pd.DataFrame, rows: pd.DataFrame, found: Mapping[str, str], *, table: Path
 ) -> pd.DataFrame:
-    """Give each row of a table its file: by path, else by name, else by name without ending."""
+    """Give each row of a table its file; a row without one goes to `attrs["missing"]`."""
     keys = _keys_of(files)
     clip_of = rows["path"].map(lambda name: _look_up(name, keys))
     if not clip_of.any():
@@ -214,7 +199,7 @@ def _match(
 
 
 def _keys_of(files: pd.DataFrame) -> dict[str, str]:
-    """Map every way to name a file that is not ambiguous to its clip."""
+    """Map every unambiguous way to name a file, by path, name or stem, to its clip."""
     keys = dict(zip(files["path"], files["clip_id"], strict=True))
     keys |= {Path(path).resolve().as_posix(): clip for path, clip in keys.copy().items()}
     for shorten in (_without_suffix, lambda name: Path(name).name, lambda name: Path(name).stem):
@@ -235,16 +220,11 @@ def _look_up(name: str, keys: Mapping[str, str]) -> str:
     A path that is longer than those below the folder may begin with the folder itself.
     """
     parts = Path(name.replace("\\", "/")).parts
-    tries = ["/".join(parts[start:]) for start in range(len(parts))]
     whole = Path(name.replace("\\", "/")).as_posix()
-    for one in (whole, *tries):
-        if one in keys:
-            return keys[one]
+    tries = [whole, *("/".join(parts[start:]) for start in range(len(parts)))]
     # Another ending: the table names .wav, the folder holds .flac.
-    for one in (whole, *tries):
-        if _without_suffix(one) in keys:
-            return keys[_without_suffix(one)]
-    return ""
+    tries += [_without_suffix(one) for one in tries]
+    return next((keys[one] for one in tries if one in keys), "")
 
 
 def _with_split(clips: pd.DataFrame, split: Path, chosen: Mapping[str, str]) -> pd.DataFrame:
@@ -268,18 +248,9 @@ def _with_split(clips: pd.DataFrame, split: Path, chosen: Mapping[str, str]) -> 
 
 
 def guess_parents(clips: pd.DataFrame) -> pd.Series:
-    """Guess from names which clips were made from which: `a_noise.wav` and `a.wav` from `a`.
+    """Guess from names which clips were made from which, as the common stem of each group.
 
-    Parameters
-    ----------
-    clips : pandas.DataFrame
-        With `clip_id`.
-
-    Returns
-    -------
-    pandas.Series of str
-        The common name without folder, ending and what tools append; empty for a clip whose name
-        nobody shares, and where no name of the group has such an appendix.
+    Empty for a clip whose name nobody shares, and where no name of the group has an appendix.
 
     Examples
     --------

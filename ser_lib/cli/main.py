@@ -264,7 +264,7 @@ def audit(
         "part": part_column,
     }
     try:
-        report = audit_report.audit_source(
+        report = audit_report.audit_dataset(
             source,
             table=table,
             split=split,

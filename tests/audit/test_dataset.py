@@ -100,8 +100,8 @@ def test_a_declared_leak_is_an_observation(planted):
     kinds = ("same_audio", "similar_audio", "same_parent", "same_speaker")
     report = audit_clips(planted, source="x", declared=kinds, threshold=0.9)
     assert report.of_level("leak") == []
-    told = [one for one in report.of_level("observation") if one.kind == "same_speaker"]
-    assert told[0].detail.startswith("declared; ")
+    declared = [one for one in report.of_level("observation") if one.kind == "same_speaker"]
+    assert declared[0].detail.startswith("declared; ")
 
 
 def test_without_a_split_copies_are_observations_and_it_says_so(planted):
@@ -111,13 +111,14 @@ def test_without_a_split_copies_are_observations_and_it_says_so(planted):
     assert kinds["same_audio"] == {"c00.wav", "twin.flac"}
     assert kinds["similar_audio"] >= {"c02.wav", "coded.wav"}
     assert kinds["same_parent"] == {"c04.wav", "c04_noise.wav"}
-    assert "leaks between parts: there is no split" in report.not_checked
+    assert any("no split" in one for one in report.not_checked)
 
 
 def test_what_is_not_in_the_table_is_said(planted):
     report = audit_clips(planted[["clip_id", "path"]], source="x")
     assert len(report.not_checked) == 5
-    assert any("no column for the speaker" in one for one in report.not_checked)
+    for role in ("label", "speaker", "statement", "parent"):
+        assert sum(one.endswith(f"for the {role}") for one in report.not_checked) == 1
 
 
 def test_a_parent_column_finds_versions_whatever_their_names(planted):
@@ -164,12 +165,12 @@ def test_damaged_files_do_not_stop_the_audit(planted, tmp_path):
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
-        ({}, {"declared": ("same_words",)}, r"no kind of leak is named \['same_words'\]"),
-        ({"part": "train"}, {}, r"the split has 1 part\(s\) \(train\); it needs two"),
-        ({"part": ""}, {}, r"the split has 0 part\(s\) \(none\)"),
+        ({}, {"declared": ("same_words",)}, "same_words"),
+        ({"part": "train"}, {}, r"\b1 part.*train"),
+        ({"part": ""}, {}, r"\b0 part"),
     ],
 )
-def test_what_does_not_fit_is_told(planted, change, options, message):
+def test_what_does_not_fit_is_an_error(planted, change, options, message):
     with pytest.raises(AuditError, match=message):
         audit_clips(planted.assign(**change), source="x", **options)
 
@@ -205,7 +206,7 @@ def test_another_rate_of_speech_under_another_name_leaks(planted, tmp_path):
     assert set(pair) == {"first", "second", "similarity", "texture"}
 
 
-def test_a_clip_with_nan_does_not_stop_the_listening(planted, tmp_path):
+def test_a_clip_with_nan_does_not_stop_the_search_for_copies(planted, tmp_path):
     signal, rate_hz = load_signal(planted["path"].iloc[0])
     torn = stretch_time(signal, rate_hz, rate=1.15)
     torn[100:120] = np.nan

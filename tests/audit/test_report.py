@@ -1,4 +1,4 @@
-"""`ser audit`: from the command line to text, JSON and exit code, and clear words on bad usage."""
+"""`ser audit`: from the command line to text, JSON and exit code, and errors on bad usage."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from ser_lib.audit.report import audit_source, read_all, read_report, report_text, save_report
+from ser_lib.audit.report import audit_dataset, read_report, read_reports, report_text
 from ser_lib.cli import main as command
 from ser_lib.errors import AuditError
+from ser_lib.paths import reports_dir
 
 
 def run(*arguments: object):
@@ -106,32 +107,34 @@ def test_a_corpus_divided_by_a_protocol_is_audited(monkeypatch, few_clips):
     clips = few_clips.copy()
     clips.attrs.update(left_out=["one.wav: truncated"], n_copies=2, has_audio=True)
     monkeypatch.setattr("ser_lib.data.load_corpus", lambda name, strict: clips)
-    leaking = audit_source("demo", protocol="random")
+    leaking = audit_dataset("demo", protocol="random")
     assert {one.kind for one in leaking.of_level("leak")} == {"same_speaker"}
-    honest = audit_source("demo", protocol="loso")
+    honest = audit_dataset("demo", protocol="loso")
     assert honest.of_level("leak") == []
     assert honest.source == "demo, divided by loso"
     (fault,) = [one for one in honest.findings if one.kind == "left_out"]
     assert "one.wav: truncated, 2 second copies of files" in fault.detail
-    # What the protocol cannot avoid is declared by itself.
-    sentence = audit_source("demo", protocol="sentence")
+    # What the protocol cannot avoid is declared without being asked for.
+    sentence = audit_dataset("demo", protocol="sentence")
     assert sentence.of_level("leak") == []
     assert any(one.detail.startswith("declared") for one in sentence.findings)
 
 
-def test_a_report_is_saved_and_read_back_for_notebooks(folder, table, split):
-    report = audit_source(str(folder), table=table, split=split)
-    path = save_report(report, "mine")
-    assert path.name == "mine.json"
+def test_a_written_report_is_read_back_for_notebooks(folder, table, split):
+    out = reports_dir() / "audit" / "mine.json"
+    out.parent.mkdir(parents=True)
+    result = run(folder, "--table", table, "--split", split, "--json", "--out", out)
     findings = read_report("mine")
-    assert list(findings["kind"]) == [one.kind for one in report.findings]
+    written = json.loads(result.stdout)
+    assert list(findings["kind"]) == [one["kind"] for one in written["findings"]]
     assert findings.attrs["n_clips"] == 5
-    with pytest.raises(AuditError, match=r"no audit to read.*ser audit yours --out"):
+    assert set(read_reports()["corpus"]) == {"mine"}
+    with pytest.raises(AuditError, match=r"yours\.json.*ser audit yours --out"):
         read_report("yours")
 
 
 def test_lines_are_no_longer_than_asked_for(folder, table, split):
-    text = report_text(audit_source(str(folder), table=table, split=split), width=80)
+    text = report_text(audit_dataset(str(folder), table=table, split=split), width=80)
     assert max(len(line) for line in text.splitlines() if line.startswith(" " * 18)) <= 80
 
 
@@ -142,8 +145,8 @@ def test_help_shows_examples_and_exit_codes():
 
 
 def test_all_committed_reports_are_joined_and_none_is_no_error(tmp_path, monkeypatch):
-    assert read_all().empty
+    assert read_reports().empty
     monkeypatch.delenv("SER_REPORTS")
-    table = read_all()
+    table = read_reports()
     assert {"ravdess", "emodb", "tess"} <= set(table["corpus"])
     assert "same_audio" in set(table.query("corpus == 'ravdess'")["kind"])

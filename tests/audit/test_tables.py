@@ -60,7 +60,7 @@ def test_every_usual_name_of_a_role_is_found(folder, tmp_path, role):
         "a",
         "ann/a",
         "clips/ann/a.wav",
-        "elsewhere\\clips\\ann\\a.wav",
+        "other\\clips\\ann\\a.wav",
         "a.flac",
     ],
 )
@@ -99,39 +99,38 @@ def test_a_clip_in_two_parts_gives_two_rows(folder, tmp_path):
 
 
 BAD = {
-    "no path column": ("x,label\na,sad\n", {}, r"no column for path; its columns are: x, label"),
+    "no path column": ("x,label\na,sad\n", {}, r"for path;.*: x, label"),
     "a column that is not there": (
-        "path,label\na,sad\n", {"speaker": "who"}, r"no column 'who' for speaker; its columns are"),
-    "no row of the folder": (
-        "path\nzzz\n", {}, r"none of its 1 rows.*begins with 'zzz', the files with 'ann/a.wav'"),
-    "no rows": ("path,label\n", {}, "a table without rows"),
-    "an unknown role": ("path\na\n", {"age": "x"}, r"unknown roles \['age'\]; known are path"),
-    "ragged lines": ('path,label\n"a,sad\n', {}, "cannot be read as a table"),
+        "path,label\na,sad\n", {"speaker": "who"}, r"'who' for speaker;.*: path, label"),
+    "no row of the folder": ("path\nzzz\n", {}, r"1 rows.*'zzz'.*'ann/a.wav'"),
+    "no rows": ("path,label\n", {}, "without rows"),
+    "an unknown role": ("path\na\n", {"age": "x"}, r"\['age'\].*path, label"),
+    "ragged lines": ('path,label\n"a,sad\n', {}, r"t\.csv.*table"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "columns", "message"), BAD.values(), ids=BAD)
-def test_a_table_that_does_not_fit_is_told(folder, tmp_path, text, columns, message):
+def test_a_table_that_does_not_fit_is_an_error(folder, tmp_path, text, columns, message):
     with pytest.raises(AuditError, match=message):
         read_clips(folder, table=write(tmp_path / "t.csv", text), columns=columns)
 
 
-def test_files_that_are_not_there_are_told(folder, tmp_path):
-    with pytest.raises(AuditError, match="no such folder"):
+def test_files_that_are_not_there_are_an_error(folder, tmp_path):
+    with pytest.raises(AuditError, match="none: no such"):
         read_clips(tmp_path / "none")
     (tmp_path / "bare").mkdir()
-    with pytest.raises(AuditError, match="no audio file below it"):
+    with pytest.raises(AuditError, match=r"bare:.*\.wav"):
         folder_table(tmp_path / "bare")
-    with pytest.raises(AuditError, match="cannot be read as text"):
+    with pytest.raises(AuditError, match=r"none\.csv"):
         read_clips(folder, table=tmp_path / "none.csv")
-    with pytest.raises(AuditError, match="no table is given"):
+    with pytest.raises(AuditError, match=r"\(x\)"):
         read_clips(folder, columns={"label": "x"})
 
 
-def test_a_split_that_names_other_clips_or_lacks_a_column_is_told(folder, tmp_path):
-    with pytest.raises(AuditError, match=r"1 of 2 names.*are no clips.*\n  zzz"):
+def test_a_split_that_names_other_clips_or_lacks_a_column_is_an_error(folder, tmp_path):
+    with pytest.raises(AuditError, match=r"1 of 2.*\n  zzz"):
         read_clips(folder, split=write(tmp_path / "s.csv", "file,set\na,train\nzzz,test\n"))
-    with pytest.raises(AuditError, match=r"no column for part; its columns are: file, x"):
+    with pytest.raises(AuditError, match=r"for part;.*: file, x"):
         read_clips(folder, split=write(tmp_path / "s.csv", "file,x\na,train\n"))
 
 
