@@ -32,6 +32,10 @@ N_RECORDINGS = 40
 N_ROUNDS = 20
 
 
+def _print(what: str, value: float, unit: str = "s") -> None:
+    print(f"  {what:<52}{value:8.2f} {unit}")
+
+
 def _seconds(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
@@ -90,8 +94,8 @@ def _median_ms(predictor: Predictor, paths: list[str]) -> float:
     return 1000 * float(np.median([_seconds(partial(predictor.predict_file, p)) for p in paths]))
 
 
-def _prediction(corpus: str) -> None:
-    """Print how long one recording takes, warm and cold, with every bundle that can answer."""
+def _print_prediction(corpus: str) -> None:
+    """Print how long one recording takes, warm and cold, with every bundle that can predict."""
     paths = list(data.load_corpus(corpus)["path"])
     paths = paths[:: len(paths) // N_RECORDINGS][:N_RECORDINGS]
     for folder in installed_bundles():
@@ -99,17 +103,15 @@ def _prediction(corpus: str) -> None:
             predictor = Predictor.load(folder)
             predictor.predict_file(paths[0])
         except SerError as error:
-            print(f"  ({folder.name} cannot answer: {error})")
+            print(f"  ({folder.name} cannot predict: {error})")
             continue
         rounds = [_median_ms(predictor, paths) for _ in range(N_ROUNDS)]
         # What else the machine does comes and goes: the best round shows what the code takes.
-        print(
-            f"  {f'{folder.name}, one clip of {corpus}, warm':<52}{np.median(rounds):8.1f} ms "
-            f"({min(rounds):.1f} in the quietest of {N_ROUNDS} rounds)"
-        )
+        quietest = f"ms ({min(rounds):.1f} in the quietest of {N_ROUNDS} rounds)"
+        _print(f"{folder.name}, one clip of {corpus}, warm", float(np.median(rounds)), quietest)
     command = [sys.executable, "-m", "ser_lib", "predict", paths[0], "--format", "json"]
     cold_s = _seconds(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
-    print(f"  {f'ser predict, one clip of {corpus}, cold':<52}{cold_s:8.2f} s")
+    _print(f"ser predict, one clip of {corpus}, cold", cold_s)
 
 
 def main() -> None:
@@ -118,33 +120,21 @@ def main() -> None:
     print(f"{about['machine']}, Python {about['python']}, ser_lib {about['ser_lib']}")
     has_ravdess = data.get_corpus("ravdess").root().is_dir()
     names = ["demo", *(["ravdess"] if has_ravdess else [])]
-    print(f"  {'import ser_lib':<52}{_import_s('ser_lib'):8.2f} s")
-    print(f"  {'import ser_lib.runs (no TensorFlow)':<52}{_import_s('ser_lib.runs'):8.2f} s")
-    _prediction(names[-1])
+    _print("import ser_lib", _import_s("ser_lib"))
+    _print("import ser_lib.runs.runner (no TensorFlow)", _import_s("ser_lib.runs.runner"))
+    _print_prediction(names[-1])
     for name in names:
         with _cold_cache():
-            print(
-                f"  {f'clip table of {name}, cold':<52}"
-                f"{_seconds(lambda n=name: data.load_corpus(n)):8.1f} s"
-            )
-            print(
-                f"  {f'all features of {name}, cold':<52}"
-                f"{_seconds(lambda n=name: _extract_all(n)):8.1f} s"
-            )
-            print(
-                f"  {f'all features of {name}, warm':<52}"
-                f"{_seconds(lambda n=name: _extract_all(n)):8.2f} s"
-            )
+            _print(f"clip table of {name}, cold", _seconds(partial(data.load_corpus, name)))
+            _print(f"all features of {name}, cold", _seconds(partial(_extract_all, name)))
+            _print(f"all features of {name}, warm", _seconds(partial(_extract_all, name)))
     shapes = {
         ("swart2025", "cnn_picture"): (224, 224, 3),
         ("swart2025", "cnn_array"): (128, 128, 1),
         ("boucheta2025", "cnn"): (108, 42),
     }
     for (study, model), shape in shapes.items():
-        print(
-            f"  {f'training {study} {model} {shape}':<52}"
-            f"{_training_ms(study, model, shape):8.2f} ms a row"
-        )
+        _print(f"training {study} {model} {shape}", _training_ms(study, model, shape), "ms a row")
     if not has_ravdess:
         print("  (RAVDESS is not here: point SER_DATA at the corpora to measure it)")
 

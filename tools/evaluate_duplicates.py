@@ -106,32 +106,19 @@ COPIES: Mapping[str, Copy] = {
 
 
 def run_trial(name: str, *, n_clips: int = 24, seed: int = 1) -> pd.DataFrame:
-    """Make copies of some clips of a corpus and compare them with all of its clips.
+    """Copy some clips of a corpus in each way of `COPIES` and compare them with all of its clips.
 
-    Parameters
-    ----------
-    name : str
-        Of a corpus whose audio is here.
-    n_clips : int
-        How many clips are copied, in each way of `COPIES`.
-    seed : int
-        Which clips.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a comparison that was made: `corpus, kind` ("takes" for two clips of the corpus),
-        `copy, original` (clip ids), `is_copy` (whether they are one recording), `similarity` of the
-        pictures, `texture` (NaN where it was not needed); for each copy and its original a row
-        in any case, of similarity 0 where the search did not compare them.
+    One row a comparison, of kind "takes" for two clips of the corpus; `texture` is NaN where no
+    sound was compared. A copy and its original have a row in any case, of similarity 0 where the
+    search did not compare them.
     """
     clips = data.load_corpus(name, strict=False)
     clips = clips.drop_duplicates("audio_sha256").reset_index(drop=True)
     if (clips["path"] == "").any():
         raise AuditError(f"{name}: its audio is not here; point SER_DATA at the corpora")
     ids = list(clips["clip_id"])
-    heard = progress(clips["path"], total=len(clips), what=f"{name}, originals")
-    prints = gather(fingerprint(*load_signal(path)) for path in heard)
+    paths = progress(clips["path"], total=len(clips), what=f"{name}, originals")
+    prints = gather(fingerprint(*load_signal(path)) for path in paths)
 
     def load(position: int) -> Sound:
         return load_signal(clips["path"].iloc[position])
@@ -191,20 +178,10 @@ class _Nearest:
 
 
 def score_trial(comparisons: pd.DataFrame) -> pd.DataFrame:
-    """Turn comparisons into recall and precision, at a threshold chosen on the other corpora.
+    """Turn comparisons of several corpora into recall and precision, by corpus, kind and threshold.
 
-    Parameters
-    ----------
-    comparisons : pandas.DataFrame
-        Of several corpora, from `run_trial`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a corpus, kind and threshold: `corpus, kind, threshold` (of textures), `chosen_on`
-        (the other corpora, or "shipped"), `n_copies, n_found, recall, n_false` (pairs of different
-        recordings called copies), `precision` (NaN where nothing was called a copy), and the most
-        alike different recordings: `highest_similarity, highest_texture`.
+    Each corpus is scored at the threshold chosen on the others and at the shipped one; `n_false`
+    counts pairs of different recordings that are called copies.
     """
     takes = comparisons[comparisons["kind"] == "takes"]
     highest = takes.groupby("corpus")["texture"].max()

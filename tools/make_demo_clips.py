@@ -221,13 +221,7 @@ def compute_clip(emotion: str, statement: str, take: str, actor: str) -> np.ndar
 
 
 def write_clips(clips_dir: Path = CLIPS_DIR) -> None:
-    """Write all clips into a temporary folder, then put it in the place of `clips_dir`.
-
-    Raises
-    ------
-    RuntimeError
-        If the program `espeak-ng` is not installed.
-    """
+    """Write all clips into a temporary folder, then put it in the place of `clips_dir`."""
     if shutil.which("espeak-ng") is None:
         raise RuntimeError("demo: espeak-ng not found. Run `apt-get install espeak-ng`.")
     keys = list(product(EMOTIONS, STATEMENTS, TAKES, VOICES))

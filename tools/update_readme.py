@@ -28,18 +28,10 @@ OURS_HEAD = (
 
 
 def results_block(records: Sequence[Mapping[str, object]]) -> str:
-    """Lay records out as two Markdown tables, one row a model.
+    """Lay the records of `results.json` out as two Markdown tables, in percent.
 
-    Parameters
-    ----------
-    records : sequence of mapping
-        As in `results.json`. A model has a row for each corpus where it is known as published
-        and honestly; a study without published figures has one for each model that it always runs.
-
-    Returns
-    -------
-    str
-        Accuracies and UAR in percent.
+    A model has a row for each corpus where it is known as published and honestly; a study without
+    published figures has one for each model that is not optional.
     """
     honest = {_task(one): one for one in records if not one["is_as_published"]}
     published = [
@@ -95,21 +87,9 @@ def _line(*cells: object) -> str:
 def write_results_block(
     corpus: str, records: Sequence[Mapping[str, object]], *, path: Path = README
 ) -> bool:
-    """Replace the block of a corpus in a Markdown file, where it has one.
+    """Replace what lies between `<!-- results:CORPUS -->` and `<!-- /results -->`.
 
-    Parameters
-    ----------
-    corpus : str
-        The block lies between `<!-- results:CORPUS -->` and `<!-- /results -->`.
-    records : sequence of mapping
-        As in `results.json`.
-    path : Path
-        The file.
-
-    Returns
-    -------
-    bool
-        Whether the file has such a block.
+    Returns whether the file has such a block.
     """
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     pattern = re.compile(rf"(<!-- results:{re.escape(corpus)} -->\n).*?(<!-- /results -->)", re.S)

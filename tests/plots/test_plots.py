@@ -9,7 +9,6 @@ import pytest
 
 from ser_lib import plots
 from ser_lib.data.labels import EMOTIONS
-from support import figures
 
 mpl.use("agg")
 
@@ -166,7 +165,7 @@ def test_sureness_has_a_dot_where_answers_are_right_and_a_diamond_where_they_are
     assert ax.get_ylim()[0] > ax.get_ylim()[1]
 
 
-def test_pairs_that_are_told_apart_are_filled():
+def test_pairs_that_are_distinguished_are_filled():
     tests = pd.DataFrame(
         {"name": ["a − b", "a − c"], "difference": 0.1, "low": -0.1, "high": 0.3,
          "is_clear": [True, False]}
@@ -212,33 +211,3 @@ def test_listeners_stand_only_behind_rows_whose_task_they_had():
     (band,) = ax.patches
     assert band.get_y() + band.get_height() / 2 == pytest.approx(1)
     assert band.get_x() == pytest.approx(60)
-
-
-# --- transfer
-
-
-def test_a_curve_of_layers_has_a_tick_a_layer_and_chance():
-    curve = pd.DataFrame(
-        {
-            "layer": [0, 1, 2],
-            "uar": [0.3, 0.6, 0.5],
-            "low": [0.2, 0.5, 0.4],
-            "high": [0.4, 0.7, 0.6],
-        }
-    )
-    ax = figures.plot_layers(curve, chance=0.125)
-    assert [one.get_text() for one in ax.get_xticklabels()] == ["front\nend", "1", "2"]
-    heights = [list(line.get_ydata()) for line in ax.lines]
-    assert heights == [[30, 60, 50], [12.5, 12.5]]
-    assert ax.get_ylim() == (0, 100)
-
-
-def test_normalisations_have_one_series_a_corpus_and_named_references():
-    table = pd.DataFrame(
-        {"name": ["nothing", "all"], "value": [0.7, 0.8], "low": [0.6, 0.7], "high": [0.8, 0.9]}
-    )
-    ax = figures.plot_normalisations({"a": table, "b": table}, references={"others": 0.75})
-    assert len(ax.containers) == 2
-    assert [one.get_text() for one in ax.get_xticklabels()] == ["nothing", "all"]
-    assert [one.get_text() for one in ax.texts] == ["others"]
-    assert {one.get_text() for one in ax.get_legend().get_texts()} == {"a", "b"}

@@ -10,6 +10,7 @@ import json
 import re
 import sys
 import time
+from copy import deepcopy
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -21,8 +22,7 @@ from ser_lib.errors import CorpusError, ReportError
 from ser_lib.evaluation.formatting import FINDINGS_MIME, RESULTS_MIME
 from ser_lib.report import build as report
 from ser_lib.report import execution
-from ser_lib.report import html as chapters
-from ser_lib.report import html as render
+from ser_lib.report import html as page_html
 from ser_lib.report.build import build_report
 
 # One transparent pixel: the page does not care what a figure shows.
@@ -203,7 +203,7 @@ def test_an_override_wins_over_the_profile():
 def test_a_parameter_of_the_profile_that_no_notebook_declares_is_an_error(folder):
     write(folder, "01_a", PARAMETERS)
     (folder / "params" / "quick.yml").write_text("n_seed: 1\n", encoding="utf-8")
-    with pytest.raises(ReportError, match=r"(?s)no notebook declares.*n_seed\n.*n_seeds"):
+    with pytest.raises(ReportError, match=r"(?s)\bn_seed\n.*n_seeds"):
         build_report("demo", notebooks_dir=folder)
 
 
@@ -217,36 +217,36 @@ def test_an_override_that_no_notebook_declares_is_an_error(folder):
 def test_a_profile_that_is_no_mapping_from_names_is_an_error(folder, content):
     write(folder, "01_a", PARAMETERS)
     (folder / "params" / "quick.yml").write_text(content, encoding="utf-8")
-    with pytest.raises(ReportError, match="must map names to values"):
+    with pytest.raises(ReportError, match=r"quick\.yml"):
         build_report("demo", notebooks_dir=folder)
 
 
 def test_an_unknown_profile_names_the_known_ones(folder):
     write(folder, "01_a", PARAMETERS)
-    with pytest.raises(ReportError, match="known are quick"):
+    with pytest.raises(ReportError, match=r"'ful'.*\bquick\b"):
         build_report("demo", notebooks_dir=folder, profile="ful")
 
 
 def test_an_unknown_corpus_is_an_error(folder):
-    with pytest.raises(CorpusError, match="unknown corpus 'ravdes'"):
+    with pytest.raises(CorpusError, match="'ravdes'"):
         build_report("ravdes", notebooks_dir=folder)
 
 
 def test_a_folder_without_numbered_notebooks_is_an_error(folder):
     write(folder, "explore")
-    with pytest.raises(ReportError, match="no numbered notebooks"):
+    with pytest.raises(ReportError, match=re.escape(str(folder))):
         build_report("demo", notebooks_dir=folder)
 
 
 def test_a_file_that_is_no_notebook_is_an_error_that_names_it(folder):
     (folder / "01_a.ipynb").write_text("{", encoding="utf-8")
-    with pytest.raises(ReportError, match=r"01_a\.ipynb is no readable notebook"):
+    with pytest.raises(ReportError, match=r"01_a\.ipynb"):
         build_report("demo", notebooks_dir=folder)
 
 
 def test_a_parameters_cell_that_is_no_python_is_an_error(folder):
     write(folder, "01_a", code("n_seeds =", "parameters"))
-    with pytest.raises(ReportError, match="01_a: the `parameters` cell is not Python"):
+    with pytest.raises(ReportError, match=r"01_a.*line 1"):
         build_report("demo", notebooks_dir=folder)
 
 
@@ -259,14 +259,14 @@ def test_a_need_that_is_not_there_is_an_error(folder):
 def test_needs_in_a_circle_are_an_error(folder):
     write(folder, "01_a", needs=("02_b",))
     write(folder, "02_b", needs=("01_a",))
-    with pytest.raises(ReportError, match="need each other"):
+    with pytest.raises(ReportError, match=r"01_a > 02_b|02_b > 01_a"):
         build_report("demo", notebooks_dir=folder)
 
 
 def test_an_environment_without_kernel_says_how_to_get_one(folder, monkeypatch):
     write(folder, "01_a", PARAMETERS)
     monkeypatch.setattr(execution, "find_spec", lambda name: None)
-    with pytest.raises(ReportError, match="pip install ipykernel"):
+    with pytest.raises(ReportError, match="ipykernel"):
         build_report("demo", notebooks_dir=folder)
 
 
@@ -367,8 +367,8 @@ def test_noise_of_libraries_is_dropped_and_the_rest_of_a_stream_kept():
     noise += "tqdm/auto.py:21: TqdmWarning: IProgress not found. Please update jupyter\n"
     noise += "  from .autonotebook import tqdm as notebook_tqdm\n"
     bar = "\r 10%|#   | 1/10 [00:01<00:09,  1.0it/s]\r100%|####| 10/10 [00:10<00:00]\n"
-    assert chapters._quiet(noise + bar + "\x1b[1mtrained\x1b[0m\n") == ["trained", ""]
-    assert chapters._quiet(noise + bar) == []
+    assert page_html._quiet(noise + bar + "\x1b[1mtrained\x1b[0m\n") == ["trained", ""]
+    assert page_html._quiet(noise + bar) == []
 
 
 def test_a_page_with_noise_only_has_no_stream_block(page):
@@ -387,22 +387,22 @@ def test_the_page_loads_nothing(page, bad):
 
 
 @pytest.mark.parametrize(
-    "html",
+    ("html", "offender"),
     [
-        '<img alt="x" src="https://example.org/x.png">',
-        "<script async src='//cdn.example.org/x.js'></script>",
-        '<link rel="stylesheet" href="style.css">',
-        "<style>@import 'x.css';</style>",
-        '<div style="background:url(x.png)"></div>',
+        ('<img alt="x" src="https://example.org/x.png">', "https://example.org/x.png"),
+        ("<script async src='//cdn.example.org/x.js'></script>", "//cdn.example.org/x.js"),
+        ('<link rel="stylesheet" href="style.css">', "style.css"),
+        ("<style>@import 'x.css';</style>", "x.css"),
+        ('<div style="background:url(x.png)"></div>', "x.png"),
     ],
 )
-def test_an_output_that_would_load_something_is_refused(html):
-    with pytest.raises(ReportError, match="from outside"):
-        render._check_self_contained(f"<p>fine</p>{html}")
+def test_an_output_that_would_load_something_is_refused(html, offender):
+    with pytest.raises(ReportError, match=offender):
+        page_html._check_self_contained(f"<p>fine</p>{html}")
 
 
 def test_code_that_only_shows_a_url_is_no_load():
-    render._check_self_contained(
+    page_html._check_self_contained(
         "<pre>background: url(x.png)</pre><a href='https://doi.org/1'>1</a>"
     )
 
@@ -441,6 +441,24 @@ def test_the_report_of_a_failed_run_shows_the_errors_and_all_else(bad):
     assert "papermill-error-cell" not in page
 
 
+@pytest.fixture
+def no_kernels(monkeypatch):
+    """Let notebooks end at once: one with `1 / 0` fails."""
+
+    def run(job: execution.Job) -> tuple[float, bool]:
+        notebook = deepcopy(job.source)
+        is_ok = notebook.cells[0].source != "1 / 0"
+        if not is_ok:
+            error = new_output("error", ename="ZeroDivisionError", evalue="", traceback=[])
+            notebook.cells[0].outputs = [error]
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(notebook, job.target)
+        return 0.1, is_ok
+
+    monkeypatch.setattr(execution, "_run_one", run)
+
+
+@pytest.mark.usefixtures("no_kernels")
 def test_one_line_a_notebook_is_printed(folder, capsys):
     write(folder, "01_a", code("1"))
     write(folder, "02_b", code("1 / 0"))
@@ -469,6 +487,7 @@ def test_of_the_notebooks_that_may_start_the_heaviest_does(monkeypatch, tmp_path
     assert set(started) == set(weights)
 
 
+@pytest.mark.usefixtures("no_kernels")
 def test_a_page_that_cannot_be_rendered_leaves_the_old_one(folder, monkeypatch):
     write(folder, "01_a", published(RECORD))
     target = folder / "reports" / "demo" / "report.html"
@@ -476,10 +495,10 @@ def test_a_page_that_cannot_be_rendered_leaves_the_old_one(folder, monkeypatch):
     target.write_text("old", encoding="utf-8")
 
     def fail(*_: object) -> str:
-        raise ReportError("cannot be rendered")
+        raise ReportError("no page")
 
     monkeypatch.setattr(report, "render_report", fail)
-    with pytest.raises(ReportError, match="cannot be rendered"):
+    with pytest.raises(ReportError, match="no page"):
         build_report("demo", notebooks_dir=folder)
     assert target.read_text(encoding="utf-8") == "old"
     assert sorted(one.name for one in target.parent.iterdir()) == ["executed", "report.html"]
@@ -506,7 +525,7 @@ def test_an_output_without_html_is_shown_by_its_picture_or_its_text():
     picture = new_output("display_data", {"image/png": PIXEL}, metadata={"alt": "a dot"})
     plain = new_output("execute_result", {"text/plain": "<Axes: >"}, execution_count=1)
     cell = new_code_cell("1", outputs=[picture, plain])
-    body = chapters.build_chapter("01_a", new_notebook(cells=[cell]), ("01_a",)).body
+    body = page_html.build_chapter("01_a", new_notebook(cells=[cell]), ("01_a",)).body
     assert f'<img alt="a dot" src="data:image/png;base64,{PIXEL}">' in body
     assert "&lt;Axes: &gt;" in body
 
@@ -525,23 +544,23 @@ def test_an_output_without_html_is_shown_by_its_picture_or_its_text():
     ],
 )
 def test_numbers_in_tables_are_told_from_words(words, is_number):
-    assert (chapters.NUMBER.fullmatch(words) is not None) == is_number
+    assert (page_html.NUMBER.fullmatch(words) is not None) == is_number
 
 
 def test_columns_of_numbers_are_set_right_and_a_number_among_words_is_not(page):
-    table = chapters._set_table(TABLE)
+    table = page_html._set_table(TABLE)
     assert '<th class="ser-num">UAR</th>' in table
     assert '<td class="ser-num">38.0 % [32.0, 44.0]</td>' in table
     words = "".join(f"<tr><td>{one}</td></tr>" for one in ("CC0", "24", "here"))
     mixed = f'<figure class="ser-table"><table><tbody>{words}</tbody></table></figure>'
-    assert "ser-num" not in chapters._set_table(mixed)
+    assert "ser-num" not in page_html._set_table(mixed)
 
 
 def test_a_column_of_values_is_set_left_beside_what_they_are_and_right_among_others():
     def set_table(*columns: str) -> str:
         head = "".join(f"<th>{one}</th>" for one in columns)
         row = "".join("<td>0</td>" for _ in columns)
-        return chapters._set_table(
+        return page_html._set_table(
             f"<figure><table><thead><tr>{head}</tr></thead><tbody><tr>{row}</tr></tbody></table>"
         )
 
@@ -551,19 +570,19 @@ def test_a_column_of_values_is_set_left_beside_what_they_are_and_right_among_oth
 
 
 def test_the_label_of_a_table_that_scrolls_has_no_number_for_the_page_has_its_own():
-    table = chapters._set_table(TABLE)
+    table = page_html._set_table(TABLE)
     assert 'aria-label="Table: NAME"' in table
     assert '<span class="ser-number">Table 4.</span> NAME</figcaption>' in table
 
 
 def test_a_wide_figure_scrolls_apart_from_its_caption_and_a_narrow_one_does_not():
     wide = FIGURE.replace('width="8"', 'width="1000" style="height:auto"')
-    box = re.search(r"<div.*?</div>", chapters._set_figure(wide))[0]
+    box = re.search(r"<div.*?</div>", page_html._set_figure(wide))[0]
     assert box.startswith('<div aria-label="Figure: NAME" class="ser-scroll" role="region" tab')
     assert 'style="height:auto;--least:650px"' in box
     assert 'alt="a dot"' in box
     assert "figcaption" not in box
-    assert "ser-scroll" not in chapters._set_figure(FIGURE)
+    assert "ser-scroll" not in page_html._set_figure(FIGURE)
 
 
 @pytest.mark.parametrize(
@@ -577,12 +596,12 @@ def test_a_wide_figure_scrolls_apart_from_its_caption_and_a_narrow_one_does_not(
     ],
 )
 def test_a_number_and_its_interval_are_not_torn(words, bound):
-    assert render._bind_numbers(words) == bound.replace("~", "\xa0")
+    assert page_html._bind_numbers(words) == bound.replace("~", "\xa0")
 
 
 def test_links_to_notebooks_that_are_not_in_the_report_become_words():
     cell = new_markdown_cell("[a](01_a.ipynb#x) [b](explore.ipynb) [c](https://x.org/y.ipynb)")
-    body = chapters.build_chapter("02_b", new_notebook(cells=[cell, code("1")]), ("01_a",)).intro
+    body = page_html.build_chapter("02_b", new_notebook(cells=[cell, code("1")]), ("01_a",)).intro
     assert '<a href="#01_a">a</a> b <a href="https://x.org/y.ipynb">c</a>' in body
 
 

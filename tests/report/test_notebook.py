@@ -45,7 +45,7 @@ def test_a_figure_has_two_pixels_a_dot(shown):
 
 @pytest.mark.parametrize(("caption", "alt"), [("", "a"), ("c", " ")])
 def test_a_figure_without_words_is_refused(shown, caption, alt):
-    with pytest.raises(ReportError, match="caption and an alternative text"):
+    with pytest.raises(ReportError, match="caption"):
         notebook.show(Figure(), caption=caption, alt=alt)
 
 
@@ -108,7 +108,7 @@ def test_an_exhibit_of_a_real_corpus_is_kept_and_read_without_audio(demo_clips, 
     kept = notebook.exhibit(clips.assign(path=""), spec)
     # Half precision: eleven bits of mantissa.
     np.testing.assert_allclose(kept, live, atol=2**-11)
-    with pytest.raises(FeatureError, match="neither the audio of ravdess"):
+    with pytest.raises(FeatureError, match="ravdess"):
         notebook.exhibit(demo_clips.iloc[2:3].assign(path=""), spec)
 
 

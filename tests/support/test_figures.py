@@ -96,3 +96,33 @@ def test_profiles_have_a_line_an_emotion():
     profiles = pd.DataFrame({"sad": [0.1, 0.2], "happy": [0.3, 0.1]}, index=["low", "high"])
     ax = figures.plot_band_profiles(profiles, x_label="Band", y_label="Loss")
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["sad", "happy"]
+
+
+# --- transfer
+
+
+def test_a_curve_of_layers_has_a_tick_a_layer_and_chance():
+    curve = pd.DataFrame(
+        {
+            "layer": [0, 1, 2],
+            "uar": [0.3, 0.6, 0.5],
+            "low": [0.2, 0.5, 0.4],
+            "high": [0.4, 0.7, 0.6],
+        }
+    )
+    ax = figures.plot_layers(curve, chance=0.125)
+    assert [one.get_text() for one in ax.get_xticklabels()] == ["front\nend", "1", "2"]
+    heights = [list(line.get_ydata()) for line in ax.lines]
+    assert heights == [[30, 60, 50], [12.5, 12.5]]
+    assert ax.get_ylim() == (0, 100)
+
+
+def test_normalisations_have_one_series_a_corpus_and_named_references():
+    table = pd.DataFrame(
+        {"name": ["nothing", "all"], "value": [0.7, 0.8], "low": [0.6, 0.7], "high": [0.8, 0.9]}
+    )
+    ax = figures.plot_normalisations({"a": table, "b": table}, references={"others": 0.75})
+    assert len(ax.containers) == 2
+    assert [one.get_text() for one in ax.get_xticklabels()] == ["nothing", "all"]
+    assert [one.get_text() for one in ax.texts] == ["others"]
+    assert {one.get_text() for one in ax.get_legend().get_texts()} == {"a", "b"}
