@@ -1,7 +1,7 @@
-"""Prediction of many recordings: found one by one, answered in order, written as they come.
+"""Prediction of many recordings: found one by one, predicted in order, written as they come.
 
-Memory does not grow with the number of files. What is written is complete lines, so that a stopped
-job goes on where it was; a file that cannot be used is a line with its error, and the rest goes on.
+Memory does not grow with the number of files. What is written are complete lines, so that a stopped
+job can be continued; a file that cannot be used is a line with its error, and the rest goes on.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ FORMATS = ("table", "csv", "json")
 N_DECIMALS = 4  # as stored runs have
 NAME_WIDTH = 44
 
-# What `record_of` gives, and "error" where there was one.
+# What `as_record` gives, and "error" where there was one.
 COLUMNS = (
     *("path", "emotion", "confidence", "probabilities"),
     *("duration_s", "warnings", "model", "error"),
 )
 
-# Answers that may wait for an earlier one; enough to keep every worker busy.
+# Predictions that may wait for an earlier one; enough to keep every worker busy.
 N_AHEAD = 4
 
 
@@ -45,7 +45,7 @@ class Request:
     paths: tuple[str, ...]
     bundle: str = ""
     format: str = ""
-    """One of `FORMATS`; else by the ending of `out`, else table."""
+    """One of `FORMATS`; where empty, by the suffix of `out`, else table."""
     top: int = 0
     out: Path | None = None
     is_timeline: bool = False
@@ -53,14 +53,14 @@ class Request:
     window_s: float = 4.0
     hop_s: float = 2.0
     speaker_reference: Path | None = None
-    """Folder of neutral clips of the speaker."""
+    """A folder of neutral clips of the speaker."""
     speaker_clips: Path | None = None
-    """Likewise, of clips in any mood."""
+    """A folder of unlabelled clips of the speaker, of whatever emotions."""
     n_jobs: int = 0
 
     @property
     def form(self) -> str:
-        """The format that is meant."""
+        """The format that is written."""
         by_name = {".csv": "csv", ".json": "json", ".jsonl": "json"}
         ending = self.out.suffix.lower() if self.out else ""
         return self.format or by_name.get(ending, "table")
@@ -68,10 +68,10 @@ class Request:
 
 @dataclass
 class SearchReport:
-    """What the search for recordings came across."""
+    """What a search for recordings left out."""
 
     n_others: int = 0
-    """Files in folders whose names do not end as recordings do."""
+    """Files in folders that do not have the suffix of a recording."""
     problems: list[str] = field(default_factory=list)
     """Folders that could not be read."""
 
@@ -87,7 +87,7 @@ def find_recordings(
         A file is taken whatever its name; a folder is searched, links to folders included, each
         folder once, however it is reached.
     found : SearchReport, optional
-        Is told what was left alone.
+        Receives what was left out.
 
     Yields
     ------
@@ -102,34 +102,29 @@ def find_recordings(
             yield path
 
 
-def _walk(folder: Path, found: SearchReport, seen: set[tuple[int, int]]) -> Iterator[Path]:
-    waiting = [folder]
-    while waiting:
-        here = waiting.pop()
-        try:
-            status = here.stat()
-            if (status.st_dev, status.st_ino) in seen:
-                continue
-            seen.add((status.st_dev, status.st_ino))
-            entries = sorted(os.scandir(here), key=lambda entry: entry.name)
-        except OSError as error:
-            found.problems.append(f"{printable(here)}: cannot be searched ({error.strerror})")
+def _walk(root: Path, found: SearchReport, seen: set[tuple[int, int]]) -> Iterator[Path]:
+    def report(error: OSError) -> None:
+        name = printable(error.filename)
+        found.problems.append(f"{name}: cannot be searched ({error.strerror})")
+
+    for folder, subfolders, names in os.walk(root, followlinks=True, onerror=report):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:
+            subfolders.clear()
             continue
-        inner = []
-        for entry in entries:
-            if entry.is_dir():
-                inner.append(Path(entry.path))
-            elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
-                yield Path(entry.path)
+        seen.add((status.st_dev, status.st_ino))
+        subfolders.sort()
+        for name in sorted(names):
+            if os.path.splitext(name)[1].lower() in SUFFIXES:
+                yield Path(folder, name)
             else:
                 found.n_others += 1
-        waiting += reversed(inner)
 
 
 def predict_many(
     predictor: Predictor, paths: Iterable[Path], *, n_jobs: int = 0
 ) -> Iterator[Prediction]:
-    """Predict recordings side by side, and yield the answers in the order of the paths.
+    """Predict recordings in parallel, and yield the predictions in the order of the paths.
 
     Parameters
     ----------
@@ -138,7 +133,7 @@ def predict_many(
     paths : iterable of Path
         Read no further ahead than workers need.
     n_jobs : int
-        Recordings side by side, each on one thread; 0 takes one a core, up to four.
+        Recordings in parallel, each on one thread; 0 takes one a core, up to four.
 
     Yields
     ------
@@ -169,31 +164,22 @@ def printable(path: str | Path) -> str:
     )
 
 
-def _is_unicode(text: str) -> bool:
-    """Tell whether a name holds no bytes that are no text."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def as_record(prediction: Prediction, *, top: int = 0, model: str = "") -> dict[str, object]:
-    """Return a prediction as plain data, numbers rounded; no NaN, which JSON does not know."""
-    is_answer = not prediction.error
+    """Return a prediction as plain data, numbers rounded; missing ones are None, as in JSON."""
+    is_usable = not prediction.error
     record: dict[str, object] = {
         "path": printable(prediction.path),
-        "emotion": prediction.emotion if is_answer else None,
-        "confidence": round(prediction.confidence, N_DECIMALS) if is_answer else None,
+        "emotion": prediction.emotion if is_usable else None,
+        "confidence": round(prediction.confidence, N_DECIMALS) if is_usable else None,
         "probabilities": {
             label: round(value, N_DECIMALS)
             for label, value in prediction.top(top or len(prediction.probabilities))
         },
-        "duration_s": round(prediction.duration_s, 3) if is_answer else None,
+        "duration_s": round(prediction.duration_s, 3) if is_usable else None,
         "warnings": list(prediction.warnings),
         "model": model,
     }
-    return record if is_answer else record | {"error": printable(prediction.error)}
+    return record if is_usable else record | {"error": printable(prediction.error)}
 
 
 def json_line(record: Mapping[str, object]) -> str:
@@ -233,18 +219,11 @@ def _csv_line(cells: Iterable[object]) -> str:
 
 
 class Writer:
-    """Writes predictions line by line, and knows which were written before.
+    """Writes predictions line by line, and continues what was written before.
 
-    Parameters
-    ----------
-    format : str
-        One of `FORMATS`.
-    labels : sequence of str
-        The classes, for the columns of CSV.
-    top : int
-        How many classes a table or a JSON object shows; 0: 3 in tables, all in JSON.
-    model : str
-        Which model answers: it stands in every line, and another one's file is not gone on with.
+    It takes one of `FORMATS`; the labels are the columns of CSV; `top` is the number of classes
+    shown (0: 3 in tables, all in JSON). `model` stands in every line, and the file of another model
+    is not continued.
     """
 
     def __init__(
@@ -267,9 +246,10 @@ class Writer:
         return ""
 
     def name(self, path: str | Path) -> str:
-        """Return a path as it stands in the lines: in JSON as it is, if it is Unicode at all."""
+        """Return a path as it stands in the lines: in JSON unchanged, unless it is not Unicode."""
         text = str(path)
-        return text if self.format == "json" and _is_unicode(text) else printable(path)
+        is_text = not any("\ud800" <= one <= "\udfff" for one in text)
+        return text if self.format == "json" and is_text else printable(path)
 
     def line(self, prediction: Prediction) -> str:
         """Return one prediction as text that ends with a line break."""
@@ -286,40 +266,25 @@ class Writer:
         if len(name) > NAME_WIDTH:
             name = "…" + name[-(NAME_WIDTH - 1) :]
         if prediction.error:
-            told = printable(prediction.error)
-            return f"{name:<{NAME_WIDTH}}  {'error':<{self._width}}{told}\n"
+            error = printable(prediction.error)
+            return f"{name:<{NAME_WIDTH}}  {'error':<{self._width}}{error}\n"
         ranked = "  ".join(f"{label} {100 * p:.0f} %" for label, p in prediction.top(self.top or 3))
-        # Where no answer is given there is nothing to be sure of.
-        is_given = prediction.emotion != NOT_SURE
-        sure = f"{100 * prediction.confidence:.0f} %" if is_given else ""
+        is_sure = prediction.emotion != NOT_SURE
+        sure = f"{100 * prediction.confidence:.0f} %" if is_sure else ""
         answer = f"{prediction.emotion:<{self._width}}{sure:>6}"
         line = f"{name:<{NAME_WIDTH}}  {answer}  {ranked}\n"
         return line + "".join(f"{'':<{NAME_WIDTH}}  ! {one}\n" for one in prediction.warnings)
 
     def resume(self, path: Path) -> tuple[set[str], int]:
-        """Read what a file holds already, and cut off a last line that is not whole.
+        """Read what a file holds already, and cut off a last line that is not complete.
 
-        Parameters
-        ----------
-        path : Path
-            Of an earlier, perhaps interrupted, job.
-
-        Returns
-        -------
-        done : set of str
-            Names of the recordings in it.
-        n_failed : int
-            How many of them had an error.
-
-        Raises
-        ------
-        AudioError
-            If the file holds something else.
+        Returns the names of the recordings in it, and how many of them had an error; raises
+        AudioError where it holds other things than predictions of this format, model and classes.
         """
         if not path.exists() or path.stat().st_size == 0:
             return set(), 0
         if self.format == "table":
-            raise AudioError(f"{path}: is there already; a table cannot be gone on with, csv can")
+            raise AudioError(f"{path}: exists already; a table cannot be continued, csv can")
         with path.open("r+b") as file:
             # What follows the last line break was being written when the job stopped.
             file.truncate(file.read().rfind(b"\n") + 1)
@@ -328,20 +293,20 @@ class Writer:
                 return self._names(file)
             except (ValueError, KeyError, TypeError, csv.Error) as error:
                 raise AudioError(
-                    f"{path}: is there, and holds no predictions of this form, model and classes "
+                    f"{path}: exists, and holds no predictions of this format, model and classes "
                     f"({error}); choose another file, or delete it"
                 ) from error
 
     def _names(self, file: TextIO) -> tuple[set[str], int]:
         if self.format == "csv":
             if file.readline() != self.header:
-                raise ValueError("its first line is another one")
+                raise ValueError("its first line is another")
             rows = list(csv.reader(file))
             self._check_models({row[-2] for row in rows})
             return {row[0] for row in rows}, sum(bool(row[-1]) for row in rows)
         records = [json.loads(line) for line in file]
         if any(not set(one["probabilities"]) <= set(self.labels) for one in records):
-            raise ValueError("its classes are others")
+            raise ValueError("it has other classes")
         self._check_models({one["model"] for one in records})
         return {one["path"] for one in records}, sum("error" in one for one in records)
 
@@ -357,7 +322,7 @@ def write_all(
     *,
     report: Callable[[str], None],
 ) -> int:
-    """Write predictions as they come; return how many have an error, each of which is reported."""
+    """Write predictions as they come, report each error, and return the number of errors."""
     n_failed = 0
     for one in predictions:
         target.write(writer.line(one))

@@ -1,6 +1,8 @@
-"""Bundles that are here: found by name or folder, and the best one whose weights are here too.
+"""Bundles: what is in one, how it is written, read and checked, and which are installed.
 
-Nothing is loaded or checked; that is `ser_lib.inference.bundle`'.
+A bundle is a folder with everything that decides an answer: network or head, feature spec, labels,
+temperature, threshold, training clips as a cloud, model card and checksums. What its files may hold
+is checked by `validation`; that they fit together, here.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,32 +24,28 @@ from ser_lib.features.encoders.registry import ENCODERS
 from ser_lib.features.registry import FEATURES, FeatureSpec
 from ser_lib.inference.out_of_domain import Domain, over_time
 from ser_lib.inference.validation import (
+    AGAIN,
     FILES,
+    FORMAT,
+    FORMAT_VERSION,
     SUMS,
+    CheckedFiles,
+    check_files,
     check_graph,
-    check_keras_archive,
     check_number,
-    checked_contents,
-    read_arrays,
     read_json,
 )
 from ser_lib.paths import bundles_dir
 
-if TYPE_CHECKING:
-    pass
-
-
-FORMAT = "ser-bundle"
-
-# Raised when the form changes so that older code would misread it.
-FORMAT_VERSION = 3
 KINDS = ("network", "linear")
 MAX_LABELS = 64
+TEMPERATURES = (0.01, 100.0)
+SHARES = (0.0, 1.0)
 MAX_INPUT_VALUES = 10_000_000
 PARAM_CHARACTERS = frozenset(string.ascii_letters + string.digits + "_-.,")
 HEAD = ("head_mean", "head_scale", "head_weights", "head_bias")
 
-# For a known voice: a head of its own, and how speakers differ (see `ser_lib.inference.predictor`).
+# For a known voice: a head of its own, and how speakers differ (see `Predictor.enrolled`).
 SPEAKER_HEAD = tuple(f"speaker_{name}" for name in HEAD)
 SPEAKER_CLOUD = (
     "speaker_centre",
@@ -60,6 +57,8 @@ SPEAKER_CLOUD = (
 DOMAIN = ("domain_centre", "domain_whitening")
 SCALING = ("input_mean", "input_scale")
 ARRAYS = (*HEAD, *SPEAKER_HEAD, *SPEAKER_CLOUD, *DOMAIN, *SCALING)
+
+DEFAULT_BUNDLES = ("moonshine-ravdess", "cnn-ravdess")  # the best first
 
 
 @dataclass(frozen=True)
@@ -83,10 +82,10 @@ class Bundle:
     """See `ser_lib.inference.out_of_domain.Domain`."""
     speaker: Mapping[str, float] = field(default_factory=dict)
     """`temperature` and `threshold` for a voice known by neutral clips, `mixed_temperature` and
-    `mixed_threshold` for one known by clips of any mood; empty where the bundle cannot adapt."""
+    `mixed_threshold` for one known by unlabelled clips; empty where the bundle cannot adapt."""
     probe: tuple[float, ...] = ()
-    """Probabilities of `probe_signal`, before the temperature: what this model says must not
-    change from machine to machine."""
+    """Probabilities of `probe_signal`, before the temperature, which must not change from machine
+    to machine."""
     card: Mapping[str, object] = field(default_factory=dict)
     """Facts about training and tests, for the model card; nothing here decides an answer."""
     encoder: Mapping[str, str] = field(default_factory=dict)
@@ -96,7 +95,7 @@ class Bundle:
     """The ONNX network."""
     folder: Path | None = None
     sha256: str = ""
-    """Of the file of checksums that it was loaded with: other weights have another one."""
+    """Of the file of checksums that it was loaded with, which names the model."""
 
     @property
     def domain(self) -> Domain | None:
@@ -106,18 +105,10 @@ class Bundle:
         return Domain(*(self.arrays[name] for name in DOMAIN), limit=self.domain_limit)
 
     def domain_values(self, values: np.ndarray) -> np.ndarray:
-        """Take what is compared with the training clips out of one row of features.
+        """Reduce one row of unscaled features to what is compared with the training clips.
 
-        Parameters
-        ----------
-        values : ndarray, of `input_shape` or flat
-            What a network or a head gets, before it is scaled.
-
-        Returns
-        -------
-        ndarray, shape (n_values,)
-            Means and spreads over time: of each band, or as the encoder's features have them, of
-            its highest layer that is computed, at the first speed.
+        These are means and spreads over time: of each band, or as the encoder's features have them,
+        of the highest layer that is computed, at the first speed.
         """
         values = values.reshape(self.input_shape)
         if self.kind == "linear":
@@ -145,18 +136,7 @@ class Bundle:
 
 
 def probe_signal(sample_rate_hz: int) -> np.ndarray:
-    """Make the sound that every bundle is tried on: harmonics that glide and swell, 4 s long.
-
-    Parameters
-    ----------
-    sample_rate_hz : int
-        Its rate.
-
-    Returns
-    -------
-    ndarray of float32, shape (4 * sample_rate_hz,)
-        The same on every machine, to rounding.
-    """
+    """Make the sound that every bundle is tried on: harmonics that glide and swell, 4 s long."""
     time_s = np.arange(4 * sample_rate_hz) / sample_rate_hz
     phase = 2 * np.pi * (150 * time_s + 20 * np.sin(1.5 * time_s))
     swell = 0.5 - 0.5 * np.cos(2 * np.pi * 2.5 * time_s)
@@ -186,12 +166,12 @@ def write_bundle(bundle: Bundle, folder: str | Path, *, card: str, keras_file: b
     Raises
     ------
     BundleError
-        If something else is in the folder.
+        If other files are in the folder, or the bundle could not be loaded.
     """
     folder = Path(folder)
     held = {one.name for one in folder.iterdir()} if folder.is_dir() else set()
     if (folder.exists() and not folder.is_dir()) or (held and held - {*FILES, SUMS}):
-        raise BundleError(f"{folder}: holds something else than a bundle; choose another folder")
+        raise BundleError(f"{folder}: holds other files than a bundle's; choose another folder")
     packed = io.BytesIO()
     np.savez_compressed(packed, **bundle.arrays)
     manifest = json.dumps(bundle.manifest(), indent=1, sort_keys=True, ensure_ascii=False)
@@ -233,17 +213,16 @@ def load_bundle(folder: str | Path) -> Bundle:
     Raises
     ------
     BundleError
-        If a file lacks, is too many, changed or of another kind than promised; if the bundle is of
-        another version; if labels, feature spec, shapes and weights do not fit together.
+        If a file is missing, not listed, changed or of another kind than promised; if the bundle is
+        of another version; if labels, feature spec, shapes and weights do not fit together.
     """
     folder = Path(folder)
-    contents = checked_contents(folder)
-    manifest = read_json(contents["bundle.json"], what=f"{folder}/bundle.json")
+    files = check_files(folder, array_names=ARRAYS)
     try:
-        bundle = _parse(manifest, contents, folder)
+        bundle = _parse(files, folder)
     except (KeyError, TypeError, ValueError, FeatureError) as error:
         detail = f"lacks {error}" if isinstance(error, KeyError) else error
-        raise BundleError(f"{folder}: bundle.json {detail}; get the bundle again") from error
+        raise BundleError(f"{folder}: bundle.json {detail}; {AGAIN}") from error
     _check_axes(bundle)
     _check_arrays(bundle)
     if bundle.kind == "network":
@@ -255,19 +234,12 @@ def load_bundle(folder: str | Path) -> Bundle:
             n_classes=len(bundle.labels),
             what=f"{folder}/model.onnx",
         )
-    if "model.keras" in contents:
-        check_keras_archive(contents["model.keras"], what=f"{folder}/model.keras")
     return bundle
 
 
-def _parse(manifest: dict, contents: dict[str, bytes], folder: Path) -> Bundle:
-    """Build a Bundle from what was read; wrong types raise what `load_bundle` translates."""
-    if manifest["format"] != FORMAT or manifest["version"] != FORMAT_VERSION:
-        raise BundleError(
-            f"{folder}: is of form {manifest['format']!r}, version {manifest['version']!r}; this "
-            f"ser_lib reads version {FORMAT_VERSION}: train it again, or use the ser_lib it was "
-            "made with"
-        )
+def _parse(files: CheckedFiles, folder: Path) -> Bundle:
+    """Build a Bundle from its files; wrong types raise what `load_bundle` translates."""
+    manifest = files.manifest
     if manifest["kind"] not in KINDS:
         raise BundleError(f"{folder}: is of kind {manifest['kind']!r}; known are {KINDS}")
     labels = manifest["labels"]
@@ -280,8 +252,8 @@ def _parse(manifest: dict, contents: dict[str, bytes], folder: Path) -> Bundle:
     temperature, threshold, limit = (
         check_number(manifest[name], what=f"{folder}: {name}", low=low, high=high)
         for name, low, high in (
-            ("temperature", 0.01, 100.0),
-            ("threshold", 0.0, 1.0),
+            ("temperature", *TEMPERATURES),
+            ("threshold", *SHARES),
             ("domain_limit", 0.0, 1e6),
         )
     )
@@ -299,10 +271,10 @@ def _parse(manifest: dict, contents: dict[str, bytes], folder: Path) -> Bundle:
         card=dict(manifest["card"]),
         encoder=dict(manifest["encoder"]),
         speaker=_parse_speaker(dict(manifest["speaker"]), folder),
-        arrays=read_arrays(contents["arrays.npz"], what=f"{folder}/arrays.npz", allowed=ARRAYS),
-        graph=contents.get("model.onnx", b""),
+        arrays=files.arrays,
+        graph=files.graph,
         folder=folder,
-        sha256=hashlib.sha256((folder / SUMS).read_bytes()).hexdigest(),
+        sha256=files.sha256,
     )
 
 
@@ -310,7 +282,7 @@ def _parse_speaker(plain: dict[str, object], folder: Path) -> dict[str, float]:
     limits = {
         f"{kind}{name}": limit
         for kind in ("", "mixed_")
-        for name, limit in (("temperature", (0.01, 100.0)), ("threshold", (0.0, 1.0)))
+        for name, limit in (("temperature", TEMPERATURES), ("threshold", SHARES))
     }
     if plain and set(plain) != set(limits):
         raise BundleError(f"{folder}: its settings for a known voice are {sorted(plain)}")
@@ -390,7 +362,7 @@ def _check_arrays(bundle: Bundle) -> None:
     wrong = [name for name, array in bundle.arrays.items() if array.shape != shapes[name]]
     if lacking or wrong:
         problem = f"lacks {lacking}" if lacking else f"{wrong[0]} has another shape than it should"
-        raise BundleError(f"{bundle.folder}/arrays.npz: {problem}; get the bundle again")
+        raise BundleError(f"{bundle.folder}/arrays.npz: {problem}; {AGAIN}")
     above_0 = [n for n in bundle.arrays if n.endswith(("scale", "noise", "within"))]
     if any((bundle.arrays[name] <= 0).any() for name in above_0):
         raise BundleError(f"{bundle.folder}/arrays.npz: a scale is not above 0")
@@ -407,11 +379,18 @@ def _n_compared(bundle: Bundle) -> int:
     return 2 * math.prod(n for axis, n in enumerate(shape) if axis not in time_axes)
 
 
-DEFAULT_BUNDLES = ("moonshine-ravdess", "cnn-ravdess")
-
-
 def find_bundle(name: str | Path) -> Path:
     """Return the folder of a bundle that is given by folder or by name.
+
+    Parameters
+    ----------
+    name : str or Path
+        A folder with a bundle, or the name of one under `bundles/`.
+
+    Returns
+    -------
+    Path
+        Whether the bundle is sound is not checked.
 
     Raises
     ------
@@ -426,48 +405,36 @@ def find_bundle(name: str | Path) -> Path:
 
 
 def installed_bundles() -> list[Path]:
-    """Return the folders under `bundles/` that hold a bundle, by name."""
-    root = bundles_dir()
-    return sorted(one.parent for one in root.glob(f"*/{SUMS}")) if root.is_dir() else []
+    """Return the folders under `bundles/` (or `SER_BUNDLES`) that hold a bundle, by name."""
+    return sorted(one.parent for one in bundles_dir().glob(f"*/{SUMS}"))
 
 
 def default_bundle() -> Path:
-    """Return the best installed bundle whose weights are all here.
-
-    Raises
-    ------
-    BundleError
-        If none is.
-    """
-    installed = {one.name: one for one in installed_bundles()}
-    for name in DEFAULT_BUNDLES:
-        if name in installed and _has_weights(installed[name]):
-            return installed[name]
+    """Return the best installed bundle whose encoder is installed, too; BundleError if none is."""
+    for folder in _preferred():
+        if not _missing_encoder(folder):
+            return folder
     raise BundleError("no bundle is installed; make one with `ser train`, or give --bundle")
 
 
 def better_bundle() -> tuple[str, str]:
     """Name the best installed bundle and the encoder that it lacks; empty where it lacks none."""
+    for folder in _preferred()[:1]:
+        if encoder := _missing_encoder(folder):
+            return folder.name, encoder
+    return "", ""
+
+
+def _preferred() -> list[Path]:
+    """Return those of the default bundles that are installed, the best first."""
     installed = {one.name: one for one in installed_bundles()}
-    name = next((one for one in DEFAULT_BUNDLES if one in installed), "")
-    if not name or _has_weights(installed[name]):
-        return "", ""
-    return name, _encoder_of(installed[name])
+    return [installed[name] for name in DEFAULT_BUNDLES if name in installed]
 
 
-def _encoder_of(folder: Path) -> str:
-    """Name the encoder that a bundle does not hold itself; empty where it needs none."""
-    raw = (folder / "bundle.json").read_bytes()
-    needed = read_json(raw, what=f"{folder}/bundle.json").get("encoder") or {}
-    return str(needed.get("name", ""))
-
-
-def _has_weights(folder: Path) -> bool:
-    """Tell whether what a bundle does not hold itself is here."""
-    needed = _encoder_of(folder)
-    if not needed:
-        return True
-    from ser_lib.features.encoders.registry import ENCODERS
-
-    encoder = ENCODERS.get(needed)
-    return encoder is not None and encoder.file.is_file()
+def _missing_encoder(folder: Path) -> str:
+    """Name the encoder that a bundle needs and that is not installed; empty where none is."""
+    manifest = read_json((folder / "bundle.json").read_bytes(), what=f"{folder}/bundle.json")
+    needed = manifest.get("encoder") or {}
+    name = str(needed.get("name", ""))
+    is_here = not name or (name in ENCODERS and ENCODERS[name].file.is_file())
+    return "" if is_here else name

@@ -1,6 +1,6 @@
 """Model cards: what a bundle is, how well it does, and what it must not be used for.
 
-All figures come from the bundle's own facts, which come from its stored run; nothing is typed.
+All figures come from the bundle's own facts, which come from its stored run; none is typed.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ LIMITS = (
 )
 
 
-# How a voice can be known: what of it is, and the option of `ser predict`.
+# How a voice can be known: by which clips, and the option of `ser predict`.
 KNOWN_VOICES = {
     "known_voice": ("neutral clips", "--speaker-reference"),
-    "mixed_known_voice": ("clips of any mood", "--speaker-clips"),
+    "mixed_known_voice": ("unlabelled clips", "--speaker-clips"),
 }
 
 
@@ -48,10 +48,6 @@ def card_text(bundle: Bundle) -> str:
     -------
     str
         Markdown.
-
-    Notes
-    -----
-    Notebook: 10_predict.ipynb
     """
     card = bundle.card
     lines = [
@@ -67,11 +63,15 @@ def card_text(bundle: Bundle) -> str:
     if card.get("is_embedded"):
         lines += ["", "**Trained on synthetic voices: a demonstration, of no use on people.**"]
     if "score" in card:
-        lines += ["", "## How well it does, on speakers never heard", "", *_figures(bundle)]
+        lines += ["", "## Performance on unseen speakers", "", *_figures(bundle)]
     if card.get("elsewhere"):
-        lines += ["", "## How well it does elsewhere", "", *_elsewhere(bundle)]
+        lines += ["", "## Performance on other corpora", "", *_cross_corpus(bundle)]
     lines += ["", "## How it was made", "", *_making(bundle)]
     return "\n".join(lines) + "\n"
+
+
+def _uar(score: Mapping[str, float]) -> str:
+    return f"{pct(score['uar'])} [{pct(score['uar_low'])}, {pct(score['uar_high'])}]"
 
 
 def _figures(bundle: Bundle) -> list[str]:
@@ -79,12 +79,11 @@ def _figures(bundle: Bundle) -> list[str]:
     score, chosen, error = card["score"], card["selection"], card["calibration_error"]
     chance = 1 / len(bundle.labels)
     return [
-        f"Unweighted average recall {pct(score['uar'])} "
-        f"[{pct(score['uar_low'])}, {pct(score['uar_high'])}] (95 % interval by "
-        f"speaker), accuracy {pct(score['wa'])}; chance is {pct(chance)}. From run "
-        f"`{card['run']}`: protocol `{card['protocol']}`, {score['n_rows']:,} clips of "
-        f"{score['n_speakers']} speakers, each judged by a model that knew neither the clip nor "
-        "the speaker. The network in this bundle was then trained on all of them.",
+        f"Unweighted average recall {_uar(score)} (95 % interval by speaker), accuracy "
+        f"{pct(score['wa'])}; chance is {pct(chance)}. From run `{card['run']}`: protocol "
+        f"`{card['protocol']}`, {score['n_rows']:,} clips of {score['n_speakers']} speakers, each "
+        "predicted by a model that was trained on neither the clip nor the speaker. The model in "
+        "this bundle was then trained on all of them.",
         "",
         "| emotion | recall |",
         "| --- | --- |",
@@ -95,9 +94,9 @@ def _figures(bundle: Bundle) -> list[str]:
         "temperature of the others).",
         "",
         f"'not sure' below a confidence of {pct(bundle.threshold)}: on these clips "
-        f"{pct(chosen['coverage_share'])} get an answer, and "
-        f"{pct(chosen['accuracy_share'])} of the answers are right, where "
-        f"{pct(chosen['accuracy_of_all_share'])} were if all were answered.",
+        f"{pct(chosen['coverage_share'])} get an answer, and {pct(chosen['accuracy_share'])} of "
+        f"the answers are right, where {pct(chosen['accuracy_of_all_share'])} were if all were "
+        "answered.",
         *_known_voice(card),
     ]
 
@@ -111,23 +110,22 @@ def _known_voice(card: Mapping[str, object]) -> list[str]:
         lines += [
             "",
             f"With {known['n_clips']} {kind} of the same voice (`{option}`): unweighted average "
-            f"recall {pct(known['uar'])} [{pct(known['uar_low'])}, "
-            f"{pct(known['uar_high'])}], where it is {pct(known['uar_without'])} "
-            f"without them on the same clips. From run `{known['run']}`.",
+            f"recall {_uar(known)}, where it is {pct(known['uar_without'])} without them on the "
+            f"same clips. From run `{known['run']}`.",
         ]
     return lines
 
 
 CROSS_CORPUS = (
     "The bundle as it is, on corpora that it was not trained on: other speakers, rooms, "
-    "microphones and sentences. Nothing was fitted on them; clips that tell a voice are not "
-    "counted. 'Sure' is the mean confidence, 'called unlike' the share of clips of which it warns; "
-    "in how many directions they are compared for it was chosen once, with RAVDESS, EmoDB and TESS "
-    "in view."
+    "microphones and sentences. Nothing was fitted on them; clips by which a voice is known are "
+    "not counted. 'Sure' is the mean confidence, 'called unlike' the share of clips of which it "
+    "warns; the number of directions in which they are compared was chosen once, with RAVDESS, "
+    "EmoDB and TESS in view."
 )
 
 
-def _elsewhere(bundle: Bundle) -> list[str]:
+def _cross_corpus(bundle: Bundle) -> list[str]:
     table = cross_corpus_table(bundle)
     rows = [table.columns, *table.itertuples(index=False)]
     head, *body = ("| " + " | ".join(row) + " |" for row in rows)
@@ -135,7 +133,7 @@ def _elsewhere(bundle: Bundle) -> list[str]:
 
 
 def cross_corpus_figures(bundle: Bundle) -> pd.DataFrame:
-    """Lay out how a bundle does on other corpora, with and without clips that tell the voice.
+    """Return how a bundle does on other corpora, for unknown and for known voices.
 
     Parameters
     ----------
@@ -146,12 +144,8 @@ def cross_corpus_figures(bundle: Bundle) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row a corpus and voice: `corpus, title, n_clips, n_speakers, voice` ("new", or which
-        clips of it are known) and the shares of `evaluate_cross_corpus`. No rows where
-        the bundle was tried nowhere else.
-
-    Notes
-    -----
-    Notebook: 10_predict.ipynb
+        clips of it are known) and the shares of `evaluate_cross_corpus`. No rows where the bundle
+        was tested on no other corpus.
     """
     import pandas as pd
 
@@ -167,7 +161,7 @@ def cross_corpus_figures(bundle: Bundle) -> pd.DataFrame:
 
 
 def _share_of_answers(one: object) -> str:
-    """Write how many of the answers are right, with their number; a dash where there are none."""
+    """Format the share of answers that are right, and their number; a dash without any."""
     n_answers = round(one.coverage_share * one.n_clips)
     if not n_answers:
         return "–"
@@ -175,7 +169,7 @@ def _share_of_answers(one: object) -> str:
 
 
 def cross_corpus_table(bundle: Bundle) -> pd.DataFrame:
-    """Write `elsewhere_figures` for people.
+    """Return `cross_corpus_figures` as text, for people.
 
     Parameters
     ----------
@@ -186,10 +180,6 @@ def cross_corpus_table(bundle: Bundle) -> pd.DataFrame:
     -------
     pandas.DataFrame of str
         One row a corpus and voice.
-
-    Notes
-    -----
-    Notebook: 10_predict.ipynb
     """
     import pandas as pd
 
@@ -198,7 +188,7 @@ def cross_corpus_table(bundle: Bundle) -> pd.DataFrame:
             "corpus": one.corpus,
             "clips, speakers": f"{one.n_clips:,}, {one.n_speakers}",
             "voice": one.voice,
-            "UAR": f"{pct(one.uar)} [{pct(one.uar_low)}, {pct(one.uar_high)}]",
+            "UAR": _uar(one._asdict()),
             "right": pct(one.accuracy_share),
             "sure": pct(one.confidence),
             "answered": pct(one.coverage_share),
@@ -250,7 +240,7 @@ def _making(bundle: Bundle) -> list[str]:
 
 
 def card_table(bundle: Bundle) -> pd.DataFrame:
-    """Lay the facts of a model card out as a table.
+    """Return the facts of a model card as a table.
 
     Parameters
     ----------
@@ -261,10 +251,6 @@ def card_table(bundle: Bundle) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns `what, value`.
-
-    Notes
-    -----
-    Notebook: 10_predict.ipynb
     """
     import pandas as pd
 
@@ -275,9 +261,8 @@ def card_table(bundle: Bundle) -> pd.DataFrame:
         "model": bundle.title,
         "classes": ", ".join(bundle.labels),
         "licence of the recordings": ", ".join(one["licence"] for one in card["corpora"]),
-        "UAR on speakers never heard": f"{pct(score['uar'])} [{pct(score['uar_low'])}, "
-        f"{pct(score['uar_high'])}], {score['n_rows']:,} clips of {score['n_speakers']} "
-        "speakers",
+        "UAR on unseen speakers": f"{_uar(score)}, {score['n_rows']:,} clips of "
+        f"{score['n_speakers']} speakers",
         "best and worst recall": f"{recalls[0][0]} {pct(recalls[0][1])}, {recalls[-1][0]} "
         f"{pct(recalls[-1][1])}",
         "temperature": f"{bundle.temperature:.2f}",

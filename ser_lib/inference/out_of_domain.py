@@ -1,8 +1,8 @@
-"""What a recording has against it: warnings before an answer is believed.
+"""Warnings about a recording, and how far it lies from the clips that a model was trained on.
 
 A warning is one phrase for people, with its value. Limits of the recording (too short, clipped,
-noisy) are fixed; how far a clip lies from those that a model was trained on is measured against
-a `Domain`, which is made of the training clips themselves.
+noisy) are fixed; how unlike the training it is, is measured against a `Domain`, which is made of
+the training clips themselves.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ MIN_SNR_DB = 10.0  # the quietest training clips have 14 dB
 MIN_LEVEL_DB = -55.0  # the quietest training clips reach -49
 MIN_RATE_HZ = 16_000  # below, consonants are missing
 
-# One training clip in a hundred would be called unlike the others.
+# One training clip in a hundred is taken for unlike the others.
 DOMAIN_QUANTILE = 0.99
 
-# In which clips are compared. Of 8 to 32, 16 did best at telling EmoDB and TESS from RAVDESS for
-# both bundles; where EmoDB is trained on, they tell RAVDESS, and TESS hardly.
+# In which clips are compared. Of 8 to 32, 16 did best at distinguishing EmoDB and TESS from RAVDESS
+# for both bundles; trained on EmoDB, they distinguish RAVDESS, and TESS hardly.
 N_DIRECTIONS = 16
 
 # A direction in which the training clips hardly differ says nothing about others.
@@ -39,48 +39,23 @@ class Domain:
     centre: np.ndarray
     """Shape (n_values,)."""
     whitening: np.ndarray
-    """Makes independent directions of unit spread; shape (n_values, n_directions)."""
+    """Projects onto independent directions of unit spread; shape (n_values, n_directions)."""
     limit: float
-    """Distance that one clip in a hundred of speakers left out exceeds."""
+    """Distance that one clip in a hundred of held-out speakers exceeds."""
 
     def distance(self, values: np.ndarray) -> float:
-        """Distance of a clip from the middle of the training clips.
-
-        Parameters
-        ----------
-        values : ndarray, shape (n_values,)
-            Of the clip, as `Bundle.domain_values` gives them.
-
-        Returns
-        -------
-        float
-            In standard deviations (of Mahalanobis, within the directions).
-        """
+        """Mahalanobis distance of a clip's `Bundle.domain_values` from the middle of the cloud."""
         return float(np.linalg.norm((values - self.centre) @ self.whitening))
 
     def unlike(self, values: np.ndarray) -> str:
-        """Say how far a clip lies from the training clips; empty where it lies among them."""
+        """Describe how far a clip lies from the training clips; empty where it lies among them."""
         ratio = self.distance(values) / self.limit
         return "" if ratio <= 1 else f"{ratio:.1f} times their limit"
 
 
 def over_time(values: np.ndarray, time_axes: tuple[int, ...]) -> np.ndarray:
-    """Summarise what a network gets by the mean and the spread of each of its bands.
+    """Summarise one row of features by the means, then the spreads, of each of its bands.
 
-    Parameters
-    ----------
-    values : ndarray
-        One row of features.
-    time_axes : tuple of int
-        Which of its axes are time, see `ser_lib.features.registry.Feature`.
-
-    Returns
-    -------
-    ndarray, shape (2 * n_bands,)
-        The means, then the standard deviations.
-
-    Examples
-    --------
     >>> over_time(np.array([[1.0, 5.0], [3.0, 5.0]]), (0,))
     array([2., 5., 1., 0.])
     """
@@ -88,10 +63,10 @@ def over_time(values: np.ndarray, time_axes: tuple[int, ...]) -> np.ndarray:
 
 
 def _cloud(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the middle of the rows, and what makes their main directions alike."""
+    """Return the middle of the rows, and what gives their main directions unit spread."""
     centre, spread = rows.mean(axis=0), rows.std(axis=0)
     if not (spread > 0).any():
-        raise FeatureError("all clips are the same: what is far from them cannot be told")
+        raise FeatureError("all clips are the same: no distance from them can be measured")
     spread = np.maximum(spread, MIN_SPREAD * np.median(spread[spread > 0]))
     _, sizes, directions = np.linalg.svd((rows - centre) / spread, full_matrices=False)
     n_kept = min(N_DIRECTIONS, int((sizes > MIN_SPREAD * sizes[0]).sum()))
@@ -100,33 +75,15 @@ def _cloud(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fit_domain(values: np.ndarray, speakers: np.ndarray) -> Domain:
-    """Describe the training clips, and how far a voice that is not among them usually lies.
+    """Fit the cloud of the training clips; its limit is set by speakers that are left out in turn.
 
-    Parameters
-    ----------
-    values : ndarray, shape (n_clips, n_values)
-        Finite.
-    speakers : ndarray of str, shape (n_clips,)
-        Each speaker's distances are taken from the cloud of the others.
-
-    Returns
-    -------
-    Domain
-
-    Raises
-    ------
-    FeatureError
-        If there are fewer than two speakers, values that are not finite, or no differences.
-
-    Notes
-    -----
-    Notebook: 10_predict.ipynb
+    The values, shape (n_clips, n_values), must be finite and of two speakers or more.
     """
     values = np.asarray(values, dtype=np.float64)
     if len(np.unique(speakers)) < 2 or not np.isfinite(values).all():
         raise FeatureError(
-            f"{len(np.unique(speakers))} speaker(s), {len(values)} clips: at least two "
-            "speakers and finite values are needed to know what is far from them"
+            f"{len(np.unique(speakers))} speaker(s), {len(values)} clips: at least two speakers "
+            "and finite values are needed to measure distances from them"
         )
     distances = []
     for speaker in np.unique(speakers):
@@ -134,7 +91,7 @@ def fit_domain(values: np.ndarray, speakers: np.ndarray) -> Domain:
         distances += [others.distance(row) for row in values[speakers == speaker]]
     limit = float(np.quantile(distances, DOMAIN_QUANTILE))
     if not limit > 0:
-        raise FeatureError("speakers do not differ: what is far from them cannot be told")
+        raise FeatureError("speakers do not differ: no distance from them can be measured")
     return Domain(*_cloud(values), limit=limit)
 
 
@@ -145,28 +102,7 @@ def recording_warnings(
     clipped_share: float = 0.0,
     unlike: str = "",
 ) -> list[str]:
-    """Say what there is against believing an answer about a recording.
-
-    Parameters
-    ----------
-    voice : VoiceFacts
-        Of the recording.
-    sample_rate_hz : int
-        Of the file, before resampling.
-    clipped_share : float
-        From `ser_lib.audio.voice_activity.clipped_share`.
-    unlike : str
-        How it differs from the model's training clips, from `Domain.unlike`.
-
-    Returns
-    -------
-    list of str
-        One phrase a warning; empty for a recording like those of the training.
-
-    Notes
-    -----
-    Notebook: 10_predict.ipynb
-    """
+    """List what makes a prediction doubtful, a phrase each; `unlike` comes from `Domain.unlike`."""
     found = []
     if sample_rate_hz < MIN_RATE_HZ:
         found.append(f"low sample rate ({sample_rate_hz} Hz)")

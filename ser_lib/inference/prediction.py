@@ -1,7 +1,7 @@
-"""Answers: what a model makes of one recording, and tables of such.
+"""Predictions: what a model returns for one recording, and tables of such.
 
-An answer says the likeliest emotion, how sure that is, and what speaks against it; or why there is
-none. Plain data: nothing is computed here.
+A prediction holds the likeliest emotion, its confidence and warnings; or the error that kept the
+recording from being used. Plain data: nothing is computed here.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 NOT_SURE = "not sure"
-UNLIKE = "unlike the training clips"  # a warning that begins so
+UNLIKE = "unlike the training clips"  # how the warning begins
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model makes of one recording."""
+    """What a model returns for one recording."""
 
     path: str
     """As it was given; empty for an array."""
@@ -33,15 +33,15 @@ class Prediction:
     probabilities: dict[str, float]
     """By class, calibrated, the likeliest first; they sum to 1."""
     duration_s: float
-    """Of the whole recording."""
+    """Of the whole recording, in seconds."""
     warnings: tuple[str, ...] = ()
     voice: VoiceFacts | None = None
     error: str = ""
-    """Why there is no answer; all else is empty then."""
+    """Why the recording could not be used; all else is empty then."""
 
     @property
     def is_unlike(self) -> bool:
-        """Whether it is warned that the recording is unlike those of the training."""
+        """Whether a warning says that the recording is unlike the training clips."""
         return any(one.startswith(UNLIKE) for one in self.warnings)
 
     def top(self, n: int) -> list[tuple[str, float]]:
@@ -50,7 +50,7 @@ class Prediction:
 
 
 def as_table(predictions: Iterable[Prediction], labels: Sequence[str]) -> pd.DataFrame:
-    """Lay predictions out as a table, one row each; see `Predictor.predict`."""
+    """Return predictions as a table with the columns that `Predictor.predict` documents."""
     import pandas as pd
 
     rows = [

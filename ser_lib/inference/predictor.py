@@ -1,9 +1,8 @@
 """Prediction: a bundle applied to recordings and signals.
 
 Features are computed by the functions that training uses, and the network is run by onnxruntime:
-neither Keras nor TensorFlow nor librosa is loaded. A `Prediction` is one answer with its
-confidence and what there is against it; a recording that cannot be used raises, or, in tables,
-becomes a row with its error.
+neither Keras nor TensorFlow nor librosa is loaded. A recording that cannot be used raises or, in
+tables, becomes a row with its error.
 """
 
 from __future__ import annotations
@@ -34,10 +33,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-# One answer for a minute or more would be an average over many moods: that is for a timeline.
+# One prediction for a minute or more would be an average over many emotions: see `timeline`.
 MAX_CLIP_S = 60.0
 
-# Fewer clips of any mood make answers worse on some voices: the mood is taken for the voice.
+# With fewer unlabelled clips some voices are predicted worse: the emotion is taken for the voice.
 MIN_MIXED_CLIPS = 5
 
 # Arithmetic differs between processors in the last digits, not more.
@@ -45,7 +44,7 @@ MAX_PROBE_ERROR = 1e-3
 
 
 class Predictor:
-    """A loaded bundle.
+    """A bundle that predicts; threads may share it.
 
     Parameters
     ----------
@@ -55,20 +54,22 @@ class Predictor:
     Raises
     ------
     BundleError
-        If the model does not say about the probe what it said when it was made.
+        If the model's output for the probe is not what it was when the bundle was made.
 
-    Notes
-    -----
-    Notebook: 10_predict.ipynb
+    Examples
+    --------
+    >>> predictor = Predictor.load("cnn-ravdess")
+    >>> predictor.labels[:2]
+    ('female neutral', 'female happy')
     """
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
         self.temperature = bundle.temperature
         self.threshold = bundle.threshold
-        self._own: np.ndarray | None = None
+        self._voice: np.ndarray | None = None
         self.n_threads = N_CORES
-        """Of one recording; 1 where recordings are predicted side by side."""
+        """Of one recording; 1 where recordings are predicted in parallel."""
         self._domain = bundle.domain
         self._session = open_graph(bundle.graph) if bundle.kind == "network" else None
         if bundle.probe:
@@ -76,7 +77,16 @@ class Predictor:
 
     @classmethod
     def load(cls, bundle: str | Path | None = None) -> Predictor:
-        """Load a bundle by folder or name; without one, the default.
+        """Load a bundle by folder or name; without one, the best that is installed.
+
+        Parameters
+        ----------
+        bundle : str or Path, optional
+            A folder, or a name under `bundles/`.
+
+        Returns
+        -------
+        Predictor
 
         Raises
         ------
@@ -87,20 +97,20 @@ class Predictor:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The classes."""
+        """The classes, in the order of the outputs."""
         return self.bundle.labels
 
     @property
     def model_id(self) -> str:
-        """Which model answers: bundle, first of its checksum, and whose voice it knows."""
+        """The bundle with the start of its checksum, and of the enrolled voice's."""
         model = f"{self.bundle.name}@{self.bundle.sha256[:8]}"
-        if self._own is None:
+        if self._voice is None:
             return model
-        return f"{model}+voice@{hashlib.sha256(self._own.tobytes()).hexdigest()[:8]}"
+        return f"{model}+voice@{hashlib.sha256(self._voice.tobytes()).hexdigest()[:8]}"
 
     @property
     def input_range_s(self) -> tuple[float, float]:
-        """From when to when the model listens to a recording, in seconds."""
+        """Start and end of the part of a recording that the model uses, in seconds."""
         spec, shape = self.bundle.features, self.bundle.input_shape
         n_frames = {
             "mel_chunks": lambda: shape[0] * shape[2],
@@ -117,33 +127,19 @@ class Predictor:
 
     def _check_probe(self) -> None:
         rate = self.bundle.features.sample_rate_hz
-        said = self.raw_probabilities(self.features(probe_signal(rate), rate))
-        error = float(np.abs(said - self.bundle.probe).max())
+        output = self.raw_probabilities(self.features(probe_signal(rate), rate))
+        error = float(np.abs(output - self.bundle.probe).max())
         if not error <= MAX_PROBE_ERROR:
             raise BundleError(
-                f"{self.bundle.folder}: the model says something else about the probe than when "
-                f"it was made (off by {error:.3f}): its weights were swapped, or features are "
-                "computed otherwise here"
+                f"{self.bundle.folder}: the output for the probe differs by {error:.3f} from that "
+                "when it was made: its weights were swapped, or features are computed otherwise "
+                "here"
             )
 
     def features(self, signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
-        """Compute what the network gets: the very functions and cuts that training uses.
+        """Compute one row of input, with the functions and cuts of training, of a mono signal.
 
-        Parameters
-        ----------
-        signal : ndarray of float32, shape (n_samples,)
-            Mono, at the recording's own rate.
-        sample_rate_hz : int
-            That rate.
-
-        Returns
-        -------
-        ndarray, shape `bundle.input_shape`
-
-        Raises
-        ------
-        AudioError
-            If the signal ends before the part begins that the model listens to.
+        AudioError where the signal ends before the part begins that the model uses.
         """
         spec = self.bundle.features
         part = cut_signal(
@@ -155,7 +151,7 @@ class Predictor:
         )
         if len(part) == 0:
             raise AudioError(
-                f"the recording ends before {spec.offset_s} s, where the model begins to listen"
+                f"the recording ends before {spec.offset_s} s, where the model's input begins"
             )
         token = THREADS.set(self.n_threads)
         try:
@@ -174,9 +170,9 @@ class Predictor:
         arrays = self.bundle.arrays
         if self._session is None:
             flat = values.ravel().astype(np.float64)
-            if self._own is None:
+            if self._voice is None:
                 return softmax(_linear(flat, arrays, ""))
-            adapted = (flat - self._own) / np.sqrt(arrays["speaker_within"])
+            adapted = (flat - self._voice) / np.sqrt(arrays["speaker_within"])
             return softmax(_linear(adapted, arrays, "speaker_"))
         if "input_mean" in arrays:
             values = (values - arrays["input_mean"]) / arrays["input_scale"]
@@ -195,9 +191,9 @@ class Predictor:
         sample_rate_hz : int
             Its rate.
         path : str
-            Where it is from.
+            Of the recording; copied into the prediction.
         duration_s : float
-            Of the whole recording, if the signal is its beginning only.
+            Of the whole recording, if the signal is only its beginning.
 
         Returns
         -------
@@ -210,14 +206,14 @@ class Predictor:
         """
         signal = checked_mono(signal, sample_rate_hz)
         own_s = len(signal) / sample_rate_hz
-        (voice, clipped), (values, raw) = self._inspected_and_answered(signal, sample_rate_hz)
+        (voice, clipped), (values, raw) = self._inspect_and_run(signal, sample_rate_hz)
         found = recording_warnings(
             voice,
             sample_rate_hz=sample_rate_hz,
             clipped_share=clipped,
             unlike=self._domain.unlike(self.bundle.domain_values(values)) if self._domain else "",
         )
-        found += self._unheard(max(duration_s, own_s))
+        found += self._unused(max(duration_s, own_s))
         probabilities = apply_temperature(raw, self.temperature)
         order = np.argsort(-probabilities, kind="stable")
         confidence = float(probabilities[order[0]])
@@ -232,30 +228,30 @@ class Predictor:
             voice=voice,
         )
 
-    def _inspected_and_answered(
+    def _inspect_and_run(
         self, signal: np.ndarray, sample_rate_hz: int
     ) -> tuple[tuple[VoiceFacts, float], tuple[np.ndarray, np.ndarray]]:
-        """Look at the recording while the model listens, where there is a thread for that."""
+        """Inspect the recording while the model runs, where there is a thread for that."""
 
-        def inspected() -> tuple[VoiceFacts, float]:
+        def inspect() -> tuple[VoiceFacts, float]:
             voice = inspect_voice(cut_signal(signal, sample_rate_hz, to_hz=RATE_HZ))
             return voice, clipped_share(signal)
 
-        def answered() -> tuple[np.ndarray, np.ndarray]:
+        def run() -> tuple[np.ndarray, np.ndarray]:
             values = self.features(signal, sample_rate_hz)
             return values, self.raw_probabilities(values)
 
         if self.n_threads == 1:
-            return inspected(), answered()
+            return inspect(), run()
         with one_blas_thread():
-            beside = second_thread().submit(inspected)
-            answer = answered()
-            return beside.result(), answer
+            inspection = second_thread().submit(inspect)
+            output = run()
+            return inspection.result(), output
 
     def enrolled(self, paths: Sequence[str | Path], *, is_neutral: bool = True) -> Predictor:
         """Return a predictor for one voice, of which a few clips are known.
 
-        What the clips have in common is the voice, not the mood, and is taken out of every
+        What the clips have in common is the voice, not the emotion, and is taken out of every
         recording. The fewer clips, the less they are trusted.
 
         Parameters
@@ -263,8 +259,8 @@ class Predictor:
         paths : sequence of str or Path
             Clips of one speaker.
         is_neutral : bool
-            Whether they are neutral: two to five are enough then. Of clips in any mood ten tell as
-            much; what moods add to their mean, as in the training, is taken off.
+            Whether they are neutral: two to five are enough then. Of unlabelled clips it takes ten;
+            what emotions add to their mean, as in the training, is subtracted.
 
         Returns
         -------
@@ -280,8 +276,8 @@ class Predictor:
 
         References
         ----------
-        As in `speaker_normalisation`: the mean of k clips, shrunk towards that of all
-        speakers by B / (B + W / k), with B the variance between speakers and W that within.
+        As in `ser_lib.training.speaker_normalisation`: the mean of k clips, shrunk towards that of
+        all speakers by B / (B + W / k), with B the variance between speakers and W that within.
         """
         arrays = self.bundle.arrays
         if not self.bundle.speaker:
@@ -295,8 +291,8 @@ class Predictor:
             )
         if not is_neutral and len(paths) < MIN_MIXED_CLIPS:
             raise AudioError(
-                f"only {len(paths)} of any mood: so few tell the mood rather than the voice; give "
-                f"{MIN_MIXED_CLIPS} or more, better ten, or two to five neutral ones"
+                f"only {len(paths)} unlabelled clips: so few show the emotion rather than the "
+                f"voice; give {MIN_MIXED_CLIPS} or more, better ten, or two to five neutral ones"
             )
         rows = np.stack([self._file_features(path).ravel() for path in paths]).astype(np.float64)
         between = arrays["speaker_between"]
@@ -307,7 +303,7 @@ class Predictor:
         trust = between / (between + noise / len(rows))
         centre = arrays["speaker_centre"]
         ours = copy.copy(self)
-        ours._own = centre + trust * (mean - centre)
+        ours._voice = centre + trust * (mean - centre)
         ours.temperature = self.bundle.speaker[f"{kind}temperature"]
         ours.threshold = self.bundle.speaker[f"{kind}threshold"]
         return ours
@@ -317,21 +313,15 @@ class Predictor:
             signal, rate, _ = load_head(file, max_s=MAX_CLIP_S)
         return self.features(checked_mono(signal, rate), rate)
 
-    def _unheard(self, duration_s: float) -> list[str]:
-        """Say what part of a long recording the model does not listen to."""
+    def _unused(self, duration_s: float) -> list[str]:
+        """Warn of a long recording of which the model uses a part only."""
         start_s, stop_s = self.input_range_s
         if duration_s <= stop_s + 1.0:
             return []
         return [f"long ({duration_s:.0f} s): only {start_s:.1f} to {stop_s:.1f} s were judged"]
 
     def predict_file(self, path: str | Path) -> Prediction:
-        """Predict one recording, of which at most `MAX_CLIP_S` are decoded.
-
-        Raises
-        ------
-        AudioError
-            If it cannot be used.
-        """
+        """Predict one recording, of which at most `MAX_CLIP_S` are decoded; AudioError as above."""
         with decodable(path, max_s=None) as file:
             try:
                 signal, rate, duration_s = load_head(file, max_s=MAX_CLIP_S)
@@ -358,31 +348,22 @@ class Predictor:
         -------
         pandas.DataFrame
             Columns `path, emotion, confidence, p_<label>..., duration_s, warnings, error`. An item
-            that cannot be used has an error and no answer; the others are not concerned.
+            that cannot be used has an error and no emotion; the others are not affected.
 
         Raises
         ------
         AudioError
             If an array comes without its rate.
-
-        Notes
-        -----
-        Notebook: 10_predict.ipynb
         """
-        if isinstance(items, str | Path | np.ndarray):
-            items = [items]
-        return as_table((self._row(one, sample_rate_hz) for one in items), self.labels)
-
-    def _row(self, item: str | Path | np.ndarray, sample_rate_hz: int | None) -> Prediction:
-        is_array = isinstance(item, np.ndarray)
-        if is_array and sample_rate_hz is None:
+        items = [items] if isinstance(items, str | Path | np.ndarray) else list(items)
+        if sample_rate_hz is None and any(isinstance(one, np.ndarray) for one in items):
             raise AudioError("an array needs its sample_rate_hz: the same samples sound otherwise")
-        return self.attempt(item, sample_rate_hz)
+        return as_table((self.attempt(one, sample_rate_hz) for one in items), self.labels)
 
     def attempt(
         self, item: str | Path | np.ndarray, sample_rate_hz: int | None = None
     ) -> Prediction:
-        """Predict one recording or signal; what is wrong with it becomes the answer's error."""
+        """Predict one recording or signal; what is wrong with it becomes the prediction's error."""
         try:
             if isinstance(item, np.ndarray):
                 return self.predict_signal(item, int(sample_rate_hz or 0))
@@ -394,10 +375,10 @@ class Predictor:
 
 
 def with_probe(bundle: Bundle) -> Bundle:
-    """Return a bundle that remembers what its model says about the probe."""
+    """Return the bundle with its model's output for the probe."""
     predictor, rate = Predictor(replace(bundle, probe=())), bundle.features.sample_rate_hz
-    said = predictor.raw_probabilities(predictor.features(probe_signal(rate), rate))
-    return replace(bundle, probe=tuple(round(float(one), 6) for one in said))
+    output = predictor.raw_probabilities(predictor.features(probe_signal(rate), rate))
+    return replace(bundle, probe=tuple(round(float(one), 6) for one in output))
 
 
 def open_graph(graph: bytes) -> onnxruntime.InferenceSession:

@@ -1,19 +1,19 @@
-"""Live prediction: sound comes in small pieces, answers for the last seconds go out.
+"""Prediction over time: windows of a long recording, and live sound that comes in small pieces.
 
-The state is a value: each piece of sound gives a new one. Nothing is kept but the last seconds of
-sound and the answers of the last half minute.
+A recording is read window by window. The state of live prediction is a value: each piece of sound
+gives a new one, which holds the last seconds of sound and half a minute of predictions.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from ser_lib.audio.io import decodable, iter_blocks
 from ser_lib.audio.signal import cut_signal, resample
@@ -23,18 +23,21 @@ from ser_lib.inference.out_of_domain import MIN_SPEECH_S
 from ser_lib.inference.prediction import NOT_SURE, Prediction
 from ser_lib.inference.predictor import Predictor
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 WINDOW_S = 4.0  # as long as the clips that the models were trained on
 HOP_S = 2.0
 NO_SPEECH = "no speech"
-MIN_REST_S = 1.0  # a shorter rest at the end is in the window before
+MIN_REST_S = 1.0  # less than that at the end gets no window of its own
 
-# Half the weight of an answer is gone after two windows: a mood does not change faster.
+# Half the weight of a prediction is gone after two windows: an emotion does not change faster.
 SMOOTHING = 0.5
 
 
 @dataclass(frozen=True)
 class Window:
-    """One stretch of a recording and what the model makes of it."""
+    """One stretch of a recording and its prediction."""
 
     start_s: float
     end_s: float
@@ -47,30 +50,10 @@ def iter_windows(
     window_s: float = WINDOW_S,
     hop_s: float = HOP_S,
 ) -> Iterator[tuple[float, np.ndarray, int]]:
-    """Cut a recording into windows that overlap, reading no more than one at a time.
+    """Cut a recording, or a mono signal with its rate, into windows that overlap.
 
-    Parameters
-    ----------
-    source : str, Path, or tuple of ndarray and int
-        What `ser_lib.audio` decodes, or a mono signal with its rate.
-    window_s : float
-        Length of a window in seconds.
-    hop_s : float
-        From the start of one to that of the next; at most `window_s`.
-
-    Yields
-    ------
-    start_s : float
-        Where the window begins.
-    signal : ndarray of float32, shape (n_samples,)
-        Mono; the last window may be shorter.
-    sample_rate_hz : int
-        Its rate.
-
-    Raises
-    ------
-    AudioError
-        If the recording cannot be used, or if windows would leave gaps.
+    Yields the start in seconds, the mono signal and its rate; no more than one window is held, and
+    the last may be shorter. AudioError where the recording cannot be used or windows leave gaps.
     """
     if not 0 < hop_s <= window_s:
         raise AudioError(f"hop_s={hop_s} must be above 0 and at most window_s={window_s}")
@@ -119,7 +102,7 @@ def timeline(
     source : str, Path, or tuple of ndarray and int
         A recording of any length, or a mono signal with its rate.
     window_s, hop_s : float
-        As for `iter_windows`.
+        Length of a window, and from the start of one to that of the next, in seconds.
 
     Yields
     ------
@@ -130,11 +113,7 @@ def timeline(
     Raises
     ------
     AudioError
-        If the recording cannot be used.
-
-    Notes
-    -----
-    Notebook: 10_predict.ipynb
+        If the recording cannot be used, or if windows would leave gaps.
     """
     is_file = isinstance(source, str | Path)
     with decodable(source) if is_file else nullcontext(source) as opened:
@@ -154,8 +133,8 @@ def _predict_window(
     return predictor.predict_signal(signal, sample_rate_hz, path=path)
 
 
-def timeline_table(windows: Iterator[Window], labels: Sequence[str]) -> pd.DataFrame:
-    """Lay windows out as a table, with smoothed probabilities.
+def timeline_table(windows: Iterable[Window], labels: Sequence[str]) -> pd.DataFrame:
+    """Return windows as a table, with smoothed probabilities.
 
     Parameters
     ----------
@@ -169,11 +148,9 @@ def timeline_table(windows: Iterator[Window], labels: Sequence[str]) -> pd.DataF
     pandas.DataFrame
         Columns `start_s, end_s, speech_s, emotion, confidence, p_<label>..., smooth_<label>...,
         warnings`; one row a window. Probabilities are missing where nobody speaks.
-
-    Notes
-    -----
-    Notebook: 10_predict.ipynb
     """
+    import pandas as pd
+
     rows = [
         {
             "start_s": round(one.start_s, 3),
@@ -195,22 +172,10 @@ def timeline_table(windows: Iterator[Window], labels: Sequence[str]) -> pd.DataF
 
 
 def smooth(probabilities: np.ndarray, *, weight: float = SMOOTHING) -> np.ndarray:
-    """Average each answer with those before it, the older the less; pauses do not count.
+    """Average each row with those before it, the older the less; rows of NaN (pauses) do not count.
 
-    Parameters
-    ----------
-    probabilities : ndarray, shape (n_windows, n_classes)
-        Rows of NaN where nobody speaks.
-    weight : float
-        Of the newest answer, in (0, 1]; 1 smooths nothing.
+    `weight`, in (0, 1], is that of the newest row.
 
-    Returns
-    -------
-    ndarray, shape (n_windows, n_classes)
-        NaN where nobody speaks.
-
-    Examples
-    --------
     >>> smooth(np.array([[1.0, 0.0], [np.nan, np.nan], [0.0, 1.0]]))[-1]
     array([0.5, 0.5])
     """
@@ -223,8 +188,8 @@ def smooth(probabilities: np.ndarray, *, weight: float = SMOOTHING) -> np.ndarra
     return smoothed
 
 
-# An answer needs that much sound at least, and so much more for the next: browsers send sound in
-# pieces of any length.
+# Sound that the first prediction needs, and that comes between two: browsers send pieces of any
+# length.
 FIRST_ANSWER_S = 1.5
 ANSWER_EVERY_S = 0.5
 KEPT_S = 40.0
@@ -232,20 +197,20 @@ KEPT_S = 40.0
 
 @dataclass(frozen=True)
 class LiveState:
-    """What is known after the last piece of sound."""
+    """The state of live prediction after a piece of sound."""
 
     sound: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
     """The last seconds, at `RATE_HZ`."""
     received_s: float = 0.0
-    """How much has come in all."""
+    """How much sound has come in all."""
     times_s: tuple[float, ...] = ()
     smoothed: tuple[tuple[float, ...], ...] = ()
     """Probabilities at these times; NaN where nobody spoke."""
     emotion: str = ""
-    """The newest answer."""
+    """The newest prediction."""
     confidence: float = 0.0
     latency_ms: float = 0.0
-    """From the arrival of the newest piece to its answer."""
+    """From the arrival of the newest piece to its prediction."""
 
 
 def _as_float(samples: np.ndarray) -> np.ndarray:
@@ -260,12 +225,12 @@ def _as_float(samples: np.ndarray) -> np.ndarray:
 def update_live(
     state: LiveState, samples: np.ndarray, sample_rate_hz: int, predictor: Predictor
 ) -> LiveState:
-    """Take a piece of sound, and answer for the last seconds.
+    """Add a piece of sound, and predict the last seconds.
 
     Parameters
     ----------
     state : LiveState
-        After the piece before.
+        After the piece before; unchanged.
     samples : ndarray, shape (n_samples,) or (n_samples, n_channels)
         Integers or floats.
     sample_rate_hz : int
@@ -276,6 +241,7 @@ def update_live(
     Returns
     -------
     LiveState
+        Without a new prediction where too little sound has come since the last one.
     """
     arrived = time.perf_counter()
     new = resample(_as_float(samples), sample_rate_hz, RATE_HZ)
@@ -290,10 +256,10 @@ def update_live(
         row = np.full(len(predictor.labels), np.nan)
         emotion, confidence = NO_SPEECH, 0.0
     else:
-        answer = predictor.predict_signal(sound, RATE_HZ)
-        row = np.array([answer.probabilities[label] for label in predictor.labels])
-        earlier = next((np.array(one) for one in reversed(state.smoothed) if one[0] == one[0]), row)
-        row = (1 - SMOOTHING) * earlier + SMOOTHING * row
+        probabilities = predictor.predict_signal(sound, RATE_HZ).probabilities
+        row = np.array([probabilities[label] for label in predictor.labels])
+        spoken = [one for one in state.smoothed if np.isfinite(one[0])]
+        row = smooth(np.array([*spoken[-1:], row]))[-1]
         confidence = float(row.max())
         is_sure = confidence >= predictor.threshold
         emotion = predictor.labels[int(row.argmax())] if is_sure else NOT_SURE

@@ -51,27 +51,37 @@ def test_a_loop_of_folders_ends(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_that_cannot_be_read_is_told(tmp_path):
+def test_a_folder_that_cannot_be_read_is_reported(tmp_path):
     (tmp_path / "closed").mkdir(mode=0)
     found = SearchReport()
     assert list(find_recordings([tmp_path], found=found)) == []
-    assert "cannot be searched" in found.problems[0]
+    assert str(tmp_path / "closed") in found.problems[0]
 
 
-def test_a_folder_that_vanished_is_told(tmp_path, monkeypatch):
-    (tmp_path / "gone").mkdir()
-    monkeypatch.setattr(os, "scandir", lambda path: (_ for _ in ()).throw(OSError(13, "Denied")))
+def test_a_folder_that_vanished_is_reported_and_the_others_are_searched(tmp_path, monkeypatch):
+    for name in ("gone\n", "there"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.wav").touch()
+    scan = os.scandir
+
+    def vanished(path):
+        if str(path).endswith("gone\n"):
+            raise OSError(13, "Denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", vanished)
     found = SearchReport()
-    assert list(find_recordings([tmp_path], found=found)) == []
-    assert "cannot be searched (Denied)" in found.problems[0]
+    assert list(find_recordings([tmp_path], found=found)) == [tmp_path / "there" / "1.wav"]
+    (problem,) = found.problems
+    assert r"gone\n" in problem
+    assert "Denied" in problem
 
 
-def test_answers_come_in_order(small_folder, speak, tmp_path):
+def test_predictions_come_in_order(predictor, speak, tmp_path):
     paths = [tmp_path / f"{number}.wav" for number in range(12)]
     for number, path in enumerate(paths):
         soundfile.write(path, speak(duration_s=1.0 + (number % 3)), 16_000)
     paths[5].write_text("no sound")
-    predictor = Predictor.load(small_folder)
     answers = list(predict_many(predictor, iter(paths), n_jobs=3))
     assert [one.path for one in answers] == [str(path) for path in paths]
     assert [bool(one.error) for one in answers] == [n == 5 for n in range(12)]
@@ -80,7 +90,7 @@ def test_answers_come_in_order(small_folder, speak, tmp_path):
     )
 
 
-def test_paths_are_not_read_far_ahead(small_folder, speak, tmp_path):
+def test_paths_are_not_read_far_ahead(predictor, speak, tmp_path):
     soundfile.write(tmp_path / "a.wav", speak(duration_s=1.0), 16_000)
     taken = []
 
@@ -89,7 +99,7 @@ def test_paths_are_not_read_far_ahead(small_folder, speak, tmp_path):
             taken.append(number)
             yield tmp_path / "a.wav"
 
-    answers = predict_many(Predictor.load(small_folder), paths(), n_jobs=2)
+    answers = predict_many(predictor, paths(), n_jobs=2)
     next(answers)
     assert len(taken) < 20
     answers.close()
@@ -171,7 +181,7 @@ def test_a_table_is_sure_of_no_answer_that_it_does_not_give_and_keeps_its_column
 
 
 @pytest.mark.parametrize("form", ["csv", "json"])
-def test_a_stopped_job_is_gone_on_with(tmp_path, form):
+def test_a_stopped_job_is_continued(tmp_path, form):
     writer, path = Writer(form, LABELS), tmp_path / "out"
     whole = writer.header + writer.line(GOOD) + writer.line(BAD)
     path.write_text(whole + writer.line(GOOD)[:20], encoding="utf-8")
@@ -189,27 +199,26 @@ def test_a_file_of_something_else_is_left_alone(tmp_path, form):
 
 
 @pytest.mark.parametrize("form", ["csv", "json"])
-def test_answers_of_other_classes_are_not_gone_on_with(tmp_path, form):
+def test_answers_of_other_classes_are_not_continued(tmp_path, form):
     writer = Writer(form, LABELS)
     (tmp_path / "out").write_text(writer.header + writer.line(GOOD))
-    with pytest.raises(AudioError, match="model and classes"):
+    with pytest.raises(AudioError, match="out"):
         Writer(form, ("happy", "calm")).resume(tmp_path / "out")
 
 
 @pytest.mark.parametrize("form", ["csv", "json"])
-def test_answers_of_another_model_are_not_gone_on_with(tmp_path, form):
+def test_answers_of_another_model_are_not_continued(tmp_path, form):
     """The same classes, the same form: only the model tells the two apart."""
     first, second = (Writer(form, LABELS, model=f"ours@{n}") for n in ("1111", "2222"))
     text = first.header + first.line(GOOD)
     (tmp_path / "out").write_text(text)
-    with pytest.raises(AudioError, match="written by ours@1111, this is ours@2222"):
+    with pytest.raises(AudioError, match=r"ours@1111.*ours@2222"):
         second.resume(tmp_path / "out")
     assert (tmp_path / "out").read_text() == text
     assert first.resume(tmp_path / "out") == ({"a.wav"}, 0)
 
 
-def test_a_model_is_named_by_its_bundle_and_what_is_in_it(small_folder, tmp_path):
-    predictor = Predictor.load(small_folder)
+def test_a_model_is_named_by_its_bundle_and_what_is_in_it(predictor, small_folder, tmp_path):
     assert re.fullmatch(r".+@[0-9a-f]{8}", predictor.model_id)
     assert Predictor.load(small_folder).model_id == predictor.model_id
     other = load_bundle(small_folder)

@@ -44,7 +44,7 @@ def test_one_clip_in_a_hundred_is_called_unlike_the_others(cloud, rng):
     assert 0.002 < far < 0.03
 
 
-def test_what_is_far_is_told_with_its_distance(cloud, speak):
+def test_what_is_far_is_warned_of_with_its_distance(cloud, speak):
     row = cloud.centre + np.array([0, 0, 2.0, 0, 0, 0, 0])
     times = cloud.distance(row) / cloud.limit
     assert times > 1
@@ -74,7 +74,7 @@ def test_directions_in_which_nothing_differs_say_nothing(rng):
 
 
 def test_only_the_directions_of_most_difference_are_kept(rng):
-    assert fit_domain(rng.normal(size=(300, 40)), np.arange(300) % 5).whitening.shape[1] == 16
+    assert fit_domain(rng.normal(size=(100, 40)), np.arange(100) % 2).whitening.shape[1] == 16
 
 
 def test_bands_are_summarised_over_time_alone(rng):
@@ -86,14 +86,17 @@ def test_bands_are_summarised_over_time_alone(rng):
 
 
 def test_clips_that_do_not_differ_have_no_domain():
-    with pytest.raises(FeatureError, match="all clips are the same"):
+    with pytest.raises(FeatureError, match="the same"):
         fit_domain(np.ones((6, 7)), np.array(list("aabbcc")))
 
 
 @pytest.mark.parametrize(
-    ("values", "speakers"),
-    [(np.zeros((5, 7)), ["a"] * 5), (np.full((5, 7), np.nan), list("abcde"))],
+    ("values", "speakers", "message"),
+    [
+        (np.eye(5, 7), ["a"] * 5, "1 speaker"),
+        (np.full((5, 7), np.nan), list("abcde"), "5 speaker.*finite"),
+    ],
 )
-def test_one_speaker_or_no_numbers_say_nothing_about_others(values, speakers):
-    with pytest.raises(FeatureError, match="at least two"):
+def test_one_speaker_or_no_numbers_say_nothing_about_others(values, speakers, message):
+    with pytest.raises(FeatureError, match=message):
         fit_domain(values, np.array(speakers))

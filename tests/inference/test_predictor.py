@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -16,18 +16,12 @@ import soundfile
 from ser_lib.audio.io import load_signal
 from ser_lib.errors import AudioError, BundleError
 from ser_lib.features.extraction import compute
-from ser_lib.inference.bundle import better_bundle, default_bundle
 from ser_lib.inference.prediction import NOT_SURE
 from ser_lib.inference.predictor import Predictor
 from ser_lib.paths import PROJECT_DIR
 
 
-@pytest.fixture(scope="module")
-def predictor(small_folder):
-    return Predictor.load(small_folder)
-
-
-def told_by_training(predictor, path) -> np.ndarray:
+def trained_output(predictor, path) -> np.ndarray:
     """What the training pipeline computes: extraction, then the network, then the temperature."""
     import onnxruntime
 
@@ -51,8 +45,10 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("duration_s", [0.7, 3.0, 9.0])
+@pytest.mark.parametrize(
+    ("form", "duration_s"),
+    [*((form, 3.0) for form in FORMS), *product(("wav 48 kHz stereo", "mp3", "opus"), (0.7, 9.0))],
+)
 def test_it_says_what_the_training_pipeline_says(predictor, speak, tmp_path, form, duration_s):
     suffix, rate, n_channels, subtype = FORMS[form]
     signal = speak(duration_s=duration_s, rate_hz=rate)
@@ -63,7 +59,7 @@ def test_it_says_what_the_training_pipeline_says(predictor, speak, tmp_path, for
     row = predictor.predict(path).iloc[0]
     assert row["error"] == ""
     said = row[[f"p_{label}" for label in predictor.labels]].to_numpy(dtype=float)
-    np.testing.assert_allclose(said, told_by_training(predictor, path), atol=1e-5)
+    np.testing.assert_allclose(said, trained_output(predictor, path), atol=1e-5)
     assert said.sum() == pytest.approx(1)
     assert row["duration_s"] == pytest.approx(duration_s, abs=0.06)
 
@@ -146,17 +142,17 @@ def test_it_is_not_sure_of_what_is_no_speech(small_bundle, rng):
     assert "no speech found" in answer.warnings
 
 
-def test_a_long_recording_is_judged_by_its_beginning_and_says_so(predictor, speak, tmp_path):
+def test_a_long_recording_is_predicted_from_its_beginning_and_warned_of(predictor, speak, tmp_path):
     soundfile.write(tmp_path / "long.wav", np.tile(speak(), 40), 16_000)
     answer = predictor.predict_file(tmp_path / "long.wav")
     assert answer.duration_s == pytest.approx(120)
-    assert any("only 0.0 to 1.9 s were judged" in one for one in answer.warnings)
+    assert any("0.0 to 1.9 s" in one for one in answer.warnings)
 
 
 def test_a_clip_too_short_for_its_model_is_an_error(small_bundle, speak, tmp_path):
     late = replace(small_bundle, features=replace(small_bundle.features, offset_s=2.0), probe=())
     soundfile.write(tmp_path / "a.wav", speak(duration_s=1.0), 16_000)
-    assert "ends before 2.0 s" in Predictor(late).predict(tmp_path / "a.wav")["error"].iloc[0]
+    assert "2.0 s" in Predictor(late).predict(tmp_path / "a.wav")["error"].iloc[0]
 
 
 def test_scaled_inputs_are_scaled(small_bundle, speak):
@@ -187,7 +183,7 @@ def test_a_linear_head_is_the_formula(small_bundle, speak, rng):
 
 
 def test_a_bundle_that_cannot_adapt_says_so(predictor):
-    with pytest.raises(BundleError, match="cannot be adapted"):
+    with pytest.raises(BundleError, match="small"):
         predictor.enrolled(["a.wav"])
 
 
@@ -204,45 +200,31 @@ def test_a_known_voice_is_taken_out_as_the_formula_says(adaptable, speak, tmp_pa
     np.testing.assert_allclose(known.raw_probabilities(values), powers / powers.sum(), rtol=1e-5)
     assert (known.threshold, known.temperature) == (0.9, 2.0)
     assert adaptable.threshold == 0.3
-    with pytest.raises(AudioError, match="no clip"):
+    with pytest.raises(AudioError):
         adaptable.enrolled([])
 
 
-def test_a_voice_known_by_any_mood_is_less_what_moods_add(adaptable, speak, tmp_path):
+def test_a_voice_known_by_unlabelled_clips_is_less_what_emotions_add(adaptable, speak, tmp_path):
     paths = [tmp_path / f"{n}.wav" for n in range(5)]
     for number, path in enumerate(paths):
         soundfile.write(path, speak(pitch_hz=120 + 20 * number), 16_000, subtype="FLOAT")
     known = adaptable.enrolled(paths, is_neutral=False)
     rows = np.stack([adaptable.features(load_signal(p)[0], 16_000).ravel() for p in paths])
-    # Clips of any mood vary as all clips do (0.04), and moods add 0.1 to their mean.
+    # Unlabelled clips vary as all clips do (0.04), and emotions add 0.1 to their mean.
     own = 0.4 + 0.01 / (0.01 + 0.04 / 5) * (rows.mean(axis=0) - 0.1 - 0.4)
     values = adaptable.features(speak(), 16_000)
     powers = np.exp((values.ravel() - own) / 0.2 @ adaptable.bundle.arrays["speaker_head_weights"])
     np.testing.assert_allclose(known.raw_probabilities(values), powers / powers.sum(), rtol=1e-5)
     assert (known.threshold, known.temperature) == (0.8, 3.0)
     assert known.model_id != adaptable.enrolled(paths).model_id
-    with pytest.raises(AudioError, match=r"only 4 of any mood.*give 5 or more"):
+    with pytest.raises(AudioError, match=r"\b4\b.*\b5\b"):
         adaptable.enrolled(paths[:4], is_neutral=False)
-
-
-def test_the_best_bundle_whose_weights_are_here_is_the_default(small_folder, tmp_path, monkeypatch):
-    monkeypatch.setenv("SER_BUNDLES", str(tmp_path))
-    with pytest.raises(BundleError, match="ser train"):
-        default_bundle()
-    assert better_bundle() == ("", "")
-    shutil.copytree(small_folder, tmp_path / "cnn-ravdess")
-    assert default_bundle().name == "cnn-ravdess"
-    assert better_bundle() == ("", "")
-    monkeypatch.setenv("SER_CACHE", str(tmp_path / "no-weights"))
-    shutil.copytree(PROJECT_DIR / "bundles" / "moonshine-ravdess", tmp_path / "moonshine-ravdess")
-    assert default_bundle().name == "cnn-ravdess"
-    assert better_bundle() == ("moonshine-ravdess", "moonshine-base")
 
 
 def test_predicting_loads_nothing_that_is_slow_to_load(small_folder, speak, tmp_path):
     soundfile.write(tmp_path / "a.wav", speak(), 16_000)
     code = (
-        "import sys; from ser_lib.inference.predictor import Predictor; "
+        "import sys; import ser_lib.cli.predict; from ser_lib.inference import Predictor; "
         f"Predictor.load({str(small_folder)!r}).predict_file({str(tmp_path / 'a.wav')!r}); "
         "print(*{'tensorflow', 'keras', 'librosa', 'numba', 'pandas', 'sklearn', 'scipy', "
         "'matplotlib'} & set(sys.modules))"

@@ -1,4 +1,4 @@
-"""Long recordings: windows cover everything, read little at once, and skip what is no speech."""
+"""Windows of long recordings cover everything; live pieces of any size give predictions in time."""
 
 from __future__ import annotations
 
@@ -7,8 +7,16 @@ import pytest
 import soundfile
 
 from ser_lib.errors import AudioError
-from ser_lib.inference.predictor import Predictor
-from ser_lib.inference.streaming import NO_SPEECH, iter_windows, smooth, timeline, timeline_table
+from ser_lib.inference.streaming import (
+    NO_SPEECH,
+    WINDOW_S,
+    LiveState,
+    iter_windows,
+    smooth,
+    timeline,
+    timeline_table,
+    update_live,
+)
 
 
 @pytest.mark.parametrize("duration_s", [0.5, 3.9, 4.0, 5.0, 6.5, 30.0])
@@ -37,10 +45,9 @@ def test_an_empty_recording_is_refused(tmp_path):
         list(iter_windows(tmp_path / "a.wav"))
 
 
-def test_only_speech_gets_an_answer(small_folder, speak, tmp_path, rng):
+def test_only_speech_gets_an_emotion(predictor, speak, tmp_path, rng):
     parts = [speak(duration_s=8.0), rng.normal(0, 0.02, 8 * 16_000), speak(duration_s=8.0)]
     soundfile.write(tmp_path / "a.wav", np.concatenate(parts), 16_000)
-    predictor = Predictor.load(small_folder)
     table = timeline_table(timeline(predictor, tmp_path / "a.wav"), predictor.labels)
     middle = table[(table["start_s"] >= 8) & (table["end_s"] <= 16)]
     assert len(middle) == 3
@@ -52,10 +59,9 @@ def test_only_speech_gets_an_answer(small_folder, speak, tmp_path, rng):
     np.testing.assert_allclose(sums, 1)
 
 
-def test_a_window_is_judged_as_a_clip_of_its_own(small_folder, speak, tmp_path):
+def test_a_window_is_predicted_as_a_clip_of_its_own(predictor, speak, tmp_path):
     signal = speak(duration_s=8.0)
     soundfile.write(tmp_path / "a.wav", signal, 16_000, subtype="FLOAT")
-    predictor = Predictor.load(small_folder)
     window = list(timeline(predictor, tmp_path / "a.wav"))[1]
     alone = predictor.predict_signal(signal[2 * 16_000 : 6 * 16_000], 16_000)
     assert window.prediction.probabilities == pytest.approx(alone.probabilities)
@@ -67,3 +73,57 @@ def test_smoothing_is_the_formula_and_pauses_do_not_count():
     np.testing.assert_allclose(smoothed[[0, 2, 3], 0], [1, 0.75, 0.5625])
     assert np.isnan(smoothed[1]).all()
     np.testing.assert_array_equal(smooth(smoothed, weight=1.0), smoothed)
+
+
+# --- live
+
+
+def after(predictor, signal, rate, piece_s=0.5):
+    state = LiveState()
+    for start in range(0, len(signal), round(piece_s * rate)):
+        state = update_live(state, signal[start : start + round(piece_s * rate)], rate, predictor)
+    return state
+
+
+def test_predictions_come_after_the_first_seconds(predictor, speak):
+    signal = speak(duration_s=10.0)
+    first = update_live(LiveState(), signal[:8000], 16_000, predictor)
+    assert (first.emotion, first.times_s) == ("listening …", ())
+    state = after(predictor, signal, 16_000)
+    assert state.emotion in (*predictor.labels, "not sure")
+    assert state.received_s == pytest.approx(10)
+    assert sum(state.smoothed[-1]) == pytest.approx(1)
+    assert 0 < state.latency_ms < 5000
+
+
+def test_integers_and_stereo_of_another_rate_are_the_same_sound(predictor, speak):
+    signal = speak(duration_s=6.0, rate_hz=48_000)
+    whole = np.round(signal * 32767).astype(np.int16)
+    plain = after(predictor, signal, 48_000)
+    stereo = after(predictor, np.stack([whole, whole], axis=1), 48_000)
+    np.testing.assert_allclose(stereo.smoothed[-1], plain.smoothed[-1], atol=0.02)
+
+
+def test_silence_is_no_speech(predictor):
+    assert after(predictor, np.zeros(64_000, np.int16), 16_000).emotion == NO_SPEECH
+
+
+def test_nothing_is_kept_for_long(predictor, speak):
+    state = after(predictor, np.tile(speak(duration_s=5.0), 14), 16_000, piece_s=2.0)
+    assert len(state.sound) == round(WINDOW_S * 16_000)
+    assert state.times_s[0] > 70 - 42
+    assert len(state.times_s) == len(state.smoothed) <= 22
+
+
+def test_a_state_is_a_value(predictor, speak):
+    before = after(predictor, speak(), 16_000)
+    kept = before.times_s
+    update_live(before, speak(), 16_000, predictor)
+    assert before.times_s == kept
+
+
+def test_small_pieces_do_not_bring_more_predictions(predictor, speak):
+    signal = speak(duration_s=6.0)
+    small, large = (after(predictor, signal, 16_000, piece_s=size) for size in (0.05, 0.5))
+    assert abs(len(small.times_s) - len(large.times_s)) <= 1
+    assert np.diff(small.times_s).min() > 0.4

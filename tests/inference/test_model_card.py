@@ -1,0 +1,97 @@
+"""Model cards: every figure is one of the bundle's facts, as text and as tables."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from ser_lib.inference.bundle import find_bundle, load_bundle
+from ser_lib.inference.model_card import (
+    LIMITS,
+    card_table,
+    card_text,
+    cross_corpus_figures,
+    cross_corpus_table,
+)
+
+SHARES = {
+    "uar": 0.25,
+    "uar_low": 0.2,
+    "uar_high": 0.3,
+    "accuracy_share": 0.5,
+    "confidence": 0.625,
+    "coverage_share": 0.75,
+    "answered_accuracy_share": 0.5,
+    "unlike_share": 1.0,
+}
+TESTED = {
+    "corpus": "emodb",
+    "title": "EmoDB",
+    "n_clips": 24,
+    "n_speakers": 6,
+    "new_voice": SHARES,
+    "known_voice": SHARES | {"uar": 0.75},
+    "mixed_known_voice": SHARES | {"coverage_share": 0.0, "answered_accuracy_share": None},
+}
+COMMITTED = pytest.mark.parametrize("name", ["moonshine-ravdess", "cnn-ravdess"])
+
+
+@pytest.fixture
+def tested(small_bundle):
+    known = {"known_voice": {"n_clips": 3}, "mixed_known_voice": {"n_clips": 10}}
+    return replace(small_bundle, card=known | {"elsewhere": [TESTED]})
+
+
+def test_other_corpora_have_a_row_for_each_voice(small_bundle, tested):
+    assert cross_corpus_figures(small_bundle).empty
+    assert cross_corpus_table(small_bundle).empty
+    figures = cross_corpus_figures(tested)
+    assert list(figures["uar"]) == [0.25, 0.75, 0.25]
+    assert figures["voice"].iloc[0] == "new"
+    assert [int(re.search(r"\d+", one)[0]) for one in figures["voice"].iloc[1:]] == [3, 10]
+    # Chapter 10 writes its findings from these.
+    assert set(figures["title"]) == {"EmoDB"}
+    assert {"n_clips", "accuracy_share", "confidence", "unlike_share"} <= set(figures)
+
+
+def test_without_an_answer_none_of_them_is_right(tested):
+    table = cross_corpus_table(tested)
+    assert list(table["of these right"]) == ["50.0 % of 18", "50.0 % of 18", "–"]
+
+
+def test_a_card_holds_the_table_of_other_corpora(tested, small_bundle):
+    text = card_text(tested)
+    assert "| emodb | 24, 6 | new | 25.0 % [20.0 %, 30.0 %] | 50.0 % | 62.5 % |" in text
+    assert "| 75.0 % [" in text
+    assert "emodb" not in card_text(small_bundle)
+    assert all(one in text for one in LIMITS)
+
+
+def numbers(text: str) -> list[str]:
+    return re.findall(r"\d[\d.,]*", text)
+
+
+@COMMITTED
+def test_the_committed_cards_say_what_the_code_says(name):
+    """The words may have been corrected since: all figures and limits are the same."""
+    folder = find_bundle(name)
+    bundle = load_bundle(folder)
+    committed, ours = (folder / "README.md").read_text(encoding="utf-8"), card_text(bundle)
+    assert numbers(committed) == numbers(ours)
+    assert all(one in committed for one in LIMITS)
+    recalls = [line for line in ours.splitlines() if line.startswith("| ") and "[" not in line]
+    assert [line for line in committed.splitlines() if line in recalls] == recalls
+    table = card_table(bundle).set_index("what")["value"]
+    assert table["stored run"] in ours
+    assert abs(bundle.card["confidence"] - bundle.card["score"]["wa"]) < 0.05
+
+
+@COMMITTED
+def test_the_committed_bundles_warn_on_other_corpora(name):
+    figures = cross_corpus_figures(load_bundle(find_bundle(name)))
+    new = figures[figures["voice"] == "new"]
+    assert list(new["corpus"]) == ["emodb", "tess"]
+    assert (new["confidence"] > new["accuracy_share"]).all()
+    assert (new["unlike_share"] > 0.9).all()
