@@ -1,11 +1,7 @@
-"""Where the scatter of a score comes from: speakers, seeds, or neither by itself.
+"""Intervals by speaker: confusion counts of every speaker, resampled speakers, variance components.
 
-The score of speaker i under seed j is taken as
-
-    y_ij = mean + a_i + b_j + e_ij
-
-with independent effects of the speaker, of the seed, and a rest: how a speaker fares under one
-start of the training and not under another, and the chance of few clips.
+Whole speakers are drawn, because the clips of one speaker are alike; all scores of the package take
+their intervals from here.
 """
 
 from __future__ import annotations
@@ -23,29 +19,7 @@ INTERVAL_LEVEL = 0.95
 
 
 def class_numbers(names: Sequence[str], labels: Sequence[str]) -> np.ndarray:
-    """Translate class names into their positions among the labels.
-
-    Parameters
-    ----------
-    names : sequence of str, shape (n_rows,)
-        Class names.
-    labels : sequence of str
-        All classes.
-
-    Returns
-    -------
-    ndarray of int, shape (n_rows,)
-
-    Raises
-    ------
-    MetricError
-        If a name is not among the labels.
-
-    Examples
-    --------
-    >>> class_numbers(["b", "a", "b"], ["a", "b"]).tolist()
-    [1, 0, 1]
-    """
+    """Translate class names into positions among the labels; an unknown one raises MetricError."""
     numbers = pd.Index(labels).get_indexer(pd.Index(names))
     if (numbers < 0).any():
         unknown = sorted({str(one) for one in np.asarray(names, dtype=object)[numbers < 0]})
@@ -58,23 +32,8 @@ def counts_by_speaker(
 ) -> tuple[np.ndarray, list[str]]:
     """Count rows by true and predicted class, for every table and speaker.
 
-    Parameters
-    ----------
-    tables : sequence of pandas.DataFrame
-        One a seed, each with `speaker, truth, prediction`.
-    labels : sequence of str
-        All classes.
-
-    Returns
-    -------
-    counts : ndarray of int, shape (n_tables, n_speakers, n_classes, n_classes)
-    speakers : list of str
-        Sorted.
-
-    Raises
-    ------
-    MetricError
-        If there is nothing to count, or one speaker only: no interval by speaker can be given.
+    Returns counts of shape (n_tables, n_speakers, n_classes, n_classes), truth before prediction,
+    and the speakers in order. One speaker alone is refused: no interval by speaker can be given.
     """
     speakers = sorted(set().union(*(set(table["speaker"]) for table in tables)))
     if not speakers:
@@ -101,20 +60,10 @@ def resample_speakers(n_speakers: int, n_resamples: int, seed: int) -> np.ndarra
 def resampled(
     counts: np.ndarray, weights: np.ndarray, metric: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
-    """Score every resample of the speakers, averaged over tables (seeds).
+    """Score every resample of the speakers, averaged over tables (seeds): shape (n_resamples,).
 
-    Parameters
-    ----------
-    counts : ndarray, shape (n_tables, n_speakers, n_classes, n_classes)
-        As from `counts_by_speaker`.
-    weights : ndarray, shape (n_resamples, n_speakers)
-        As from `resample`.
-    metric : callable
-        `uar` or `wa`.
-
-    Returns
-    -------
-    ndarray, shape (n_resamples,)
+    `counts` is from `counts_by_speaker`, `weights` from `resample_speakers`; `metric` is `uar` or
+    `wa`.
     """
     n_tables, n_speakers, n_classes, _ = counts.shape
     # A product of floats goes to BLAS; one of integers does not.
@@ -124,20 +73,8 @@ def resampled(
 
 
 def interval_of(values: np.ndarray) -> tuple[float, float]:
-    """Take the ends of the 95 % percentile interval of resampled values; NaN ones are left out.
+    """Return the ends of the 95 % percentile interval of resampled values; NaN ones are left out.
 
-    Parameters
-    ----------
-    values : ndarray, shape (n_resamples,)
-        One a resample.
-
-    Returns
-    -------
-    tuple of float
-        Lower and upper end.
-
-    References
-    ----------
     Efron & Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
     """
     edge = 50 * (1 - INTERVAL_LEVEL)
@@ -147,7 +84,7 @@ def interval_of(values: np.ndarray) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class VarianceParts:
-    """Variances of a score, and how many speakers and seeds they were estimated from."""
+    """Variance components of a score, and the numbers of speakers and seeds behind them."""
 
     speaker: float
     seed: float
@@ -166,41 +103,21 @@ class VarianceParts:
 
 
 def variance_parts(scores: np.ndarray) -> VarianceParts:
-    """Divide the variance of scores between speakers and seeds.
+    """Divide the variance of scores, shape (n_speakers, n_seeds), between speakers and seeds.
 
-    Parameters
-    ----------
-    scores : ndarray, shape (n_speakers, n_seeds)
-        A score of every speaker under every seed; none may be missing.
+    The score of speaker i under seed j is taken as y_ij = mean + a_i + b_j + e_ij with independent
+    effects of the speaker, of the seed, and a rest. Estimates are those from the mean squares of a
+    two-way table with one value a cell, each 0 where the formula is negative (Searle, Casella &
+    McCulloch 1992, Variance Components, section 4.7):
 
-    Returns
-    -------
-    VarianceParts
-        Estimates from the mean squares of a two-way table with one value a cell,
-
-            rest = MS_rest,  speaker = (MS_speaker - MS_rest) / n_seeds,
-            seed = (MS_seed - MS_rest) / n_speakers,
-
-        each 0 where the formula is negative.
-
-    Raises
-    ------
-    MetricError
-        If there are fewer than two speakers or seeds, or a score is missing.
-
-    References
-    ----------
-    Searle, Casella & McCulloch (1992), Variance Components, section 4.7.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
+        rest = MS_rest,  speaker = (MS_speaker - MS_rest) / n_seeds,
+        seed = (MS_seed - MS_rest) / n_speakers
     """
     scores = np.asarray(scores, dtype=float)
     if scores.ndim != 2 or min(scores.shape) < 2:
         raise MetricError(
-            f"scores of shape {scores.shape}: variance over speakers and over seeds is told apart "
-            "from two speakers and two seeds on"
+            f"scores of shape {scores.shape}: variance components need at least two speakers and "
+            "two seeds"
         )
     if not np.isfinite(scores).all():
         raise MetricError("a speaker has no score under some seed")

@@ -1,7 +1,7 @@
-"""How far confidence can be believed: reliability, calibration error, temperatures.
+"""How far confidence can be trusted: reliability, calibration error, temperatures.
 
-A confidence is the highest probability of an answer. A temperature divides the logits; it is found
-on validation speakers and never changes which class is answered.
+The confidence of a prediction is the probability of the predicted class. A temperature divides the
+logits; it is fitted on validation speakers and never changes which class is predicted.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ import pandas as pd
 
 from ser_lib.errors import MetricError
 from ser_lib.evaluation.bootstrap import N_RESAMPLES, class_numbers, interval_of, resample_speakers
+from ser_lib.evaluation.probabilities import MIN_PROBABILITY, apply_temperature
 
-# Half of the last decimal that is stored: what rounds to 0 is below it.
-SMALLEST = 5e-5
 N_BINS = 10
 
 # Log of the temperatures among which one is sought: from 1/20 to 20.
@@ -31,21 +30,7 @@ def _probabilities_of(predictions: pd.DataFrame, labels: Sequence[str]) -> np.nd
 def confidence_of(
     predictions: pd.DataFrame, labels: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Tell how sure each prediction is, and whether it is right.
-
-    Parameters
-    ----------
-    predictions : pandas.DataFrame
-        With `truth, prediction` and `p_<label>`.
-    labels : sequence of str
-        All classes.
-
-    Returns
-    -------
-    confidence : ndarray, shape (n_rows,)
-        Probability of the predicted class, in [0, 1].
-    is_right : ndarray of bool, shape (n_rows,)
-    """
+    """Return the probability of each predicted class, and whether it is the true one."""
     said = class_numbers(predictions["prediction"], labels)
     probabilities = _probabilities_of(predictions, labels)
     confidence = probabilities[np.arange(len(said)), said]
@@ -60,7 +45,7 @@ def _bin_edges(confidence: np.ndarray, n_bins: int, *, is_adaptive: bool) -> np.
 
 def _check(predictions: pd.DataFrame, n_bins: int) -> None:
     if predictions.empty:
-        raise MetricError("there are no predictions whose calibration could be told")
+        raise MetricError("there are no predictions whose calibration could be measured")
     if n_bins < 1:
         raise MetricError(f"n_bins={n_bins} must be 1 or more")
 
@@ -97,7 +82,7 @@ def reliability(
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Set how often predictions are right against how sure they are.
+    """Compare how often predictions are right with how confident they are.
 
     Parameters
     ----------
@@ -121,10 +106,6 @@ def reliability(
     References
     ----------
     Niculescu-Mizil & Caruana (2005), ICML; Guo et al. (2017), ICML, section 2.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
     """
     sums = _bin_sums(predictions, labels, n_bins, is_adaptive=is_adaptive)
     rows, hits, confidence = sums.sum(axis=1)
@@ -156,7 +137,7 @@ def ece(
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
 ) -> tuple[float, float, float]:
-    """Compute the expected calibration error: the mean gap of confidence and accuracy in bins.
+    """Compute the expected calibration error: the mean gap of confidence and accuracy over bins.
 
     Parameters
     ----------
@@ -167,16 +148,12 @@ def ece(
     -------
     tuple of float
         The error in [0, 1], and the ends of its 95 % interval by speaker. It is a sum of absolute
-        values: chance alone makes it positive, see `ece_by_chance`; so are resampled values, which
-        therefore lie higher than it.
+        values: chance alone makes it positive (see `ece_by_chance`), and resampled values lie
+        higher than it.
 
     References
     ----------
     Naeini, Cooper & Hauskrecht (2015), AAAI; Nixon et al. (2019), CVPR workshops (adaptive bins).
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
     """
     sums = _bin_sums(predictions, labels, n_bins, is_adaptive=is_adaptive)
     drawn = resample_speakers(sums.shape[1], n_resamples, seed)
@@ -192,25 +169,9 @@ def ece_by_chance(
     n_draws: int = 1000,
     seed: int = 0,
 ) -> float:
-    """Error that predictions of the same confidence would show if each were right as often as said.
+    """Mean error of draws in which each prediction is right as often as its confidence says.
 
-    Parameters
-    ----------
-    predictions, labels, n_bins
-        As `reliability`, with bins of equal width.
-    n_draws : int
-        How often it is drawn which predictions are right.
-    seed : int
-        Of the draws.
-
-    Returns
-    -------
-    float
-        Mean over draws.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
+    This is what `ece` with bins of equal width shows of perfectly calibrated predictions.
     """
     _check(predictions, n_bins)
     confidence, _ = confidence_of(predictions, labels)
@@ -222,12 +183,14 @@ def ece_by_chance(
 
 
 def brier(predictions: pd.DataFrame, labels: Sequence[str]) -> float:
-    """Brier score: the squared distance of probabilities from the truth, in [0, 2].
+    """Brier score: the squared distance between probabilities and truth, in [0, 2].
 
     Parameters
     ----------
-    predictions, labels
-        As `confidence_of`.
+    predictions : pandas.DataFrame
+        With `truth` and `p_<label>`.
+    labels : sequence of str
+        All classes.
 
     Returns
     -------
@@ -237,65 +200,57 @@ def brier(predictions: pd.DataFrame, labels: Sequence[str]) -> float:
     References
     ----------
     Brier (1950), Monthly Weather Review 78(1).
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
     """
-    of_truth = np.eye(len(labels))[class_numbers(predictions["truth"], labels)]
-    return float(((_probabilities_of(predictions, labels) - of_truth) ** 2).sum(axis=1).mean())
+    from sklearn.metrics import brier_score_loss
+
+    probabilities, truth = _scored(predictions, labels)
+    numbers = range(len(labels))
+    return float(brier_score_loss(truth, probabilities, labels=numbers, scale_by_half=False))
 
 
 def log_loss(predictions: pd.DataFrame, labels: Sequence[str]) -> float:
-    """Mean negative log-likelihood of the truth, in nats; at most -log(`SMALLEST`) a row.
+    """Mean negative log-likelihood of the truth, in nats; at most -log(`MIN_PROBABILITY`) a row.
 
     Parameters
     ----------
     predictions, labels
-        As `confidence_of`.
+        As `brier`.
 
     Returns
     -------
     float
         0 is best; log(n_classes) is what equal probabilities give.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
     """
-    truth = class_numbers(predictions["truth"], labels)
-    return _loss_at(_logits(predictions, labels), truth, 1.0)
+    from sklearn.metrics import log_loss
+
+    probabilities, truth = _scored(predictions, labels)
+    return float(log_loss(truth, apply_temperature(probabilities, 1.0), labels=range(len(labels))))
 
 
-def _logits(predictions: pd.DataFrame, labels: Sequence[str]) -> np.ndarray:
-    """Return logarithms of the probabilities: the network's logits up to a constant a row."""
-    return np.log(np.maximum(_probabilities_of(predictions, labels), SMALLEST))
-
-
-def _scaled(logits: np.ndarray, temperature: float) -> np.ndarray:
-    from scipy.special import log_softmax
-
-    return log_softmax(logits / temperature, axis=1)
-
-
-def _loss_at(logits: np.ndarray, truth: np.ndarray, temperature: float) -> float:
-    return float(-_scaled(logits, temperature)[np.arange(len(truth)), truth].mean())
+def _scored(predictions: pd.DataFrame, labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return probabilities, shape (n_rows, n_classes), and the numbers of the true classes."""
+    if predictions.empty:
+        raise MetricError("there are no predictions to score")
+    return _probabilities_of(predictions, labels), class_numbers(predictions["truth"], labels)
 
 
 def fit_temperature(predictions: pd.DataFrame, labels: Sequence[str]) -> float:
-    """Find the temperature that makes the truths of these rows most probable.
+    """Fit the temperature under which the true classes of these rows are most probable.
 
     Parameters
     ----------
     predictions : pandas.DataFrame
-        Of speakers on whom the model was not trained, and who are not those to be scored.
+        With `truth` and `p_<label>`, of speakers on whom the model was neither trained nor will be
+        tested.
     labels : sequence of str
         All classes.
 
     Returns
     -------
     float
-        Above 1 where the model is too sure, below 1 where it is not sure enough; from 1/20 to 20.
+        Above 1 where the model is overconfident, below 1 where it is underconfident; from 1/20 to
+        20. The loss is convex in the inverse temperature, so that a search over one number finds
+        the optimum.
 
     Raises
     ------
@@ -305,80 +260,69 @@ def fit_temperature(predictions: pd.DataFrame, labels: Sequence[str]) -> float:
     References
     ----------
     Guo, Pleiss, Sun & Weinberger (2017), On calibration of modern neural networks, ICML, section 4.
-
-    Notes
-    -----
-    The loss is convex in the inverse temperature, so a search over one number finds the optimum.
-
-    Notebook: 09_evaluation.ipynb
     """
-    if predictions.empty:
-        raise MetricError("there are no predictions from which a temperature could be fitted")
-    logits, truth = _logits(predictions, labels), class_numbers(predictions["truth"], labels)
-    return temperature_of_logits(logits, truth)
+    probabilities, truth = _scored(predictions, labels)
+    # The network's logits, up to a constant a row.
+    return temperature_of_logits(np.log(np.maximum(probabilities, MIN_PROBABILITY)), truth)
 
 
 def temperature_of_logits(
     logits: np.ndarray, classes: np.ndarray, *, log_bounds: tuple[float, float] = LOG_TEMPERATURES
 ) -> float:
-    """Find the temperature at which logits of shape (n_rows, n_classes) fit the true classes best.
+    """Find the temperature at which logits (n_rows, n_classes) fit the true classes best.
 
     Its logarithm is sought between `log_bounds`.
     """
     from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
 
-    found = minimize_scalar(
-        lambda log_t: _loss_at(logits, classes, np.exp(log_t)),
-        bounds=log_bounds,
-        method="bounded",
-        options={"xatol": 1e-5},
-    )
+    rows = np.arange(len(classes))
+
+    def loss_at(log_temperature: float) -> float:
+        return float(-log_softmax(logits / np.exp(log_temperature), axis=1)[rows, classes].mean())
+
+    found = minimize_scalar(loss_at, bounds=log_bounds, method="bounded", options={"xatol": 1e-5})
     return float(np.exp(found.x))
 
 
 def with_temperature(
     predictions: pd.DataFrame, labels: Sequence[str], temperature: float
 ) -> pd.DataFrame:
-    """Soften (above 1) or sharpen (below 1) probabilities; the predicted class stays.
+    """Soften (above 1) or sharpen (below 1) the probabilities of a table of predictions.
 
     Parameters
     ----------
     predictions, labels
-        As `confidence_of`.
+        As `brier`.
     temperature : float
         Above 0.
 
     Returns
     -------
     pandas.DataFrame
-        With other `p_<label>`.
+        With other `p_<label>`; the predicted class stays.
 
     Raises
     ------
     MetricError
         If the temperature is not a number above 0.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
     """
-    if not (np.isfinite(temperature) and temperature > 0):
-        raise MetricError(f"temperature={temperature} must be a number above 0")
-    values = np.exp(_scaled(_logits(predictions, labels), temperature))
     changed = predictions.copy()
-    changed[[f"p_{label}" for label in labels]] = values
+    changed[[f"p_{label}" for label in labels]] = apply_temperature(
+        _probabilities_of(predictions, labels), temperature
+    )
     return changed
 
 
 def cross_fitted(
     predictions: pd.DataFrame, labels: Sequence[str]
 ) -> tuple[pd.DataFrame, pd.Series]:
-    """Calibrate each fold with the temperature of the other folds: of other speakers.
+    """Calibrate each fold with the temperature of the other folds, that is, of other speakers.
 
     Stored runs hold test predictions only, so the temperature of a fold is fitted on the test
-    predictions of all other folds. Those speakers' predictions come from models that did not hear
-    them, as those of validation speakers would; the models are not the same one, but siblings
-    trained on mostly the same speakers.
+    predictions of all other folds. These come from models that were not trained on the speakers
+    they predict, as with validation speakers; yet from other models than the one that is
+    calibrated, which share most of its training speakers.
 
     Parameters
     ----------
@@ -398,20 +342,16 @@ def cross_fitted(
     ------
     MetricError
         If there is one fold only, or if a speaker is in several: the temperature would then be
-        fitted on the speakers that it is judged by.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
+        fitted on the speakers on whom it is evaluated.
     """
     folds = sorted(predictions["fold"].unique())
     if len(folds) < 2:
-        raise MetricError("there is one fold only: nobody else to fit the temperature on")
+        raise MetricError("there is one fold only: no other speakers to fit the temperature on")
     n_folds = predictions.groupby("speaker")["fold"].nunique()
     if n_folds.max() > 1:
         raise MetricError(
             f"speaker {n_folds.idxmax()} is tested in {n_folds.max()} folds: the temperature would "
-            "be fitted on the speakers that it is judged by"
+            "be fitted on the speakers on whom it is evaluated"
         )
     names = [f"p_{label}" for label in labels]
     calibrated, temperatures = predictions.copy(), {}

@@ -1,7 +1,7 @@
-"""Do systems fail where listeners do: on the same clips, in the same confusions.
+"""Which clips systems get wrong together, and which share of listeners recognised them.
 
 A vote is one prediction a clip (`significance.seed_vote`) with `clip_id, speaker, truth,
-prediction`. EmoDB's listening test is published clip by clip; of other corpora averages only.
+prediction`. EmoDB's listening test is published clip by clip; other corpora publish averages only.
 """
 
 from __future__ import annotations
@@ -18,26 +18,9 @@ from ser_lib.paths import data_dir, report_dir
 
 
 def clip_hits(votes: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Count for every clip how many systems get it right.
+    """Tell of every clip which systems get it right, and how many: `n_right`.
 
-    Parameters
-    ----------
-    votes : mapping of str to pandas.DataFrame
-        One prediction a clip, by the system's name.
-
-    Returns
-    -------
-    pandas.DataFrame, indexed by clip_id
-        One column of bool a system, and `n_right`; clips that every system was tested on.
-
-    Raises
-    ------
-    MetricError
-        If there is no system, or no clip that all were tested on.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
+    `votes` are by the system's name; clips that not all systems were tested on are left out.
     """
     if not votes:
         raise MetricError("there are no systems whose errors could be counted")
@@ -47,27 +30,15 @@ def clip_hits(votes: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     }
     hits = pd.DataFrame(columns).dropna().astype(bool).rename_axis("clip_id")
     if hits.empty:
-        raise MetricError(f"no clip was given to all of {', '.join(votes)}")
+        raise MetricError(f"no clip was predicted by all of {', '.join(votes)}")
     return hits.assign(n_right=hits.sum(axis=1))
 
 
 def expected_misses(votes: Mapping[str, pd.DataFrame]) -> float:
-    """Count the clips that all systems would miss, did each fail by itself within a class.
+    """Count the clips that all systems would miss if their errors were independent within a class.
 
-    Parameters
-    ----------
-    votes : mapping of str to pandas.DataFrame
-        As `clip_hits`, of the same clips.
-
-    Returns
-    -------
-    float
-        The product of the systems' error rates in the clip's class, summed over clips. Far more
-        real ones mean that the same clips are hard for all.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
+    It is the product of the systems' error rates in the clip's class, summed over clips; far more
+    real ones mean that the same clips are hard for all.
     """
     clips = clip_hits(votes).index
     product = np.ones(len(clips))
@@ -81,25 +52,9 @@ def expected_misses(votes: Mapping[str, pd.DataFrame]) -> float:
 def most_confident_mistakes(
     vote: pd.DataFrame, labels: Sequence[str], *, n_clips: int = 6
 ) -> pd.DataFrame:
-    """List the wrong predictions of which a system is surest.
+    """List the wrong predictions of highest confidence, the most confident first.
 
-    Parameters
-    ----------
-    vote : pandas.DataFrame
-        One prediction a clip.
-    labels : sequence of str
-        All classes.
-    n_clips : int
-        How many.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `clip_id, truth, prediction, confidence, p_truth`, the surest first.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
+    Columns are `clip_id, truth, prediction, confidence, p_truth`.
     """
     confidence, is_right = confidence_of(vote, labels)
     of_truth = [row[f"p_{row['truth']}"] for _, row in vote.iterrows()]
@@ -109,27 +64,10 @@ def most_confident_mistakes(
 
 
 def listener_shares(corpus: str) -> pd.Series | None:
-    """Read which share of the listeners recognised each clip, where that was published by clip.
+    """Read the share of listeners that recognised each clip, in [0, 1], by clip id.
 
-    Parameters
-    ----------
-    corpus : str
-        Its name; `listeners.csv` is looked for beside its audio, then beside its report.
-
-    Returns
-    -------
-    pandas.Series of float or None
-        Shares in [0, 1] by clip id; None where there is no such table (RAVDESS's listeners are
-        known by their average only).
-
-    Raises
-    ------
-    MetricError
-        If the table lacks a column, or a share is not in [0, 1].
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
+    `listeners.csv` is looked for in the corpus's folder, then in that of its report; without one
+    the result is None.
     """
     for folder in (data_dir() / corpus, report_dir(corpus)):
         if (folder / "listeners.csv").is_file():

@@ -1,8 +1,8 @@
 """For whom and for what a system works: scores by group, and how far the worst speaker may fall.
 
 Groups are compared over the classes that all of them have: RAVDESS has no strong neutral, so a
-plain average would compare different tasks. Somebody is always served worst, by chance alone;
-`speaker_chance` says how badly the worst would be served if all speakers were alike.
+plain average would compare different tasks. Some speaker always scores worst, by chance alone;
+`speaker_chance` says how low the worst accuracy would be if all speakers were alike.
 """
 
 from __future__ import annotations
@@ -56,10 +56,6 @@ def group_scores(
     ------
     MetricError
         If there are fewer than two groups or speakers, or no class that all groups have.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
     """
     groups, of_group = np.unique(predictions[column].astype(str), return_inverse=True)
     speakers, of_speaker = np.unique(predictions["speaker"], return_inverse=True)
@@ -136,10 +132,6 @@ def speaker_accuracies(predictions: pd.DataFrame) -> pd.DataFrame:
     References
     ----------
     Wilson (1927), Journal of the American Statistical Association 22(158).
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
     """
     from statsmodels.stats.proportion import proportion_confint
 
@@ -159,7 +151,7 @@ def speaker_accuracies(predictions: pd.DataFrame) -> pd.DataFrame:
 def _hits_by_clip(predictions: pd.DataFrame) -> pd.DataFrame:
     """Share of seeds that get a clip right, one row a clip: `speaker, truth, hits`."""
     if predictions.empty:
-        raise MetricError("there are no predictions of which shares could be told")
+        raise MetricError("there are no predictions to count")
     hits = (predictions["truth"] == predictions["prediction"]).astype(float)
     by_clip = predictions.assign(hits=hits).groupby("clip_id", sort=True)
     return by_clip.agg(
@@ -169,7 +161,7 @@ def _hits_by_clip(predictions: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class SpeakerChance:
-    """The worst-served speaker, beside what alike speakers would give."""
+    """The accuracy of the worst speaker, compared with that expected of equal speakers."""
 
     worst: str
     accuracy: float
@@ -189,18 +181,18 @@ class SpeakerChance:
 def speaker_chance(
     predictions: pd.DataFrame, *, n_draws: int = N_RESAMPLES, seed: int = 0
 ) -> SpeakerChance:
-    """Ask whether the worst-served speaker is served worse than chance among many explains.
+    """Test whether the worst speaker scores lower than chance among so many would explain.
 
-    If speakers were alike, it would not matter whose a clip is: hits are dealt anew among the
-    clips of the same class, and the worst speaker is looked up again, many times. The worst of
-    all is compared with the worst of all, so no further correction for their number is needed.
+    If speakers were alike, it would not matter whose a clip is: hits are permuted among the clips
+    of the same class, and the worst speaker is determined again, many times. The lowest of all is
+    compared with the lowest of all, so that no further correction for their number is needed.
 
     Parameters
     ----------
     predictions : pandas.DataFrame
         All seeds one below the other, with `clip_id, speaker, truth, prediction`.
     n_draws, seed : int
-        How often hits are dealt anew.
+        Of the permutations.
 
     Returns
     -------
@@ -214,16 +206,12 @@ def speaker_chance(
     References
     ----------
     Good (2005), Permutation, Parametric and Bootstrap Tests of Hypotheses, chapter 3; the p-value
-    counts the real deal as one of the draws (Phipson & Smyth 2010).
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
+    counts the observed order as one of the draws (Phipson & Smyth 2010).
     """
     by_clip = _hits_by_clip(predictions).sort_values("truth", kind="stable")
     speakers, of_speaker = np.unique(by_clip["speaker"], return_inverse=True)
     if len(speakers) < 2:
-        raise MetricError(f"one speaker only ({speakers[0]}): nobody to compare with")
+        raise MetricError(f"one speaker only ({speakers[0]}): no other to compare with")
     hits = by_clip["hits"].to_numpy()
     is_of = np.eye(len(speakers))[of_speaker]
     shares = is_of / is_of.sum(axis=0)
@@ -231,12 +219,12 @@ def speaker_chance(
     _, starts = np.unique(by_clip["truth"], return_index=True)
     blocks = np.split(hits, sorted(starts)[1:])
     rng = np.random.default_rng(seed)
-    dealt = np.concatenate(
+    permuted = np.concatenate(
         [rng.permuted(np.tile(one, (n_draws, 1)), axis=1) for one in blocks], axis=1
     )
-    drawn = dealt @ shares
+    drawn = permuted @ shares
     worst, spread = drawn.min(axis=1), drawn.std(axis=1, ddof=1)
-    # A hair of room, for sums in another order.
+    # A small tolerance, for sums in another order.
     is_as_low = worst <= observed.min() + 1e-12
     is_as_wide = spread >= observed.std(ddof=1) - 1e-12
     return SpeakerChance(

@@ -1,4 +1,7 @@
-"""The mime types by which notebooks hand data to the report, beside what they show."""
+"""Numbers as text: percent, points, scores with intervals, lists; and the report's mime types.
+
+It loads no tables, so that everything may write its numbers with it.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ def points(difference: float) -> str:
 
 
 def change(difference: float) -> str:
-    """Say by how many percentage points something falls or rises.
+    """Write by how many percentage points something falls or rises.
 
     Examples
     --------
@@ -50,27 +53,7 @@ def change(difference: float) -> str:
 
 
 def pick(values: Sequence[str], wanted: str | int, *, what: str) -> str:
-    """Return one of several values, by name or by position.
-
-    Parameters
-    ----------
-    values : sequence of str
-        What there is to choose from.
-    wanted : str or int
-        One of them, or its position.
-    what : str
-        What is chosen, for the message.
-
-    Returns
-    -------
-    str
-        The chosen value.
-
-    Raises
-    ------
-    StudyError
-        If there is no such value; the message lists those that there are.
-    """
+    """Return one of several values, by name or position; StudyError lists them if it is none."""
     values = list(values)
     if isinstance(wanted, int) and 0 <= wanted < len(values):
         return values[wanted]
@@ -80,14 +63,7 @@ def pick(values: Sequence[str], wanted: str | int, *, what: str) -> str:
 
 
 def score_text(score: Score, metric: str = "uar") -> str:
-    """Write a score with its 95 % interval.
-
-    Examples
-    --------
-    >>> from ser_lib.evaluation.metrics import Score
-    >>> score_text(Score(0.5, 0.4, 0.6, 0.5, 0.4, 0.6, 100, 10, 1, 0.0))
-    '50.0 % [40.0, 60.0]'
-    """
+    """Write a score with its 95 % interval, as `share_text` does."""
     return share_text(tuple(getattr(score, metric + end) for end in ("", "_low", "_high")))
 
 
@@ -115,6 +91,7 @@ def joined(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
+# Mime types by which notebooks hand data to the report, in addition to what they show.
 FINDINGS_MIME = "application/vnd.ser.findings+json"
 """`{"sentences": [html, ...]}`: what a notebook learned."""
 RESULTS_MIME = "application/vnd.ser.results+json"

@@ -1,4 +1,8 @@
-"""Shares of rows: where the true class ranks, and how often something holds, by speaker."""
+"""Scores of predictions: UAR, accuracy, tables by class, ROC curves, intervals by speaker.
+
+A table of predictions has `clip_id, speaker, truth, prediction` and one column `p_<label>` a class.
+Scores are in [0, 1].
+"""
 
 from __future__ import annotations
 
@@ -90,13 +94,20 @@ def confusion_counts(
     >>> confusion_counts(["a", "b", "b"], ["a", "a", "b"], ["a", "b"]).tolist()
     [[1, 0], [1, 1]]
     """
+    from sklearn.metrics import confusion_matrix
+
+    return confusion_matrix(*_numbers(truth, prediction, labels), labels=range(len(labels)))
+
+
+def _numbers(
+    truth: Sequence[str], prediction: Sequence[str], labels: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return class numbers; unknown classes, which scikit-learn leaves out, are an error here."""
     if len(truth) != len(prediction):
         raise MetricError(f"{len(truth)} true labels but {len(prediction)} predictions")
     if not len(truth):
         raise MetricError("there is no row to score")
-    n_classes = len(labels)
-    cells = n_classes * class_numbers(truth, labels) + class_numbers(prediction, labels)
-    return np.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes)
+    return class_numbers(truth, labels), class_numbers(prediction, labels)
 
 
 def class_table(
@@ -114,39 +125,21 @@ def class_table(
     pandas.DataFrame, shape (n_classes, 4)
         Index the labels; columns `precision, recall, f1` in [0, 1] and `support`, a count. A
         class that is never predicted has precision 0.
-
-    Notes
-    -----
-    Notebook: 03_cnn_2d.ipynb
     """
-    counts = confusion_counts(truth, prediction, labels)
-    hits, support, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
-    precision = hits / np.maximum(predicted, 1)
-    recall = hits / np.maximum(support, 1)
-    f1 = 2 * hits / np.maximum(support + predicted, 1)
+    from sklearn.metrics import precision_recall_fscore_support
+
+    precision, recall, f1, support = precision_recall_fscore_support(
+        *_numbers(truth, prediction, labels), labels=range(len(labels)), zero_division=0
+    )
     columns = {"precision": precision, "recall": recall, "f1": f1, "support": support}
     return pd.DataFrame(columns, index=pd.Index(labels, name="class"))
 
 
 def roc_curves(predictions: pd.DataFrame, labels: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """One-against-rest ROC curve of every class.
+    """One-against-rest ROC curve of every class, as `false_positive_rate, true_positive_rate`.
 
-    Parameters
-    ----------
-    predictions : pandas.DataFrame
-        With `truth` and `p_<label>`, as in a stored run.
-    labels : sequence of str
-        All classes.
-
-    Returns
-    -------
-    dict of str to pandas.DataFrame
-        Columns `false_positive_rate, true_positive_rate`; `attrs["auc"]` is the area below.
-        Classes that all rows or no row have are left out: they have no curve.
-
-    Notes
-    -----
-    Notebook: 03_cnn_2d.ipynb
+    `attrs["auc"]` of each is the area below. Classes that all rows or no row have are left out:
+    they have no curve.
     """
     from sklearn.metrics import auc, roc_curve
 
@@ -181,7 +174,7 @@ class Score:
     """Standard deviation of the UAR over seeds; 0 for one seed."""
 
     def sentence(self) -> str:
-        """Say the score in one line of percent."""
+        """Write the score in one line, in percent."""
         return (
             f"UAR {100 * self.uar:.1f} % [{100 * self.uar_low:.1f}, {100 * self.uar_high:.1f}], "
             f"WA {100 * self.wa:.1f} % [{100 * self.wa_low:.1f}, {100 * self.wa_high:.1f}], "
@@ -190,12 +183,9 @@ class Score:
 
 
 def with_clip_columns(predictions: pd.DataFrame, clips: pd.DataFrame) -> pd.DataFrame:
-    """Add what the clip table knows (speaker, gender, ...) to predictions of clips or variants.
+    """Add the columns of the clip table (speaker, gender, ...) to predictions of its clips.
 
-    Raises
-    ------
-    MetricError
-        If a prediction belongs to no clip of the table.
+    The name of a variant, after `#` in a `clip_id`, is ignored.
     """
     base = predictions["clip_id"].str.split("#").str[0]
     extra = clips.set_index("clip_id").drop(columns=["path", "corpus"])
@@ -221,12 +211,12 @@ def check_predictions(
     labels : sequence of str
         All classes.
     expected : collection of str
-        Ids of all clips that were to be predicted; none where that is not known.
+        Ids of all clips that should be predicted; empty where that is not known.
 
     Raises
     ------
     MetricError
-        If there is no row, columns lack, clips lack, rows repeat, a class is unknown, or
+        If there is no row, columns or clips are missing, rows repeat, a class is unknown, or
         probabilities are not finite or do not sum to 1 (to the four decimals that are stored).
     """
     names = [f"p_{label}" for label in labels]
@@ -294,10 +284,6 @@ def score_predictions(
     ----------
     Efron & Tibshirani (1993), An Introduction to the Bootstrap, chapter 13; clusters are drawn
     whole, as in Field & Welsh (2007), JRSS B 69(3).
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
     """
     counts, speakers = counts_by_speaker(tables, labels)
     total = counts.sum(axis=1)
@@ -327,7 +313,7 @@ def difference_interval(
 ) -> tuple[float, float, float]:
     """UAR of the first model minus that of the second, with its interval by speaker.
 
-    Both are scored on the same resampled speakers, so what is hard about a speaker cancels out.
+    Both are scored on the same resampled speakers, so that a speaker's difficulty cancels out.
 
     Parameters
     ----------
@@ -347,10 +333,6 @@ def difference_interval(
     ------
     MetricError
         If the speakers differ.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
     """
     counts, speakers = counts_by_speaker(first, labels)
     others, other_speakers = counts_by_speaker(second, labels)
@@ -365,23 +347,9 @@ def difference_interval(
 
 
 def rank_of_truth(predictions: pd.DataFrame, labels: Sequence[str]) -> pd.Series:
-    """Place of the true class among all, by probability.
+    """Rank of the true class by probability: 1 is the most probable class.
 
-    Parameters
-    ----------
-    predictions : pandas.DataFrame, shape (n_rows, ...)
-        With `truth` and `p_<label>`.
-    labels : sequence of str
-        All classes.
-
-    Returns
-    -------
-    pandas.Series of int, shape (n_rows,)
-        1 is the most probable class; of classes as probable as the true one, all come before it.
-
-    Notes
-    -----
-    Notebook: 03_cnn_2d.ipynb
+    Of classes as probable as the true one, all come before it.
     """
     probabilities = predictions[[f"p_{label}" for label in labels]].to_numpy()
     position = {label: index for index, label in enumerate(labels)}
@@ -392,29 +360,13 @@ def rank_of_truth(predictions: pd.DataFrame, labels: Sequence[str]) -> pd.Series
 def share_interval(
     is_hit: pd.Series, speakers: pd.Series, *, n_resamples: int = N_RESAMPLES, seed: int = 0
 ) -> tuple[float, float, float]:
-    """Share of rows for which something holds, with its interval by speaker.
+    """Share of rows for which something holds, with the ends of its 95 % interval by speaker.
 
-    Parameters
-    ----------
-    is_hit : pandas.Series of bool, shape (n_rows,)
-        Whether it holds.
-    speakers : pandas.Series of str, shape (n_rows,)
-        Whose rows they are.
-    n_resamples, seed : int
-        Of the bootstrap over speakers.
-
-    Returns
-    -------
-    tuple of float
-        Share, and the ends of its 95 % interval; the ends are NaN for a single speaker.
-
-    Notes
-    -----
-    Notebook: 03_cnn_2d.ipynb
+    The ends are NaN for a single speaker.
     """
     table = pd.DataFrame({"hits": is_hit.to_numpy(float), "speaker": speakers.to_numpy()})
     if table.empty:
-        raise MetricError("there are no rows of which a share could be told")
+        raise MetricError("there are no rows of which to take a share")
     sums = table.groupby("speaker")["hits"].agg(["sum", "count"]).to_numpy(float)
     share = float(sums[:, 0].sum() / sums[:, 1].sum())
     if len(sums) < 2:

@@ -1,8 +1,8 @@
-"""Selective prediction: how accurate a system is if it may keep silent where it is not sure.
+"""Selective prediction: how accurate a system is if it may abstain where it is not sure.
 
-Predictions are sorted by confidence; the coverage is the share that is answered, the surest first.
-Predictions of the same confidence cannot be told apart: of such a group each is taken in equal
-part, so that the order of the rows never matters.
+Predictions are sorted by confidence; the coverage is the share that is answered, the most confident
+first. Of predictions of the same confidence each is taken in equal part, so that the order of the
+rows never matters.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ import pandas as pd
 from ser_lib.errors import MetricError
 from ser_lib.evaluation.bootstrap import N_RESAMPLES, interval_of, resample_speakers
 from ser_lib.evaluation.calibration import confidence_of
-from ser_lib.evaluation.probabilities import check_probabilities
 
-# Coverages of a curve, in steps of one in fifty.
+# Coverages of a curve, in steps of 1/50.
 GRID = np.arange(1, 51) / 50
 
 # Resamples that are held in memory at once.
@@ -32,7 +31,7 @@ def coverage_curve(
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Accuracy of the surest predictions, for every share of them.
+    """Accuracy of the most confident predictions, for every share of them.
 
     Parameters
     ----------
@@ -58,10 +57,6 @@ def coverage_curve(
     References
     ----------
     El-Yaniv & Wiener (2010), JMLR 11; Geifman & El-Yaniv (2017), NeurIPS.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
     """
     if predictions.empty:
         raise MetricError("there are no predictions to select from")
@@ -95,8 +90,8 @@ def coverage_curve(
 def _hits_at(rows: np.ndarray, hits: np.ndarray) -> np.ndarray:
     """Share of all rows that is answered and right, at each coverage of the grid.
 
-    `rows` and `hits` are cumulative over falling confidence; between two levels, a group of equal
-    confidence is taken in part.
+    `rows` and `hits` are cumulative over falling confidence; a group of equal confidence, between
+    two levels, is taken in part.
     """
     n_rows = rows[-1]
     return np.interp(GRID * n_rows, np.append(0, rows), np.append(0, hits)) / n_rows
@@ -105,31 +100,8 @@ def _hits_at(rows: np.ndarray, hits: np.ndarray) -> np.ndarray:
 def aurc(confidence: np.ndarray, is_right: np.ndarray) -> float:
     """Area under the risk-coverage curve: the mean error over all coverages 1/n, 2/n, ..., 1.
 
-    Parameters
-    ----------
-    confidence : ndarray, shape (n_rows,)
-        How sure each prediction is.
-    is_right : ndarray of bool, shape (n_rows,)
-        Whether it is right.
-
-    Returns
-    -------
-    float
-        In [0, 1]; the error rate itself where confidence says nothing.
-
-    Raises
-    ------
-    MetricError
-        If there is no row.
-
-    References
-    ----------
-    Geifman, Uziel & El-Yaniv (2019), ICLR.
-
-    Examples
-    --------
-    >>> aurc(np.array([0.9, 0.8]), np.array([True, False]))
-    0.25
+    It is the error rate itself where confidence carries no information. Geifman, Uziel & El-Yaniv
+    (2019), ICLR.
     """
     if not len(confidence):
         raise MetricError("there are no predictions to select from")
@@ -160,10 +132,6 @@ def accuracy_at(curve: pd.DataFrame, coverage: float) -> tuple[float, float, flo
     ------
     MetricError
         If the coverage is not in (0, 1].
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
     """
     if not 0 < coverage <= 1:
         raise MetricError(f"coverage={coverage} must be above 0 and at most 1")
@@ -173,7 +141,7 @@ def accuracy_at(curve: pd.DataFrame, coverage: float) -> tuple[float, float, flo
 
 @dataclass(frozen=True)
 class Selection:
-    """From which confidence on an answer is given, and what that costs."""
+    """A threshold of confidence, and the coverage and accuracy that it gives."""
 
     threshold: float
     coverage_share: float
@@ -196,13 +164,13 @@ def select_threshold(
     Parameters
     ----------
     probabilities : ndarray, shape (n_rows, n_classes)
-        Calibrated, of clips whose speakers the model did not know.
+        Calibrated, of clips of unseen speakers.
     classes : ndarray of int, shape (n_rows,)
         True class numbers.
     error_ratio : float
-        How often answers may be wrong, as a share of how often they were if all were given.
+        How often answers may be wrong, relative to answering every clip.
     min_coverage_share : float
-        Where that would leave fewer answers than this, so many are given nonetheless.
+        Share of clips that are answered in any case, even where errors are then more frequent.
 
     Returns
     -------
@@ -213,12 +181,12 @@ def select_threshold(
     ----------
     El-Yaniv & Wiener (2010), "On the foundations of noise-free selective classification";
     Geifman & El-Yaniv (2017), "Selective classification for deep neural networks".
-
-    Notes
-    -----
-    Notebook: 10_predict.ipynb
     """
-    check_probabilities(probabilities, classes)
+    if len(probabilities) != len(classes) or not len(classes):
+        raise MetricError(
+            f"{len(probabilities)} rows of probabilities for {len(classes)} true classes; equally "
+            "many of both are needed, and at least one"
+        )
     confidence = probabilities.max(axis=1)
     is_right = (probabilities.argmax(axis=1) == classes).astype(float)
     order = np.argsort(-confidence, kind="stable")

@@ -1,15 +1,9 @@
 """Paired tests between systems on the same clips, and their correction for many pairs.
 
-A system is its tables of predictions, one a seed, with `clip_id, speaker, truth, prediction` and
-`p_<label>`. Three questions are asked of a pair, and three answers given:
-
-- How large is the difference? UAR, means over all seeds, with its interval by speaker.
-- Do they fail on different clips? McNemar's exact test. It wants one prediction a clip, so the
-  probabilities of the seeds are averaged, of as many seeds as the system with fewer has. It takes
-  clips for independent, which clips of one speaker are not: read it beside the next.
-- Is one better for most speakers? Wilcoxon's signed-rank test over the speakers' UAR.
-
-p-values are then raised by Holm's method over all pairs that are shown together.
+A system is its tables of predictions, one a seed. Of each pair are reported: the difference in UAR
+with its interval by speaker; McNemar's exact test on clips, which takes clips for independent
+(those of one speaker are not: read it together with the next); and Wilcoxon's signed-rank test over
+the speakers' UAR. p-values are corrected by Holm's method over all pairs that are shown together.
 """
 
 from __future__ import annotations
@@ -59,16 +53,12 @@ def seed_vote(tables: Sequence[pd.DataFrame], labels: Sequence[str]) -> pd.DataF
     -------
     pandas.DataFrame, shape (n_clips, ...)
         As the tables, sorted by `clip_id`; `prediction` is the most probable class of the mean,
-        the first of several that are equally so. Of one seed, its own prediction stays.
+        the first of several that are equally probable. Of one seed, its own prediction stays.
 
     Raises
     ------
     MetricError
         If the seeds predict different clips, or the same clips with different truths.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
     """
     check_same_task({f"seed {number}": [table] for number, table in enumerate(tables, start=1)})
     names = [f"p_{label}" for label in labels]
@@ -83,18 +73,7 @@ def seed_vote(tables: Sequence[pd.DataFrame], labels: Sequence[str]) -> pd.DataF
 
 
 def check_same_task(systems: Mapping[str, Sequence[pd.DataFrame]]) -> None:
-    """Raise unless all systems were tested on the same clips with the same truths.
-
-    Parameters
-    ----------
-    systems : mapping of str to sequence of pandas.DataFrame
-        Tables of predictions, by the system's name.
-
-    Raises
-    ------
-    MetricError
-        If clips lack, are predicted twice, or have another truth than in the first table.
-    """
+    """Raise MetricError unless all systems were tested on the same clips with the same truths."""
     named = [(name, table) for name, tables in systems.items() for table in tables]
     if not named:
         raise MetricError("there are no predictions to compare")
@@ -120,26 +99,10 @@ def check_same_task(systems: Mapping[str, Sequence[pd.DataFrame]]) -> None:
 
 
 def mcnemar_p(is_first_right: np.ndarray, is_second_right: np.ndarray) -> float:
-    """McNemar's exact test of two systems on the same clips.
+    """Two-sided p-value of McNemar's exact test of two systems on the same clips.
 
-    Parameters
-    ----------
-    is_first_right, is_second_right : ndarray of bool, shape (n_clips,)
-        Whether each is right.
-
-    Returns
-    -------
-    float
-        Two-sided p-value: how often a fair coin would divide the clips on which only one of them
-        is right at least as unevenly; 1 where there is no such clip.
-
-    References
-    ----------
-    McNemar (1947), Psychometrika 12(2); Dietterich (1998), Neural Computation 10(7), section 3.1.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
+    It is 1 where no clip is right for one of them only. McNemar (1947), Psychometrika 12(2);
+    Dietterich (1998), Neural Computation 10(7), section 3.1.
     """
     from statsmodels.stats.contingency_tables import mcnemar
 
@@ -156,25 +119,10 @@ def mcnemar_p(is_first_right: np.ndarray, is_second_right: np.ndarray) -> float:
 
 
 def wilcoxon_p(first: np.ndarray, second: np.ndarray) -> float:
-    """Wilcoxon's signed-rank test of two systems' scores on the same speakers.
+    """Two-sided p-value of Wilcoxon's signed-rank test of two systems' scores on the same speakers.
 
-    Parameters
-    ----------
-    first, second : ndarray, shape (n_speakers,)
-        Scores; speakers on whom both score the same say nothing and are left out.
-
-    Returns
-    -------
-    float
-        Two-sided p-value; 1 where no speaker differs.
-
-    References
-    ----------
-    Wilcoxon (1945), Biometrics Bulletin 1(6); Demšar (2006), JMLR 7, section 3.1.3.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
+    Speakers on whom both score the same are left out; it is 1 where no speaker differs. Wilcoxon
+    (1945), Biometrics Bulletin 1(6); Demšar (2006), JMLR 7, section 3.1.3.
     """
     from scipy.stats import wilcoxon
 
@@ -188,17 +136,9 @@ def wilcoxon_p(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def speaker_scores(counts: np.ndarray) -> np.ndarray:
-    """UAR of every speaker, mean over seeds.
+    """UAR of every speaker over the classes that the speaker has, mean over seeds.
 
-    Parameters
-    ----------
-    counts : ndarray, shape (n_seeds, n_speakers, n_classes, n_classes)
-        As from `ser_lib.evaluation.bootstrap.counts_by_speaker`.
-
-    Returns
-    -------
-    ndarray, shape (n_speakers,)
-        Over the classes that the speaker has.
+    `counts` is from `ser_lib.evaluation.bootstrap.counts_by_speaker`.
     """
     return uar(counts).mean(axis=0)
 
@@ -224,19 +164,16 @@ def paired_tests(
     Returns
     -------
     pandas.DataFrame, shape (n_pairs, 10)
-        Columns `first, second`; `difference, low, high`: UAR of the first less that of the second,
-        in [0, 1], with its 95 % interval by speaker; `n_only_first, n_only_second`: clips that one
-        of them alone gets right; `mcnemar_p, wilcoxon_p`: not corrected (see `with_holm`);
-        `n_seeds`: seeds a system in the vote.
+        Columns `first, second`; `difference, low, high`: UAR of the first minus that of the second,
+        in [0, 1], with its 95 % interval by speaker; `n_only_first, n_only_second`: clips that only
+        one of them gets right; `mcnemar_p, wilcoxon_p`: not corrected (see `with_holm`); `n_seeds`:
+        seeds a system whose probabilities are averaged for McNemar's test, as many as the system
+        with fewer has.
 
     Raises
     ------
     MetricError
         If the systems were not tested on the same clips, or on one speaker only.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
     """
     check_same_task(systems)
     counts = {}
@@ -281,7 +218,7 @@ def _is_right(tables: Sequence[pd.DataFrame], labels: Sequence[str]) -> np.ndarr
 
 
 def with_holm(tests: pd.DataFrame) -> pd.DataFrame:
-    """Add p-values corrected by Holm's method over all rows, for each kind of test by itself.
+    """Add p-values corrected by Holm's method over all rows, for each kind of test separately.
 
     Parameters
     ----------
@@ -291,16 +228,12 @@ def with_holm(tests: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        With `mcnemar_holm` and `wilcoxon_holm`: below 0.05, the chance that any such claim of the
-        whole table is wrong is below 5 %.
+        With `mcnemar_holm` and `wilcoxon_holm`: where only those below 0.05 are claimed, the chance
+        that any claim of the whole table is wrong is below 5 %.
 
     References
     ----------
     Holm (1979), Scandinavian Journal of Statistics 6(2).
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
     """
     from statsmodels.stats.multitest import multipletests
 

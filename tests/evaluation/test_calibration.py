@@ -7,12 +7,10 @@ import pandas as pd
 import pytest
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
-from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
 from ser_lib.errors import MetricError
 from ser_lib.evaluation.calibration import (
-    SMALLEST,
     brier,
     confidence_of,
     cross_fitted,
@@ -24,6 +22,7 @@ from ser_lib.evaluation.calibration import (
     with_temperature,
 )
 from ser_lib.evaluation.metrics import check_predictions
+from ser_lib.evaluation.probabilities import MIN_PROBABILITY
 
 LABELS = ("neutral", "happy", "sad", "angry")
 NAMES = [f"p_{label}" for label in LABELS]
@@ -61,23 +60,19 @@ def test_confidence_is_the_largest_probability(table):
     np.testing.assert_array_equal(is_right, table["truth"] == table["prediction"])
 
 
-def test_the_brier_score_is_that_of_scikit_learn_and_of_a_loop(table):
+def test_the_brier_score_is_that_of_a_loop(table):
     values = table[NAMES].to_numpy()
-    expected = sk.brier_score_loss(
-        table["truth"].map(LABELS.index), values, labels=range(4), scale_by_half=False
-    )
     naive = np.mean(
         [
             sum((p - (label == truth)) ** 2 for p, label in zip(row, LABELS, strict=True))
             for row, truth in zip(values, table["truth"], strict=True)
         ]
     )
-    assert brier(table, LABELS) == pytest.approx(expected, abs=1e-12)
     assert brier(table, LABELS) == pytest.approx(naive, abs=1e-12)
 
 
-def test_the_log_loss_is_that_of_scikit_learn(table):
-    expected = sk.log_loss(table["truth"].map(LABELS.index), table[NAMES], labels=range(4))
+def test_the_log_loss_is_that_of_a_loop(table):
+    expected = -np.mean([np.log(row[f"p_{row['truth']}"]) for _, row in table.iterrows()])
     # Up to the raising of probabilities below half of the last stored decimal.
     assert log_loss(table, LABELS) == pytest.approx(expected, abs=1e-4)
 
@@ -85,7 +80,7 @@ def test_the_log_loss_is_that_of_scikit_learn(table):
 def test_a_truth_that_was_rounded_to_nothing_costs_a_finite_amount(table):
     sure = table.head(1).assign(truth="sad", prediction="happy")
     sure[NAMES] = [0.0, 1.0, 0.0, 0.0]
-    assert log_loss(sure, LABELS) == pytest.approx(-np.log(SMALLEST), abs=2e-4)
+    assert log_loss(sure, LABELS) == pytest.approx(-np.log(MIN_PROBABILITY), abs=2e-4)
 
 
 def test_equal_probabilities_cost_the_logarithm_of_the_classes(table):
@@ -180,7 +175,7 @@ def test_a_temperature_leaves_the_prediction_and_the_sum(table):
 
 def test_a_temperature_of_one_changes_nothing(table):
     same = with_temperature(table, LABELS, 1.0)
-    np.testing.assert_allclose(same[NAMES], table[NAMES], atol=2 * SMALLEST)
+    np.testing.assert_allclose(same[NAMES], table[NAMES], atol=2 * MIN_PROBABILITY)
 
 
 def test_zeros_of_four_decimals_do_not_become_infinite(table):
@@ -190,9 +185,9 @@ def test_zeros_of_four_decimals_do_not_become_infinite(table):
     assert np.isfinite(with_temperature(rounded, LABELS, 2.0)[NAMES].to_numpy()).all()
 
 
-@pytest.mark.parametrize("temperature", [0.0, -1.0, np.nan])
+@pytest.mark.parametrize("temperature", [0.0, -1.0, np.nan, np.inf])
 def test_a_temperature_that_is_none_is_refused(table, temperature):
-    with pytest.raises(MetricError, match="must be a number above 0"):
+    with pytest.raises(MetricError, match=f"={temperature} "):
         with_temperature(table, LABELS, temperature)
 
 
@@ -225,8 +220,8 @@ def test_the_temperature_of_a_fold_does_not_see_the_fold(table):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t.assign(fold=0), "one fold only"),
-        (lambda t: t.assign(fold=np.arange(len(t)) % 3), r"speaker s\d+ is tested in 3 folds"),
+        (lambda t: t.assign(fold=0), "one fold"),
+        (lambda t: t.assign(fold=np.arange(len(t)) % 3), r"s\d+ .* 3 "),
     ],
     ids=["one fold", "speakers in several folds"],
 )
@@ -237,9 +232,10 @@ def test_a_temperature_is_not_fitted_on_those_that_it_is_judged_by(table, change
 
 def test_no_rows_and_no_bins_are_refused(table):
     for function in (reliability, ece, ece_by_chance):
-        with pytest.raises(MetricError, match="no predictions whose calibration"):
+        with pytest.raises(MetricError):
             function(table.iloc[:0], LABELS)
-        with pytest.raises(MetricError, match="n_bins=0 must be 1 or more"):
+        with pytest.raises(MetricError, match="n_bins=0"):
             function(table, LABELS, n_bins=0)
-    with pytest.raises(MetricError, match="no predictions from which a temperature"):
-        fit_temperature(table.iloc[:0], LABELS)
+    for function in (fit_temperature, brier, log_loss):
+        with pytest.raises(MetricError):
+            function(table.iloc[:0], LABELS)

