@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 import re
 import shutil
@@ -88,7 +89,30 @@ def test_an_arrow_that_points_the_wrong_way_is_noticed(copied, module, imported)
 
 
 def test_the_package_itself_imports_nothing_but_where_compiled_functions_are_kept():
-    assert imports_of(ROOT / "__init__.py") == {"os", "ser_lib.paths", "ser_lib.paths.cache_dir"}
+    assert imports_of(ROOT / "__init__.py") == {
+        "lazy_loader",
+        "os",
+        "ser_lib.paths",
+        "ser_lib.paths.cache_dir",
+    }
+
+
+FRONTS = sorted({f"ser_lib.{name_of(path)}" for path in MODULES if path.name == "__init__.py"})
+
+
+@pytest.mark.parametrize("name", [one.removesuffix(".") for one in FRONTS])
+def test_a_front_has_a_docstring_and_offers_what_it_lists(name):
+    front = importlib.import_module(name.removesuffix(".__init__"))
+    assert len(front.__doc__) > 30
+    for public in getattr(front, "__all__", ()):
+        assert getattr(front, public) is not None
+        assert public in dir(front)
+
+
+def test_the_package_offers_about_25_names():
+    assert 20 <= len(ser_lib.__all__) <= 30
+    with pytest.raises(AttributeError):
+        ser_lib.no_such_name  # noqa: B018
 
 
 @pytest.mark.parametrize(
