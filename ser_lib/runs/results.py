@@ -6,7 +6,7 @@ stored: there is nothing that could have been picked on the test speakers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -26,8 +26,14 @@ from ser_lib.evaluation.metrics import (
     share_interval,
     with_clip_columns,
 )
-from ser_lib.paths import runs_dir
-from ser_lib.runs.runner import RunPlan, is_stored, plan_run, run_or_load, score_runs, seeds_of
+from ser_lib.runs.runner import (
+    has_folders,
+    is_stored,
+    load_stored,
+    plan_runs,
+    run_or_load,
+    score_runs,
+)
 from ser_lib.runs.store import Run
 from ser_lib.studies import STUDIES
 from ser_lib.studies.study import ModelSpec, Study
@@ -305,26 +311,6 @@ def _step(leaking: Result, honest: Result) -> dict[str, object]:
     return row
 
 
-def _is_stored(
-    study: Study, model: ModelSpec, clips: pd.DataFrame, protocols: Sequence[str]
-) -> bool:
-    """Whether the first run of a model is stored under each protocol."""
-    # Dividing a corpus takes its time; without folders of that name there is nothing to ask.
-    if not _has_folders(study, model, corpus_of(clips), protocols):
-        return False
-    return all(
-        is_stored(plan_run(study, model.name, protocol, study.seeds[0], clips))
-        for protocol in (study.protocol(name, corpus_of(clips)) for name in protocols)
-    )
-
-
-def _has_folders(study: Study, model: ModelSpec, corpus: str, protocols: Sequence[str]) -> bool:
-    """Whether there are runs of a model under each protocol, whatever their settings."""
-    names = [study.protocol(one, corpus).full_name for one in protocols]
-    folders = [f"{study.name}-{model.name}-{name}-s*" for name in names]
-    return all(any(runs_dir(corpus).glob(one)) for one in folders)
-
-
 def collect_cross_corpus(study: Study, shown_at: str) -> Results:
     """Gather what is stored of a study on its other corpora.
 
@@ -350,7 +336,7 @@ def collect_cross_corpus(study: Study, shown_at: str) -> Results:
         # Ours are honest wherever no speaker is on both sides: beside their own corpus by `loso`.
         ours = ("honest",) if name in study.corpora else ("loso",)
         protocols = ours if is_ours else ("published", "honest")
-        models = [one.name for one in study.models if _has_folders(study, one, name, protocols)]
+        models = [one.name for one in study.models if has_folders(study, one, name, protocols)]
         if name == shown_at or not models:
             continue
         clips = load_corpus(name, strict=False)
@@ -358,24 +344,6 @@ def collect_cross_corpus(study: Study, shown_at: str) -> Results:
         whole = tuple(replace(one, protocol="honest") if is_ours else one for one in there.all)
         found += Results(whole)
     return found
-
-
-def _plans(
-    study: Study, clips: pd.DataFrame, models: Sequence[str], protocols: Sequence[str], n_seeds: int
-) -> Iterator[tuple[str, RunPlan]]:
-    """Plan all runs of a study, with the protocol as it was asked for.
-
-    Dividing and auditing do not ask which model is to be trained, and take most of the time: they
-    are done once for all models.
-    """
-    divided: dict[tuple[str, int], RunPlan] = {}
-    for name in models:
-        for asked in protocols:
-            for seed in seeds_of(study, name, asked, n_seeds):
-                if (asked, seed) not in divided:
-                    protocol = study.protocol(asked, corpus_of(clips))
-                    divided[asked, seed] = plan_run(study, name, protocol, seed, clips)
-                yield asked, replace(divided[asked, seed], model=study.model(name))
 
 
 def collect(
@@ -414,18 +382,29 @@ def collect(
     -----
     Notebook: 04_cnn_1d_mfcc.ipynb
     """
-    names = list(models) or [
+    corpus = corpus_of(clips)
+    # Dividing a corpus takes its time: an optional model without folders is not looked up.
+    optional = [
         one.name
         for one in study.models
-        if not one.is_optional or _is_stored(study, one, clips, protocols)
+        if one.is_optional and not models and has_folders(study, one, corpus, protocols)
     ]
+    names = list(models) or [
+        one.name for one in study.models if one.name in optional or not one.is_optional
+    ]
+    plans = list(plan_runs(study, clips, models=names, protocols=protocols, n_seeds=n_seeds))
+    first = [plan for _, plan in plans if plan.seed == study.seeds[0]]
+    lacking = {one.model.name for one in first if one.model.name in optional and not is_stored(one)}
     gathered: dict[tuple[str, str], list[Run]] = {}
     missing: list[str] = []
-    for protocol, plan in _plans(study, clips, names, protocols, n_seeds):
-        if stored_only and not is_stored(plan):
-            missing.append(f"{study.name} {plan.model.name} {plan.protocol.name} seed {plan.seed}")
+    for protocol, plan in plans:
+        if plan.model.name in lacking:
             continue
-        gathered.setdefault((plan.model.name, protocol), []).append(run_or_load(plan, clips))
+        run = load_stored(plan) if stored_only else run_or_load(plan, clips)
+        if run is None:
+            missing.append(f"{study.name} {plan.model.name} {plan.protocol.name} seed {plan.seed}")
+        else:
+            gathered.setdefault((plan.model.name, protocol), []).append(run)
     is_whole = {name: all((name, one) in gathered for one in protocols) for name in names}
     return Results(
         tuple(

@@ -1,9 +1,9 @@
-"""The run store: a study's model under a protocol with a seed, trained once and kept.
+"""A study's model under a protocol with a seed: planned, looked up, trained where it is not stored.
 
-A run lives in `reports/<corpus>/runs/<study>-<model>-<protocol>-s<seed>-<key>/` as `spec.json`,
-`predictions.csv`, `history.csv` and `environment.json`. The key is a hash of all that decides the
-result. Folds are written one by one, by rename: an interrupted run goes on where it stopped, and a
-killed one leaves nothing half-written. Stored runs are read without audio and without training.
+A run lives in `reports/<corpus>/runs/<study>-<model>-<protocol>-s<seed>-<key>/`; the key is a hash
+of all that decides the result (`RunPlan.spec`). Which run is stored is read from the `spec.json`
+files, without building a network: what the code would build from the same data is part of the
+stored spec, and a test compares it for every committed run. Stored runs are read without audio.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -45,7 +45,16 @@ from ser_lib.evaluation.metrics import (
 from ser_lib.features.extraction import extract, feature_shape
 from ser_lib.models import family_of, topology
 from ser_lib.paths import runs_dir
-from ser_lib.runs.store import Run, finish_run, missing_folds, read_run, store_fold
+from ser_lib.runs.store import (
+    Run,
+    finish_run,
+    key_of,
+    missing_folds,
+    read_run,
+    read_spec,
+    require_audio,
+    store_fold,
+)
 from ser_lib.runtime import progress
 from ser_lib.studies.study import ModelSpec, Study
 from ser_lib.training.fit import (
@@ -57,113 +66,13 @@ from ser_lib.training.fit import (
 )
 from ser_lib.training.settings import TrainingSettings
 
-
-def load_auxiliary(names: Sequence[str]) -> pd.DataFrame:
-    """Load the committed clip tables of corpora that help another one; there is no audio in them.
-
-    Which clips there are to train on is decided by these tables, not by what is on this machine: a
-    copy that lacks some must not pass for the whole (`load_audio`).
-
-    Parameters
-    ----------
-    names : sequence of str
-        Keys of `ser_lib.data.CORPORA`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One table below the other; no rows where there is no name.
-
-    Raises
-    ------
-    CorpusError
-        If no table of one is committed.
-    """
-    if not names:
-        return pd.DataFrame(columns=list(data.CLIP_COLUMNS))
-    tables = [data.load_committed_clips(name) for name in names]
-    return pd.concat(tables, ignore_index=True)
-
-
-def load_audio(names: Sequence[str]) -> pd.DataFrame:
-    """Load the same clips with the paths of their recordings.
-
-    Parameters
-    ----------
-    names : sequence of str
-        As for `load_auxiliary`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As `load_auxiliary`, `path` filled.
-
-    Raises
-    ------
-    CorpusError
-        If a corpus is damaged.
-    RunError
-        If recordings are missing, or are others than those of the committed table.
-    """
-    if not names:
-        return load_auxiliary(())
-    found = pd.concat([data.load_corpus(name) for name in names], ignore_index=True)
-    if not found["path"].all():
-        raise RunError(
-            f"clips of {', '.join(names)} are trained on as well, and their audio is not here; "
-            "point SER_DATA at the corpora"
-        )
-    identity = ["clip_id", "audio_sha256", "emotion"]
-    if not found[identity].equals(load_auxiliary(names)[identity]):
-        raise RunError(
-            f"the recordings of {', '.join(names)} that are here are not those of the committed "
-            "tables; compare with `ser data`, and fetch them again"
-        )
-    return found
-
-
-def with_auxiliary(
-    rows: pd.DataFrame,
-    folds: Sequence[Fold],
-    auxiliary: pd.DataFrame,
-    label_set: LabelSet,
-    augmentations: Sequence[str],
-) -> tuple[pd.DataFrame, tuple[Fold, ...]]:
-    """Add auxiliary clips, and their variants, to the training rows of every fold.
-
-    Parameters
-    ----------
-    rows : pandas.DataFrame
-        From `rows_of`.
-    folds : sequence of Fold
-        Of these rows.
-    auxiliary : pandas.DataFrame
-        From `load_auxiliary`.
-    label_set : LabelSet
-        Clips of emotions that it leaves out, or that no row has, are not trained on.
-    augmentations : sequence of str
-        Variants of each clip, beside the original.
-
-    Returns
-    -------
-    rows : pandas.DataFrame
-        The auxiliary ones at its end.
-    folds : tuple of Fold
-        Validation and test as they were.
-    """
-    if auxiliary.empty:
-        return rows, tuple(folds)
-    added = rows_of(auxiliary, label_set, ("original", *augmentations))
-    added = added[added["label"].isin(rows["label"].unique())]
-    originals = added.loc[added["variant"] == "original", "row_id"]
-    extra = with_training_variants(Fold(tuple(originals), (), ()), augmentations).train
-    return (
-        pd.concat([rows, added], ignore_index=True),
-        tuple(Fold(one.train + extra, one.validation, one.test) for one in folds),
-    )
-
-
 logger = logging.getLogger(__name__)
+
+# Parts of a spec that follow from the others by the code: found out by building the network.
+BUILT_PARTS = ("input_shape", "topology_sha256")
+
+
+# --- planning
 
 
 @dataclass(frozen=True)
@@ -178,7 +87,7 @@ class RunPlan:
     rows: pd.DataFrame
     split: Split
     findings: pd.DataFrame
-    """What the audit found; all of it is declared by the protocol."""
+    """What the leak guard found; all of it is declared by the protocol."""
     labels: tuple[str, ...]
     auxiliary: tuple[str, ...] = ()
     """Other corpora that are trained on."""
@@ -194,10 +103,15 @@ class RunPlan:
         """Kinds of finding between training or validation rows and test rows."""
         return tuple(self.findings.loc[self.findings["second"] == "test", "kind"].unique())
 
-    def spec(self, input_shape: tuple[int, ...]) -> dict[str, object]:
-        """Return all that decides the result, as plain data."""
+    @property
+    def name(self) -> str:
+        """What the folders of such runs begin with, whatever their settings."""
+        return _folder_name(self.study, self.model, self.protocol) + str(self.seed)
+
+    def identity(self) -> dict[str, object]:
+        """Return all that decides the result but what the code builds from it, as plain data."""
         model = self.model
-        return {
+        identity = {
             "study": self.study.name,
             "model": model.name,
             "protocol": self.protocol.full_name,
@@ -209,8 +123,6 @@ class RunPlan:
             "is_scaled": model.is_scaled,
             "family": family_of(model.config)[0],
             "config": asdict(model.config),
-            "topology_sha256": _sha256(topology(model.config, input_shape, len(self.labels))),
-            "input_shape": list(input_shape),
             "training": self.training.identity() if self.training else None,
             "rows_sha256": _sha256(
                 self.rows[["row_id", "label", "audio_sha256"]].to_csv(index=False)
@@ -222,6 +134,19 @@ class RunPlan:
             # Came later: runs without it keep their keys.
             **({"test_views": list(self.study.test_views)} if self.study.test_views else {}),
             **({"auxiliary": list(self.auxiliary)} if self.auxiliary else {}),
+        }
+        return json.loads(json.dumps(identity))
+
+    def spec(self) -> dict[str, object]:
+        """Return the identity and what is built from it: all that decides the result and its key.
+
+        Loads Keras and builds the network, which takes seconds.
+        """
+        input_shape = feature_shape(self.model.features)
+        built = topology(self.model.config, input_shape, len(self.labels))
+        return self.identity() | {
+            "input_shape": list(input_shape),
+            "topology_sha256": _sha256(built),
         }
 
     def _versions(self) -> dict[str, int]:
@@ -238,10 +163,14 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _folder_name(study: Study, model: ModelSpec, protocol: Protocol) -> str:
+    return f"{study.name}-{model.name}-{protocol.full_name}-s"
+
+
 def plan_run(
     study: Study, model_name: str, protocol: Protocol, seed: int, clips: pd.DataFrame
 ) -> RunPlan:
-    """Divide the clips as the protocol says, and audit the result.
+    """Divide the clips as the protocol says, and check the result for leaks.
 
     Parameters
     ----------
@@ -298,9 +227,94 @@ def plan_run(
 
 
 def _named_by(protocol: Protocol, clips: pd.DataFrame) -> pd.DataFrame:
-    """Keep the corpora that a protocol names, so that others beside them change nothing."""
+    """Keep the corpora that a protocol names, so that the others change nothing."""
     named = [protocol.params[part] for part in ("train", "test") if part in protocol.params]
     return clips[clips["corpus"].isin(named)] if named else clips
+
+
+def plan_runs(
+    study: Study,
+    clips: pd.DataFrame,
+    *,
+    models: Sequence[str],
+    protocols: Sequence[str],
+    n_seeds: int = 0,
+) -> Iterator[tuple[str, RunPlan]]:
+    """Plan the runs of several models, protocols and seeds, each with the protocol as asked for.
+
+    Dividing the clips does not depend on the model and takes most of the time: it is done once.
+    """
+    divided: dict[tuple[str, int], RunPlan] = {}
+    for name in models:
+        for asked in protocols:
+            for seed in seeds_of(study, name, asked, n_seeds):
+                if (asked, seed) not in divided:
+                    protocol = study.protocol(asked, corpus_of(clips))
+                    divided[asked, seed] = plan_run(study, name, protocol, seed, clips)
+                yield asked, replace(divided[asked, seed], model=study.model(name))
+
+
+def seeds_of(study: Study, model_name: str, protocol: str, n_seeds: int) -> tuple[int, ...]:
+    """Return this number of seeds (0: all), and no more than the model is run with."""
+    if n_seeds < 0:
+        raise StudyError(f"n_seeds={n_seeds} must be 0 (all of the study's) or more")
+    limits = [one for one in (n_seeds, study.model(model_name).max_seeds.get(protocol)) if one]
+    return study.seeds[: min(limits, default=None)]
+
+
+# --- auxiliary corpora
+
+
+def load_auxiliary(names: Sequence[str]) -> pd.DataFrame:
+    """Load the committed clip tables of corpora that are trained on as well, without audio.
+
+    Which clips there are is decided by these tables, not by what is on this machine: an incomplete
+    copy must not pass for the whole (`load_audio`).
+    """
+    if not names:
+        return pd.DataFrame(columns=list(data.CLIP_COLUMNS))
+    return pd.concat([data.load_committed_clips(name) for name in names], ignore_index=True)
+
+
+def load_audio(names: Sequence[str]) -> pd.DataFrame:
+    """Load the same clips with their recordings, which must be those of the committed tables."""
+    if not names:
+        return load_auxiliary(())
+    found = pd.concat([data.load_corpus(name) for name in names], ignore_index=True)
+    require_audio(found, f"clips of {', '.join(names)} are trained on as well")
+    identity = ["clip_id", "audio_sha256", "emotion"]
+    if not found[identity].equals(load_auxiliary(names)[identity]):
+        raise RunError(
+            f"the recordings of {', '.join(names)} that are here are not those of the committed "
+            "tables; compare with `ser data`, and fetch them again"
+        )
+    return found
+
+
+def with_auxiliary(
+    rows: pd.DataFrame,
+    folds: Sequence[Fold],
+    auxiliary: pd.DataFrame,
+    label_set: LabelSet,
+    augmentations: Sequence[str],
+) -> tuple[pd.DataFrame, tuple[Fold, ...]]:
+    """Add auxiliary clips and their variants to the training rows of every fold.
+
+    Clips of emotions that the label set leaves out, or that no row has, are not trained on.
+    """
+    if auxiliary.empty:
+        return rows, tuple(folds)
+    added = rows_of(auxiliary, label_set, ("original", *augmentations))
+    added = added[added["label"].isin(rows["label"].unique())]
+    originals = added.loc[added["variant"] == "original", "row_id"]
+    extra = with_training_variants(Fold(tuple(originals), (), ()), augmentations).train
+    return (
+        pd.concat([rows, added], ignore_index=True),
+        tuple(Fold(one.train + extra, one.validation, one.test) for one in folds),
+    )
+
+
+# --- running
 
 
 def run_study(
@@ -321,7 +335,7 @@ def run_study(
     clips : pandas.DataFrame
         Clip table of one corpus.
     models : sequence of str
-        Names of models; none means all.
+        Names of models; none means all that are not optional.
     protocols : sequence of str
         "published", "honest" or names of protocols.
     n_seeds : int
@@ -334,55 +348,14 @@ def run_study(
     list of Run
         In the order of models, then protocols, then seeds.
 
-    Notes
-    -----
-    Notebook: 04_cnn_1d_mfcc.ipynb
+    Raises
+    ------
+    LeakError, RunError, SplitError, StudyError
+        As `plan_run` and `run_or_load`.
     """
     names = list(models) or [one.name for one in study.models if not one.is_optional]
-    corpus = corpus_of(clips)
-    return [
-        run_or_load(
-            plan_run(study, name, study.protocol(protocol, corpus), seed, clips),
-            clips,
-            is_fresh=is_fresh,
-        )
-        for name in names
-        for protocol in protocols
-        for seed in seeds_of(study, name, protocol, n_seeds)
-    ]
-
-
-def score_runs(runs: Sequence[Run], clips: pd.DataFrame) -> Score:
-    """Score the seeds of one model under one protocol, with intervals by speaker.
-
-    Parameters
-    ----------
-    runs : sequence of Run
-        One a seed.
-    clips : pandas.DataFrame
-        Clip table, for the speakers.
-
-    Returns
-    -------
-    Score
-        See `ser_lib.evaluation.metrics.score_predictions`.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
-    """
-    for run in runs:
-        check_predictions(run.predictions, run.labels)
-    tables = [with_clip_columns(run.predictions, clips) for run in runs]
-    return score_predictions(tables, runs[0].labels)
-
-
-def seeds_of(study: Study, model_name: str, protocol: str, n_seeds: int) -> tuple[int, ...]:
-    """Return as many seeds as are asked for (0: all), and no more than the model is run with."""
-    if n_seeds < 0:
-        raise StudyError(f"n_seeds={n_seeds} must be 0 (all of the study's) or more")
-    limits = [one for one in (n_seeds, study.model(model_name).max_seeds.get(protocol)) if one]
-    return study.seeds[: min(limits, default=None)]
+    plans = plan_runs(study, clips, models=names, protocols=protocols, n_seeds=n_seeds)
+    return [run_or_load(plan, clips, is_fresh=is_fresh) for _, plan in plans]
 
 
 def run_or_load(plan: RunPlan, clips: pd.DataFrame, *, is_fresh: bool | None = None) -> Run:
@@ -407,66 +380,92 @@ def run_or_load(plan: RunPlan, clips: pd.DataFrame, *, is_fresh: bool | None = N
     RunError
         If it must be trained and the audio is not there, or if what is stored is damaged.
     """
-    spec, folder = _stored_or_new(plan, is_fresh=bool(is_fresh))
-    name = folder.name
-    is_fresh = _is_outdated(folder) if is_fresh is None else is_fresh
-    if is_fresh or not (folder / "predictions.csv").is_file():
-        if not clips["path"].all():
-            state = "is to be trained again" if is_fresh else "is not stored"
-            raise RunError(
-                f"{name} {state} and the audio of {plan.corpus} is not here; point SER_DATA at "
-                "the corpora"
-            )
-        if is_fresh:
-            shutil.rmtree(folder, ignore_errors=True)
-        _train_missing_folds(plan, clips, folder)
-        finish_run(folder, spec, plan.labels, len(plan.split.folds))
-    run = read_run(folder)
-    _check_run(run, plan, spec)
-    return run
+    stored = load_stored(plan, is_fresh=is_fresh)
+    if stored is not None:
+        return stored
+    require_audio(clips, f"{plan.name} is not stored, or is to be trained again")
+    spec = plan.spec()
+    folder = _folder_of(plan, spec)
+    if is_fresh or (folder / "predictions.csv").is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+    _train_missing_folds(plan, clips, folder)
+    finish_run(folder, spec, plan.labels, len(plan.split.folds))
+    return _read_checked(folder, plan)
 
 
 def is_stored(plan: RunPlan) -> bool:
     """Whether the run of a plan is complete in the store."""
-    return (_stored_or_new(plan)[1] / "predictions.csv").is_file()
+    return _stored_folder(plan) is not None
 
 
-def _stored_or_new(plan: RunPlan, *, is_fresh: bool = False) -> tuple[dict[str, object], Path]:
-    """Return spec and folder of the stored run, of this code or one that still stands, or new."""
-    specs = [plan.spec(feature_shape(plan.model.features))]
+def load_stored(plan: RunPlan, *, is_fresh: bool | None = None) -> Run | None:
+    """Read the stored run of a plan, of this code or of a version that is still valid."""
+    folder = _stored_folder(plan, is_fresh=is_fresh)
+    return None if folder is None else _read_checked(folder, plan)
+
+
+def _stored_folder(plan: RunPlan, *, is_fresh: bool | None = None) -> Path | None:
+    folders = [
+        folder
+        for folder in sorted(runs_dir(plan.corpus).glob(f"{plan.name}-*"))
+        if (folder / "predictions.csv").is_file()
+        and not (_is_outdated(folder) if is_fresh is None else is_fresh)
+    ]
+    specs = {folder: read_spec(folder) for folder in folders}
+    identity = plan.identity() if folders else {}
+    for current in _valid_versions(identity) if folders else ():
+        same = [folder for folder, spec in specs.items() if spec and _identity_of(spec) == current]
+        if len(same) == 1:
+            return same[0]
+        if same:
+            break
+    else:
+        if None not in specs.values():
+            return None
+    # Damaged, or two that differ in what was built: the key decides.
+    named = (_folder_of(plan, spec) for spec in _valid_versions(plan.spec()))
+    return next((folder for folder in named if folder in specs), None)
+
+
+def _valid_versions(spec: dict[str, object]) -> Iterator[dict[str, object]]:
+    """Yield a spec as it is, and as versions of the training that are still valid had it."""
+    yield spec
     for version in STILL_VALID_VERSIONS:
-        specs.append(specs[0] | {"versions": specs[0]["versions"] | {"training": version}})
-    folders = [_folder_of(plan, spec) for spec in specs]
-    for spec, folder in zip(specs, folders, strict=True):
-        is_whole = (folder / "predictions.csv").is_file()
-        if is_whole and not is_fresh and not _is_outdated(folder):
-            return spec, folder
-    return specs[0], folders[0]
+        yield spec | {"versions": spec["versions"] | {"training": version}}
+
+
+def _identity_of(spec: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in spec.items() if name not in BUILT_PARTS}
 
 
 def _folder_of(plan: RunPlan, spec: dict[str, object]) -> Path:
-    key = _sha256(json.dumps(spec, sort_keys=True))[:12]
-    name = f"{spec['study']}-{spec['model']}-{spec['protocol']}-s{plan.seed}-{key}"
-    return runs_dir(plan.corpus) / name
+    return runs_dir(plan.corpus) / f"{plan.name}-{key_of(spec)}"
+
+
+def has_folders(study: Study, model: ModelSpec, corpus: str, protocols: Sequence[str]) -> bool:
+    """Whether there are runs of a model under each protocol, whatever their settings."""
+    names = [_folder_name(study, model, study.protocol(one, corpus)) for one in protocols]
+    return all(any(runs_dir(corpus).glob(f"{one}*")) for one in names)
 
 
 def _is_outdated(folder: Path) -> bool:
-    """Whether `SER_FRESH` asks for a stored run anew; within one report, once is enough."""
+    """Whether `SER_FRESH` asks to train a stored run again; within one report, once is enough."""
     since = float(os.environ.get("SER_FRESH_SINCE", "inf"))
     complete = folder / "predictions.csv"
     is_asked = os.environ.get("SER_FRESH") == "1"
     return is_asked and complete.is_file() and complete.stat().st_mtime < since
 
 
-def _check_run(run: Run, plan: RunPlan, spec: dict[str, object]) -> None:
-    """Raise where what is stored is not, row by row, what the plan says."""
+def _read_checked(folder: Path, plan: RunPlan) -> Run:
+    """Read a run, and raise where it is not, row by row, what the plan says."""
+    run = read_run(folder)
     expected = [(row, number) for number, fold in enumerate(plan.split.folds) for row in fold.test]
     stored = list(
         zip(run.predictions.get("clip_id", []), run.predictions.get("fold", []), strict=True)
     )
     folds = set(range(len(plan.split.folds)))
     faults = {
-        "its spec.json is not that of its name": run.spec != json.loads(json.dumps(spec)),
+        "its spec.json is not that of its name": read_spec(folder) is None,
         f"it has {len(stored)} predictions, not the {len(expected)} of its test rows":
             sorted(stored) != sorted(expected),
         "its history lacks folds": set(run.history.get("fold", [])) != folds,
@@ -477,11 +476,13 @@ def _check_run(run: Run, plan: RunPlan, spec: dict[str, object]) -> None:
             f"{run.folder}: this stored run is damaged: {'; '.join(found)}. Delete the folder, "
             "take it from git, or set FRESH=1"
         )
+    return run
 
 
 def _train_missing_folds(plan: RunPlan, clips: pd.DataFrame, folder: Path) -> None:
     """Fit every fold that is not stored yet; several at once where SER_JOBS says so."""
-    missing = missing_folds(folder, len(plan.split.folds))
+    n_folds = len(plan.split.folds)
+    missing = missing_folds(folder, n_folds)
     variants = [one for one in plan.rows["variant"].unique() if not one.startswith("copy")]
     tables = [clips, load_audio(plan.auxiliary)] if plan.auxiliary else [clips]
     clips = pd.concat(tables, ignore_index=True)
@@ -496,7 +497,6 @@ def _train_missing_folds(plan: RunPlan, clips: pd.DataFrame, folder: Path) -> No
     done = Parallel(n_jobs=_n_jobs(), return_as="generator_unordered")(tasks)
     what = f"{plan.study.name} {plan.model.name} {plan.protocol.name} seed {plan.seed}"
     for number, duration_s in progress(done, total=len(missing), what=what):
-        n_folds = len(plan.split.folds)
         logger.info("%s: fold %d of %d in %.0f s", what, number + 1, n_folds, duration_s)
 
 
@@ -533,3 +533,24 @@ def _fit_and_store(
     )
     store_fold(folder, number, table.loc[list(fold.test), "label"], plan.labels, result)
     return number, result.duration_s
+
+
+def score_runs(runs: Sequence[Run], clips: pd.DataFrame) -> Score:
+    """Score the seeds of one model under one protocol, with intervals by speaker.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        One a seed.
+    clips : pandas.DataFrame
+        Clip table, for the speakers.
+
+    Returns
+    -------
+    Score
+        See `ser_lib.evaluation.metrics.score_predictions`.
+    """
+    for run in runs:
+        check_predictions(run.predictions, run.labels)
+    tables = [with_clip_columns(run.predictions, clips) for run in runs]
+    return score_predictions(tables, runs[0].labels)

@@ -161,6 +161,16 @@ def read_run(folder: Path) -> Run:
     return Run(spec, predictions, history, environment, folder)
 
 
+def read_spec(folder: Path) -> dict[str, object] | None:
+    """Read a run's spec; None where it is missing, unreadable, or not that of the folder's name."""
+    try:
+        spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    is_own = isinstance(spec, dict) and folder.name.endswith(f"-{key_of(spec)}")
+    return spec if is_own else None
+
+
 def provenance() -> dict[str, object]:
     """Return version, commit, libraries and machine (without its name) as plain data."""
     commit = _git("rev-parse", "--short=12", "HEAD") or "unknown"
