@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from ser_lib.data.splits import PROMISES, Fold, Split
@@ -59,27 +60,50 @@ OBSERVATIONS: Kinds = {
 
 def audit_fold(rows: pd.DataFrame, fold: Fold, *, kinds: Kinds = FINDINGS) -> list[Finding]:
     """Find rows of one part that are known from another: one finding a kind and pair of parts."""
-    table = rows.set_index("row_id", drop=False)
+    return _compare_parts(_RowKeys.of(rows, kinds), fold)
+
+
+@dataclass(frozen=True)
+class _RowKeys:
+    """What rows are compared by, as numbers; made once for all folds of a split."""
+
+    row_ids: pd.Index
+    codes: Mapping[str, np.ndarray]
+    """By kind: one number a row, the same for rows that share what the kind is about."""
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame, kinds: Kinds) -> _RowKeys:
+        codes = {
+            kind: pd.factorize(key_of(rows), use_na_sentinel=False)[0]
+            for kind, (_, key_of) in kinds.items()
+        }
+        return cls(pd.Index(rows["row_id"]), codes)
+
+
+def _compare_parts(keys: _RowKeys, fold: Fold) -> list[Finding]:
+    """Compare the parts of a fold pair by pair; raise where it names rows that are not there."""
+    parts = {
+        part: keys.row_ids.get_indexer(list(getattr(fold, part)))
+        for part in ("train", "validation", "test")
+    }
     unknown = [
         row
-        for part in ("train", "validation", "test")
-        for row in getattr(fold, part)
-        if row not in table.index
+        for part, positions in parts.items()
+        for row, position in zip(getattr(fold, part), positions, strict=True)
+        if position < 0
     ]
     if unknown:
         raise SplitError(f"the fold names {len(unknown)} unknown rows:{offenders(unknown)}")
     found = []
-    for kind, (_, key_of) in kinds.items():
-        keys = key_of(table)
+    for kind, codes in keys.codes.items():
         for first, second in PAIRS:
-            known = set(keys[list(getattr(fold, first))])
-            part = keys[list(getattr(fold, second))]
-            shared = part[part.isin(known)]
+            is_known = np.zeros(len(codes), dtype=bool)
+            is_known[codes[parts[first]]] = True
+            shared = parts[second][is_known[codes[parts[second]]]]
             if len(shared):
-                share = len(shared) / len(part)
-                found.append(
-                    Finding(kind, (first, second), len(shared), share, str(shared.index[0]))
-                )
+                share = len(shared) / len(parts[second])
+                example = str(keys.row_ids[shared[0]])
+                found.append(Finding(kind, (first, second), len(shared), share, example))
     return found
 
 
@@ -116,6 +140,7 @@ def observe_split(rows: pd.DataFrame, split: Split) -> pd.DataFrame:
 
 
 def _table_of(rows: pd.DataFrame, split: Split, kinds: Kinds) -> pd.DataFrame:
+    keys = _RowKeys.of(rows, kinds)
     records = [
         {
             "kind": one.kind,
@@ -127,7 +152,7 @@ def _table_of(rows: pd.DataFrame, split: Split, kinds: Kinds) -> pd.DataFrame:
             "example": one.example,
         }
         for fold in split.folds
-        for one in audit_fold(rows, fold, kinds=kinds)
+        for one in _compare_parts(keys, fold)
     ]
     columns = ["kind", "describes", "first", "second", "n_rows", "share", "example"]
     table = pd.DataFrame(records, columns=columns)

@@ -48,6 +48,7 @@ from ser_lib.paths import runs_dir
 from ser_lib.runs.store import (
     Run,
     finish_run,
+    folders_like,
     key_of,
     missing_folds,
     read_run,
@@ -67,9 +68,6 @@ from ser_lib.training.fit import (
 from ser_lib.training.settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
-
-# Parts of a spec that follow from the others by the code: found out by building the network.
-BUILT_PARTS = ("input_shape", "topology_sha256")
 
 
 # --- planning
@@ -411,20 +409,20 @@ def _stored_folder(plan: RunPlan, *, is_fresh: bool | None = None) -> Path | Non
         if (folder / "predictions.csv").is_file()
         and not (_is_outdated(folder) if is_fresh is None else is_fresh)
     ]
-    specs = {folder: read_spec(folder) for folder in folders}
-    identity = plan.identity() if folders else {}
-    for current in _valid_versions(identity) if folders else ():
-        same = [folder for folder, spec in specs.items() if spec and _identity_of(spec) == current]
+    if not folders:
+        return None
+    for identity in _valid_versions(plan.identity()):
+        same = folders_like(folders, identity)
         if len(same) == 1:
             return same[0]
         if same:
             break
     else:
-        if None not in specs.values():
+        if all(read_spec(folder) for folder in folders):
             return None
-    # Damaged, or two that differ in what was built: the key decides.
+    # A spec is damaged, or two differ in what was built from the same plan: the key decides.
     named = (_folder_of(plan, spec) for spec in _valid_versions(plan.spec()))
-    return next((folder for folder in named if folder in specs), None)
+    return next((folder for folder in named if folder in folders), None)
 
 
 def _valid_versions(spec: dict[str, object]) -> Iterator[dict[str, object]]:
@@ -432,10 +430,6 @@ def _valid_versions(spec: dict[str, object]) -> Iterator[dict[str, object]]:
     yield spec
     for version in STILL_VALID_VERSIONS:
         yield spec | {"versions": spec["versions"] | {"training": version}}
-
-
-def _identity_of(spec: dict[str, object]) -> dict[str, object]:
-    return {name: value for name, value in spec.items() if name not in BUILT_PARTS}
 
 
 def _folder_of(plan: RunPlan, spec: dict[str, object]) -> Path:

@@ -13,7 +13,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -38,6 +38,9 @@ RECORDED_LIBRARIES = (
     "keras",
     "tensorflow",
 )
+
+# Parts of a spec that follow from the others by the code: known once the network has been built.
+BUILT_PARTS = ("input_shape", "topology_sha256")
 
 
 @dataclass(frozen=True)
@@ -169,6 +172,16 @@ def read_spec(folder: Path) -> dict[str, object] | None:
         return None
     is_own = isinstance(spec, dict) and folder.name.endswith(f"-{key_of(spec)}")
     return spec if is_own else None
+
+
+def folders_like(folders: Iterable[Path], identity: Mapping[str, object]) -> list[Path]:
+    """Find the folders whose spec is this identity, whatever was built from it."""
+    found = []
+    for folder in folders:
+        spec = read_spec(folder) or {}
+        if {key: value for key, value in spec.items() if key not in BUILT_PARTS} == identity:
+            found.append(folder)
+    return found
 
 
 def provenance() -> dict[str, object]:

@@ -9,7 +9,6 @@ as if it had not been. Trials are not cut short: every one is told how far it ca
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import math
@@ -28,11 +27,17 @@ from ser_lib.errors import LeakError, RunError, StudyError
 from ser_lib.evaluation.formatting import joined, pct
 from ser_lib.evaluation.metrics import confusion_counts, uar, wa
 from ser_lib.features.extraction import Rows, extract
-from ser_lib.features.registry import FEATURES
 from ser_lib.models.cnn3d import Cnn3dConfig
 from ser_lib.paths import atomic_path, report_dir
 from ser_lib.runs.runner import RunPlan, plan_run
-from ser_lib.runs.store import provenance
+from ser_lib.runs.store import (
+    folders_like,
+    provenance,
+    read_spec,
+    require_audio,
+    result_path,
+    write_json,
+)
 from ser_lib.runtime import progress
 from ser_lib.seeds import child_seed
 from ser_lib.studies.study import Study
@@ -373,7 +378,7 @@ def tune(
     protocol = study.protocol("honest", corpus_of(clips))
     plan = plan_run(study, model, protocol, study.seeds[0] if seed is None else seed, clips)
     speakers = _validation_speakers(plan)
-    search = _Search(plan, space, _spec(plan, space))
+    search = _Search(plan, space, _stored_or_built_spec(plan, space))
     trials = search.read()
     if len(trials) < n_trials:
         _run_missing(search, clips, trials.to_dict("records"), n_trials)
@@ -403,19 +408,22 @@ def _validation_speakers(plan: RunPlan) -> list[str]:
     return sorted(validation)
 
 
-def _spec(plan: RunPlan, space: SearchSpace) -> dict[str, object]:
-    """Return all that decides the trials, as plain data."""
-    features = plan.model.features
-    second = np.sin(np.arange(features.sample_rate_hz, dtype=np.float32))
-    feature = FEATURES[features.name].function
-    input_shape = feature(second, features.sample_rate_hz, **features.params).shape
+def _stored_or_built_spec(plan: RunPlan, space: SearchSpace) -> dict[str, object]:
+    """Return all that decides the trials; the network is built only where none are stored."""
     search = {
         "space": space.choices(),
         "first_trial": own_choice(plan.model.config, plan.training, space),
         "fold": 0,
         "tuning": TUNING_VERSION,
     }
-    return json.loads(json.dumps(plan.spec(input_shape) | search))
+    search = json.loads(json.dumps(search))
+    folders = sorted(_folder(plan).glob(f"{plan.study.name}-*"))
+    stored = folders_like(folders, plan.identity() | search)
+    return read_spec(stored[0]) if len(stored) == 1 else plan.spec() | search
+
+
+def _folder(plan: RunPlan) -> Path:
+    return report_dir(plan.corpus) / "tuning"
 
 
 @dataclass(frozen=True)
@@ -428,18 +436,14 @@ class _Search:
 
     @property
     def folder(self) -> Path:
-        key = hashlib.sha256(json.dumps(self.spec, sort_keys=True).encode()).hexdigest()[:12]
-        name = f"{self.plan.study.name}-{key}"
-        return report_dir(self.plan.corpus) / "tuning" / name
+        return result_path(_folder(self.plan), self.spec, name=self.plan.study.name, suffix="")
 
     def write(self, trials: Sequence[Mapping[str, object]]) -> None:
         """Store all trials; the table comes last and is what counts."""
         environment = provenance()
         environment["libraries"] |= {"optuna": version("optuna")}
         for name, content in (("spec", self.spec), ("environment", environment)):
-            with atomic_path(self.folder / f"{name}.json") as temporary:
-                text = json.dumps(content, indent=1, sort_keys=True) + "\n"
-                temporary.write_text(text, encoding="utf-8")
+            write_json(self.folder / f"{name}.json", content, indent=1)
         with atomic_path(self.folder / "trials.csv") as temporary:
             pd.DataFrame(trials).to_csv(temporary, index=False)
 
@@ -482,11 +486,7 @@ def _run_missing(
     search: _Search, clips: pd.DataFrame, trials: list[dict[str, object]], n_trials: int
 ) -> None:
     plan = search.plan
-    if not clips["path"].all():
-        raise RunError(
-            f"{len(trials)} of {n_trials} trials are stored and the audio of {plan.corpus} is not "
-            "here; point SER_DATA at the corpora"
-        )
+    require_audio(clips, f"{len(trials)} of {n_trials} trials are stored")
     arrays = _arrays(plan, clips)
     missing = range(len(trials), n_trials)
     for number in progress(missing, total=len(missing), what=f"tuning {plan.study.name}"):

@@ -22,7 +22,7 @@ from ser_lib.data.splits import Protocol
 from ser_lib.errors import CorpusError, LeakError, RunError, SplitError, StudyError
 from ser_lib.evaluation.metrics import check_predictions, score_predictions, with_clip_columns
 from ser_lib.features import registry
-from ser_lib.features.extraction import extract, feature_shape
+from ser_lib.features.extraction import extract
 from ser_lib.features.registry import FEATURES, FeatureSpec
 from ser_lib.models.baselines import DummyConfig, KnnConfig
 from ser_lib.models.cnn1d import Cnn1dConfig
@@ -302,7 +302,7 @@ def test_a_stored_run_is_read_without_audio(few_clips, fitted):
 
 
 def test_without_audio_a_run_that_is_not_stored_is_told(few_clips, tmp_path):
-    with pytest.raises(RunError, match=r"tiny2025-knn-loso-s1-\w+ is not stored.*SER_DATA"):
+    with pytest.raises(RunError, match=r"tiny2025-knn-loso-s1 .*SER_DATA"):
         go(few_clips.assign(path=""))
     assert not (tmp_path / "reports").exists()
 
@@ -443,10 +443,10 @@ def test_a_killed_merge_keeps_the_folds_and_is_not_a_run(few_clips, tmp_path, mo
 
     # The hashes of the plan are made with to_csv as well: before anything is killed.
     plan = plan_run(TINY, "knn", TINY.honest_protocol, 1, few_clips)
-    spec = plan.spec(feature_shape(plan.model.features))
+    spec = plan.spec()
     with monkeypatch.context() as patch:
         patch.setattr(pd.DataFrame, "to_csv", write_half)
-        patch.setattr(runs.RunPlan, "spec", lambda _plan, _shape: spec)
+        patch.setattr(runs.RunPlan, "spec", lambda _plan: spec)
         with pytest.raises(KeyboardInterrupt):
             go(few_clips)
     found = [Path(one).name for one in listing(tmp_path / "reports")]
@@ -502,7 +502,7 @@ def test_a_run_that_contradicts_its_key_is_refused(few_clips):
 
 def key_of(study=TINY, model="net", protocol=None, seed=1, clips=None) -> str:
     plan = plan_run(study, model, protocol or study.honest_protocol, seed, clips)
-    spec = plan.spec(feature_shape(plan.model.features))
+    spec = plan.spec()
     return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
 
 
@@ -597,7 +597,7 @@ PARTS = {
 @pytest.mark.parametrize(("part", "change"), PARTS.items(), ids=PARTS)
 def test_each_part_of_a_plan_stands_in_the_key_by_itself(few_clips, part, change):
     plan = plan_run(TINY, "net", TINY.honest_protocol, 1, few_clips)
-    spec, other = plan.spec((13, 6)), replace(plan, **change).spec((13, 6))
+    spec, other = plan.identity(), replace(plan, **change).identity()
     assert spec[part] != other[part]
 
 
@@ -669,7 +669,7 @@ def test_a_protocol_that_names_corpora_ignores_others(few_clips):
     two = with_foreign(few_clips, "other", 0)
     three = with_foreign(two, "third", 100)
     plans = [plan_run(TINY, "dummy", TWO, 1, clips) for clips in (two, three)]
-    first, second = (plan.spec((1,)) for plan in plans)
+    first, second = (plan.identity() for plan in plans)
     assert first == second
     assert plans[1].corpus == "pooled"
     tested = {row.partition("/")[0] for row in plans[1].split.folds[0].test}
@@ -677,7 +677,7 @@ def test_a_protocol_that_names_corpora_ignores_others(few_clips):
     assert (tested, trained) == ({"other"}, {"demo"})
     # The twin: a protocol that names none sees them all.
     plain = [
-        plan_run(TINY, "dummy", TINY.honest_protocol, 1, one).spec((1,)) for one in (two, three)
+        plan_run(TINY, "dummy", TINY.honest_protocol, 1, one).identity() for one in (two, three)
     ]
     assert plain[0] != plain[1]
 
@@ -829,7 +829,7 @@ def test_a_committed_run_is_what_its_study_would_run_today(folder):
     params = json.dumps(spec["protocol_params"], sort_keys=True)
     plan = _plan_today(spec["corpus"], spec["study"], spec["protocol"], params, spec["seed"])
     plan = replace(plan, model=plan.study.model(spec["model"]))
-    today = json.loads(json.dumps(plan.spec(feature_shape(plan.model.features))))
+    today = json.loads(json.dumps(plan.spec()))
     version = spec["versions"].pop("training")
     assert version in (today["versions"].pop("training"), *STILL_VALID_VERSIONS)
     # Compared part by part, so that a failure says what has changed since.

@@ -97,8 +97,8 @@ def test_features_go_with_their_clips(few_clips, others, monkeypatch):
 
 
 def test_they_are_part_of_the_runs_key(few_clips, others):
-    with_them = plan(few_clips).spec((2, 8))
-    without = plan(few_clips, replace(STUDY, auxiliary_corpora=())).spec((2, 8))
+    with_them = plan(few_clips).identity()
+    without = plan(few_clips, replace(STUDY, auxiliary_corpora=())).identity()
     assert with_them["auxiliary"] == ["emodb"]
     assert "auxiliary" not in without
     assert with_them["rows_sha256"] != without["rows_sha256"]
@@ -137,7 +137,7 @@ def test_a_tested_speaker_who_is_among_them_is_found(few_clips, others):
 
 def test_without_their_audio_nothing_is_trained(few_clips, others):
     others["path"] = ""
-    with pytest.raises(RunError, match=r"clips of emodb are trained on .* audio is not here"):
+    with pytest.raises(RunError, match="emodb"):
         run_or_load(plan(few_clips), few_clips)
 
 
@@ -147,9 +147,9 @@ def test_a_copy_that_is_not_the_committed_one_is_not_trained_on(
 ):
     """Nor does it change what stored runs are looked for."""
     here = others.head(5) if change == "lacks" else others.assign(audio_sha256="0" * 64)
-    key = plan(few_clips).spec((2, 8))
+    key = plan(few_clips).identity()
     monkeypatch.setattr(auxiliary.data, "load_corpus", lambda name: here.copy())
-    assert plan(few_clips).spec((2, 8)) == key
+    assert plan(few_clips).identity() == key
     with pytest.raises(RunError, match="not those of the committed tables"):
         run_or_load(plan(few_clips), few_clips)
 

@@ -488,9 +488,7 @@ def test_stored_trials_are_read_without_the_recordings(clips, fitted):
     first = go(clips, 2)
     silent = clips.assign(path="")
     pd.testing.assert_frame_equal(go(silent, 2), first)
-    with pytest.raises(
-        RunError, match="2 of 3 trials are stored and the audio of demo is not here"
-    ):
+    with pytest.raises(RunError, match=r"2 of 3 .* demo"):
         go(silent, 3)
 
 
