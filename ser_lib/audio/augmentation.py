@@ -204,7 +204,7 @@ class Augmentation:
 
     name: str
     apply: Callable[..., np.ndarray]
-    draw: Callable[[np.random.Generator], dict[str, float]]
+    draw: Callable[[np.random.Generator], Mapping[str, object]]
     describes: str
     version: int = 1
     """Raised whenever function or draws change: stored features and runs then differ."""

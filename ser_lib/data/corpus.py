@@ -317,7 +317,7 @@ def _build_table(
     for row, fact in zip(rows, facts, strict=True):
         phrases = [fact] if isinstance(fact, str) else check_facts(fact)
         problems += [f"{row['path']}: {phrase}" for phrase in phrases]
-        if not phrases:
+        if not phrases and not isinstance(fact, str):
             numbers = asdict(fact)
             sound.append(row | {key: numbers[key] for key in CLIP_COLUMNS if key in numbers})
     table = pd.DataFrame(sound, columns=list(CLIP_COLUMNS)).sort_values(

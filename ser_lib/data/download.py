@@ -446,7 +446,7 @@ class _Member:
     n_bytes: int
     kind: str
     """"file", "folder" or "other"."""
-    open: Callable[[], IO[bytes]]
+    open: Callable[[], IO[bytes] | None]
 
 
 def unpack(archive: Path, folder: Path) -> int:

@@ -290,7 +290,7 @@ def score_predictions(
     if (total[0].sum(axis=1) > 0).sum() < 2:
         raise MetricError("only one class occurs: recall over classes says nothing")
     weights = resample_speakers(len(speakers), n_resamples, seed)
-    values = {}
+    values: dict[str, float] = {}
     for name, metric in (("uar", uar), ("wa", wa)):
         low, high = interval_of(resampled(counts, weights, metric))
         values |= {name: float(metric(total).mean()), f"{name}_low": low, f"{name}_high": high}

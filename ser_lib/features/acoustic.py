@@ -9,7 +9,7 @@ installed with this project: its licence allows research and private use only.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import opensmile
 
 # Frames of `prosody` and `speech_statistics`, and the range in which they look for the pitch.
-FRAMING = {"frame_length": N_FFT, "hop_length": HOP_SAMPLES}
+FRAMING: dict[str, Any] = {"frame_length": N_FFT, "hop_length": HOP_SAMPLES}
 PITCH_RANGE_HZ = (65, 600)
 
 # The level of speech is that of its loud frames: this percentile of the RMS.

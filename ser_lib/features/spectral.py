@@ -8,6 +8,7 @@ whose first call takes seconds: prediction needs nothing but NumPy.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -349,7 +350,7 @@ def mfcc_zcr_rms(
 
     check_signal(signal)
     fixed = crop_or_pad(signal, round(duration_s * sample_rate_hz))
-    framing = {"hop_length": HOP_SAMPLES}
+    framing: dict[str, Any] = {"hop_length": HOP_SAMPLES}
     zcr = librosa.feature.zero_crossing_rate(fixed, frame_length=N_FFT, **framing)
     rms = librosa.feature.rms(y=fixed, frame_length=N_FFT, **framing)
     mfcc = librosa.feature.mfcc(y=fixed, sr=sample_rate_hz, n_mfcc=n_mfcc, n_fft=N_FFT, **framing)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ser_lib.errors import StudyError
 from ser_lib.models.baselines import (
@@ -150,9 +150,9 @@ ARITHMETIC = frozenset(
 )
 
 
-def _arithmetic(config: dict[str, object]) -> dict[str, object]:
+def _arithmetic(config: dict[str, Any]) -> dict[str, Any]:
     """Keep the settings that decide a layer's arithmetic; of an object, its class and its own."""
-    kept = {}
+    kept: dict[str, Any] = {}
     for key, value in config.items():
         if key == "layer":  # of Bidirectional
             kept[key] = [value["class_name"], _arithmetic(value["config"])]

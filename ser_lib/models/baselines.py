@@ -140,7 +140,7 @@ def _principal_components(n_components: int, seed: int, *, is_whitened: bool) ->
 
     class CappedPca(PCA):
         def fit_transform(self, X: np.ndarray, y: object = None) -> np.ndarray:  # noqa: N803
-            self.n_components = min(self.n_components, *X.shape)
+            self.n_components: int = min(self.n_components, *X.shape)
             return super().fit_transform(X, y)
 
     return CappedPca(n_components, svd_solver="randomized", whiten=is_whitened, random_state=seed)

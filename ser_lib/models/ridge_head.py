@@ -126,8 +126,8 @@ class RidgeHead:
             "spread": np.maximum(spread, MIN_SPREAD).astype(np.float32),
             "weights": weights.astype(np.float32),
             "bias": bias.astype(np.float32),
-            "sharpness": np.float32(
-                1 / temperature_of_logits(scores, classes, log_bounds=(-5.0, 0.0))
+            "sharpness": np.array(
+                1 / temperature_of_logits(scores, classes, log_bounds=(-5.0, 0.0)), np.float32
             ),
             "views": np.array(self.config.views),
             "statistics": np.array(self.config.statistics),
@@ -226,7 +226,9 @@ def check_inner_folds(speakers: np.ndarray, n_inner_folds: int) -> None:
 
 
 def _select(
-    features: np.ndarray, views: tuple[int, ...] | np.ndarray, statistics: tuple[int, ...]
+    features: np.ndarray,
+    views: tuple[int, ...] | np.ndarray,
+    statistics: tuple[int, ...] | np.ndarray,
 ) -> np.ndarray:
     """Average views and pick statistics: (n, views, layers, stats, values) to (n, layers, ...)."""
     total = reduce(np.add, (features[:, view].astype(np.float32) for view in views))

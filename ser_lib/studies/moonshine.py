@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from ser_lib.data.enrolment import NORMALISATIONS
 from ser_lib.data.labels import LABEL_SETS
@@ -160,7 +161,7 @@ HEAD_FRAMES = base_frames("2,3,4,5")
 HEAD_TRAINING = replace(SMOOTHED_TRAINING, learning_rate=3e-4, mixup_alpha=0.3)
 
 
-def _keras_head(name: str, title: str, **config: object) -> ModelSpec:
+def _keras_head(name: str, title: str, **config: Any) -> ModelSpec:
     return ModelSpec(
         name, title, FrameHeadConfig(**config), HEAD_FRAMES, HEAD_TRAINING, is_ours=True
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -298,7 +298,7 @@ def _fit_nested(
     return head.predict_proba(_as_array(arrays.x_test)), head.history(), head.n_parameters()
 
 
-def _probabilities(model: object, x_test: np.ndarray, n_classes: int) -> np.ndarray:
+def _probabilities(model: Any, x_test: np.ndarray, n_classes: int) -> np.ndarray:
     """Return class probabilities in the order of class numbers, whatever the model offers."""
     from scipy.special import softmax
 

@@ -6,6 +6,7 @@ The loop that does it is in `ser_lib.training.loop`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ STOPS = ("val_loss", "val_accuracy")
 PRECISIONS = ("float32", "mixed_bfloat16")
 
 
-def _added(default: object) -> object:
+def _added(default: object) -> Any:
     """Declare a setting that came later: at its default it does not show in a run's key."""
     return field(default=default, metadata={"is_added": True})
 
