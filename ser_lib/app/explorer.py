@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import ipywidgets as widgets
 import matplotlib as mpl
@@ -91,7 +92,7 @@ def pitch_contour(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
     import librosa
 
     low_hz, high_hz = PITCH_LIMITS_HZ
-    framing = {"frame_length": N_FFT, "hop_length": HOP_SAMPLES}
+    framing: dict[str, Any] = {"frame_length": N_FFT, "hop_length": HOP_SAMPLES}
     # A fifth of a semitone is finer than a line is wide, and three times as quick as the default.
     pitch_hz, _, _ = librosa.pyin(
         signal,

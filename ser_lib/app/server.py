@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -201,7 +202,7 @@ def build_app() -> gr.Blocks:
     return page
 
 
-def _recording_tab(gr: object, bundle: gr.Dropdown) -> None:
+def _recording_tab(gr: ModuleType, bundle: gr.Dropdown) -> None:
     with gr.Row():
         spoken, dropped = (
             gr.Audio(
@@ -274,7 +275,7 @@ def _write_png(path: str | None, folder: str) -> str | None:
     return str(target)
 
 
-def _live_tab(gr: object, bundle: gr.Dropdown) -> None:
+def _live_tab(gr: ModuleType, bundle: gr.Dropdown) -> None:
     gr.HTML(
         '<p class="ser-quiet">Speak on; the line is the average of the last answers, each about '
         f"the last {WINDOW_S:.0f} seconds.</p>"
@@ -295,7 +296,7 @@ def _live_tab(gr: object, bundle: gr.Dropdown) -> None:
     )
 
 
-def _load_gradio() -> object:
+def _load_gradio() -> ModuleType:
     """Import gradio with all that it would ask other machines for turned off."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_OFFLINE"] = "1"

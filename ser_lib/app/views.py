@@ -11,6 +11,7 @@ import html
 import io
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -171,7 +172,7 @@ def timeline_png(table: pd.DataFrame, labels: Sequence[str], threshold: float) -
     return png.getvalue(), alt
 
 
-def history_html(history: Sequence[dict[str, object]]) -> str:
+def history_html(history: Sequence[dict[str, Any]]) -> str:
     """Show the answers of this session as a table, the newest first."""
     if not history:
         return '<p class="ser-quiet">Nothing yet. What you try is listed here until you leave.</p>'

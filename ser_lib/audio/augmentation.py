@@ -193,7 +193,7 @@ def apply_steps(
     return signal
 
 
-def _draw_steps(rng: np.random.Generator) -> dict[str, dict[str, dict[str, float]]]:
+def _draw_steps(rng: np.random.Generator) -> Mapping[str, object]:
     chosen = [name for name in ("noise", "stretch", "pitch", "shift") if rng.uniform() < 0.5]
     return {"steps": {name: AUGMENTATIONS[name].draw(rng) for name in chosen}}
 

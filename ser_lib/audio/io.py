@@ -264,7 +264,8 @@ def _convert(ffmpeg: str, reader: str, path: Path, target: Path, max_s: float | 
     limit = [] if max_s is None else ["-t", str(max_s)]
     command: list[str | bytes] = [
         *(ffmpeg, "-nostdin", "-v", "error", "-protocol_whitelist", "file"),
-        *("-f", reader, *limit, "-i", b"file:" + os.fsencode(path)),
+        *("-f", reader, *limit, "-i"),
+        b"file:" + os.fsencode(path),
         *("-map", "0:a:0", "-c:a", "pcm_f32le", "-rf64", "auto", "-f", "wav", str(target)),
     ]
     try:

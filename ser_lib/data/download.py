@@ -30,9 +30,10 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
@@ -446,7 +447,7 @@ class _Member:
     n_bytes: int
     kind: str
     """"file", "folder" or "other"."""
-    open: Callable[[], IO[bytes] | None]
+    open: Callable[[], IO[bytes]]
 
 
 def unpack(archive: Path, folder: Path) -> int:
@@ -487,9 +488,7 @@ def _zip_members(archive: Path) -> Iterator[_Member]:
             if info.is_dir() and mode in (0, stat.S_IFDIR):
                 kind = "folder"
             # `filename` is already cut at a null byte and freed of some separators.
-            yield _Member(
-                info.orig_filename, info.file_size, kind, lambda info=info: opened.open(info)
-            )
+            yield _Member(info.orig_filename, info.file_size, kind, partial(opened.open, info))
 
 
 def _tar_members(archive: Path) -> Iterator[_Member]:
@@ -497,7 +496,9 @@ def _tar_members(archive: Path) -> Iterator[_Member]:
     with tarfile.open(archive, "r|*") as opened:
         for info in opened:
             kind = "file" if info.isfile() else "folder" if info.isdir() else "other"
-            yield _Member(info.name, info.size, kind, lambda info=info: opened.extractfile(info))
+            # Nothing is opened but ordinary files, of which there is always something to read.
+            opener = cast("Callable[[], IO[bytes]]", partial(opened.extractfile, info))
+            yield _Member(info.name, info.size, kind, opener)
 
 
 def _check_member(archive: Path, member: _Member) -> None:

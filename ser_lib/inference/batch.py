@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from ser_lib.audio.io import SUFFIXES
 from ser_lib.errors import AudioError
@@ -198,7 +198,7 @@ def csv_header(columns: Iterable[str], labels: Sequence[str]) -> str:
     )
 
 
-def csv_line(record: Mapping[str, object], labels: Sequence[str]) -> str:
+def csv_line(record: Mapping[str, Any], labels: Sequence[str]) -> str:
     """Write a record as one line of CSV: one column a class, all warnings in one."""
     cells: list[object] = []
     for column, value in record.items():

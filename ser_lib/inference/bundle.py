@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -86,7 +87,7 @@ class Bundle:
     probe: tuple[float, ...] = ()
     """Probabilities of `probe_signal`, before the temperature, which must not change from machine
     to machine."""
-    card: Mapping[str, object] = field(default_factory=dict)
+    card: Mapping[str, Any] = field(default_factory=dict)
     """Facts about training and tests, for the model card; nothing here decides an answer."""
     encoder: Mapping[str, str] = field(default_factory=dict)
     """Name and sha256 of pretrained weights that the features need and the bundle does not hold."""
@@ -102,7 +103,8 @@ class Bundle:
         """The cloud of the training clips, if the bundle holds it."""
         if not self.domain_limit:
             return None
-        return Domain(*(self.arrays[name] for name in DOMAIN), limit=self.domain_limit)
+        centre, whitening = (self.arrays[name] for name in DOMAIN)
+        return Domain(centre, whitening, limit=self.domain_limit)
 
     def domain_values(self, values: np.ndarray) -> np.ndarray:
         """Reduce one row of unscaled features to what is compared with the training clips.
@@ -115,7 +117,7 @@ class Bundle:
             return values[0, -1].ravel()
         return over_time(values.astype(np.float64), FEATURES[self.features.name].time_axes)
 
-    def manifest(self) -> dict[str, object]:
+    def manifest(self) -> dict[str, Any]:
         """Return all but arrays and weights as plain data."""
         plain = {
             name: getattr(self, name)
@@ -173,7 +175,8 @@ def write_bundle(bundle: Bundle, folder: str | Path, *, card: str, keras_file: b
     if (folder.exists() and not folder.is_dir()) or (held and held - {*FILES, SUMS}):
         raise BundleError(f"{folder}: holds other files than a bundle's; choose another folder")
     packed = io.BytesIO()
-    np.savez_compressed(packed, **bundle.arrays)
+    arrays: dict[str, Any] = dict(bundle.arrays)
+    np.savez_compressed(packed, **arrays)
     manifest = json.dumps(bundle.manifest(), indent=1, sort_keys=True, ensure_ascii=False)
     contents = {
         "bundle.json": (manifest + "\n").encode(),
@@ -278,7 +281,7 @@ def _parse(files: CheckedFiles, folder: Path) -> Bundle:
     )
 
 
-def _parse_speaker(plain: dict[str, object], folder: Path) -> dict[str, float]:
+def _parse_speaker(plain: dict[str, Any], folder: Path) -> dict[str, float]:
     limits = {
         f"{kind}{name}": limit
         for kind in ("", "mixed_")
@@ -297,7 +300,7 @@ def _is_label(label: object) -> bool:
     return isinstance(label, str) and 0 < len(label) <= 40 and label.isprintable()
 
 
-def _parse_features(plain: dict[str, object], folder: Path) -> FeatureSpec:
+def _parse_features(plain: dict[str, Any], folder: Path) -> FeatureSpec:
     version = plain.pop("version")
     spec = FeatureSpec(**plain)
     ours = FEATURES[spec.name].version

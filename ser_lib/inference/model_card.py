@@ -6,7 +6,7 @@ All figures come from the bundle's own facts, which come from its stored run; no
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ser_lib.evaluation.formatting import pct
 from ser_lib.inference.bundle import Bundle
@@ -101,7 +101,7 @@ def _figures(bundle: Bundle) -> list[str]:
     ]
 
 
-def _known_voice(card: Mapping[str, object]) -> list[str]:
+def _known_voice(card: Mapping[str, Any]) -> list[str]:
     lines = []
     for name, (kind, option) in KNOWN_VOICES.items():
         if name not in card:

@@ -121,7 +121,7 @@ class Predictor:
         if spec.duration_s is not None:
             limits.append(spec.duration_s)
         if n_frames is not None:
-            hop_samples = spec.params.get("hop_samples", HOP_SAMPLES)
+            hop_samples = int(spec.params.get("hop_samples", HOP_SAMPLES))
             limits.append(n_frames() * hop_samples / spec.sample_rate_hz)
         return spec.offset_s, spec.offset_s + min(limits)
 

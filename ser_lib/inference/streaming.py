@@ -115,9 +115,9 @@ def timeline(
     AudioError
         If the recording cannot be used, or if windows would leave gaps.
     """
-    is_file = isinstance(source, str | Path)
-    with decodable(source) if is_file else nullcontext(source) as opened:
-        path = str(source) if is_file else ""
+    path = str(source) if isinstance(source, str | Path) else ""
+    opening = decodable(source) if isinstance(source, str | Path) else nullcontext(source)
+    with opening as opened:
         for start_s, signal, rate in iter_windows(opened, window_s=window_s, hop_s=hop_s):
             end_s = start_s + len(signal) / rate
             yield Window(start_s, end_s, _predict_window(predictor, signal, rate, path))

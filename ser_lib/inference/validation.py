@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ AGAIN = "get the bundle again"
 class CheckedFiles:
     """What the files of a bundle hold; whether it fits together is for `load_bundle` to say."""
 
-    manifest: Mapping[str, object]
+    manifest: Mapping[str, Any]
     arrays: Mapping[str, np.ndarray]
     graph: bytes
     """The ONNX network; empty where there is none."""
@@ -108,7 +109,7 @@ def _read(path: Path, max_bytes: int) -> bytes:
     return path.read_bytes()
 
 
-def read_json(raw: bytes, *, what: str) -> dict[str, object]:
+def read_json(raw: bytes, *, what: str) -> dict[str, Any]:
     """Parse a JSON object without NaN and infinite numbers, which JSON does not know."""
 
     def refuse(name: str) -> None:
@@ -204,13 +205,13 @@ def check_graph(
         )
 
 
-def _shape(value: object) -> tuple[int, ...]:
+def _shape(value: Any) -> tuple[int, ...]:
     """Return the shape of a graph's input or output without the batch; 0 for open dimensions."""
     dimensions = value.type.tensor_type.shape.dim
     return tuple(int(one.dim_value) for one in dimensions[1:])
 
 
-def check_number(value: object, *, what: str, low: float, high: float) -> float:
+def check_number(value: Any, *, what: str, low: float, high: float) -> float:
     """Return a finite number within limits, or raise."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value) or not low <= value <= high:

