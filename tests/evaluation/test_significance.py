@@ -147,9 +147,9 @@ def test_the_vote_of_one_seed_is_its_own(rng):
 def systems(rng):
     # Of 13 speakers or fewer with ties, SciPy's Wilcoxon test goes through all signs: seconds.
     return {
-        "good": [system(rng, accuracy=0.8, n_speakers=14) for _ in range(3)],
-        "fair": [system(rng, accuracy=0.55, n_speakers=14) for _ in range(2)],
-        "same": [system(rng, accuracy=0.55, n_speakers=14)],
+        "good": [system(rng, accuracy=0.8, n_speakers=20) for _ in range(3)],
+        "fair": [system(rng, accuracy=0.55, n_speakers=20) for _ in range(2)],
+        "same": [system(rng, accuracy=0.55, n_speakers=20)],
     }
 
 
@@ -197,7 +197,7 @@ def test_a_speakers_score_is_its_uar_averaged_over_seeds(systems):
         ],
         axis=0,
     )
-    assert len(speakers) == 14
+    assert len(speakers) == 20
     np.testing.assert_allclose(speaker_scores(counts), naive, atol=1e-12)
 
 
