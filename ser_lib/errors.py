@@ -1,4 +1,4 @@
-"""The exceptions of the package: one base class, one class a subject.
+"""The exceptions of the package: one base class, one class a subject; and lists of offenders.
 
 Every message says what is wrong, which file or value, and what to do about it.
 Where several things are wrong at once, `offenders` turns them into one message.
@@ -21,7 +21,7 @@ class AudioError(SerError):
 
 
 class AuditError(SerError):
-    """A folder, table or split that cannot be audited as it was asked for."""
+    """A folder, table or split cannot be audited as requested."""
 
 
 class CorpusError(SerError):
@@ -45,7 +45,7 @@ class SplitError(SerError):
 
 
 class LeakError(SplitError):
-    """A split lets the test rows be known during training, and its study does not say so."""
+    """A split lets training know the test rows, and its study does not declare it."""
 
 
 class StudyError(SerError):
@@ -57,7 +57,7 @@ class RunError(SerError):
 
 
 class MetricError(SerError):
-    """Predictions that cannot be scored: empty, of one class, of unknown labels, not finite."""
+    """Predictions cannot be scored: empty, of one class, of unknown labels, not finite."""
 
 
 class BundleError(SerError):
@@ -69,22 +69,10 @@ class ReportError(SerError):
 
 
 def offenders(found: Iterable[object], *, limit: int = MAX_LISTED) -> str:
-    """Join offenders into an indented list of at most `limit` lines, the rest counted.
+    """Join offending files or values into an indented list of at most `limit` lines.
 
-    Parameters
-    ----------
-    found : iterable
-        The offending files or values; each is shown by `str`.
-    limit : int
-        How many are listed in full.
+    The rest is counted.
 
-    Returns
-    -------
-    str
-        One line an offender, each after a line break and two spaces.
-
-    Examples
-    --------
     >>> print("bad files:" + offenders(["a.wav", "b.wav", "c.wav"], limit=2))
     bad files:
       a.wav

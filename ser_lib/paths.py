@@ -2,8 +2,8 @@
 
 `SER_DATA` holds the corpora (read only), `SER_CACHE` what can be made again, `SER_REPORTS` the
 stored runs and reports, `SER_BUNDLES` trained models to predict with. Without the variables they
-stand in the project's root. No other module composes a path outside these four folders; only a
-lock lies beside other temporary files.
+stand in the project's root. No other module composes a path outside these four folders, except
+for one lock among the temporary files.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def cache_dir() -> Path:
 
 
 def compile_lock_path() -> Path:
-    """File that whoever compiles librosa's functions holds: one an environment and user.
+    """File that is locked while librosa's functions are compiled: one an environment and user.
 
-    What is compiled may be kept inside the environment, whatever `SER_CACHE` says, so the lock must
+    Compiled code may be kept inside the environment, whatever `SER_CACHE` says, so the lock must
     not move with `SER_CACHE` either.
     """
     environment = hashlib.sha256(f"{sys.prefix} {getpass.getuser()}".encode()).hexdigest()[:12]
@@ -67,7 +67,7 @@ def report_dir(corpus: str) -> Path:
 
 
 def duplicates_table_path() -> Path:
-    """Return the file that says how many copies of each kind `ser audit` finds."""
+    """Return the file that counts the copies of each kind that `ser audit` finds."""
     return reports_dir() / "audit" / "fingerprint.csv"
 
 
@@ -78,20 +78,10 @@ def runs_dir(corpus: str) -> Path:
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """Give a temporary path beside `target`; rename it to `target` when the block succeeds.
+    """Give a temporary path next to `target`; rename it to `target` when the block succeeds.
 
     A reader sees the old file or the whole new one, never a half; a block that raises leaves
-    nothing behind.
-
-    Parameters
-    ----------
-    target : Path
-        The file to write. Its folder is made.
-
-    Yields
-    ------
-    Path
-        Where to write. It has the suffix of `target`.
+    nothing behind. The folder is made, and the path has the suffix of `target`.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(

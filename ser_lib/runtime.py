@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 def is_headless() -> bool:
-    """Tell whether nobody is there to watch a bar."""
+    """Tell whether nobody watches a progress bar."""
     if os.environ.get("SER_HEADLESS") == "1":
         return True
     # Inside Jupyter stderr is no terminal, but the notebook shows the bar.
@@ -34,22 +34,7 @@ def _is_notebook() -> bool:
 
 
 def progress(items: Iterable[T], *, total: int, what: str) -> Iterator[T]:
-    """Iterate with a progress bar, unless headless.
-
-    Parameters
-    ----------
-    items : iterable
-        What is worked through.
-    total : int
-        How many there are.
-    what : str
-        Shown before the bar.
-
-    Yields
-    ------
-    object
-        The items, unchanged.
-    """
+    """Iterate with a progress bar, unless headless."""
     yield from tqdm(items, total=total, desc=what, disable=is_headless(), leave=False)
 
 
@@ -58,7 +43,7 @@ try:
 except AttributeError:  # macOS and Windows do not say which cores a process may use
     _N_ALLOWED = os.cpu_count() or 1
 N_CORES = min(_N_ALLOWED, 4)
-"""Cores that are used for a clip, or for clips side by side; more gain nothing here."""
+"""Cores that are used for a clip, or for clips in parallel; more gain nothing here."""
 THREADS: ContextVar[int] = ContextVar("threads", default=1)
 """Threads that an encoder takes for one clip, in this context."""
 
@@ -72,12 +57,12 @@ def _controller() -> ThreadpoolController:
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Keep products of small matrices on one thread: they lose more by waiting than they gain."""
+    """Keep products of small matrices on one thread: more lose time by waiting for each other."""
     with _controller().limit(limits=1, user_api="blas"):
         yield
 
 
 @cache
 def second_thread() -> ThreadPoolExecutor:
-    """Return a thread for what can be done beside the main work."""
-    return ThreadPoolExecutor(1, thread_name_prefix="beside")
+    """Return a thread for work that goes on next to the main one."""
+    return ThreadPoolExecutor(1, thread_name_prefix="second")

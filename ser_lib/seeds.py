@@ -16,20 +16,10 @@ if TYPE_CHECKING:
 
 
 def child_seed(*parts: object) -> int:
-    """Turn any words and numbers into a seed that depends on all of them, in [0, 2**32).
+    """Turn words and numbers into a seed in [0, 2**32) that depends on all of them.
 
-    Parameters
-    ----------
-    *parts : object
-        What the seed belongs to, for example a clip's hash, an augmentation's name, a run's seed.
+    It is the same number on every machine and in every Python.
 
-    Returns
-    -------
-    int
-        The same number on every machine and in every Python.
-
-    Examples
-    --------
     >>> child_seed("noise", 1) == child_seed("noise", 1), child_seed("noise", 1) == child_seed(1)
     (True, False)
     """
@@ -45,13 +35,7 @@ def generator(*parts: object) -> np.random.Generator:
 
 
 def seed_everything(seed: int) -> None:
-    """Seed Python, NumPy's global generator and, where it is loaded, Keras.
-
-    Parameters
-    ----------
-    seed : int
-        In [0, 2**32).
-    """
+    """Seed Python, NumPy's global generator and, where it is loaded, Keras."""
     random.seed(seed)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(seed)

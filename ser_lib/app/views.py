@@ -19,7 +19,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ser_lib.audio.signal import resample
-from ser_lib.audio.voice_activity import HOP_S, RATE_HZ, voice_activity
+from ser_lib.audio.voice_activity import HOP_S, RATE_HZ, speech_frames
 from ser_lib.data.labels import colour_of
 from ser_lib.evaluation.formatting import pct
 from ser_lib.features.acoustic import waveform_envelope
@@ -126,7 +126,7 @@ def listening_png(
     """
     signal = resample(signal, sample_rate_hz, RATE_HZ)
     duration_s = len(signal) / RATE_HZ
-    speech = voice_activity(signal)
+    speech = speech_frames(signal)
     start_s, stop_s = heard_s[0], min(heard_s[1], duration_s)
     with mpl.rc_context(fname=STYLE_FILE):
         figure = Figure(figsize=(7.4, 3.9), dpi=DPI, layout="constrained")

@@ -1,5 +1,15 @@
-"""Sound: files (`io`), arrays (`signal`), and what is done to them on purpose.
+"""Sound: files, signals, and what is done to them on purpose.
 
-A signal is a float32 array of shape (n_samples,) in [-1, 1], mono. `augmentation` changes training
-clips, `corruptions` test clips; `voice_activity` says where somebody speaks.
+A signal is a float32 array of shape (n_samples,) in [-1, 1], mono. soundfile, soxr and ffmpeg are
+called here only.
+
+    io              decode files, inspect them, check clips of corpora
+    signal          mix to mono, resample, cut, crop or pad
+    augmentation    changes of training clips
+    corruptions     changes of test clips
+    voice_activity  where somebody speaks, how loud, how far above the noise
 """
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

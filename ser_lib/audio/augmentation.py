@@ -1,7 +1,7 @@
 """Augmentation of waveforms: noise, shift, stretch and pitch as in `boucheta2025`; and speed.
 
-Drawing is split from doing: `draw` turns a generator into parameters, the four functions apply
-parameters and are pure. Which rows are augmented is a matter of the split, not of this module:
+`draw` turns a generator into parameters, the functions apply parameters and are pure; all take
+(signal, sample_rate_hz) and return a signal. Which rows are augmented is a matter of the split:
 augmented copies of a test clip must never be trained on.
 """
 
@@ -21,25 +21,7 @@ def add_noise(
 ) -> np.ndarray:
     """Add white Gaussian noise whose standard deviation is a share of the signal's peak.
 
-    Parameters
-    ----------
-    signal : ndarray, shape (n_samples,)
-        Mono.
-    sample_rate_hz : int
-        Not used; every augmentation takes it.
-    amplitude_ratio : float >= 0
-        Standard deviation of the noise relative to the largest absolute sample.
-    noise_seed : int
-        Of the noise itself.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_samples,)
-        The noisy signal; silence stays silent.
-
-    Notes
-    -----
-    Notebook: 04_cnn_1d_mfcc.ipynb
+    Silence stays silent.
     """
     noise = np.random.default_rng(noise_seed).standard_normal(len(signal))
     peak = np.abs(signal).max(initial=0.0)
@@ -49,23 +31,7 @@ def add_noise(
 def shift_time(signal: np.ndarray, sample_rate_hz: int, *, shift_s: float) -> np.ndarray:
     """Rotate a signal: what leaves at one end enters at the other.
 
-    Parameters
-    ----------
-    signal : ndarray, shape (n_samples,)
-        Mono.
-    sample_rate_hz : int
-        Its rate.
-    shift_s : float
-        By how much, in seconds; positive moves the sound later.
-
-    Returns
-    -------
-    ndarray, shape (n_samples,)
-        The same samples in another order.
-
-    Notes
-    -----
-    Notebook: 04_cnn_1d_mfcc.ipynb
+    A positive shift moves the sound later.
     """
     return np.roll(signal, round(shift_s * sample_rate_hz))
 
@@ -73,28 +39,7 @@ def shift_time(signal: np.ndarray, sample_rate_hz: int, *, shift_s: float) -> np
 def stretch_time(signal: np.ndarray, sample_rate_hz: int, *, rate: float) -> np.ndarray:
     """Change the tempo and keep the pitch (phase vocoder, `librosa.effects.time_stretch`).
 
-    Parameters
-    ----------
-    signal : ndarray, shape (n_samples,)
-        Mono.
-    sample_rate_hz : int
-        Not used; every augmentation takes it.
-    rate : float > 0
-        Above 1 is faster and shorter.
-
-    Returns
-    -------
-    ndarray of float32, shape (about n_samples / rate,)
-        The stretched signal.
-
-    Raises
-    ------
-    FeatureError
-        If `rate` is not positive.
-
-    Notes
-    -----
-    Notebook: 04_cnn_1d_mfcc.ipynb
+    A rate above 1 is faster and shorter.
     """
     import librosa
 
@@ -104,26 +49,7 @@ def stretch_time(signal: np.ndarray, sample_rate_hz: int, *, rate: float) -> np.
 
 
 def shift_pitch(signal: np.ndarray, sample_rate_hz: int, *, semitones: float) -> np.ndarray:
-    """Change the pitch and keep the tempo (`librosa.effects.pitch_shift`, soxr resampling).
-
-    Parameters
-    ----------
-    signal : ndarray, shape (n_samples,)
-        Mono.
-    sample_rate_hz : int
-        Its rate.
-    semitones : float
-        By how much; positive is higher.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_samples,)
-        The shifted signal.
-
-    Notes
-    -----
-    Notebook: 04_cnn_1d_mfcc.ipynb
-    """
+    """Change the pitch and keep the tempo (`librosa.effects.pitch_shift`, soxr resampling)."""
     import librosa
 
     shifted = librosa.effects.pitch_shift(
@@ -135,28 +61,7 @@ def shift_pitch(signal: np.ndarray, sample_rate_hz: int, *, semitones: float) ->
 def change_speed(signal: np.ndarray, sample_rate_hz: int, *, factor: float) -> np.ndarray:
     """Play a signal faster or slower, as a tape does: pitch, formants and tempo change alike.
 
-    Parameters
-    ----------
-    signal : ndarray, shape (n_samples,)
-        Mono.
-    sample_rate_hz : int
-        Its rate.
-    factor : float > 0
-        Above 1 is faster, higher and shorter.
-
-    Returns
-    -------
-    ndarray of float32, shape (about n_samples / factor,)
-        The clip as another voice might have given it.
-
-    Raises
-    ------
-    FeatureError
-        If `factor` is not positive.
-
-    Notes
-    -----
-    Notebook: 07_transfer.ipynb
+    A factor above 1 is faster, higher and shorter.
     """
     if factor <= 0:
         raise FeatureError(f"factor={factor} must be above 0; 1 leaves the speed as it is")
@@ -167,27 +72,7 @@ def change_speed(signal: np.ndarray, sample_rate_hz: int, *, factor: float) -> n
 def apply_steps(
     signal: np.ndarray, sample_rate_hz: int, *, steps: Mapping[str, Mapping[str, float]]
 ) -> np.ndarray:
-    """Apply several augmentations, one after the other.
-
-    Parameters
-    ----------
-    signal : ndarray, shape (n_samples,)
-        Mono.
-    sample_rate_hz : int
-        Its rate.
-    steps : mapping
-        Names of `AUGMENTATIONS` to their parameters, in the order of application; none leaves the
-        signal as it is.
-
-    Returns
-    -------
-    ndarray of float32
-        The augmented signal.
-
-    Notes
-    -----
-    Notebook: 05_cnn_3d_pooled.ipynb
-    """
+    """Apply several augmentations, by name and parameters, one after the other."""
     for name, parameters in steps.items():
         signal = AUGMENTATIONS[name].apply(signal, sample_rate_hz, **parameters)
     return signal
@@ -290,10 +175,6 @@ def augment(
     ------
     FeatureError
         If there is no augmentation of that name.
-
-    Notes
-    -----
-    Notebook: 04_cnn_1d_mfcc.ipynb
     """
     if name not in AUGMENTATIONS:
         raise FeatureError(f"unknown augmentation '{name}'; known are {', '.join(AUGMENTATIONS)}")

@@ -1,7 +1,7 @@
-"""Recordings: decode, check, mix to mono, resample, crop or pad.
+"""Audio files: decode (libsndfile, or ffmpeg where it must), inspect, and check clips of corpora.
 
-A signal is a float32 array of shape (n_samples,) in [-1, 1], mono. This module is the only caller
-of soundfile and soxr. It does not know corpora, features or labels.
+Signals are float32 arrays of shape (n_samples,) in [-1, 1], mono, at the file's own rate unless
+another is asked for. Nothing here knows corpora, features or labels.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
-from ser_lib.audio.signal import _check_samples, cut_signal, mono
+from ser_lib.audio.signal import check_decoded, cut_signal, mono
 from ser_lib.errors import AudioError
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says about its samples."""
+    """Format of a file, as its header states it."""
 
     sample_rate_hz: int
     n_samples: int
@@ -40,7 +40,7 @@ class Header:
 
 
 def _check_riff_length(path: Path) -> None:
-    """Raise where a WAV header promises more bytes than the file has (libsndfile forgives that)."""
+    """Raise where a WAV header promises more bytes than the file has: libsndfile ignores that."""
     try:
         with path.open("rb") as file:
             head = file.read(12)
@@ -64,24 +64,9 @@ def _check_riff_length(path: Path) -> None:
 
 
 def decode(path: Path, max_s: float | None = None) -> tuple[np.ndarray, Header]:
-    """Decode a recording, or its beginning, as it is.
+    """Decode a recording, or its first `max_s` seconds, to float32 (n_samples, n_channels).
 
-    Parameters
-    ----------
-    path : Path
-        WAV, FLAC, Ogg or whatever else libsndfile decodes.
-    max_s : float, optional
-        How much is decoded, in seconds; None takes all.
-
-    Returns
-    -------
-    samples : ndarray of float32, shape (n_samples, n_channels)
-    header : Header
-
-    Raises
-    ------
-    AudioError
-        If the file is missing, empty, truncated or undecodable.
+    A file that is missing, empty, truncated or undecodable raises AudioError.
     """
     _check_file(path)
     try:
@@ -112,7 +97,7 @@ def _undecodable(path: Path, error: Exception) -> AudioError:
 
 
 def _check_file(path: Path) -> None:
-    """Raise where there is no file, or less of it than it says."""
+    """Raise where there is no file, or where it is shorter than its header states."""
     if not path.is_file():
         raise AudioError(f"{path}: no such file; if it is a clip of a corpus, check SER_DATA")
     if path.stat().st_size == 0:
@@ -121,19 +106,19 @@ def _check_file(path: Path) -> None:
 
 
 def load_head(path: str | Path, *, max_s: float) -> tuple[np.ndarray, int, float]:
-    """Decode the beginning of a recording and mix it to mono, whatever its length.
+    """Decode the beginning of a recording and mix it to mono.
 
     Parameters
     ----------
     path : str or Path
-        As for `decode`.
+        WAV, FLAC, Ogg or whatever else libsndfile decodes.
     max_s : float
         How much is decoded, in seconds.
 
     Returns
     -------
     signal : ndarray of float32, shape (n_samples,)
-        Mono, at the file's own rate: what `ser_lib.audio.io.load_signal` gives, or its beginning.
+        Mono, at the file's own rate: the beginning of what `load_signal` gives.
     sample_rate_hz : int
         Its rate.
     duration_s : float
@@ -142,11 +127,11 @@ def load_head(path: str | Path, *, max_s: float) -> tuple[np.ndarray, int, float
     Raises
     ------
     AudioError
-        As `decode`; and if samples are not finite, or there are none.
+        As `load_signal`; and if there is no sample.
     """
     samples, header = decode(Path(path), max_s)
     signal = mono(samples)
-    _check_samples(path, signal)
+    check_decoded(path, signal)
     return signal, header.sample_rate_hz, header.n_samples / header.sample_rate_hz
 
 
@@ -156,7 +141,7 @@ def iter_blocks(path: str | Path, *, block_s: float) -> Iterator[tuple[np.ndarra
     Parameters
     ----------
     path : str or Path
-        As for `decode`.
+        As for `load_head`.
     block_s : float
         Length of a block in seconds; the last one is shorter.
 
@@ -179,7 +164,7 @@ def iter_blocks(path: str | Path, *, block_s: float) -> Iterator[tuple[np.ndarra
             rate = file.samplerate
             for block in file.blocks(round(block_s * rate), dtype="float32", always_2d=True):
                 signal = mono(block)
-                _check_samples(path, signal)
+                check_decoded(path, signal)
                 yield signal, rate
     except (soundfile.LibsndfileError, TypeError) as error:
         raise _undecodable(path, error) from error
@@ -210,7 +195,7 @@ CHUNK_BYTES = 2**20
 
 
 def _reader_of(path: Path) -> str | None:
-    """Name ffmpeg's reader for a file that libsndfile does not decode; None for others."""
+    """Return ffmpeg's reader for a file that libsndfile does not decode; None for others."""
     try:
         with path.open("rb") as file:
             head = file.read(16)
@@ -224,14 +209,14 @@ def _reader_of(path: Path) -> str | None:
 
 @contextmanager
 def decodable(path: str | Path, *, max_s: float | None = None) -> Iterator[Path]:
-    """Give a path that `ser_lib.audio` can decode: the file itself, or a temporary WAV of it.
+    """Give a path that libsndfile can decode: the file itself, or a temporary WAV made by ffmpeg.
 
     Parameters
     ----------
     path : str or Path
         Any recording.
     max_s : float, optional
-        Where ffmpeg decodes: how much of it.
+        Length in seconds that ffmpeg decodes, where it does; None takes all.
 
     Yields
     ------
@@ -241,7 +226,7 @@ def decodable(path: str | Path, *, max_s: float | None = None) -> Iterator[Path]
     Raises
     ------
     AudioError
-        If ffmpeg is needed and not there, or cannot decode it either.
+        If ffmpeg is needed but not installed, or cannot decode the file either.
     """
     path = Path(path)
     reader = _reader_of(path)
@@ -282,23 +267,7 @@ def _convert(ffmpeg: str, reader: str, path: Path, target: Path, max_s: float | 
 
 @contextmanager
 def stored_stream(stream: BinaryIO) -> Iterator[Path]:
-    """Keep what comes through a pipe in a temporary file, which is deleted after the block.
-
-    Parameters
-    ----------
-    stream : binary file
-        For example `sys.stdin.buffer`; it is read to its end.
-
-    Yields
-    ------
-    Path
-        The file.
-
-    Raises
-    ------
-    AudioError
-        If more comes than any recording has.
-    """
+    """Store what comes through a pipe in a temporary file, which is deleted after the block."""
     with tempfile.TemporaryDirectory(prefix="ser-stream-") as folder:
         path = Path(folder) / "standard input"
         n_bytes = 0
@@ -315,7 +284,7 @@ def stored_stream(stream: BinaryIO) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a clip of a corpus may look like; outside of it, something is wrong with the file."""
+    """What is accepted as a clip of a corpus; outside of these limits a file is suspect."""
 
     min_sample_rate_hz: int = 16_000
     """Features reach up to 8 kHz, which a lower rate cannot hold."""
@@ -330,7 +299,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class ClipFacts:
-    """What decoding one recording tells about it."""
+    """Properties of a recording that decoding it shows."""
 
     duration_s: float
     sample_rate_hz: int
@@ -345,7 +314,7 @@ class ClipFacts:
 
 @dataclass(frozen=True)
 class Recording:
-    """A decoded recording with all that is known about its file."""
+    """A decoded recording with the properties of its file."""
 
     facts: ClipFacts
     container: str
@@ -385,10 +354,6 @@ def load_signal(
     ------
     AudioError
         If the file is missing, empty, truncated, undecodable, or holds samples that are not finite.
-
-    Notes
-    -----
-    Notebook: 01_eda.ipynb
     """
     samples, header = decode(Path(path))
     signal, native_hz = mono(samples), header.sample_rate_hz
@@ -401,31 +366,29 @@ def load_signal(
 
 
 def read_facts(path: str | Path) -> ClipFacts:
-    """Decode a recording once and return what is to be known about it.
+    """Decode a recording once and return its properties.
 
-    The hash is taken over the sample rate and the mono mix rounded to 16 bits, because lossless
-    containers of 16-bit audio, and stereo files with twice the same channel, then agree.
+    Parameters
+    ----------
+    path : str or Path
+        As for `load_head`.
+
+    Returns
+    -------
+    ClipFacts
+        Its hash is taken over the sample rate and the mono mix rounded to 16 bits, so that lossless
+        containers of 16-bit audio, and stereo files with twice the same channel, agree.
 
     Raises
     ------
     AudioError
         If the file is missing, empty, truncated or undecodable.
-
-    Notes
-    -----
-    Notebook: 01_eda.ipynb
     """
     return read_recording(path).facts
 
 
 def read_recording(path: str | Path) -> Recording:
-    """Decode a recording once for both its facts and its signal.
-
-    Raises
-    ------
-    AudioError
-        As `read_facts`.
-    """
+    """Decode a recording once for both its facts (see `read_facts`) and its signal."""
     samples, header = decode(Path(path))
     signal, sample_rate_hz = mono(samples), header.sample_rate_hz
     is_finite = bool(np.isfinite(signal).all())
@@ -446,7 +409,7 @@ def read_recording(path: str | Path) -> Recording:
 
 
 def check_facts(facts: ClipFacts, *, limits: Limits = Limits()) -> list[str]:
-    """Say what is wrong with a clip, if anything.
+    """List what is wrong with a clip of a corpus.
 
     Parameters
     ----------
@@ -458,7 +421,7 @@ def check_facts(facts: ClipFacts, *, limits: Limits = Limits()) -> list[str]:
     Returns
     -------
     list of str
-        One phrase a problem, with value and remedy; empty for a sound clip.
+        One phrase a problem, with value and remedy; empty for a valid clip.
     """
     rate, duration = facts.sample_rate_hz, facts.duration_s
     rules = (

@@ -1,4 +1,7 @@
-"""Arrays of sound: mix to mono, resample, cut, crop or pad, check."""
+"""Signals as arrays: mix to mono, resample, cut, crop or pad, check.
+
+A signal is a float32 array of shape (n_samples,) in [-1, 1], mono.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from ser_lib.errors import AudioError, FeatureError
 
 
 def check_signal(signal: np.ndarray) -> None:
-    """Raise where an array is no signal: not mono, empty, or with samples that are not finite."""
+    """Raise FeatureError where an array is no signal: not mono, empty, or not finite."""
     if signal.ndim != 1 or len(signal) == 0:
         raise FeatureError(f"a signal must be mono and not empty, not of shape {signal.shape}")
     if not np.isfinite(signal).all():
@@ -23,7 +26,8 @@ def mono(samples: np.ndarray) -> np.ndarray:
     return samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
 
 
-def _check_samples(path: str | Path, signal: np.ndarray) -> None:
+def check_decoded(path: str | Path, signal: np.ndarray) -> None:
+    """Raise AudioError where a decoded file holds no samples, or some that are not finite."""
     if len(signal) == 0:
         raise AudioError(f"{path}: holds no samples; export it again")
     if not np.isfinite(signal).all():
@@ -40,23 +44,8 @@ def cut_signal(
 ) -> np.ndarray:
     """Resample a signal and cut out a part: what `load_signal` does after decoding.
 
-    Parameters
-    ----------
-    signal : ndarray, shape (n_samples,)
-        Mono.
-    from_hz : int
-        Its rate.
-    to_hz : int, optional
-        Rate to resample to; None keeps it.
-    offset_s : float
-        Where the part begins, in seconds.
-    duration_s : float, optional
-        Length of the part; a shorter rest is returned as it is. None takes all.
-
-    Returns
-    -------
-    ndarray, shape (n_samples of the part,)
-        Empty where the signal ends before the part begins.
+    A part that is longer than the rest of the signal ends with it; it is empty where it would begin
+    after the end.
     """
     rate = from_hz if to_hz is None else to_hz
     signal = resample(signal, from_hz, rate)
@@ -66,14 +55,37 @@ def cut_signal(
 
 
 def resample(signal: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
-    """Resample a mono signal with soxr at high quality; the same rate returns it unchanged."""
+    """Resample a mono signal with soxr at high quality.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,)
+        Mono.
+    from_hz, to_hz : int
+        Its sample rate, and the wanted one; equal rates return the signal unchanged.
+
+    Returns
+    -------
+    ndarray of float32, shape (about n_samples * to_hz / from_hz,)
+    """
     if from_hz == to_hz:
         return signal
     return soxr.resample(signal, from_hz, to_hz, quality="HQ").astype(np.float32, copy=False)
 
 
 def crop_or_pad(signal: np.ndarray, n_samples: int) -> np.ndarray:
-    """Cut a signal's end off, or add zeros to it, so that it has `n_samples` samples.
+    """Cut off a signal's end, or append zeros, so that it has `n_samples` samples.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n,)
+        Mono.
+    n_samples : int
+        The wanted length.
+
+    Returns
+    -------
+    ndarray, shape (n_samples,)
 
     Examples
     --------
@@ -86,27 +98,9 @@ def crop_or_pad(signal: np.ndarray, n_samples: int) -> np.ndarray:
 
 
 def checked_mono(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
-    """Return a signal of anybody's as float32 mono, or say why there is nothing to hear in it.
+    """Return a caller's signal as float32 mono, or raise AudioError where there is nothing to hear.
 
-    Parameters
-    ----------
-    signal : ndarray of float, shape (n_samples,) or (n_samples, n_channels)
-        In [-1, 1].
-    sample_rate_hz : int
-        Its rate.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_samples,)
-
-    Raises
-    ------
-    AudioError
-        If it is empty, silent, not finite or of another shape, or if no recording has such a rate.
-
-    Notes
-    -----
-    Notebook: 10_predict.ipynb
+    Samples are floats in [-1, 1] of shape (n_samples,) or (n_samples, n_channels).
     """
     if not 1000 <= sample_rate_hz <= 768_000:
         raise AudioError(f"{sample_rate_hz} Hz is no sample rate of a recording of speech")

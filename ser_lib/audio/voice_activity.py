@@ -1,8 +1,7 @@
 """Where in a recording somebody speaks, how loud that is, and how far above the noise.
 
 Signals are float32 mono at `RATE_HZ`; times are in seconds, levels in dB re full scale. These are
-simple rules with stated limits, not a trained detector: steady sounds are no speech, beeps may be
-taken for it. Nothing here knows emotions or models.
+simple rules, not a trained detector: steady sounds are no speech, beeps may be taken for it.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ HOP_S = 0.02
 N_FRAME = round(FRAME_S * RATE_HZ)
 N_HOP = round(HOP_S * RATE_HZ)
 N_FFT = 1024  # a frame and the longest lag: the autocorrelation does not wrap around
-PITCH_EVERY = 2  # of the loud frames; each lies within 20 ms of one that is looked at
+PITCH_EVERY = 2  # of the loud frames; each lies within 20 ms of one that is examined
 PITCH_LIMITS_HZ = (65.0, 500.0)
 
 # Peak of the normalised autocorrelation from which a frame counts as voiced (Boersma 1993: 0.45).
@@ -37,7 +36,7 @@ WINDOW_CORRELATION = np.correlate(WINDOW, WINDOW, "full")[N_FRAME - 1 :][LAGS] /
 
 @dataclass(frozen=True)
 class VoiceFacts:
-    """What is to be known about a recording before an emotion is looked for in it."""
+    """Speech in a recording, its level and its distance from the noise."""
 
     speech_s: float
     """Time in which somebody speaks."""
@@ -60,21 +59,9 @@ def _frames(signal: np.ndarray) -> np.ndarray:
 
 
 def frame_levels_db(signal: np.ndarray) -> np.ndarray:
-    """Level of every frame.
+    """Level of every frame in dB re full scale, one every `HOP_S`.
 
-    Parameters
-    ----------
-    signal : ndarray, shape (n_samples,)
-        Mono, at `RATE_HZ`.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_frames,)
-        In dB re full scale, one every `HOP_S`; the last incomplete frame is left out.
-
-    Notes
-    -----
-    Notebook: 10_predict.ipynb
+    The last incomplete frame is left out.
     """
     frames = _frames(signal)
     power = np.einsum("ij,ij->i", frames, frames) / N_FRAME
@@ -105,7 +92,7 @@ def _dilated(is_on: np.ndarray, n_frames: int) -> np.ndarray:
     return np.convolve(is_on, kernel)[n_frames : n_frames + len(is_on)] > 0
 
 
-def voice_activity(signal: np.ndarray) -> np.ndarray:
+def speech_frames(signal: np.ndarray) -> np.ndarray:
     """Tell in which frames somebody speaks.
 
     A frame is speech where it is loud enough, and voiced or near a voiced frame.
@@ -124,20 +111,16 @@ def voice_activity(signal: np.ndarray) -> np.ndarray:
     ----------
     Boersma (1993), "Accurate short-term analysis of the fundamental frequency and the
     harmonics-to-noise ratio of a sampled sound".
-
-    Notes
-    -----
-    Notebook: 10_predict.ipynb
     """
     return _speech(signal, frame_levels_db(signal))
 
 
 def _speech(signal: np.ndarray, levels_db: np.ndarray) -> np.ndarray:
-    """Tell in which frames somebody speaks; silence is not looked at."""
+    """Tell in which frames somebody speaks, given their levels; silent ones are not examined."""
     active = _active(levels_db)
-    looked_at = np.flatnonzero(active)[::PITCH_EVERY]
+    examined = np.flatnonzero(active)[::PITCH_EVERY]
     voiced = np.zeros(len(levels_db), bool)
-    voiced[looked_at] = _periodicity(_frames(signal)[looked_at]) > MIN_PERIODICITY
+    voiced[examined] = _periodicity(_frames(signal)[examined]) > MIN_PERIODICITY
     speech = active & _dilated(voiced, round(SPREAD_S / HOP_S))
     if speech.any() and np.std(levels_db[active]) < MIN_MODULATION_DB:
         return np.zeros_like(speech)
@@ -145,7 +128,7 @@ def _speech(signal: np.ndarray, levels_db: np.ndarray) -> np.ndarray:
 
 
 def inspect_voice(signal: np.ndarray) -> VoiceFacts:
-    """Find speech in a recording, and how it stands out.
+    """Measure how long somebody speaks in a recording, how loud, and how far above the noise.
 
     Parameters
     ----------
@@ -155,10 +138,6 @@ def inspect_voice(signal: np.ndarray) -> VoiceFacts:
     Returns
     -------
     VoiceFacts
-
-    Notes
-    -----
-    Notebook: 10_predict.ipynb
     """
     levels_db = frame_levels_db(signal)
     speech = _speech(signal, levels_db)

@@ -168,17 +168,17 @@ def test_crop_or_pad_keeps_the_beginning_and_adds_zeros(n_samples):
 
 
 def _missing(path):
-    return "no such file.*SER_DATA"
+    return "SER_DATA"
 
 
 def _empty(path):
     path.write_bytes(b"")
-    return "empty file of 0 bytes.*download it again"
+    return "0 bytes.*again"
 
 
 def _text(path):
     path.write_text("This was a text before somebody renamed it.\n" * 30)
-    return "cannot be decoded.*no audio file.*download it again"
+    return "cannot be decoded.*again"
 
 
 def _truncated(share):
@@ -187,7 +187,7 @@ def _truncated(share):
         soundfile.write(path, samples, 16_000)
         content = path.read_bytes()
         path.write_bytes(content[: round(share * len(content))])
-        return "(truncated|cannot be decoded).*copy or download it again"
+        return "(truncated|cannot be decoded).*again"
 
     return cut
 
@@ -249,7 +249,7 @@ def test_a_stream_that_promises_no_length_is_not_called_truncated(tmp_path, writ
 def test_loading_samples_that_are_not_finite_is_refused(tmp_path, write_clip, noise, value):
     noise[7] = value
     path = write_clip(tmp_path / "a.wav", noise, subtype="FLOAT")
-    with pytest.raises(AudioError, match=r"a\.wav: holds NaN or infinite samples; export"):
+    with pytest.raises(AudioError, match=r"a\.wav.*NaN"):
         load_signal(path)
 
 
@@ -299,7 +299,7 @@ def test_the_limits_themselves_are_allowed(change):
     assert check_facts(replace(SOUND, **change)) == []
 
 
-def test_a_clip_with_several_problems_is_told_all_of_them():
+def test_a_clip_with_several_problems_is_reported_with_all_of_them():
     bad = replace(SOUND, sample_rate_hz=8000, n_channels=6, duration_s=600.0)
     assert len(check_facts(bad)) == 3
 
@@ -324,7 +324,7 @@ def test_real_files_give_the_same_phrases(tmp_path, write_clip, noise, phrase, f
     assert phrase in found
 
 
-def test_a_ten_minute_file_is_told_by_its_length(tmp_path, write_clip, rng):
+def test_a_ten_minute_file_is_recognised_by_its_length(tmp_path, write_clip, rng):
     minute = np.round(rng.uniform(-0.01, 0.01, 16_000 * 60) * 32768) / 32768
     path = write_clip(tmp_path / "a.flac", np.tile(minute, 10))
     (found,) = check_facts(read_facts(path))

@@ -15,7 +15,7 @@ from ser_lib.audio.voice_activity import (
     clipped_share,
     frame_levels_db,
     inspect_voice,
-    voice_activity,
+    speech_frames,
 )
 from ser_lib.paths import PROJECT_DIR
 
@@ -24,7 +24,7 @@ DATA = Path(os.environ.get("SER_DATA") or PROJECT_DIR.parent / "shared" / "data"
 
 def test_speech_is_found_where_it_is(speak):
     signal = np.concatenate([np.zeros(RATE_HZ), speak(duration_s=2.0), np.zeros(RATE_HZ)])
-    active = voice_activity(signal.astype(np.float32))
+    active = speech_frames(signal.astype(np.float32))
     times_s = np.flatnonzero(active) * HOP_S
     assert 0.9 < times_s.min() < 1.1
     assert 2.5 < times_s.max() < 3.1
