@@ -1,8 +1,9 @@
-"""The linear head of a bundle: fitted on all speakers, and again for voices that are known.
+"""The model of a bundle, fitted again on all speakers; its calibration on held-out speakers.
 
-A head chooses and averages layers; written out it is one matrix on the encoder's features. The
-second head is fitted on features from which each speaker's own level was taken, as three neutral
-clips tell it: what `Predictor.enrolled` does for a new voice.
+A network is trained once more and exported to ONNX. A linear head chooses and averages layers;
+written out it is one matrix on the encoder's features. A second head is fitted on features from
+which each speaker's own level was taken, as three neutral clips give it: what `Predictor.enrolled`
+does for a new voice. Temperature and 'not sure' threshold come from the study's run on folds.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,8 +27,8 @@ from ser_lib.evaluation.metrics import class_table, score_predictions, with_clip
 from ser_lib.evaluation.probabilities import softmax
 from ser_lib.evaluation.selective import Selection, select_threshold
 from ser_lib.features.extraction import Rows, extract
-from ser_lib.features.registry import FeatureSpec
-from ser_lib.inference.out_of_domain import Domain, fit_domain
+from ser_lib.features.registry import FEATURES, FeatureSpec
+from ser_lib.inference.out_of_domain import Domain, fit_domain, over_time
 from ser_lib.inference.predictor import open_graph
 from ser_lib.models import build_keras, build_sklearn
 from ser_lib.models.keras_backend import load_keras
@@ -40,56 +41,39 @@ from ser_lib.training.settings import TrainingSettings
 from ser_lib.training.speaker_normalisation import emotion_offsets, normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import keras
-
 
 logger = logging.getLogger(__name__)
 
 # Keras and onnxruntime add up in another order: float32 leaves differences of this size.
 MAX_EXPORT_ERROR = 1e-5
+MAX_FLAT_ERROR = 1e-4
 
 
 @dataclass(frozen=True)
-class Parts:
+class FittedParts:
     """What a fitted model adds to a bundle."""
 
     kind: str
     input_shape: tuple[int, ...]
-    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    features: FeatureSpec
+    """What of the study's features is used."""
+    domain: Domain
+    """The training clips as `Bundle.domain_values` summarises them."""
+    arrays: Mapping[str, np.ndarray]
     graph: bytes = b""
     keras_file: bytes = b""
     encoder: Mapping[str, str] = field(default_factory=dict)
     speaker: Mapping[str, float] = field(default_factory=dict)
     facts: Mapping[str, object] = field(default_factory=dict)
     """For the model card."""
-    features: FeatureSpec | None = None
-    """What of the study's features is used; None: all."""
-    domain: Domain | None = None
-    """The training clips as a head hears them; None: as the features have them."""
 
 
-def fit_final_network(plan: RunPlan, run: Run, clips: pd.DataFrame) -> Parts:
-    """Train the network of a run once more, on all speakers.
+def fit_final_network(plan: RunPlan, run: Run, clips: pd.DataFrame) -> FittedParts:
+    """Train the network of a run once more, on all speakers, and export it.
 
-    Parameters
-    ----------
-    plan : RunPlan
-        Of the run: study, model, seed.
-    run : Run
-        On folds of speakers never heard; says after how many epochs to stop.
-    clips : pandas.DataFrame
-        Clip table, with audio.
-
-    Returns
-    -------
-    Parts
-
-    Raises
-    ------
-    BundleError
-        If the exported network does not say what Keras says.
+    The run, on folds of held-out speakers, gives the number of epochs. BundleError where the
+    exported network does not predict what Keras predicts.
     """
     arrays, classes, scaling = _all_rows(plan, clips)
     settings = _final_settings(plan, run)
@@ -107,14 +91,22 @@ def fit_final_network(plan: RunPlan, run: Run, clips: pd.DataFrame) -> Parts:
     plain = _uncompiled(network, plan.model.config, arrays.shape[1:], len(plan.labels))
     graph = _as_onnx(plain)
     _check_export(plain, graph, originals)
-    return Parts(
+    return FittedParts(
         kind="network",
         input_shape=arrays.shape[1:],
+        features=plan.model.features,
+        domain=_network_domain(plan.model.features, clips),
         arrays=scaling,
         graph=graph,
         keras_file=_as_keras_file(plain),
         facts={"n_epochs": settings.max_epochs, "n_weights": plain.count_params()},
     )
+
+
+def _network_domain(features: FeatureSpec, clips: pd.DataFrame) -> Domain:
+    axes = FEATURES[features.name].time_axes
+    rows = [over_time(row.astype(np.float64), axes) for row in extract(clips, features)]
+    return fit_domain(np.stack(rows), clips["speaker"].to_numpy())
 
 
 def _final_settings(plan: RunPlan, run: Run) -> TrainingSettings:
@@ -188,7 +180,7 @@ def _as_keras_file(network: keras.Model) -> bytes:
 
 
 def _check_export(network: keras.Model, graph: bytes, rows: Rows) -> None:
-    """Raise where the exported network does not give what Keras gives, on real rows."""
+    """Raise where the exported network differs from Keras's, on real rows."""
     chosen = Rows(rows.sources, rows.source[:64], rows.position[:64])
     session = open_graph(graph)
     values = chosen.gather().astype(np.float32)
@@ -199,12 +191,12 @@ def _check_export(network: keras.Model, graph: bytes, rows: Rows) -> None:
 
 
 def summarise_run(run: Run, clips: pd.DataFrame) -> dict[str, object]:
-    """Score a run on speakers never heard, and find temperature and threshold on it.
+    """Score a run on unseen speakers, and find temperature and threshold on it.
 
     Parameters
     ----------
     run : Run
-        Its test rows are of speakers that its models did not know.
+        Its test rows are of speakers that its models were not trained on.
     clips : pandas.DataFrame
         Clip table.
 
@@ -213,21 +205,16 @@ def summarise_run(run: Run, clips: pd.DataFrame) -> dict[str, object]:
     dict
         Plain data: `confidence` (the mean), `temperature`, `calibration_error` (before, after; this
         and the first cross-fitted by fold), `selection`, `score`, `recalls`.
-
-    Notes
-    -----
-    Notebook: 10_predict.ipynb
     """
     labels = list(run.labels)
     table = with_clip_columns(run.predictions, clips)
-    temperature = fit_temperature(table, labels)
+    temperature, selection = _calibrated(table, labels)
     fair, _ = cross_fitted(table, labels)
     score = score_runs([run], clips)
     recalls = class_table(table["truth"], table["prediction"], labels)["recall"]
-    selection = selected(table, labels, temperature)
-    sureness = fair[[f"p_{label}" for label in labels]].max(axis=1)
+    confidence = fair[[f"p_{label}" for label in labels]].max(axis=1)
     return {
-        "confidence": round(float(sureness.mean()), 4),
+        "confidence": round(float(confidence.mean()), 4),
         "temperature": round(temperature, 4),
         "calibration_error": {
             "before": round(ece(table, labels)[0], 4),
@@ -239,36 +226,22 @@ def summarise_run(run: Run, clips: pd.DataFrame) -> dict[str, object]:
     }
 
 
-def selected(predictions: pd.DataFrame, labels: Sequence[str], temperature: float) -> Selection:
-    """Choose the 'not sure' threshold on predictions of speakers never heard, once calibrated."""
+def _calibrated(predictions: pd.DataFrame, labels: Sequence[str]) -> tuple[float, Selection]:
+    """Find temperature and 'not sure' threshold on predictions of unseen speakers."""
+    temperature = fit_temperature(predictions, labels)
     calibrated = with_temperature(predictions, labels, temperature)
     probabilities = calibrated[[f"p_{label}" for label in labels]].to_numpy(dtype=float)
-    return select_threshold(probabilities, predictions["truth"].map(list(labels).index).to_numpy())
-
-
-MAX_FLAT_ERROR = 1e-4
+    truth = predictions["truth"].map(list(labels).index).to_numpy()
+    return temperature, select_threshold(probabilities, truth)
 
 
 def flat_head(arrays: dict[str, np.ndarray], input_shape: tuple[int, ...]) -> dict[str, np.ndarray]:
-    """Write a fitted head as one matrix on all values of the feature.
+    """Write a head's `RidgeHead.arrays` as one matrix on all values of the feature.
 
-    Parameters
-    ----------
-    arrays : dict of str to ndarray
-        From `RidgeHead.arrays`.
-    input_shape : tuple of int
-        `(n_views, n_layers, n_statistics, n_values)`.
-
-    Returns
-    -------
-    dict of str to ndarray of float32
-        `head_mean, head_scale, head_weights, head_bias`: logits are
-        `((x - mean) / scale) @ weights + bias`.
-
-    Notes
-    -----
-    An average over views is a sum of their parts: each has the same mean and scale, and its share
-    of the weights. What the head does not look at has the weight 0.
+    Logits are `((x - head_mean) / head_scale) @ head_weights + head_bias`, with x of `input_shape`
+    (n_views, n_layers, n_statistics, n_values), flat. An average over views is a sum of their
+    parts: each has the same mean and scale, and its share of the weights. What the head does not
+    use has the weight 0.
     """
     views, statistics = arrays["views"], arrays["statistics"]
     n_classes = arrays["weights"].shape[-1]
@@ -287,28 +260,11 @@ def flat_head(arrays: dict[str, np.ndarray], input_shape: tuple[int, ...]) -> di
     }
 
 
-def fit_final_head(plan: RunPlan, run: Run, clips: pd.DataFrame) -> Parts:
+def fit_final_head(plan: RunPlan, run: Run, clips: pd.DataFrame) -> FittedParts:
     """Fit the head of a run once more, on all speakers, for new and for known voices.
 
-    Parameters
-    ----------
-    plan : RunPlan
-        Of the run: study, model, seed.
-    run : Run
-        On folds of speakers never heard.
-    clips : pandas.DataFrame
-        Clip table, with audio or with features in the cache.
-
-    Returns
-    -------
-    Parts
-        With a head for known voices where the study has protocols with `ENROLMENT` and
-        `UNLABELLED`.
-
-    Raises
-    ------
-    BundleError
-        If the head written as one matrix says something else than the head itself.
+    Known voices get one where the study has protocols with `ENROLMENT` and `UNLABELLED`.
+    BundleError where a head written as one matrix predicts something else than the head itself.
     """
     table = rows_of(clips, plan.study.labels_for(plan.corpus))
     where = pd.Series(range(len(clips)), index=clips["clip_id"])[table["clip_id"]].to_numpy()
@@ -329,31 +285,28 @@ def fit_final_head(plan: RunPlan, run: Run, clips: pd.DataFrame) -> Parts:
         for kind, protocol in ways.items():
             known_plan = plan_run(plan.study, plan.model.name, protocol, plan.seed, clips)
             known_run = run_or_load(known_plan, clips)
-            numbers, told = _judged(known_run, run, clips)
-            speaker |= {f"{kind}{name}": number for name, number in numbers.items()}
-            told["n_clips"] = NORMALISATIONS[protocol.normalisation].n_clips
-            facts[f"{kind}known_voice"] = told
+            settings, summary = _summarise_known(known_run, run, clips)
+            speaker |= {f"{kind}{name}": value for name, value in settings.items()}
+            summary["n_clips"] = NORMALISATIONS[protocol.normalisation].n_clips
+            facts[f"{kind}known_voice"] = summary
     params = spec.params
     spec, shape, arrays = _without_idle_layers(spec, features.shape[1:], arrays | known)
-    return Parts(
+    # The values that `Bundle.domain_values` takes: the highest layer, at the first speed.
+    highest = features[:, 0, shape[1] - 1].reshape(len(features), -1)
+    return FittedParts(
         kind="linear",
         input_shape=shape,
+        features=spec,
+        domain=fit_domain(highest, speakers),
         arrays=arrays,
         encoder={"name": str(params["encoder"]), "sha256": str(params["sha256"])},
         speaker=speaker,
         facts=facts,
-        features=spec,
-        domain=_heard(features, speakers, n_layers=shape[1]),
     )
 
 
-def _heard(features: np.ndarray, speakers: np.ndarray, *, n_layers: int) -> Domain:
-    """Describe the training clips by what `Bundle.domain_values` takes of each."""
-    return fit_domain(features[:, 0, n_layers - 1].reshape(len(features), -1), speakers)
-
-
 def _used_features(plan: RunPlan) -> tuple[FeatureSpec, list[int]]:
-    """Return the features without the speeds that the head does not look at, and those it does."""
+    """Return the features with the speeds that the head uses only, and the numbers of these."""
     spec, views = plan.model.features, list(plan.model.config.views)
     speeds = str(spec.params.get("speeds", "1")).split(",")
     kept = ",".join(speeds[view] for view in views)
@@ -363,7 +316,7 @@ def _used_features(plan: RunPlan) -> tuple[FeatureSpec, list[int]]:
 def _without_idle_layers(
     spec: FeatureSpec, shape: tuple[int, ...], arrays: dict[str, np.ndarray]
 ) -> tuple[FeatureSpec, tuple[int, ...], dict[str, np.ndarray]]:
-    """Drop the upper layers that no head gives a weight: they need not be computed at all."""
+    """Drop the upper layers that have no weight in any head: they need not be computed at all."""
     n_flat = int(np.prod(shape))
     weights = [one for name, one in arrays.items() if name.endswith("head_weights")]
     is_used = np.any([one.any(axis=1) for one in weights], axis=0).reshape(shape)
@@ -383,7 +336,7 @@ def _fitted(
 ) -> dict[str, np.ndarray]:
     """Fit a head on all rows, and write it as one matrix."""
     n_classes = len(plan.labels)
-    # The views that it looks at are all that are here.
+    # The features hold the views that it uses and no others.
     config = replace(plan.model.config, views=tuple(range(features.shape[1])))
     head = build_sklearn(config, seed=plan.seed)
     head.fit(features, classes, speakers, n_classes=n_classes)
@@ -391,10 +344,10 @@ def _fitted(
     rows = features[:64]
     flat = rows.reshape(len(rows), -1)
     logits = ((flat - arrays["head_mean"]) / arrays["head_scale"]) @ arrays["head_weights"]
-    said = softmax(logits + arrays["head_bias"])
-    error = float(np.abs(said - head.predict_proba(rows)).max())
+    probabilities = softmax(logits + arrays["head_bias"])
+    error = float(np.abs(probabilities - head.predict_proba(rows)).max())
     if not error <= MAX_FLAT_ERROR:
-        raise BundleError(f"the head written as one matrix differs from itself by {error:.2g}")
+        raise BundleError(f"the head written as one matrix differs from the head by {error:.2g}")
     return arrays
 
 
@@ -426,17 +379,14 @@ def _adapted(table: pd.DataFrame, features: np.ndarray) -> tuple[dict[str, np.nd
     return {name: array.astype(np.float32) for name, array in cloud.items()}, adapted
 
 
-def _judged(
+def _summarise_known(
     known: Run, new: Run, clips: pd.DataFrame
 ) -> tuple[dict[str, float], dict[str, object]]:
     """Find temperature and threshold for known voices, and what knowing them gains."""
     labels = list(known.labels)
-    predictions = known.predictions
-    temperature = fit_temperature(predictions, labels)
-    selection = selected(predictions, labels, temperature)
-    # Clips that tell about a voice are no test rows: both are compared on the others.
-    ours = set(predictions["clip_id"])
-    same = new.predictions[new.predictions["clip_id"].isin(ours)]
+    temperature, selection = _calibrated(known.predictions, labels)
+    # Clips by which a voice is known are no test rows: both are compared on the others.
+    same = new.predictions[new.predictions["clip_id"].isin(known.predictions["clip_id"])]
     without = score_predictions([with_clip_columns(same, clips)], labels)
     score = score_runs([known], clips)
     return (

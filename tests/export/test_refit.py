@@ -1,0 +1,59 @@
+"""A head that is written as one matrix: the same predictions, and no layer without a weight."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ser_lib.evaluation.probabilities import softmax
+from ser_lib.export.refit import _without_idle_layers, flat_head
+from ser_lib.features.registry import FeatureSpec
+from ser_lib.models.ridge_head import RidgeHeadConfig, build_ridge_head
+
+SHAPE = (3, 5, 2, 6)  # views, layers, statistics, values
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        RidgeHeadConfig(((0,), (1,), (3, 4)), views=(0, 1, 2), n_members=2),
+        RidgeHeadConfig(((2,), (1, 2)), views=(1,), statistics=(1,), n_members=1),
+    ],
+    ids=["all views", "one view and statistic"],
+)
+def test_a_head_as_one_matrix_predicts_the_same(rng, config):
+    classes, speakers = np.tile(np.arange(3), 40), np.repeat([f"s{n}" for n in range(8)], 15)
+    features = rng.standard_normal((120, *SHAPE), dtype=np.float32)
+    features += 0.3 * rng.standard_normal((3, *SHAPE), dtype=np.float32)[classes]
+    head = build_ridge_head(config, 1).fit(features, classes, speakers, n_classes=3)
+    flat = flat_head(head.arrays(), SHAPE)
+    rows = features.reshape(len(features), -1)
+    logits = (rows - flat["head_mean"]) / flat["head_scale"] @ flat["head_weights"]
+    expected = head.predict_proba(features)
+    np.testing.assert_allclose(softmax(logits + flat["head_bias"]), expected, atol=1e-5)
+    assert expected.max(axis=1).mean() > 0.4  # it has something to say
+
+
+def test_layers_without_a_weight_are_dropped_and_no_prediction_moves(rng):
+    shape, n_classes = (2, 5, 3, 4), 3
+    n_flat = int(np.prod(shape))
+    weights = rng.standard_normal((*shape, n_classes))
+    weights[:, 3:] = 0
+    arrays = {
+        "head_weights": weights.reshape(n_flat, n_classes),
+        "speaker_head_weights": np.zeros((n_flat, n_classes)),
+        "head_mean": rng.standard_normal(n_flat),
+        "head_bias": rng.standard_normal(n_classes),
+    }
+    spec = FeatureSpec("encoder_views", params={"encoder": "moonshine-base"})
+    cut_spec, cut_shape, cut = _without_idle_layers(spec, shape, arrays)
+    assert cut_shape == (2, 3, 3, 4)
+    assert cut_spec.params["n_layers"] == 3
+    values = rng.standard_normal(shape)
+    whole = (values.ravel() - arrays["head_mean"]) @ arrays["head_weights"]
+    fewer = (values[:, :3].ravel() - cut["head_mean"]) @ cut["head_weights"]
+    np.testing.assert_allclose(fewer, whole)
+    assert cut["head_bias"] is arrays["head_bias"]
+    # A layer that only the head for known voices uses is kept.
+    arrays["speaker_head_weights"].reshape(*shape, n_classes)[0, 3, 0, 0, 0] = 1.0
+    assert _without_idle_layers(spec, shape, arrays)[1] == (2, 4, 3, 4)
