@@ -56,7 +56,7 @@ def test_every_file_of_the_folder_is_registered_under_its_name():
 
 
 def test_an_unknown_corpus_names_the_known_ones():
-    with pytest.raises(CorpusError, match=r"unknown corpus 'radvess'; known are demo, ravdess"):
+    with pytest.raises(CorpusError, match=r"'radvess'.*demo, ravdess"):
         load_corpus("radvess")
 
 
@@ -289,7 +289,7 @@ def test_the_published_twin_recordings_are_kept(tmp_path, make_ravdess, monkeypa
     assert len(known.load(tmp_path / "tree")) == 16
     # The twin: a pair that was not published is a problem.
     monkeypatch.setenv("SER_CACHE", str(tmp_path / "fresh"))
-    with pytest.raises(CorpusError, match="the same audio under 2 names"):
+    with pytest.raises(CorpusError, match=r"2 names.*" + second):
         replace(known, known_duplicates=()).load(tmp_path / "tree")
 
 
@@ -311,24 +311,23 @@ def disorder(tmp_path, make_ravdess, write_clip, stem_of):
     return root, stems
 
 
-def test_all_disorder_is_told_at_once(disorder, small_ravdess):
+def test_all_disorder_is_listed_at_once(disorder, small_ravdess, lists_problem):
     root, stems = disorder
     with pytest.raises(CorpusError) as caught:
         load_corpus("ravdess", root=root)
-    text = str(caught.value)
-    assert text.startswith(f"ravdess: 6 problem(s) under {root}:")
-    for part in (
-        "my recording.wav: not a ravdess name (expected like 03-01-06-01-02-01-12.wav)",
-        "03-02-01-01-01-01-01.wav: code '02' is not in the corpus's published tables",
-        f"{stems[0]}.wav: truncated",
-        "the same audio under 2 names",
-        f"{stems[5]}: files of this name hold different audio",
-        "2 of 16 published clips are missing",
-        "strict=False",
+    for words in (
+        ("ravdess", "6 problem", str(root)),
+        ("my recording.wav", "03-01-06-01-02-01-12.wav"),
+        ("03-02-01-01-01-01-01.wav", "'02'"),
+        (f"{stems[0]}.wav", "truncated"),
+        (stems[2], stems[3], "2 names"),
+        (f"{stems[5]}:", "different"),
+        ("2 of 16", "missing"),
+        ("strict=False",),
     ):
-        assert part in text
+        assert lists_problem(caught, *words), words
     # Damaged files are named relative to the folder that is named on top, once.
-    assert text.count(str(root)) == 1
+    assert str(caught.value).count(str(root)) == 1
 
 
 def test_disorder_can_be_left_out_and_is_listed(disorder, small_ravdess):
@@ -342,13 +341,14 @@ def test_disorder_can_be_left_out_and_is_listed(disorder, small_ravdess):
     assert table.attrs["n_copies"] == 1
 
 
-def test_missing_speakers_and_clips_are_counted(tmp_path, make_ravdess, small_ravdess):
+def test_missing_speakers_and_clips_are_counted(
+    tmp_path, make_ravdess, small_ravdess, lists_problem
+):
     files = make_ravdess(tmp_path, speakers=(1, 2, 3))
     next(iter(files.values())).unlink()
     with pytest.raises(CorpusError) as caught:
         load_corpus("ravdess", root=tmp_path)
-    assert "5 of 16 published clips are missing: 3 of 4 speakers are there" in str(caught.value)
-    assert "(usual: 4 a speaker; ravdess-01 has 3)" in str(caught.value)
+    assert lists_problem(caught, "5 of 16", "3 of 4", "4 a speaker", "ravdess-01 has 3")
 
 
 def test_a_folder_with_nothing_usable_is_refused_even_if_not_strict(tmp_path, make_ravdess):
@@ -363,7 +363,7 @@ def test_a_link_that_leads_nowhere_is_named(tmp_path, make_ravdess, small_ravdes
     path = sorted(make_ravdess(tmp_path).values())[0]
     path.unlink()
     path.symlink_to(tmp_path / "nowhere.wav")
-    with pytest.raises(CorpusError, match=rf"{path.name}: .*no such file"):
+    with pytest.raises(CorpusError, match=rf"{path.name}: .*such file"):
         load_corpus("ravdess", root=tmp_path)
 
 
@@ -482,7 +482,7 @@ def test_without_audio_the_committed_table_is_read(tmp_path, committed, monkeypa
         ("emodb", "duration_s", 2.0, "whose clips all last 2 s"),
     ],
 )
-def test_what_cards_say_that_stored_runs_heard_is_in_the_committed_tables(
+def test_what_cards_say_of_stored_runs_is_in_the_committed_tables(
     name, column, value, words, monkeypatch
 ):
     monkeypatch.delenv("SER_REPORTS", raising=False)
@@ -490,15 +490,16 @@ def test_what_cards_say_that_stored_runs_heard_is_in_the_committed_tables(
     assert any(words in one for one in get_corpus(name).quirks)
 
 
-def test_other_recordings_than_those_of_the_committed_table_are_told(tmp_path, committed):
+def test_other_recordings_than_those_of_the_committed_table_are_reported(tmp_path, committed):
     assert other_recordings(committed, "ravdess") == ""
     assert other_recordings(committed, "emodb") == ""  # no table to compare with
     ours = committed.copy()
     ours.loc[ours.index[:2], "audio_sha256"] = "0" * 64
     ours["sample_rate_hz"] = 48_000
-    told = other_recordings(ours, "ravdess")
-    assert told.startswith(f"2 of {len(ours)} recordings of ravdess are other files")
-    assert "48,000 Hz here" in told
+    warning = other_recordings(ours, "ravdess")
+    assert warning.startswith(f"2 of {len(ours)} recordings of ravdess ")
+    assert "16,000 Hz" in warning
+    assert "48,000 Hz" in warning
 
 
 def test_with_audio_the_committed_table_is_not_asked(tmp_path, committed):

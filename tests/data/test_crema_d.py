@@ -165,17 +165,18 @@ def with_faults(tmp_path, make_tree, write_clip):
     return folder
 
 
-def test_the_silent_clip_and_the_contradicting_ones_are_left_out_and_told(
+def test_the_silent_clip_and_the_contradicting_ones_are_left_out_and_listed(
     tmp_path, with_faults, small_crema_d
 ):
     table = load_corpus("crema_d", root=tmp_path)
     assert list(table["clip_id"]) == sorted(f"crema_d/{name}" for name in NAMES)
     assert table.attrs["left_out"] == []
     pairs = ", ".join(name for pair in TWICE for name in pair)
-    assert table.attrs["by_design"] == [
-        "1 left out by design, published without a sound: 1076_MTI_SAD_XX",
-        f"6 left out by design, one recording under two emotions: {pairs}",
-    ]
+    silent, twice = table.attrs["by_design"]
+    assert silent.startswith("1 ")
+    assert silent.endswith(f": {SILENT}")
+    assert twice.startswith("6 ")
+    assert twice.endswith(f": {pairs}")
 
 
 def test_what_is_left_out_by_design_may_be_absent_or_broken(tmp_path, with_faults, small_crema_d):
@@ -194,15 +195,15 @@ def test_a_second_copy_of_the_tree_does_not_count_them_twice(tmp_path, with_faul
 
 
 def test_any_other_silent_or_doubled_clip_is_a_problem(
-    tmp_path, make_tree, write_clip, small_crema_d
+    tmp_path, make_tree, write_clip, small_crema_d, lists_problem
 ):
     files = make_tree(tmp_path)
     write_clip(files["1001_IEO_ANG_HI"], np.zeros(8000))
     shutil.copy(files["1002_TAI_HAP_XX"], files["1002_TAI_FEA_XX"])
     with pytest.raises(CorpusError) as caught:
         load_corpus("crema_d", root=tmp_path)
-    assert "1001_IEO_ANG_HI.wav: silent" in str(caught.value)
-    assert "the same audio under 2 names" in str(caught.value)
+    assert lists_problem(caught, "1001_IEO_ANG_HI.wav", "silent")
+    assert lists_problem(caught, "1002_TAI_HAP_XX", "1002_TAI_FEA_XX", "2 names")
 
 
 # --- disorder
@@ -212,12 +213,14 @@ def test_pointers_of_git_lfs_are_no_audio(tmp_path, make_tree):
     # What the repository's zip holds in place of each clip.
     for path in make_tree(tmp_path).values():
         path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:c6f9\nsize 72862\n")
-    with pytest.raises(CorpusError, match=r"1001_IEO_ANG_HI\.wav: cannot be decoded"):
+    with pytest.raises(CorpusError, match=r"1001_IEO_ANG_HI\.wav: .*decoded"):
         load_corpus("crema_d", root=tmp_path, strict=False)
     assert "git-lfs" in CREMA_D.download
 
 
-def test_all_disorder_is_told_at_once(tmp_path, make_tree, write_clip, small_crema_d):
+def test_all_disorder_is_listed_at_once(
+    tmp_path, make_tree, write_clip, small_crema_d, lists_problem
+):
     files = make_tree(tmp_path)
     folder = files[NAMES[0]].parent
     files["1001_IEO_ANG_HI"].write_bytes(b"")
@@ -227,17 +230,16 @@ def test_all_disorder_is_told_at_once(tmp_path, make_tree, write_clip, small_cre
     write_clip(folder / "1092_IEO_ANG_HI.wav")
     with pytest.raises(CorpusError) as caught:
         load_corpus("crema_d", root=tmp_path)
-    text = str(caught.value)
-    assert text.startswith(f"crema_d: 6 problem(s) under {tmp_path}:")
-    for part in (
-        "AudioWAV/1001_IEO_ANG_HI.wav: an empty file of 0 bytes",
-        "AudioWAV/1001_IEO_SAD_LO.wav: truncated",
-        "crema_d/1002_IEO_ANG_HI: files of this name hold different audio",
-        "my recording.wav: not a crema_d name (expected like 1001_DFA_ANG_XX.wav)",
-        "1092_IEO_ANG_HI.wav: code '1092' is not in the corpus's published tables",
-        "2 of 18 published clips are missing",
+    for words in (
+        ("crema_d", "6 problem", str(tmp_path)),
+        ("AudioWAV/1001_IEO_ANG_HI.wav", "0 bytes"),
+        ("AudioWAV/1001_IEO_SAD_LO.wav", "truncated"),
+        ("crema_d/1002_IEO_ANG_HI", "different"),
+        ("my recording.wav", "1001_DFA_ANG_XX.wav"),
+        ("1092_IEO_ANG_HI.wav", "'1092'"),
+        ("2 of 18", "missing"),
     ):
-        assert part in text
+        assert lists_problem(caught, *words), words
     table = load_corpus("crema_d", root=tmp_path, strict=False)
     assert len(table) == 16
     assert len(table.attrs["left_out"]) == 6
@@ -247,11 +249,11 @@ def test_where_speakers_differ_in_number_no_number_is_usual(tmp_path, make_tree)
     # 7,435 clips of 91 actors: most have 82, and all of them would be listed as unusual.
     assert CREMA_D.n_clips % CREMA_D.n_speakers
     make_tree(tmp_path)
-    with pytest.raises(CorpusError, match=r"7417 of 7435 .*: 3 of 91 speakers are there\n"):
+    with pytest.raises(CorpusError, match=r"7417 of 7435 .*: 3 of 91 [^(]*\n"):
         load_corpus("crema_d", root=tmp_path)
 
 
 def test_a_folder_of_another_corpus_is_refused(tmp_path, make_ravdess):
     make_ravdess(tmp_path)
-    with pytest.raises(CorpusError, match=r"crema_d: none of 16 audio files .*like 1001_DFA_ANG"):
+    with pytest.raises(CorpusError, match=r"crema_d: .* 16 .*1001_DFA_ANG"):
         load_corpus("crema_d", root=tmp_path, strict=False)

@@ -28,10 +28,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ser_lib.data import CORPORA
-from ser_lib.data import download as _fetch
-from ser_lib.data import download as _unpack
-from ser_lib.data import download as module
+from ser_lib.data import CORPORA, download
 from ser_lib.data.corpus import Corpus
 from ser_lib.data.download import (
     ARCHIVES,
@@ -295,10 +292,10 @@ def test_a_cut_connection_is_taken_up_again_at_once(publish, small_ravdess, clip
 def test_the_next_call_goes_on_with_a_partial_download(
     publish, small_ravdess, clips, data, whole, monkeypatch
 ):
-    monkeypatch.setattr(_fetch, "MAX_TRIES", 1)
+    monkeypatch.setattr(download, "MAX_TRIES", 1)
     half = len(whole) // 2
     page = publish(whole, cuts=[half])
-    with pytest.raises(DownloadError, match=rf"broke\. {half:,} of {len(whole):,} bytes are kept"):
+    with pytest.raises(DownloadError, match=rf"{half:,} of {len(whole):,} bytes"):
         download_corpus(small_ravdess)
     assert left(data) == [PART]
     assert (data / PART).read_bytes() == whole[:half]
@@ -332,7 +329,7 @@ def test_a_connection_that_always_breaks_is_given_up(publish, small_ravdess, dat
     page = publish(whole, cuts=[10] * 20)
     with pytest.raises(DownloadError, match="50 of"):
         download_corpus(small_ravdess)
-    assert len(page.asked) == _fetch.MAX_TRIES
+    assert len(page.asked) == download.MAX_TRIES
 
 
 def test_half_a_download_that_is_not_of_this_file_is_found_out_and_dropped(
@@ -341,7 +338,7 @@ def test_half_a_download_that_is_not_of_this_file_is_found_out_and_dropped(
     publish(whole)
     (data / PART).parent.mkdir(parents=True)
     (data / PART).write_bytes(b"\0" * 1000)
-    with pytest.raises(DownloadError, match="not the pinned file, and was deleted"):
+    with pytest.raises(DownloadError, match="not the pinned"):
         download_corpus(small_ravdess)
     assert left(data) == []
     download_corpus(small_ravdess)
@@ -352,7 +349,7 @@ def test_more_than_the_pinned_size_is_found_out_as_well(publish, small_ravdess, 
     page = publish(whole)
     (data / PART).parent.mkdir(parents=True)
     (data / PART).write_bytes(whole + b"x")
-    with pytest.raises(DownloadError, match="not the pinned file"):
+    with pytest.raises(DownloadError, match="not the pinned"):
         download_corpus(small_ravdess)
     assert page.asked == left(data) == []
 
@@ -364,7 +361,7 @@ def test_a_tampered_file_is_refused_and_nothing_is_left(publish, small_ravdess, 
     tampered = bytearray(whole)
     tampered[len(whole) // 2] ^= 1
     publish(bytes(tampered), pinned=whole)
-    with pytest.raises(DownloadError, match=r"not the pinned file.*md5|MD5"):
+    with pytest.raises(DownloadError, match=r"clips.zip.*(md5|MD5)"):
         download_corpus(small_ravdess)
     assert left(data) == []
     assert not (data / "ravdess").exists()
@@ -376,7 +373,7 @@ def test_a_file_of_another_size_is_not_even_downloaded(
 ):
     publish((whole + b"x")[: len(whole) + difference], pinned=whole)
     offered, pinned = f"{len(whole) + difference:,}", f"{len(whole):,}"
-    with pytest.raises(DownloadError, match=f"offers {offered} bytes, {pinned} are pinned"):
+    with pytest.raises(DownloadError, match=f"{offered} bytes, {pinned}"):
         download_corpus(small_ravdess)
     assert left(data) == []
 
@@ -385,7 +382,7 @@ def test_a_page_in_its_place_does_not_cost_what_was_kept(publish, small_ravdess,
     publish(b"<html>please log in</html>", pinned=whole, knows_ranges=False)
     (data / PART).parent.mkdir(parents=True)
     (data / PART).write_bytes(whole[:1000])
-    with pytest.raises(DownloadError, match="offers 26 bytes"):
+    with pytest.raises(DownloadError, match=" 26 bytes"):
         download_corpus(small_ravdess)
     assert (data / PART).read_bytes() == whole[:1000]
 
@@ -403,7 +400,7 @@ def test_a_server_in_trouble_is_named_with_what_to_do(
         page.location = "/clips.zip"
     elif trouble == "silence":
         page.gate = threading.Event()
-        monkeypatch.setattr(_fetch, "TIMEOUT_S", 0.2)
+        monkeypatch.setattr(download, "TIMEOUT_S", 0.2)
     else:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
@@ -417,9 +414,8 @@ def test_a_server_in_trouble_is_named_with_what_to_do(
         page.gate.set()
     (archive,) = ARCHIVES["ravdess"]
     text = str(caught.value)
-    assert f"{archive.url} cannot be read" in text
-    assert "Run `ser data ravdess` again" in text
-    assert f"save it as {data / '.ravdess.download' / 'clips.zip'}." in text
+    for part in (archive.url, "`ser data ravdess`", f"{data / '.ravdess.download' / 'clips.zip'}"):
+        assert part in text
     assert left(data) == []
 
 
@@ -440,7 +436,7 @@ def test_what_is_there_is_never_touched(publish, small_ravdess, data, whole, tmp
         root.mkdir()
         (root / ("03-01-05-01-01-01-01.wav" if there == "clip" else "note.txt")).write_text("mine")
     before = left(data)
-    with pytest.raises(DownloadError, match="never written over"):
+    with pytest.raises(DownloadError, match=f"{root} .*not empty"):
         download_corpus(small_ravdess)
     assert left(data) == before
     assert root.is_symlink() == (there == "link")
@@ -450,7 +446,7 @@ def test_what_is_there_is_never_touched(publish, small_ravdess, data, whole, tmp
 def test_clips_that_are_not_complete_are_not_put_in_place(publish, small_ravdess, clips, data):
     some = dict(list(clips.items())[:-1])
     publish(zipped(some))
-    with pytest.raises(DownloadError, match="1 of 16 published clips are missing"):
+    with pytest.raises(DownloadError, match=r"1 of 16 .*missing"):
         download_corpus(small_ravdess)
     assert not (data / "ravdess").exists()
     assert left(data) == [".ravdess.download/clips.zip"]
@@ -469,8 +465,8 @@ def test_a_full_disk_while_unpacking_leaves_nothing_but_the_archive(
         copy(source, file)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_unpack.shutil, "copyfileobj", fill)
-        with pytest.raises(DownloadError, match=r"No space left.*Nothing was put in place; make"):
+        patch.setattr(download.shutil, "copyfileobj", fill)
+        with pytest.raises(DownloadError, match="No space left"):
             download_corpus(small_ravdess)
     assert len(n_written) == 7
     assert left(data) == [".ravdess.download/clips.zip"]
@@ -483,16 +479,16 @@ def test_a_full_disk_while_downloading_keeps_what_came(
     publish, small_ravdess, clips, data, whole, monkeypatch
 ):
     publish(whole)
-    monkeypatch.setattr(_fetch, "BLOCK_BYTES", 10_000)
-    report = _fetch._with_progress
+    monkeypatch.setattr(download, "BLOCK_BYTES", 10_000)
+    report = download._with_progress
 
     def fill(*arguments):
         yield next(report(*arguments))
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(_fetch, "_with_progress", fill)
-        with pytest.raises(DownloadError, match=r"No space left.*make room"):
+        patch.setattr(download, "_with_progress", fill)
+        with pytest.raises(DownloadError, match="No space left"):
             download_corpus(small_ravdess)
     assert (data / PART).read_bytes() == whole[:10_000]
     download_corpus(small_ravdess)
@@ -505,11 +501,11 @@ def test_disk_space_is_looked_at_before(
 ):
     page = publish(whole)
     free = 4 * len(whole) - (not is_enough)
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
     if is_enough:
         download_corpus(small_ravdess)
         return
-    with pytest.raises(DownloadError, match=f"needed under {data}.*are free"):
+    with pytest.raises(DownloadError, match=f"under {data}"):
         download_corpus(small_ravdess)
     assert page.asked == left(data) == []
 
@@ -521,14 +517,14 @@ def test_a_partial_download_counts_as_space_that_is_taken(
     (data / PART).parent.mkdir(parents=True)
     (data / PART).write_bytes(whole[:1000])
     free = 4 * len(whole) - 1000
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
     download_corpus(small_ravdess)
 
 
 def test_a_folder_that_cannot_be_written_is_named(publish, small_ravdess, data, whole):
     publish(whole)
     data.write_text("a file where SER_DATA should be")
-    with pytest.raises(DownloadError, match=f"{data}.*see to that"):
+    with pytest.raises(DownloadError, match=f"{data}"):
         download_corpus(small_ravdess)
 
 
@@ -552,7 +548,7 @@ def test_a_second_download_at_the_same_time_is_refused_and_disturbs_nothing(
     thread.start()
     while not page.asked:
         assert thread.is_alive()
-    with pytest.raises(DownloadError, match="another process is downloading it"):
+    with pytest.raises(DownloadError, match="another process"):
         download_corpus(small_ravdess)
     gate.set()
     thread.join()
@@ -580,7 +576,7 @@ def test_the_lock_of_another_process_holds_until_it_is_killed(
     command = [sys.executable, "-c", HOLD, str(lock)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(DownloadError, match=f"it holds {lock}"):
+        with pytest.raises(DownloadError, match=f"{lock}"):
             download_corpus(small_ravdess)
         assert left(data) == []
         other.send_signal(signal.SIGKILL)
@@ -620,7 +616,8 @@ BAD_NAMES = (
 def test_a_member_outside_of_the_folder_is_refused(bite, tmp_path, pack, name):
     with pytest.raises(DownloadError) as caught:
         bite(pack({"first.wav": b"1", name: b"2"}))
-    assert f"member {name!r} points outside of its folder" in str(caught.value)
+    assert repr(name) in str(caught.value)
+    assert "outside" in str(caught.value)
     assert unpacked(tmp_path) == ["a/b/first.wav", "bad.zip"]
 
 
@@ -646,8 +643,8 @@ def test_folders_are_made_and_not_counted(bite, tmp_path):
 
 
 def test_the_second_lock_on_the_door_holds_without_the_first(bite, tmp_path, monkeypatch):
-    monkeypatch.setattr(_unpack, "_check_member", lambda archive, member: None)
-    with pytest.raises(DownloadError, match=r"'\.\./evil\.wav' leaves"):
+    monkeypatch.setattr(download, "_check_member", lambda archive, member: None)
+    with pytest.raises(DownloadError, match=r"\.\./evil\.wav.* leaves"):
         bite(zipped({"../evil.wav": b"2"}))
     assert unpacked(tmp_path) == ["bad.zip"]
 
@@ -661,7 +658,7 @@ def test_a_link_or_a_device_in_a_tar_is_refused(bite, tmp_path, kind):
         info = tarfile.TarInfo("link.wav")
         info.type, info.linkname = kind, "/etc/passwd"
         archive.addfile(info)
-    with pytest.raises(DownloadError, match=r"'link\.wav' is a link or a device"):
+    with pytest.raises(DownloadError, match=r"'link\.wav' .*link or"):
         bite(buffer.getvalue())
     assert list((tmp_path / "a" / "b").iterdir()) == []
 
@@ -673,14 +670,14 @@ def test_a_link_or_a_device_in_a_zip_is_refused(bite, tmp_path, mode):
         info = zipfile.ZipInfo("link.wav")
         info.create_system, info.external_attr = 3, mode << 16
         archive.writestr(info, "/etc/passwd")
-    with pytest.raises(DownloadError, match=r"'link\.wav' is a link or a device"):
+    with pytest.raises(DownloadError, match=r"'link\.wav' .*link or"):
         bite(buffer.getvalue())
     assert list((tmp_path / "a" / "b").iterdir()) == []
 
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
 def test_a_bomb_is_refused_before_it_is_written(bite, tmp_path, pack):
-    with pytest.raises(DownloadError, match=r"is no corpus: its members have 5,000,00\d bytes"):
+    with pytest.raises(DownloadError, match=r"5,000,00\d bytes"):
         bite(pack({"small.wav": b"1", "bomb.wav": b"\0" * 5_000_000}))
     assert unpacked(tmp_path / "a" / "b") == ["small.wav"]
 
@@ -688,24 +685,24 @@ def test_a_bomb_is_refused_before_it_is_written(bite, tmp_path, pack):
 @pytest.mark.parametrize("pack", [zipped, tarred])
 @pytest.mark.parametrize("n_bytes", [10_000, 10_001])
 def test_members_together_have_a_limit(bite, monkeypatch, rng, pack, n_bytes):
-    monkeypatch.setattr(_unpack, "MAX_UNPACKED_BYTES", 10_000)
+    monkeypatch.setattr(download, "MAX_UNPACKED_BYTES", 10_000)
     content = pack({"a.wav": rng.bytes(6_000), "b.wav": rng.bytes(n_bytes - 6_000)})
     if n_bytes == 10_000:
         assert bite(content) == 2
         return
-    with pytest.raises(DownloadError, match="have 10,001 bytes or more, 10,000 are allowed"):
+    with pytest.raises(DownloadError, match=r"10,001 bytes .* 10,000 "):
         bite(content)
 
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
 @pytest.mark.parametrize("n_members", [5, 6])
 def test_the_number_of_members_has_a_limit(bite, monkeypatch, pack, n_members):
-    monkeypatch.setattr(_unpack, "MAX_MEMBERS", 5)
+    monkeypatch.setattr(download, "MAX_MEMBERS", 5)
     content = pack({f"{number}.wav": b"1" for number in range(n_members)})
     if n_members == 5:
         assert bite(content) == 5
         return
-    with pytest.raises(DownloadError, match="more than 5 members"):
+    with pytest.raises(DownloadError, match=" 5 members"):
         bite(content)
 
 
@@ -715,7 +712,7 @@ def test_a_zip_that_lies_about_a_members_size_is_found_out(bite, rng):
     entry, directory = 0, content.index(b"PK\x01\x02")
     struct.pack_into("<I", content, entry + 22, 30_000)
     struct.pack_into("<I", content, directory + 24, 30_000)
-    with pytest.raises(DownloadError, match="cannot be unpacked"):
+    with pytest.raises(DownloadError, match=r"bad\.zip cannot"):
         bite(bytes(content))
 
 
@@ -728,7 +725,7 @@ def test_two_members_of_one_name_are_refused(bite, tmp_path, pack):
             for _ in range(2):
                 archive.addfile(tarfile.TarInfo("a.wav"))
         content = buffer.getvalue()
-    with pytest.raises(DownloadError, match=r"two members of one name \(.*a\.wav\)"):
+    with pytest.raises(DownloadError, match=r"one name \(.*a\.wav\)"):
         bite(content)
 
 
@@ -736,14 +733,14 @@ def test_two_members_of_one_name_are_refused(bite, tmp_path, pack):
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.9])
 def test_a_truncated_archive_is_refused(bite, clips, pack, share):
     content = pack(clips)
-    with pytest.raises(DownloadError, match=r"bad\.zip cannot be unpacked .* get it again"):
+    with pytest.raises(DownloadError, match=r"bad\.zip cannot"):
         bite(content[: int(share * len(content))])
 
 
 def test_a_flipped_bit_inside_of_a_member_is_found_out(bite, rng):
     content = bytearray(zipped({"a.wav": rng.bytes(3_000)}))
     content[1_000] ^= 1
-    with pytest.raises(DownloadError, match="cannot be unpacked"):
+    with pytest.raises(DownloadError, match=r"bad\.zip cannot"):
         bite(bytes(content))
 
 
@@ -751,13 +748,13 @@ def test_an_encrypted_zip_is_refused(bite):
     content = bytearray(zipped({"a.wav": b"1"}))
     content[6] |= 1
     content[content.index(b"PK\x01\x02") + 8] |= 1
-    with pytest.raises(DownloadError, match=r"cannot be unpacked .*encrypted"):
+    with pytest.raises(DownloadError, match=r"bad\.zip .*encrypted"):
         bite(bytes(content))
 
 
 def test_an_archive_that_bites_leaves_the_corpus_as_it_was(publish, small_ravdess, clips, data):
     publish(zipped(clips | {"../../evil.wav": b"2"}))
-    with pytest.raises(DownloadError, match="points outside of its folder"):
+    with pytest.raises(DownloadError, match="points outside"):
         download_corpus(small_ravdess)
     assert left(data) == [".ravdess.download/clips.zip"]
     assert list(data.parent.rglob("evil*")) == []
@@ -771,7 +768,7 @@ def test_where_nobody_watches_every_tenth_is_a_line(
 ):
     publish(whole)
     monkeypatch.setenv("SER_HEADLESS", "1")
-    monkeypatch.setattr(_fetch, "BLOCK_BYTES", len(whole) // 30)
+    monkeypatch.setattr(download, "BLOCK_BYTES", len(whole) // 30)
     with caplog.at_level(logging.INFO, "ser_lib"):
         download_corpus(small_ravdess)
     shares = [int(one) for one in re.findall(r"ravdess: (\d+) % of", caplog.text)]
@@ -784,7 +781,7 @@ def test_where_nobody_watches_every_tenth_is_a_line(
 def test_where_somebody_watches_there_is_a_bar(publish, small_ravdess, whole, monkeypatch, capsys):
     publish(whole)
     monkeypatch.setattr("ser_lib.runtime.is_headless", lambda: False)
-    monkeypatch.setattr(_fetch, "is_headless", lambda: False)
+    monkeypatch.setattr(download, "is_headless", lambda: False)
     download_corpus(small_ravdess)
     assert "ravdess (MB)" in capsys.readouterr().err
 
@@ -806,7 +803,8 @@ def test_every_corpus_can_be_downloaded_or_has_steps(corpus, data):
     assert (corpus.name in ARCHIVES) != (corpus.name in STEPS)
     text = steps_for(corpus)
     assert str(data / (corpus.folder or corpus.name)) in text
-    assert text.splitlines()[-1].endswith(f"`ser data {corpus.name}` again: it checks every clip.")
+    assert f"`ser data {corpus.name}`" in text.splitlines()[-1]
+    assert [line.split(".")[0].strip() for line in text.splitlines()][:2] == ["1", "2"]
     assert "{" not in text
 
 
@@ -820,8 +818,8 @@ def test_a_corpus_without_an_archive_is_not_downloaded(small_ravdess, data):
 def test_a_corpus_that_nobody_wrote_steps_for_has_those_of_its_card(small_ravdess, data):
     other = replace(small_ravdess, name="other", download="a library", example="x1.wav")
     text = steps_for(other)
-    assert "from a library" in text
-    assert f"Unpack it to {data / 'other'}; its files are named like x1.wav" in text
+    for part in ("a library", str(data / "other"), "x1.wav"):
+        assert part in text
 
 
 # --- what is there
@@ -839,8 +837,8 @@ def test_missing_clips_make_it_incomplete(small_ravdess, make_ravdess, data):
     state = inspect_corpus(small_ravdess)
     assert (state.state, state.n_clips) == ("incomplete", 15)
     first, second = state.sentence().splitlines()
-    assert first.startswith("incomplete, 15 of 16 clips of 4 of 4 speakers")
-    assert "1 of 16 published clips are missing" in second
+    assert first.startswith("incomplete, 15 of 16 clips ")
+    assert second.strip().startswith("1 of 16 ")
 
 
 @pytest.mark.parametrize("content", [b"", b"RIFF", b"\0" * 5000])
@@ -866,7 +864,7 @@ def test_only_foreign_files_are_damage(small_ravdess, write_clip, data):
     write_clip(data / "ravdess" / "my song.wav")
     state = inspect_corpus(small_ravdess)
     assert (state.state, state.n_clips) == ("damaged", 0)
-    assert "none of 1 audio files" in state.sentence()
+    assert "none of 1 " in state.sentence()
 
 
 @pytest.mark.parametrize("there", ["nothing", "empty", "note"])
@@ -879,4 +877,5 @@ def test_no_clips_are_absent(small_ravdess, data, there):
     what = "folder" if there == "nothing" else "audio file under"
     assert state.state == "absent"
     assert state.sentence().startswith(f"absent, no {what} {data / 'ravdess'};")
-    assert "`ser data ravdess` downloads it (208 MB, Zenodo" in state.sentence()
+    assert "`ser data ravdess`" in state.sentence()
+    assert "(208 MB, Zenodo" in state.sentence()

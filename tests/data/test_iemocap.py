@@ -178,16 +178,21 @@ def test_the_release_is_read(tmp_path, make_tree, small_iemocap, folder, form):
     assert table.attrs["n_copies"] == 0
 
 
-def test_turns_without_an_emotion_and_whole_dialogues_are_left_out_and_told(
+def test_turns_without_an_emotion_and_whole_dialogues_are_left_out_and_listed(
     tmp_path, make_tree, small_iemocap
 ):
     make_tree(tmp_path)
-    assert load_corpus("iemocap", root=tmp_path).attrs["by_design"] == [
-        f"4 left out by design, whole dialogues, whose turns are the clips: {', '.join(TURNS)}",
-        "2 left out by design, no emotion that most judges chose (xxx): Ses01F_impro01_M000, "
-        "Ses05M_script01_1b_M001",
-        "1 left out by design, of another emotion (oth): Ses01M_script01_1_M001",
+    by_design = load_corpus("iemocap", root=tmp_path).attrs["by_design"]
+    reasons = ["dialogues", "xxx", "oth"]
+    names = [
+        list(TURNS),
+        ["Ses01F_impro01_M000", "Ses05M_script01_1b_M001"],
+        ["Ses01M_script01_1_M001"],
     ]
+    for line, reason, left_out in zip(by_design, reasons, names, strict=True):
+        assert line.startswith(f"{len(left_out)} ")
+        assert reason in line
+        assert line.endswith(f": {', '.join(left_out)}")
 
 
 def test_a_tree_without_the_dialogues_sound_is_read(tmp_path, make_tree, small_iemocap):
@@ -246,15 +251,13 @@ def test_sound_without_label_files_is_refused_with_what_is_missing(tmp_path, mak
         shutil.rmtree(folder)
     with pytest.raises(CorpusError) as caught:
         load_corpus("iemocap", root=tmp_path, strict=False)
-    text = str(caught.value)
-    assert text.startswith(f"iemocap: no labels under {tmp_path}: they are looked for in ")
-    assert "'dialog/EmoEvaluation/*.txt', in lines like '[6.2901 - 8.2357]" in text
-    assert "sail.usc.edu" in text
+    for part in (str(tmp_path), IEMOCAP.labels.pattern, "[6.2901 - 8.2357]", "sail.usc.edu"):
+        assert part in str(caught.value)
 
 
 def test_the_sentences_folder_alone_is_refused(tmp_path, make_tree):
     make_tree(tmp_path)
-    with pytest.raises(CorpusError, match="iemocap: no labels under"):
+    with pytest.raises(CorpusError, match="dialog/EmoEvaluation"):
         load_corpus("iemocap", root=tmp_path / "Session1" / "sentences")
 
 
@@ -262,12 +265,12 @@ def test_a_folder_of_dialogues_alone_is_refused(tmp_path, make_tree):
     make_tree(tmp_path)
     for folder in tmp_path.glob("Session*/sentences"):
         shutil.rmtree(folder)
-    with pytest.raises(CorpusError, match=r"none of 4 audio files .*like Ses01F_impro01_F000\.wav"):
+    with pytest.raises(CorpusError, match=r" 4 .*Ses01F_impro01_F000\.wav"):
         load_corpus("iemocap", root=tmp_path, strict=False)
 
 
-def test_an_empty_or_cut_label_file_is_told_with_each_turn_that_lacks_its_label(
-    tmp_path, make_tree, small_iemocap
+def test_an_empty_or_cut_label_file_is_named_with_each_turn_that_lacks_its_label(
+    tmp_path, make_tree, small_iemocap, lists_problem
 ):
     make_tree(tmp_path)
     label_file(tmp_path).write_text("")
@@ -275,17 +278,18 @@ def test_an_empty_or_cut_label_file_is_told_with_each_turn_that_lacks_its_label(
     cut.write_text(cut.read_text().split("[6.2901")[0] + line_of("Ses03M_impro05a_M000", "hap"))
     with pytest.raises(CorpusError) as caught:
         load_corpus("iemocap", root=tmp_path)
-    text = str(caught.value)
-    assert text.startswith(f"iemocap: 6 problem(s) under {tmp_path}:")
-    assert "EmoEvaluation/Ses01F_impro01.txt: no line labels a clip (like '[6.2901" in text
+    assert lists_problem(caught, "iemocap", "6 problem", str(tmp_path))
+    assert lists_problem(caught, "EmoEvaluation/Ses01F_impro01.txt", "[6.2901")
     for name in ("Ses01F_impro01_F000", "Ses01F_impro01_M000", "Ses03M_impro05a_FXX0"):
-        assert f"{name}.wav: not an iemocap name with a label (expected" in text
-    assert "3 of 8 published clips are missing" in text
+        assert lists_problem(caught, f"{name}.wav:", "label")
+    assert lists_problem(caught, "3 of 8", "missing")
     table = load_corpus("iemocap", root=tmp_path, strict=False)
     assert len(table) == 5
 
 
-def test_labels_that_contradict_each_other_are_a_problem(tmp_path, make_tree, small_iemocap):
+def test_labels_that_contradict_each_other_are_a_problem(
+    tmp_path, make_tree, small_iemocap, lists_problem
+):
     make_tree(tmp_path)
     path = label_file(tmp_path)
     with path.open("a") as file:
@@ -293,11 +297,10 @@ def test_labels_that_contradict_each_other_are_a_problem(tmp_path, make_tree, sm
         file.write(line_of("Ses01F_impro01_F000", "ang"))
     with pytest.raises(CorpusError) as caught:
         load_corpus("iemocap", root=tmp_path)
-    text = str(caught.value)
-    assert "3 problem(s)" in text
-    assert "Ses01F_impro01.txt: labels Ses01F_impro01_F000 'ang', another line 'neu'" in text
-    assert "Ses01F_impro01_F000.wav: not an iemocap name with a label" in text
-    assert "1 of 8 published clips are missing" in text
+    assert lists_problem(caught, "3 problem")
+    assert lists_problem(caught, "Ses01F_impro01.txt", "Ses01F_impro01_F000", "'ang'", "'neu'")
+    assert lists_problem(caught, "Ses01F_impro01_F000.wav:", "label")
+    assert lists_problem(caught, "1 of 8", "missing")
     # Which of the two is right cannot be known: the clip has none.
     table = load_corpus("iemocap", root=tmp_path, strict=False)
     assert "iemocap/Ses01F_impro01_F000" not in set(table["clip_id"])
@@ -308,11 +311,13 @@ def test_a_label_file_that_cannot_be_read_is_named(tmp_path, make_tree, small_ie
     path = label_file(tmp_path)
     path.unlink()
     path.symlink_to(tmp_path / "nowhere.txt")
-    with pytest.raises(CorpusError, match=r"Ses01F_impro01\.txt: cannot be read \(No such file"):
+    with pytest.raises(CorpusError, match=r"Ses01F_impro01\.txt: .*No such"):
         load_corpus("iemocap", root=tmp_path)
 
 
-def test_all_disorder_is_told_at_once(tmp_path, make_tree, write_clip, small_iemocap):
+def test_all_disorder_is_listed_at_once(
+    tmp_path, make_tree, write_clip, small_iemocap, lists_problem
+):
     files = make_tree(tmp_path)
     first, second, third, fourth = list(KEPT)[:4]
     files[first].write_bytes(b"")
@@ -326,22 +331,21 @@ def test_all_disorder_is_told_at_once(tmp_path, make_tree, write_clip, small_iem
     path.write_text(path.read_text().replace("\thap\t", "\tbor\t"))
     with pytest.raises(CorpusError) as caught:
         load_corpus("iemocap", root=tmp_path)
-    text = str(caught.value)
-    assert text.startswith(f"iemocap: 7 problem(s) under {tmp_path}:")
-    for part in (
-        f"{first}.wav: an empty file of 0 bytes",
-        f"{second}.wav: truncated",
-        "the same audio under 2 names",
-        "iemocap/Ses05M_script01_1b_F000: files of this name hold different audio",
-        "my recording.wav: not an iemocap name with a label (expected like Ses01F_impro01_F000.",
-        "Ses03M_impro05a_M000.wav: code 'bor' is not in the corpus's published tables",
-        "4 of 8 published clips are missing",
+    for words in (
+        ("iemocap", "7 problem", str(tmp_path)),
+        (f"{first}.wav", "0 bytes"),
+        (f"{second}.wav", "truncated"),
+        (third, fourth, "2 names"),
+        ("iemocap/Ses05M_script01_1b_F000", "different"),
+        ("my recording.wav", "Ses01F_impro01_F000.wav"),
+        ("Ses03M_impro05a_M000.wav", "'bor'"),
+        ("4 of 8", "missing"),
     ):
-        assert part in text
+        assert lists_problem(caught, *words), words
     assert len(load_corpus("iemocap", root=tmp_path, strict=False)) == 4
 
 
 def test_a_folder_of_another_corpus_is_refused(tmp_path, make_ravdess):
     make_ravdess(tmp_path)
-    with pytest.raises(CorpusError, match=r"iemocap: no labels under .*EmoEvaluation"):
+    with pytest.raises(CorpusError, match=r"iemocap: .*EmoEvaluation"):
         load_corpus("iemocap", root=tmp_path, strict=False)

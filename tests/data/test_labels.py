@@ -99,7 +99,7 @@ def test_six_by_gender_has_twelve_classes_women_first():
 
 def test_classes_by_gender_need_the_genders_and_others_ignore_them():
     emotions = pd.Series(["sad", "angry"])
-    with pytest.raises(StudyError, match="'six_by_gender' needs the speakers' genders"):
+    with pytest.raises(StudyError, match=r"'six_by_gender'.*genders"):
         LABEL_SETS["six_by_gender"].apply(emotions)
     plain = LABEL_SETS["seven"].apply(emotions, pd.Series(["female", "male"]))
     assert list(plain) == ["sad", "angry"]
@@ -119,5 +119,5 @@ def test_an_emotion_that_the_task_leaves_out_is_missing():
 
 
 def test_a_word_that_is_no_emotion_is_refused_with_all_its_kin():
-    with pytest.raises(StudyError, match=r"unknown emotions \['happiness', 'rage'\].*neutral"):
+    with pytest.raises(StudyError, match=r"\['happiness', 'rage'\].*neutral"):
         LABEL_SETS["seven"].apply(pd.Series(["rage", "sad", "happiness"]))

@@ -66,10 +66,10 @@ def test_members_that_are_there_are_one_table(tmp_path, small_pool):
         pd.testing.assert_frame_equal(ours, alone, check_dtype=False)
 
 
-def test_without_any_member_all_places_and_sources_are_told(tmp_path, small_pool):
+def test_without_any_member_all_places_and_sources_are_named(tmp_path, small_pool):
     for member in ("ravdess", "emodb"):
         hide(tmp_path, member)
-    with pytest.raises(CorpusError, match="pooled: none of its corpora is here:") as caught:
+    with pytest.raises(CorpusError, match="pooled: ") as caught:
         load_corpus("pooled")
     for member in small_pool.members:
         assert f"{member.root()}: {member.download}" in str(caught.value)
@@ -119,14 +119,14 @@ def test_a_member_that_lacks_clips_takes_part_and_says_so(tmp_path, small_pool):
     (tmp_path / "data" / "emodb" / "03a01Fa.wav").unlink()
     table = load_corpus("pooled")
     assert len(table) == 19
-    (told,) = table.attrs["left_out"]
-    assert told.startswith("emodb: 1 of 4 published clips are missing")
+    (problem,) = table.attrs["left_out"]
+    assert problem.startswith("emodb: 1 of 4 ")
 
 
 def test_a_damaged_clip_of_a_member_is_refused_unless_it_may_be_left_out(tmp_path, small_pool):
     path = tmp_path / "data" / "emodb" / "03a01Fa.wav"
     path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(CorpusError, match=r"emodb: 1 problem.*under") as caught:
+    with pytest.raises(CorpusError, match="emodb: 1 problem") as caught:
         load_corpus("pooled")
     assert "03a01Fa.wav" in str(caught.value)
     table = load_corpus("pooled", strict=False)
@@ -138,7 +138,7 @@ def test_a_damaged_clip_of_a_member_is_refused_unless_it_may_be_left_out(tmp_pat
 
 def test_a_member_alone_does_not_forgive_what_the_pool_forgives(tmp_path, small_pool):
     (tmp_path / "data" / "emodb" / "03a01Fa.wav").unlink()
-    with pytest.raises(CorpusError, match="1 of 4 published clips are missing"):
+    with pytest.raises(CorpusError, match=r"1 of 4 .*missing"):
         small_pool.members[1].load()
 
 
@@ -148,7 +148,7 @@ def test_copies_are_counted_over_all_members(tmp_path, small_pool, write_clip):
 
 
 def test_a_pool_has_no_folder_of_its_own(tmp_path, small_pool):
-    with pytest.raises(CorpusError, match=r"pooled: a pool has no folder of its own, so root="):
+    with pytest.raises(CorpusError, match=rf"pooled: .*root={tmp_path}"):
         load_corpus("pooled", root=tmp_path)
 
 
@@ -167,7 +167,7 @@ def test_clips_of_several_corpora_are_of_the_pool(small_pool):
 
 
 def test_no_clips_have_no_corpus(few_clips):
-    with pytest.raises(CorpusError, match="there are no clips, hence no corpus"):
+    with pytest.raises(CorpusError, match="no clips"):
         corpus_of(few_clips[:0])
 
 
@@ -194,5 +194,5 @@ def test_every_class_of_the_pool_is_in_its_members(member):
 def test_experiments_of_a_pool_are_made_on_its_first_corpus():
     assert data.single_corpus("pooled") == POOLED.members[0].name == "ravdess"
     assert data.single_corpus("emodb") == "emodb"
-    with pytest.raises(CorpusError, match="unknown corpus 'pool'"):
+    with pytest.raises(CorpusError, match="'pool'"):
         data.single_corpus("pool")

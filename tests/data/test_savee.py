@@ -152,28 +152,30 @@ def test_both_layouts_in_one_folder_are_copies(tmp_path, make_tree, write_clip, 
 # --- disorder
 
 
-def test_short_names_without_the_speakers_folder_are_refused(tmp_path, make_tree, small_savee):
-    # Four speakers' `a01.wav` in one folder cannot be told apart, or worse, overwrote each other.
+def test_short_names_without_the_speakers_folder_are_refused(
+    tmp_path, make_tree, small_savee, lists_problem
+):
+    # Four speakers' `a01.wav` in one folder have no speaker, or worse, overwrote each other.
     files = make_tree(tmp_path)
     files["JE_a01"].rename(tmp_path / "a01.wav")
     (tmp_path / "wav").mkdir()
     files["JK_a01"].rename(tmp_path / "wav" / "a01.wav")
     with pytest.raises(CorpusError) as caught:
         load_corpus("savee", root=tmp_path)
-    text = str(caught.value)
-    assert "\n  a01.wav: not a savee name (expected like DC_a01.wav)" in text
-    assert "wav/a01.wav: not a savee name" in text
-    assert "2 of 16 published clips are missing" in text
-    assert "missing: JE_a01, JK_a01\n" in text
+    assert lists_problem(caught, "  a01.wav:", "DC_a01.wav")
+    assert lists_problem(caught, "wav/a01.wav:", "DC_a01.wav")
+    assert lists_problem(caught, "2 of 16", "missing: JE_a01, JK_a01")
 
 
 def test_a_folder_of_one_speaker_as_root_is_refused(tmp_path, make_tree):
     make_tree(tmp_path)
-    with pytest.raises(CorpusError, match="savee: none of 4 audio files"):
+    with pytest.raises(CorpusError, match=r"savee: .* 4 "):
         load_corpus("savee", root=tmp_path / "AudioData" / "DC")
 
 
-def test_all_disorder_is_told_at_once(tmp_path, make_tree, write_clip, small_savee):
+def test_all_disorder_is_listed_at_once(
+    tmp_path, make_tree, write_clip, small_savee, lists_problem
+):
     files = make_tree(tmp_path)
     files["DC_a01"].write_bytes(b"")
     files["DC_n30"].write_bytes(files["DC_n30"].read_bytes()[:500])
@@ -183,18 +185,17 @@ def test_all_disorder_is_told_at_once(tmp_path, make_tree, write_clip, small_sav
     write_clip(tmp_path / "AudioData" / "DC" / "a16.wav")
     with pytest.raises(CorpusError) as caught:
         load_corpus("savee", root=tmp_path)
-    text = str(caught.value)
-    assert text.startswith(f"savee: 7 problem(s) under {tmp_path}:")
-    for part in (
-        "AudioData/DC/a01.wav: an empty file of 0 bytes",
-        "AudioData/DC/n30.wav: truncated",
-        "the same audio under 2 names: AudioData/JE/a01.wav, AudioData/KL/a01.wav",
-        "savee/JK_a01: files of this name hold different audio",
-        "my recording.wav: not a savee name",
-        "a16.wav: code 'a16' is not in the corpus's published tables",
-        "3 of 16 published clips are missing",
+    for words in (
+        ("savee", "7 problem", str(tmp_path)),
+        ("AudioData/DC/a01.wav", "0 bytes"),
+        ("AudioData/DC/n30.wav", "truncated"),
+        ("2 names", "AudioData/JE/a01.wav, AudioData/KL/a01.wav"),
+        ("savee/JK_a01", "different"),
+        ("my recording.wav", "DC_a01.wav"),
+        ("a16.wav", "'a16'"),
+        ("3 of 16", "missing"),
     ):
-        assert part in text
+        assert lists_problem(caught, *words), words
     table = load_corpus("savee", root=tmp_path, strict=False)
     assert len(table) == 13
     assert len(table.attrs["left_out"]) == 7
@@ -202,7 +203,7 @@ def test_all_disorder_is_told_at_once(tmp_path, make_tree, write_clip, small_sav
 
 def test_a_folder_of_another_corpus_is_refused(tmp_path, make_ravdess):
     make_ravdess(tmp_path)
-    with pytest.raises(CorpusError, match=r"savee: none of 16 audio files .*like DC_a01\.wav"):
+    with pytest.raises(CorpusError, match=r"savee: .* 16 .*DC_a01\.wav"):
         load_corpus("savee", root=tmp_path, strict=False)
 
 

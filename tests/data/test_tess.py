@@ -162,16 +162,14 @@ def test_the_corrected_name_beside_the_published_one_is_a_copy(tmp_path, make_tr
 # --- disorder
 
 
-def test_missing_clips_are_named(tmp_path, make_tree, small_tess):
+def test_missing_clips_are_named(tmp_path, make_tree, small_tess, lists_problem):
     files = make_tree(tmp_path)
     files["OA_bite_neutral"].unlink()
     files["YAF_back_ps"].unlink()
     with pytest.raises(CorpusError) as caught:
         load_corpus("tess", root=tmp_path)
-    text = str(caught.value)
-    assert "2 of 12 published clips are missing: 2 of 2 speakers are there" in text
-    assert "(usual: 6 a speaker; tess-OAF has 5, tess-YAF has 5)" in text
-    assert "; missing: OA_bite_neutral, YAF_back_ps\n" in text
+    counts = ("2 of 12", "2 of 2", "6 a speaker", "tess-OAF has 5, tess-YAF has 5")
+    assert lists_problem(caught, *counts, "missing: OA_bite_neutral, YAF_back_ps")
     table = load_corpus("tess", root=tmp_path, strict=False)
     assert len(table) == 10
     assert len(table.attrs["left_out"]) == 1
@@ -186,7 +184,7 @@ def test_a_long_list_of_missing_clips_is_cut(tmp_path, make_tree, small_tess):
         load_corpus("tess", root=tmp_path)
 
 
-def test_all_disorder_is_told_at_once(tmp_path, make_tree, write_clip, small_tess):
+def test_all_disorder_is_listed_at_once(tmp_path, make_tree, write_clip, small_tess, lists_problem):
     files = make_tree(tmp_path)
     files["OAF_back_ps"].write_bytes(b"")
     files["OAF_back_fear"].write_bytes(files["OAF_back_fear"].read_bytes()[:500])
@@ -196,28 +194,27 @@ def test_all_disorder_is_told_at_once(tmp_path, make_tree, write_clip, small_tes
     write_clip(tmp_path / "OAF_neutral" / "OAF_zebra_neutral.wav")
     with pytest.raises(CorpusError) as caught:
         load_corpus("tess", root=tmp_path)
-    text = str(caught.value)
-    assert text.startswith(f"tess: 7 problem(s) under {tmp_path}:")
-    for part in (
-        "OAF_back_ps.wav: an empty file of 0 bytes",
-        "OAF_back_fear.wav: truncated",
-        "the same audio under 2 names: YAF_pleasant_surprised/YAF_back_ps.wav, ",
-        "tess/YAF_back_fear: files of this name hold different audio",
-        "my recording.wav: not a tess name (expected like OAF_back_angry.wav)",
-        "OAF_zebra_neutral.wav: code 'zebra' is not in the corpus's published tables",
-        "3 of 12 published clips are missing",
+    for words in (
+        ("tess", "7 problem", str(tmp_path)),
+        ("OAF_back_ps.wav", "0 bytes"),
+        ("OAF_back_fear.wav", "truncated"),
+        ("2 names", "YAF_pleasant_surprised/YAF_back_ps.wav, "),
+        ("tess/YAF_back_fear", "different"),
+        ("my recording.wav", "OAF_back_angry.wav"),
+        ("OAF_zebra_neutral.wav", "'zebra'"),
+        ("3 of 12", "missing"),
     ):
-        assert part in text
+        assert lists_problem(caught, *words), words
     assert len(load_corpus("tess", root=tmp_path, strict=False)) == 9
 
 
 def test_a_folder_of_another_corpus_is_refused(tmp_path, make_ravdess):
     make_ravdess(tmp_path)
-    with pytest.raises(CorpusError, match=r"tess: none of 16 audio files .* expected like OAF_ba"):
+    with pytest.raises(CorpusError, match=r"tess: .* 16 .*OAF_back"):
         load_corpus("tess", root=tmp_path, strict=False)
 
 
 def test_a_folder_without_audio_is_refused(tmp_path):
     (tmp_path / "OAF_angry").mkdir()
-    with pytest.raises(CorpusError, match=r"tess: no audio file under .*10\.5683/SP2/E8H2MF"):
+    with pytest.raises(CorpusError, match=r"tess: .*10\.5683/SP2/E8H2MF"):
         CORPORA["tess"].load(tmp_path)

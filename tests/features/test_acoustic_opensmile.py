@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from ser_lib.errors import FeatureError
-from ser_lib.features import acoustic as opensmile_functionals
+from ser_lib.features import acoustic
 from ser_lib.features.acoustic import compare_functionals, compare_shape
 from ser_lib.features.extraction import feature_shape
 from ser_lib.features.registry import FEATURES, FeatureSpec
@@ -41,15 +41,14 @@ def smile():
 @pytest.fixture
 def without(monkeypatch):
     monkeypatch.setitem(sys.modules, "opensmile", None)
-    opensmile_functionals._opensmile.cache_clear()
+    acoustic._opensmile.cache_clear()
     yield
-    opensmile_functionals._opensmile.cache_clear()
+    acoustic._opensmile.cache_clear()
 
 
-def test_without_opensmile_it_says_how_to_install_it_and_why_it_is_not_there(without, noise):
-    with pytest.raises(FeatureError, match="licence allows research") as caught:
+def test_without_opensmile_it_says_how_to_install_it(without, noise):
+    with pytest.raises(FeatureError, match=r"pip install .*opensmile"):
         compare_functionals(noise, RATE_HZ)
-    assert "pip install" in str(caught.value)
 
 
 def test_the_shape_is_known_without_opensmile(without):
@@ -92,7 +91,7 @@ def test_it_is_what_opensmile_gives(smile, noise):
 
 
 def test_level_is_where_openSMILE_says(smile, noise):  # noqa: N802, its own spelling
-    names = opensmile_functionals._opensmile().feature_names
+    names = acoustic._opensmile().feature_names
     place = names.index("pcm_RMSenergy_sma_amean")
     loud, soft = compare_functionals(noise, RATE_HZ), compare_functionals(noise / 2, RATE_HZ)
     assert loud[place] == pytest.approx(2 * soft[place], rel=0.01)

