@@ -7,7 +7,6 @@ one is stored with it and shown with its numbers.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -19,19 +18,7 @@ from ser_lib.errors import LeakError, SplitError, offenders
 PAIRS = (("train", "test"), ("validation", "test"), ("train", "validation"))
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One way in which the rows of two parts are related."""
-
-    kind: str
-    """A key of `FINDINGS`."""
-    parts: tuple[str, str]
-    n_rows: int
-    """Rows of the second part that are known from the first."""
-    share: float
-    """The same as a share of the second part, in [0, 1]."""
-    example: str
-    """One such row."""
+COLUMNS = ["kind", "describes", "first", "second", "n_rows", "share", "example"]
 
 
 def _sound_of(rows: pd.DataFrame) -> pd.Series:
@@ -58,55 +45,6 @@ OBSERVATIONS: Kinds = {
 }
 
 
-def audit_fold(rows: pd.DataFrame, fold: Fold, *, kinds: Kinds = FINDINGS) -> list[Finding]:
-    """Find rows of one part that are known from another: one finding a kind and pair of parts."""
-    return _compare_parts(_RowKeys.of(rows, kinds), fold)
-
-
-@dataclass(frozen=True)
-class _RowKeys:
-    """What rows are compared by, as numbers; made once for all folds of a split."""
-
-    row_ids: pd.Index
-    codes: Mapping[str, np.ndarray]
-    """By kind: one number a row, the same for rows that share what the kind is about."""
-
-    @classmethod
-    def of(cls, rows: pd.DataFrame, kinds: Kinds) -> _RowKeys:
-        codes = {
-            kind: pd.factorize(key_of(rows), use_na_sentinel=False)[0]
-            for kind, (_, key_of) in kinds.items()
-        }
-        return cls(pd.Index(rows["row_id"]), codes)
-
-
-def _compare_parts(keys: _RowKeys, fold: Fold) -> list[Finding]:
-    """Compare the parts of a fold pair by pair; raise where it names rows that are not there."""
-    parts = {
-        part: keys.row_ids.get_indexer(list(getattr(fold, part)))
-        for part in ("train", "validation", "test")
-    }
-    unknown = [
-        row
-        for part, positions in parts.items()
-        for row, position in zip(getattr(fold, part), positions, strict=True)
-        if position < 0
-    ]
-    if unknown:
-        raise SplitError(f"the fold names {len(unknown)} unknown rows:{offenders(unknown)}")
-    found = []
-    for kind, codes in keys.codes.items():
-        for first, second in PAIRS:
-            is_known = np.zeros(len(codes), dtype=bool)
-            is_known[codes[parts[first]]] = True
-            shared = parts[second][is_known[codes[parts[second]]]]
-            if len(shared):
-                share = len(shared) / len(parts[second])
-                example = str(keys.row_ids[shared[0]])
-                found.append(Finding(kind, (first, second), len(shared), share, example))
-    return found
-
-
 def audit_split(rows: pd.DataFrame, split: Split) -> pd.DataFrame:
     """Audit every fold of a split.
 
@@ -120,15 +58,17 @@ def audit_split(rows: pd.DataFrame, split: Split) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns `kind, describes, first, second, n_rows, share, example`; one row a kind and pair,
-        counts summed and shares averaged over the folds that have it. Empty for a clean split.
+        `COLUMNS`: a key of `FINDINGS` and its description, the two parts, how many rows of the
+        second are known from the first, their share of it in [0, 1], and one such row. One row a
+        kind and pair of parts, counts summed and shares averaged over the folds that have it; empty
+        for a clean split.
 
     Raises
     ------
     SplitError
         If a fold names rows that are not there.
     """
-    return _table_of(rows, split, FINDINGS)
+    return _compare_parts(rows, split, FINDINGS)
 
 
 def observe_split(rows: pd.DataFrame, split: Split) -> pd.DataFrame:
@@ -136,31 +76,51 @@ def observe_split(rows: pd.DataFrame, split: Split) -> pd.DataFrame:
 
     Observations stop a run only where its protocol promises to avoid them (`splits.PROMISES`).
     """
-    return _table_of(rows, split, OBSERVATIONS)
+    return _compare_parts(rows, split, OBSERVATIONS)
 
 
-def _table_of(rows: pd.DataFrame, split: Split, kinds: Kinds) -> pd.DataFrame:
-    keys = _RowKeys.of(rows, kinds)
-    records = [
-        {
-            "kind": one.kind,
-            "describes": kinds[one.kind][0],
-            "first": one.parts[0],
-            "second": one.parts[1],
-            "n_rows": one.n_rows,
-            "share": one.share,
-            "example": one.example,
-        }
-        for fold in split.folds
-        for one in _compare_parts(keys, fold)
-    ]
-    columns = ["kind", "describes", "first", "second", "n_rows", "share", "example"]
-    table = pd.DataFrame(records, columns=columns)
-    keys = ["kind", "describes", "first", "second"]
-    sums = table.groupby(keys, sort=False, as_index=False).agg(
+def _compare_parts(rows: pd.DataFrame, split: Split, kinds: Kinds) -> pd.DataFrame:
+    """Find rows of one part of a fold that are known from another, by what the kinds compare."""
+    row_ids = pd.Index(rows["row_id"])
+    # One number a row and kind, the same for rows that share what the kind is about.
+    codes = {
+        kind: pd.factorize(key_of(rows), use_na_sentinel=False)[0]
+        for kind, (_, key_of) in kinds.items()
+    }
+    records = []
+    for fold in split.folds:
+        parts = _positions(row_ids, fold)
+        for kind, (describes, _) in kinds.items():
+            for first, second in PAIRS:
+                is_known = np.zeros(len(rows), dtype=bool)
+                is_known[codes[kind][parts[first]]] = True
+                shared = parts[second][is_known[codes[kind][parts[second]]]]
+                if len(shared):
+                    share = len(shared) / len(parts[second])
+                    example = str(row_ids[shared[0]])
+                    records.append((kind, describes, first, second, len(shared), share, example))
+    table = pd.DataFrame(records, columns=COLUMNS)
+    sums = table.groupby(COLUMNS[:4], sort=False, as_index=False).agg(
         n_rows=("n_rows", "sum"), share=("share", "mean"), example=("example", "first")
     )
-    return sums[columns]
+    return sums[COLUMNS]
+
+
+def _positions(row_ids: pd.Index, fold: Fold) -> dict[str, np.ndarray]:
+    """Return where the rows of each part are; raise where the fold names rows that are missing."""
+    parts = {
+        part: row_ids.get_indexer(list(getattr(fold, part)))
+        for part in ("train", "validation", "test")
+    }
+    unknown = [
+        row
+        for part, positions in parts.items()
+        for row, position in zip(getattr(fold, part), positions, strict=True)
+        if position < 0
+    ]
+    if unknown:
+        raise SplitError(f"the fold names {len(unknown)} unknown rows:{offenders(unknown)}")
+    return parts
 
 
 def check_split(rows: pd.DataFrame, split: Split, *, declared: Sequence[str] = ()) -> pd.DataFrame:
