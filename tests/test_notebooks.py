@@ -293,7 +293,7 @@ def good_interactive():
         cells=[
             nbformat.v4.new_markdown_cell("# Is it so?\n\nA question."),
             nbformat.v4.new_markdown_cell("## Setup"),
-            nbformat.v4.new_code_cell("from ser_lib.app.explorer import Explorer"),
+            nbformat.v4.new_code_cell("from ser_lib.app import Explorer"),
             nbformat.v4.new_code_cell(
                 'corpus: str = "demo"  # whose clips', metadata={"tags": ["parameters"]}
             ),

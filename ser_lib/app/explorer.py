@@ -1,8 +1,9 @@
-"""An explorer for JupyterLab: choose a clip, look at it, listen, and see what stored models heard.
+"""An explorer for JupyterLab: choose a clip, look at it, listen, and compare stored predictions.
 
-`Explorer` is a box of widgets. It trains nothing and writes nothing. Whatever is wrong with a
-corpus, a clip or a run is said in the box, and another choice goes on from there. A clip's
-figure and sound come from `ser_lib.app.explorer`, what models heard from `ser_lib.app.explorer`.
+`view_clip` draws a clip and makes it playable; `stored_models` and `models_table` lay out what the
+models of stored runs predict for it; `Explorer` puts both into a box of widgets. Nothing is trained
+and nothing written. Whatever is wrong with a corpus, a clip or a run is reported in the box, and
+another choice goes on from there.
 """
 
 from __future__ import annotations
@@ -44,6 +45,12 @@ from ser_lib.plots.style import STYLE_FILE
 from ser_lib.runs.store import Run, read_run
 from ser_lib.studies import STUDIES
 
+ALL = "all"
+STYLE_SHEET = Path(__file__).with_name("theme") / "explorer.css"
+
+# What makes two clips alike: after another choice the explorer stays near the last clip.
+LIKENESS = ("emotion", "speaker", "statement", "intensity", "repetition")
+
 RATE_HZ = 22_050  # as the studies' features
 N_COEFFICIENTS = 20  # librosa's default; the finer ones hold little that the eye can find
 MFCC_LIMIT_DB = 60.0  # nine in ten values lie within, whatever the corpus
@@ -53,6 +60,16 @@ SPEECH_RANGE_DB = 25.0  # as in `features.prosody`: what is softer is breath, ro
 DPI = 150
 WIDTH_PX = 840
 HEIGHT_PX = 860
+
+# What differs between the seeds of one model, and between folds that are drawn.
+OF_THE_SEED = ("seed", "folds_sha256", "rows_sha256")
+
+READ_AS = (
+    "Probabilities of models that were trained without this speaker; ×3: mean of three seeds. "
+    "Outlined: the acted emotion, in the words of the study's task; bold: the model's prediction, "
+    "✓ where it is the acted one. Hover over a row for its stored runs."
+)
+BY_GENDER = " Where a task names the gender as well, a column is the sum of both, and ✓ needs both."
 
 
 @dataclass(frozen=True)
@@ -65,29 +82,11 @@ class ClipView:
 
 
 def pitch_contour(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
-    """Follow the voice's pitch.
+    """Follow the voice's pitch of a mono signal, in Hz: shape (n_frames,).
 
-    Parameters
-    ----------
-    signal : ndarray, shape (n_samples,)
-        Mono.
-    sample_rate_hz : int
-        Its rate.
-
-    Returns
-    -------
-    ndarray, shape (n_frames,)
-        In Hz; NaN where there is no voice, or where the frame lies more than 25 dB below the
-        loud ones.
-
-    References
-    ----------
-    Mauch & Dixon (2014), "pYIN: a fundamental frequency estimator using probabilistic threshold
+    NaN where there is no voice, or where a frame lies more than 25 dB below the loud ones. Mauch
+    and Dixon (2014), "pYIN: a fundamental frequency estimator using probabilistic threshold
     distributions", with thresholds around 0.2, because acted speech is rougher than song.
-
-    Notes
-    -----
-    Notebook: explore.ipynb
     """
     import librosa
 
@@ -109,28 +108,9 @@ def pitch_contour(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
 
 
 def view_clip(path: str, emotion: str) -> ClipView:
-    """Decode a clip, draw it and make it playable.
+    """Decode a clip, draw it in its emotion's colour and make it playable.
 
-    Parameters
-    ----------
-    path : str
-        The recording.
-    emotion : str
-        Decides the colour.
-
-    Returns
-    -------
-    CloseUp
-        From memory where the file was looked at before and has not changed.
-
-    Raises
-    ------
-    AudioError, FeatureError
-        If the recording cannot be used.
-
-    Notes
-    -----
-    Notebook: explore.ipynb
+    A view of a file that has not changed comes from memory.
     """
     file = Path(path)
     # Decoding says what is wrong with a file that is gone.
@@ -151,7 +131,7 @@ def _view_clip(path: str, _changed_ns: int, emotion: str) -> ClipView:
 
 
 def _draw(signal: np.ndarray, pitch_hz: np.ndarray, colour: str) -> bytes:
-    """Draw the four panels; their places are fixed, so that nothing jumps from clip to clip."""
+    """Draw the four panels at fixed places, so that nothing jumps from clip to clip."""
     duration_s = len(signal) / RATE_HZ
     figure = Figure(figsize=(WIDTH_PX / DPI, HEIGHT_PX / DPI), dpi=DPI, layout="none")
     edges = {"left": 0.145, "right": 0.885, "top": 0.99, "bottom": 0.075}
@@ -201,44 +181,9 @@ def _caption(signal: np.ndarray, pitch_hz: np.ndarray) -> str:
     ).replace("-", "−")
 
 
-# What differs between the seeds of one model, and between folds that are drawn.
-OF_THE_SEED = ("seed", "folds_sha256", "rows_sha256")
-TABLE_STYLE = """<style>
-.ser-heard table { border-collapse: collapse; width: 100%; table-layout: fixed; margin: 0;
-  font-size: 12px; font-variant-numeric: tabular-nums; }
-.ser-heard tr { background: none; }
-.ser-heard th, .ser-heard td { position: relative; height: 20px; max-width: none; padding: 1px 3px;
-  overflow: hidden; white-space: nowrap; text-align: right; vertical-align: middle;
-  border: 1px solid transparent; }
-.ser-heard thead th { height: 46px; overflow: visible; }
-.ser-heard thead th[style] { border-bottom: 3px solid; }
-.ser-heard thead span { position: absolute; right: 45%; bottom: 1px; font-size: 11px;
-  font-weight: normal; transform: rotate(40deg); transform-origin: 100% 100%; }
-.ser-heard thead th:first-child { vertical-align: bottom; }
-.ser-heard th:first-child { width: 30%; text-align: left; font-weight: normal;
-  text-overflow: ellipsis; }
-.ser-heard th:nth-child(2), .ser-heard td:nth-child(2) { width: 13px;
-  text-align: center; padding: 0 1px; }
-.ser-heard .ser-section { padding-top: 8px; }
-.ser-heard .ser-section, .ser-heard small, .ser-heard .ser-say {
-  color: var(--jp-ui-font-color2, #555); font-size: 11px; }
-.ser-heard i { position: absolute; left: 0; top: 1px; bottom: 1px; opacity: 0.55; }
-.ser-heard td span { position: relative; }
-.ser-heard .ser-top { font-weight: bold; }
-.ser-heard .ser-acted { border: 2px solid var(--jp-ui-font-color0, #000); }
-.ser-heard p { margin: 0 0 6px; }
-</style>"""
-READ_AS = (
-    "Probabilities of models that were trained without this speaker; ×3: mean of three seeds. "
-    "Outlined: what was acted, in the words of the study's task; bold: what the model hears, "
-    "✓ where that is what was acted. Hover over a row for its stored runs."
-)
-BY_GENDER = " Where a task names the gender as well, a column is the sum of both, and ✓ needs both."
-
-
 @dataclass(frozen=True)
 class StoredModel:
-    """What one model said about each clip, as the mean of its seeds."""
+    """The predictions of one model for each clip, as the mean of its seeds."""
 
     study: str
     title: str
@@ -252,20 +197,10 @@ class StoredModel:
 
 
 def stored_models(corpus: str) -> tuple[list[StoredModel], list[str]]:
-    """Read the stored runs of a corpus that predict speakers never heard.
+    """Read the stored runs of a corpus that predict unseen speakers, and what could not be read.
 
-    Parameters
-    ----------
-    corpus : str
-        Name of the corpus.
-
-    Returns
-    -------
-    models : list of StoredModel
-        In the order of the studies, protocols and models. Runs in which test rows were known during
-        training, by speaker or otherwise, are left out.
-    problems : list of str
-        One sentence a run that could not be read.
+    Models come in the order of the studies, protocols and models; problems are one sentence a run.
+    Runs in which test rows were known during training, by speaker or otherwise, are left out.
     """
     groups: dict[str, list[Run]] = {}
     problems = []
@@ -284,7 +219,7 @@ def stored_models(corpus: str) -> tuple[list[StoredModel], list[str]]:
             if is_honest:
                 groups.setdefault(settings, []).append(run)
     models = [_mean_of(group) for group in groups.values()]
-    return _told_apart(sorted(models, key=_place_of)), problems
+    return _distinguished(sorted(models, key=_place_of)), problems
 
 
 def _place_of(model: StoredModel) -> tuple[int, str, int]:
@@ -296,7 +231,7 @@ def _place_of(model: StoredModel) -> tuple[int, str, int]:
     return place, model.protocol, within
 
 
-def _told_apart(models: list[StoredModel]) -> list[StoredModel]:
+def _distinguished(models: list[StoredModel]) -> list[StoredModel]:
     """Add the run's key where two models differ in settings only, a shortened one for example."""
     names = [(one.study, one.protocol, one.title) for one in models]
     return [
@@ -308,7 +243,7 @@ def _told_apart(models: list[StoredModel]) -> list[StoredModel]:
 
 
 def _settings(run: Run) -> str:
-    """Say what seeds of one model share; raise where the run lacks what is shown of it."""
+    """Return what seeds of one model share; raise where the run lacks what is shown of it."""
     run.predictions[[f"p_{label}" for label in run.labels]].astype(float)
     run.predictions[["clip_id", "truth"]]
     shared = {key: value for key, value in run.spec.items() if key not in OF_THE_SEED}
@@ -331,20 +266,10 @@ def _mean_of(runs: list[Run]) -> StoredModel:
 
 
 def models_table(models: Sequence[StoredModel], clip_id: str) -> str:
-    """Lay out what models said about a clip, as HTML.
+    """Lay out the predictions of models for a clip, as HTML; empty where no model has the clip.
 
-    Parameters
-    ----------
-    models : sequence of StoredModel
-        From `stored_models`.
-    clip_id : str
-        The clip.
-
-    Returns
-    -------
-    str
-        One row a model, one column an emotion in canonical order; the acted emotion is outlined,
-        what the model hears is bold. Empty where no model knows the clip.
+    One row a model, one column an emotion in canonical order; the acted emotion is outlined, the
+    prediction is bold.
     """
     models = [one for one in models if clip_id in one.probabilities.index]
     if not models:
@@ -367,11 +292,11 @@ def models_table(models: Sequence[StoredModel], clip_id: str) -> str:
         row, is_right = _model_row(one, clip_id, emotions)
         rows.append(row)
         n_right += is_right
-    summary = f"<p>What was acted is heard by <b>{n_right} of {len(models)}</b> models.</p>"
+    summary = f"<p><b>{n_right} of {len(models)}</b> models predict what was acted.</p>"
     is_by_gender = any(" " in label for one in models for label in one.probabilities.columns)
     read_as = READ_AS + (BY_GENDER if is_by_gender else "")
     return (
-        f'{TABLE_STYLE}<div class="ser-heard">{summary}<table>'
+        f'<div class="ser-stored">{summary}<table>'
         '<thead><tr><th scope="col">Probability (%)</th><th></th>'
         f"{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
         f'<p class="ser-say">{read_as}</p></div>'
@@ -379,8 +304,9 @@ def models_table(models: Sequence[StoredModel], clip_id: str) -> str:
 
 
 def _model_row(model: StoredModel, clip_id: str, emotions: list[str]) -> tuple[str, bool]:
+    """Lay out one model's row, and say whether its prediction is right."""
     shares = model.probabilities.loc[clip_id]
-    heard, truth = str(shares.idxmax()), str(model.truth[clip_id])
+    predicted, truth = str(shares.idxmax()), str(model.truth[clip_id])
     # A task by gender has two classes an emotion; a column shows their sum.
     by_emotion = shares.groupby(_emotion_of).sum()
     cells = []
@@ -390,7 +316,7 @@ def _model_row(model: StoredModel, clip_id: str, emotions: list[str]) -> tuple[s
             continue
         marks = [
             name
-            for name, label in (("ser-acted", truth), ("ser-top", heard))
+            for name, label in (("ser-acted", truth), ("ser-top", predicted))
             if _emotion_of(label) == emotion
         ]
         width = f"width:{100 * by_emotion[emotion]:.0f}%;background:{colour_of(emotion)}"
@@ -398,34 +324,22 @@ def _model_row(model: StoredModel, clip_id: str, emotions: list[str]) -> tuple[s
             f'<td class="{" ".join(marks)}"><i style="{width}"></i>'
             f"<span>{100 * by_emotion[emotion]:.0f}</span></td>"
         )
-    is_right = heard == truth
-    says = html.escape(f"{'right' if is_right else 'wrong'}: hears {heard}, acted {truth}")
+    is_right = predicted == truth
+    verdict = "right" if is_right else "wrong"
+    says = html.escape(f"{verdict}: predicted {predicted}, acted {truth}")
     sources = f"{model.title}: {', '.join(model.runs)}"
-    verdict = f'<td title="{says}" aria-label="{says}">{"✓" if is_right else "✗"}</td>'
+    mark = f'<td title="{says}" aria-label="{says}">{"✓" if is_right else "✗"}</td>'
     row = (
         f'<tr title="{html.escape(sources)}"><th scope="row">'
         f"{html.escape(model.title)} <small>×{len(model.runs)}</small></th>"
-        f"{verdict}{''.join(cells)}</tr>"
+        f"{mark}{''.join(cells)}</tr>"
     )
     return row, is_right
 
 
 def _emotion_of(label: str) -> str:
-    """Return the emotion of a class, which may be of one gender ("female sad")."""
+    """Return the emotion of a class, which may name a gender as well ("female sad")."""
     return label.rsplit(" ", 1)[-1]
-
-
-ALL = "all"
-
-# What makes two clips alike: after another choice the explorer stays near the last clip.
-LIKENESS = ("emotion", "speaker", "statement", "intensity", "repetition")
-STYLE = """<style>
-.ser-explorer .widget-html-content { line-height: 1.35; font-size: 13px; white-space: normal; }
-.ser-explorer img { display: block; width: 100%; height: auto; background: white; }
-.ser-explorer .ser-say { color: var(--jp-ui-font-color2, #555); font-size: 12px; }
-.ser-explorer .ser-problem { border-left: 4px solid #D55E00; padding: 2px 10px; margin: 4px 0;
-  white-space: pre-wrap; }
-</style>"""
 
 
 class Explorer(widgets.VBox):
@@ -439,12 +353,8 @@ class Explorer(widgets.VBox):
     Raises
     ------
     CorpusError
-        If there is no corpus of that name. One that is known and not here, or damaged, is said in
-        the box.
-
-    Notes
-    -----
-    Notebook: explore.ipynb
+        If there is no corpus of that name. One that is known and not here, or damaged, is
+        reported in the box.
     """
 
     def __init__(self, corpus: str = "demo") -> None:
@@ -464,14 +374,15 @@ class Explorer(widgets.VBox):
         )
         self.notice, self.headline = widgets.HTML(), widgets.HTML()
         self.figure = widgets.HTML(layout={"flex": "1 1 430px", "max_width": "560px"})
-        self.heard = widgets.HTML(layout={"flex": "1 1 500px", "max_width": "760px"})
+        self.predictions = widgets.HTML(layout={"flex": "1 1 500px", "max_width": "760px"})
+        style = f"<style>\n{STYLE_SHEET.read_text(encoding='utf-8')}</style>"
         rows = [
-            widgets.HTML(STYLE, layout={"display": "none"}),
+            widgets.HTML(style, layout={"display": "none"}),
             _row([self.corpus, self.speaker, self.emotion, self.clip]),
             _row([self.previous, self.next, self.position, self.audio, self.autoplay]),
             self.notice,
             self.headline,
-            _row([self.figure, self.heard], align_items="flex-start", grid_gap="4px 18px"),
+            _row([self.figure, self.predictions], align_items="flex-start", grid_gap="4px 18px"),
         ]
         super().__init__(rows)
         self.add_class("ser-explorer")
@@ -502,7 +413,7 @@ class Explorer(widgets.VBox):
             problems.append(str(error))
         self._models = []
         members = [card.name for card in _members_of(name)]
-        # Models that were trained on several corpora have heard each of them.
+        # Models that were trained on several corpora predict clips of each of them.
         for one in dict.fromkeys((name, *members, POOLED.name)):
             models, broken = stored_models(one)
             self._models += models
@@ -511,7 +422,7 @@ class Explorer(widgets.VBox):
         self._narrow()
 
     def _narrow(self) -> None:
-        """Offer what the choices to the left leave, and stay near the last clip."""
+        """Offer the clips that the choices to the left leave, and stay near the last clip."""
         if self._is_filling:
             return
         self._is_filling = True
@@ -549,14 +460,14 @@ class Explorer(widgets.VBox):
         self.audio.autoplay = is_on
 
     def _show(self) -> None:
-        """Show the chosen clip, or say why it cannot be shown."""
+        """Show the chosen clip, or why it cannot be shown."""
         if self._is_filling:
             return
         n_clips = len(self.clip.options)
         for control in (self.speaker, self.emotion, self.clip, self.previous, self.next):
             control.disabled = n_clips == 0
         if not n_clips:
-            self.headline.value = self.heard.value = self.position.value = ""
+            self.headline.value = self.predictions.value = self.position.value = ""
             self._show_view(None)
             self._say(*self._problems)
             return
@@ -565,7 +476,7 @@ class Explorer(widgets.VBox):
         card = data.get_corpus(clip["corpus"])
         self.position.value = f"{self.clip.index + 1:,} of {n_clips:,}"
         self.headline.value = _headline(clip, card.statements)
-        self.heard.value = models_table(self._models, clip["clip_id"]) or _nothing_heard(
+        self.predictions.value = models_table(self._models, clip["clip_id"]) or _no_predictions(
             self.corpus.value, bool(self._models)
         )
         problems = list(self._problems)
@@ -625,7 +536,7 @@ def _button(description: str) -> widgets.Button:
 
 
 def _fill(dropdown: widgets.Dropdown, options: list[tuple[str, str]]) -> None:
-    """Offer all and each of `options`, and keep what was chosen where it is still there."""
+    """Offer all and each of `options`, and keep the choice where it is still there."""
     chosen = dropdown.value
     dropdown.options = [(f"all ({len(options)})", ALL), *options]
     dropdown.value = chosen if chosen in [value for _, value in options] else ALL
@@ -641,15 +552,15 @@ def _members_of(corpus: str) -> tuple[data.Corpus, ...]:
 
 
 def _state_of(corpus: str) -> str:
-    """Name a corpus and say what of it is here."""
+    """Name a corpus and how much of it is here."""
     members = _members_of(corpus)
     n_here = sum(card.is_embedded or card.root().is_dir() for card in members)
     if n_here == len(members):
         return corpus
     if n_here:
         return f"{corpus} ({n_here} of {len(members)} here)"
-    is_told = (report_dir(corpus) / "clips.csv").is_file()
-    return f"{corpus} (stored runs only)" if is_told else f"{corpus} (not here)"
+    has_table = (report_dir(corpus) / "clips.csv").is_file()
+    return f"{corpus} (stored runs only)" if has_table else f"{corpus} (not here)"
 
 
 def _name_of(clip: pd.Series, hidden: set[str]) -> str:
@@ -665,13 +576,14 @@ def _name_of(clip: pd.Series, hidden: set[str]) -> str:
 
 
 def _headline(clip: pd.Series, statements: Mapping[str, str]) -> str:
+    """Describe a clip in one line of HTML."""
     statement = str(clip["statement"])
+    spoken = f"“{statements[statement]}”" if statement in statements else f"statement {statement}"
+    intensity = f", {clip['intensity']}" if clip["intensity"] else ""
     words = [
         f'<span style="color:{colour_of(clip["emotion"])}">■</span> <b>{clip["emotion"]}</b>'
-        + (f", {clip['intensity']}" if clip["intensity"] else ""),
-        html.escape(
-            f"“{statements[statement]}”" if statement in statements else f"statement {statement}"
-        ),
+        + intensity,
+        html.escape(spoken),
         html.escape(f"{clip['speaker']} ({clip['gender']}), take {clip['repetition']}"),
         f"{clip['duration_s']:.2f} s at {clip['sample_rate_hz']:,} Hz",
         f'<span class="ser-say">{html.escape(clip["clip_id"])}</span>',
@@ -679,7 +591,7 @@ def _headline(clip: pd.Series, statements: Mapping[str, str]) -> str:
     return " · ".join(words)
 
 
-def _nothing_heard(corpus: str, is_trained: bool) -> str:
+def _no_predictions(corpus: str, is_trained: bool) -> str:
     if is_trained:
         return "<p>No stored run holds this clip.</p>"
     setting = "" if corpus == "demo" else f" CORPUS={corpus}"

@@ -1,12 +1,11 @@
-"""The browser app: record or drop a file, and see what a model hears in it.
+"""The browser app: record or drop a file, and see what a model predicts for it.
 
-It listens on this machine only, asks no other machine for anything, and deletes what was uploaded
-when the session ends. What it shows is made in `ser_lib.app.views`; here it is wired to gradio.
+It serves this machine only, asks no other machine for anything, and deletes what was uploaded when
+the session ends. What it shows is made in `ser_lib.app.views`; here it is wired to gradio.
 """
 
 from __future__ import annotations
 
-import csv
 import os
 import tempfile
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from ser_lib.app import views
 from ser_lib.audio.io import decodable, load_head
@@ -45,7 +45,7 @@ MAX_TIMELINE_S = 3600.0
 # A timeline says more than one answer from two windows on.
 TIMELINE_FROM_S = 2 * WINDOW_S
 MAX_HISTORY = 200
-NEUTRAL, ANY_MOOD = "neutral", "of any mood"
+NEUTRAL, UNLABELLED = "neutral", "unlabelled"
 
 # Uploads that nobody looks at any more are deleted after ten minutes, all others at the end.
 DELETE_EVERY_S, DELETE_AFTER_S = 60, 600
@@ -65,59 +65,56 @@ def _predictor(folder: str) -> Predictor:
     return Predictor.load(folder)
 
 
-def _listen(
-    path: str | None, folder: str, references: list[str] | None, mood: str
-) -> tuple[str, str, dict]:
-    """Predict one recording; return the answer, the figures, and a row for the history."""
+def _predict(
+    path: str | None, folder: str, references: list[str] | None, kind: str
+) -> tuple[str, str, dict[str, object], bytes]:
+    """Predict one recording; return the answer, the figures, a row of the history, and a PNG."""
     if not path:
-        return "", "", {}
+        return "", "", {}, b""
     predictor = _predictor(folder)
     name = Path(path).name
     try:
-        adapted = predictor
         if references:
-            adapted = predictor.enrolled(references, is_neutral=mood == NEUTRAL)
-        answer = adapted.predict_file(path)
-        figures = _figures(adapted, path, answer)
+            predictor = predictor.enrolled(references, is_neutral=kind == NEUTRAL)
+        prediction = predictor.predict_file(path)
+        figures, png = _figures(predictor, path, prediction)
     except SerError as error:
-        return views.problem_html(str(error).replace(path, name)), "", {}
-    said = views.answer_html(
-        answer,
-        threshold=adapted.threshold,
+        return views.problem_html(str(error).replace(path, name)), "", {}, b""
+    answer = views.answer_html(
+        prediction,
+        threshold=predictor.threshold,
         reference=f"a voice of {len(references)} clips" if references else "",
     )
     row = {
         "time": datetime.now().strftime("%H:%M:%S"),
         "recording": name,
-        "emotion": answer.emotion,
-        "confidence": round(answer.confidence, 4),
+        "emotion": prediction.emotion,
+        "confidence": round(prediction.confidence, 4),
         "bundle": predictor.bundle.name,
-        "duration_s": round(answer.duration_s, 2),
-        "warnings": "; ".join(answer.warnings),
-    } | {f"p_{label}": round(p, 4) for label, p in answer.probabilities.items()}
-    return said, figures, row
+        "duration_s": round(prediction.duration_s, 2),
+        "warnings": "; ".join(prediction.warnings),
+    } | {f"p_{label}": round(p, 4) for label, p in prediction.probabilities.items()}
+    return answer, figures, row, png
 
 
-def _figures(predictor: Predictor, path: str, answer: Prediction) -> str:
+def _figures(predictor: Predictor, path: str, prediction: Prediction) -> tuple[str, bytes]:
+    """Draw a recording, and its timeline where it is long; return HTML and the first as PNG."""
     with decodable(path) as file:
         signal, rate, _ = load_head(file, max_s=MAX_CLIP_S)
     png, alt = views.listening_png(signal, rate, predictor.input_range_s)
-    shown = views.image_html(
-        png,
-        alt=alt,
-        caption="What the model listened to. Blue: where a voice is found. Pale: what it did not "
-        "hear.",
+    caption = (
+        "What the model listened to. Blue: where a voice is found. Pale: what it did not hear."
     )
-    if not TIMELINE_FROM_S < answer.duration_s <= MAX_TIMELINE_S:
-        return shown
-    table = timeline_table(timeline(predictor, path), predictor.labels)
-    png, alt = views.timeline_png(table, predictor.labels, predictor.threshold)
-    return shown + views.image_html(
-        png,
-        alt=alt,
-        caption=f"Over time: one answer each {WINDOW_S:.0f} s, smoothed. Grey: nobody speaks. "
-        "Dashed: below it the answer is 'not sure'.",
-    )
+    shown = views.image_html(png, alt=alt, caption=caption)
+    if TIMELINE_FROM_S < prediction.duration_s <= MAX_TIMELINE_S:
+        table = timeline_table(timeline(predictor, path), predictor.labels)
+        curves, alt = views.timeline_png(table, predictor.labels, predictor.threshold)
+        caption = (
+            f"Over time: one answer each {WINDOW_S:.0f} s, smoothed. Grey: nobody speaks. "
+            "Dashed: below it the answer is 'not sure'."
+        )
+        shown += views.image_html(curves, alt=alt, caption=caption)
+    return shown, png
 
 
 def _hear(
@@ -145,17 +142,27 @@ def _hear(
     return state, shown
 
 
+def _session_file(name: str) -> Path:
+    """Name a file in a new folder of the session's temporary files."""
+    return Path(tempfile.mkdtemp(dir=os.environ["GRADIO_TEMP_DIR"])) / name
+
+
 def _write_history(history: list[dict[str, object]]) -> str | None:
-    """Write the session's answers as CSV into the session's temporary folder."""
+    """Write the session's predictions as CSV, one row each."""
     if not history:
         return None
-    columns = list(dict.fromkeys(key for row in history for key in row))
-    folder = Path(tempfile.mkdtemp(dir=os.environ["GRADIO_TEMP_DIR"]))
-    with (folder / "answers.csv").open("w", encoding="utf-8", newline="") as file:
-        rows = csv.DictWriter(file, columns)
-        rows.writeheader()
-        rows.writerows(history)
-    return str(folder / "answers.csv")
+    target = _session_file("answers.csv")
+    pd.DataFrame(history).to_csv(target, index=False, lineterminator="\r\n")
+    return str(target)
+
+
+def _write_png(png: bytes) -> str | None:
+    """Write the picture of the last recording, where there is one."""
+    if not png:
+        return None
+    target = _session_file("what-it-heard.png")
+    target.write_bytes(png)
+    return str(target)
 
 
 def _choices() -> list[tuple[str, str]]:
@@ -166,12 +173,12 @@ def _choices() -> list[tuple[str, str]]:
 
 
 def build_app() -> gr.Blocks:
-    """Build the page.
+    """Build the page, not launched yet.
 
     Returns
     -------
     gradio.Blocks
-        Not launched.
+        The page.
 
     Raises
     ------
@@ -221,9 +228,9 @@ def _recording_tab(gr: ModuleType, bundle: gr.Dropdown) -> None:
     with gr.Accordion("My own voice", open=False):
         gr.HTML(
             '<p class="ser-quiet">A few clips of the same person let a model that can do it take '
-            "out what is only this voice: two to five neutral ones, or ten of any mood.</p>"
+            "out what is only this voice: two to five neutral ones, or ten unlabelled ones.</p>"
         )
-        mood = gr.Radio([NEUTRAL, ANY_MOOD], value=NEUTRAL, label="These clips are")
+        kind = gr.Radio([NEUTRAL, UNLABELLED], value=NEUTRAL, label="These clips are")
         references = gr.File(
             file_count="multiple", file_types=["audio"], label="Clips of this voice"
         )
@@ -237,7 +244,7 @@ def _recording_tab(gr: ModuleType, bundle: gr.Dropdown) -> None:
     def listen(
         path: str | None, folder: str, clips: list[str] | None, kind: str, rows: list[dict]
     ) -> tuple[object, ...]:
-        said, drawn, row = _listen(path, folder, clips, kind)
+        said, drawn, row, png = _predict(path, folder, clips, kind)
         rows = [*rows, row][-MAX_HISTORY:] if row else rows
         return (
             path,
@@ -246,33 +253,18 @@ def _recording_tab(gr: ModuleType, bundle: gr.Dropdown) -> None:
             rows,
             views.history_html(rows),
             gr.DownloadButton(value=_write_history(rows), interactive=bool(rows)),
-            gr.DownloadButton(value=_write_png(path, folder), interactive=bool(row)),
+            gr.DownloadButton(value=_write_png(png), interactive=bool(row)),
         )
 
     outputs = [newest, answer, figures, history, table, as_csv, as_png]
     for sound in (spoken, dropped):
-        sound.change(listen, [sound, bundle, references, mood, history], outputs)
+        sound.change(listen, [sound, bundle, references, kind, history], outputs)
     gr.on(
-        [bundle.change, references.change, mood.change],
+        [bundle.change, references.change, kind.change],
         listen,
-        [newest, bundle, references, mood, history],
+        [newest, bundle, references, kind, history],
         outputs,
     )
-
-
-def _write_png(path: str | None, folder: str) -> str | None:
-    """Write what the model listened to as a picture into the session's temporary folder."""
-    if not path:
-        return None
-    try:
-        with decodable(path) as file:
-            signal, rate, _ = load_head(file, max_s=MAX_CLIP_S)
-        png, _ = views.listening_png(signal, rate, _predictor(folder).input_range_s)
-    except SerError:
-        return None
-    target = Path(tempfile.mkdtemp(dir=os.environ["GRADIO_TEMP_DIR"])) / "what-it-heard.png"
-    target.write_bytes(png)
-    return str(target)
 
 
 def _live_tab(gr: ModuleType, bundle: gr.Dropdown) -> None:

@@ -1,7 +1,7 @@
 """What the browser app shows, as HTML and figures: pure functions, no gradio.
 
 All text from outside is escaped; nothing refers to another machine. A colour is never alone: the
-name and the number stand beside it, for screen readers and for eyes that see no colours.
+name and the number stand next to it, for screen readers and for eyes that see no colours.
 """
 
 from __future__ import annotations
@@ -41,21 +41,9 @@ _percent = partial(pct, digits=0)
 
 
 def answer_html(prediction: Prediction, *, threshold: float, reference: str = "") -> str:
-    """Show an answer: a headline, all classes with their probabilities, and what is against it.
+    """Show a prediction: a headline, all classes with their probabilities, and its warnings.
 
-    Parameters
-    ----------
-    prediction : Prediction
-        Without error.
-    threshold : float
-        Confidence below which the answer is 'not sure'.
-    reference : str
-        Whose voice was enrolled, if any.
-
-    Returns
-    -------
-    str
-        HTML.
+    Below the confidence `threshold` it is 'not sure'; `reference` names the enrolled voice, if any.
     """
     if prediction.emotion == NOT_SURE:
         best = next(iter(prediction.probabilities))
@@ -78,19 +66,17 @@ def answer_html(prediction: Prediction, *, threshold: float, reference: str = ""
         f'<span class="ser-share">{_percent(share)}</span></li>'
         for label, share in prediction.probabilities.items()
     )
-    against = "".join(f"<li>{html.escape(one)}</li>" for one in prediction.warnings)
-    if against:
-        against = (
-            f'<div class="ser-warnings"><h3>What speaks against it</h3><ul>{against}</ul></div>'
-        )
+    warnings = "".join(f"<li>{html.escape(one)}</li>" for one in prediction.warnings)
+    if warnings:
+        warnings = f'<div class="ser-warnings"><h3>Warnings</h3><ul>{warnings}</ul></div>'
     return (
         f'<section role="status" aria-live="polite" class="ser-answer"><h2>{html.escape(head)}</h2>'
-        f'<p>{html.escape(say)}</p><ol class="ser-bars">{bars}</ol>{against}</section>'
+        f'<p>{html.escape(say)}</p><ol class="ser-bars">{bars}</ol>{warnings}</section>'
     )
 
 
 def problem_html(message: str) -> str:
-    """Show why there is no answer."""
+    """Show why there is no prediction."""
     return f'<section role="alert" class="ser-problem"><p>{html.escape(message)}</p></section>'
 
 
@@ -105,29 +91,17 @@ def image_html(png: bytes, *, alt: str, caption: str) -> str:
 
 
 def listening_png(
-    signal: np.ndarray, sample_rate_hz: int, heard_s: tuple[float, float]
+    signal: np.ndarray, sample_rate_hz: int, input_range_s: tuple[float, float]
 ) -> tuple[bytes, str]:
-    """Draw a recording as the model hears it: waveform with speech marked, and mel spectrogram.
+    """Draw a recording as the model receives it; return the figure (PNG) and its description.
 
-    Parameters
-    ----------
-    signal : ndarray, shape (n_samples,)
-        Mono.
-    sample_rate_hz : int
-        Its rate.
-    heard_s : tuple of float
-        From when to when the model listens; the rest is dimmed.
-
-    Returns
-    -------
-    png : bytes
-    description : str
-        For those who cannot see it.
+    The waveform has speech marked; in it and in the mel spectrogram what lies outside of
+    `input_range_s` is dimmed. The signal is mono.
     """
     signal = resample(signal, sample_rate_hz, RATE_HZ)
     duration_s = len(signal) / RATE_HZ
     speech = speech_frames(signal)
-    start_s, stop_s = heard_s[0], min(heard_s[1], duration_s)
+    start_s, stop_s = input_range_s[0], min(input_range_s[1], duration_s)
     with mpl.rc_context(fname=STYLE_FILE):
         figure = Figure(figsize=(7.4, 3.9), dpi=DPI, layout="constrained")
         wave, mel = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.7))
@@ -173,7 +147,7 @@ def timeline_png(table: pd.DataFrame, labels: Sequence[str], threshold: float) -
 
 
 def history_html(history: Sequence[dict[str, Any]]) -> str:
-    """Show the answers of this session as a table, the newest first."""
+    """Show the predictions of this session as a table, the newest first."""
     if not history:
         return '<p class="ser-quiet">Nothing yet. What you try is listed here until you leave.</p>'
     rows = "".join(
@@ -199,25 +173,9 @@ def live_html(
     headline: str,
     latency: str,
 ) -> str:
-    """Show the live line: the newest smoothed probabilities as curves, drawn without a library.
+    """Show the newest smoothed probabilities as curves in SVG, drawn without a library.
 
-    Parameters
-    ----------
-    times_s : sequence of float
-        When each answer was given.
-    smoothed : ndarray, shape (n_answers, n_classes)
-        NaN where nobody spoke.
-    labels : sequence of str
-        The classes.
-    headline : str
-        The newest answer.
-    latency : str
-        How long it took.
-
-    Returns
-    -------
-    str
-        HTML with SVG.
+    `smoothed` has shape (n_answers, n_classes), NaN where nobody spoke, at `times_s`.
     """
     width, height = LIVE_SIZE
     lines, legend = [], []
@@ -255,14 +213,14 @@ def live_html(
 
 
 def bundle_html(bundle: Bundle) -> str:
-    """Say in two lines what a bundle is and how well it does on speakers never heard."""
+    """Describe in two lines what a bundle is and how well it does on unseen speakers."""
     score = bundle.card.get("score")
     said = html.escape(bundle.title) + "."
     if bundle.card.get("is_embedded"):
         said += " <b>Trained on synthetic voices: a demonstration only.</b>"
     elif score:
         said += (
-            f" On speakers never heard it finds {_percent(score['uar'])} of each emotion on "
+            f" On unseen speakers it finds {_percent(score['uar'])} of each emotion on "
             f"average (one in {len(bundle.labels)} by chance); an answer is given from "
             f"{_percent(bundle.threshold)} confidence on, and is then right in "
             f"{_percent(bundle.card['selection']['accuracy_share'])} of the cases."
@@ -271,7 +229,7 @@ def bundle_html(bundle: Bundle) -> str:
 
 
 def about_html() -> str:
-    """Say what acted speech is and what the result is not."""
+    """Explain what acted speech is and what the result is not."""
     items = "".join(f"<li>{html.escape(one)}</li>" for one in LIMITS)
     return (
         '<section class="ser-about"><h2>What this is, and what it is not</h2>'

@@ -341,7 +341,7 @@ def predict(
         Path | None, typer.Option(help="Folder with a few neutral clips of the speaker.")
     ] = None,
     speaker_clips: Annotated[
-        Path | None, typer.Option(help="Else: with ten or more of the speaker's, of any mood.")
+        Path | None, typer.Option(help="Else: with ten or more unlabelled ones.")
     ] = None,
     jobs: Annotated[int, typer.Option(help="Recordings at once; 0: one a core.")] = 0,
 ) -> None:

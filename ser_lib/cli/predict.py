@@ -98,7 +98,7 @@ def _check(request: Request) -> None:
     if request.plot is not None and not request.is_timeline:
         raise SerError("--plot draws a timeline: add --timeline")
     if request.speaker_reference is not None and request.speaker_clips is not None:
-        raise SerError("--speaker-reference (neutral) or --speaker-clips (any emotion), not both")
+        raise SerError("--speaker-reference (neutral) or --speaker-clips (unlabelled), not both")
     if request.paths.count(STDIN) > 1:
         raise SerError("standard input (-) can be read once")
 
@@ -169,8 +169,8 @@ def _predict_recordings(predictor: Predictor, request: Request, names: dict[str,
     if n_unlike and predictor.bundle.speaker and not is_known:
         _report(
             f"{n_unlike:,} recording{'s' if n_unlike > 1 else ''} unlike the training: a few "
-            "neutral clips of the speaker help (--speaker-reference FOLDER), or ten of any emotion "
-            "(--speaker-clips FOLDER)"
+            "neutral clips of the speaker help (--speaker-reference FOLDER), or ten unlabelled "
+            "ones (--speaker-clips FOLDER)"
         )
     return _conclude(n_paths, found, n_failed)
 

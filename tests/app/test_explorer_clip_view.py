@@ -1,4 +1,4 @@
-"""A clip from close by: the pitch is right, the picture has its size, the sound is the clip's."""
+"""The view of a clip: the pitch is right, the picture has its size, the sound is the clip's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from ser_lib.app import explorer as closeup
+from ser_lib.app import explorer
 from ser_lib.app.explorer import pitch_contour, view_clip
 from ser_lib.errors import AudioError
 from ser_lib.plots.signals import plot_mfcc, plot_pitch
@@ -50,10 +50,10 @@ def test_frames_far_below_the_loud_ones_have_no_contour(tone):
     assert np.isnan(pitch_hz[half + 4 :]).all()
 
 
-def test_a_close_up_has_a_picture_a_sound_and_words(tmp_path, tone, write_clip):
+def test_a_view_has_a_picture_a_sound_and_a_caption(tmp_path, tone, write_clip):
     path = write_clip(tmp_path / "a.wav", tone(200.0, amplitude=0.5))
     view = view_clip(str(path), "sad")
-    assert Image.open(io.BytesIO(view.png)).size == (closeup.WIDTH_PX, closeup.HEIGHT_PX)
+    assert Image.open(io.BytesIO(view.png)).size == (explorer.WIDTH_PX, explorer.HEIGHT_PX)
     sound, rate_hz = soundfile.read(io.BytesIO(view.wav))
     assert (len(sound), rate_hz) == (16_000, 16_000)
     assert "peak −6 dB" in view.caption
@@ -76,10 +76,10 @@ def test_a_clip_is_drawn_once_and_again_when_it_changed(tmp_path, write_clip):
 
 
 def test_a_clip_that_is_gone_or_damaged_is_an_audio_error(tmp_path):
-    with pytest.raises(AudioError, match="no such file"):
+    with pytest.raises(AudioError, match=r"gone\.wav"):
         view_clip(str(tmp_path / "gone.wav"), "sad")
     (tmp_path / "a.wav").write_bytes(b"RIFF")
-    with pytest.raises(AudioError, match="cannot be decoded"):
+    with pytest.raises(AudioError, match=r"a\.wav"):
         view_clip(str(tmp_path / "a.wav"), "sad")
 
 

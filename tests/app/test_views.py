@@ -27,7 +27,7 @@ def test_an_answer_names_every_class_with_its_share():
 
 def test_an_answer_that_is_not_sure_says_why():
     unsure = Prediction("a", NOT_SURE, 0.4, {"sad": 0.4, "angry": 0.6}, 2.0)
-    assert "answers are given from 50 % on" in views.answer_html(unsure, threshold=0.5)
+    assert "from 50 %" in views.answer_html(unsure, threshold=0.5)
     short = Prediction("a", NOT_SURE, 0.9, {"sad": 0.9, "angry": 0.1}, 0.2)
     assert "too little speech" in views.answer_html(short, threshold=0.5)
 
