@@ -26,9 +26,23 @@ import lazy_loader
 
 from ser_lib.paths import cache_dir
 
-# librosa's functions are compiled at their first use and kept. Kept inside the environment, clones
-# that share one could spoil each other's: numba then crashes whoever reads them.
-os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_dir() / "numba"))
+# Set before any of these libraries is loaded, here and in every process that is started from here;
+# what the user has set stays.
+_QUIET = {
+    # Nothing is sent, nor queued to be sent. onnxruntime asks for this before it is imported.
+    "ORT_DISABLE_TELEMETRY": "1",
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    # Nothing is kept in the user's home, and no settings from there change results: another backend
+    # in `~/.keras/keras.json`, another style in `matplotlibrc`.
+    "KERAS_HOME": str(cache_dir() / "keras"),
+    "MPLCONFIGDIR": str(cache_dir() / "matplotlib"),
+    # librosa's compiled functions. Kept inside the environment, clones that share one could spoil
+    # each other's: numba then crashes whoever reads them.
+    "NUMBA_CACHE_DIR": str(cache_dir() / "numba"),
+}
+for _variable, _value in _QUIET.items():
+    os.environ.setdefault(_variable, _value)
 
 __version__ = "0.1.0"
 

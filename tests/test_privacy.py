@@ -1,0 +1,110 @@
+"""Nothing leaves this machine, and nothing is left in the user's home: every entry point.
+
+Each runs with an empty HOME and without `CI`, which makes some libraries behave better than they do
+for users. `strace` watches whom the processes try to reach.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ser_lib
+
+# What makes libraries quieter than they are for users, and what a user has not set.
+HIDING = {"CI", "DO_NOT_TRACK", "HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", *ser_lib._QUIET}
+SER = str(Path(sys.executable).with_name("ser"))
+PREDICT = (
+    "import ser_lib, sys; predictor = ser_lib.Predictor.load('cnn-ravdess'); "
+    "assert predictor.predict_file(sys.argv[1]).probabilities"
+)
+ENTRIES = {
+    "command": [SER, "predict", "{clip}", "--bundle", "cnn-ravdess"],
+    "audit": [SER, "audit", "{folder}"],
+    "script": [sys.executable, "-c", PREDICT, "{clip}"],
+    "figures": [sys.executable, "-c", "import ser_lib.report.notebook"],
+    "keras": [sys.executable, "-c", "import ser_lib; import keras; keras.Sequential()"],
+}
+
+
+@pytest.fixture
+def strace() -> str:
+    """Return the program, or say loudly that nobody watched."""
+    program = shutil.which("strace")
+    if program is None:
+        reason = "NOT CHECKED: whom processes reach was not watched; run `apt-get install strace`"
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+    return program
+
+
+@pytest.fixture
+def home(tmp_path) -> Path:
+    (tmp_path / "home").mkdir()
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def as_a_user(home, tmp_path, tone, write_clip):
+    """Return a function that runs a command as somebody who has just installed this."""
+    clip = write_clip(tmp_path / "clips" / "a.wav", tone(200.0, duration_s=2.0))
+
+    def run(*command: str, **variables: str) -> subprocess.CompletedProcess:
+        environment = {name: value for name, value in os.environ.items() if name not in HIDING}
+        environment |= {"HOME": str(home), **variables}
+        filled = [one.format(clip=clip, folder=clip.parent) for one in command]
+        return subprocess.run(
+            filled, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path
+        )
+
+    return run
+
+
+def others_reached(trace: str) -> list[str]:
+    """Addresses outside this machine that were to be connected to."""
+    addresses = re.findall(r'inet_(?:addr|pton)\((?:AF_INET6, )?"([^"]+)"', trace)
+    return [one for one in addresses if not one.startswith("127.") and one != "::1"]
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_nobody_is_reached_and_the_home_stays_empty(name, as_a_user, home, strace, tmp_path):
+    log = tmp_path / "connects"
+    watched = [strace, "-f", "-qq", "-e", "trace=connect", "-o", str(log)]
+    done = as_a_user(*watched, *ENTRIES[name])
+    assert done.returncode == 0, done.stderr
+    assert others_reached(log.read_text(encoding="utf-8")) == []
+    assert [one for one in home.rglob("*") if one.is_file()] == []
+
+
+def test_the_watcher_sees_who_is_reached(as_a_user, strace, tmp_path):
+    log = tmp_path / "connects"
+    # A port of this machine where nobody listens, under another of its names.
+    code = "import socket; socket.socket().connect_ex(('0.0.0.0', 9))"
+    watched = [strace, "-f", "-qq", "-e", "trace=connect", "-o", str(log)]
+    as_a_user(*watched, sys.executable, "-c", code)
+    assert others_reached(log.read_text(encoding="utf-8")) == ["0.0.0.0"]
+
+
+def test_without_the_setting_something_would_be_queued(as_a_user, home):
+    """The twin: the library does what the setting stops."""
+    assert as_a_user(*ENTRIES["script"], ORT_DISABLE_TELEMETRY="0").returncode == 0
+    assert any(one.is_file() for one in home.rglob("*"))
+
+
+def test_the_user_s_own_settings_of_keras_change_nothing(as_a_user, home):
+    (home / ".keras").mkdir()
+    (home / ".keras" / "keras.json").write_text(
+        '{"floatx": "float16", "epsilon": 1e-3, "backend": "jax", "image_data_format": '
+        '"channels_first"}'
+    )
+    code = (
+        "import ser_lib; from ser_lib.models.keras_backend import load_keras; c = load_keras(); "
+        "print(c.backend.backend(), c.config.floatx(), c.config.image_data_format())"
+    )
+    done = as_a_user(sys.executable, "-c", code)
+    assert done.stdout.split() == ["tensorflow", "float32", "channels_last"], done.stderr
