@@ -40,8 +40,16 @@ from ser_lib.paths import bundles_dir
 
 KINDS = ("network", "linear")
 MAX_LABELS = 64
-TEMPERATURES = (0.01, 100.0)
-SHARES = (0.0, 1.0)
+
+# Between which the numbers of a manifest must lie.
+LIMITS = {
+    "temperature": (0.01, 100.0),
+    "threshold": (0.0, 1.0),
+    "domain_limit": (0.0, 1e6),
+    "sample_rate_hz": (1000, 192_000),
+    "offset_s": (0, 60),
+    "duration_s": (0.05, 60),
+}
 MAX_INPUT_VALUES = 10_000_000
 PARAM_CHARACTERS = frozenset(string.ascii_letters + string.digits + "_-.,")
 HEAD = ("head_mean", "head_scale", "head_weights", "head_bias")
@@ -138,7 +146,7 @@ class Bundle:
 
 
 def probe_signal(sample_rate_hz: int) -> np.ndarray:
-    """Make the sound that every bundle is tried on: harmonics that glide and swell, 4 s long."""
+    """Make the sound that checks every bundle: harmonics that glide and swell, 4 s long."""
     time_s = np.arange(4 * sample_rate_hz) / sample_rate_hz
     phase = 2 * np.pi * (150 * time_s + 20 * np.sin(1.5 * time_s))
     swell = 0.5 - 0.5 * np.cos(2 * np.pi * 2.5 * time_s)
@@ -252,14 +260,6 @@ def _parse(files: CheckedFiles, folder: Path) -> Bundle:
     shape = tuple(manifest["input_shape"])
     if not 1 <= len(shape) <= 4 or not all(type(n) is int and 0 < n <= 100_000 for n in shape):
         raise BundleError(f"{folder}: input_shape={shape} is no shape of features")
-    temperature, threshold, limit = (
-        check_number(manifest[name], what=f"{folder}: {name}", low=low, high=high)
-        for name, low, high in (
-            ("temperature", *TEMPERATURES),
-            ("threshold", *SHARES),
-            ("domain_limit", 0.0, 1e6),
-        )
-    )
     return Bundle(
         name=str(manifest["name"]),
         title=str(manifest["title"]),
@@ -267,9 +267,9 @@ def _parse(files: CheckedFiles, folder: Path) -> Bundle:
         labels=tuple(labels),
         features=_parse_features(dict(manifest["features"]), folder),
         input_shape=shape,
-        temperature=temperature,
-        threshold=threshold,
-        domain_limit=limit,
+        temperature=_number("temperature", manifest["temperature"], folder),
+        threshold=_number("threshold", manifest["threshold"], folder),
+        domain_limit=_number("domain_limit", manifest["domain_limit"], folder),
         probe=tuple(float(value) for value in manifest["probe"]),
         card=dict(manifest["card"]),
         encoder=dict(manifest["encoder"]),
@@ -281,19 +281,16 @@ def _parse(files: CheckedFiles, folder: Path) -> Bundle:
     )
 
 
+def _number(name: str, value: object, folder: Path) -> float:
+    low, high = LIMITS[name.removeprefix("mixed_")]
+    return check_number(value, what=f"{folder}: {name}", low=low, high=high)
+
+
 def _parse_speaker(plain: dict[str, Any], folder: Path) -> dict[str, float]:
-    limits = {
-        f"{kind}{name}": limit
-        for kind in ("", "mixed_")
-        for name, limit in (("temperature", TEMPERATURES), ("threshold", SHARES))
-    }
-    if plain and set(plain) != set(limits):
+    names = {f"{kind}{name}" for kind in ("", "mixed_") for name in ("temperature", "threshold")}
+    if plain and set(plain) != names:
         raise BundleError(f"{folder}: its settings for a known voice are {sorted(plain)}")
-    return {
-        name: check_number(plain[name], what=f"{folder}: speaker {name}", low=low, high=high)
-        for name, (low, high) in limits.items()
-        if plain
-    }
+    return {name: _number(name, value, folder) for name, value in plain.items()}
 
 
 def _is_label(label: object) -> bool:
@@ -310,10 +307,10 @@ def _parse_features(plain: dict[str, Any], folder: Path) -> FeatureSpec:
             f"{ours} here: train it again"
         )
     _check_params(spec, folder)
-    check_number(spec.sample_rate_hz, what=f"{folder}: sample_rate_hz", low=1000, high=192_000)
-    check_number(spec.offset_s, what=f"{folder}: offset_s", low=0, high=60)
+    _number("sample_rate_hz", spec.sample_rate_hz, folder)
+    _number("offset_s", spec.offset_s, folder)
     if spec.duration_s is not None:
-        check_number(spec.duration_s, what=f"{folder}: duration_s", low=0.05, high=60)
+        _number("duration_s", spec.duration_s, folder)
     return spec
 
 
@@ -374,7 +371,7 @@ def _check_arrays(bundle: Bundle) -> None:
 
 
 def _n_compared(bundle: Bundle) -> int:
-    """Count what `Bundle.domain_values` gives; the shape may be anybody's, nothing is allocated."""
+    """Count the values of `Bundle.domain_values` without allocating them: the shape may be huge."""
     shape = bundle.input_shape
     if bundle.kind == "linear":
         return shape[2] * shape[3]
@@ -421,7 +418,7 @@ def default_bundle() -> Path:
 
 
 def better_bundle() -> tuple[str, str]:
-    """Name the best installed bundle and the encoder that it lacks; empty where it lacks none."""
+    """Name the best installed bundle and its missing encoder; empty where none is missing."""
     for folder in _preferred()[:1]:
         if encoder := _missing_encoder(folder):
             return folder.name, encoder

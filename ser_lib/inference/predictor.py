@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -113,22 +114,25 @@ class Predictor:
         """Start and end of the part of a recording that the model uses, in seconds."""
         spec, shape = self.bundle.features, self.bundle.input_shape
         n_frames = {
-            "mel_chunks": lambda: shape[0] * shape[2],
-            "mel_frames": lambda: shape[0],
-            "mfcc_zcr_rms": lambda: shape[0] - 1,
+            "mel_chunks": math.prod(shape[0:3:2]),
+            "mel_frames": shape[0],
+            "mfcc_zcr_rms": shape[0] - 1,
         }.get(spec.name)
         limits = [MAX_CLIP_S]
         if spec.duration_s is not None:
             limits.append(spec.duration_s)
         if n_frames is not None:
             hop_samples = int(spec.params.get("hop_samples", HOP_SAMPLES))
-            limits.append(n_frames() * hop_samples / spec.sample_rate_hz)
+            limits.append(n_frames * hop_samples / spec.sample_rate_hz)
         return spec.offset_s, spec.offset_s + min(limits)
 
-    def _check_probe(self) -> None:
+    def probe_output(self) -> np.ndarray:
+        """Run the model on the probe; shape (n_classes,), before the temperature."""
         rate = self.bundle.features.sample_rate_hz
-        output = self.raw_probabilities(self.features(probe_signal(rate), rate))
-        error = float(np.abs(output - self.bundle.probe).max())
+        return self.raw_probabilities(self.features(probe_signal(rate), rate))
+
+    def _check_probe(self) -> None:
+        error = float(np.abs(self.probe_output() - self.bundle.probe).max())
         if not error <= MAX_PROBE_ERROR:
             raise BundleError(
                 f"{self.bundle.folder}: the output for the probe differs by {error:.3f} from that "
@@ -376,8 +380,7 @@ class Predictor:
 
 def with_probe(bundle: Bundle) -> Bundle:
     """Return the bundle with its model's output for the probe."""
-    predictor, rate = Predictor(replace(bundle, probe=())), bundle.features.sample_rate_hz
-    output = predictor.raw_probabilities(predictor.features(probe_signal(rate), rate))
+    output = Predictor(replace(bundle, probe=())).probe_output()
     return replace(bundle, probe=tuple(round(float(one), 6) for one in output))
 
 

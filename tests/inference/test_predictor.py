@@ -58,9 +58,9 @@ def test_it_says_what_the_training_pipeline_says(predictor, speak, tmp_path, for
     soundfile.write(path, signal[:, np.newaxis] * levels, rate, subtype=subtype, format=container)
     row = predictor.predict(path).iloc[0]
     assert row["error"] == ""
-    said = row[[f"p_{label}" for label in predictor.labels]].to_numpy(dtype=float)
-    np.testing.assert_allclose(said, trained_output(predictor, path), atol=1e-5)
-    assert said.sum() == pytest.approx(1)
+    found = row[[f"p_{label}" for label in predictor.labels]].to_numpy(dtype=float)
+    np.testing.assert_allclose(found, trained_output(predictor, path), atol=1e-5)
+    assert found.sum() == pytest.approx(1)
     assert row["duration_s"] == pytest.approx(duration_s, abs=0.06)
 
 
@@ -73,7 +73,7 @@ def test_it_says_so_of_real_clips_too(pattern):
     clips = sorted(data.glob(pattern))
     if not clips:
         pytest.skip(f"NOT CHECKED: no {pattern} under {data}; point SER_DATA at the corpora")
-    ours = Predictor.load("cnn-ravdess")  # committed: where it lacks, this must fail
+    ours = Predictor.load("cnn-ravdess")  # committed: where it is missing, this must fail
     import onnxruntime
 
     session = onnxruntime.InferenceSession(ours.bundle.graph)
