@@ -154,7 +154,6 @@ def fit_bundle(
     *,
     model: str = "",
     protocol: str = "honest",
-    name: str = "",
     with_keras: bool = True,
     cross_corpora: Sequence[str] = (),
 ) -> Path:
@@ -167,13 +166,11 @@ def fit_bundle(
     clips : pandas.DataFrame
         Clip table, with audio.
     folder : str or Path
-        Where to write; new, empty, or a bundle to replace.
+        Where to write; new, empty, or a bundle to replace. It names the bundle.
     model : str
         One of the study's models; the first where nothing is named.
     protocol : str
         Folds on which the bundle's figures, temperature and threshold are found.
-    name : str
-        Of the bundle; else the folder's.
     with_keras : bool
         Whether a network is also written for Keras, which doubles the bundle.
     cross_corpora : sequence of str
@@ -222,7 +219,7 @@ def fit_bundle(
     fit = fit_final_network if family.is_keras else fit_final_head
     parts = fit(plan, run, clips)
     bundle = Bundle(
-        name=name or Path(folder).name,
+        name=Path(folder).name,
         title=f"{spec.title} ({study.name}), trained on {get_corpus(corpus).title}",
         kind=parts.kind,
         labels=plan.labels,
