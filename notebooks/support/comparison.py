@@ -1,7 +1,7 @@
-"""What is asked of systems beyond their score: calibration, coverage, fairness, cost.
+"""Comparison of systems, chapter 09: tests, literature, calibration, fairness, cost, listeners.
 
-Each function takes tasks (`support.comparison`) and returns one table over all of them, ready to
-be drawn or shown; `record_extras` turns them into what `results.json` says of a result.
+A `Task` groups the results that may be compared. Each function takes tasks and returns one table
+over all of them, ready to be drawn or shown; `record_extras` adds them to `results.json`.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from ser_lib.evaluation.bootstrap import (
 from ser_lib.evaluation.calibration import brier, cross_fitted, ece, ece_by_chance, log_loss
 from ser_lib.evaluation.error_analysis import clip_hits, listener_shares
 from ser_lib.evaluation.fairness import SpeakerChance, group_scores
-from ser_lib.evaluation.formatting import pct, points, share_text
+from ser_lib.evaluation.formatting import pct, points_text, share_text
 from ser_lib.evaluation.selective import coverage_curve
 from ser_lib.evaluation.significance import paired_tests, seed_vote, speaker_scores, with_holm
 from ser_lib.runs.costs import SCORED_COLUMNS, scored_costs
 from ser_lib.runs.results import Result, Results
-from support.literature import anchors_for, check_comparable
+from support.literature import figures_for
 
-# Claims of a table are held to this, all together.
+# Familywise error rate of all pairs together.
 LEVEL = 0.05
 
 
@@ -43,7 +43,7 @@ class Task:
 
     @property
     def first(self) -> Result:
-        """Any of the results: what is asked of it is the same for all."""
+        """The first result; corpus, classes and protocol are those of all."""
         return self.results[0]
 
     @property
@@ -59,27 +59,27 @@ class Task:
 
     @property
     def best(self) -> Result:
-        """The result with the highest UAR; picked on its own test speakers."""
+        """The result with the highest UAR, selected on its own test speakers."""
         return max(self.results, key=lambda one: one.score.uar)
 
     def name_of(self, result: Result) -> str:
-        """Name a result as briefly as tells it apart within the task."""
+        """Return the shortest name that is unique within the task."""
         titles = [one.model.title for one in self.results]
         title = result.model.title
         return title if titles.count(title) == 1 else f"{title}, {result.study.name}"
 
     @property
     def systems(self) -> dict[str, tuple[pd.DataFrame, ...]]:
-        """Tables of predictions, one a seed, by the system's name."""
+        """Tables of predictions, one per seed, by the system's name."""
         return {self.name_of(one): one.tables for one in self.results}
 
     def vote(self, result: Result) -> pd.DataFrame:
-        """One prediction a clip of a result, joined from its seeds."""
+        """Return one prediction per clip, combined from a result's seeds."""
         return seed_vote(result.tables, self.labels)
 
     @cached_property
     def votes(self) -> dict[str, pd.DataFrame]:
-        """One prediction a clip, by the system's name, of systems that are above chance."""
+        """One prediction per clip of each system above chance, by its name."""
         chance = 1 / len(self.labels)
         return {
             self.name_of(one): self.vote(one) for one in self.results if one.score.uar_low > chance
@@ -87,24 +87,7 @@ class Task:
 
 
 def tasks_of(results: Results, *, protocol: str = "honest") -> tuple[Task, ...]:
-    """Group results by what may be compared.
-
-    Parameters
-    ----------
-    results : Results
-        Of any studies.
-    protocol : str
-        "honest" or "published".
-
-    Returns
-    -------
-    tuple of Task
-        In the order in which they first occur.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
-    """
+    """Group results that may be compared: of the same corpus, classes, protocol and clips."""
     groups: dict[tuple, list[Result]] = {}
     for one in results.protocol(protocol):
         truth = one.tables[0].set_index("clip_id")["truth"].sort_index()
@@ -115,24 +98,10 @@ def tasks_of(results: Results, *, protocol: str = "honest") -> tuple[Task, ...]:
 
 
 def all_tests(tasks: Sequence[Task], *, n_resamples: int = N_RESAMPLES) -> pd.DataFrame:
-    """Test every pair of systems within each task; correct for all pairs of all tasks together.
+    """Test every pair of systems within each task, with Holm's correction over all pairs.
 
-    Parameters
-    ----------
-    tasks : sequence of Task
-        As from `tasks_of`.
-    n_resamples : int
-        Of the bootstrap over speakers.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As `paired_tests` with `with_holm`, and the columns `task` and `verdict`: "above" or "below"
-        where both tests and the interval agree after correction, else "not distinguishable from".
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
+    Adds `task` and `verdict` to `paired_tests`: "above" or "below" where both tests and the
+    interval agree after correction, else "not distinguishable from".
     """
     parts = [
         paired_tests(one.systems, one.labels, n_resamples=n_resamples).assign(task=one.title)
@@ -146,25 +115,8 @@ def all_tests(tasks: Sequence[Task], *, n_resamples: int = N_RESAMPLES) -> pd.Da
     return tests.assign(verdict=words)
 
 
-def beside_one(tests: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Return the pairs that one system is in, each as its difference from the other.
-
-    Parameters
-    ----------
-    tests : pandas.DataFrame
-        As from `all_tests`, of one task.
-    name : str
-        The system.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Its rows, `difference, low, high` turned round where it stood second; `name` is the other.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
-    """
+def differences_of(tests: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return the pairs of one system of a task as its differences from the others (`name`)."""
     is_first, is_second = tests["first"] == name, tests["second"] == name
     sign = is_first.astype(int) - is_second.astype(int)
     turned = tests.assign(
@@ -177,29 +129,13 @@ def beside_one(tests: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def pair_table(tests: pd.DataFrame) -> pd.DataFrame:
-    """Lay paired tests out, one row a pair, in strings.
-
-    Parameters
-    ----------
-    tests : pandas.DataFrame
-        As from `all_tests`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Strings.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
-    """
+    """Tabulate paired tests as strings, one row per pair."""
     rows = [
         {
             "task": row.task,
             "first": row.first,
             "second": row.second,
-            "UAR, first less second [95 %]": f"{points(row.difference)} "
-            f"[{points(row.low)}, {points(row.high)}]",
+            "UAR, first less second [95 %]": points_text((row.difference, row.low, row.high)),
             "right: first only / second only": f"{row.n_only_first} / {row.n_only_second}",
             "McNemar, Holm: p": p_text(row.mcnemar_holm),
             "Wilcoxon, Holm: p": p_text(row.wilcoxon_holm),
@@ -222,56 +158,36 @@ def p_text(p: float) -> str:
 
 
 def anchor_scores(task: Task) -> pd.DataFrame:
-    """Put the results of a task and the published figures of the same task into one table.
+    """Return the UAR of a task's results and of published systems, best first, for `plot_scores`.
 
-    Parameters
-    ----------
-    task : Task
-        Whose results.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `name, value, low, high` (UAR in [0, 1]), `is_ours` and `source`, best first; no
-        row where nobody printed a UAR for this task.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
+    `is_ours` and `source` say whose; no row where nobody printed a UAR for this task.
     """
-    about = (task.first.corpus, task.labels, task.first.protocol_name)
-    found = [one for one in anchors_for(*about) if one.uar is not None]
-    rows = []
-    for one in found:
-        check_comparable(one, *about)
-        low, high = one.uar_interval or (one.uar, one.uar)
-        source = f"{one.source}; {one.note}" if one.note else one.source
-        rows.append((one.system, one.uar, low, high, False, source))
-    for one in task.results if found else ():
-        score = one.score
-        ends = (score.uar, score.uar_low, score.uar_high)
-        rows.append((task.name_of(one), *ends, True, "here"))
     columns = ["name", "value", "low", "high", "is_ours", "source"]
+    found = figures_for(task.first.corpus, task.labels, task.first.protocol_name).dropna(
+        subset="uar"
+    )
+    rows = [
+        (
+            one.system,
+            one.uar,
+            one.low,
+            one.high,
+            False,
+            "; ".join(filter(None, (one.source, one.note))),
+        )
+        for one in found.itertuples()
+    ]
+    for one in task.results if rows else ():
+        score = one.score
+        rows.append((task.name_of(one), score.uar, score.uar_low, score.uar_high, True, "here"))
     table = pd.DataFrame(rows, columns=columns)
     return table.sort_values("value", ascending=False, ignore_index=True)
 
 
 def variance_table(results: Results) -> pd.DataFrame:
-    """Divide the scatter of the honest UAR between speakers and seeds, one row a result.
+    """Tabulate the standard deviation of the honest UAR over speakers and over seeds, as strings.
 
-    Parameters
-    ----------
-    results : Results
-        Of any studies.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Strings, standard deviations in points; a dash where there is one seed only.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
+    In points; a dash where there is one seed only.
     """
     rows = []
     for one in results.protocol("honest"):
@@ -292,37 +208,25 @@ def variance_table(results: Results) -> pd.DataFrame:
                 "interval by speaker": f"± {50 * (one.score.uar_high - one.score.uar_low):.1f}",
                 "over speakers": spread["speaker"],
                 "over seeds": spread["seed"],
-                "rest": spread["rest"],
-                "speakers' share in the mean": of_mean,
+                "residual": spread["rest"],
+                "speakers' share of the mean's variance": of_mean,
                 "seeds": len(one.runs),
             }
         )
     return pd.DataFrame(rows)
 
 
-# What people are told apart by; a corpus need not have all.
+# Columns that define groups; a corpus need not have all.
 GROUPS = ("gender", "intensity", "statement")
 
-# TESS alone has 200 statements: clips of one each say nothing about a statement.
+# TESS alone has 200 statements: a few clips of each say nothing about a statement.
 MAX_GROUPS = 16
 
 
 def calibrated_tables(result: Result) -> tuple[list[pd.DataFrame], np.ndarray] | None:
-    """Calibrate each seed by temperatures of other folds' speakers.
+    """Calibrate each seed by temperatures of other folds' speakers, which are returned as well.
 
-    Parameters
-    ----------
-    result : Result
-        Under a protocol by speaker.
-
-    Returns
-    -------
-    tuple or None
-        Tables, one a seed, and all temperatures; None where the folds do not allow it.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
+    None where the folds share speakers.
     """
     try:
         done = [cross_fitted(one, result.labels) for one in result.tables]
@@ -333,23 +237,10 @@ def calibrated_tables(result: Result) -> tuple[list[pd.DataFrame], np.ndarray] |
 
 
 def calibration_table(tasks: Sequence[Task]) -> pd.DataFrame:
-    """Lay out how well each system knows how sure to be, before and after a temperature.
+    """Tabulate calibration errors before and (`_after`) after temperature scaling.
 
-    Parameters
-    ----------
-    tasks : sequence of Task
-        As from `tasks_of`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `task, model`; `ece, ece_low, ece_high, ece_chance, ece_adaptive, brier, log_loss`,
-        the same with `_after` for `ece, brier, log_loss`, and `temperature`, the median over seeds
-        and folds; NaN where no temperature can be fitted on other speakers.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
+    `temperature` is the median over seeds and folds; NaN, as the columns `_after`, where none can
+    be fitted on other speakers.
     """
     rows = []
     for task in tasks:
@@ -383,22 +274,7 @@ def calibration_table(tasks: Sequence[Task]) -> pd.DataFrame:
 
 
 def calibration_text(table: pd.DataFrame) -> pd.DataFrame:
-    """Lay a calibration table out in strings; arrows lead to the figure after temperature.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        As from `calibration_table`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Strings.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
-    """
+    """Write a calibration table; arrows lead to the value after temperature scaling."""
     rows = []
     for row in table.itertuples():
         has_after = pd.notna(row.temperature)
@@ -427,22 +303,7 @@ def calibration_text(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def coverage_curves(tasks: Sequence[Task]) -> dict[str, pd.DataFrame]:
-    """Accuracy against coverage of the best system of each task.
-
-    Parameters
-    ----------
-    tasks : sequence of Task
-        As from `tasks_of`.
-
-    Returns
-    -------
-    dict of str to pandas.DataFrame
-        As `ser_lib.evaluation.selective.coverage_curve`, by the system's and the task's name.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
-    """
+    """Return accuracy against coverage of the best system of each task."""
     return {
         f"{task.name_of(task.best)} ({task.title})": coverage_curve(
             task.best.pooled, task.labels, n_resamples=N_RESAMPLES // 5
@@ -454,21 +315,8 @@ def coverage_curves(tasks: Sequence[Task]) -> dict[str, pd.DataFrame]:
 def fairness_table(tasks: Sequence[Task]) -> pd.DataFrame:
     """Score the best system of each task by gender, intensity and statement.
 
-    Parameters
-    ----------
-    tasks : sequence of Task
-        As from `tasks_of`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `task, model, by, group, n_rows, uar, low, high, gap, gap_low, gap_high`, UAR in
-        [0, 1] over the classes that all groups have; a corpus without a division, or with one into
-        very many groups, lacks its rows.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
+    UAR in [0, 1] over the classes that all groups have; divisions that a corpus lacks, or with more
+    than `MAX_GROUPS` groups, are left out.
     """
     parts = []
     for task in tasks:
@@ -488,30 +336,14 @@ def fairness_table(tasks: Sequence[Task]) -> pd.DataFrame:
 
 
 def fairness_text(table: pd.DataFrame) -> pd.DataFrame:
-    """Lay a fairness table out in strings.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        As from `fairness_table`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Strings.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
-    """
+    """Write a fairness table."""
     rows = [
         {
             "task": row.task,
             "model": row.model,
             "group": f"{row.by}: {row.group}",
             "UAR [95 %]": share_text((row.uar, row.low, row.high)),
-            "from the others [95 %]": f"{points(row.gap)} "
-            f"[{points(row.gap_low)}, {points(row.gap_high)}]",
+            "less the other clips [95 %]": points_text((row.gap, row.gap_low, row.gap_high)),
         }
         for row in table.itertuples()
     ]
@@ -519,31 +351,16 @@ def fairness_text(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def speaker_text(chances: Mapping[str, SpeakerChance]) -> pd.DataFrame:
-    """Lay out how badly the worst speaker is served, beside what alike speakers would give.
-
-    Parameters
-    ----------
-    chances : mapping of str to SpeakerChance
-        By the task's name.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Strings.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
-    """
+    """Tabulate the lowest accuracy of a speaker, and that expected if all speakers were alike."""
     rows = [
         {
             "task": task,
-            "served worst": one.worst,
+            "lowest accuracy": one.worst,
             "accuracy": pct(one.accuracy),
-            "worst of alike speakers": pct(one.expected),
-            "p, worst": f"{one.worst_p:.4f}",
+            "expected lowest": pct(one.expected),
+            "p, lowest": f"{one.worst_p:.4f}",
             "spread over speakers": f"{100 * one.spread:.1f}",
-            "of alike speakers": f"{100 * one.spread_expected:.1f}",
+            "expected spread": f"{100 * one.spread_expected:.1f}",
             "p, spread": f"{one.spread_p:.4f}",
         }
         for task, one in chances.items()
@@ -552,23 +369,9 @@ def speaker_text(chances: Mapping[str, SpeakerChance]) -> pd.DataFrame:
 
 
 def cost_table(tasks: Sequence[Task]) -> pd.DataFrame:
-    """Set the measured cost of each system beside its honest UAR.
+    """Join the measured cost of each system with its honest UAR (`scored_costs`).
 
-    Parameters
-    ----------
-    tasks : sequence of Task
-        As from `tasks_of`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `task, name, uar, low, high, n_numbers, n_bytes, ms` (feature and model), `machine`,
-        `is_on_front` and `chance`; models whose cost was not measured, or that are shortened here,
-        are left out.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
+    Systems whose cost was not measured, or that are shortened here, are left out.
     """
     tables = []
     for task in tasks:
@@ -583,26 +386,7 @@ def cost_table(tasks: Sequence[Task]) -> pd.DataFrame:
 def record_extras(
     tasks: Sequence[Task], tests: pd.DataFrame, calibration: pd.DataFrame
 ) -> Mapping[tuple[str, str, str], dict[str, object]]:
-    """Gather what `results.json` says beyond the scores, by study, model and corpus.
-
-    Parameters
-    ----------
-    tasks : sequence of Task
-        As from `tasks_of`.
-    tests : pandas.DataFrame
-        As from `all_tests`.
-    calibration : pandas.DataFrame
-        As from `calibration_table`.
-
-    Returns
-    -------
-    mapping
-        To `task`, `calibration` and `tests` of an honest record.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
-    """
+    """Return what `results.json` holds beyond the scores, by study, model and corpus."""
     numbers = ["difference", "low", "high", "mcnemar_holm", "wilcoxon_holm"]
     extras = {}
     for task in tasks:
@@ -629,60 +413,39 @@ def _rounded(value: float) -> float | None:
 
 
 @dataclass(frozen=True)
-class PeopleBeside:
-    """How many listeners recognised the clips that systems hit and miss."""
+class ListenerAgreement:
+    """Listeners' recognition of the clips that systems get right and miss."""
 
     n_clips: int
     correlation: float
-    """Spearman's, of the listeners' share and the share of systems that are right, over clips."""
+    """Spearman's, over clips: share of listeners and share of systems that are right."""
     low: float
     high: float
-    """Of the correlation: 95 % by speaker."""
+    """95 % interval of the correlation, by speaker."""
     recognised_hit: float
-    """Mean share of listeners, of clips that most systems get right."""
+    """Mean share of listeners who are right, over clips that most systems get right."""
     recognised_missed: float
-    """The same, of clips that no system gets right; NaN where there is none."""
+    """The same over clips that no system gets right; NaN where there is none."""
 
 
-def beside_people(
+def listener_agreement(
     hits: pd.DataFrame,
     recognised: pd.Series,
     speakers: pd.Series,
     *,
     n_resamples: int = N_RESAMPLES // 10,
     seed: int = 0,
-) -> PeopleBeside:
-    """Ask whether systems fail where people do.
+) -> ListenerAgreement:
+    """Correlate, over clips, how many listeners and how many systems are right.
 
-    Parameters
-    ----------
-    hits : pandas.DataFrame
-        As from `clip_hits`.
-    recognised : pandas.Series
-        As from `listener_shares`.
-    speakers : pandas.Series of str
-        By clip id.
-    n_resamples, seed : int
-        Of the bootstrap over speakers.
-
-    Returns
-    -------
-    PeopleBeside
-
-    Raises
-    ------
-    MetricError
-        If clips lack a listeners' share, or there is one speaker only.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
+    `hits` is from `clip_hits`, `recognised` from `listener_shares`; raises `MetricError` if clips
+    lack a listeners' share or there is only one speaker.
     """
     from scipy.stats import rankdata
 
     missing = sorted(set(hits.index) - set(recognised.index))
     if missing:
-        raise MetricError(f"{len(missing)} clips were not heard by people (first: {missing[0]})")
+        raise MetricError(f"{len(missing)} clips have no listeners' share (first: {missing[0]})")
     shares = recognised.loc[hits.index].to_numpy()
     right = hits["n_right"].to_numpy() / (hits.shape[1] - 1)
     names, codes = np.unique(speakers.loc[hits.index], return_inverse=True)
@@ -692,7 +455,7 @@ def beside_people(
     weights = resample_speakers(len(names), n_resamples, seed)[:, codes]
     drawn = [_correlation(people, systems, row) for row in weights]
     is_hit, is_missed = right > 0.5, right == 0
-    return PeopleBeside(
+    return ListenerAgreement(
         len(hits),
         _correlation(people, systems, np.ones(len(hits))),
         *interval_of(np.array(drawn)),
@@ -701,31 +464,19 @@ def beside_people(
     )
 
 
-def people_table(votes: Mapping[str, Mapping[str, pd.DataFrame]]) -> pd.DataFrame:
-    """Lay out how listeners and systems agree, one row a task whose listeners are known.
+def listener_table(votes: Mapping[str, Mapping[str, pd.DataFrame]]) -> pd.DataFrame:
+    """Tabulate the agreement of listeners and systems by task, as strings.
 
-    Parameters
-    ----------
-    votes : mapping of str to mapping of str to pandas.DataFrame
-        By the task's title and the system's name: one prediction a clip, `clip_id` with its corpus.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Strings; no row where no task's clips were all judged by listeners one by one.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
+    Tasks whose clips were not all judged one by one have no row.
     """
     rows = []
     for title, systems in votes.items():
-        heard = _heard_by_people(next(iter(systems.values())))
-        if heard is None:
+        first = next(iter(systems.values()))
+        recognised = _recognised(first)
+        if recognised is None:
             continue
-        hits = clip_hits(systems)
-        speakers = next(iter(systems.values())).set_index("clip_id")["speaker"]
-        people = beside_people(hits, heard, speakers)
+        speakers = first.set_index("clip_id")["speaker"]
+        people = listener_agreement(clip_hits(systems), recognised, speakers)
         rows.append(
             {
                 "task": title,
@@ -743,30 +494,13 @@ def people_table(votes: Mapping[str, Mapping[str, pd.DataFrame]]) -> pd.DataFram
     return pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
 
 
-def confusions_beside_people(vote: pd.DataFrame, *, n_pairs: int = 6) -> pd.DataFrame | None:
-    """Ask of a system's commonest confusions whether people doubt the same clips.
+def confusions_of_listeners(vote: pd.DataFrame, *, n_pairs: int = 6) -> pd.DataFrame | None:
+    """Return a system's most frequent confusions with the listeners' share of the same clips.
 
-    Parameters
-    ----------
-    vote : pandas.DataFrame
-        One prediction a clip.
-    n_pairs : int
-        How many confusions, commonest first.
-
-    Returns
-    -------
-    pandas.DataFrame or None
-        Columns `truth, prediction, n_clips`, `recognised` (mean share of listeners who heard the
-        truth in these clips) and `recognised_right` (in the clips of that truth that the system
-        gets right; NaN where there is none). None where listeners are not known clip by clip.
-
-    Notes
-    -----
-    What listeners took a clip for is published nowhere: only how many recognised it.
-
-    Notebook: 09_evaluation.ipynb
+    `recognised_right` is the share for clips of that emotion which the system gets right. Which
+    emotion listeners confused a clip with is not published. None where clips were not judged.
     """
-    heard = _heard_by_people(vote)
+    heard = _recognised(vote)
     if heard is None:
         return None
     table = vote.assign(recognised=heard.loc[vote["clip_id"]].to_numpy())
@@ -781,22 +515,7 @@ def confusions_beside_people(vote: pd.DataFrame, *, n_pairs: int = 6) -> pd.Data
 
 
 def confusions_text(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Lay confusions out in strings.
-
-    Parameters
-    ----------
-    tables : mapping of str to pandas.DataFrame
-        By the task's title, as from `confusions_beside_people`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        No row where there is no table.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
-    """
+    """Write tables of `confusions_of_listeners`, by the task's title."""
     if not tables:
         return pd.DataFrame(columns=["task", "truth", "prediction", "clips"])
     whole = pd.concat([one.assign(task=title) for title, one in tables.items()])
@@ -804,16 +523,16 @@ def confusions_text(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         {
             "task": whole["task"],
             "truth": whole["truth"],
-            "taken for": whole["prediction"],
+            "prediction": whole["prediction"],
             "clips": whole["n_clips"],
             "listeners right, these clips": whole["recognised"].map(pct),
-            "clips it gets right": whole["recognised_right"].map(pct),
+            "listeners right, clips it gets right": whole["recognised_right"].map(pct),
         }
     ).reset_index(drop=True)
 
 
-def _heard_by_people(vote: pd.DataFrame) -> pd.Series | None:
-    """Return the listeners' shares of one corpus's clips; None unless all were judged."""
+def _recognised(vote: pd.DataFrame) -> pd.Series | None:
+    """Return the share of listeners who recognised each clip; None unless all were judged."""
     names = set(vote["clip_id"].str.split("/").str[0])
     if len(names) != 1:
         return None
@@ -822,7 +541,7 @@ def _heard_by_people(vote: pd.DataFrame) -> pd.Series | None:
 
 
 def _correlation(first: np.ndarray, second: np.ndarray, weights: np.ndarray) -> float:
-    """Weighted Pearson correlation; NaN where one of them does not vary."""
+    """Return the weighted Pearson correlation; NaN where one of them is constant."""
     table = np.cov(first, second, aweights=weights)
     scale = np.sqrt(table[0, 0] * table[1, 1])
     return float(table[0, 1] / scale) if scale > 0 else np.nan

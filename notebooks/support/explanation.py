@@ -1,31 +1,29 @@
-"""Explanations: what a small CNN on spectrograms looks at, and whether its maps can be believed.
+"""Explanations of a small CNN on spectrograms, and checks of their faithfulness, chapter 11.
 
-One network is trained on clean clips of one honest fold of the ladder's step `speakers` and
-explained on its test speakers. Weights are not kept; averaged maps and the checks are, as
-`reports/<corpus>/explain/<key>.npz`. The maps themselves are made in `support.explanation`.
+One network is trained on clean clips of the first fold of the ladder's step `speakers` and
+explained on its test speakers by ablation maps and by occlusion. Averaged maps and checks are
+stored as `reports/<corpus>/explain/<key>.npz`; weights are not.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from ser_lib.data import corpus_of
-from ser_lib.errors import RunError, StudyError
+from ser_lib.errors import StudyError
 from ser_lib.evaluation.metrics import confusion_counts, uar
 from ser_lib.features.extraction import Rows, extract
 from ser_lib.features.registry import FeatureSpec
 from ser_lib.models import build_keras
 from ser_lib.models.conv_blocks import ConvBlocksConfig
 from ser_lib.models.keras_backend import load_keras
-from ser_lib.paths import atomic_path, report_dir
+from ser_lib.paths import report_dir
+from ser_lib.runs.store import cached_result, require_audio
 from ser_lib.runtime import progress
 from ser_lib.seeds import seed_everything
 from ser_lib.training.loop import compile_network, predict_rows, train_network
@@ -37,71 +35,30 @@ if TYPE_CHECKING:
     import keras
 
 
-# Log-odds beyond 14 say no more than that a network is sure.
+# Log-odds beyond 14 carry no more information than that the network is certain.
 LEAST_PROBABILITY = 1e-6
 
 
 def evidence(model: keras.Model, inputs: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Log-odds that a model gives to one class of each row.
+    """Return the log-odds (natural logarithm) that a model gives to one class of each row."""
+    from scipy.special import logit
 
-    Parameters
-    ----------
-    model : keras.Model
-        With probabilities as output.
-    inputs : ndarray, shape (n_rows, ...)
-        What it sees.
-    classes : ndarray of int, shape (n_rows,)
-        Which class of each row.
-
-    Returns
-    -------
-    ndarray, shape (n_rows,)
-        Natural logarithm of p / (1 - p).
-    """
     probabilities = predict_rows(model, Rows.of(inputs))[np.arange(len(classes)), classes]
-    clipped = np.clip(probabilities.astype(float), LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
-    return np.log(clipped / (1 - clipped))
+    return logit(np.clip(probabilities.astype(float), LEAST_PROBABILITY, 1 - LEAST_PROBABILITY))
 
 
 def ablation_maps(
     model: keras.Model, inputs: np.ndarray, classes: np.ndarray, *, layer: str
 ) -> np.ndarray:
-    """Weigh the maps of a layer's filters by what the class loses without each (Ablation-CAM).
+    """Weight the maps of a layer's filters by the log-odds that the class loses without each.
 
-    Parameters
-    ----------
-    model : keras.Model
-        Trained.
-    inputs : ndarray, shape (n_rows, n_frames, n_bands, 1)
-        What it sees.
-    classes : ndarray of int, shape (n_rows,)
-        The class that is explained.
-    layer : str
-        Name of a convolution with an activation that is not negative.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_rows, n_frames, n_bands)
-        0 where nothing speaks for the class; each map's largest value is 1, unless all of it is 0.
-
-    Raises
-    ------
-    StudyError
-        If the layer does not make maps.
-
-    References
-    ----------
-    Ramaswamy & Desai (2020), Ablation-CAM: Visual explanations for deep convolutional network via
-    gradient-free localization, WACV. Here with differences of log-odds.
-
-    Notes
-    -----
-    Notebook: 11_robustness_explanation.ipynb
+    Returns shape (n_rows, n_frames, n_bands), positive evidence only, each map scaled to a maximum
+    of 1. After Ramaswamy & Desai (2020), Ablation-CAM, WACV, with differences of log-odds.
     """
     keras = load_keras()
     middle = model.get_layer(layer).output
     if len(middle.shape) != 4:
-        raise StudyError(f"layer '{layer}' gives {tuple(middle.shape)}, no maps; name a Conv2D")
+        raise StudyError(f"layer '{layer}' gives {tuple(middle.shape)}, not maps; use a Conv2D")
     maps = predict_rows(keras.Model(model.inputs, middle), Rows.of(inputs))
     head = keras.Model(middle, model.outputs[0])
     whole = evidence(head, maps, classes)
@@ -115,7 +72,7 @@ def ablation_maps(
 
 
 def _resized(maps: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Bring maps to the size of the input, and their largest value to 1."""
+    """Scale maps to the size of the input, and their largest value to 1."""
     from scipy.ndimage import zoom
 
     factors = (1, shape[0] / maps.shape[1], shape[1] / maps.shape[2])
@@ -133,33 +90,11 @@ def occlusion_maps(
     n_steps: int = 8,
     n_bands: int = 8,
 ) -> np.ndarray:
-    """Cover one part of the plane after the other, and tell what evidence the class loses.
+    """Return the log-odds that the class loses when one part of the plane is covered by `fill`.
 
-    Parameters
-    ----------
-    model : keras.Model
-        Trained.
-    inputs : ndarray, shape (n_rows, n_frames, n_bands, 1)
-        What it sees.
-    classes : ndarray of int, shape (n_rows,)
-        The class that is explained.
-    fill : ndarray, shape (n_frames, n_bands, 1)
-        What covers: the mean of the training clips says nothing about any one of them.
-    n_steps, n_bands : int
-        Parts along time and along frequency; 1 covers all of that axis.
-
-    Returns
-    -------
-    ndarray, shape (n_rows, n_steps, n_bands)
-        Loss of log-odds; negative where the class gains.
-
-    References
-    ----------
-    Zeiler & Fergus (2014), Visualizing and understanding convolutional networks, ECCV.
-
-    Notes
-    -----
-    Notebook: 11_robustness_explanation.ipynb
+    Shape (n_rows, n_steps, n_bands), negative where the class gains; 1 step or band covers all of
+    that axis. After Zeiler & Fergus (2014), Visualizing and understanding convolutional networks,
+    ECCV; covered by the mean of the training clips, which is uninformative about a single clip.
     """
     whole = evidence(model, inputs, classes)
     times = np.array_split(np.arange(inputs.shape[1]), n_steps)
@@ -175,75 +110,23 @@ def occlusion_maps(
 
 
 def coarse(maps: np.ndarray, n_steps: int = 8, n_bands: int = 8) -> np.ndarray:
-    """Average maps over the parts that `occlusion_maps` covers.
-
-    Parameters
-    ----------
-    maps : ndarray, shape (n_rows, n_frames, n_bands)
-        At the input's size.
-    n_steps, n_bands : int
-        Parts along time and along frequency.
-
-    Returns
-    -------
-    ndarray, shape (n_rows, n_steps, n_bands)
-    """
+    """Average maps (n_rows, n_frames, n_bands) over the parts that `occlusion_maps` covers."""
     by_time = [part.mean(axis=1) for part in np.array_split(maps, n_steps, axis=1)]
     stacked = np.stack(by_time, axis=1)
     return np.stack([p.mean(axis=2) for p in np.array_split(stacked, n_bands, axis=2)], axis=2)
 
 
 def agreement(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Spearman's rank correlation of two maps of each row.
-
-    Parameters
-    ----------
-    first, second : ndarray, shape (n_rows, n_steps, n_bands)
-        Maps of one size.
-
-    Returns
-    -------
-    ndarray, shape (n_rows,)
-        In [-1, 1]; NaN where a map is flat.
-    """
-    from scipy.stats import rankdata
-
-    ranks = [rankdata(one.reshape(len(one), -1), axis=1) for one in (first, second)]
-    a, b = (one - one.mean(axis=1, keepdims=True) for one in ranks)
-    scale = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
-    return np.divide((a * b).sum(axis=1), scale, out=np.full(len(a), np.nan), where=scale > 0)
+    """Return Spearman's rank correlation of two maps of each row; NaN where a map is flat."""
+    ranks = [pd.DataFrame(one.reshape(len(one), -1)).rank(axis=1) for one in (first, second)]
+    return ranks[0].corrwith(ranks[1], axis=1).to_numpy()
 
 
 def randomised(model: keras.Model, fresh: keras.Model, *, n_layers: int) -> keras.Model:
     """Return a copy of a model whose last layers with weights are untrained.
 
-    A map that stays the same when what was learned is gone shows the input, not the model.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Trained; it is not changed.
-    fresh : keras.Model
-        Of the same layers, untrained.
-    n_layers : int
-        How many layers with weights lose theirs, counted from the output.
-
-    Returns
-    -------
-    keras.Model
-
-    Raises
-    ------
-    StudyError
-        If the model has fewer such layers.
-
-    References
-    ----------
-    Adebayo et al. (2018), Sanity checks for saliency maps, NeurIPS: cascading randomisation.
-
-    Notes
-    -----
-    Notebook: 11_robustness_explanation.ipynb
+    Layers are counted from the output. A map that stays the same without the learned weights shows
+    the input, not the model: Adebayo et al. (2018), Sanity checks for saliency maps, NeurIPS.
     """
     learned = [one.name for one in model.layers if one.weights]
     if not 0 <= n_layers <= len(learned):
@@ -255,7 +138,7 @@ def randomised(model: keras.Model, fresh: keras.Model, *, n_layers: int) -> kera
     return copy
 
 
-# Raised whenever explanations change in a way that neither settings nor folds show.
+# Raised when explanations change in a way that neither settings nor folds show.
 EXPLAIN_VERSION = 1
 
 # As penumajji2025: 64 frames of 46 ms from 0.5 s on, 64 mel bands.
@@ -264,20 +147,20 @@ FEATURES = FeatureSpec(
 )
 DURATION_S = 64 * 1024 / FEATURES.sample_rate_hz
 
-# Three blocks of the studies' kind: its last maps have 16 by 16 places.
+# Three blocks as in the studies: the last maps have 16 by 16 positions.
 NETWORK = ConvBlocksConfig(n_filters=(16, 32, 64), block_dropout_rate=0.1, dropout_rate=0.3)
 TRAINING = TrainingSettings(
     max_epochs=30, batch_size=32, stop_patience=8, stop_on="val_accuracy", keep="val_accuracy"
 )
 LAYER = "block3_conv"
-STEP = replace(STEPS["speakers"], name="explained", judge="validation")
+STEP = replace(STEPS["speakers"], name="explained", selected_on="validation")
 N_PARTS = 8
 CLIPS_A_LABEL = 12
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What one network looks at, averaged over the test clips of each emotion."""
+    """Maps and checks of one network, averaged over the test clips of each emotion."""
 
     labels: np.ndarray
     """Of str, shape (n_labels,)."""
@@ -292,13 +175,13 @@ class Explanation:
     by_band: np.ndarray
     """Mean loss of log-odds when a band is covered at all times, shape (n_labels, n_bands)."""
     by_time: np.ndarray
-    """When a stretch of time is covered in all bands, shape (n_labels, n_steps)."""
+    """The same when a stretch of time is covered in all bands, shape (n_labels, n_steps)."""
     checks: np.ndarray
-    """Of str: what a map was compared with, shape (n_checks,)."""
+    """Of str: what the ablation map was compared with, shape (n_checks,)."""
     agreements: np.ndarray
     """Rank correlation of each test clip's maps, shape (n_checks, n_clips); NaN for flat maps."""
     uar: float
-    """Of the network on these clips."""
+    """Of the network, on these clips."""
     n_speakers: int
 
     def check(self, name: str) -> tuple[float, float, float]:
@@ -324,73 +207,42 @@ def band_ticks() -> tuple[tuple[float, str], ...]:
 
 
 def explain(clips: pd.DataFrame, *, max_epochs: int = 0, clips_a_label: int = 0) -> Explanation:
-    """Train a small CNN on one honest fold and explain it, or load what is stored.
+    """Train a small CNN on one speaker-independent fold and explain it, or read what is stored.
 
-    Parameters
-    ----------
-    clips : pandas.DataFrame
-        Clip table of one corpus.
-    max_epochs : int
-        Upper limit of training; 0 takes 30.
-    clips_a_label : int
-        How many test clips of each emotion are explained; 0 takes 12.
-
-    Returns
-    -------
-    Explanation
-
-    Raises
-    ------
-    RunError
-        If nothing is stored and the audio is not here.
-
-    Notes
-    -----
-    Notebook: 11_robustness_explanation.ipynb
+    0 takes 30 epochs and 12 test clips per emotion. Raises `RunError` if nothing is stored and the
+    audio is missing.
     """
     epochs = min(max_epochs or TRAINING.max_epochs, TRAINING.max_epochs)
     training = replace(TRAINING, max_epochs=epochs)
     plan = _with_few_tested(plan_step(STEP, clips, FIRST_SEED), clips_a_label or CLIPS_A_LABEL)
-    target = _file_of(plan, training, clips)
-    if not target.is_file():
-        if not clips["path"].all():
-            raise RunError(
-                f"{target.name}: this explanation is not stored, and the audio is not here; point "
-                "SER_DATA at the corpora"
-            )
-        found = _explain(plan, training, clips)
-        small = {
-            name: np.asarray(value, np.float16) if np.asarray(value).ndim > 1 else value
-            for name, value in vars(found).items()
+    identity = [
+        *(asdict(NETWORK), training.identity(), FEATURES.identity()),
+        *(plan.folds_sha256, LAYER, N_PARTS, EXPLAIN_VERSION),
+    ]
+
+    def compute() -> dict[str, np.ndarray]:
+        require_audio(clips, "this explanation is not stored")
+        found = {
+            name: np.asarray(one) for name, one in vars(_explain(plan, training, clips)).items()
         }
-        with atomic_path(target) as temporary:
-            np.savez_compressed(temporary, **small)
-    with np.load(target) as stored:
-        arrays = {one.name: stored[one.name] for one in fields(Explanation)}
+        return {
+            name: one.astype(np.float16) if one.ndim > 1 else one for name, one in found.items()
+        }
+
+    folder = report_dir(corpus_of(clips)) / "explain"
+    arrays = cached_result(folder, identity, compute, suffix=".npz")
     arrays |= {name: arrays[name].item() for name in ("uar", "n_speakers")}
     return Explanation(**arrays)
 
 
 def _with_few_tested(plan: Plan, clips_a_label: int) -> Plan:
-    """Keep the first fold, and some of its test clips: of each label as many, drawn at random."""
+    """Keep the first fold, and a random sample of its test clips, the same number per label."""
     fold = plan.split.folds[0]
     labels = plan.rows.set_index("row_id").loc[list(fold.test), "label"]
     shuffled = labels.sample(frac=1.0, random_state=FIRST_SEED)
     chosen = shuffled.groupby(shuffled).head(clips_a_label).index
     few = replace(fold, test=tuple(row for row in fold.test if row in set(chosen)))
     return replace(plan, split=replace(plan.split, folds=(few,)))
-
-
-def _file_of(plan: Plan, training: TrainingSettings, clips: pd.DataFrame) -> Path:
-    identity = json.dumps(
-        [
-            *(asdict(NETWORK), training.identity(), FEATURES.identity()),
-            *(plan.folds_sha256, LAYER, N_PARTS, EXPLAIN_VERSION),
-        ],
-        sort_keys=True,
-    )
-    key = hashlib.sha256(identity.encode()).hexdigest()[:12]
-    return report_dir(corpus_of(clips)) / "explain" / f"{key}.npz"
 
 
 def _explain(plan: Plan, training: TrainingSettings, clips: pd.DataFrame) -> Explanation:
@@ -456,7 +308,7 @@ def _checks(
     maps: np.ndarray,
     covered: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    """Compare the maps with occlusion, with the input, and with those of untrained layers."""
+    """Correlate the maps with occlusion, the input, and the maps of untrained layers."""
     inputs, classes = test
     ours = coarse(maps, N_PARTS, N_PARTS)
     checks = {
@@ -465,12 +317,12 @@ def _checks(
     }
     fresh = _built(FIRST_SEED + 1, inputs.shape[1:], len(plan.labels), training)
     learned = [one.name for one in model.layers if one.weights]
-    # From the output towards the input: the last layer, all that is dense, half, and everything.
+    # From the output towards the input: the last layer, all dense ones, half of them, and all.
     depths = sorted({1, 2, len(learned) // 2, len(learned)})
     for n_layers in progress(depths, total=len(depths), what="random weights"):
         other = randomised(model, fresh, n_layers=n_layers)
         theirs = coarse(ablation_maps(other, inputs, classes, layer=LAYER), N_PARTS, N_PARTS)
         checks[f"random from {learned[-n_layers]}"] = agreement(ours, theirs)
-    # The last of them is of a network that has learned nothing.
+    # `theirs` is now of a network without any learned weights.
     checks["untrained, occlusion"] = agreement(theirs, covered)
     return checks

@@ -1,6 +1,6 @@
-"""Figures of a search for settings: how it went on, and which settings went with which scores.
+"""Figures of single chapters: leakage (08), robustness and maps (11), transfer (07), search (05).
 
-Nothing is computed here that could be called a result: numbers come in, an Axes goes out.
+They take tables of numbers, scores in [0, 1], and return Axes; no result is computed here.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ from ser_lib.plots.style import (
     LEAKING_COLOUR,
     PUBLISHED_COLOUR,
     axes_or_new,
+    draw_interval,
     hide,
+    name_rows,
     new_figure,
+    write_right_of,
 )
 
 CONTROL_COLOUR = "#555555"
@@ -36,43 +39,19 @@ def plot_steps(
     chance: float,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the ladder: a score a step, its control, what its labels mean, and what training knows.
+    """Draw the ladder: each step's score, control and permuted score, and its `known` shares.
 
-    Parameters
-    ----------
-    steps : pandas.DataFrame
-        One row a step, from the top of the ladder down: `name`, `value, low, high` in [0, 1],
-        `control, control_low, control_high` and `permuted` (NaN where there is none), and a column
-        of shares in [0, 1] for each of `known`.
-    known : tuple of str
-        What training may know of a test row: columns beside the scores.
-    chance : float
-        In [0, 1].
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
-
-    Notes
-    -----
-    Notebook: 08_leakage.ipynb
+    `steps` is from `support.leakage.with_controls`; `known` names its columns of shares of test
+    rows of which something is in training.
     """
     ax = axes_or_new(ax, (9.2, 1.4 + 0.58 * len(steps)))
     ax.plot(100 * steps["value"], range(len(steps)), color="#BBBBBB", linewidth=1.2, zorder=1)
     for position, row in enumerate(steps.itertuples()):
         is_known = any(getattr(row, one) > 0.5 for one in known if one != "sentence")
         colour = LEAKING_COLOUR if is_known else HONEST_COLOUR
-        _interval(ax, position, (row.value, row.low, row.high), colour)
-        ax.annotate(
-            f"{100 * row.value:.0f}",
-            (100 * row.high, position),
-            (6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-        )
+        values = (100 * row.value, 100 * row.low, 100 * row.high)
+        draw_interval(ax, position, values, colour=colour, width=3.5)
+        write_right_of(ax, 100 * row.high, position, f"{100 * row.value:.0f}", distance=6)
         if np.isfinite(row.control):
             low, high = 100 * row.control_low, 100 * row.control_high
             ax.plot([low, high], [position + 0.27] * 2, color=CONTROL_COLOUR, linewidth=1)
@@ -81,17 +60,14 @@ def plot_steps(
             ax.plot(100 * row.permuted, position, "x", **_CROSS)
     for name, marker in (
         ("speaker or clip known", {"marker": "o", "color": LEAKING_COLOUR, "markersize": 7}),
-        ("new speakers", {"marker": "o", "color": HONEST_COLOUR, "markersize": 7}),
+        ("unseen speakers", {"marker": "o", "color": HONEST_COLOUR, "markersize": 7}),
         ("control", {"marker": "o", **_HOLLOW}),
         ("labels permuted", {"marker": "x", **_CROSS}),
     ):
         ax.plot([], [], linestyle="none", label=name, **marker)
     _known_columns(ax, steps, known)
     ax.axvline(100 * chance, **CHANCE_STYLE)
-    ax.set_yticks(range(len(steps)), steps["name"].str.replace(", ", ",\n"))
-    ax.set_ylim(len(steps) - 0.4, -0.6)
-    ax.grid(visible=False, axis="y")
-    ax.grid(visible=True, axis="x")
+    name_rows(ax, steps["name"].str.replace(", ", ",\n"))
     ax.set(xlim=(0, 100), xlabel="Unweighted average recall (%)")
     ax.legend(ncols=4, loc="upper left", bbox_to_anchor=(-0.35, -0.14), columnspacing=1.2)
     return ax
@@ -101,23 +77,11 @@ _HOLLOW = {"color": CONTROL_COLOUR, "markerfacecolor": "white", "markersize": 5.
 _CROSS = {"color": PERMUTED_COLOUR, "markersize": 6.5, "markeredgewidth": 2}
 
 
-def _interval(ax: Axes, position: float, values: tuple[float, float, float], colour: str) -> None:
-    value, low, high = (100 * one for one in values)
-    ax.plot(
-        *([low, high], [position] * 2),
-        color=colour,
-        linewidth=3.5,
-        alpha=0.45,
-        solid_capstyle="round",
-    )
-    ax.plot(value, position, "o", color=colour, markersize=7)
-
-
 def _known_columns(ax: Axes, steps: pd.DataFrame, known: tuple[str, ...]) -> None:
-    """Write the shares of known test rows beside the axes, marked where most are known."""
+    """Write the shares of known test rows to the right of the axes, marked above one half."""
     texts = {"textcoords": "offset points", "ha": "center", "va": "center", "fontsize": 8.5}
     for column, what in enumerate(known):
-        # In points, whatever the width of the axes.
+        # In points, independent of the width of the axes.
         right = 44 + 56 * column
         ax.annotate(what, (1, 1), (right, 6), xycoords="axes fraction", **texts)
         for position, share in enumerate(steps[what]):
@@ -138,7 +102,7 @@ def _known_columns(ax: Axes, steps: pd.DataFrame, known: tuple[str, ...]) -> Non
     middle = 44 + 28 * (len(known) - 1)
     title = {**texts, "color": "#555555"}
     ax.annotate(
-        "Training knows of the test rows", (1, 1), (middle, 22), xycoords="axes fraction", **title
+        "Test rows known from training", (1, 1), (middle, 22), xycoords="axes fraction", **title
     )
 
 
@@ -149,78 +113,24 @@ def plot_gains(
     scale: float = 100.0,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw values with intervals against zero, one line a row.
-
-    Parameters
-    ----------
-    differences : pandas.DataFrame
-        Columns `name, value, low, high`.
-    x_label : str
-        What the values are.
-    scale : float
-        100 draws shares as points, 1 draws values as they are.
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
-
-    Notes
-    -----
-    Notebook: 08_leakage.ipynb
-    """
+    """Draw values with intervals against zero, one row each; a scale of 100 draws points."""
     ax = axes_or_new(ax, (7.0, 0.9 + 0.42 * len(differences)))
     for position, row in enumerate(differences.itertuples()):
         is_clear = row.low > 0 or row.high < 0
         colour = LEAKING_COLOUR if is_clear else "#777777"
-        ax.plot(
-            *([scale * row.low, scale * row.high], [position] * 2),
-            color=colour,
-            linewidth=3,
-            alpha=0.5,
-            solid_capstyle="round",
-        )
-        ax.plot(scale * row.value, position, "o", color=colour, markersize=6.5)
-        text = f"{scale * row.value:+.1f}" if scale == 100 else f"{row.value:+.2f}"
-        ax.annotate(
-            text.replace("-", "−"),
-            (scale * row.high, position),
-            (7, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-        )
+        values = (scale * row.value, scale * row.low, scale * row.high)
+        draw_interval(ax, position, values, colour=colour, alpha=0.5, size=6.5)
+        text = f"{values[0]:+.1f}" if scale == 100 else f"{row.value:+.2f}"
+        write_right_of(ax, values[2], position, text.replace("-", "−"))
     ax.axvline(0, color="#333333", linewidth=1)
-    ax.set_yticks(range(len(differences)), differences["name"])
-    ax.set_ylim(len(differences) - 0.4, -0.6)
-    ax.grid(visible=False, axis="y")
-    ax.grid(visible=True, axis="x")
+    name_rows(ax, differences["name"])
     ax.set_xlabel(x_label)
     ax.margins(x=0.12)
     return ax
 
 
 def plot_permutations(null: pd.DataFrame, *, chance: float, ax: Axes | None = None) -> Axes:
-    """Draw the score of every permutation of the labels, one row a step.
-
-    Parameters
-    ----------
-    null : pandas.DataFrame
-        One row a permutation: `name` of the step, `uar` in [0, 1].
-    chance : float
-        In [0, 1].
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
-
-    Notes
-    -----
-    Notebook: 08_leakage.ipynb
-    """
+    """Draw the score of every permutation of the labels, one row per step."""
     names = list(dict.fromkeys(null["name"]))
     ax = axes_or_new(ax, (7.0, 1.0 + 0.38 * len(names)))
     for position, name in enumerate(names):
@@ -229,35 +139,14 @@ def plot_permutations(null: pd.DataFrame, *, chance: float, ax: Axes | None = No
         heights = position + np.linspace(-0.18, 0.18, len(ours)) * (len(ours) > 1)
         ax.plot(100 * ours, heights, "o", color=PERMUTED_COLOUR, alpha=0.7, markersize=5)
     ax.axvline(100 * chance, **CHANCE_STYLE, label="chance")
-    ax.set_yticks(range(len(names)), names)
-    ax.set_ylim(len(names) - 0.4, -0.6)
-    ax.grid(visible=False, axis="y")
-    ax.grid(visible=True, axis="x")
+    name_rows(ax, names)
     ax.set(xlim=(0, None), xlabel="Unweighted average recall on permuted labels (%)")
     ax.legend(loc="lower right")
     return ax
 
 
 def plot_learning_curve(curve: pd.DataFrame, *, chance: float, ax: Axes | None = None) -> Axes:
-    """Draw a score over the number of training speakers, with its interval.
-
-    Parameters
-    ----------
-    curve : pandas.DataFrame
-        Columns `n_speakers`, `value, low, high` and `spread`, all in [0, 1] but the first.
-    chance : float
-        In [0, 1].
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
-
-    Notes
-    -----
-    Notebook: 08_leakage.ipynb
-    """
+    """Draw a score over the number of training speakers, with its interval."""
     ax = axes_or_new(ax)
     number, value = curve["n_speakers"], 100 * curve["value"]
     ax.fill_between(
@@ -273,7 +162,7 @@ def plot_learning_curve(curve: pd.DataFrame, *, chance: float, ax: Axes | None =
         color=HONEST_COLOUR,
         marker="o",
         capsize=3,
-        label="mean, and spread over draws of training speakers",
+        label="mean, and standard deviation over samples of training speakers",
     )
     ax.axhline(100 * chance, **CHANCE_STYLE, label="chance")
     ax.set(xlabel="Training speakers", ylabel="Unweighted average recall (%)")
@@ -290,28 +179,7 @@ def plot_condition(
     chance: float,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw a score over the strength of one corruption, beside that of clean clips.
-
-    Parameters
-    ----------
-    scores : pandas.DataFrame
-        Columns `value` (the strength), `unit`, and `uar, low, high` in [0, 1], in the order in
-        which they are drawn.
-    clean : tuple of float
-        Score of the clean clips and its interval, in [0, 1]; drawn as a line and a band.
-    chance : float
-        In [0, 1].
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
-
-    Notes
-    -----
-    Notebook: 11_robustness_explanation.ipynb
-    """
+    """Draw a score over the strength of one corruption; the clean clips' as a line and a band."""
     ax = axes_or_new(ax, (2.6, 2.4))
     value, low, high = (100 * one for one in clean)
     ax.axhspan(low, high, color="#999999", alpha=0.2, linewidth=0)
@@ -336,30 +204,9 @@ def plot_plane(
     colours: str = "magma",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw a map over time and mel bands.
+    """Draw a map of shape (n_steps, n_bands) over time and mel bands.
 
-    Parameters
-    ----------
-    values : ndarray, shape (n_steps, n_bands)
-        Time first, as networks see it.
-    duration_s : float
-        What the steps cover, in seconds.
-    ticks : tuple of tuple
-        Places on the band axis, as a share of its height, and their labels.
-    limits : tuple of float
-        Values of the darkest and the lightest colour.
-    colours : str
-        A matplotlib colour map.
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
-
-    Notes
-    -----
-    Notebook: 11_robustness_explanation.ipynb
+    `ticks` are positions on the band axis, as a share of its height, with their labels.
     """
     ax = axes_or_new(ax, (3.0, 2.6))
     ax.imshow(
@@ -381,25 +228,7 @@ def plot_plane(
 def plot_band_profiles(
     profiles: pd.DataFrame, *, x_label: str, y_label: str, ax: Axes | None = None
 ) -> Axes:
-    """Draw one line an emotion over parts of an axis, each labelled at its end.
-
-    Parameters
-    ----------
-    profiles : pandas.DataFrame
-        One column an emotion; the index names the parts, in their order.
-    x_label, y_label : str
-        What the parts and the values are.
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
-
-    Notes
-    -----
-    Notebook: 11_robustness_explanation.ipynb
-    """
+    """Draw one line per emotion (column) over the parts of an axis (index)."""
     ax = axes_or_new(ax)
     places = np.arange(len(profiles))
     for marker, (name, values) in zip("osD^vPX*<>h", profiles.items(), strict=False):
@@ -412,30 +241,12 @@ def plot_band_profiles(
     return ax
 
 
-# A corpus has a marker, not a colour: those have meanings already.
+# Corpora are distinguished by markers: colours have other meanings.
 MARKERS = ("o", "s", "^", "D")
 
 
 def plot_layers(curve: pd.DataFrame, *, chance: float, ax: Axes | None = None) -> Axes:
-    """Draw the score of each layer of an encoder, with its range over folds.
-
-    Parameters
-    ----------
-    curve : pandas.DataFrame
-        Columns `layer, uar, low, high`, scores in [0, 1]; layer 0 is the front end.
-    chance : float
-        Drawn as a dashed line, in [0, 1].
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
-
-    Notes
-    -----
-    Notebook: 07_transfer.ipynb
-    """
+    """Draw the score of each layer of an encoder, with its range over folds."""
     ax = axes_or_new(ax)
     ax.fill_between(
         curve["layer"], 100 * curve["low"], 100 * curve["high"], color=HONEST_COLOUR, alpha=0.18
@@ -447,29 +258,8 @@ def plot_layers(curve: pd.DataFrame, *, chance: float, ax: Axes | None = None) -
     return ax
 
 
-def plot_normalisations(
-    tables: Mapping[str, pd.DataFrame], *, references: Mapping[str, float], ax: Axes | None = None
-) -> Axes:
-    """Draw scores by what is known of a new speaker beforehand, one series a corpus.
-
-    Parameters
-    ----------
-    tables : mapping of str to pandas.DataFrame
-        Corpus to a table with `name, value, low, high`, in [0, 1]; all with the same names or
-        fewer, in one order.
-    references : mapping of str to float
-        Figures of others, in [0, 1], drawn as dashed lines with their names.
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
-
-    Notes
-    -----
-    Notebook: 07_transfer.ipynb
-    """
+def plot_normalisations(tables: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> Axes:
+    """Draw scores by what is known of a new speaker in advance, one series per table."""
     ax = axes_or_new(ax, (9.0, 4.2))
     names = list(dict.fromkeys(name for table in tables.values() for name in table["name"]))
     for number, (corpus, table) in enumerate(tables.items()):
@@ -486,20 +276,8 @@ def plot_normalisations(
             capsize=3,
             label=corpus,
         )
-    for name, value in references.items():
-        ax.axhline(100 * value, color=PUBLISHED_COLOUR, linestyle=(0, (4, 3)), linewidth=1.2)
-        ax.annotate(
-            name,
-            (1, 100 * value),
-            (-3, 3),
-            xycoords=("axes fraction", "data"),
-            textcoords="offset points",
-            ha="right",
-            fontsize=8,
-            color=PUBLISHED_COLOUR,
-        )
     ax.set_xticks(range(len(names)), [one.replace(" of ", "\nof ") for one in names])
-    ax.set(xlabel="Known of the speaker beforehand", ylabel="UAR (%)", ylim=(0, 100))
+    ax.set(xlabel="Known of the speaker in advance", ylabel="UAR (%)", ylim=(0, 100))
     if tables:
         ax.legend(loc="lower right")
     return ax
@@ -511,26 +289,7 @@ OWN = {"linestyle": "none", "marker": "D", "markersize": 7, "markeredgecolor": "
 
 
 def plot_search(trials: pd.DataFrame, *, chance: float, ax: Axes | None = None) -> Axes:
-    """Draw the score of every trial in the order of the search, and the best one so far.
-
-    Parameters
-    ----------
-    trials : pandas.DataFrame
-        From `ser_lib.runs.tuning.tune`: `number`, and `uar` in [0, 1], NaN where a trial diverged.
-        Number 0, the study's own choice, is drawn as a diamond.
-    chance : float
-        Drawn as a dashed line, in [0, 1].
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
-
-    Notes
-    -----
-    Notebook: 05_cnn_3d_pooled.ipynb
-    """
+    """Draw the score of every trial in the order of the search, and the best one so far."""
     ax = axes_or_new(ax)
     tried = trials[trials["number"] > 0]
     own = trials[trials["number"] == 0]
@@ -541,7 +300,7 @@ def plot_search(trials: pd.DataFrame, *, chance: float, ax: Axes | None = None) 
         color=HONEST_COLOUR,
         label="best so far",
     )
-    ax.plot(tried["number"], 100 * tried["uar"], color="#777777", label="a trial", **POINT)
+    ax.plot(tried["number"], 100 * tried["uar"], color="#777777", label="trial", **POINT)
     ax.plot(
         own["number"], 100 * own["uar"], color=PUBLISHED_COLOUR, label="the study's choice", **OWN
     )
@@ -561,31 +320,10 @@ def plot_parameters(
     importances: pd.Series | None = None,
     axes: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Draw one panel a parameter: the scores of the trials against its value.
+    """Draw one panel per parameter: the scores of the trials against its value.
 
-    Parameters
-    ----------
-    trials : pandas.DataFrame
-        From `ser_lib.runs.tuning.tune`; `uar` in [0, 1].
-    choices : mapping of str to sequence
-        `ser_lib.runs.tuning.SearchSpace.choices`: what each parameter could be, in order. Those of
-        `learning_rate` are the ends of a logarithmic range; the others are strips of points, with
-        a line at their median.
-    chance : float
-        Drawn as a dashed line, in [0, 1].
-    importances : pandas.Series, optional
-        Share of each parameter in [0, 1], written beside its name; NaN is not written.
-    axes : ndarray of Axes, optional
-        Where to draw, one a parameter or more.
-
-    Returns
-    -------
-    ndarray of Axes
-        One a parameter.
-
-    Notes
-    -----
-    Notebook: 05_cnn_3d_pooled.ipynb
+    `choices` are those of `ser_lib.runs.tuning.SearchSpace`; those of `learning_rate` are the ends
+    of a logarithmic range. `importances`, shares in [0, 1], are written after the names.
     """
     if axes is None:
         n_rows = -(-len(choices) // N_COLUMNS)
@@ -611,7 +349,7 @@ def plot_parameters(
 def _strips(ax: Axes, trials: pd.DataFrame, name: str, values: Sequence[object]) -> None:
     for position, value in enumerate(values):
         ours = trials[trials[name] == value]
-        # Side by side in their order, so that equal scores do not hide each other.
+        # In their order from left to right, so that equal scores do not hide each other.
         spread = np.linspace(-0.22, 0.22, len(ours)) if len(ours) > 1 else np.zeros(len(ours))
         _points(ax, ours, position + spread)
         if ours["uar"].notna().any():
@@ -630,6 +368,6 @@ def _points(ax: Axes, trials: pd.DataFrame, across: pd.Series | np.ndarray) -> N
 
 
 def _top(trials: pd.DataFrame, chance: float) -> float:
-    """Return the upper end of the axis: all of it is shown where scores are high."""
+    """Return the upper end of the axis, at most 104 percent."""
     highest = np.nanmax([chance, *trials["uar"]])
     return min(104.0, 100 * highest * 1.25)

@@ -1,6 +1,8 @@
-"""The ladder's trials as tables of numbers: steps, what each leak is worth, the learning curve.
+"""The leakage ladder of chapter 08: fold assignment, trials and their tables.
 
-Numbers here are shares in [0, 1]; `ser_lib.evaluation.formatting` turns them into percent.
+A `Plan` is a step of `support.leakage_steps` with a seed, divided and audited; a `Trial` holds the
+confusion counts of its seeds, stored as `reports/<corpus>/ladder/<step>-<key>.json`. All scores
+and shares here are in [0, 1]; `ser_lib.evaluation.formatting` turns them into percent.
 """
 
 from __future__ import annotations
@@ -21,12 +23,13 @@ from ser_lib.data import corpus_of, get_corpus
 from ser_lib.data.labels import LABEL_SETS
 from ser_lib.data.leakage import FINDINGS, check_split
 from ser_lib.data.splits import Fold, Split, rows_of, with_training_variants
-from ser_lib.errors import AuditError, EncoderError, LeakError, RunError, SplitError
+from ser_lib.errors import EncoderError, LeakError, RunError, SplitError
 from ser_lib.evaluation.metrics import (
     Score,
     confusion_counts,
     difference_interval,
     score_predictions,
+    uar,
 )
 from ser_lib.features.extraction import Rows, extract
 from ser_lib.models import family_of
@@ -39,10 +42,10 @@ from support.leakage_steps import CONTROL_OF, ENCODER_LEAKS, STEPS, Candidate, S
 
 N_FOLDS = 5
 
-# Of the training speakers, one in so many validates, where a step has a judge.
+# Where something is selected, one training speaker in this number validates.
 SPEAKERS_A_VALIDATION = 6
 
-# What training rows may know of a test row, in the order in which it gives less away.
+# What a test row may share with training rows, from what gives most away to what gives least.
 KNOWN = {
     "audio": FINDINGS["same_audio"][1],
     "clip": FINDINGS["same_parent"][1],
@@ -53,7 +56,7 @@ KNOWN = {
 
 @dataclass(frozen=True)
 class Plan:
-    """A step with a seed before it is trained."""
+    """A step with a seed, before training."""
 
     step: Step
     seed: int
@@ -61,11 +64,11 @@ class Plan:
     split: Split
     labels: tuple[str, ...]
     known: dict[str, float]
-    """Share of the test rows of which something in `KNOWN` is in training, in [0, 1]."""
+    """By name in `KNOWN`: the share of test rows that have it in common with training rows."""
 
     @property
     def folds_sha256(self) -> str:
-        """Hash of folds and labels."""
+        """Hash of folds, labels and audio."""
         folds = json.dumps([asdict(fold) for fold in self.split.folds])
         labels = self.rows[["row_id", "label", "audio_sha256"]].to_csv(index=False)
         return hashlib.sha256((folds + labels).encode()).hexdigest()
@@ -74,34 +77,11 @@ class Plan:
 def assign_folds(
     rows: pd.DataFrame, by: Sequence[str], *, n_folds: int = N_FOLDS, seed: int = 0
 ) -> list[tuple[pd.Series, pd.Series]]:
-    """Deal the values of one or more columns into groups, and cross the groups into folds.
+    """Assign the values of one or more columns to groups, and cross the groups into folds.
 
-    Parameters
-    ----------
-    rows : pandas.DataFrame
-        From `ser_lib.data.splits.rows_of`.
-    by : sequence of str
-        Columns; rows with one value stay together. Speakers are dealt by gender in turn, rows and
-        clips by label.
-    n_folds : int
-        Groups of a column, or as many as it has values.
-    seed : int
-        Of the order in which values are dealt.
-
-    Returns
-    -------
-    list of tuple of pandas.Series of bool
-        For every fold which rows are its test rows, and which may be trained on: those that share
-        no value with them in any of the columns. Every row is tested once.
-
-    Raises
-    ------
-    SplitError
-        If a column has a single value, which cannot be on two sides.
-
-    Notes
-    -----
-    Notebook: 08_leakage.ipynb
+    Returns for every fold which rows are test rows, and which may be trained on: those that share
+    no value with them in any of the columns. Every row is tested once. Speakers are stratified by
+    gender, all other columns by label.
     """
     groups = []
     for column in by:
@@ -109,8 +89,8 @@ def assign_folds(
         values = rows.drop_duplicates(column)[[column, stratum]]
         if len(values) < 2:
             raise SplitError(
-                f"all rows have the {column} '{values[column].iloc[0]}': there is none to test on "
-                "that training has not; use a corpus of several"
+                f"all rows have the {column} '{values[column].iloc[0]}': none is left to test on; "
+                "use a corpus of several"
             )
         order = generator("deal", column, seed).permutation(len(values))
         values = values.iloc[order].sort_values(stratum, kind="stable")[column]
@@ -125,20 +105,16 @@ def assign_folds(
     return folds
 
 
-def check_reading(step: Step) -> None:
-    """Raise where a step lets the scaler see test rows and does not say so.
+def check_scaling(step: Step) -> None:
+    """Raise `LeakError` where the scaler is fitted on test rows and the step does not declare it.
 
-    What its folds show, a judge that is the test part for instance, is the audit's to find.
-
-    Raises
-    ------
-    LeakError
-        If the scaler sees all rows and the step does not declare `scaled_on_test`.
+    Leaks that the folds show, such as selection on the test rows, are found by `check_split`.
     """
-    if step.scaled_on not in ("train", "all") or step.judge not in ("", "validation", "test"):
+    is_known = step.selected_on in ("", "validation", "test")
+    if step.scaled_on not in ("train", "all") or not is_known:
         raise SplitError(
-            f"{step.name}: scaled_on='{step.scaled_on}', judge='{step.judge}': known are train and "
-            "all, and validation, test or nothing"
+            f"{step.name}: scaled_on='{step.scaled_on}', selected_on='{step.selected_on}': known "
+            "are train and all, and validation, test or nothing"
         )
     if step.scaled_on == "all" and "scaled_on_test" not in step.leaks:
         raise LeakError(
@@ -148,45 +124,19 @@ def check_reading(step: Step) -> None:
 
 
 def plan_step(step: Step, clips: pd.DataFrame, seed: int) -> Plan:
-    """Divide the clips as a step says, and audit the result.
-
-    Parameters
-    ----------
-    step : Step
-        What to do.
-    clips : pandas.DataFrame
-        Clip table of one corpus.
-    seed : int
-        Of the division, and of what is permuted.
-
-    Returns
-    -------
-    Plan
-        Nothing is trained yet.
-
-    Raises
-    ------
-    LeakError
-        If the step leaks in a way that it does not declare.
-    SplitError
-        If the corpus has too few speakers or sentences for it.
-
-    Notes
-    -----
-    Notebook: 08_leakage.ipynb
-    """
-    check_reading(step)
+    """Divide the clips of one corpus as a step says; `LeakError` if it leaks undeclared."""
+    check_scaling(step)
     label_set = LABEL_SETS[get_corpus(corpus_of(clips)).label_set]
     if step.is_permuted:
         clips = clips.assign(emotion=_permuted(clips, seed))
     originals = rows_of(clips, label_set)
     rows = rows_of(clips, label_set, step.variants)
-    dealt = rows if step.is_made_before else originals
+    divided = rows if step.is_made_before else originals
     n_train = _size_of(step, clips, seed)
     folds = []
-    for number, (is_test, is_free) in enumerate(assign_folds(dealt, step.by, seed=seed)):
+    for number, (is_test, is_free) in enumerate(assign_folds(divided, step.by, seed=seed)):
         rng = generator("trial", seed, number)
-        fold = _fold_of(step, dealt[is_test], dealt[is_free], n_train, rng)
+        fold = _fold_of(step, divided[is_test], divided[is_free], n_train, rng)
         if not step.is_made_before:
             fold = with_training_variants(fold, step.variants[1:])
         folds.append(fold)
@@ -198,28 +148,23 @@ def plan_step(step: Step, clips: pd.DataFrame, seed: int) -> Plan:
 
 
 def n_training_speakers(clips: pd.DataFrame) -> int:
-    """Count the speakers that every fold of the step `speakers` has to train on.
-
-    Notes
-    -----
-    Notebook: 08_leakage.ipynb
-    """
+    """Return the number of training speakers that every fold of the step `speakers` has."""
     plan = plan_step(STEPS["speakers"], clips, 0)
     speaker_of = plan.rows.set_index("row_id")["speaker"]
     return min(speaker_of[list(fold.train)].nunique() for fold in plan.split.folds)
 
 
 def _permuted(clips: pd.DataFrame, seed: int) -> np.ndarray:
-    """Deal the emotions anew among all clips.
+    """Permute the emotions among all clips.
 
-    Not within each speaker: a clip that is tested would then take its label away from the speaker's
-    training clips, and scores would fall below chance.
+    Not within each speaker: a test clip would then take its label away from the speaker's training
+    clips, and scores would fall below chance.
     """
     return generator("permuted", seed).permutation(clips["emotion"].to_numpy())
 
 
 def _size_of(step: Step, clips: pd.DataFrame, seed: int) -> int:
-    """Return the smallest number of training clips of the step whose size is asked for, or 0."""
+    """Return the smallest training fold of the step `step.size_of`, or 0."""
     if not step.size_of:
         return 0
     other = plan_step(STEPS[step.size_of], clips, seed)
@@ -231,7 +176,7 @@ def _fold_of(
 ) -> Fold:
     speakers = rng.permutation(sorted(free["speaker"].unique()))
     validation = free.iloc[:0]
-    if step.judge:
+    if step.selected_on:
         n_validation = max(1, len(speakers) // SPEAKERS_A_VALIDATION)
         is_validation = free["speaker"].isin(speakers[:n_validation])
         validation, free = free[is_validation], free[~is_validation]
@@ -239,13 +184,13 @@ def _fold_of(
         if len(speakers) < step.n_speakers:
             raise SplitError(
                 f"{step.name}: a fold has {len(speakers)} training speakers, fewer than the "
-                f"{step.n_speakers} asked for"
+                f"{step.n_speakers} required"
             )
         free = free[free["speaker"].isin(speakers[: step.n_speakers])]
     if n_train:
         free = free.iloc[np.sort(rng.choice(len(free), min(n_train, len(free)), replace=False))]
-    judge = test if step.judge == "test" else validation
-    return Fold(*(tuple(part["row_id"]) for part in (free, judge, test)))
+    selection = test if step.selected_on == "test" else validation
+    return Fold(*(tuple(part["row_id"]) for part in (free, selection, test)))
 
 
 def _known_shares(rows: pd.DataFrame, split: Split) -> dict[str, float]:
@@ -258,7 +203,12 @@ def _known_shares(rows: pd.DataFrame, split: Split) -> dict[str, float]:
     return shares
 
 
-# Raised whenever a trial changes in a way that neither its step nor its folds show.
+TWIN_COLUMNS = [
+    *("step", "twin", "name", "twin_name"),
+    *("with_leak", "without", "value", "low", "high"),
+]
+
+# Raised when a trial changes in a way that neither its step nor its folds show.
 TRIAL_VERSION = 1
 FIRST_SEED = 42
 
@@ -276,13 +226,19 @@ class Trial:
         """Columns `speaker, truth, prediction`, one row a test row, one table a seed."""
         return tuple(_table_of(one["counts"], self.labels) for one in self.entries)
 
+    @property
+    def uar_by_seed(self) -> list[float]:
+        """UAR of each seed alone."""
+        totals = [np.sum(list(one["counts"].values()), axis=0) for one in self.entries]
+        return [float(uar(one)) for one in totals]
+
     @cached_property
     def score(self) -> Score:
         """UAR and WA over all seeds, with intervals by speaker."""
         return score_predictions(self.tables, self.labels)
 
     def known(self, what: str) -> float:
-        """Share of the test rows of which training knows the audio, clip, speaker or sentence."""
+        """Share of test rows whose audio, clip, speaker or sentence is in training."""
         return float(np.mean([one["known"][what] for one in self.entries]))
 
     @property
@@ -292,32 +248,9 @@ class Trial:
 
 
 def run_step(step: Step, clips: pd.DataFrame, *, n_seeds: int = 0, max_epochs: int = 0) -> Trial:
-    """Return what is stored of a step, after training what is missing of it.
+    """Return a step's trial, training the seeds that are not stored; 0 takes all seeds or epochs.
 
-    Parameters
-    ----------
-    step : Step
-        Which.
-    clips : pandas.DataFrame
-        Clip table of one corpus.
-    n_seeds : int
-        At most so many of the step's seeds; 0 takes all.
-    max_epochs : int
-        Upper limit of the training of networks; 0 leaves the step's. Such trials are others.
-
-    Returns
-    -------
-    Trial
-        Complete.
-
-    Raises
-    ------
-    RunError
-        If something must be trained and the audio is not here.
-
-    Notes
-    -----
-    Notebook: 08_leakage.ipynb
+    Raises `RunError` if something must be trained and the audio is missing.
     """
     step = _shortened(step, max_epochs)
     target = _file_of(step, clips)
@@ -328,7 +261,7 @@ def run_step(step: Step, clips: pd.DataFrame, *, n_seeds: int = 0, max_epochs: i
     if missing and not clips["path"].all():
         raise RunError(
             f"{target.name}: {len(missing)} of {len(plans)} seeds are not stored, and the audio is "
-            "not here; point SER_DATA at the corpora"
+            "missing; point SER_DATA at the corpora"
         )
     for plan in progress(missing, total=len(missing), what=f"ladder, {step.name}"):
         stored[str(plan.seed)] = _train(plan, clips)
@@ -370,7 +303,7 @@ def _file_of(step: Step, clips: pd.DataFrame) -> Path:
             for one in step.candidates
         ],
         "scaled_on": step.scaled_on,
-        "judge": step.judge,
+        "judge": step.selected_on,
         "variants": {
             name: AUGMENTATIONS[name].version for name in step.variants if name in AUGMENTATIONS
         },
@@ -387,7 +320,7 @@ def _train(plan: Plan, clips: pd.DataFrame) -> dict[str, object]:
     predicted = []
     for fold in plan.split.folds:
         fits = [data.fit(one, fold) for one in plan.step.candidates]
-        # The judge's accuracy: of several candidates the first best is taken.
+        # The accuracy on the selection rows: of equally good candidates the first is taken.
         best = fits[int(np.argmax([one.history["val_accuracy"].iloc[-1] for one in fits]))]
         names = np.array(plan.labels)[best.probabilities.argmax(axis=1)]
         part = table.loc[list(fold.test), ["speaker", "label"]]
@@ -404,14 +337,14 @@ def _train(plan: Plan, clips: pd.DataFrame) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class _Data:
-    """What the fits of a plan share: its rows, their classes, and the features of all clips."""
+    """What the fits of a plan share: rows, their classes, and the features of all clips."""
 
     plan: Plan
     table: pd.DataFrame
     classes: pd.Series
     position: pd.Series
     arrays: dict[str, tuple[np.ndarray, ...]]
-    """By feature: one array a variant that does not merely copy."""
+    """By feature: one array for each variant that is no mere copy."""
     variants: list[str]
 
     @classmethod
@@ -435,16 +368,15 @@ class _Data:
             names.map(self.variants.index).to_numpy(),
             self.position[part["clip_id"]].to_numpy(),
         ).gather()
-        # Of an encoder: (row, view, layer, statistic, value), half precision; as it was heard.
+        # Of an encoder: (row, view, layer, statistic, value), half precision; view 0 is unchanged.
         if candidate.layer is None:
             return found
         return found[:, 0, candidate.layer].astype(np.float32)
 
     def fit(self, candidate: Candidate, fold: Fold) -> FitResult:
-        """Train a candidate on a fold; its history ends with the judge's accuracy."""
-        # Where there is no judge, nothing is chosen, and what is judged does not matter.
-        judge = fold.validation or fold.train
-        parts = (fold.train, judge, fold.test)
+        """Train a candidate on a fold; its history ends with the accuracy on the selection rows."""
+        # Where nothing is selected, the second part has no effect.
+        parts = (fold.train, fold.validation or fold.train, fold.test)
         train, validation, test = (self.rows(candidate, part) for part in parts)
         if self.plan.step.scaled_on == "all":
             everything = [train, validation, test] if fold.validation else [train, test]
@@ -462,58 +394,8 @@ class _Data:
         )
 
 
-def fit_and_predict(
-    plan: Plan, candidate: Candidate, train: tuple[np.ndarray, pd.Series], x_test: np.ndarray
-) -> np.ndarray:
-    """Train a classifier on some rows and name the classes of others; nothing is chosen.
-
-    Parameters
-    ----------
-    plan : Plan
-        Whose labels and seed.
-    candidate : Candidate
-        Of scikit-learn.
-    train : tuple of ndarray and pandas.Series of str
-        Features and labels of the training rows.
-    x_test : ndarray, shape (n_test, ...)
-        Features of the others.
-
-    Returns
-    -------
-    ndarray of str, shape (n_test,)
-
-    Notes
-    -----
-    Notebook: 11_robustness_explanation.ipynb
-    """
-    class_of = {label: number for number, label in enumerate(plan.labels)}
-    x_train, y_train = train[0], train[1].map(class_of).to_numpy()
-    result = fit_fold(
-        candidate.config,
-        candidate.training,
-        FoldArrays(x_train, y_train, x_train, y_train, x_test),
-        n_classes=len(plan.labels),
-        is_scaled=True,
-        seed=plan.seed,
-    )
-    return np.array(plan.labels)[result.probabilities.argmax(axis=1)]
-
-
 def count_by_speaker(predicted: pd.DataFrame, labels: Sequence[str]) -> dict[str, list[list[int]]]:
-    """Count true and predicted classes of each speaker's rows, as plain data.
-
-    Parameters
-    ----------
-    predicted : pandas.DataFrame
-        Columns `speaker, label, prediction`.
-    labels : sequence of str
-        The classes, in the order of the counts.
-
-    Returns
-    -------
-    dict of str to list
-        By speaker; truth by row, prediction by column.
-    """
+    """Count the classes of each speaker's rows (`label` by row, `prediction` by column)."""
     return {
         speaker: confusion_counts(part["label"], part["prediction"], labels).tolist()
         for speaker, part in predicted.groupby("speaker")
@@ -521,7 +403,7 @@ def count_by_speaker(predicted: pd.DataFrame, labels: Sequence[str]) -> dict[str
 
 
 def _scaled_like(everything: Sequence[np.ndarray], part: np.ndarray) -> np.ndarray:
-    """Standardise a part on all rows there are: a sin, see `support.leakage.check_reading`."""
+    """Standardise a part on all rows: a leak, see `check_scaling`."""
     from sklearn.preprocessing import StandardScaler
 
     scaler = StandardScaler().fit(np.concatenate(list(everything)))
@@ -529,7 +411,7 @@ def _scaled_like(everything: Sequence[np.ndarray], part: np.ndarray) -> np.ndarr
 
 
 def _table_of(counts: dict[str, list[list[int]]], labels: Sequence[str]) -> pd.DataFrame:
-    """Lay counts a speaker out as rows again, in no order that means anything."""
+    """Turn counts by speaker into rows `speaker, truth, prediction` again, in no given order."""
     speakers, matrices = list(counts), np.array(list(counts.values()))
     where = np.argwhere(matrices > 0)
     names = np.array(labels)
@@ -546,48 +428,16 @@ def _table_of(counts: dict[str, list[list[int]]], labels: Sequence[str]) -> pd.D
 def run_steps(
     steps: Iterable[Step], clips: pd.DataFrame, *, n_seeds: int = 0, max_epochs: int = 0
 ) -> dict[str, Trial]:
-    """Run several steps, or load what is stored of them.
-
-    Parameters
-    ----------
-    steps : iterable of Step
-        Which.
-    clips, n_seeds, max_epochs
-        As `support.leakage.run_step`.
-
-    Returns
-    -------
-    dict of str to Trial
-        By the steps' names, in their order.
-
-    Notes
-    -----
-    Notebook: 08_leakage.ipynb
-    """
+    """Return the trials of several steps by name, as `run_step`."""
     return {one.name: run_step(one, clips, n_seeds=n_seeds, max_epochs=max_epochs) for one in steps}
 
 
 def run_encoder_steps(
     clips: pd.DataFrame, *, n_seeds: int = 0, max_epochs: int = 0
 ) -> tuple[dict[str, Trial], str]:
-    """Run the steps that need a pretrained encoder, or say what they lack.
+    """Run the steps that need a pretrained encoder; without its weights, say how to get them.
 
-    Parameters
-    ----------
-    clips, n_seeds, max_epochs
-        As `support.leakage.run_step`.
-
-    Returns
-    -------
-    dict of str to Trial
-        As `run_steps`; empty where weights are missing and nothing is stored, and on the embedded
-        corpus, which does without an encoder.
-    str
-        What is missing and how to get it; empty where nothing is.
-
-    Notes
-    -----
-    Notebook: 08_leakage.ipynb
+    Empty for the embedded corpus, which is tested without an encoder.
     """
     if get_corpus(corpus_of(clips)).is_embedded:
         return {}, ""
@@ -598,24 +448,7 @@ def run_encoder_steps(
 
 
 def step_table(trials: Mapping[str, Trial]) -> pd.DataFrame:
-    """Lay trials out: one row a step.
-
-    Parameters
-    ----------
-    trials : mapping of str to Trial
-        From `run_steps`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `step`, `name`, `value, low, high` (UAR with its 95 % interval by speaker), `wa`,
-        `n_train` (training rows a fold), `n_test` (test rows a seed), `n_seeds`, and for each of
-        `support.leakage.KNOWN` the share of the test rows of which training knows it.
-
-    Notes
-    -----
-    Notebook: 08_leakage.ipynb
-    """
+    """Tabulate trials, one row per step: UAR (`value, low, high`), sizes, and shares of `KNOWN`."""
     return pd.DataFrame(
         {
             "step": name,
@@ -634,24 +467,7 @@ def step_table(trials: Mapping[str, Trial]) -> pd.DataFrame:
 
 
 def with_controls(steps: pd.DataFrame, trials: Mapping[str, Trial]) -> pd.DataFrame:
-    """Set a step's control and its permuted labels beside its score, for the figure.
-
-    Parameters
-    ----------
-    steps : pandas.DataFrame
-        Rows of `step_table`.
-    trials : mapping of str to Trial
-        Controls and permuted steps; those that are not there are left empty.
-
-    Returns
-    -------
-    pandas.DataFrame
-        With the columns `control, control_low, control_high` and `permuted`, NaN where empty.
-
-    Notes
-    -----
-    Notebook: 08_leakage.ipynb
-    """
+    """Add the scores of each step's control and of its permuted labels; NaN where there is none."""
     controls = [trials.get(CONTROL_OF.get(one, "")) for one in steps["step"]]
     nulls = [trials.get(permuted(STEPS[one]).name) for one in steps["step"]]
     return steps.assign(
@@ -663,138 +479,41 @@ def with_controls(steps: pd.DataFrame, trials: Mapping[str, Trial]) -> pd.DataFr
 
 
 def twin_table(trials: Mapping[str, Trial]) -> pd.DataFrame:
-    """Tell what each leak is worth: a step's UAR minus that of its twin without the leak.
+    """Compare steps with their twins: `value, low, high` are the UAR that the leak is worth.
 
-    Parameters
-    ----------
-    trials : mapping of str to Trial
-        Steps and their twins; steps without a twin are left out.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `step, twin`, their titles `name, twin_name`, their UAR `with_leak, without`, and
-        `value, low, high`: the difference with its 95 % interval, paired by speaker and over the
-        seeds that both have.
-
-    Notes
-    -----
-    Notebook: 08_leakage.ipynb
+    The difference is paired by speaker, over the seeds that both have.
     """
     rows = []
-    for name, one in trials.items():
-        if not one.step.twin:
-            continue
-        twin = trials[one.step.twin]
-        n_seeds = min(len(one.tables), len(twin.tables))
-        value, low, high = difference_interval(
-            one.tables[:n_seeds], twin.tables[:n_seeds], one.labels
-        )
-        rows.append(
-            {
-                "step": name,
-                "twin": one.step.twin,
-                "name": one.step.title,
-                "twin_name": twin.step.title,
-                "with_leak": one.score.uar,
-                "without": twin.score.uar,
-                "value": value,
-                "low": low,
-                "high": high,
-            }
-        )
-    return pd.DataFrame(rows)
+    for one in trials.values():
+        if one.step.twin:
+            twin = trials[one.step.twin]
+            n_seeds = min(len(one.entries), len(twin.entries))
+            interval = difference_interval(one.tables[:n_seeds], twin.tables[:n_seeds], one.labels)
+            names = (one.step.name, twin.step.name, one.step.title, twin.step.title)
+            rows.append((*names, one.score.uar, twin.score.uar, *interval))
+    return pd.DataFrame(rows, columns=TWIN_COLUMNS)
 
 
-def best_of_seeds(trial: Trial) -> dict[str, object]:
-    """Tell what is gained by reporting the best of several seeds, chosen on the test speakers.
-
-    Parameters
-    ----------
-    trial : Trial
-        Of an honest step with several seeds.
-
-    Returns
-    -------
-    dict
-        A row as of `twin_table`: the best seed against the mean of all.
-
-    Notes
-    -----
-    Notebook: 08_leakage.ipynb
-    """
-    scores = [_uar_of(table) for table in trial.tables]
-    best = trial.tables[int(np.argmax(scores))]
-    value, low, high = difference_interval([best], trial.tables, trial.labels)
-    n_seeds = len(scores)
-    return {
-        "step": "best_seed",
-        "twin": trial.step.name,
-        "name": f"Best of {n_seeds} seeds reported",
-        "twin_name": f"Mean of {n_seeds} seeds",
-        "with_leak": max(scores),
-        "without": float(np.mean(scores)),
-        "value": value,
-        "low": low,
-        "high": high,
-    }
-
-
-def _uar_of(table: pd.DataFrame) -> float:
-    is_right = table["truth"] == table["prediction"]
-    return float(is_right.groupby(table["truth"]).mean().mean())
+def best_of_seeds(trial: Trial) -> tuple[object, ...]:
+    """Return a row of `twin_table`: the best seed on the test speakers against the mean of all."""
+    scores = trial.uar_by_seed
+    best, n_seeds = trial.tables[int(np.argmax(scores))], len(scores)
+    interval = difference_interval([best], trial.tables, trial.labels)
+    titles = (f"Best of {n_seeds} seeds reported", f"Mean of {n_seeds} seeds")
+    return ("best_seed", trial.step.name, *titles, max(scores), float(np.mean(scores)), *interval)
 
 
 def null_table(trials: Mapping[str, Trial]) -> pd.DataFrame:
-    """List the UAR of every permutation of the labels.
-
-    Parameters
-    ----------
-    trials : mapping of str to Trial
-        Of permuted steps.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a permutation: `step`, `name`, `uar`; and the step's `value, low, high` over all of
-        them, with an interval by speaker.
-
-    Notes
-    -----
-    Notebook: 08_leakage.ipynb
-    """
+    """List the UAR of every permutation of the labels."""
     return pd.DataFrame(
-        {
-            "step": name,
-            "name": one.step.title,
-            "uar": _uar_of(table),
-            "value": one.score.uar,
-            "low": one.score.uar_low,
-            "high": one.score.uar_high,
-        }
+        {"step": name, "name": one.step.title, "uar": value}
         for name, one in trials.items()
-        for table in one.tables
+        for value in one.uar_by_seed
     )
 
 
 def curve_table(trials: Mapping[str, Trial]) -> pd.DataFrame:
-    """Lay the learning curve out: one row a number of training speakers.
-
-    Parameters
-    ----------
-    trials : mapping of str to Trial
-        Of `support.leakage_steps.learning_steps`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `n_speakers`, `n_train`, `value, low, high` (UAR, interval by test speaker) and
-        `spread`: the standard deviation over draws of the training speakers.
-
-    Notes
-    -----
-    Notebook: 08_leakage.ipynb
-    """
+    """Tabulate the learning curve; `spread` is the standard deviation over training speakers."""
     return pd.DataFrame(
         {
             "n_speakers": one.step.n_speakers,
@@ -808,44 +527,17 @@ def curve_table(trials: Mapping[str, Trial]) -> pd.DataFrame:
     )
 
 
-def read_trial() -> pd.DataFrame:
-    """Read the committed measurement, `reports/audit/fingerprint.csv`; no audio is needed.
+def recall_table() -> pd.DataFrame:
+    """Tabulate the share of each kind of copy that `ser audit` finds, one column per corpus.
 
-    Returns
-    -------
-    pandas.DataFrame
-        As `score_trial`.
-
-    Raises
-    ------
-    AuditError
-        If it is not there.
+    Read from `reports/audit/fingerprint.csv`, which `tools.evaluate_duplicates` writes; no row
+    where it is missing. The attribute `n_false` counts pairs of different recordings that were
+    called copies, `n_copies` the copies of each kind.
     """
     path = duplicates_table_path()
     if not path.is_file():
-        raise AuditError(
-            f"{path}: no measurement; make it with python -m tools.evaluate_duplicates"
-        )
-    return pd.read_csv(path)
-
-
-def recall_table() -> pd.DataFrame:
-    """Lay the committed measurement out: which share of each kind of copy the default finds.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Column `kind` and one a corpus, shares in [0, 1]; attrs `n_false` counts the pairs of
-        different recordings that were called copies, and `n_copies` the copies of each kind. No row
-        where no measurement is there.
-
-    Notes
-    -----
-    Notebook: 08_leakage.ipynb
-    """
-    if not duplicates_table_path().is_file():
         return pd.DataFrame(columns=["kind"])
-    shipped = read_trial().query("chosen_on == 'shipped'")
+    shipped = pd.read_csv(path).query("chosen_on == 'shipped'")
     made = shipped[shipped["n_copies"] > 0]
     wide = made.pivot(index="kind", columns="corpus", values="recall")
     table = wide.reindex(made["kind"].unique()).rename_axis(columns=None).reset_index()

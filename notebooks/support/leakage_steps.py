@@ -1,13 +1,12 @@
-"""The leak ladder: one model, the same features, one thing changed a step; as data.
+"""The leakage ladder as data: one model, the same features, one change per step.
 
-A `Step` says how clips become rows, what is dealt into folds, which rows the judge of epochs and
-settings sees, and what the scaler sees. Some steps sin on purpose: they exist here and nowhere
-else, and each names the leaks that `support.leakage` will find in it, or is refused.
+A `Step` says how clips become rows, which values are assigned to folds, which rows select epochs
+and settings, and which rows the scaler is fitted on. Some steps leak on purpose: they exist here
+only, and each declares the leaks that `support.leakage` finds in it, or is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ser_lib.errors import StudyError
@@ -25,23 +24,23 @@ NETWORK_FEATURES = FeatureSpec(
 )
 AUGMENTATIONS = ("noise", "shift", "stretch", "pitch")
 
-# Dealing rows or clips at random leaves all of it; see `ser_lib.data.leakage.FINDINGS`.
+# Kinds of `ser_lib.data.leakage.FINDINGS` that a random division of rows or clips leaves.
 OF_ROWS = ("same_audio", "same_parent", "same_speaker")
 
-# RAVDESS holds one recording under two names, so clips at random share audio as well.
+# RAVDESS holds one recording under two names, so random clips share audio as well.
 OF_TEST_ROWS = ("same_row", *OF_ROWS)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model that a step trains; of several, the judge's rows choose one in each fold."""
+    """A model that a step trains; of several, the selection rows choose one in each fold."""
 
     config: object
     """A config of one of `ser_lib.models.FAMILIES`."""
     features: FeatureSpec
     training: TrainingSettings | None = None
     layer: int | None = None
-    """Of an encoder's features: which layer is seen, 0 being its front end; None sees all."""
+    """Of an encoder's features: the layer that is used, 0 being its front end; None uses all."""
 
 
 # scikit-learn's defaults: nothing was tuned.
@@ -67,35 +66,35 @@ LAYERS = tuple(Candidate(SvmConfig(), BASE_ONE_SPEED, layer=layer) for layer in 
 
 @dataclass(frozen=True)
 class Step:
-    """One experiment: how clips are divided, and what is allowed to look at the test rows."""
+    """One experiment: how clips are divided, and what has access to the test rows."""
 
     name: str
     title: str
     by: tuple[str, ...]
-    """Columns of the rows whose values are dealt into folds: `row_id`, `clip_id`, `speaker`,
+    """Columns of the rows whose values are assigned to folds: `row_id`, `clip_id`, `speaker`,
     `statement`. A fold is tested on rows whose values are all its own, and trained on rows none of
     whose values is."""
     candidates: tuple[Candidate, ...] = (SVM,)
     variants: tuple[str, ...] = ("original",)
-    """What each clip becomes."""
+    """The rows that each clip becomes."""
     is_made_before: bool = False
-    """Whether variants are made before clips are divided; else training clips only have them."""
-    judge: str = ""
-    """Whose rows stop the training and choose epoch and candidate: "validation" speakers, or, as a
-    sin, those of the "test". Nothing: there is nothing to choose, and all others are trained on."""
+    """Whether variants are made before clips are divided; otherwise only of training clips."""
+    selected_on: str = ""
+    """Rows that stop the training and choose epoch and candidate: "validation" speakers, or, as a
+    leak, the "test" rows. Empty: nothing is chosen, and all other rows are trained on."""
     scaled_on: str = "train"
-    """Which rows features are standardised on: "train", or, as a sin, "all"."""
+    """Rows that features are standardised on: "train", or, as a leak, "all"."""
     size_of: str = ""
-    """A step to whose number of training clips the training is cut down."""
+    """The step to whose number of training clips the training is reduced."""
     n_speakers: int = 0
-    """To how many speakers the training is cut down; 0 keeps all."""
+    """Number of speakers to which the training is reduced; 0 keeps all."""
     is_permuted: bool = False
-    """Whether emotions are dealt anew among all clips: there is then nothing to learn, and all that
-    is scored above chance was leaked."""
+    """Whether emotions are permuted among all clips: there is then nothing to learn, and any score
+    above chance was leaked."""
     leaks: tuple[str, ...] = ()
-    """What `support.leakage` finds in it, owned up to."""
+    """What `support.leakage` finds in it, declared."""
     twin: str = ""
-    """The step without this sin, as large."""
+    """The step of the same size without this leak."""
     n_seeds: int = 5
 
 
@@ -116,9 +115,9 @@ LADDER = (
         n_seeds=3,
     ),
     Step("clips", "Clips at random", ("clip_id",), leaks=OF_ROWS, twin="speakers"),
-    Step("speakers", "New speakers", ("speaker",)),
-    Step("sentences", "New sentences", ("statement",), leaks=OF_ROWS),
-    Step("both", "New speakers, new sentences", ("speaker", "statement")),
+    Step("speakers", "Unseen speakers", ("speaker",)),
+    Step("sentences", "Unseen sentences", ("statement",), leaks=OF_ROWS),
+    Step("both", "Unseen speakers, unseen sentences", ("speaker", "statement")),
 )
 CONTROLS = (
     Step(
@@ -133,14 +132,18 @@ CONTROLS = (
         n_seeds=3,
     ),
     Step(
-        *("clips_few", "Clips at random, few", ("clip_id",)),
+        *("clips_few", "Clips at random, fewer", ("clip_id",)),
         size_of="both",
         leaks=OF_ROWS,
         twin="sentences_few",
     ),
-    Step("speakers_few", "New speakers, few clips", ("speaker",), size_of="both", twin="both"),
+    Step("speakers_few", "Unseen speakers, fewer clips", ("speaker",), size_of="both", twin="both"),
     Step(
-        "sentences_few", "New sentences, few clips", ("statement",), size_of="both", leaks=OF_ROWS
+        "sentences_few",
+        "Unseen sentences, fewer clips",
+        ("statement",),
+        size_of="both",
+        leaks=OF_ROWS,
     ),
 )
 DECLARED_LEAKS = (
@@ -151,60 +154,60 @@ DECLARED_LEAKS = (
         twin="speakers",
     ),
     Step(
-        *("setting_on_test", "Setting chosen on the test fold", ("speaker",), SETTINGS),
-        judge="test",
+        *("setting_on_test", "Setting selected on the test fold", ("speaker",), SETTINGS),
+        selected_on="test",
         leaks=OF_TEST_ROWS,
         twin="setting",
         n_seeds=3,
     ),
     Step(
-        *("setting", "Setting chosen on validation speakers", ("speaker",), SETTINGS),
-        judge="validation",
+        *("setting", "Setting selected on validation speakers", ("speaker",), SETTINGS),
+        selected_on="validation",
         n_seeds=3,
     ),
     Step(
         *("stopped_on_test", "Training stopped on the test fold", ("speaker",), (STOPPED,)),
-        judge="test",
+        selected_on="test",
         leaks=OF_TEST_ROWS,
         twin="stopped",
         n_seeds=3,
     ),
     Step(
         *("stopped", "Training stopped on validation speakers", ("speaker",), (STOPPED,)),
-        judge="validation",
+        selected_on="validation",
     ),
     Step(
-        *("epoch_on_test", "Best epoch of the test fold kept", ("speaker",), (BEST_EPOCH,)),
-        judge="test",
+        *("epoch_on_test", "Epoch selected on the test fold", ("speaker",), (BEST_EPOCH,)),
+        selected_on="test",
         leaks=OF_TEST_ROWS,
         twin="epoch",
         n_seeds=3,
     ),
     Step(
-        *("epoch", "Best epoch of validation speakers kept", ("speaker",), (BEST_EPOCH,)),
-        judge="validation",
+        *("epoch", "Epoch selected on validation speakers", ("speaker",), (BEST_EPOCH,)),
+        selected_on="validation",
         n_seeds=3,
     ),
 )
 
-# They need the encoder's weights, unless they are stored.
+# They need the encoder's weights, unless their results are stored.
 ENCODER_LEAKS = (
     Step(
-        *("layer_on_test", "Layer chosen on the test fold", ("speaker",), LAYERS),
-        judge="test",
+        *("layer_on_test", "Layer selected on the test fold", ("speaker",), LAYERS),
+        selected_on="test",
         leaks=OF_TEST_ROWS,
         twin="layer",
         n_seeds=3,
     ),
     Step(
-        *("layer", "Layer chosen on validation speakers", ("speaker",), LAYERS),
-        judge="validation",
+        *("layer", "Layer selected on validation speakers", ("speaker",), LAYERS),
+        selected_on="validation",
         n_seeds=3,
     ),
 )
 
-# What stands beside a step in the figure: the same without the leak, or with as few clips as the
-# last step has.
+# What a step is compared with in the figure: the same without the leak, or with as few clips as
+# the last step has.
 CONTROL_OF = {
     "twice": "twice_inside",
     "augmented": "augmented_inside",
@@ -216,63 +219,26 @@ STEPS: dict[str, Step] = {
     one.name: one for one in (*LADDER, *CONTROLS, *DECLARED_LEAKS, *ENCODER_LEAKS)
 }
 
-# Of the training speakers that a fold has, which numbers are tried.
+# Numbers of training speakers of the learning curve, as far as a fold has them.
 CURVE = (2, 3, 4, 6, 8, 12, 16, 19)
 
 
 def permuted(step: Step, *, n_seeds: int = 0) -> Step:
-    """Return a step whose labels mean nothing: what it scores above chance, it was told.
+    """Return a step with permuted labels, `permuted_<name>`: any score above chance is a leak.
 
-    Parameters
-    ----------
-    step : Step
-        Any.
-    n_seeds : int
-        How many permutations; 0 takes as many as the step has seeds.
-
-    Returns
-    -------
-    Step
-        Named `permuted_<name>`.
-
-    References
-    ----------
-    Ojala & Garriga (2010), Permutation tests for studying classifier performance, JMLR 11.
-
-    Notes
-    -----
-    Notebook: 08_leakage.ipynb
+    After Ojala & Garriga (2010), Permutation tests for studying classifier performance, JMLR 11.
     """
     name = f"permuted_{step.name}"
     return replace(step, name=name, is_permuted=True, twin="", n_seeds=n_seeds or step.n_seeds)
 
 
 def learning_steps(n_training: int) -> tuple[Step, ...]:
-    """Return the learning curve: new speakers, with ever more speakers to learn from.
+    """Return the learning curve up to a number of training speakers.
 
-    Parameters
-    ----------
-    n_training : int
-        How many speakers there are to train on in every fold.
-
-    Returns
-    -------
-    tuple of Step
-        By number of training speakers; the test speakers are the same in all of them, and fewer
-        training speakers are always some of the more.
-
-    Raises
-    ------
-    StudyError
-        If there are fewer than two.
-
-    Notes
-    -----
-    Notebook: 08_leakage.ipynb
+    The test speakers are the same in all steps; smaller training sets are part of larger ones.
     """
     if n_training < CURVE[0]:
         raise StudyError(f"a learning curve needs {CURVE[0]} training speakers, not {n_training}")
-    numbers: Sequence[int] = [number for number in CURVE if number <= n_training]
     return tuple(
         replace(
             STEPS["speakers"],
@@ -281,5 +247,6 @@ def learning_steps(n_training: int) -> tuple[Step, ...]:
             n_speakers=number,
             twin="",
         )
-        for number in numbers
+        for number in CURVE
+        if number <= n_training
     )

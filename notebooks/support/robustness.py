@@ -1,13 +1,13 @@
-"""Permutation importance: what a model loses when one kind of feature is dealt anew among clips.
+"""Robustness and permutation importance of the ladder's model, chapter 11.
 
-Features are permuted in groups, among the test clips of a fold: single cepstral coefficients stand
-in for each other, and a model that loses one of them hardly notices. Kept as
-`reports/<corpus>/importance/<key>.json`.
+The model is trained on clean clips and tested on corrupted clips of other speakers; results are
+stored as `reports/<corpus>/robustness/<key>.json`. Importance is what it loses when a group of
+features is permuted among the test clips of a fold, stored as `importance/<key>.json`: groups,
+since single cepstral coefficients are redundant, and permuting one of them costs almost nothing.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -19,18 +19,20 @@ from joblib import Parallel, delayed
 from ser_lib.audio.corruptions import Condition, corrupt
 from ser_lib.audio.io import load_signal
 from ser_lib.data import corpus_of
-from ser_lib.errors import RunError, SerError
+from ser_lib.errors import SerError
 from ser_lib.evaluation.metrics import difference_interval
 from ser_lib.features.acoustic import statistic_names
 from ser_lib.features.extraction import compile_once, extract
 from ser_lib.features.registry import FEATURES
-from ser_lib.paths import atomic_path, cache_dir, report_dir
+from ser_lib.paths import cache_dir, report_dir
+from ser_lib.runs.store import cached_result, require_audio
 from ser_lib.runtime import progress
 from ser_lib.seeds import generator
-from support.leakage import FIRST_SEED, Plan, Trial, count_by_speaker, fit_and_predict, plan_step
+from ser_lib.training.fit import FoldArrays, fit_fold
+from support.leakage import FIRST_SEED, Plan, Trial, count_by_speaker, plan_step
 from support.leakage_steps import STEPS
 
-# Raised whenever a corruption or the way it is measured changes in a way that no parameter shows.
+# Raised when a corruption or its measurement changes in a way that no parameter shows.
 ROBUSTNESS_VERSION = 1
 STEP = STEPS["speakers"]
 SPEC = STEP.candidates[0].features
@@ -49,7 +51,7 @@ def _series(
 
 CLEAN = Condition("clean", 0.0, "", "")
 
-# From hardly to clearly audible, in units that a user or an engineer would name.
+# From barely to clearly audible, in the usual units.
 CONDITIONS: tuple[Condition, ...] = (
     CLEAN,
     *_series("white noise", "add_white_noise", "snr_db", "dB SNR", 30, 20, 10, 0),
@@ -66,20 +68,7 @@ CONDITIONS: tuple[Condition, ...] = (
 
 
 def draw_tested(clips: pd.DataFrame, *, clips_a_speaker: int = 0) -> pd.DataFrame:
-    """Draw the clips that are corrupted: as many of each speaker, whatever the emotion.
-
-    Parameters
-    ----------
-    clips : pandas.DataFrame
-        A clip table.
-    clips_a_speaker : int
-        How many; 0 takes 12.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Rows of the table, in its order.
-    """
+    """Draw the clips that are corrupted: the same number of each speaker, of any emotion; 0: 12."""
     wanted = clips_a_speaker or CLIPS_A_SPEAKER
     chosen = [
         generator("tested", speaker).permutation(ours.index.to_numpy())[:wanted]
@@ -97,58 +86,27 @@ def compare_conditions(
 ) -> dict[str, Trial]:
     """Test the ladder's model, trained on clean clips of other speakers, under every condition.
 
-    Parameters
-    ----------
-    clips : pandas.DataFrame
-        Clip table of one corpus.
-    conditions : tuple of Condition
-        What to try.
-    clips_a_speaker : int
-        How many clips of each speaker are tested; 0 takes 12.
-    n_seeds : int
-        How many divisions of the speakers; 0 takes 3.
-
-    Returns
-    -------
-    dict of str to Trial
-        By the conditions' names, all tested on the same clips.
-
-    Raises
-    ------
-    RunError
-        If nothing is stored and the audio is not here.
-
-    Notes
-    -----
-    Notebook: 11_robustness_explanation.ipynb
+    All conditions are tested on the same clips; 0 takes 12 clips per speaker and 3 seeds. Raises
+    `RunError` if nothing is stored and the audio is missing.
     """
     tested = draw_tested(clips, clips_a_speaker=clips_a_speaker)
     seeds = range(FIRST_SEED, FIRST_SEED + (n_seeds or N_SEEDS))
     plans = [plan_step(STEP, clips, seed) for seed in seeds]
-    identity = json.dumps(
-        [
-            [asdict(one) for one in conditions],
-            SPEC.identity(),
-            [plan.folds_sha256 for plan in plans],
-            list(tested["clip_id"]),
-            ROBUSTNESS_VERSION,
-        ],
-        sort_keys=True,
-    )
-    key = hashlib.sha256(identity.encode()).hexdigest()[:12]
-    target = report_dir(corpus_of(clips)) / "robustness" / f"{key}.json"
-    if not target.is_file():
-        if not clips["path"].all():
-            raise RunError(
-                f"{target.name}: robustness is not stored for these conditions, and the audio is "
-                "not here; point SER_DATA at the corpora"
-            )
+    identity = [
+        [asdict(one) for one in conditions],
+        SPEC.identity(),
+        [plan.folds_sha256 for plan in plans],
+        list(tested["clip_id"]),
+        ROBUSTNESS_VERSION,
+    ]
+
+    def compute() -> dict[str, list[object]]:
+        require_audio(clips, "robustness is not stored for these conditions")
         arrays = {one.name: _corrupted_features(clips, tested, one) for one in conditions}
         entries = [_test_all(plan, clips, tested, arrays) for plan in plans]
-        kept = {name: [entry[name] for entry in entries] for name in arrays}
-        with atomic_path(target) as temporary:
-            temporary.write_text(json.dumps(kept, sort_keys=True) + "\n", encoding="utf-8")
-    stored = json.loads(target.read_text(encoding="utf-8"))
+        return {name: [entry[name] for entry in entries] for name in arrays}
+
+    stored = cached_result(report_dir(corpus_of(clips)) / "robustness", identity, compute)
     labels = plans[0].labels
     return {
         one.name: Trial(STEP, labels, tuple({"counts": c} for c in stored[one.name]))
@@ -157,23 +115,7 @@ def compare_conditions(
 
 
 def condition_table(trials: Mapping[str, Trial]) -> pd.DataFrame:
-    """Lay the conditions out: scores with intervals, and what is lost to clean clips.
-
-    Parameters
-    ----------
-    trials : mapping of str to Trial
-        From `compare_conditions`, with the clean clips.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a corruption: `name, family, value, unit`, `uar, low, high` in [0, 1], and `loss,
-        loss_low, loss_high`, paired by speaker.
-
-    Notes
-    -----
-    Notebook: 11_robustness_explanation.ipynb
-    """
+    """Tabulate conditions: UAR and its loss against clean clips, paired by speaker, in [0, 1]."""
     clean = trials[CLEAN.name]
     rows = []
     for one in CONDITIONS:
@@ -195,10 +137,10 @@ def condition_table(trials: Mapping[str, Trial]) -> pd.DataFrame:
 def _test_all(
     plan: Plan, clips: pd.DataFrame, tested: pd.DataFrame, arrays: Mapping[str, np.ndarray]
 ) -> dict[str, dict[str, list[list[int]]]]:
-    """Train once a fold and test every condition; return counts a speaker by condition."""
+    """Train once per fold and test every condition; return counts by speaker for each."""
     position = pd.Series(range(len(tested)), index=tested["clip_id"])
 
-    def versions(test: list[str]) -> dict[str, np.ndarray]:
+    def versions(test: list[str], _: int) -> dict[str, np.ndarray]:
         where = position[test].to_numpy()
         return {name: array[where] for name, array in arrays.items()}
 
@@ -208,44 +150,38 @@ def _test_all(
 def count_versions(
     plan: Plan,
     clips: pd.DataFrame,
-    versions: Callable[[list[str]], dict[str, np.ndarray]],
+    versions: Callable[[list[str], int], dict[str, np.ndarray]],
     *,
     kept: set[str],
 ) -> dict[str, dict[str, list[list[int]]]]:
-    """Train on clean clips once a fold, and predict several versions of its test clips.
+    """Train once per fold on clean clips, and predict several versions of its test clips.
 
-    Parameters
-    ----------
-    plan : Plan
-        Of a step of clips, with one candidate.
-    clips : pandas.DataFrame
-        The clip table that it was made from.
-    versions : callable
-        From clip ids to the features of these clips, by the version's name.
-    kept : set of str
-        Clips that are tested.
-
-    Returns
-    -------
-    dict
-        By version: confusion counts by speaker.
+    `versions` maps clip ids and the plan's seed to the features of each version, by its name; only
+    `kept` clips are tested. Returns confusion counts by version and speaker.
     """
     candidate = plan.step.candidates[0]
     features = extract(clips, candidate.features)
-    table = plan.rows.set_index("row_id")
+    table, labels = plan.rows.set_index("row_id"), np.array(plan.labels)
+    numbers = table["label"].map({label: number for number, label in enumerate(labels)})
     position = pd.Series(range(len(clips)), index=clips["clip_id"])
     parts: dict[str, list[pd.DataFrame]] = {}
     for fold in plan.split.folds:
         test = [one for one in fold.test if one in kept]
         if not test:
             continue
-        named = versions(test)
-        predicted = fit_and_predict(
-            plan,
-            candidate,
-            (features[position[list(fold.train)]], table.loc[list(fold.train), "label"]),
-            np.concatenate(list(named.values())),
-        ).reshape(len(named), len(test))
+        named = versions(test, plan.seed)
+        train = list(fold.train)
+        x_train, y_train = features[position[train]], numbers[train].to_numpy()
+        result = fit_fold(
+            candidate.config,
+            candidate.training,
+            # Nothing is selected: what stands in the place of validation rows has no effect.
+            FoldArrays(x_train, y_train, x_train, y_train, np.concatenate(list(named.values()))),
+            n_classes=len(labels),
+            is_scaled=True,
+            seed=plan.seed,
+        )
+        predicted = labels[result.probabilities.argmax(axis=1)].reshape(len(named), len(test))
         truth = table.loc[test, ["speaker", "label"]]
         for name, prediction in zip(named, predicted, strict=True):
             parts.setdefault(name, []).append(truth.assign(prediction=prediction))
@@ -256,12 +192,12 @@ def _corrupted_features(
     clips: pd.DataFrame, tested: pd.DataFrame, condition: Condition
 ) -> np.ndarray:
     """Compute the features of the corrupted clips, or read them from the cache."""
-    identity = json.dumps(
-        [asdict(condition), SPEC.identity(), list(tested["audio_sha256"]), ROBUSTNESS_VERSION]
-    )
-    name = hashlib.sha256(identity.encode()).hexdigest()[:24]
-    target = cache_dir() / "corrupted" / f"{name}.npy"
-    if not target.is_file():
+    identity = [
+        *(asdict(condition), SPEC.identity(), list(tested["audio_sha256"])),
+        ROBUSTNESS_VERSION,
+    ]
+
+    def compute() -> dict[str, np.ndarray]:
         compile_once(SPEC)
         is_babble = condition.function == "add_babble"
         voices, speakers = _voices(clips) if is_babble else (None, np.array([]))
@@ -276,14 +212,14 @@ def _corrupted_features(
         )
         n_jobs = -1 if len(tested) > 100 else 1
         rows = Parallel(n_jobs=n_jobs, return_as="generator", batch_size=8)(tasks)
-        array = np.stack(list(progress(rows, total=len(tested), what=condition.name)))
-        with atomic_path(target) as temporary:
-            np.save(temporary, array)
-    return np.load(target)
+        return {"features": np.stack(list(progress(rows, total=len(tested), what=condition.name)))}
+
+    folder = cache_dir() / "corrupted"
+    return cached_result(folder, identity, compute, suffix=".npz")["features"]
 
 
 def _voices(clips: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Load some clips of every speaker at one length, and name their speakers."""
+    """Load some clips of every speaker at one length, with their speakers' names."""
     chosen = draw_tested(clips, clips_a_speaker=VOICES_A_SPEAKER)
     signals = [load_signal(path, sample_rate_hz=SPEC.sample_rate_hz)[0] for path in chosen["path"]]
     length = max(map(len, signals))
@@ -311,7 +247,7 @@ def _is_coefficient(first: int, last: int) -> Callable[[str], bool]:
     return lambda name: name.startswith(names)
 
 
-# Two ways to cut the features up: by what is described, and by which statistic of it.
+# Two partitions of the features: by what they describe, and by statistic.
 GROUPS: dict[str, Callable[[str], bool]] = {
     "level": lambda name: name.startswith(("level ", "mfcc00 ")),
     "pitch": lambda name: name.startswith("pitch "),
@@ -334,86 +270,41 @@ def columns_of(group: str) -> np.ndarray:
 def permute_columns(
     features: np.ndarray, columns: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Deal some columns anew among the rows, all of them together.
-
-    Parameters
-    ----------
-    features : ndarray, shape (n_rows, n_values)
-        Not changed.
-    columns : ndarray of int
-        Which values change hands.
-    rng : numpy.random.Generator
-        Draws whose.
-
-    Returns
-    -------
-    ndarray, shape (n_rows, n_values)
-    """
-    dealt = features.copy()
-    dealt[:, columns] = features[rng.permutation(len(features))][:, columns]
-    return dealt
+    """Permute some columns among the rows, all of them together; the argument is not changed."""
+    permuted = features.copy()
+    permuted[:, columns] = features[rng.permutation(len(features))][:, columns]
+    return permuted
 
 
 def group_importance(clips: pd.DataFrame, *, n_seeds: int = 0) -> pd.DataFrame:
-    """Measure what the ladder's model loses by each group of features, on new speakers.
+    """Measure the UAR that the ladder's model loses by permuting each group of features.
 
-    Parameters
-    ----------
-    clips : pandas.DataFrame
-        Clip table of one corpus.
-    n_seeds : int
-        How many divisions of the speakers, each with its own permutations; 0 takes 3.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `name`, `value, low, high`: the UAR that is lost, in [-1, 1], with its 95 % interval
-        by speaker. `attrs["uar"]` is the UAR with nothing permuted.
-
-    Raises
-    ------
-    RunError
-        If nothing is stored and the audio is not here.
-
-    References
-    ----------
-    Breiman (2001), Random forests, Machine Learning 45, section 10.
-
-    Notes
-    -----
-    Notebook: 11_robustness_explanation.ipynb
+    `value, low, high` with 95 % intervals by speaker, on unseen speakers; `attrs["uar"]` is the UAR
+    with nothing permuted. After Breiman (2001), Random forests, Machine Learning 45, section 10.
     """
     seeds = range(FIRST_SEED, FIRST_SEED + (n_seeds or N_SEEDS))
     plans = [plan_step(STEP, clips, seed) for seed in seeds]
+    # As text: its keys are not sorted, and the stored files are named by that.
     identity = json.dumps(
         [list(GROUPS), SPEC.identity(), [one.folds_sha256 for one in plans], IMPORTANCE_VERSION]
     )
-    key = hashlib.sha256(identity.encode()).hexdigest()[:12]
-    target = report_dir(corpus_of(clips)) / "importance" / f"{key}.json"
-    if not target.is_file():
-        if not clips["path"].all():
-            raise RunError(
-                f"{target.name}: importances are not stored, and the audio is not here; point "
-                "SER_DATA at the corpora"
-            )
+
+    def compute() -> list[object]:
+        require_audio(clips, "importances are not stored")
         features = extract(clips, SPEC)
         position = pd.Series(range(len(clips)), index=clips["clip_id"])
 
-        def versions(seed: int) -> Callable[[list[str]], dict[str, np.ndarray]]:
-            def permuted(test: list[str]) -> dict[str, np.ndarray]:
-                ours = np.asarray(features[position[test]])
-                rng = generator("importance", seed, test[0])
-                return {WHOLE: ours} | {
-                    name: permute_columns(ours, columns_of(name), rng) for name in GROUPS
-                }
-
-            return permuted
+        def versions(test: list[str], seed: int) -> dict[str, np.ndarray]:
+            ours = np.asarray(features[position[test]])
+            rng = generator("importance", seed, test[0])
+            return {WHOLE: ours} | {
+                name: permute_columns(ours, columns_of(name), rng) for name in GROUPS
+            }
 
         everyone = set(clips["clip_id"])
-        entries = [count_versions(one, clips, versions(one.seed), kept=everyone) for one in plans]
-        with atomic_path(target) as temporary:
-            temporary.write_text(json.dumps(entries, sort_keys=True) + "\n", encoding="utf-8")
-    stored = json.loads(target.read_text(encoding="utf-8"))
+        return [count_versions(one, clips, versions, kept=everyone) for one in plans]
+
+    stored = cached_result(report_dir(corpus_of(clips)) / "importance", identity, compute)
     return _importances(stored, plans[0].labels)
 
 
@@ -423,10 +314,9 @@ def _importances(stored: list[Mapping[str, object]], labels: tuple[str, ...]) ->
         for name in (WHOLE, *GROUPS)
     }
     whole = trials[WHOLE]
-    rows = []
-    for name in GROUPS:
-        value, low, high = difference_interval(whole.tables, trials[name].tables, labels)
-        rows.append({"name": name, "value": value, "low": low, "high": high})
-    table = pd.DataFrame(rows)
+    rows = [
+        (name, *difference_interval(whole.tables, trials[name].tables, labels)) for name in GROUPS
+    ]
+    table = pd.DataFrame(rows, columns=["name", "value", "low", "high"])
     table.attrs["uar"] = whole.score.uar
     return table

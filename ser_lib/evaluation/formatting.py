@@ -38,6 +38,18 @@ def points(difference: float) -> str:
     return f"{round(100 * difference, 1) + 0.0:+.1f}".replace("-", "−")
 
 
+def points_text(interval: tuple[float, float, float]) -> str:
+    """Write a difference of shares with the ends of its interval, in signed percentage points.
+
+    Examples
+    --------
+    >>> points_text((0.05, -0.01, 0.11))
+    '+5.0 [−1.0, +11.0]'
+    """
+    value, low, high = map(points, interval)
+    return f"{value} [{low}, {high}]"
+
+
 def change(difference: float) -> str:
     """Write by how many percentage points something falls or rises.
 

@@ -33,6 +33,7 @@ from ser_lib.evaluation.formatting import (
     pct,
     pick,
     points,
+    points_text,
     score_text,
     share_text,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "picture",
     "play",
     "points",
+    "points_text",
     "publish",
     "published_table",
     "run_table",

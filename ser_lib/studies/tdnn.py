@@ -1,6 +1,6 @@
 """Our network from scratch on the clips of the tested corpus alone.
 
-That is how the figures of others came about that it stands beside (`support.transfer.FIELD`).
+That is how the figures of others came about that it stands beside (`support.literature`).
 """
 
 from __future__ import annotations

@@ -17,8 +17,7 @@ from ser_lib.models.baselines import DummyConfig, KnnConfig
 from ser_lib.runs.results import Results, collect
 from ser_lib.studies import STUDIES
 from ser_lib.studies.study import ModelSpec
-from support import comparison
-from support import comparison as appraisal
+from support import comparison, literature
 
 ROW = FeatureSpec("waveform_envelope", params={"duration_s": 0.5, "n_points": 16})
 KNN = ModelSpec("knn", "KNN", KnnConfig(), ROW, is_scaled=True)
@@ -54,7 +53,7 @@ def tests(tasks):
 
 @pytest.fixture(scope="module")
 def calibration(tasks):
-    return appraisal.calibration_table(tasks)
+    return comparison.calibration_table(tasks)
 
 
 def test_results_of_other_classes_are_another_task(tasks):
@@ -89,7 +88,7 @@ def test_pairs_are_tested_within_a_task_only_and_the_dummy_is_below(tests):
     assert text["the first is"] == "above"
 
 
-def test_a_pair_is_told_apart_only_if_both_tests_agree(tasks, monkeypatch):
+def test_a_pair_is_distinguished_only_if_both_tests_agree(tasks, monkeypatch):
     monkeypatch.setattr("ser_lib.evaluation.significance.wilcoxon_p", lambda *_: 0.2)
     found = comparison.all_tests(tasks, n_resamples=50)
     assert list(found["verdict"]) == ["not distinguishable from"]
@@ -99,20 +98,18 @@ def test_a_task_without_pairs_gives_an_empty_table(tasks):
     assert comparison.all_tests(tasks[1:], n_resamples=20).empty
 
 
-def test_no_anchor_is_drawn_beside_the_demo_corpus(tasks):
+def test_no_published_figure_is_comparable_on_the_demo_corpus(tasks):
     assert comparison.anchor_scores(tasks[0]).empty
 
 
-def test_anchors_stand_beside_results_of_their_own_task_only(tasks, monkeypatch):
+def test_published_figures_are_joined_with_results_of_their_own_task_only(tasks, monkeypatch):
     task = tasks[1]
-    about = {"corpus": "demo", "protocol": task.first.protocol_name}
-    from support import literature as anchors
-
-    moved = tuple(replace(one, **about) for one in anchors.ANCHORS if one.label_set == "ravdess8")
-    monkeypatch.setattr(anchors, "ANCHORS", moved)
+    figures = literature.read_literature().query("label_set == 'ravdess8'").dropna(subset="uar")
+    moved = figures.assign(corpus="demo", protocol=task.first.protocol_name)
+    monkeypatch.setattr(literature, "read_literature", lambda: moved)
     table = comparison.anchor_scores(task)
     assert table["is_ours"].sum() == 1
-    assert len(table) == 1 + sum(one.uar is not None for one in moved)
+    assert len(table) == 1 + len(moved)
     assert table["value"].is_monotonic_decreasing
     assert comparison.anchor_scores(tasks[0]).empty
 
@@ -124,50 +121,50 @@ def test_seeds_and_speakers_are_divided_where_there_are_seeds(results):
     assert (table["seeds"] == 2).all()
 
 
-# --- what is asked beyond the score
+# --- beyond the score
 
 
-def test_calibration_is_told_for_every_result(tasks, calibration):
+def test_calibration_has_a_row_for_every_result(tasks, calibration):
     assert list(calibration["model"]) == ["KNN", "Dummy", "KNN"]
     pooled = tasks[0].results[0].pooled
     assert calibration.loc[0, "ece"] == pytest.approx(ece(pooled, tasks[0].labels)[0])
     assert calibration.loc[0, "brier"] == pytest.approx(brier(pooled, tasks[0].labels))
     assert (calibration["log_loss_after"] <= calibration["log_loss"] + 1e-6).all()
-    assert "→" in appraisal.calibration_text(calibration)["log loss"].iloc[0]
+    assert "→" in comparison.calibration_text(calibration)["log loss"].iloc[0]
 
 
 def test_folds_that_share_speakers_are_not_calibrated(results):
     leaking = results.get("knn", "published")
     if len(leaking.tables[0]["fold"].unique()) == 1:
-        assert appraisal.calibrated_tables(leaking) is None
+        assert comparison.calibrated_tables(leaking) is None
 
 
 def test_coverage_ends_at_the_accuracy(tasks):
-    curves = appraisal.coverage_curves(tasks)
+    curves = comparison.coverage_curves(tasks)
     assert len(curves) == 2
     curve = next(iter(curves.values()))
     assert curve["accuracy"].iloc[-1] == pytest.approx(tasks[0].best.score.wa)
 
 
-def test_fairness_is_told_by_what_the_corpus_has(tasks):
-    table = appraisal.fairness_table(tasks)
+def test_fairness_has_the_groups_of_the_corpus(tasks):
+    table = comparison.fairness_table(tasks)
     assert set(table["by"]) <= {"gender", "intensity", "statement"}
     assert {"gender", "statement"} <= set(table["by"])
-    assert len(appraisal.fairness_text(table)) == len(table)
+    assert len(comparison.fairness_text(table)) == len(table)
 
 
-def test_very_many_groups_are_not_told_apart(tasks, monkeypatch):
-    monkeypatch.setattr(appraisal, "MAX_GROUPS", 2)
-    assert set(appraisal.fairness_table(tasks)["by"]) <= {"gender", "intensity", "statement"}
-    monkeypatch.setattr(appraisal, "MAX_GROUPS", 1)
-    assert appraisal.fairness_table(tasks).empty
+def test_divisions_into_very_many_groups_are_left_out(tasks, monkeypatch):
+    monkeypatch.setattr(comparison, "MAX_GROUPS", 2)
+    assert set(comparison.fairness_table(tasks)["by"]) <= {"gender", "intensity", "statement"}
+    monkeypatch.setattr(comparison, "MAX_GROUPS", 1)
+    assert comparison.fairness_table(tasks).empty
 
 
 def test_costs_that_were_not_measured_are_left_out(tasks):
-    assert appraisal.cost_table(tasks).empty
+    assert comparison.cost_table(tasks).empty
 
 
-def test_measured_costs_are_set_beside_the_score(tasks, tmp_path):
+def test_measured_costs_are_joined_with_the_score(tasks, tmp_path):
     folder = tmp_path / "reports" / "demo"
     folder.mkdir(parents=True)
     pd.DataFrame(
@@ -186,13 +183,13 @@ def test_measured_costs_are_set_beside_the_score(tasks, tmp_path):
     known = replace(tasks[0], results=tuple(
         replace(one, study=replace(one.study, name="boucheta2025")) for one in tasks[0].results
     ))  # fmt: skip
-    table = appraisal.cost_table([known])
+    table = comparison.cost_table([known])
     shortened = [one.is_shortened for one in known.results]
     assert len(table) == len(shortened) - sum(shortened)
 
 
 def test_records_say_more_of_honest_results(tasks, tests, calibration):
-    extras = appraisal.record_extras(tasks, tests, calibration)
+    extras = comparison.record_extras(tasks, tests, calibration)
     own = extras["boucheta2025", "knn", "demo"]
     assert own["task"] == tasks[0].title
     assert own["tests"][0]["against"] == "Dummy"
@@ -218,11 +215,11 @@ def test_only_stored_runs_are_gathered_where_nothing_may_be_trained(
 
 
 def test_a_negative_number_of_seeds_is_refused(demo_clips):
-    with pytest.raises(StudyError, match="n_seeds=-1 must be 0"):
+    with pytest.raises(StudyError, match="n_seeds=-1"):
         collect(STUDY, demo_clips, n_seeds=-1)
 
 
-def test_one_system_stands_beside_all_others_with_its_own_sign():
+def test_differences_of_one_system_have_its_own_sign():
     tests = pd.DataFrame(
         {
             "first": ["a", "b", "a"],
@@ -232,9 +229,9 @@ def test_one_system_stands_beside_all_others_with_its_own_sign():
             "high": [0.2, -0.2, -0.1],
         }
     )
-    beside = comparison.beside_one(tests, "b")
+    beside = comparison.differences_of(tests, "b")
     assert beside["name"].tolist() == ["c", "a"]
     np.testing.assert_allclose(beside["difference"], [-0.3, -0.1])
     np.testing.assert_allclose(beside["low"], [-0.4, -0.2])
     np.testing.assert_allclose(beside["high"], [-0.2, 0.0])
-    assert comparison.beside_one(tests, "d").empty
+    assert comparison.differences_of(tests, "d").empty

@@ -1,4 +1,4 @@
-"""Systems beside listeners: correlations as SciPy has them, planted agreement, counts by hand."""
+"""Systems and listeners: correlations as in SciPy, planted agreement, counts by hand."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from scipy.stats import spearmanr
 from ser_lib.errors import MetricError
 from ser_lib.evaluation.error_analysis import clip_hits, listener_shares
 from support.comparison import (
-    beside_people,
-    confusions_beside_people,
+    confusions_of_listeners,
     confusions_text,
-    people_table,
+    listener_agreement,
+    listener_table,
 )
 
 
@@ -22,26 +22,26 @@ def test_the_correlation_is_that_of_scipy_and_planted_agreement_is_found(rng, vo
     votes = {name: vote(rng.uniform(size=400) < (shares - 0.5) * 2) for name in "ab"}
     hits = clip_hits(votes)
     speakers = votes["a"].set_index("clip_id")["speaker"]
-    found = beside_people(hits, shares, speakers, n_resamples=200)
+    found = listener_agreement(hits, shares, speakers, n_resamples=200)
     expected = spearmanr(shares.loc[hits.index], hits["n_right"]).statistic
     assert found.correlation == pytest.approx(expected, abs=1e-12)
     assert 0 < found.low < found.correlation < found.high
     assert found.recognised_missed < found.recognised_hit
 
 
-def test_systems_that_fail_elsewhere_are_not_said_to_agree(rng, vote):
+def test_systems_that_fail_on_other_clips_do_not_agree(rng, vote):
     shares = pd.Series(rng.uniform(0.5, 1, 400), [f"emodb/c{n}" for n in range(400)])
     table = vote(rng.uniform(size=400) < 0.5)
-    found = beside_people(
+    found = listener_agreement(
         clip_hits({"a": table}), shares, table.set_index("clip_id")["speaker"], n_resamples=200
     )
     assert found.low < 0 < found.high
 
 
-def test_clips_that_nobody_heard_are_told(vote):
+def test_clips_without_listeners_are_refused(vote):
     table = vote([1, 0, 1])
-    with pytest.raises(MetricError, match=r"1 clips were not heard by people \(first: emodb/c2\)"):
-        beside_people(
+    with pytest.raises(MetricError, match="emodb/c2"):
+        listener_agreement(
             clip_hits({"a": table}),
             pd.Series([0.9, 0.8], ["emodb/c0", "emodb/c1"]),
             table.set_index("clip_id")["speaker"],
@@ -53,7 +53,7 @@ def write(folder, text):
     (folder / "listeners.csv").write_text(text, encoding="utf-8")
 
 
-def test_listeners_are_read_beside_the_audio_else_beside_the_report(tmp_path, monkeypatch):
+def test_listeners_are_read_next_to_the_audio_else_next_to_the_report(tmp_path, monkeypatch):
     monkeypatch.setenv("SER_DATA", str(tmp_path / "data"))
     assert listener_shares("emodb") is None
     write(tmp_path / "reports" / "emodb", "clip_id,recognised_percent\n03a01Fa,90\n")
@@ -65,11 +65,11 @@ def test_listeners_are_read_beside_the_audio_else_beside_the_report(tmp_path, mo
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("clip_id,share\na,90\n", r"lacks the columns \['recognised_percent'\]"),
-        ("clip_id,recognised_percent\na,190\n", "emodb/a was recognised by 190.0 percent"),
+        ("clip_id,share\na,90\n", "recognised_percent"),
+        ("clip_id,recognised_percent\na,190\n", "emodb/a"),
     ],
 )
-def test_a_table_of_listeners_that_is_none_is_told(tmp_path, monkeypatch, text, message):
+def test_an_invalid_table_of_listeners_is_refused(tmp_path, monkeypatch, text, message):
     monkeypatch.setenv("SER_DATA", str(tmp_path / "data"))
     write(tmp_path / "data" / "emodb", text)
     with pytest.raises(MetricError, match=message):
@@ -82,12 +82,14 @@ def test_only_tasks_whose_clips_were_all_judged_are_laid_out(tmp_path, monkeypat
     write(tmp_path / "data" / "emodb", "clip_id,recognised_percent\n" + rows)
     judged, others = vote([1, 0] * 5), vote([1, 0, 1], ids=["ravdess/a", "ravdess/b", "ravdess/c"])
     beyond = vote([1, 0] * 6)
-    table = people_table({"emodb": {"a": judged}, "ravdess": {"a": others}, "more": {"a": beyond}})
+    table = listener_table(
+        {"emodb": {"a": judged}, "ravdess": {"a": others}, "more": {"a": beyond}}
+    )
     assert list(table["task"]) == ["emodb"]
     assert table["clips"].tolist() == ["10"]
-    assert people_table({"ravdess": {"a": others}}).empty
-    assert confusions_beside_people(others) is None
-    assert confusions_beside_people(beyond) is None
+    assert listener_table({"ravdess": {"a": others}}).empty
+    assert confusions_of_listeners(others) is None
+    assert confusions_of_listeners(beyond) is None
 
 
 def test_confusions_carry_the_listeners_of_their_clips(tmp_path, monkeypatch, vote):
@@ -95,7 +97,7 @@ def test_confusions_carry_the_listeners_of_their_clips(tmp_path, monkeypatch, vo
     rows = "".join(f"c{number},{60 + number}\n" for number in range(6))
     write(tmp_path / "data" / "emodb", "clip_id,recognised_percent\n" + rows)
     # happy: c0 c2 c4, sad: c1 c3 c5; wrong are c0, c2 and c3.
-    table = confusions_beside_people(vote([0, 1, 0, 0, 1, 1]))
+    table = confusions_of_listeners(vote([0, 1, 0, 0, 1, 1]))
     first, second = table.iloc[0], table.iloc[1]
     assert (first["truth"], first["prediction"], first["n_clips"]) == ("happy", "sad", 2)
     assert first["recognised"] == pytest.approx(np.mean([0.60, 0.62]))

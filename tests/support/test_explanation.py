@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ser_lib.errors import RunError
-from support import explanation as explaining
+from support import explanation
 from support.explanation import DURATION_S, N_PARTS, band_names, band_ticks, explain
 
 EMOTIONS = ("happy", "sad")
@@ -38,7 +38,7 @@ def planted(monkeypatch, clips):
         calls.append(spec)
         return features
 
-    monkeypatch.setattr(explaining, "extract", extract)
+    monkeypatch.setattr(explanation, "extract", extract)
     return calls
 
 
@@ -84,7 +84,7 @@ def test_what_is_stored_is_read_without_audio_and_without_training(explained, pl
 
 
 def test_what_is_not_stored_needs_audio(planted, clips):
-    with pytest.raises(RunError, match="this explanation is not stored, and the audio is not here"):
+    with pytest.raises(RunError, match="ravdess"):
         explain(clips.assign(path=""), max_epochs=24)
     assert not planted
 

@@ -59,9 +59,9 @@ def test_both_maps_find_a_planted_patch(found):
     assert maps.shape == inputs.shape[:3]
     assert maps.max() == pytest.approx(1.0)
     mean = maps.mean(axis=0)
-    elsewhere = np.ones((SIDE, SIDE), bool)
-    elsewhere[3:9, 7:13] = False
-    assert mean[4:8, 8:12].mean() > 2 * mean[elsewhere].mean()
+    outside = np.ones((SIDE, SIDE), bool)
+    outside[3:9, 7:13] = False
+    assert mean[4:8, 8:12].mean() > 2 * mean[outside].mean()
     covered = occlusion_maps(model, inputs, classes, fill=fill, n_steps=4, n_bands=4)
     average = covered.mean(axis=0)
     assert np.unravel_index(average.argmax(), average.shape) == (1, 2)
@@ -87,13 +87,13 @@ def test_randomising_no_layer_changes_nothing_and_the_last_one_only_that(found):
         np.testing.assert_array_equal(same.get_layer(name).get_weights()[0], ours)
         expected = untrained if name == "probabilities" else ours
         np.testing.assert_array_equal(last.get_layer(name).get_weights()[0], expected)
-    with pytest.raises(StudyError, match="layers with weights"):
+    with pytest.raises(StudyError, match="99"):
         randomised(model, fresh, n_layers=99)
 
 
 def test_a_layer_without_maps_is_refused(found):
     model, inputs, classes, _ = found
-    with pytest.raises(StudyError, match="no maps"):
+    with pytest.raises(StudyError, match="dense1"):
         ablation_maps(model, inputs, classes, layer="dense1")
 
 

@@ -47,7 +47,7 @@ def test_a_step_without_control_draws_none(steps):
     assert len(both.lines) == with_one + 2
 
 
-def test_differences_have_a_line_at_zero_and_are_grey_where_they_may_be_none():
+def test_differences_have_a_line_at_zero_and_are_grey_where_zero_is_included():
     table = pd.DataFrame(
         {"name": ["a", "b"], "value": [0.1, 0.0], "low": [0.05, -0.1], "high": [0.2, 0.1]}
     )
@@ -74,7 +74,7 @@ def test_a_learning_curve_has_its_numbers_of_speakers_as_ticks():
     assert ax.get_ylim()[0] == 0
 
 
-def test_a_condition_is_drawn_beside_clean_and_chance():
+def test_a_condition_is_drawn_with_clean_and_chance():
     scores = pd.DataFrame(
         {"value": [-20.0, 10.0], "unit": "dB", "uar": [0.3, 0.5], "low": 0.2, "high": 0.6}
     )
@@ -92,7 +92,7 @@ def test_a_plane_has_time_to_the_right_and_low_bands_below():
     assert ax.get_xlabel() == "Time (s)"
 
 
-def test_profiles_have_a_line_an_emotion():
+def test_profiles_have_a_line_per_emotion():
     profiles = pd.DataFrame({"sad": [0.1, 0.2], "happy": [0.3, 0.1]}, index=["low", "high"])
     ax = figures.plot_band_profiles(profiles, x_label="Band", y_label="Loss")
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["sad", "happy"]
@@ -117,12 +117,11 @@ def test_a_curve_of_layers_has_a_tick_a_layer_and_chance():
     assert ax.get_ylim() == (0, 100)
 
 
-def test_normalisations_have_one_series_a_corpus_and_named_references():
+def test_normalisations_have_one_series_per_table():
     table = pd.DataFrame(
         {"name": ["nothing", "all"], "value": [0.7, 0.8], "low": [0.6, 0.7], "high": [0.8, 0.9]}
     )
-    ax = figures.plot_normalisations({"a": table, "b": table}, references={"others": 0.75})
+    ax = figures.plot_normalisations({"a": table, "b": table})
     assert len(ax.containers) == 2
     assert [one.get_text() for one in ax.get_xticklabels()] == ["nothing", "all"]
-    assert [one.get_text() for one in ax.texts] == ["others"]
     assert {one.get_text() for one in ax.get_legend().get_texts()} == {"a", "b"}

@@ -1,4 +1,4 @@
-"""Dealing: every step divides as its name says, and what it does not own up to is refused."""
+"""Fold assignment: every step divides as its name says, and undeclared leaks are refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from ser_lib.data.labels import LABEL_SETS
 from ser_lib.data.splits import rows_of
 from ser_lib.errors import LeakError, SplitError
-from support.leakage import assign_folds, check_reading, n_training_speakers, plan_step
+from support.leakage import assign_folds, check_scaling, n_training_speakers, plan_step
 from support.leakage_steps import (
     CONTROLS,
     DECLARED_LEAKS,
@@ -45,12 +45,12 @@ def test_a_step_tests_every_row_once_and_passes_the_audit_with_what_it_declares(
 
 
 @pytest.mark.parametrize("step", [one for one in EVERY if one.leaks], ids=lambda one: one.name)
-def test_a_step_that_does_not_own_up_is_refused(step, clips):
-    with pytest.raises(LeakError, match=r"leaks|standardised on the test rows"):
+def test_a_step_with_undeclared_leaks_is_refused(step, clips):
+    with pytest.raises(LeakError):
         plan_step(replace(step, leaks=()), clips, 1)
 
 
-def test_the_ladder_takes_away_one_thing_that_training_knows_after_the_other(clips):
+def test_each_step_of_the_ladder_removes_something_that_training_shares_with_test(clips):
     known = {one.name: plan_step(one, clips, 1).known for one in LADDER}
     assert known["twice"]["audio"] > 0.7
     assert known["augmented"]["audio"] == 0 < 0.9 < known["augmented"]["clip"]
@@ -60,9 +60,9 @@ def test_the_ladder_takes_away_one_thing_that_training_knows_after_the_other(cli
     assert known["both"] == {"audio": 0, "clip": 0, "speaker": 0, "sentence": 0}
 
 
-def test_a_judge_that_is_the_test_fold_leaves_the_training_rows_alone(clips):
-    sin, honest = (plan_step(STEPS[one], clips, 7) for one in ("stopped_on_test", "stopped"))
-    for ours, theirs in zip(sin.split.folds, honest.split.folds, strict=True):
+def test_selection_on_the_test_fold_leaves_the_training_rows_alone(clips):
+    leaking, honest = (plan_step(STEPS[one], clips, 7) for one in ("stopped_on_test", "stopped"))
+    for ours, theirs in zip(leaking.split.folds, honest.split.folds, strict=True):
         assert ours.train == theirs.train
         assert ours.test == theirs.test == ours.validation
         assert not set(theirs.validation) & set(theirs.test)
@@ -95,16 +95,16 @@ def test_smaller_sets_of_training_speakers_are_part_of_larger_ones(clips):
 
 
 def test_more_training_speakers_than_there_are_is_refused(clips):
-    with pytest.raises(SplitError, match="fewer than the 19"):
+    with pytest.raises(SplitError, match="19"):
         plan_step(learning_steps(19)[-1], clips, 1)
 
 
 def test_permuted_labels_keep_their_counts_and_lose_their_clips(clips):
     plain = plan_step(STEPS["speakers"], clips, 1).rows
-    dealt = plan_step(permuted(STEPS["speakers"]), clips, 1).rows
-    counts = [one.groupby("label").size() for one in (plain, dealt)]
+    changed = plan_step(permuted(STEPS["speakers"]), clips, 1).rows
+    counts = [one.groupby("label").size() for one in (plain, changed)]
     pd.testing.assert_series_equal(*counts)
-    assert np.mean(plain["label"].to_numpy() == dealt["label"].to_numpy()) < 0.25
+    assert np.mean(plain["label"].to_numpy() == changed["label"].to_numpy()) < 0.25
 
 
 def test_copies_of_a_clip_share_its_permuted_label(clips):
@@ -112,7 +112,7 @@ def test_copies_of_a_clip_share_its_permuted_label(clips):
     assert (rows.groupby("clip_id")["label"].nunique() == 1).all()
 
 
-def test_another_seed_deals_otherwise_and_the_same_one_the_same(clips):
+def test_folds_depend_on_the_seed_alone(clips):
     first, again, other = (plan_step(STEPS["speakers"], clips, seed) for seed in (1, 1, 2))
     assert first.folds_sha256 == again.folds_sha256 != other.folds_sha256
 
@@ -132,11 +132,11 @@ def test_folds_are_alike_in_gender(clips):
 
 def test_one_value_cannot_be_on_two_sides(clips):
     one = clips[clips["speaker"] == "ravdess-01"]
-    with pytest.raises(SplitError, match="all rows have the speaker"):
+    with pytest.raises(SplitError, match="ravdess-01"):
         plan_step(STEPS["speakers"], one, 1)
 
 
-@pytest.mark.parametrize("wrong", [{"scaled_on": "test"}, {"judge": "nobody"}])
+@pytest.mark.parametrize("wrong", [{"scaled_on": "test"}, {"selected_on": "nobody"}])
 def test_a_step_with_an_unknown_setting_is_refused(wrong):
-    with pytest.raises(SplitError, match="known are"):
-        check_reading(replace(STEPS["speakers"], **wrong))
+    with pytest.raises(SplitError, match=next(iter(wrong.values()))):
+        check_scaling(replace(STEPS["speakers"], **wrong))

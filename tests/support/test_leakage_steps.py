@@ -1,4 +1,4 @@
-"""The ladder as data: sins are named, have honest twins, and stand nowhere else."""
+"""The ladder as data: leaks are declared, have leak-free twins, and occur in no study."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from support.leakage_steps import (
 )
 
 
-def is_sin(step) -> bool:
-    return step.judge == "test" or step.scaled_on == "all" or step.is_made_before
+def is_leak(step) -> bool:
+    return step.selected_on == "test" or step.scaled_on == "all" or step.is_made_before
 
 
 def test_every_step_has_a_name_of_its_own_and_a_title():
@@ -27,21 +27,21 @@ def test_every_step_has_a_name_of_its_own_and_a_title():
 
 
 @pytest.mark.parametrize("step", [one for one in STEPS.values() if one.twin], ids=str)
-def test_a_twin_exists_and_does_not_sin(step):
-    assert not is_sin(STEPS[step.twin])
+def test_a_twin_exists_and_does_not_leak(step):
+    assert not is_leak(STEPS[step.twin])
 
 
 @pytest.mark.parametrize(
-    "step", [one for one in (*DECLARED_LEAKS, *ENCODER_LEAKS) if is_sin(one)], ids=str
+    "step", [one for one in (*DECLARED_LEAKS, *ENCODER_LEAKS) if is_leak(one)], ids=str
 )
-def test_a_sin_differs_from_its_twin_in_that_alone(step):
+def test_a_leak_is_the_only_difference_from_its_twin(step):
     twin = STEPS[step.twin]
     assert (step.by, step.candidates, step.variants) == (twin.by, twin.candidates, twin.variants)
     assert step.leaks
     assert not twin.leaks
 
 
-def test_controls_stand_beside_steps():
+def test_controls_are_steps_of_their_own():
     assert set(CONTROL_OF) < {one.name for one in LADDER}
     assert set(CONTROL_OF.values()) < set(STEPS)
 
@@ -62,5 +62,5 @@ def test_a_permuted_step_is_another_step():
 
 def test_a_learning_curve_has_no_more_speakers_than_there_are():
     assert [one.n_speakers for one in learning_steps(7)] == [2, 3, 4, 6]
-    with pytest.raises(StudyError, match="needs 2"):
+    with pytest.raises(StudyError, match="not 1"):
         learning_steps(1)

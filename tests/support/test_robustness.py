@@ -12,7 +12,6 @@ from ser_lib.audio.corruptions import Condition
 from ser_lib.errors import AudioError, FeatureError, RunError
 from ser_lib.features.acoustic import statistic_names
 from support import robustness
-from support import robustness as importance
 from support.robustness import CLEAN, CONDITIONS, compare_conditions, condition_table
 
 RATE_HZ = 16_000
@@ -52,7 +51,7 @@ def few(demo_clips):
 
 def test_a_comparison_is_stored_and_read_back_without_audio(few, monkeypatch):
     first = compare_conditions(few, conditions=SHORT, clips_a_speaker=1, n_seeds=1)
-    monkeypatch.setattr(robustness, "fit_and_predict", None)
+    monkeypatch.setattr(robustness, "fit_fold", None)
     again = compare_conditions(few.assign(path=""), conditions=SHORT, clips_a_speaker=1, n_seeds=1)
     assert {name: one.score for name, one in first.items()} == {
         name: one.score for name, one in again.items()
@@ -68,11 +67,11 @@ def test_a_comparison_that_is_not_stored_needs_the_audio(few):
 
 def test_a_corruption_that_fails_names_the_clip_and_the_condition(few):
     bad = Condition("low-pass", 9000, "Hz", "limit_band", {"high_hz": 9000.0})
-    with pytest.raises(FeatureError, match=r"low-pass 9000 Hz: a band"):
+    with pytest.raises(FeatureError, match="low-pass 9000 Hz"):
         compare_conditions(few, conditions=(CLEAN, bad), clips_a_speaker=1, n_seeds=1)
 
 
-def test_nobody_hears_his_own_voice_in_the_crowd(few, monkeypatch):
+def test_babble_does_not_contain_the_own_speaker(few, monkeypatch):
     voices, speakers = robustness._voices(few)
     assert len(voices) == len(speakers) == 2 * few["speaker"].nunique()
     babble = next(one for one in CONDITIONS if one.family == "babble")
@@ -118,30 +117,29 @@ def test_a_codec_that_cannot_be_had_is_refused(tone, wrong, message):
 
 
 def test_the_groups_by_description_and_by_statistic_each_cover_all_features_once():
-    names = list(importance.GROUPS)
+    names = list(robustness.GROUPS)
     for part in (names[:6], names[6:]):
-        columns = np.concatenate([importance.columns_of(one) for one in part])
+        columns = np.concatenate([robustness.columns_of(one) for one in part])
         assert sorted(columns) == list(range(len(statistic_names())))
 
 
 def test_permuted_columns_keep_their_values_and_the_others_their_rows(rng):
     features = rng.standard_normal((30, 5))
-    dealt = importance.permute_columns(features, np.array([1, 3]), rng)
-    np.testing.assert_array_equal(dealt[:, [0, 2, 4]], features[:, [0, 2, 4]])
-    order = [int(np.flatnonzero(features[:, 1] == value)[0]) for value in dealt[:, 1]]
+    permuted = robustness.permute_columns(features, np.array([1, 3]), rng)
+    np.testing.assert_array_equal(permuted[:, [0, 2, 4]], features[:, [0, 2, 4]])
+    order = [int(np.flatnonzero(features[:, 1] == value)[0]) for value in permuted[:, 1]]
     assert sorted(order) == list(range(30)) != order
-    np.testing.assert_array_equal(dealt[:, 3], features[order, 3])  # dealt together
+    np.testing.assert_array_equal(permuted[:, 3], features[order, 3])  # permuted together
 
 
 def test_a_planted_feature_is_the_one_that_is_missed(few, rng, monkeypatch):
     features = rng.standard_normal((len(few), len(statistic_names()))).astype(np.float32)
-    pitch = importance.columns_of("pitch")
+    pitch = robustness.columns_of("pitch")
     features[:, pitch] += 6.0 * (few["emotion"] == "sad").to_numpy()[:, np.newaxis]
-    for module in (importance, robustness):
-        monkeypatch.setattr(module, "extract", lambda clips, spec: features)
-    table = importance.group_importance(few, n_seeds=1).set_index("name")
+    monkeypatch.setattr(robustness, "extract", lambda clips, spec: features)
+    table = robustness.group_importance(few, n_seeds=1).set_index("name")
     assert table["value"].idxmax() == "pitch"
     assert table.loc["pitch", "low"] > 0.1
     assert abs(table.loc["zero crossings", "value"]) < 0.1
-    again = importance.group_importance(few.assign(path=""), n_seeds=1).set_index("name")
+    again = robustness.group_importance(few.assign(path=""), n_seeds=1).set_index("name")
     assert again["value"].equals(table["value"])

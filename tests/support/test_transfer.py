@@ -1,4 +1,4 @@
-"""What heads on an encoder came to: from stored runs, without weights; and the head of a bundle."""
+"""Tables of heads on encoders: from stored runs, without weights."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ import pytest
 from ser_lib.data.enrolment import NORMALISATIONS
 from ser_lib.errors import RunError
 from ser_lib.features.encoders.registry import encoder_from_file
+from ser_lib.paths import report_dir
 from ser_lib.runs.results import score_ensemble
 from ser_lib.runs.runner import run_study
 from ser_lib.studies import OURS
 from support import transfer
+from support.literature import read_literature
 
 STUDY = OURS["moonshine"]
+N_OTHERS = int((read_literature()["size"] != "").sum())
 
 
 @pytest.fixture
@@ -30,8 +33,8 @@ def planted(monkeypatch, demo_clips):
         shape = (len(spec.params["speeds"].split(",")), 9, 2, 416)
         small = rng.standard_normal((len(table), *shape[:-1], 4))
         small += rng.standard_normal((speakers.max() + 1, *shape[:-1], 4))[speakers]
-        told = 2 * np.random.default_rng(2).standard_normal((emotions.max() + 1, shape[0], 2, 4))
-        small[:, :, 3] += told[emotions]
+        effect = 2 * np.random.default_rng(2).standard_normal((emotions.max() + 1, shape[0], 2, 4))
+        small[:, :, 3] += effect[emotions]
         return np.pad(small, [(0, 0)] * 4 + [(0, shape[-1] - 4)]).astype(np.float16)
 
     monkeypatch.setattr("ser_lib.runs.runner.extract", fake)
@@ -44,7 +47,7 @@ def test_nothing_stored_is_nothing_shown_and_nothing_trained(planted):
     assert transfer.stored_results(STUDY, wanted) == {}
     assert transfer.transfer_table({}).empty
     assert list(transfer.ablation_table({})) == ["name", "value", "low", "high"]
-    assert len(transfer.field_table({})) == len(transfer.FIELD)
+    assert len(transfer.field_table({})) == N_OTHERS
 
 
 def test_stored_runs_are_laid_out(planted):
@@ -65,11 +68,11 @@ def test_stored_runs_are_laid_out(planted):
     assert known["normalisation"].tolist() == ["", "any3", "all"]
     assert known["name"].iloc[0] == "nothing"
     assert known["name"].iloc[1] == NORMALISATIONS["any3"].describes
-    with pytest.raises(RunError, match="a curve needs one each"):
+    with pytest.raises(RunError, match="base_one_speed"):
         transfer.layer_curve(results["base_one_speed", "honest", "demo"])
 
 
-def test_systems_stand_beside_their_ensemble_and_their_gains_are_paired(planted):
+def test_systems_are_joined_with_their_ensemble_and_gains_are_paired(planted):
     models = ["base_one_layer", "base_one_speed"]
     run_study(STUDY, planted, models=models, protocols=["honest"], n_seeds=1)
     results = transfer.stored_results(STUDY, [(m, "honest", "demo") for m in models])
@@ -81,14 +84,14 @@ def test_systems_stand_beside_their_ensemble_and_their_gains_are_paired(planted)
     gains = transfer.gain_table(results, [tuple(models), ("base", models[0])])
     assert len(gains) == 1  # base is not stored
     titles = [STUDY.model(name).title for name in models]
-    assert gains[["system", "beside"]].iloc[0].tolist() == titles
+    assert gains[["system", "baseline"]].iloc[0].tolist() == titles
     assert gains["points"].iloc[0] == pytest.approx(
         bars.loc[titles[0], "value"] - bars.loc[titles[1], "value"]
     )
     assert gains["low"].iloc[0] <= gains["points"].iloc[0] <= gains["high"].iloc[0]
 
 
-def test_ours_stand_beside_others_under_the_same_protocol_with_their_size(planted):
+def test_ours_are_listed_with_others_of_the_same_protocol_with_their_size(planted):
     run_study(STUDY, planted, models=["base_one_speed"], protocols=["honest"], n_seeds=1)
     (result,) = transfer.stored_results(STUDY, [("base_one_speed", "honest", "demo")]).values()
     scratch = OURS["scratch"]
@@ -101,17 +104,17 @@ def test_ours_stand_beside_others_under_the_same_protocol_with_their_size(plante
     ours = table[table["source"] == "stored runs"]
     # What is trained of the blocks is no part of the encoder's file.
     assert ours["size"].tolist() == ["20.5 MB", "216 k weights", "37.2 MB", "6,373 values a clip"]
-    assert len(table) == len(transfer.FIELD) + 4
+    assert len(table) == N_OTHERS + 4
 
 
-def test_what_systems_say_together_stands_beside_others_too_and_holds_the_encoder_once(planted):
+def test_averaged_systems_are_listed_with_others_and_count_the_encoder_once(planted):
     run_study(STUDY, planted, models=["base_one_speed"], protocols=["honest"], n_seeds=1)
     (result,) = transfer.stored_results(STUDY, [("base_one_speed", "honest", "demo")]).values()
     tuned = replace(result, model=OURS["tuned"].model("blocks2"))
     both = {("a", "luna5", "ravdess"): result, ("b", "luna5", "ravdess"): tuned}
     alone = dict([*both.items()][:1])
-    elsewhere = {(name, "luna5", "emodb"): one for (name, _, _), one in both.items()}
-    table = transfer.field_table({}, [both, alone, elsewhere])
+    on_emodb = {(name, "luna5", "emodb"): one for (name, _, _), one in both.items()}
+    table = transfer.field_table({}, [both, alone, on_emodb])
     (ours,) = table[table["source"] == "stored runs"].to_dict("records")
     assert ours["system"] == "2 systems averaged, here"
     assert (ours["protocol"], ours["size"]) == ("luna5", "37.2 MB")
@@ -139,9 +142,11 @@ def test_encoders_are_listed_with_their_state_and_no_path():
     assert not table.astype(str).apply(lambda column: column.str.contains("/tmp|/root")).any().any()
 
 
-def test_what_others_reached_stands_with_its_protocol_and_source():
-    assert {row[2] for row in transfer.FIELD} <= {"luna5", "loso", "emobox6", "loso_norm_all"}
-    assert all(0 < row[3] < 1 and row[4] for row in transfer.FIELD)
+def test_the_systems_of_others_are_those_with_a_size():
+    table = transfer.field_table({})
+    assert set(table["protocol"]) == {"luna5", "loso", "emobox6", "loso_norm_all"}
+    assert (table["source"] != "").all()
+    assert table["UAR"].str.endswith(" %").all()
 
 
 def test_any_other_encoder_is_described_by_its_file(tmp_path):
@@ -149,3 +154,19 @@ def test_any_other_encoder_is_described_by_its_file(tmp_path):
     path.write_bytes(b"anything")
     one = encoder_from_file(path, outputs=("x", "y"), n_values=8, sample_rate_hz=8000)
     assert (one.name, one.n_layers, one.n_values, one.sample_rate_hz) == ("other", 2, 8, 8000)
+
+
+def test_the_log_of_trials_is_read_as_strings_and_empty_where_it_is_missing():
+    empty = transfer.read_trials("demo")
+    assert empty.empty
+    assert list(empty.columns) == transfer.TRIAL_COLUMNS
+    path = report_dir("demo") / "transfer" / "trials.csv"
+    path.parent.mkdir(parents=True)
+    text = '2026-01-01,"one, with commas",none,luna5,75.0,False\n'
+    path.write_text(",".join(transfer.TRIAL_COLUMNS) + "\n" + text, encoding="utf-8")
+    (row,) = transfer.read_trials("demo").to_dict("records")
+    assert (row["tried"], row["inner_uar"], row["is_tested"]) == (
+        "one, with commas",
+        "75.0",
+        "False",
+    )
