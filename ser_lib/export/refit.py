@@ -89,7 +89,7 @@ def fit_final_network(plan: RunPlan, run: Run, clips: pd.DataFrame) -> FittedPar
         plan.model.config, settings, fold, n_classes=len(plan.labels), seed=plan.seed
     )
     plain = _uncompiled(network, plan.model.config, arrays.shape[1:], len(plan.labels))
-    graph = _as_onnx(plain)
+    graph, keras_file = _saved(plain)
     _check_export(plain, graph, originals)
     return FittedParts(
         kind="network",
@@ -98,7 +98,7 @@ def fit_final_network(plan: RunPlan, run: Run, clips: pd.DataFrame) -> FittedPar
         domain=_network_domain(plan.model.features, clips),
         arrays=scaling,
         graph=graph,
-        keras_file=_as_keras_file(plain),
+        keras_file=keras_file,
         facts={"n_epochs": settings.max_epochs, "n_weights": plain.count_params()},
     )
 
@@ -161,22 +161,17 @@ def _uncompiled(
     return plain
 
 
-def _as_onnx(network: keras.Model) -> bytes:
+def _saved(network: keras.Model) -> tuple[bytes, bytes]:
+    """Return a network as ONNX, and as Keras saves it."""
     with tempfile.TemporaryDirectory(prefix="ser-export-") as folder:
-        target = Path(folder) / "model.onnx"
+        graph, keras_file = Path(folder, "model.onnx"), Path(folder, "model.keras")
         with warnings.catch_warnings():
             # tf2onnx 1.16 asks NumPy for names that it will no longer know.
             warnings.simplefilter("ignore", FutureWarning)
             warnings.simplefilter("ignore", DeprecationWarning)
-            network.export(target, format="onnx", verbose=False)
-        return target.read_bytes()
-
-
-def _as_keras_file(network: keras.Model) -> bytes:
-    with tempfile.TemporaryDirectory(prefix="ser-export-") as folder:
-        target = Path(folder) / "model.keras"
-        load_keras().saving.save_model(network, target)
-        return target.read_bytes()
+            network.export(graph, format="onnx", verbose=False)
+        load_keras().saving.save_model(network, keras_file)
+        return graph.read_bytes(), keras_file.read_bytes()
 
 
 def _check_export(network: keras.Model, graph: bytes, rows: Rows) -> None:
