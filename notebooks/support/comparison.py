@@ -500,10 +500,10 @@ def confusions_of_listeners(vote: pd.DataFrame, *, n_pairs: int = 6) -> pd.DataF
     `recognised_right` is the share for clips of that emotion which the system gets right. Which
     emotion listeners confused a clip with is not published. None where clips were not judged.
     """
-    heard = _recognised(vote)
-    if heard is None:
+    recognised = _recognised(vote)
+    if recognised is None:
         return None
-    table = vote.assign(recognised=heard.loc[vote["clip_id"]].to_numpy())
+    table = vote.assign(recognised=recognised.loc[vote["clip_id"]].to_numpy())
     wrong = table[table["truth"] != table["prediction"]]
     right = table[table["truth"] == table["prediction"]].groupby("truth")["recognised"].mean()
     pairs = wrong.groupby(["truth", "prediction"])["recognised"].agg(["size", "mean"]).reset_index()
