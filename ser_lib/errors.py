@@ -61,7 +61,7 @@ class MetricError(SerError):
 
 
 class BundleError(SerError):
-    """A bundle is missing, damaged, of another version, or not what it says it is."""
+    """A bundle is missing, damaged, of another version, or contradicts itself."""
 
 
 class ReportError(SerError):

@@ -61,7 +61,7 @@ def through_codec(
 
 
 FILTER_ORDER = 8  # 48 dB an octave: a telephone's edges are steep
-N_BABBLE_VOICES = 6  # enough that no word of anybody is understood
+N_BABBLE_VOICES = 6  # enough that no single voice can be understood
 
 
 def mix_at_snr(signal: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:

@@ -294,7 +294,7 @@ class Limits:
     max_duration_s: float = 60.0
     """The longest clip of the supported corpora is under 35 s (IEMOCAP)."""
     min_peak_db: float = -60.0
-    """Below it there is nothing to hear in a 16-bit recording."""
+    """Below it a 16-bit recording is practically silent."""
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ class VoiceFacts:
     level_db: float
     """Of the loud frames (95th percentile)."""
     snr_db: float
-    """Loud frames above the quiet ones between them; NaN where nobody pauses or speaks."""
+    """Loud frames above the quiet ones between them; NaN without speech or without pauses."""
 
     @property
     def has_speech(self) -> bool:

@@ -31,10 +31,10 @@ def confidence_of(
     predictions: pd.DataFrame, labels: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the probability of each predicted class, and whether it is the true one."""
-    said = class_numbers(predictions["prediction"], labels)
+    predicted = class_numbers(predictions["prediction"], labels)
     probabilities = _probabilities_of(predictions, labels)
-    confidence = probabilities[np.arange(len(said)), said]
-    return confidence, said == class_numbers(predictions["truth"], labels)
+    confidence = probabilities[np.arange(len(predicted)), predicted]
+    return confidence, predicted == class_numbers(predictions["truth"], labels)
 
 
 def _bin_edges(confidence: np.ndarray, n_bins: int, *, is_adaptive: bool) -> np.ndarray:
@@ -111,7 +111,7 @@ def reliability(
     rows, hits, confidence = sums.sum(axis=1)
     drawn = resample_speakers(sums.shape[1], n_resamples, seed)
     drawn_rows, drawn_hits = drawn @ sums[0], drawn @ sums[1]
-    # A resample may hold nobody who has a prediction in a bin; it then says nothing about it.
+    # A resample may lack all speakers with a prediction in a bin, which then has no accuracy.
     accuracy = np.divide(
         drawn_hits, drawn_rows, out=np.full_like(drawn_hits, np.nan), where=drawn_rows > 0
     )

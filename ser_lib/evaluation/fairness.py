@@ -64,9 +64,9 @@ def group_scores(
     if len(speakers) < 2:
         raise MetricError(f"one speaker only ({speakers[0]}): no interval by speaker can be given")
     n = len(labels)
-    truth, said = (class_numbers(predictions[one], labels) for one in ("truth", "prediction"))
+    truth, predicted = (class_numbers(predictions[one], labels) for one in ("truth", "prediction"))
     counts = np.zeros((len(speakers), len(groups), n, n))
-    np.add.at(counts, (of_speaker, of_group, truth, said), 1)
+    np.add.at(counts, (of_speaker, of_group, truth, predicted), 1)
     is_shared = (counts.sum(axis=(0, 3)) > 0).all(axis=0)
     if not is_shared.any():
         raise MetricError(f"no class occurs with every {column}: groups cannot be compared")
@@ -108,7 +108,7 @@ def _group_and_rest(counts: np.ndarray, number: int) -> tuple[np.ndarray, np.nda
 
 
 def _uar_or_nan(counts: np.ndarray) -> np.ndarray:
-    """UAR, or NaN where a resample holds nobody of the group."""
+    """UAR, or NaN where a resample has no row of the group."""
     is_empty = counts.sum(axis=(-2, -1)) == 0
     scores = uar(np.where(is_empty[..., np.newaxis, np.newaxis], 1, counts))
     return np.where(is_empty, np.nan, scores)
@@ -170,7 +170,7 @@ class SpeakerChance:
     low: float
     """The worst speaker's accuracy in the lowest 5 % of such draws."""
     worst_p: float
-    """Share of draws whose worst speaker fares no better than the real one."""
+    """Share of draws whose worst speaker scores no higher than the real one."""
     spread: float
     """Standard deviation of the accuracy over speakers."""
     spread_expected: float

@@ -6,7 +6,7 @@ Scores are in [0, 1].
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -199,9 +199,7 @@ def with_clip_columns(predictions: pd.DataFrame, clips: pd.DataFrame) -> pd.Data
     )
 
 
-def check_predictions(
-    predictions: pd.DataFrame, labels: Sequence[str], *, expected: Collection[str] = ()
-) -> None:
+def check_predictions(predictions: pd.DataFrame, labels: Sequence[str]) -> None:
     """Raise where predictions cannot be scored.
 
     Parameters
@@ -210,14 +208,12 @@ def check_predictions(
         Columns `clip_id, truth, prediction, p_<label>...`.
     labels : sequence of str
         All classes.
-    expected : collection of str
-        Ids of all clips that should be predicted; empty where that is not known.
 
     Raises
     ------
     MetricError
-        If there is no row, columns or clips are missing, rows repeat, a class is unknown, or
-        probabilities are not finite or do not sum to 1 (to the four decimals that are stored).
+        If there is no row, a column is missing, rows repeat, a class is unknown, or probabilities
+        are not finite or do not sum to 1 (to the four decimals that are stored).
     """
     names = [f"p_{label}" for label in labels]
     lacking = sorted({"clip_id", "truth", "prediction", *names} - set(predictions.columns))
@@ -227,11 +223,6 @@ def check_predictions(
     if len(repeated):
         raise MetricError(
             f"{len(repeated)} rows are predicted twice (first: {repeated.iloc[0]}); folds overlap"
-        )
-    missing = sorted(set(expected) - set(predictions["clip_id"]))
-    if missing:
-        raise MetricError(
-            f"{len(missing)} of {len(expected)} clips are not predicted (first: {missing[0]})"
         )
     if predictions.empty:
         raise MetricError("there are no predictions to score")
@@ -288,7 +279,7 @@ def score_predictions(
     counts, speakers = counts_by_speaker(tables, labels)
     total = counts.sum(axis=1)
     if (total[0].sum(axis=1) > 0).sum() < 2:
-        raise MetricError("only one class occurs: recall over classes says nothing")
+        raise MetricError("only one class occurs: the mean over classes would say nothing")
     weights = resample_speakers(len(speakers), n_resamples, seed)
     values: dict[str, float] = {}
     for name, metric in (("uar", uar), ("wa", wa)):

@@ -46,8 +46,7 @@ def coverage_curve(
     -------
     pandas.DataFrame, shape (50, 4)
         Columns `coverage`, `accuracy`, and `low, high`, its 95 % interval by speaker at that
-        coverage of the resampled speakers; `attrs["aurc"]` is the area under the risk-coverage
-        curve and the ends of its interval.
+        coverage of the resampled speakers.
 
     Raises
     ------
@@ -64,7 +63,7 @@ def coverage_curve(
     speakers, codes = np.unique(predictions["speaker"], return_inverse=True)
     if len(speakers) < 2:
         raise MetricError(f"one speaker only ({speakers[0]}): no interval by speaker can be given")
-    # One column a distinct confidence, the surest first.
+    # One column a distinct confidence, the highest first.
     levels, columns = np.unique(-confidence, return_inverse=True)
     sums = np.zeros((2, len(speakers), len(levels)))
     for number, value in enumerate((np.ones(len(codes)), is_right)):
@@ -79,12 +78,9 @@ def coverage_curve(
     values = np.array(drawn) / GRID
     observed = _hits_at(*sums.sum(axis=1)) / GRID
     ends = np.array([interval_of(column) for column in values.T])
-    curve = pd.DataFrame(
+    return pd.DataFrame(
         {"coverage": GRID, "accuracy": observed, "low": ends[:, 0], "high": ends[:, 1]}
     )
-    # On the grid the mean risk is the area, up to a tenth of a point.
-    curve.attrs["aurc"] = (aurc(confidence, is_right), *interval_of(1 - values.mean(axis=1)))
-    return curve
 
 
 def _hits_at(rows: np.ndarray, hits: np.ndarray) -> np.ndarray:
@@ -95,22 +91,6 @@ def _hits_at(rows: np.ndarray, hits: np.ndarray) -> np.ndarray:
     """
     n_rows = rows[-1]
     return np.interp(GRID * n_rows, np.append(0, rows), np.append(0, hits)) / n_rows
-
-
-def aurc(confidence: np.ndarray, is_right: np.ndarray) -> float:
-    """Area under the risk-coverage curve: the mean error over all coverages 1/n, 2/n, ..., 1.
-
-    It is the error rate itself where confidence carries no information. Geifman, Uziel & El-Yaniv
-    (2019), ICLR.
-    """
-    if not len(confidence):
-        raise MetricError("there are no predictions to select from")
-    levels, columns = np.unique(-np.asarray(confidence), return_inverse=True)
-    rows = np.bincount(columns, minlength=len(levels)).cumsum()
-    hits = np.bincount(columns, weights=is_right, minlength=len(levels)).cumsum()
-    answered = np.arange(1, len(confidence) + 1)
-    risk = 1 - np.interp(answered, np.append(0, rows), np.append(0, hits)) / answered
-    return float(risk.mean())
 
 
 def accuracy_at(curve: pd.DataFrame, coverage: float) -> tuple[float, float, float]:

@@ -373,13 +373,6 @@ def test_predictions_that_are_none_are_refused(probabilities, change, message):
         check_predictions(change(probabilities), LABELS)
 
 
-def test_clips_that_were_to_be_predicted_and_are_not_are_refused(probabilities):
-    ids = list(probabilities["clip_id"])
-    check_predictions(probabilities, LABELS, expected=ids)
-    with pytest.raises(MetricError, match=r"2 of 82 .*\bx\b"):
-        check_predictions(probabilities, LABELS, expected=[*ids, "y", "x"])
-
-
 def test_predictions_learn_their_speaker_from_the_clip_table(few_clips):
     ids = [few_clips["clip_id"][5], f"{few_clips['clip_id'][0]}#noise"]
     predictions = pd.DataFrame({"clip_id": ids, "truth": "angry"}, index=[9, 9])
