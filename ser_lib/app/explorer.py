@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import ipywidgets as widgets
 import matplotlib as mpl
@@ -28,6 +28,7 @@ from matplotlib.figure import Figure
 from ser_lib import data
 from ser_lib.audio.io import load_signal
 from ser_lib.audio.signal import resample
+from ser_lib.data.corpus import Corpus
 from ser_lib.data.labels import EMOTIONS, colour_of
 from ser_lib.data.pooled import POOLED
 from ser_lib.errors import RunError, SerError, offenders
@@ -133,7 +134,7 @@ def _view_clip(path: str, _changed_ns: int, emotion: str) -> ClipView:
 def _draw(signal: np.ndarray, pitch_hz: np.ndarray, colour: str) -> bytes:
     """Draw the four panels at fixed places, so that nothing jumps from clip to clip."""
     duration_s = len(signal) / RATE_HZ
-    figure = Figure(figsize=(WIDTH_PX / DPI, HEIGHT_PX / DPI), dpi=DPI, layout="none")
+    figure = Figure(figsize=(WIDTH_PX / DPI, HEIGHT_PX / DPI), dpi=DPI, layout="none")  # type: ignore[arg-type]
     edges = {"left": 0.145, "right": 0.885, "top": 0.99, "bottom": 0.075}
     grid = figure.add_gridspec(
         4,
@@ -473,7 +474,8 @@ class Explorer(widgets.VBox):
             return
         chosen = self._clips["clip_id"] == self.clip.value
         clip = self._last = self._clips[chosen].iloc[0]
-        card = data.get_corpus(clip["corpus"])
+        # Pools have no clips of their own.
+        card = cast(Corpus, data.get_corpus(clip["corpus"]))
         self.position.value = f"{self.clip.index + 1:,} of {n_clips:,}"
         self.headline.value = _headline(clip, card.statements)
         self.predictions.value = models_table(self._models, clip["clip_id"]) or _no_predictions(

@@ -217,14 +217,14 @@ def audit_clips(
         outside = tuple(known.loc[parts[0].to_numpy() == "", "clip_id"])
         found += _about(known, "no_part", outside, "not compared with any part")
     first_of = known.drop_duplicates("sound").set_index("sound")["clip_id"]
-    names = {side: pairs[side].astype(str).map(first_of) for side in ("first", "second")}
+    sides = {side: pairs[side].astype(str).map(first_of) for side in ("first", "second")}
     return AuditReport(
         source=source,
         n_clips=measured["clip_id"].nunique(),
         n_sounds=len(prints),
         threshold=threshold,
         findings=tuple(sorted(found, key=lambda one: LEVELS.index(one.level))),
-        pairs=pairs.assign(**names),
+        pairs=pairs.assign(**sides),
         not_checked=tuple(_not_checked(clips, bool(parts))),
     )
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 import numpy as np
 
@@ -134,7 +134,7 @@ def _opened(out: Path | None, mode: str) -> Iterator[TextIO]:
     except OSError as error:
         raise AudioError(f"{out}: cannot be written ({error.strerror})") from error
     with file:
-        yield file
+        yield cast(TextIO, file)
 
 
 def _predict_recordings(predictor: Predictor, request: Request, names: dict[str, str]) -> int:
@@ -147,7 +147,7 @@ def _predict_recordings(predictor: Predictor, request: Request, names: dict[str,
     n_paths = sum(1 for _ in find_recordings(request.paths))
     paths = find_recordings(request.paths, found=found)
     waiting = (one for one in paths if not done or writer.name(one) not in done)
-    predictions = (
+    predictions: Iterator[Prediction] = (
         replace(one, path=names.get(one.path, one.path))
         for one in predict_many(predictor, waiting, n_jobs=request.n_jobs)
     )
@@ -232,7 +232,7 @@ def _window_line(window: Window, name: str, form: str, labels: tuple[str, ...]) 
         name,
         round(window.start_s, 3),
         round(window.end_s, 3),
-        round(prediction.voice.speech_s, 2),
+        round(prediction.voice.speech_s, 2) if prediction.voice else None,
         prediction.emotion,
         None if np.isnan(confidence) else round(confidence, N_DECIMALS),
         {label: round(p, N_DECIMALS) for label, p in prediction.probabilities.items()},

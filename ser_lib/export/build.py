@@ -7,6 +7,7 @@ is then fitted once more, on everybody. A finished bundle can be tested on other
 
 from __future__ import annotations
 
+from typing import Any
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -42,7 +43,7 @@ MAX_CLIPS = 1000
 
 def evaluate_cross_corpus(
     predictor: Predictor, clips: pd.DataFrame, label_set: LabelSet
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Test a bundle on the clips of a corpus that it was not trained on.
 
     Parameters
@@ -85,7 +86,7 @@ def evaluate_cross_corpus(
     tested = rows[~np.any(list(enrolment.values()), axis=0)] if enrolment else rows
     # In the order of their hashes, which know nothing of emotions; names are often sorted by them.
     tested = tested.sort_values("audio_sha256").head(MAX_CLIPS).sort_index()
-    found: dict[str, object] = {
+    found: dict[str, Any] = {
         "corpus": corpus,
         "title": get_corpus(corpus).title,
         "n_clips": len(tested),
@@ -263,9 +264,9 @@ def _other_corpora(names: Sequence[str], clips: pd.DataFrame) -> list[pd.DataFra
     return tables
 
 
-def _facts(plan: RunPlan, run: Run, clips: pd.DataFrame) -> dict[str, object]:
+def _facts(plan: RunPlan, run: Run, clips: pd.DataFrame) -> dict[str, Any]:
     corpus = get_corpus(plan.corpus)
-    parts: Sequence[object] = getattr(corpus, "members", (corpus,))
+    parts: Sequence[Any] = getattr(corpus, "members", (corpus,))
     rows = rows_of(clips, plan.study.labels_for(plan.corpus))
     return {
         "study": plan.study.name,

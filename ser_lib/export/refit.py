@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -65,7 +65,7 @@ class FittedParts:
     keras_file: bytes = b""
     encoder: Mapping[str, str] = field(default_factory=dict)
     speaker: Mapping[str, float] = field(default_factory=dict)
-    facts: Mapping[str, object] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
     """For the model card."""
 
 
@@ -185,7 +185,7 @@ def _check_export(network: keras.Model, graph: bytes, rows: Rows) -> None:
         raise BundleError(f"the exported network differs from Keras's by {error:.2g}")
 
 
-def summarise_run(run: Run, clips: pd.DataFrame) -> dict[str, object]:
+def summarise_run(run: Run, clips: pd.DataFrame) -> dict[str, Any]:
     """Score a run on unseen speakers, and find temperature and threshold on it.
 
     Parameters
@@ -268,7 +268,9 @@ def fit_final_head(plan: RunPlan, run: Run, clips: pd.DataFrame) -> FittedParts:
     classes = table["label"].map(plan.labels.index).to_numpy()
     speakers = table["speaker"].to_numpy()
     arrays = _fitted(plan, features, classes, speakers)
-    known, facts, speaker = {}, {}, {}
+    known: dict[str, np.ndarray] = {}
+    facts: dict[str, Any] = {}
+    speaker: dict[str, float] = {}
     ways = {
         kind: plan.study.other_protocols.get(f"{plan.protocol.name}_norm_{name}")
         for kind, name in (("", ENROLMENT), ("mixed_", UNLABELLED))
@@ -376,7 +378,7 @@ def _adapted(table: pd.DataFrame, features: np.ndarray) -> tuple[dict[str, np.nd
 
 def _summarise_known(
     known: Run, new: Run, clips: pd.DataFrame
-) -> tuple[dict[str, float], dict[str, object]]:
+) -> tuple[dict[str, float], dict[str, Any]]:
     """Find temperature and threshold for known voices, and what knowing them gains."""
     labels = list(known.labels)
     temperature, selection = _calibrated(known.predictions, labels)

@@ -160,7 +160,7 @@ def cross_corpus_figures(bundle: Bundle) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _share_of_answers(one: object) -> str:
+def _share_of_answers(one: Any) -> str:
     """Format the share of answers that are right, and their number; a dash without any."""
     n_answers = round(one.coverage_share * one.n_clips)
     if not n_answers:

@@ -155,7 +155,7 @@ def timeline_table(windows: Iterable[Window], labels: Sequence[str]) -> pd.DataF
         {
             "start_s": round(one.start_s, 3),
             "end_s": round(one.end_s, 3),
-            "speech_s": one.prediction.voice.speech_s,
+            "speech_s": one.prediction.voice.speech_s if one.prediction.voice else np.nan,
             "emotion": one.prediction.emotion,
             "confidence": one.prediction.confidence,
         }

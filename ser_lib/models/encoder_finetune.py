@@ -21,6 +21,7 @@ from ser_lib.models.layers import MASKED, mean_and_spread, start_from_ridge
 
 if TYPE_CHECKING:
     import keras
+    from keras import KerasTensor
 
     from ser_lib.features.extraction import Rows
 
@@ -115,7 +116,7 @@ def _rotation(n_frames: int, n_rotary: int) -> tuple[np.ndarray, np.ndarray]:
     return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
 
 
-def _turn(x: keras.KerasTensor, rotation: tuple[np.ndarray, np.ndarray]) -> keras.KerasTensor:
+def _turn(x: KerasTensor, rotation: tuple[np.ndarray, np.ndarray]) -> KerasTensor:
     """Turn neighbouring pairs of each head's first values by the position's angle."""
     ops = load_keras().ops
     cosine, sine = rotation
@@ -127,22 +128,22 @@ def _turn(x: keras.KerasTensor, rotation: tuple[np.ndarray, np.ndarray]) -> kera
 
 
 def _block(
-    x: keras.KerasTensor,
-    is_frame: keras.KerasTensor,
+    x: KerasTensor,
+    is_frame: KerasTensor,
     rotation: tuple[np.ndarray, np.ndarray],
     name: str,
     config: EncoderTopConfig,
-) -> keras.KerasTensor:
+) -> KerasTensor:
     keras = load_keras()
     layers, ops = keras.layers, keras.ops
     _, n_frames, n_values = x.shape
     n_head_values = n_values // config.n_heads
 
-    def norm(values: keras.KerasTensor, part: str) -> keras.KerasTensor:
+    def norm(values: KerasTensor, part: str) -> KerasTensor:
         layer = layers.LayerNormalization(center=False, epsilon=NORM_EPSILON, name=part)
         return layer(values)
 
-    def heads(values: keras.KerasTensor, part: str) -> keras.KerasTensor:
+    def heads(values: KerasTensor, part: str) -> KerasTensor:
         projected = layers.Dense(n_values, use_bias=False, name=f"{name}_{part}")(values)
         return ops.reshape(projected, (-1, n_frames, config.n_heads, n_head_values))
 
@@ -166,7 +167,7 @@ def _block(
     return x + ops.cast(hidden, "float32")
 
 
-def _pool(x: keras.KerasTensor, is_frame: keras.KerasTensor) -> list[keras.KerasTensor]:
+def _pool(x: KerasTensor, is_frame: KerasTensor) -> list[KerasTensor]:
     """Return mean and spread over the frames, each of shape (batch, n_values)."""
     return mean_and_spread(x, MASKED * (1.0 - is_frame), least_variance=1e-6)
 

@@ -15,6 +15,7 @@ from ser_lib.models.layers import MASKED, fit_scaling, mean_and_spread, scaling_
 
 if TYPE_CHECKING:
     import keras
+    from keras import KerasTensor
     import numpy as np
 
     from ser_lib.features.extraction import Rows
@@ -76,7 +77,7 @@ def build_tdnn(
     keras = load_keras()
     layers, ops = keras.layers, keras.ops
 
-    def conv(values: keras.KerasTensor, name: str, size: int, **rest: int) -> keras.KerasTensor:
+    def conv(values: KerasTensor, name: str, size: int, **rest: int) -> KerasTensor:
         layer = layers.Conv1D(
             config.n_filters, size, padding="same", use_bias=False, name=name, **rest
         )

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -29,6 +31,7 @@ from ser_lib.runs.store import provenance
 from ser_lib.runtime import progress
 from ser_lib.studies.study import ModelSpec, Study
 from ser_lib.training.fit import computing_in
+from ser_lib.training.settings import TrainingSettings
 
 COST_COLUMNS = (
     "study",
@@ -207,12 +210,10 @@ def scored_costs(results: Sequence[Result], names: Sequence[str]) -> pd.DataFram
     return table.assign(is_on_front=pareto_front(table["ms"], table["uar"]))
 
 
-def _cost_of(
-    study: Study, model: ModelSpec, clips: pd.DataFrame, n_clips: int
-) -> dict[str, object]:
+def _cost_of(study: Study, model: ModelSpec, clips: pd.DataFrame, n_clips: int) -> dict[str, Any]:
     chosen = clips.sample(min(n_clips, len(clips)), random_state=0)
     inputs = [compute(path, model.features) for path in chosen["path"]]
-    feature_s = [_fastest_s(lambda p=path: compute(p, model.features)) for path in chosen["path"]]
+    feature_s = [_fastest_s(partial(compute, path, model.features)) for path in chosen["path"]]
     n_classes = len(study.labels_for(str(clips["corpus"].iloc[0])).labels)
     if family_of(model.config)[1].is_keras:
         predict, arrays = _network(model, n_classes)
@@ -220,7 +221,7 @@ def _cost_of(
         predict, arrays = _head(study, model, clips)
     else:
         predict, arrays = _classifier(study, model, clips)
-    model_s = [_fastest_s(lambda x=one: predict(x[np.newaxis])) for one in inputs]
+    model_s = [_fastest_s(partial(predict, one[np.newaxis])) for one in inputs]
     # Each view of a clip goes through feature and network.
     n_views = 1 + len(study.test_views)
     # An encoder's weights are 8-bit numbers, near enough one a byte.
@@ -245,7 +246,8 @@ def _fastest_s(work: Callable[[], object]) -> float:
 
 def _network(model: ModelSpec, n_classes: int) -> tuple[Callable, list[np.ndarray]]:
     """Build a network with fresh weights: they take as long as trained ones."""
-    with computing_in(model.training.precision):
+    training = cast(TrainingSettings, model.training)
+    with computing_in(training.precision):
         network = build_keras(model.config, feature_shape(model.features), n_classes)
     arrays = [np.asarray(one) for one in network.get_weights()]
 
@@ -334,8 +336,8 @@ def pareto_front(costs: Sequence[float], values: Sequence[float]) -> np.ndarray:
     -----
     Notebook: 09_evaluation.ipynb
     """
-    costs, values = np.asarray(costs, dtype=float), np.asarray(values, dtype=float)
+    cost, value = np.asarray(costs, dtype=float), np.asarray(values, dtype=float)
     # is_beaten[i, j]: j is at least as good in both and better in one.
-    no_dearer, no_worse = costs <= costs[:, np.newaxis], values >= values[:, np.newaxis]
-    is_strict = (costs < costs[:, np.newaxis]) | (values > values[:, np.newaxis])
-    return ~(no_dearer & no_worse & is_strict).any(axis=1)
+    no_dearer, no_worse = cost <= cost[:, np.newaxis], value >= value[:, np.newaxis]
+    is_strict = (cost < cost[:, np.newaxis]) | (value > value[:, np.newaxis])
+    return np.asarray(~(no_dearer & no_worse & is_strict).any(axis=1))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -135,8 +136,9 @@ class Result:
         settings = self.model.training
         if settings is None:
             return history
-        if self.protocol != "published":
-            settings = self.model.honest_settings
+        honest = self.model.honest_settings
+        if self.protocol != "published" and honest is not None:
+            settings = honest
         by_curve = history.groupby("curve")
         if settings.keep:
             return history.loc[by_curve[settings.keep].idxmax()]
@@ -161,7 +163,7 @@ class Result:
         """Time that all folds of one seed took to train and predict, in seconds."""
         return float(np.mean([sum(run.environment["duration_s"]) for run in self.runs]))
 
-    def record(self) -> dict[str, object]:
+    def record(self) -> dict[str, Any]:
         """Return the result as one record of `results.json`."""
         score = self.score
         rounded = {
@@ -226,7 +228,7 @@ class Results:
         """Return all results under "published" or "honest"."""
         return tuple(one for one in self.all if one.protocol == protocol)
 
-    def records(self) -> list[dict[str, object]]:
+    def records(self) -> list[dict[str, Any]]:
         """Return the records of `results.json`."""
         return [one.record() for one in self.all]
 
@@ -291,8 +293,8 @@ def _corpus_in(speaker: str) -> str:
     return speaker.rsplit("-", 1)[0]
 
 
-def _step(leaking: Result, honest: Result) -> dict[str, object]:
-    row: dict[str, object] = {
+def _step(leaking: Result, honest: Result) -> dict[str, Any]:
+    row: dict[str, Any] = {
         "study": leaking.study.name,
         "model": leaking.model.name,
         "corpus": leaking.corpus,

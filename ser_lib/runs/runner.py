@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -106,7 +107,7 @@ class RunPlan:
         """What the folders of such runs begin with, whatever their settings."""
         return _folder_name(self.study, self.model, self.protocol) + str(self.seed)
 
-    def identity(self) -> dict[str, object]:
+    def identity(self) -> dict[str, Any]:
         """Return all that decides the result but what the code builds from it, as plain data."""
         model = self.model
         identity = {
@@ -135,7 +136,7 @@ class RunPlan:
         }
         return json.loads(json.dumps(identity))
 
-    def spec(self) -> dict[str, object]:
+    def spec(self) -> dict[str, Any]:
         """Return the identity and what is built from it: all that decides the result and its key.
 
         Loads Keras and builds the network, which takes seconds.
@@ -425,14 +426,14 @@ def _stored_folder(plan: RunPlan, *, is_fresh: bool | None = None) -> Path | Non
     return next((folder for folder in named if folder in folders), None)
 
 
-def _valid_versions(spec: dict[str, object]) -> Iterator[dict[str, object]]:
+def _valid_versions(spec: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield a spec as it is, and as versions of the training that are still valid had it."""
     yield spec
     for version in STILL_VALID_VERSIONS:
         yield spec | {"versions": spec["versions"] | {"training": version}}
 
 
-def _folder_of(plan: RunPlan, spec: dict[str, object]) -> Path:
+def _folder_of(plan: RunPlan, spec: dict[str, Any]) -> Path:
     return runs_dir(plan.corpus) / f"{plan.name}-{key_of(spec)}"
 
 

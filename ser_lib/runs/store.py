@@ -47,13 +47,13 @@ BUILT_PARTS = ("input_shape", "topology_sha256")
 class Run:
     """A stored run."""
 
-    spec: dict[str, object]
+    spec: dict[str, Any]
     predictions: pd.DataFrame
     """`clip_id, fold, truth, prediction, p_<label>...`, one row a test row; a variant's id is
     its clip's, a hash sign, and the variant's name."""
     history: pd.DataFrame
     """`fold` and the columns of `ser_lib.training.fit.FitResult.history`."""
-    environment: dict[str, object]
+    environment: dict[str, Any]
     folder: Path
 
     @property
@@ -102,7 +102,7 @@ def store_fold(
         temporary.write_text(json.dumps(record), encoding="utf-8")
 
 
-def finish_run(folder: Path, spec: dict[str, object], labels: Sequence[str], n_folds: int) -> None:
+def finish_run(folder: Path, spec: dict[str, Any], labels: Sequence[str], n_folds: int) -> None:
     """Merge the folds into the run's four files; predictions come last and mark it complete.
 
     Parameters
@@ -164,7 +164,7 @@ def read_run(folder: Path) -> Run:
     return Run(spec, predictions, history, environment, folder)
 
 
-def read_spec(folder: Path) -> dict[str, object] | None:
+def read_spec(folder: Path) -> dict[str, Any] | None:
     """Read a run's spec; None where it is missing, unreadable, or not that of the folder's name."""
     try:
         spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
@@ -174,7 +174,7 @@ def read_spec(folder: Path) -> dict[str, object] | None:
     return spec if is_own else None
 
 
-def folders_like(folders: Iterable[Path], identity: Mapping[str, object]) -> list[Path]:
+def folders_like(folders: Iterable[Path], identity: Mapping[str, Any]) -> list[Path]:
     """Find the folders whose spec is this identity, whatever was built from it."""
     found = []
     for folder in folders:
@@ -184,7 +184,7 @@ def folders_like(folders: Iterable[Path], identity: Mapping[str, object]) -> lis
     return found
 
 
-def provenance() -> dict[str, object]:
+def provenance() -> dict[str, Any]:
     """Return version, commit, libraries and machine (without its name) as plain data."""
     commit = _git("rev-parse", "--short=12", "HEAD") or "unknown"
     is_dirty = bool(_git("status", "--porcelain", "--", "ser_lib", "requirements.lock"))

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -80,7 +80,7 @@ class SearchSpace:
         """Return the choices of each parameter; of the learning rate, the ends of its range."""
         return {name: tuple(values) for name, values in vars(self).items()}
 
-    def read(self, name: str, text: str) -> object:
+    def read(self, name: str, text: str) -> Any:
         """Return the value that a cell of a stored table stands for; raise `ValueError` if none."""
         choices = self.choices()[name]
         if name == "learning_rate":
@@ -93,7 +93,7 @@ class SearchSpace:
 FULL_SPACE = SearchSpace()
 
 
-def config_of(base: Cnn3dConfig, values: Mapping[str, object]) -> Cnn3dConfig:
+def config_of(base: Cnn3dConfig, values: Mapping[str, Any]) -> Cnn3dConfig:
     """Return a network as a trial varies it."""
     n_blocks, widest = values["n_blocks"], max(base.n_filters)
     less = base.dropout_rates[0] - values["dropout"]
@@ -111,7 +111,7 @@ def config_of(base: Cnn3dConfig, values: Mapping[str, object]) -> Cnn3dConfig:
     )
 
 
-def settings_of(base: TrainingSettings, values: Mapping[str, object]) -> TrainingSettings:
+def settings_of(base: TrainingSettings, values: Mapping[str, Any]) -> TrainingSettings:
     """Return how a trial is trained."""
     schedule, has_plateau = SCHEDULES[values["schedule"]]
     return replace(
@@ -126,7 +126,7 @@ def settings_of(base: TrainingSettings, values: Mapping[str, object]) -> Trainin
 
 def own_choice(
     config: Cnn3dConfig, settings: TrainingSettings, space: SearchSpace
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Return a model's own settings as the values of a trial.
 
     Raises
@@ -171,7 +171,7 @@ def _optuna() -> ModuleType:
     return optuna
 
 
-def _known(space: SearchSpace, trials: Sequence[Mapping[str, object]], seed: int) -> optuna.Study:
+def _known(space: SearchSpace, trials: Sequence[Mapping[str, Any]], seed: int) -> optuna.Study:
     """Tell Optuna of the trials so far; one that diverged is told as failed."""
     library, distributions = _optuna(), _distributions(space)
     sampler = library.samplers.TPESampler(seed=seed)
@@ -201,8 +201,8 @@ def _distributions(space: SearchSpace) -> dict[str, optuna.distributions.BaseDis
 
 
 def propose(
-    space: SearchSpace, trials: Sequence[Mapping[str, object]], *, seed: int
-) -> dict[str, object]:
+    space: SearchSpace, trials: Sequence[Mapping[str, Any]], *, seed: int
+) -> dict[str, Any]:
     """Propose the values of the next trial.
 
     Parameters
@@ -408,18 +408,19 @@ def _validation_speakers(plan: RunPlan) -> list[str]:
     return sorted(validation)
 
 
-def _stored_or_built_spec(plan: RunPlan, space: SearchSpace) -> dict[str, object]:
+def _stored_or_built_spec(plan: RunPlan, space: SearchSpace) -> dict[str, Any]:
     """Return all that decides the trials; the network is built only where none are stored."""
     search = {
         "space": space.choices(),
-        "first_trial": own_choice(plan.model.config, plan.training, space),
+        "first_trial": own_choice(plan.model.config, cast(TrainingSettings, plan.training), space),
         "fold": 0,
         "tuning": TUNING_VERSION,
     }
     search = json.loads(json.dumps(search))
     folders = sorted(_folder(plan).glob(f"{plan.study.name}-*"))
     stored = folders_like(folders, plan.identity() | search)
-    return read_spec(stored[0]) if len(stored) == 1 else plan.spec() | search
+    spec = read_spec(stored[0]) if len(stored) == 1 else None
+    return spec or plan.spec() | search
 
 
 def _folder(plan: RunPlan) -> Path:
@@ -432,13 +433,13 @@ class _Search:
 
     plan: RunPlan
     space: SearchSpace
-    spec: dict[str, object]
+    spec: dict[str, Any]
 
     @property
     def folder(self) -> Path:
         return result_path(_folder(self.plan), self.spec, name=self.plan.study.name, suffix="")
 
-    def write(self, trials: Sequence[Mapping[str, object]]) -> None:
+    def write(self, trials: Sequence[Mapping[str, Any]]) -> None:
         """Store all trials; the table comes last and is what counts."""
         environment = provenance()
         environment["libraries"] |= {"optuna": version("optuna")}
@@ -468,9 +469,9 @@ class _Search:
             ) from error
         return trials
 
-    def _trial(self, cells: Mapping[str, str]) -> dict[str, object]:
+    def _trial(self, cells: Mapping[str, str]) -> dict[str, Any]:
         """Turn the cells of a row into a trial; raise `ValueError` where they are none."""
-        trial = {"number": int(cells["number"])}
+        trial: dict[str, Any] = {"number": int(cells["number"])}
         trial |= {name: self.space.read(name, cells[name]) for name in self.space.choices()}
         trial |= {name: float(cells[name] or "nan") for name in ("uar", "wa")}
         trial |= {name: int(cells[name]) for name in ("best_epoch", "n_epochs", "n_parameters")}
@@ -483,7 +484,7 @@ class _Search:
 
 
 def _run_missing(
-    search: _Search, clips: pd.DataFrame, trials: list[dict[str, object]], n_trials: int
+    search: _Search, clips: pd.DataFrame, trials: list[dict[str, Any]], n_trials: int
 ) -> None:
     plan = search.plan
     require_audio(clips, f"{len(trials)} of {n_trials} trials are stored")
@@ -515,10 +516,10 @@ def _arrays(plan: RunPlan, clips: pd.DataFrame) -> FoldArrays:
     return FoldArrays(*gather(fold.train), *validation, validation[0])
 
 
-def _fit(plan: RunPlan, values: Mapping[str, object], arrays: FoldArrays) -> dict[str, object]:
+def _fit(plan: RunPlan, values: Mapping[str, Any], arrays: FoldArrays) -> dict[str, Any]:
     result = fit_fold(
         config_of(plan.model.config, values),
-        settings_of(plan.training, values),
+        settings_of(cast(TrainingSettings, plan.training), values),
         arrays,
         n_classes=len(plan.labels),
         is_scaled=plan.model.is_scaled,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pandas as pd
 
@@ -25,7 +26,7 @@ class ModelSpec:
 
     name: str
     title: str
-    config: object
+    config: Any
     """A config of one of `ser_lib.models.FAMILIES`."""
     features: FeatureSpec
     training: TrainingSettings | None = None
