@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -261,8 +262,10 @@ def corrupt(
     """
     if not condition.function:
         return signal
-    crowd = {"voices": voices} if condition.function == "add_babble" else {}
-    return CORRUPTIONS[condition.function](signal, sample_rate_hz, rng, **condition.params, **crowd)
+    parameters: dict[str, Any] = dict(condition.params)
+    if condition.function == "add_babble":
+        parameters["voices"] = voices
+    return CORRUPTIONS[condition.function](signal, sample_rate_hz, rng, **parameters)
 
 
 TELEPHONE_HZ = 7_000  # the sample rate of a bad line: nothing above 3.5 kHz is left

@@ -7,11 +7,11 @@ is then fitted once more, on everybody. A finished bundle can be tested on other
 
 from __future__ import annotations
 
-from typing import Any
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -111,10 +111,11 @@ def _network_domain(features: FeatureSpec, clips: pd.DataFrame) -> Domain:
 
 def _final_settings(plan: RunPlan, run: Run) -> TrainingSettings:
     """Train for the median of the folds' best epochs; nobody is left out who could stop it."""
-    n_epochs = max(1, round(float(np.median(kept_epochs(run, plan.training)))))
+    settings = cast(TrainingSettings, plan.training)
+    n_epochs = max(1, round(float(np.median(np.array(kept_epochs(run, settings))))))
     # What stands for validation rows here are training rows.
     return replace(
-        plan.training,
+        settings,
         max_epochs=n_epochs,
         stop_patience=None,
         keep="",
@@ -272,10 +273,11 @@ def fit_final_head(plan: RunPlan, run: Run, clips: pd.DataFrame) -> FittedParts:
     facts: dict[str, Any] = {}
     speaker: dict[str, float] = {}
     ways = {
-        kind: plan.study.other_protocols.get(f"{plan.protocol.name}_norm_{name}")
+        kind: protocol
         for kind, name in (("", ENROLMENT), ("mixed_", UNLABELLED))
+        if (protocol := plan.study.other_protocols.get(f"{plan.protocol.name}_norm_{name}"))
     }
-    if all(ways.values()):
+    if len(ways) == 2:
         cloud, adapted = _adapted(table, features)
         head = _fitted(plan, adapted, classes, speakers)
         known = cloud | {f"speaker_{name}": array for name, array in head.items()}

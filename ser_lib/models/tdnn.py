@@ -15,8 +15,8 @@ from ser_lib.models.layers import MASKED, fit_scaling, mean_and_spread, scaling_
 
 if TYPE_CHECKING:
     import keras
-    from keras import KerasTensor
     import numpy as np
+    from keras import KerasTensor
 
     from ser_lib.features.extraction import Rows
 
