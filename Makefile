@@ -51,11 +51,12 @@ tune: $(DONE)  ## Search for better settings of fpt2025, or go on with it, up to
 docs: $(DONE)  ## Write the API reference to docs/api/index.html
 	@$(BIN)/python -m tools.build_api_docs
 
-lint: $(DONE)  ## Check style, spelling and that notebooks hold no outputs
+lint: $(DONE)  ## Check style, spelling, arrows, types, and that notebooks hold no outputs
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/codespell
 	@PYTHONPATH=.:notebooks $(BIN)/lint-imports
+	@$(BIN)/mypy
 	@$(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb
 
 format: $(DONE)  ## Put code and notebooks into the one style

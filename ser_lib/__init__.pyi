@@ -1,4 +1,4 @@
-from .audit.report import audit_source as audit_source
+from .audit.report import audit_dataset as audit_dataset
 from .data import CORPORA as CORPORA
 from .data import load_corpus as load_corpus
 from .data.leakage import check_split as check_split
