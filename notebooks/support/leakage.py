@@ -223,7 +223,7 @@ class Trial:
 
     @cached_property
     def tables(self) -> tuple[pd.DataFrame, ...]:
-        """Columns `speaker, truth, prediction`, one row a test row, one table a seed."""
+        """Columns `speaker, truth, prediction`, one row per test row, one table per seed."""
         return tuple(_table_of(one["counts"], self.labels) for one in self.entries)
 
     @property
@@ -243,7 +243,7 @@ class Trial:
 
     @property
     def n_train(self) -> float:
-        """Training rows a fold, mean over folds and seeds."""
+        """Training rows per fold, mean over folds and seeds."""
         return float(np.mean([one["n_train"] for one in self.entries]))
 
 
