@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pdoc
 
+from ser_lib.models.keras_backend import load_keras
 from ser_lib.paths import PROJECT_DIR
 
 API_DIR = PROJECT_DIR / "docs" / "api"
@@ -33,6 +34,8 @@ def show_front(name: str) -> None:
 
 def build(folder: Path) -> None:
     """Write the pages and their index; a name that cannot be shown is an error."""
+    # pdoc imports what types name; this keeps TensorFlow's first words off the screen.
+    load_keras()
     show_front("ser_lib")
     pdoc.render.configure(docformat="numpy")
     with warnings.catch_warnings():

@@ -1,5 +1,13 @@
 """Figures: draw numbers on an Axes and return it.
 
+style       the style sheet, sizes and colours; a value with its interval
+corpus      how many clips, and how their measurements spread
+signals     one clip: waveform, spectrogram, pitch, what a network gets
+training    one model: learning curves, confusions, ROC, recall of each class
+scores      systems compared: scores, the step to unseen speakers, speakers
+evaluation  calibration, coverage, differences in pairs, costs
+timeline    predictions: one clip's probabilities, a long recording over time
+
 Nothing is computed here that could be called a result: scores, counts and spectrograms come in.
 Axes are labelled with units, emotions have their fixed colours and are always named as well,
 scores start at 0 with chance drawn, intervals are drawn and never bare bars.
@@ -22,6 +30,7 @@ from ser_lib.plots.style import (
     LEAKING_COLOUR,
     PUBLISHED_COLOUR,
     SQUARE,
+    STYLE_FILE,
     WIDE,
     hide,
     new_figure,
@@ -34,6 +43,7 @@ __all__ = [
     "LEAKING_COLOUR",
     "PUBLISHED_COLOUR",
     "SQUARE",
+    "STYLE_FILE",
     "WIDE",
     "hide",
     "new_figure",

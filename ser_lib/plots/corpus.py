@@ -1,7 +1,4 @@
-"""Figures of a corpus: how many clips, and how their measurements spread.
-
-Nothing is computed here that could be called a result: numbers come in, an Axes goes out.
-"""
+"""Figures of a corpus: how many clips, and how their measurements spread."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Figures of an evaluation: calibration, coverage, differences in pairs, cost.
-
-Numbers come in, an Axes goes out; nothing is scored here.
-"""
+"""Figures of an evaluation: calibration, coverage, differences in pairs, cost."""
 
 from __future__ import annotations
 

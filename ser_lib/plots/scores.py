@@ -1,7 +1,4 @@
-"""Figures that compare systems: scores with intervals, the step to the honest figure.
-
-Nothing is computed here that could be called a result: numbers come in, an Axes goes out.
-"""
+"""Figures that compare systems: scores with intervals, the step to unseen speakers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Figures of single clips: waveform, spectrogram, and what a network gets.
-
-Nothing is computed here that could be called a result: numbers come in, an Axes goes out.
-"""
+"""Figures of single clips: waveform, spectrogram, and what a network gets."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Figures of predictions: one clip's ranked probabilities, and a long recording over time.
-
-Nothing is computed here that could be called a result: numbers come in, an Axes goes out.
-"""
+"""Figures of predictions: one clip's ranked probabilities, and a long recording over time."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Figures of one model: learning curves, confusions, ROC, recall of each class.
-
-Nothing is computed here that could be called a result: numbers come in, an Axes goes out.
-"""
+"""Figures of one model: learning curves, confusions, ROC, recall of each class."""
 
 from __future__ import annotations
 
