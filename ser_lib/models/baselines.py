@@ -1,7 +1,7 @@
 """Classical classifiers from scikit-learn: what a network has to beat.
 
-Each builder takes the seed and returns an unfitted estimator with `predict_proba`. Scaling is not
-theirs: `ser_lib.training` fits it on the training rows, for every model alike.
+Each builder takes the seed and returns an unfitted estimator. Scaling is not part of it:
+`ser_lib.training.fit` fits that on the training rows, for every model alike.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class KnnConfig:
 
 @dataclass(frozen=True)
 class DummyConfig:
-    """The largest training class, whatever the clip: the floor."""
+    """Always the largest training class: the lowest score that a model should reach."""
 
     strategy: str = "most_frequent"
 
@@ -44,7 +44,7 @@ class LogisticConfig:
 
     inverse_regularisation: float = 1.0
     n_components: int = 200
-    """Principal components that it sees: the row's 4,536 values are mostly redundant."""
+    """Principal components that it is fitted on: most of a row's 4,536 values are redundant."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +53,11 @@ class SvmConfig:
 
     inverse_regularisation: float = 1.0
     n_components: int = 200
-    """As for the linear model."""
+    """As in `LogisticConfig`."""
 
 
 def build_decision_tree(config: DecisionTreeConfig, seed: int) -> ClassifierMixin:
-    """Build a decision tree.
-
-    Notes
-    -----
-    Notebook: 04_cnn_1d_mfcc.ipynb
-    """
+    """Build a decision tree."""
     from sklearn.tree import DecisionTreeClassifier
 
     return DecisionTreeClassifier(
@@ -71,36 +66,21 @@ def build_decision_tree(config: DecisionTreeConfig, seed: int) -> ClassifierMixi
 
 
 def build_knn(config: KnnConfig, seed: int) -> ClassifierMixin:
-    """Build a k-nearest-neighbours classifier; it draws nothing, so `seed` changes nothing.
-
-    Notes
-    -----
-    Notebook: 04_cnn_1d_mfcc.ipynb
-    """
+    """Build a k-nearest-neighbours classifier; it draws nothing, so `seed` changes nothing."""
     from sklearn.neighbors import KNeighborsClassifier
 
     return KNeighborsClassifier(n_neighbors=config.n_neighbors, metric=config.metric)
 
 
 def build_dummy(config: DummyConfig, seed: int) -> ClassifierMixin:
-    """Build a classifier that does not look at the clip.
-
-    Notes
-    -----
-    Notebook: 04_cnn_1d_mfcc.ipynb
-    """
+    """Build a classifier that ignores its input."""
     from sklearn.dummy import DummyClassifier
 
     return DummyClassifier(strategy=config.strategy, random_state=seed)
 
 
 def build_logistic(config: LogisticConfig, seed: int) -> ClassifierMixin:
-    """Build principal components and a multinomial logistic regression on them.
-
-    Notes
-    -----
-    Notebook: 04_cnn_1d_mfcc.ipynb
-    """
+    """Build principal components and a multinomial logistic regression on them."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import Pipeline
 
@@ -113,14 +93,10 @@ def build_logistic(config: LogisticConfig, seed: int) -> ClassifierMixin:
 
 
 def build_svm(config: SvmConfig, seed: int) -> ClassifierMixin:
-    """Build principal components and a support vector machine with probabilities.
+    """Build principal components and a support vector machine on them.
 
-    The probabilities are a softmax of the one-against-rest margins: monotone in them, so that the
-    largest one is the machine's own decision, and not calibrated.
-
-    Notes
-    -----
-    Notebook: 04_cnn_1d_mfcc.ipynb
+    It has no `predict_proba`: `ser_lib.training.fit` takes the softmax of its one-against-rest
+    margins, which keeps their order, so that the largest is the machine's decision; not calibrated.
     """
     from sklearn.pipeline import Pipeline
     from sklearn.svm import SVC
@@ -135,7 +111,7 @@ def build_svm(config: SvmConfig, seed: int) -> ClassifierMixin:
 
 
 def _principal_components(n_components: int, seed: int, *, is_whitened: bool) -> PCA:
-    """Build a PCA that makes do with fewer components where there are fewer rows or values."""
+    """Build a PCA that takes fewer components where there are fewer rows or values."""
     from sklearn.decomposition import PCA
 
     class CappedPca(PCA):

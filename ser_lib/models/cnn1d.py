@@ -1,7 +1,4 @@
-"""1D convolutional networks on sequences of feature frames.
-
-Pure Keras: any backend will do.
-"""
+"""1D convolutional networks on sequences of feature frames."""
 
 from __future__ import annotations
 
@@ -19,41 +16,18 @@ class Cnn1dConfig:
     """The network of Boucheta & Roubache (2025), table 2, with its defaults."""
 
     n_filters: tuple[int, ...] = (64,)
-    """Filters of each block; one block an entry."""
+    """Filters of each block."""
     kernel_size: int = 3
     n_dense: int = 64
     dropout_rate: float = 0.3
 
 
 def build_cnn1d(
-    input_shape: tuple[int, int],
-    n_classes: int,
-    *,
-    config: Cnn1dConfig = Cnn1dConfig(),
+    input_shape: tuple[int, int], n_classes: int, *, config: Cnn1dConfig = Cnn1dConfig()
 ) -> keras.Model:
-    """Build the untrained network.
+    """Build the untrained network for inputs `(n_frames, n_values)`, convolved along the frames.
 
-    Parameters
-    ----------
-    input_shape : tuple
-        `(n_frames, n_values)`: the convolution slides along the frames.
-    n_classes : int
-        Number of outputs, which sum to 1.
-    config : Cnn1dConfig
-        Its sizes.
-
-    Returns
-    -------
-    keras.Model
-        From `(batch_size, n_frames, n_values)` to `(batch_size, n_classes)`.
-
-    References
-    ----------
     Boucheta & Roubache (2025), section 3.1.2.
-
-    Notes
-    -----
-    Notebook: 04_cnn_1d_mfcc.ipynb
     """
     keras = load_keras()
     layers = keras.layers

@@ -1,7 +1,4 @@
-"""2D convolutional networks on spectrograms.
-
-A block is a convolution and a pooling; depth is a tuple. Pure Keras: any backend will do.
-"""
+"""2D convolutional networks on spectrograms: blocks of a convolution and a pooling."""
 
 from __future__ import annotations
 
@@ -19,44 +16,21 @@ class Cnn2dConfig:
     """The network of Swart (2025), section 4, with its defaults."""
 
     n_filters: tuple[int, ...] = (32, 64, 128)
-    """Filters of each block; one block an entry."""
+    """Filters of each block."""
     kernel_size: int = 3
     n_dense: int = 256
     dropout_rate: float = 0.6
     input_scale: float = 1.0
-    """What the input is multiplied with; 1/255 for pictures of bytes."""
+    """Factor of the input; 1/255 for pictures of bytes."""
 
 
 def build_cnn2d(
-    input_shape: tuple[int, int, int],
-    n_classes: int,
-    *,
-    config: Cnn2dConfig = Cnn2dConfig(),
+    input_shape: tuple[int, int, int], n_classes: int, *, config: Cnn2dConfig = Cnn2dConfig()
 ) -> keras.Model:
-    """Build the untrained network.
+    """Build the untrained network for inputs `(height, width, n_channels)`.
 
-    Parameters
-    ----------
-    input_shape : tuple
-        `(height, width, n_channels)`.
-    n_classes : int
-        Number of outputs, which sum to 1.
-    config : Cnn2dConfig
-        Its sizes. The default has 22.2 M parameters at `(224, 224, 3)`, nearly all of them in the
-        dense layer on the flattened maps.
-
-    Returns
-    -------
-    keras.Model
-        From `(batch_size, height, width, n_channels)` to `(batch_size, n_classes)`.
-
-    References
-    ----------
-    Swart (2025), section 4.
-
-    Notes
-    -----
-    Notebook: 03_cnn_2d.ipynb
+    Swart (2025), section 4. The default has 22.2 M parameters at `(224, 224, 3)`, nearly all in
+    the dense layer on the flattened maps.
     """
     keras = load_keras()
     layers = keras.layers

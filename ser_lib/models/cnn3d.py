@@ -1,8 +1,8 @@
 """3D convolutional networks on chunks of a spectrogram, computed as 2D ones.
 
 A 1×k×k convolution over (chunk, band, frame) never mixes chunks: it is a 2D convolution of each
-chunk, which processors compute twice as fast. So chunks join the batch while maps are computed and
-leave it afterwards; a test compares this with Keras's own Conv3D. Pure Keras.
+chunk, which processors compute twice as fast. Chunks are therefore moved into the batch axis while
+maps are computed; a test compares the result with Keras's own Conv3D.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Cnn3dConfig:
     """The network of fpt2025, section 5, with its defaults."""
 
     n_filters: tuple[int, ...] = (64, 128, 256, 512)
-    """Filters of each block; one block an entry."""
+    """Filters of each block."""
     kernel_sizes: tuple[int, ...] = (5, 3, 3, 3)
     """Of each block, over bands and frames; over chunks it is 1."""
     block_dropout_rates: tuple[float, ...] = (0.2, 0.3, 0.3, 0.3)
@@ -57,34 +57,11 @@ class Cnn3dConfig:
 
 
 def build_cnn3d(
-    input_shape: tuple[int, int, int, int],
-    n_classes: int,
-    *,
-    config: Cnn3dConfig = Cnn3dConfig(),
+    input_shape: tuple[int, int, int, int], n_classes: int, *, config: Cnn3dConfig = Cnn3dConfig()
 ) -> keras.Model:
-    """Build the untrained network.
+    """Build the untrained network for inputs `(n_chunks, n_bands, n_frames, n_channels)`.
 
-    Parameters
-    ----------
-    input_shape : tuple
-        `(n_chunks, n_bands, n_frames, n_channels)`.
-    n_classes : int
-        Number of outputs, which sum to 1.
-    config : Cnn3dConfig
-        Its sizes.
-
-    Returns
-    -------
-    keras.Model
-        From `(batch_size, n_chunks, n_bands, n_frames, n_channels)` to `(batch_size, n_classes)`.
-
-    References
-    ----------
     fpt2025, section 5; the heads, section 3.1.
-
-    Notes
-    -----
-    Notebook: 05_cnn_3d_pooled.ipynb
     """
     keras = load_keras()
     layers, ops = keras.layers, keras.ops
@@ -97,7 +74,7 @@ def build_cnn3d(
         name = f"block{number}"
         x = layers.Conv2D(n_filters, kernel_size, padding="same", name=f"{name}_conv")(x)
         x = layers.BatchNormalization(momentum=config.norm_momentum, name=f"{name}_norm")(x)
-        # Pooled before the activation: both keep order, so the result is that of the report's
+        # Pooled before the activation, which is monotone: the same result as in the report's
         # order, from a quarter of the values.
         x = layers.MaxPooling2D(2, name=f"{name}_pool")(x)
         x = _activate(x, config.activation, name)
@@ -135,13 +112,13 @@ def _read_maps(x: keras.KerasTensor, config: Cnn3dConfig) -> keras.KerasTensor:
     if config.head == "pool":
         return layers.GlobalAveragePooling3D(name="mean_of_maps")(x)
     _, n_chunks, _, n_frames, n_filters = x.shape
-    # The mean over bands leaves one step a frame, chunk after chunk: the clip in time.
+    # The mean over bands leaves one step a frame, chunk after chunk, in the order of time.
     x = ops.reshape(ops.mean(x, axis=2), (-1, n_chunks * n_frames, n_filters))
     if config.head == "lstm":
-        # Unrolled: see ser_lib.models.conv_blocks.
+        # Unrolled: see `_read_sequence` in ser_lib.models.conv_blocks.
         return layers.LSTM(n_filters, unroll=True, name="lstm")(x)
     # One encoder block as in Vaswani et al. (2017), normalised after each sum; frames carry no
-    # position, so it sees which sounds there are and not in which order.
+    # position, so the order of sounds is ignored.
     attended = layers.MultiHeadAttention(4, max(n_filters // 4, 1), name="attention")(x, x)
     x = layers.LayerNormalization(name="attention_norm")(x + attended)
     wide = layers.Dense(2 * n_filters, activation="relu", name="feed_forward_wide")(x)

@@ -1,7 +1,7 @@
-"""Blocks of 2D convolutions with batch normalisation, and what may follow them: dense or recurrent.
+"""Blocks of 2D convolutions with batch normalisation, followed by dense or recurrent layers.
 
 One builder for `penumajji2025` (four ELU blocks) and `iemocap5` (three blocks; alone, before an
-LSTM, before a GRU). Pure Keras: any backend will do.
+LSTM, before a GRU).
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ class ConvBlocksConfig:
     """The first network of `iemocap5`, with its defaults; at 130 × 60 it has 1,929,349 weights."""
 
     n_filters: tuple[int, ...] = (32, 64, 128)
-    """Filters of each block; one block an entry."""
+    """Filters of each block."""
     kernel_sizes: tuple[int, ...] = (3, 3, 3)
     activation: str = "relu"
     block_dropout_rate: float = 0.3
     recurrent: tuple[tuple[str, int], ...] = ()
     """Layers that read the maps as a sequence along their first axis, with their units: `bilstm`,
-    `lstm`, `bigru` or `gru`. None: the maps are laid flat."""
+    `lstm`, `bigru` or `gru`. Empty: the maps are flattened."""
     n_dense: tuple[int, ...] = (128,)
     dropout_rate: float = 0.5
     norm_momentum: float = 0.9
@@ -60,29 +60,10 @@ def build_conv_blocks(
     *,
     config: ConvBlocksConfig = ConvBlocksConfig(),
 ) -> keras.Model:
-    """Build the untrained network.
+    """Build the untrained network for inputs `(n_frames, n_bands, n_channels)`.
 
-    Parameters
-    ----------
-    input_shape : tuple
-        `(n_frames, n_bands, n_channels)`: recurrent layers read along the frames.
-    n_classes : int
-        Number of outputs, which sum to 1.
-    config : ConvBlocksConfig
-        Its sizes.
-
-    Returns
-    -------
-    keras.Model
-        From `(batch_size, n_frames, n_bands, n_channels)` to `(batch_size, n_classes)`.
-
-    References
-    ----------
-    penumajji2025, section V-D; iemocap5, the three model overviews.
-
-    Notes
-    -----
-    Notebook: 06_cnn_recurrent.ipynb
+    Recurrent layers read along the frames. penumajji2025, section V-D; iemocap5, the three model
+    overviews.
     """
     keras = load_keras()
     layers = keras.layers
@@ -110,14 +91,15 @@ def build_conv_blocks(
 
 
 def _read_sequence(x: keras.KerasTensor, config: ConvBlocksConfig) -> keras.KerasTensor:
+    """Read maps of shape (batch, n_steps, n_bands, n_filters) with the recurrent layers."""
     layers = load_keras().layers
     _, n_steps, n_bands, n_filters = x.shape
     # (batch, n_steps, n_bands, n_filters) -> (batch, n_steps, n_bands * n_filters)
     x = layers.Reshape((n_steps, n_bands * n_filters), name="sequence")(x)
     for number, (kind, units) in enumerate(config.recurrent, start=1):
         class_name, is_bidirectional = RECURRENT[kind]
-        # Unrolled: the same sums without a loop in the graph, which costs more than they do on a
-        # processor; a test compares the two.
+        # Unrolled: the same sums without a loop in the graph, which takes longer than they do on a
+        # CPU; a test compares the two.
         layer = getattr(layers, class_name)(
             units,
             return_sequences=number < len(config.recurrent),

@@ -1,9 +1,9 @@
 """The upper blocks of a pretrained encoder as a Keras network that can be trained further.
 
 Below the blocks the encoder stays as it is: the input are the frames of one of its layers
-(`encoder_frames`). Training starts where a linear head on frozen layers ends: the
-blocks have their published weights, the head is solved in closed form on the training rows. Plain
-layers and operations of Keras 3: nothing of ours is needed to load a saved network.
+(`encoder_frames`). Training starts from the published weights of the blocks, and from a head that
+ridge regression solves on the training rows. It is made of Keras's own layers and operations, so
+that a saved network loads without this package.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ if TYPE_CHECKING:
     from ser_lib.features.extraction import Rows
 
 
-# Of rotary positions, as published with Moonshine.
+# Base of the rotary positions, as published with Moonshine.
 ROTARY_BASE = 10_000.0
 NORM_EPSILON = 1e-5
 
 
 @dataclass(frozen=True)
 class EncoderTopConfig:
-    """Blocks 3 and 4 of Moonshine base, and a linear head on statistics of all layers between."""
+    """Blocks 3 and 4 of Moonshine base, and a linear head on statistics of their layers."""
 
     encoder: str = "moonshine-base"
     first_block: int = 3
-    """The lowest block that is here; the input is what the block below it gives."""
+    """The lowest block that is trained; the input is the output of the block below it."""
     n_blocks: int = 2
     n_heads: int = 8
     n_rotary: int = 32
-    """Values of each attention head that are turned by the frame's position."""
+    """Values of each attention head that are rotated by the frame's position."""
     dropout_rate: float = 0.1
     frame_dropout_rate: float = 0.1
-    """Share of frames that neither attention nor pooling sees, drawn anew for each batch."""
+    """Share of frames that attention and pooling leave out, drawn for each batch."""
     strength: float = 1.0
     """Ridge penalty of the head that training starts from, as in `RidgeHeadConfig`."""
     sharpness: float = 8.0
-    """What that head's scores are multiplied with to serve as logits."""
+    """Factor that makes logits of that head's scores."""
 
     def __post_init__(self) -> None:
         if self.encoder not in ENCODERS:
@@ -63,30 +63,11 @@ class EncoderTopConfig:
 def build_encoder_top(
     input_shape: tuple[int, ...], n_classes: int, *, config: EncoderTopConfig = EncoderTopConfig()
 ) -> keras.Model:
-    """Build the network with random weights; `start_from_encoder` gives it those to start from.
+    """Build the network with random weights; `start_from_encoder` sets those to start from.
 
-    Parameters
-    ----------
-    input_shape : tuple
-        `(n_frames, n_values)`; a frame of zeros is no frame.
-    n_classes : int
-        Number of outputs, which sum to 1.
-    config : EncoderTopConfig
-        Its sizes.
-
-    Returns
-    -------
-    keras.Model
-        From `(batch_size, *input_shape)` to `(batch_size, n_classes)`. Its layer "pooled" has the
-        statistics that the head sees.
-
-    References
-    ----------
-    Jeffries et al. (2024), arXiv:2410.15608: blocks with norm first, rotary positions, GELU.
-
-    Notes
-    -----
-    Notebook: 07_transfer.ipynb
+    Inputs are `(n_frames, n_values)`; a frame of zeros is padding. The layer "pooled" gives the
+    statistics that the head is fitted on. Jeffries et al. (2024), arXiv:2410.15608: blocks with
+    normalisation first, rotary positions, GELU.
     """
     keras = load_keras()
     layers, ops = keras.layers, keras.ops
@@ -116,15 +97,15 @@ def _rotation(n_frames: int, n_rotary: int) -> tuple[np.ndarray, np.ndarray]:
     return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
 
 
-def _turn(x: KerasTensor, rotation: tuple[np.ndarray, np.ndarray]) -> KerasTensor:
-    """Turn neighbouring pairs of each head's first values by the position's angle."""
+def _rotate(x: KerasTensor, rotation: tuple[np.ndarray, np.ndarray]) -> KerasTensor:
+    """Rotate neighbouring pairs of each head's first values by the position's angle."""
     ops = load_keras().ops
     cosine, sine = rotation
     n_rotary = cosine.shape[-1]
-    turned, kept = x[..., :n_rotary], x[..., n_rotary:]
-    across = ops.stack([-turned[..., 1::2], turned[..., 0::2]], axis=-1)
-    across = ops.reshape(across, (-1, *turned.shape[1:]))
-    return ops.concatenate([turned * cosine + across * sine, kept], axis=-1)
+    rotated, kept = x[..., :n_rotary], x[..., n_rotary:]
+    across = ops.stack([-rotated[..., 1::2], rotated[..., 0::2]], axis=-1)
+    across = ops.reshape(across, (-1, *rotated.shape[1:]))
+    return ops.concatenate([rotated * cosine + across * sine, kept], axis=-1)
 
 
 def _block(
@@ -134,6 +115,7 @@ def _block(
     name: str,
     config: EncoderTopConfig,
 ) -> KerasTensor:
+    """Apply one transformer block: attention over the frames, then two dense layers."""
     keras = load_keras()
     layers, ops = keras.layers, keras.ops
     _, n_frames, n_values = x.shape
@@ -148,17 +130,17 @@ def _block(
         return ops.reshape(projected, (-1, n_frames, config.n_heads, n_head_values))
 
     normed = norm(x, f"{name}_norm1")
-    query, key = (_turn(heads(normed, part), rotation) for part in ("q_proj", "k_proj"))
-    # b: clips, h: heads, t and s: frames that look and are looked at, d: values of a head
+    query, key = (_rotate(heads(normed, part), rotation) for part in ("q_proj", "k_proj"))
+    # b: clips, h: heads, t and s: frames of query and key, d: values of a head
     scores = ops.einsum("bthd,bshd->bhts", query, key)
-    unseen = MASKED * (1.0 - ops.reshape(is_frame, (-1, 1, 1, n_frames)))
-    scores = ops.cast(scores, "float32") / float(np.sqrt(n_head_values)) + unseen
+    masked = MASKED * (1.0 - ops.reshape(is_frame, (-1, 1, 1, n_frames)))
+    scores = ops.cast(scores, "float32") / float(np.sqrt(n_head_values)) + masked
     value = heads(normed, "v_proj")
     weights = ops.cast(ops.softmax(scores, axis=-1), value.dtype)
     mixed = ops.einsum("bhts,bshd->bthd", weights, value)
     mixed = ops.reshape(mixed, (-1, n_frames, n_values))
     mixed = layers.Dense(n_values, use_bias=False, name=f"{name}_dense")(mixed)
-    # What blocks add up stays in single precision, whatever they compute in.
+    # Residual sums stay in single precision, whatever the layers compute in.
     mixed = layers.Dropout(config.dropout_rate, name=f"{name}_dropout1")(mixed)
     x = x + ops.cast(mixed, "float32")
     hidden = layers.Dense(4 * n_values, name=f"{name}_fc1")(norm(x, f"{name}_norm2"))
@@ -175,27 +157,9 @@ def _pool(x: KerasTensor, is_frame: KerasTensor) -> list[KerasTensor]:
 def start_from_encoder(
     model: keras.Model, config: EncoderTopConfig, inputs: Rows, classes: np.ndarray
 ) -> None:
-    """Give the blocks their published weights, and the head those of a ridge regression.
+    """Set the published weights of the blocks and the ridge regression of the head, in place.
 
-    Parameters
-    ----------
-    model : keras.Model
-        From `build_encoder_top`; changed in place.
-    config : EncoderTopConfig
-        What it was built from.
-    inputs : Rows
-        Training rows.
-    classes : ndarray of int, shape (n_rows,)
-        Their class numbers.
-
-    Raises
-    ------
-    EncoderError
-        If the weights are not here.
-
-    Notes
-    -----
-    Notebook: 07_transfer.ipynb
+    Raises EncoderError if the encoder's weights are not in the cache.
     """
     encoder = ENCODERS[config.encoder]
     for number in config.blocks:

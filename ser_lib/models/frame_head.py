@@ -1,8 +1,7 @@
-"""Heads on frames of a frozen encoder: what becomes of a sequence before it is classified.
+"""Heads on frames of a frozen encoder: how a sequence is pooled before it is classified.
 
-Layers side by side or mixed by learned weights; frames that count alike or as much as a small
-network says; convolutions along time. Training starts where ridge regression on the same statistics
-ends. Pure Keras: any backend will do.
+Layers side by side or mixed by learned weights; frames weighted equally or by attention;
+convolutions along time. Training starts from ridge regression on the same statistics.
 """
 
 from __future__ import annotations
@@ -28,62 +27,38 @@ if TYPE_CHECKING:
     from ser_lib.features.extraction import Rows
 
 
-# Values further from the mean are cut: an encoder's few giants would drown the others.
-LARGEST = 8.0
+# Scaled values are clipped here: a few very large ones of an encoder would outweigh all others.
+MAX_SCALED = 8.0
 
 
 @dataclass(frozen=True)
 class FrameHeadConfig:
-    """With its defaults: mean and spread of every value over the frames, and one dense layer."""
+    """By default: mean and spread of every value over the frames, and one dense layer."""
 
     n_mixed: int = 0
-    """So many layers lie side by side in a frame, and become one by learned weights; 0 leaves them
-    side by side."""
+    """Number of layers that lie side by side in a frame and are mixed by learned weights; 0 leaves
+    them side by side."""
     n_attention: int = 0
-    """Hidden units of the network that says how much a frame counts; 0: all count alike."""
+    """Hidden units of the network that weights frames; 0: all have the same weight."""
     n_filters: tuple[int, ...] = ()
-    """Of convolutions over three frames each; what each gives is pooled as well."""
+    """Filters of convolutions over three frames; the output of each is pooled as well."""
     dropout_rate: float = 0.2
     frame_dropout_rate: float = 0.1
-    """Share of frames that are left out of a batch's clips, drawn anew for each batch."""
+    """Share of frames that are left out, drawn for each batch."""
     strength: float = 1.0
     """Ridge penalty of the regression that training starts from, as in `RidgeHeadConfig`."""
     sharpness: float = 8.0
-    """What its scores are multiplied with to serve as logits."""
+    """Factor that makes logits of its scores."""
 
 
 def build_frame_head(
     input_shape: tuple[int, int], n_classes: int, *, config: FrameHeadConfig = FrameHeadConfig()
 ) -> keras.Model:
-    """Build the head with random weights; `start_frame_head` gives it those to start from.
+    """Build the head with random weights; `start_frame_head` sets those to start from.
 
-    Parameters
-    ----------
-    input_shape : tuple
-        `(n_frames, n_values)`, layers side by side; a frame of zeros is no frame.
-    n_classes : int
-        Number of outputs, which sum to 1.
-    config : FrameHeadConfig
-        Its sizes.
-
-    Returns
-    -------
-    keras.Model
-        From `(batch_size, n_frames, n_values)` to `(batch_size, n_classes)`.
-
-    Raises
-    ------
-    StudyError
-        If the values of a frame cannot be divided into `n_mixed` layers.
-
-    References
-    ----------
-    Okabe et al. (2018), arXiv:1803.10963, for attentive statistics; Yang et al. (2021),
-    arXiv:2105.01051, for the mixture of layers.
-
-    Notes
-    -----
-    Notebook: 07_transfer.ipynb
+    Inputs are `(n_frames, n_values)`, layers side by side; a frame of zeros is padding. Attentive
+    statistics: Okabe et al. (2018), arXiv:1803.10963; mixture of layers: Yang et al. (2021),
+    arXiv:2105.01051.
     """
     keras = load_keras()
     layers, ops = keras.layers, keras.ops
@@ -96,7 +71,7 @@ def build_frame_head(
     inputs = keras.Input(input_shape, name="frames")
     is_frame = ops.any(ops.not_equal(inputs, 0.0), axis=-1, keepdims=True)
     is_frame = ops.cast(is_frame, "float32")
-    x = ops.clip(scaling_layer()(inputs), -LARGEST, LARGEST)
+    x = ops.clip(scaling_layer()(inputs), -MAX_SCALED, MAX_SCALED)
     kept = layers.Dropout(config.frame_dropout_rate, name="frame_dropout")(is_frame)
     is_frame = ops.cast(ops.greater(kept, 0.0), "float32")
     if config.n_mixed:
@@ -126,7 +101,7 @@ def _pool(
     scores = MASKED * (1.0 - is_frame)
     if config.n_attention:
         hidden = layers.Dense(config.n_attention, activation="tanh", name=f"{name}_look1")(x)
-        # Begins with the same weight for every frame.
+        # Training begins with the same weight for every frame.
         scores += layers.Dense(1, kernel_initializer="zeros", name=f"{name}_look2")(hidden)
     return mean_and_spread(x, scores, least_variance=1e-4)
 
@@ -134,22 +109,6 @@ def _pool(
 def start_frame_head(
     model: keras.Model, config: FrameHeadConfig, inputs: Rows, classes: np.ndarray
 ) -> None:
-    """Scale inputs by the training rows' frames, and solve the last layer on what it then sees.
-
-    Parameters
-    ----------
-    model : keras.Model
-        From `build_frame_head`; changed in place.
-    config : FrameHeadConfig
-        What it was built from.
-    inputs : Rows
-        Training rows.
-    classes : ndarray of int, shape (n_rows,)
-        Their class numbers.
-
-    Notes
-    -----
-    Notebook: 07_transfer.ipynb
-    """
+    """Scale inputs by the training rows' frames, and solve the last layer on what it then gets."""
     fit_scaling(model, inputs)
     start_from_ridge(model, inputs, classes, strength=config.strength, sharpness=config.sharpness)

@@ -1,7 +1,7 @@
 """A linear support vector machine on functionals: the classical reference of the field.
 
-It chooses its regularisation on inner folds of its training speakers, which is why it stands apart
-from the untuned classifiers in `ser_lib.models.baselines`.
+It chooses its regularisation on inner folds of its training speakers; the classifiers in
+`ser_lib.models.baselines` are not tuned.
 """
 
 from __future__ import annotations
@@ -12,13 +12,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ser_lib.evaluation.calibration import temperature_of_logits
-from ser_lib.models.ridge_head import check_inner_folds
+from ser_lib.evaluation.metrics import uar
+from ser_lib.models.ridge_head import check_inner_folds, choice_history
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pandas as pd
     from sklearn.pipeline import Pipeline
+
+
+# Margins may be far less or far sharper than logits.
+LOG_TEMPERATURES = (-5.0, 5.0)
 
 
 @dataclass(frozen=True)
@@ -31,12 +36,7 @@ class LinearSvmConfig:
 
 
 def build_linear_svm(config: LinearSvmConfig, seed: int) -> LinearSvm:
-    """Build an unfitted machine; the seed deals the speakers into inner folds.
-
-    Notes
-    -----
-    Notebook: 07_transfer.ipynb
-    """
+    """Build an unfitted machine; the seed assigns the speakers to inner folds."""
     return LinearSvm(config, seed)
 
 
@@ -54,23 +54,10 @@ class LinearSvm:
     def fit(
         self, features: np.ndarray, classes: np.ndarray, speakers: np.ndarray, *, n_classes: int
     ) -> LinearSvm:
-        """Choose the regularisation on inner folds of speakers, and fit on all rows.
+        """Choose the regularisation on inner folds of whole speakers, and fit on all rows.
 
-        Parameters
-        ----------
-        features : ndarray, shape (n_rows, ...)
-            Of training speakers; flattened.
-        classes : ndarray of int, shape (n_rows,)
-            Class numbers.
-        speakers : ndarray of str, shape (n_rows,)
-            Who speaks; an inner fold holds whole speakers.
-        n_classes : int
-            Number of classes.
-
-        Raises
-        ------
-        StudyError
-            If there are fewer speakers than inner folds.
+        Features of shape (n_rows, ...) are flattened. Raises StudyError if there are fewer speakers
+        than inner folds.
         """
         from sklearn.metrics.pairwise import linear_kernel
         from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict
@@ -90,8 +77,7 @@ class LinearSvm:
         self._search.fit(rows, classes, groups=speakers)
         chosen = self._search.best_params_
         self._machine = _machine("linear").set_params(**chosen).fit(rows, classes)
-        # Scores are no logits: how sharp they are is found where they are not fitted.
-        unseen = cross_val_predict(
+        held_out = cross_val_predict(
             _machine(linear_kernel).set_params(**chosen),
             rows,
             classes,
@@ -100,8 +86,9 @@ class LinearSvm:
             method="decision_function",
         )
         present, numbers = np.unique(classes, return_inverse=True)
-        scores = _one_a_class(unseen, len(present))
-        self._temperature = temperature_of_logits(scores, numbers, log_bounds=(-5.0, 5.0))
+        self._temperature = temperature_of_logits(
+            _one_a_class(held_out, len(present)), numbers, log_bounds=LOG_TEMPERATURES
+        )
         self._n_classes = n_classes
         return self
 
@@ -116,30 +103,16 @@ class LinearSvm:
         return full
 
     def history(self) -> pd.DataFrame:
-        """Return every regularisation that was tried; `weight` is 1 for the one chosen.
-
-        `val_accuracy` is the mean UAR of the inner folds, `log10_c` the logarithm of the inverse
-        regularisation.
-        """
-        import pandas as pd
-
-        tried = self._search.cv_results_
-        n_tried = len(tried["params"])
-        return pd.DataFrame(
-            {
-                "epoch": range(n_tried),
-                "loss": np.nan,
-                "accuracy": np.nan,
-                "val_loss": np.nan,
-                "val_accuracy": tried["mean_test_score"],
-                "learning_rate": np.nan,
-                "log10_c": np.log10(self.config.inverse_regularisations),
-                "weight": (np.arange(n_tried) == self._search.best_index_).astype(float),
-            }
+        """Return every regularisation that was tried; `weight` is 1 for the one chosen."""
+        uars = self._search.cv_results_["mean_test_score"]
+        return choice_history(
+            uars,
+            log10_c=np.log10(self.config.inverse_regularisations),
+            weight=(np.arange(len(uars)) == self._search.best_index_).astype(float),
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return the arrays that a prediction reads, as far as they have a size worth telling."""
+        """Return the arrays that a prediction reads, for measuring their size."""
         scaler, machine = self._machine
         return {
             "mean": scaler.mean_,
@@ -155,7 +128,7 @@ class LinearSvm:
 
 
 def _machine(kernel: str | Callable) -> Pipeline:
-    """Build a machine that scales for itself, so that each inner fold does so on its own rows."""
+    """Build a machine with its own scaling, so that each inner fold scales on its own rows."""
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
@@ -166,11 +139,10 @@ def _machine(kernel: str | Callable) -> Pipeline:
 
 
 def _uar(machine: Pipeline, rows: np.ndarray, classes: np.ndarray) -> float:
-    """Mean recall over the classes that an inner fold has: small corpora lack some in some."""
-    from sklearn.metrics import recall_score
+    """Score a machine by the UAR over the classes that an inner fold has; it may lack some."""
+    from sklearn.metrics import confusion_matrix
 
-    said = machine.predict(rows)
-    return float(recall_score(classes, said, labels=np.unique(classes), average="macro"))
+    return float(uar(confusion_matrix(classes, machine.predict(rows))))
 
 
 def _one_a_class(margins: np.ndarray, n_present: int) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""Heads: what turns features of a frozen encoder into classes.
+"""Linear heads on pooled features of a frozen encoder, solved by ridge regression.
 
-A head sees arrays of shape (n_clips, n_views, n_layers, n_statistics, n_values) and chooses its own
-settings on inner folds of its training speakers. It is linear: whatever is chosen and averaged, the
-result is one matrix, and a clip is classified without this module (`apply_linear_head`).
+A head is fitted on arrays of shape (n_clips, n_views, n_layers, n_statistics, n_values) and chooses
+its settings on inner folds of its training speakers. Whatever is chosen and averaged, the result is
+one matrix (`apply_linear_head`).
 """
 
 from __future__ import annotations
@@ -15,14 +15,20 @@ import numpy as np
 
 from ser_lib.errors import StudyError
 from ser_lib.evaluation.calibration import temperature_of_logits
+from ser_lib.evaluation.metrics import uar
 from ser_lib.seeds import generator
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
 
-# A value that never varies in training says nothing, and must not be divided by nothing.
+# Values that never vary in training are divided by this, not by 0.
 MIN_SPREAD = 1e-6
+
+# Scores of indicators are less sharp than logits: their temperature is sought below 1.
+LOG_TEMPERATURES = (-5.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -32,28 +38,25 @@ class RidgeHeadConfig:
     layer_sets: tuple[tuple[int, ...], ...]
     """Layers that are tried together; 0 is the encoder's front end."""
     views: tuple[int, ...] = (0,)
-    """Which views (speeds) are averaged, for training and test clips alike."""
+    """Views (speeds) that are averaged, of training and test clips alike."""
     statistics: tuple[int, ...] = (0, 1)
     """Which statistics are used, by their place in the feature."""
     strengths: tuple[float, ...] = (0.3, 1.0, 3.0)
     """Ridge penalties that are tried, as shares of the mean eigenvalue of the kernel."""
     n_inner_folds: int = 4
     n_members: int = 3
-    """So many sets of layers, each with its best penalty, are averaged."""
+    """Number of sets of layers, each with its best penalty, that are averaged."""
 
 
 def build_ridge_head(config: RidgeHeadConfig, seed: int) -> RidgeHead:
-    """Build an unfitted head; the seed deals the speakers into inner folds.
-
-    Notes
-    -----
-    Notebook: 07_transfer.ipynb
-    """
+    """Build an unfitted head; the seed assigns the speakers to inner folds."""
     return RidgeHead(config, seed)
 
 
 @dataclass(frozen=True)
-class _Choice:
+class _Candidate:
+    """A set of layers with its best penalty; `scores` are of rows that were held out."""
+
     layers: tuple[int, ...]
     strength: float
     uar: float
@@ -64,51 +67,38 @@ class RidgeHead:
     """See `RidgeHeadConfig`.
 
     Least squares on indicators is solved in closed form for all penalties at once; on these
-    features it chooses the classes as well as logistic regression does, in a fiftieth of the time.
-    A softmax with one temperature, found on the inner folds, makes probabilities of its scores.
+    features it is as accurate as logistic regression, in a fiftieth of the time. Probabilities are
+    a softmax of its scores with one temperature, found on the inner folds.
     """
 
     def __init__(self, config: RidgeHeadConfig, seed: int) -> None:
         self.config = config
         self.seed = seed
-        self._tried: list[_Choice] = []
+        self._tried: list[_Candidate] = []
         self._arrays: dict[str, np.ndarray] = {}
 
     def fit(
         self, features: np.ndarray, classes: np.ndarray, speakers: np.ndarray, *, n_classes: int
     ) -> RidgeHead:
-        """Choose layers and penalty on inner folds of speakers, and fit on all rows.
+        """Choose layers and penalty on inner folds of whole speakers, and fit on all rows.
 
-        Parameters
-        ----------
-        features : ndarray, shape (n_rows, n_views, n_layers, n_statistics, n_values)
-            Of training speakers.
-        classes : ndarray of int, shape (n_rows,)
-            Class numbers.
-        speakers : ndarray of str, shape (n_rows,)
-            Who speaks; an inner fold holds whole speakers.
-        n_classes : int
-            Number of classes.
-
-        Raises
-        ------
-        StudyError
-            If there are fewer speakers than inner folds, or layers that the features lack.
+        Raises StudyError if there are fewer speakers than inner folds, or if the features lack a
+        layer or a view of the config.
         """
         self._check(features, speakers)
-        used = self._select(features)
-        mean, spread = used.mean(axis=0), used.std(axis=0)
-        scaled = (used - mean) / np.maximum(spread, MIN_SPREAD)
-        # One kernel a layer, (n_rows, n_rows): that of a set of layers is their mean. Scaling by
-        # all training rows before they are dealt into inner folds looks at no label.
+        used = _select(features, self.config.views, self.config.statistics)
+        mean, spread = used.mean(axis=0), np.maximum(used.std(axis=0), MIN_SPREAD)
+        scaled = (used - mean) / spread
+        # One kernel a layer, (n_rows, n_rows): that of a set of layers is their mean. Scaling on
+        # all training rows, before the inner folds, uses no label.
         layers = sorted(set().union(*self.config.layer_sets))
         flat = {layer: scaled[:, layer].reshape(len(scaled), -1) for layer in layers}
         kernels = {layer: one @ one.T / one.shape[1] for layer, one in flat.items()}
         targets = np.eye(n_classes, dtype=np.float32)[classes]
         folds = self._inner_folds(speakers)
         tried = [
-            self._try(layers_, _mean_of(kernels, layers_), targets, folds)
-            for layers_ in self.config.layer_sets
+            self._try(layer_set, _mean_of(kernels, layer_set), targets, folds)
+            for layer_set in self.config.layer_sets
         ]
         self._tried = sorted(tried, key=lambda one: -one.uar)
         best = self._tried[: self.config.n_members]
@@ -121,14 +111,13 @@ class RidgeHead:
                 weights[layer] += block.reshape(weights[layer].shape) / len(best)
             bias += offset / len(best)
         scores = np.mean([one.scores for one in best], axis=0)
+        temperature = temperature_of_logits(scores, classes, log_bounds=LOG_TEMPERATURES)
         self._arrays = {
             "mean": mean.astype(np.float32),
-            "spread": np.maximum(spread, MIN_SPREAD).astype(np.float32),
+            "spread": spread.astype(np.float32),
             "weights": weights.astype(np.float32),
             "bias": bias.astype(np.float32),
-            "sharpness": np.array(
-                1 / temperature_of_logits(scores, classes, log_bounds=(-5.0, 0.0)), np.float32
-            ),
+            "sharpness": np.array(1 / temperature, np.float32),
             "views": np.array(self.config.views),
             "statistics": np.array(self.config.statistics),
         }
@@ -145,26 +134,13 @@ class RidgeHead:
         return dict(self._arrays)
 
     def history(self) -> pd.DataFrame:
-        """Return every set of layers that was tried, best first.
-
-        `val_accuracy` is the UAR on the inner folds, `weight` the share in the average: 0 for what
-        was not chosen.
-        """
-        import pandas as pd
-
+        """Return every set of layers that was tried, best first; `weight` is its share."""
         n_members = min(self.config.n_members, len(self._tried))
-        return pd.DataFrame(
-            {
-                "epoch": range(len(self._tried)),
-                "loss": np.nan,
-                "accuracy": np.nan,
-                "val_loss": np.nan,
-                "val_accuracy": [one.uar for one in self._tried],
-                "learning_rate": np.nan,
-                "layers": [" ".join(map(str, one.layers)) for one in self._tried],
-                "strength": [one.strength for one in self._tried],
-                "weight": [(n < n_members) / n_members for n in range(len(self._tried))],
-            }
+        return choice_history(
+            [one.uar for one in self._tried],
+            layers=[" ".join(map(str, one.layers)) for one in self._tried],
+            strength=[one.strength for one in self._tried],
+            weight=[(n < n_members) / n_members for n in range(len(self._tried))],
         )
 
     def n_parameters(self) -> int:
@@ -172,23 +148,22 @@ class RidgeHead:
         return int(np.count_nonzero(self._arrays["weights"]) + self._arrays["bias"].size)
 
     def _check(self, features: np.ndarray, speakers: np.ndarray) -> None:
+        """Raise StudyError where the config cannot be fitted on these features and speakers."""
         if features.ndim != 5:
             raise StudyError(
                 f"a head needs views of pooled layers, of 5 axes, not of shape {features.shape}"
             )
-        asked = max(max(one) for one in self.config.layer_sets), max(self.config.views)
-        if asked[0] >= features.shape[2] or asked[1] >= features.shape[1]:
+        layer, view = max(max(one) for one in self.config.layer_sets), max(self.config.views)
+        if layer >= features.shape[2] or view >= features.shape[1]:
             raise StudyError(
-                f"layer {asked[0]} or view {asked[1]} is not among the features of shape "
+                f"layer {layer} or view {view} is not among the features of shape "
                 f"{features.shape[1:]}"
             )
         check_inner_folds(speakers, self.config.n_inner_folds)
 
-    def _select(self, features: np.ndarray) -> np.ndarray:
-        return _select(features, self.config.views, self.config.statistics)
-
     def _inner_folds(self, speakers: np.ndarray) -> list[np.ndarray]:
-        """Deal the speakers; return which rows are held out, one mask a fold."""
+        """Assign the speakers to folds; return which rows are held out, one mask a fold."""
+        # Not GroupKFold, which draws other folds from a seed: stored runs have these.
         names = generator("inner folds", self.seed).permutation(np.unique(speakers))
         n = self.config.n_inner_folds
         return [np.isin(speakers, names[number::n]) for number in range(n)]
@@ -199,8 +174,10 @@ class RidgeHead:
         kernel: np.ndarray,
         targets: np.ndarray,
         folds: list[np.ndarray],
-    ) -> _Choice:
+    ) -> _Candidate:
         """Score one set of layers under every penalty; return the best of them."""
+        from sklearn.metrics import confusion_matrix
+
         strengths = self.config.strengths
         scores = np.zeros((len(strengths), *targets.shape))
         for held_out in folds:
@@ -210,9 +187,9 @@ class RidgeHead:
             for number, (dual, offset) in enumerate(solved):
                 scores[number, held_out] = across @ dual + offset
         truth = targets.argmax(axis=1)
-        uars = [_uar(truth, one.argmax(axis=1), targets.shape[1]) for one in scores]
+        uars = [float(uar(confusion_matrix(truth, one.argmax(axis=1)))) for one in scores]
         chosen = int(np.argmax(uars))
-        return _Choice(layers, strengths[chosen], uars[chosen], scores[chosen])
+        return _Candidate(layers, strengths[chosen], uars[chosen], scores[chosen])
 
 
 def check_inner_folds(speakers: np.ndarray, n_inner_folds: int) -> None:
@@ -220,15 +197,25 @@ def check_inner_folds(speakers: np.ndarray, n_inner_folds: int) -> None:
     n_speakers = len(np.unique(speakers))
     if n_speakers < n_inner_folds:
         raise StudyError(
-            f"{n_speakers} training speakers cannot be dealt into {n_inner_folds} inner folds; "
+            f"{n_speakers} training speakers are too few for {n_inner_folds} inner folds; "
             "take a corpus, or a protocol, with more of them"
         )
 
 
+def choice_history(uars: Sequence[float], **columns: Sequence) -> pd.DataFrame:
+    """Return settings that were tried as a training history, one row each instead of an epoch.
+
+    `val_accuracy` is the UAR on the inner folds; what only networks have is NaN.
+    """
+    import pandas as pd
+
+    nothing = dict.fromkeys(("loss", "accuracy", "val_loss"), np.nan)
+    first = {"epoch": range(len(uars)), **nothing, "val_accuracy": uars, "learning_rate": np.nan}
+    return pd.DataFrame(first | columns)
+
+
 def _select(
-    features: np.ndarray,
-    views: tuple[int, ...] | np.ndarray,
-    statistics: tuple[int, ...] | np.ndarray,
+    features: np.ndarray, views: Sequence[int] | np.ndarray, statistics: Sequence[int] | np.ndarray
 ) -> np.ndarray:
     """Average views and pick statistics: (n, views, layers, stats, values) to (n, layers, ...)."""
     total = reduce(np.add, (features[:, view].astype(np.float32) for view in views))
@@ -236,20 +223,7 @@ def _select(
 
 
 def apply_linear_head(features: np.ndarray, arrays: dict[str, np.ndarray]) -> np.ndarray:
-    """Classify features with the arrays of a fitted head, with NumPy alone.
-
-    Parameters
-    ----------
-    features : ndarray, shape (n_rows, n_views, n_layers, n_statistics, n_values)
-        As `ser_lib.features.encoders.features.encoder_views` gives, one row a clip.
-    arrays : dict of str to ndarray
-        From `RidgeHead.arrays`.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_rows, n_classes)
-        Probabilities; each row sums to 1.
-    """
+    """Classify features with the arrays of `RidgeHead.arrays`, shape (n_rows, n_classes)."""
     from scipy.special import softmax
 
     used = _select(features, arrays["views"], arrays["statistics"])
@@ -257,42 +231,6 @@ def apply_linear_head(features: np.ndarray, arrays: dict[str, np.ndarray]) -> np
     # (n, layers, stats, values) x (layers, stats, values, classes) -> (n, classes)
     scores = np.tensordot(scaled, arrays["weights"], axes=3) + arrays["bias"]
     return softmax(float(arrays["sharpness"]) * scores.astype(np.float64), axis=1)
-
-
-def flat_head(
-    arrays: dict[str, np.ndarray], shape: tuple[int, ...]
-) -> dict[str, np.ndarray | float]:
-    """Write a fitted head for features that are flattened, whatever it averages or leaves out.
-
-    Parameters
-    ----------
-    arrays : dict of str to ndarray
-        From `RidgeHead.arrays`.
-    shape : tuple of int
-        Of one clip's features: (n_views, n_layers, n_statistics, n_values).
-
-    Returns
-    -------
-    dict
-        `head_mean, head_scale` of shape (n,), `head_weights` (n, n_classes), `head_bias`
-        (n_classes,) with n the product of `shape`; and `temperature`. Logits are
-        ((x - mean) / scale) @ weights + bias, divided by the temperature.
-    """
-    n_classes = len(arrays["bias"])
-    mean, scale = np.zeros(shape, np.float32), np.ones(shape, np.float32)
-    weights = np.zeros((*shape, n_classes), np.float32)
-    used = list(arrays["statistics"])
-    for view in arrays["views"]:
-        mean[view][:, used] = arrays["mean"]
-        scale[view][:, used] = arrays["spread"]
-        weights[view][:, used] = arrays["weights"] / len(arrays["views"])
-    return {
-        "head_mean": mean.ravel(),
-        "head_scale": scale.ravel(),
-        "head_weights": weights.reshape(-1, n_classes),
-        "head_bias": arrays["bias"],
-        "temperature": 1.0 / float(arrays["sharpness"]),
-    }
 
 
 def _mean_of(kernels: dict[int, np.ndarray], layers: tuple[int, ...]) -> np.ndarray:
@@ -322,16 +260,9 @@ def solve_ridge(
     return solved
 
 
-def _uar(truth: np.ndarray, prediction: np.ndarray, n_classes: int) -> float:
-    present = [number for number in range(n_classes) if (truth == number).any()]
-    return float(np.mean([(prediction[truth == number] == number).mean() for number in present]))
-
-
 def neighbours(first: int, last: int, *, lengths: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
     """List all runs of neighbouring layers of some lengths between two layers, both included.
 
-    Examples
-    --------
     >>> neighbours(1, 4, lengths=(2, 4))
     ((1, 2), (2, 3), (3, 4), (1, 2, 3, 4))
     """

@@ -1,8 +1,7 @@
-"""A small network of our own over frames: residual convolutions along time, attentive pooling.
+"""A small network trained from scratch: residual convolutions along time, attentive pooling.
 
-From scratch: nothing pretrained. What it must not learn by heart is spoiled while it trains (noise
-on values, whole stretches of frames and whole descriptors left out). Pure Keras: any backend will
-do.
+Against overfitting, training adds noise to the values and leaves out stretches of frames and whole
+descriptors.
 """
 
 from __future__ import annotations
@@ -22,57 +21,36 @@ if TYPE_CHECKING:
 
 
 # Frames that are left out together.
-STRETCH = 8
+STRETCH_FRAMES = 8
 
 
 @dataclass(frozen=True)
 class TdnnConfig:
-    """With its defaults and 86 descriptors: 216 k weights."""
+    """With the defaults and 86 descriptors it has 216 k weights."""
 
     n_filters: int = 96
     n_blocks: int = 3
-    """Residual blocks of two convolutions; the first of each looks further than that of the block
-    before."""
+    """Residual blocks of two convolutions; the dilation of the first is the block's number."""
     n_attention: int = 48
-    """Hidden units of the network that weighs frames."""
+    """Hidden units of the network that weights frames."""
     dropout_rate: float = 0.4
     value_dropout_rate: float = 0.1
-    """Share of descriptors that a clip's training row lacks."""
+    """Share of descriptors that are left out of a training row."""
     stretch_dropout_rate: float = 0.1
-    """Share of stretches of eight frames that it lacks."""
+    """Share of stretches of eight frames that are left out."""
     noise: float = 0.2
-    """Standard deviation of what is added to values, which themselves have 1."""
+    """Standard deviation of the noise on values, whose own is 1."""
     norm_momentum: float = 0.9
 
 
 def build_tdnn(
     input_shape: tuple[int, int], n_classes: int, *, config: TdnnConfig = TdnnConfig()
 ) -> keras.Model:
-    """Build the untrained network.
+    """Build the untrained network for inputs `(n_frames, n_values)`, n_frames even.
 
-    Parameters
-    ----------
-    input_shape : tuple
-        `(n_frames, n_values)`, n_frames even; a frame of zeros is no frame: it counts in no mean
-        and in no pooling, and convolutions read 0 there.
-    n_classes : int
-        Number of outputs, which sum to 1.
-    config : TdnnConfig
-        Its sizes.
-
-    Returns
-    -------
-    keras.Model
-        From `(batch_size, n_frames, n_values)` to `(batch_size, n_classes)`. `start_tdnn` sets
-        what its values are scaled by.
-
-    References
-    ----------
-    Waibel et al. (1989), time-delay networks; Okabe et al. (2018), arXiv:1803.10963, for pooling.
-
-    Notes
-    -----
-    Notebook: 07_transfer.ipynb
+    A frame of zeros is padding: it counts in no mean and in no pooling, and convolutions read 0
+    there. Time-delay networks: Waibel et al. (1989); pooling: Okabe et al. (2018),
+    arXiv:1803.10963.
     """
     keras = load_keras()
     layers, ops = keras.layers, keras.ops
@@ -82,7 +60,7 @@ def build_tdnn(
             config.n_filters, size, padding="same", use_bias=False, name=name, **rest
         )
         norm = layers.BatchNormalization(momentum=config.norm_momentum, name=f"{name}_norm")
-        # What is no frame is 0 to every convolution, and counts in no batch's mean.
+        # Padding is 0 to every convolution, and counts in no batch's mean.
         return norm(layer(values), mask=ops.squeeze(ops.greater(is_seen, 0.0), -1)) * is_seen
 
     inputs = keras.Input(input_shape, name="descriptors")
@@ -91,9 +69,9 @@ def build_tdnn(
     x = scaling_layer()(inputs)
     x = layers.GaussianNoise(config.noise, name="noise")(ops.clip(x, -6.0, 6.0))
     x = layers.SpatialDropout1D(config.value_dropout_rate, name="value_dropout")(x)
-    stretches = layers.MaxPooling1D(STRETCH, padding="same", name="stretches")(is_frame)
+    stretches = layers.MaxPooling1D(STRETCH_FRAMES, padding="same", name="stretches")(is_frame)
     kept = layers.Dropout(config.stretch_dropout_rate, name="stretch_dropout")(stretches)
-    kept = ops.cast(ops.greater(ops.repeat(kept, STRETCH, axis=1), 0.0), "float32")
+    kept = ops.cast(ops.greater(ops.repeat(kept, STRETCH_FRAMES, axis=1), 0.0), "float32")
     is_frame = is_frame * kept[:, : input_shape[0]]
     is_seen = layers.MaxPooling1D(2, padding="same", name="seen")(is_frame)
     x = layers.Activation("relu", name="first_relu")(conv(x * is_frame, "first", 5, strides=2))
@@ -116,21 +94,5 @@ def build_tdnn(
 
 
 def start_tdnn(model: keras.Model, config: TdnnConfig, inputs: Rows, classes: np.ndarray) -> None:
-    """Scale the network's inputs by the frames of the training rows.
-
-    Parameters
-    ----------
-    model : keras.Model
-        From `build_tdnn`; changed in place.
-    config : TdnnConfig
-        What it was built from; not looked at.
-    inputs : Rows
-        Training rows.
-    classes : ndarray of int
-        Not looked at.
-
-    Notes
-    -----
-    Notebook: 07_transfer.ipynb
-    """
+    """Scale the network's inputs by the frames of the training rows."""
     fit_scaling(model, inputs)

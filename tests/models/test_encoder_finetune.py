@@ -13,7 +13,12 @@ from ser_lib.features.encoders.registry import get_encoder
 from ser_lib.features.encoders.runtime import encode
 from ser_lib.features.extraction import Rows
 from ser_lib.models import build_keras
-from ser_lib.models.encoder_finetune import EncoderTopConfig, _rotation, _turn, start_from_encoder
+from ser_lib.models.encoder_finetune import (
+    EncoderTopConfig,
+    _rotate,
+    _rotation,
+    start_from_encoder,
+)
 from ser_lib.training.fit import FoldArrays, fit_network
 from ser_lib.training.settings import TrainingSettings
 
@@ -89,7 +94,7 @@ def test_turning_keeps_lengths_and_tells_only_the_distance(rng):
     rotation = _rotation(9, 4)
     query, key = rng.standard_normal((2, 1, 1, 1, 6)).astype(np.float32)
     turned = [
-        np.asarray(_turn(np.repeat(one, 9, axis=1), rotation))[0, :, 0] for one in (query, key)
+        np.asarray(_rotate(np.repeat(one, 9, axis=1), rotation))[0, :, 0] for one in (query, key)
     ]
     np.testing.assert_allclose(np.linalg.norm(turned[0], axis=1), np.linalg.norm(query), rtol=1e-5)
     scores = turned[0] @ turned[1].T
