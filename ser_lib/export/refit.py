@@ -28,6 +28,7 @@ from ser_lib.evaluation.probabilities import softmax
 from ser_lib.evaluation.selective import Selection, select_threshold
 from ser_lib.features.extraction import Rows, extract
 from ser_lib.features.registry import FEATURES, FeatureSpec
+from ser_lib.features.speaker_level import safe_spread, variance_between, variance_within
 from ser_lib.inference.out_of_domain import Domain, fit_domain, over_time
 from ser_lib.inference.predictor import open_graph
 from ser_lib.models import build_keras, build_sklearn
@@ -360,19 +361,14 @@ def _adapted(table: pd.DataFrame, features: np.ndarray) -> tuple[dict[str, np.nd
         features, speakers, is_known, is_neutral, normalisation=rule, training_speakers=set(names)
     )
     flat = features.reshape(len(features), -1).astype(np.float64)
-
-    def within(rows: np.ndarray) -> np.ndarray:
-        return np.mean([flat[rows & (speakers == one)].var(axis=0) for one in names], axis=0)
-
     means = np.stack([flat[is_known & (speakers == one)].mean(axis=0) for one in names])
-    noise = np.maximum(within(is_neutral), np.finfo(np.float32).tiny)
-    spread = np.sqrt(within(np.ones(len(flat), bool)))
-    least = 1e-3 * float(np.median(spread) or 1.0)
+    noise = variance_within(flat[is_neutral], speakers[is_neutral])
+    noise = np.maximum(noise, np.finfo(np.float32).tiny)
     cloud = {
         "speaker_centre": means.mean(axis=0),
-        "speaker_between": np.maximum(means.var(axis=0, ddof=1) - noise / rule.n_clips, 0.0),
+        "speaker_between": variance_between(means, noise / rule.n_clips),
         "speaker_noise": noise,
-        "speaker_within": np.maximum(spread, least) ** 2,
+        "speaker_within": safe_spread(variance_within(flat, speakers)) ** 2,
         "speaker_moods": emotion_offsets(flat, speakers, is_neutral),
     }
     return {name: array.astype(np.float32) for name, array in cloud.items()}, adapted

@@ -23,6 +23,7 @@ from ser_lib.audio.voice_activity import RATE_HZ, VoiceFacts, clipped_share, ins
 from ser_lib.errors import AudioError, BundleError, SerError
 from ser_lib.evaluation.probabilities import apply_temperature, softmax
 from ser_lib.features.registry import FEATURES
+from ser_lib.features.speaker_level import shrunken_mean
 from ser_lib.features.spectral import HOP_SAMPLES
 from ser_lib.inference.bundle import Bundle, default_bundle, find_bundle, load_bundle, probe_signal
 from ser_lib.inference.out_of_domain import MIN_SPEECH_S, recording_warnings
@@ -299,15 +300,17 @@ class Predictor:
                 f"voice; give {MIN_MIXED_CLIPS} or more, better ten, or two to five neutral ones"
             )
         rows = np.stack([self._file_features(path).ravel() for path in paths]).astype(np.float64)
-        between = arrays["speaker_between"]
         noise, mean, kind = arrays["speaker_noise"], rows.mean(axis=0), ""
         if not is_neutral:
             noise, mean = arrays["speaker_within"], mean - arrays["speaker_moods"]
             kind = "mixed_"
-        trust = between / (between + noise / len(rows))
-        centre = arrays["speaker_centre"]
         ours = copy.copy(self)
-        ours._voice = centre + trust * (mean - centre)
+        ours._voice = shrunken_mean(
+            mean,
+            centre=arrays["speaker_centre"],
+            between=arrays["speaker_between"],
+            noise=noise / len(rows),
+        )
         ours.temperature = self.bundle.speaker[f"{kind}temperature"]
         ours.threshold = self.bundle.speaker[f"{kind}threshold"]
         return ours

@@ -1,7 +1,16 @@
-"""Models: one file a family, all untrained when they leave here.
+"""Models: configs and builders of untrained models, registered by family in `FAMILIES`.
 
-Keras families are built from an input shape, scikit-learn ones from a seed; `FAMILIES` says which
-is which. To add one, write a config and a builder in a file here, and one line below.
+Networks of Keras are built from an input shape, classifiers of scikit-learn from a seed. To add a
+family, write a config and a builder in a file here, and one line in `FAMILIES`.
+
+baselines         k-nearest neighbours, decision tree, logistic regression, SVM, majority class
+linear_svm        linear SVM that chooses its regularisation by speaker
+ridge_head        ridge regression on pooled layers of an encoder
+cnn1d, cnn2d, cnn3d, conv_blocks, tdnn   networks that are trained from scratch
+frame_head        networks on frames of a frozen encoder
+encoder_finetune  upper blocks of an encoder that are trained further
+layers            parts that several networks share
+keras_backend     Keras, loaded quietly
 """
 
 from __future__ import annotations
@@ -31,9 +40,11 @@ from ser_lib.models.cnn3d import Cnn3dConfig, build_cnn3d
 from ser_lib.models.conv_blocks import ConvBlocksConfig, build_conv_blocks
 from ser_lib.models.encoder_finetune import EncoderTopConfig, build_encoder_top, start_from_encoder
 from ser_lib.models.frame_head import FrameHeadConfig, build_frame_head, start_frame_head
+from ser_lib.models.keras_backend import load_keras
 from ser_lib.models.linear_svm import LinearSvmConfig, build_linear_svm
 from ser_lib.models.ridge_head import RidgeHeadConfig, build_ridge_head
 from ser_lib.models.tdnn import TdnnConfig, build_tdnn, start_tdnn
+from ser_lib.seeds import seed_everything
 
 if TYPE_CHECKING:
     import keras
@@ -41,8 +52,23 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FAMILIES",
+    "Cnn1dConfig",
+    "Cnn2dConfig",
+    "Cnn3dConfig",
+    "ConvBlocksConfig",
+    "DecisionTreeConfig",
+    "DummyConfig",
+    "EncoderTopConfig",
     "Family",
+    "FrameHeadConfig",
+    "KnnConfig",
+    "LinearSvmConfig",
+    "LogisticConfig",
+    "RidgeHeadConfig",
+    "SvmConfig",
+    "TdnnConfig",
     "build_keras",
+    "build_model",
     "build_sklearn",
     "family_of",
     "n_parameters",
@@ -58,13 +84,13 @@ class Family:
     build: Callable[..., object]
     is_keras: bool
     is_nested: bool = False
-    """Whether its `fit` takes speakers too, and chooses its settings on inner folds of them."""
+    """Whether its `fit` also takes speakers, and chooses settings on inner folds of them."""
     start: Callable[..., None] | None = None
-    """Gives a network the weights that training starts from, where those of its seed will not do:
-    from model, config, training rows and their classes."""
+    """Sets the weights that training starts from, where random ones will not do: called with model,
+    config, training rows and their classes."""
     version: int = 1
-    """Raised whenever the builder changes in a way that its config does not show: stored runs then
-    differ."""
+    """Raised whenever the builder changes in a way that its config does not show, so that stored
+    runs are not taken for those of the new one."""
 
 
 FAMILIES: dict[str, Family] = {
@@ -88,12 +114,21 @@ FAMILIES: dict[str, Family] = {
 
 
 def family_of(config: object) -> tuple[str, Family]:
-    """Return the name and the family that a config belongs to.
+    """Return the name and the family of a config.
+
+    Parameters
+    ----------
+    config : object
+        Of a class that a family in `FAMILIES` has.
+
+    Returns
+    -------
+    tuple of str and Family
 
     Raises
     ------
     StudyError
-        If no family has this config class.
+        If no family has this class.
     """
     for name, family in FAMILIES.items():
         if type(config) is family.config:
@@ -104,32 +139,104 @@ def family_of(config: object) -> tuple[str, Family]:
     )
 
 
+def build_model(
+    config: object, input_shape: tuple[int, ...], n_classes: int, *, seed: int = 0
+) -> keras.Model | ClassifierMixin:
+    """Build an untrained model of any family.
+
+    Parameters
+    ----------
+    config : object
+        Of a family in `FAMILIES`.
+    input_shape : tuple of int
+        Of one clip's feature, as `ser_lib.features.feature_shape` gives it; networks only.
+    n_classes : int
+        Number of classes; networks only.
+    seed : int
+        Decides a network's first weights, and what a classifier draws.
+
+    Returns
+    -------
+    keras.Model or scikit-learn classifier
+        A network maps (n_rows, *input_shape) to probabilities of shape (n_rows, n_classes).
+
+    Raises
+    ------
+    StudyError
+        If no family has this config class.
+
+    Examples
+    --------
+    >>> build_model(KnnConfig(n_neighbors=3), (108, 42), 8)
+    KNeighborsClassifier(metric='euclidean', n_neighbors=3)
+    """
+    if not family_of(config)[1].is_keras:
+        return build_sklearn(config, seed=seed)
+    load_keras()
+    seed_everything(seed)
+    return build_keras(config, input_shape, n_classes)
+
+
 def build_keras(config: object, input_shape: tuple[int, ...], n_classes: int) -> keras.Model:
-    """Build an untrained network from its config; its weights come from the global seed."""
+    """Build an untrained network; its first weights come from Keras's global seed.
+
+    Parameters
+    ----------
+    config, input_shape, n_classes
+        As `build_model`.
+
+    Returns
+    -------
+    keras.Model
+    """
     return family_of(config)[1].build(input_shape, n_classes, config=config)
 
 
-def n_parameters(config: object, input_shape: tuple[int, ...], n_classes: int) -> int:
-    """Count the weights of a network, trainable or not, as Keras's summary does."""
-    return build_keras(config, input_shape, n_classes).count_params()
-
-
 def build_sklearn(config: object, *, seed: int) -> ClassifierMixin:
-    """Build an unfitted scikit-learn classifier from its config."""
+    """Build an unfitted scikit-learn classifier.
+
+    Parameters
+    ----------
+    config, seed
+        As `build_model`.
+
+    Returns
+    -------
+    scikit-learn classifier
+    """
     return family_of(config)[1].build(config, seed)
+
+
+def n_parameters(config: object, input_shape: tuple[int, ...], n_classes: int) -> int:
+    """Count the weights of a network, trainable or not, as Keras's summary does.
+
+    Parameters
+    ----------
+    config, input_shape, n_classes
+        As `build_model`.
+
+    Returns
+    -------
+    int
+    """
+    return build_keras(config, input_shape, n_classes).count_params()
 
 
 @lru_cache(maxsize=64)
 def topology(config: object, input_shape: tuple[int, ...], n_classes: int) -> str:
-    """Describe what a config builds, as text that changes when a result could.
+    """Describe what a config builds, as text that changes whenever a result could.
 
-    For a network: its layers, by those settings of Keras's own config that decide its arithmetic;
-    the others come and go with Keras's versions. For a classifier: nothing, its config says all.
+    Parameters
+    ----------
+    config, input_shape, n_classes
+        As `build_model`.
 
     Returns
     -------
     str
-        JSON.
+        JSON. Of a network its layers, by those settings of Keras's own config that decide its
+        arithmetic; the others depend on Keras's version. Of a classifier "null": its config is
+        complete.
     """
     if not family_of(config)[1].is_keras:
         return "null"
@@ -140,8 +247,8 @@ def topology(config: object, input_shape: tuple[int, ...], n_classes: int) -> st
     return json.dumps(layers, sort_keys=True)
 
 
-# What decides a layer's output and its first weights. A new kind of layer may need more of them:
-# the test of the topology changes each setting of each config, and sees whether the text follows.
+# Settings that decide a layer's output and first weights. A new kind of layer may need more of
+# them: the tests change each setting of each config, and check that the topology changes.
 ARITHMETIC = frozenset(
     "activation alpha axis batch_shape dilation_rate epsilon filters groups kernel_initializer "
     "kernel_size key_dim layer merge_mode momentum negative_slope num_heads offset padding "
@@ -151,7 +258,7 @@ ARITHMETIC = frozenset(
 
 
 def _arithmetic(config: dict[str, Any]) -> dict[str, Any]:
-    """Keep the settings that decide a layer's arithmetic; of an object, its class and its own."""
+    """Keep the settings of a layer that are in `ARITHMETIC`; of an object, its class and config."""
     kept: dict[str, Any] = {}
     for key, value in config.items():
         if key == "layer":  # of Bidirectional

@@ -1,7 +1,7 @@
-"""Load Keras once, without the page of logs that its backend greets with.
+"""Keras, loaded without the log lines that its backend writes at import.
 
 TensorFlow writes to the process's error stream from C++ before any log level applies, so the stream
-itself is turned away while it is loaded. What is written later, errors too, comes through.
+itself is redirected during the import. Whatever is written later is shown.
 """
 
 from __future__ import annotations

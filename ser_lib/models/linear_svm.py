@@ -13,6 +13,7 @@ import numpy as np
 
 from ser_lib.evaluation.calibration import temperature_of_logits
 from ser_lib.evaluation.metrics import uar
+from ser_lib.evaluation.probabilities import softmax
 from ser_lib.models.ridge_head import check_inner_folds, choice_history
 
 if TYPE_CHECKING:
@@ -94,12 +95,10 @@ class LinearSvm:
 
     def predict_proba(self, features: np.ndarray) -> np.ndarray:
         """Return class probabilities, shape (n_rows, n_classes)."""
-        from scipy.special import softmax
-
         present = self._machine.classes_
         margins = _one_a_class(self._machine.decision_function(_flat(features)), len(present))
         full = np.zeros((len(features), self._n_classes))
-        full[:, present] = softmax(margins / self._temperature, axis=1)
+        full[:, present] = softmax(margins / self._temperature)
         return full
 
     def history(self) -> pd.DataFrame:

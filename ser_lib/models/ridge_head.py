@@ -16,6 +16,7 @@ import numpy as np
 from ser_lib.errors import StudyError
 from ser_lib.evaluation.calibration import temperature_of_logits
 from ser_lib.evaluation.metrics import uar
+from ser_lib.evaluation.probabilities import softmax
 from ser_lib.seeds import generator
 
 if TYPE_CHECKING:
@@ -224,13 +225,11 @@ def _select(
 
 def apply_linear_head(features: np.ndarray, arrays: dict[str, np.ndarray]) -> np.ndarray:
     """Classify features with the arrays of `RidgeHead.arrays`, shape (n_rows, n_classes)."""
-    from scipy.special import softmax
-
     used = _select(features, arrays["views"], arrays["statistics"])
     scaled = (used - arrays["mean"]) / arrays["spread"]
     # (n, layers, stats, values) x (layers, stats, values, classes) -> (n, classes)
     scores = np.tensordot(scaled, arrays["weights"], axes=3) + arrays["bias"]
-    return softmax(float(arrays["sharpness"]) * scores.astype(np.float64), axis=1)
+    return softmax(float(arrays["sharpness"]) * scores.astype(np.float64))
 
 
 def _mean_of(kernels: dict[int, np.ndarray], layers: tuple[int, ...]) -> np.ndarray:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ser_lib.evaluation.probabilities import softmax
-from ser_lib.export.refit import _without_idle_layers, flat_head
+from ser_lib.export.refit import _adapted, _without_idle_layers, flat_head
 from ser_lib.features.registry import FeatureSpec
 from ser_lib.models.ridge_head import RidgeHeadConfig, build_ridge_head
 
@@ -57,3 +58,25 @@ def test_layers_without_a_weight_are_dropped_and_no_prediction_moves(rng):
     # A layer that only the head for known voices uses is kept.
     arrays["speaker_head_weights"].reshape(*shape, n_classes)[0, 3, 0, 0, 0] = 1.0
     assert _without_idle_layers(spec, shape, arrays)[1] == (2, 4, 3, 4)
+
+
+def test_a_bundle_subtracts_what_emotions_add_to_its_training_clips(rng):
+    """Twelve speakers, ten of whose 40 clips are neutral; other emotions add 5."""
+    speakers = np.repeat([f"s{n:02d}" for n in range(12)], 40)
+    is_neutral = np.tile(np.arange(40) < 10, 12)
+    features = 10 * np.repeat(rng.standard_normal((12, 3)), 40, axis=0)
+    features += rng.standard_normal((480, 3)) + 5 * ~is_neutral[:, np.newaxis]
+    names = [f"{number:03d}" for number in range(480)]
+    table = pd.DataFrame(
+        {
+            "speaker": speakers,
+            "label": np.where(is_neutral, "neutral", "angry"),
+            "clip_id": names,
+            "audio_sha256": names,
+        }
+    )
+    cloud, _ = _adapted(table, features[:, np.newaxis, np.newaxis, :])
+    np.testing.assert_allclose(cloud["speaker_moods"], 3.75, atol=0.3)
+    # Neutral clips vary by 1; all of them by their emotions as well.
+    np.testing.assert_allclose(cloud["speaker_noise"], 1, atol=0.3)
+    np.testing.assert_allclose(cloud["speaker_within"], 1 + 25 * 0.75 * 0.25, rtol=0.2)

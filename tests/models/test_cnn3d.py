@@ -124,9 +124,7 @@ def both(activation: str, rng, order: str = "conv norm activation pool"):
 def test_the_outputs_are_those_of_a_network_of_3d_layers(activation, is_training, rng):
     ours, literal = both(activation, rng)
     inputs = unlike(rng)
-    mine, theirs = (
-        np.asarray(one(inputs, training=is_training).numpy()) for one in (ours, literal)
-    )
+    mine, theirs = (one(inputs, training=is_training).numpy() for one in (ours, literal))
     assert theirs.std(axis=0).min() > 1e-3  # they depend on the input
     # Float32 sums of some hundred products, in another order.
     np.testing.assert_allclose(mine, theirs, atol=2e-5)
@@ -314,11 +312,11 @@ def test_what_the_lstm_reads_is_the_clip_frame_by_frame(rng):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"activation": "gelu"}, "activation='gelu': known are relu, leaky_relu, elu"),
-        ({"head": "gru"}, "head='gru': known are pool, lstm, transformer"),
+        ({"activation": "gelu"}, "'gelu'.*relu, leaky_relu, elu"),
+        ({"head": "gru"}, "'gru'.*pool, lstm, transformer"),
         (
             {"kernel_sizes": (3,)},
-            r"n_filters=\(4, 6\) and kernel_sizes=\(3,\) must be equally long",
+            r"n_filters=\(4, 6\) and kernel_sizes=\(3,\)",
         ),
         (
             {"block_dropout_rates": (0.1, 0.1, 0.1)},

@@ -208,10 +208,10 @@ def test_penumajji_has_four_elu_blocks():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kernel_sizes": (3,)}, r"2 blocks \(n_filters=\(3, 4\)\) need as many kernel sizes"),
+        ({"kernel_sizes": (3,)}, r"\(3, 4\).*\(3,\)"),
         (
             {"recurrent": (("rnn", 3), ("lstm", 3))},
-            r"unknown recurrent layers \['rnn'\]; known are \['bigru', 'bilstm', 'gru', 'lstm'\]",
+            r"\['rnn'\].*'bigru', 'bilstm', 'gru', 'lstm'",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""The upper blocks of an encoder in Keras: what they compute, see and start from."""
+"""The upper blocks of an encoder in Keras: what they compute, mask and start from."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_blocks_numbers_are_those_of_the_published_encoder(base, rng):
 
 
 def test_a_block_that_the_encoder_has_not_is_refused(base):
-    with pytest.raises(EncoderError, match=r"has no block 8 .*moonshine-tiny"):
+    with pytest.raises(EncoderError, match=r"8.*moonshine-tiny"):
         block_weights(base, 8)
 
 
@@ -89,22 +89,22 @@ def test_pooling_is_the_mean_and_the_spread_of_the_frames_that_are_there(frames)
     np.testing.assert_allclose(pooled[1, 12:], frames[1, :6].std(axis=0), atol=1e-5)
 
 
-def test_turning_keeps_lengths_and_tells_only_the_distance(rng):
+def test_rotation_keeps_lengths_and_depends_only_on_the_distance(rng):
     """The mathematics of rotary positions: scores depend on how far apart two frames are."""
     rotation = _rotation(9, 4)
     query, key = rng.standard_normal((2, 1, 1, 1, 6)).astype(np.float32)
-    turned = [
+    rotated = [
         np.asarray(_rotate(np.repeat(one, 9, axis=1), rotation))[0, :, 0] for one in (query, key)
     ]
-    np.testing.assert_allclose(np.linalg.norm(turned[0], axis=1), np.linalg.norm(query), rtol=1e-5)
-    scores = turned[0] @ turned[1].T
+    np.testing.assert_allclose(np.linalg.norm(rotated[0], axis=1), np.linalg.norm(query), rtol=1e-5)
+    scores = rotated[0] @ rotated[1].T
     for distance in range(-4, 5):
         np.testing.assert_allclose(np.diag(scores, distance), scores[4, 4 + distance], atol=1e-5)
-    np.testing.assert_array_equal(turned[0][:, 4:], np.repeat(query[0, 0, :, 4:], 9, axis=0))
+    np.testing.assert_array_equal(rotated[0][:, 4:], np.repeat(query[0, 0, :, 4:], 9, axis=0))
 
 
 def test_training_starts_where_the_linear_head_ends(rng):
-    """Clips whose mean tells the class are told apart before the first step."""
+    """Classes that differ in their mean are recognised before the first step."""
     classes = np.arange(60) % 3
     frames = rng.standard_normal((60, *SHAPE)).astype(np.float32)
     frames[np.arange(60), :, classes] += 2.0
@@ -114,7 +114,7 @@ def test_training_starts_where_the_linear_head_ends(rng):
     start_from_encoder(model, config, Rows.of(frames), classes)
     said = model.predict(frames, verbose=0)
     assert (said.argmax(axis=1) == classes).mean() > 0.95 > before
-    # And a fit goes on from there: a rate of nearly 0 leaves the answers as they were.
+    # And a fit goes on from there: a rate of nearly 0 leaves the outputs as they were.
     still = TrainingSettings(max_epochs=1, learning_rate=1e-9, label_smoothing=0.1)
     arrays = FoldArrays(frames, classes, frames[:6], classes[:6], frames[:6])
     fitted, history = fit_network(config, still, arrays, n_classes=3, seed=1)
@@ -123,5 +123,5 @@ def test_training_starts_where_the_linear_head_ends(rng):
 
 
 def test_an_unknown_encoder_is_refused():
-    with pytest.raises(StudyError, match="unknown encoder 'x'"):
+    with pytest.raises(StudyError, match="'x'"):
         replace(SMALL, encoder="x")

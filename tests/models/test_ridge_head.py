@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from ser_lib.errors import StudyError
 from ser_lib.models.ridge_head import (
     RidgeHeadConfig,
     apply_linear_head,
     build_ridge_head,
-    flat_head,
     neighbours,
     solve_ridge,
 )
@@ -38,7 +38,7 @@ def fitted(planted, config=CONFIG, *, seed=1):
     return build_ridge_head(config, seed).fit(features, classes, speakers, n_classes=3)
 
 
-def test_the_layer_that_tells_is_chosen(planted):
+def test_the_layer_that_separates_the_classes_is_chosen(planted):
     chosen = fitted(planted).history()
     assert chosen["layers"][0] == "2"
     assert chosen["weight"].tolist() == [1, 0, 0, 0]
@@ -66,28 +66,16 @@ def test_dual_weights_are_those_of_ridge_regression(rng):
     np.testing.assert_allclose(offset, expected.intercept_, atol=1e-8)
 
 
-def test_one_matrix_says_what_the_kernels_say(planted):
-    """The head's arrays, applied by hand: average views, scale, multiply, softmax."""
+def test_one_matrix_gives_what_the_kernels_give(planted):
+    """The head's arrays, step by step: average views, scale, multiply, softmax."""
     features, _, _ = planted
     head = fitted(planted)
     arrays = head.arrays()
     scaled = (features.astype(float).mean(axis=1) - arrays["mean"]) / arrays["spread"]
     logits = np.einsum("nlsv,lsvc->nc", scaled, arrays["weights"]) + arrays["bias"]
     logits *= arrays["sharpness"]
-    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(head.predict_proba(features), expected, atol=1e-3)
+    np.testing.assert_allclose(head.predict_proba(features), softmax(logits, axis=1), atol=1e-3)
     np.testing.assert_allclose(apply_linear_head(features, arrays).sum(axis=1), 1)
-
-
-def test_a_flat_head_says_the_same(planted):
-    features, _, _ = planted
-    head = fitted(planted)
-    flat = flat_head(head.arrays(), SHAPE)
-    rows = features.reshape(len(features), -1).astype(float)
-    logits = (rows - flat["head_mean"]) / flat["head_scale"] @ flat["head_weights"]
-    logits = (logits + flat["head_bias"]) / flat["temperature"]
-    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(head.predict_proba(features), expected, atol=1e-3)
 
 
 def test_new_speakers_are_recognised_and_shuffled_labels_are_not(planted, rng):
@@ -111,7 +99,7 @@ def test_an_inner_fold_holds_whole_speakers(planted):
         assert not set(speakers[held_out]) & set(speakers[~held_out])
 
 
-def test_the_seed_deals_the_speakers_and_decides_nothing_else(planted):
+def test_the_seed_decides_the_inner_folds_and_nothing_else(planted):
     same = fitted(planted).predict_proba(planted[0])
     np.testing.assert_array_equal(same, fitted(planted).predict_proba(planted[0]))
     masks = [build_ridge_head(CONFIG, seed)._inner_folds(planted[2])[0] for seed in (1, 2)]
@@ -155,20 +143,20 @@ def test_a_head_is_fitted_through_the_training_of_folds(planted):
 def test_a_head_without_speakers_is_refused(planted):
     features, classes, _ = planted
     arrays = FoldArrays(features, classes, features, classes, features)
-    with pytest.raises(StudyError, match="needs to know who speaks"):
+    with pytest.raises(StudyError, match="RidgeHeadConfig"):
         fit_fold(CONFIG, None, arrays, n_classes=3, is_scaled=False, seed=1)
 
 
-def test_what_does_not_fit_is_told(planted):
+def test_what_cannot_be_fitted_is_refused(planted):
     features, classes, speakers = planted
-    with pytest.raises(StudyError, match="not of shape"):
+    with pytest.raises(StudyError, match=r"\(240, 5, 2, 6\)"):
         build_ridge_head(CONFIG, 1).fit(features[:, 0], classes, speakers, n_classes=3)
-    with pytest.raises(StudyError, match="layer 9 or view 0 is not among"):
+    with pytest.raises(StudyError, match="layer 9"):
         fitted(planted, RidgeHeadConfig(((9,),)))
     two = np.where(speakers < "s4", "a", "b")
-    with pytest.raises(StudyError, match="2 training speakers cannot be dealt into 4"):
+    with pytest.raises(StudyError, match=r"^2 training"):
         build_ridge_head(CONFIG, 1).fit(features, classes, two, n_classes=3)
-    with pytest.raises(StudyError, match="not fitted"):
+    with pytest.raises(StudyError, match="fitted"):
         build_ridge_head(CONFIG, 1).arrays()
 
 
