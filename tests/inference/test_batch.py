@@ -47,6 +47,7 @@ def test_a_loop_of_folders_ends(tmp_path):
     (tmp_path / "a" / "1.wav").touch()
     (tmp_path / "a" / "again").symlink_to(tmp_path)
     (tmp_path / "b").symlink_to(tmp_path / "a")
+    (tmp_path / "loop").symlink_to("loop")
     assert len(list(find_recordings([tmp_path]))) == 1
 
 
