@@ -331,7 +331,7 @@ def _drop_copies(
 ) -> tuple[pd.DataFrame, list[str], int]:
     """Keep one of each clip; the same name twice is a copy, the same sound twice a problem."""
     problems = list(problems)
-    # Shorter paths first: the archive's second copy lies one folder deeper.
+    # Shorter paths first: the archive's second copy is one folder deeper.
     order = table.assign(depth=table["path"].str.count("/")).sort_values(["clip_id", "depth"])
     is_copy = order.duplicated("clip_id")
     for clip_id, group in order[order.duplicated("clip_id", keep=False)].groupby("clip_id"):

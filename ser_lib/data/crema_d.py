@@ -123,8 +123,8 @@ CREMA_D = Corpus(
     listeners_wa=(0.409, 0.409),
     listeners_source="Cao et al. (2014): intended emotion, audio only, six answers to choose from",
     name_of=name_crema_d,
-    # Reported by several who compared the files of AudioWAV byte by byte; nobody can say which of
-    # the two emotions of a recording was meant.
+    # Reported by several users who compared the files of AudioWAV byte by byte; which of the two
+    # emotions of a recording was meant is not known.
     by_design={
         "1076_MTI_SAD_XX": "published without a sound",
         "1006_TIE_(HAP|NEU)_XX|1013_WSI_(DIS|SAD)_XX|1017_IWW_(ANG|FEA)_XX": (

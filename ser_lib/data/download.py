@@ -84,11 +84,11 @@ class Archive:
     """Who published it, and under which licence."""
 
 
-# The checksums are those of the Zenodo records. RAVDESS's stands, with the size, in several public
-# projects that verified it after a download. EmoDB's stands in one (jiuluo-if/EmoLight), which had
-# size and MD5 from Zenodo and then checked the file and its 535 clips. Where none is published,
-# nothing is pinned: Borealis packs TESS for each reader, CREMA-D is a repository, SAVEE and IEMOCAP
-# want to know who asks.
+# The checksums are those of the Zenodo records. RAVDESS's is found, with the size, in several
+# public projects that verified it after a download. EmoDB's is found in one (jiuluo-if/EmoLight),
+# which had size and MD5 from Zenodo and then checked the file and its 535 clips. Where none is
+# published, nothing is pinned: Borealis packs TESS for each reader, CREMA-D is a repository, SAVEE
+# and IEMOCAP want to know who asks.
 ARCHIVES: dict[str, tuple[Archive, ...]] = {
     "ravdess": (
         Archive(
@@ -243,7 +243,7 @@ def download_corpus(corpus: Corpus) -> Path:
             _fetch_and_place(corpus, root, root.with_name(f".{root.name}.download"))
     except OSError as error:
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        remedy = "make room" if is_full else "see to that"
+        remedy = "make room" if is_full else "correct that"
         raise DownloadError(
             f"{corpus.name}: {error}. Nothing was put in place; {remedy}, or point SER_DATA "
             f"to another folder, and run `ser data {corpus.name}` again."
@@ -266,7 +266,7 @@ def _lock(name: str, path: Path) -> Iterator[None]:
 
 
 def _check_place(name: str, root: Path) -> None:
-    """Refuse a folder that holds anything: it is somebody's."""
+    """Refuse a folder that holds anything: it is never written over."""
     is_free = not os.path.lexists(root)
     if root.is_dir() and not root.is_symlink():
         is_free = not any(root.iterdir())

@@ -51,7 +51,7 @@ class Protocol:
     """Whether copies and augmentations are made before the split, as the study did."""
     normalisation: str = ""
     """A key of `ser_lib.data.enrolment.NORMALISATIONS`: clips of the test speaker that are known
-    beforehand, without their labels; empty where the speaker is unseen altogether."""
+    beforehand, without their labels; empty where no clip of theirs is."""
 
     @property
     def full_name(self) -> str:

@@ -455,7 +455,7 @@ def test_files_with_errors_are_read_again_and_give_the_same_problems(disorder, d
 
 @pytest.fixture
 def committed(tmp_path, make_ravdess, small_ravdess, monkeypatch):
-    """A table written beside the runs; the audio is then out of sight."""
+    """A table written with the runs; the audio is then out of sight."""
     monkeypatch.setenv("SER_DATA", str(tmp_path / "data"))
     make_ravdess(tmp_path / "data" / "ravdess")
     table = load_corpus("ravdess")

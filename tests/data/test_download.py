@@ -44,7 +44,7 @@ from ser_lib.errors import CorpusError, DownloadError
 REAL = [one for one in CORPORA.values() if isinstance(one, Corpus) and not one.is_embedded]
 
 
-# --- a server that can be told how to fail
+# --- a server that fails as a test asks for
 
 
 @dataclass
@@ -760,7 +760,7 @@ def test_an_archive_that_bites_leaves_the_corpus_as_it_was(publish, small_ravdes
     assert list(data.parent.rglob("evil*")) == []
 
 
-# --- what is told on the way
+# --- what is reported on the way
 
 
 def test_where_nobody_watches_every_tenth_is_a_line(

@@ -205,7 +205,7 @@ def test_a_tree_without_the_dialogues_sound_is_read(tmp_path, make_tree, small_i
 def test_other_files_of_the_release_do_not_matter(tmp_path, make_tree, small_iemocap):
     files = make_tree(tmp_path)
     evaluation = label_file(tmp_path).parent
-    # Single judges' files, in folders beside the label files; what macOS leaves everywhere.
+    # Single judges' files, in folders next to the label files; what macOS leaves everywhere.
     (evaluation / "Categorical").mkdir()
     (evaluation / "Categorical" / "Ses01F_impro01_e2_cat.txt").write_text(
         "Ses01F_impro01_F000 :Anger; ()\n"

@@ -1,6 +1,6 @@
 """The real corpora, where they are: counts as published, and what hand-typed tables get wrong.
 
-They are looked for under `SER_DATA`, else in `../shared/data` beside the project. They are never
+They are looked for under `SER_DATA`, else in `../shared/data` next to the project. They are never
 committed; without them these tests are skipped, and say so.
 """
 

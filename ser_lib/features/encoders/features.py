@@ -19,7 +19,13 @@ from ser_lib.features.encoders.registry import (
     encoder_from_file,
     get_encoder,
 )
-from ser_lib.features.encoders.runtime import STATISTICS, pooled_views, run_session, session_of
+from ser_lib.features.encoders.runtime import (
+    STATISTICS,
+    check_rate,
+    pooled_views,
+    run_session,
+    session_of,
+)
 
 # Quieter frames at both ends of a clip, beyond a margin, are pauses.
 SPEECH_RANGE_DB = 35.0
@@ -160,11 +166,7 @@ def checked_encoder(encoder: Encoder, sha256: str, sample_rate_hz: int) -> Encod
             f"{encoder.name}: the weights have the sha256 {encoder.sha256[:12]}…, the feature was "
             f"made for {sha256[:12]}…; they are of another version"
         )
-    if sample_rate_hz != encoder.sample_rate_hz:
-        raise EncoderError(
-            f"{encoder.name} was trained on {encoder.sample_rate_hz} Hz, the signal has "
-            f"{sample_rate_hz} Hz; give the FeatureSpec the encoder's sample_rate_hz"
-        )
+    check_rate(encoder, sample_rate_hz)
     return encoder
 
 

@@ -289,7 +289,7 @@ def steps_for(encoder: Encoder) -> str:
 
 
 def _lock(encoder: Encoder) -> FileLock:
-    """Return the lock that whoever puts these weights in place holds."""
+    """Return the lock that is held while these weights are put in place."""
     # Imported here: prediction, which has to start quickly, holds no lock.
     from filelock import FileLock
 

@@ -195,12 +195,17 @@ def encode(signal: np.ndarray, sample_rate_hz: int, *, encoder: Encoder) -> list
         If the weights are missing or damaged; if the rate is not the encoder's; if the signal is
         shorter than a frame, not mono or not finite.
     """
+    check_rate(encoder, sample_rate_hz)
+    return run_session(session_of(encoder), encoder, signal)
+
+
+def check_rate(encoder: Encoder, sample_rate_hz: int) -> None:
+    """Raise EncoderError if a signal has not the rate that the encoder was trained on."""
     if sample_rate_hz != encoder.sample_rate_hz:
         raise EncoderError(
             f"{encoder.name} was trained on {encoder.sample_rate_hz} Hz, the signal has "
             f"{sample_rate_hz} Hz; resample it (a FeatureSpec does, by its sample_rate_hz)"
         )
-    return run_session(session_of(encoder), encoder, signal)
 
 
 def _spread(frames: np.ndarray) -> np.ndarray:
