@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import ipywidgets as widgets
 import matplotlib as mpl
@@ -28,7 +28,6 @@ from matplotlib.figure import Figure
 from ser_lib import data
 from ser_lib.audio.io import load_signal
 from ser_lib.audio.signal import resample
-from ser_lib.data.corpus import Corpus
 from ser_lib.data.labels import EMOTIONS, colour_of
 from ser_lib.data.pooled import POOLED
 from ser_lib.errors import RunError, SerError, offenders
@@ -474,8 +473,7 @@ class Explorer(widgets.VBox):
             return
         chosen = self._clips["clip_id"] == self.clip.value
         clip = self._last = self._clips[chosen].iloc[0]
-        # Pools have no clips of their own.
-        card = cast(Corpus, data.get_corpus(clip["corpus"]))
+        (card,) = _members_of(clip["corpus"])
         self.position.value = f"{self.clip.index + 1:,} of {n_clips:,}"
         self.headline.value = _headline(clip, card.statements)
         self.predictions.value = models_table(self._models, clip["clip_id"]) or _no_predictions(

