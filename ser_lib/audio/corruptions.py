@@ -7,7 +7,7 @@ the same length; `corrupt` applies one that a `Condition` names.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -199,7 +199,7 @@ def start_later(
     return crop_or_pad(signal[-n_samples:], len(signal))
 
 
-CORRUPTIONS = {
+CORRUPTIONS: dict[str, Callable[..., np.ndarray]] = {
     function.__name__: function
     for function in (
         add_white_noise,
