@@ -7,11 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ser_lib import data
 from ser_lib.audio import corruptions
 from ser_lib.audio.corruptions import Condition
 from ser_lib.errors import AudioError, FeatureError, RunError
 from ser_lib.features.acoustic import statistic_names
+from ser_lib.paths import PROJECT_DIR
 from support import robustness
+from support.explanation import explain
 from support.robustness import CLEAN, CONDITIONS, compare_conditions, condition_table
 
 RATE_HZ = 16_000
@@ -58,6 +61,15 @@ def test_a_comparison_is_stored_and_read_back_without_audio(few, monkeypatch):
     }
     (row,) = condition_table(again).to_dict("records")
     assert row["loss"] == pytest.approx(first["clean"].score.uar - row["uar"])
+
+
+def test_committed_results_are_found_without_audio(monkeypatch, tmp_path):
+    monkeypatch.setenv("SER_REPORTS", str(PROJECT_DIR / "reports"))
+    monkeypatch.setenv("SER_DATA", str(tmp_path))
+    clips = data.load_corpus("ravdess")
+    assert len(compare_conditions(clips)) == len(CONDITIONS)
+    assert len(robustness.group_importance(clips)) == len(robustness.GROUPS)
+    assert explain(clips).n_speakers == 5
 
 
 def test_a_comparison_that_is_not_stored_needs_the_audio(few):
