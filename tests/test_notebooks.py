@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
-from pathlib import Path
 
 import nbformat
 import pytest
 import yaml
 
-import ser_lib
 from ser_lib.paths import NOTEBOOKS_DIR
 
 PATHS = sorted(NOTEBOOKS_DIR.glob("[0-9][0-9]_*.ipynb"))
@@ -351,17 +349,3 @@ def test_a_profile_names_only_parameters_that_a_notebook_has(path):
             if "parameters" in tags_of(cell):
                 declared |= {node.target.id for node in ast.parse(cell.source).body}
     assert set(yaml.safe_load(path.read_text(encoding="utf-8"))) <= declared
-
-
-def teaching_lines():
-    package = Path(ser_lib.__file__).parent
-    for path in sorted(package.rglob("*.py")):
-        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(function, ast.FunctionDef) and not function.name.startswith("_"):
-                for name in re.findall(r"Notebook: (\S+)", ast.get_docstring(function) or ""):
-                    yield pytest.param(name, id=f"{path.stem}.{function.name}")
-
-
-@pytest.mark.parametrize("name", list(teaching_lines()))
-def test_a_docstring_points_to_a_notebook_that_exists(name):
-    assert (NOTEBOOKS_DIR / name).is_file()
