@@ -154,10 +154,6 @@ def read_costs(corpus: str) -> pd.DataFrame:
     ------
     RunError
         If the file has other columns.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
     """
     path = _path(corpus)
     if not path.is_file():
@@ -183,10 +179,6 @@ def scored_costs(results: Sequence[Result], names: Sequence[str]) -> pd.DataFram
     pandas.DataFrame
         Columns `SCORED_COLUMNS`: milliseconds of feature and model together, and whether none of
         the others is as fast and better.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
     """
     rows = []
     for name, one in zip(names, results, strict=True):
@@ -331,10 +323,6 @@ def pareto_front(costs: Sequence[float], values: Sequence[float]) -> np.ndarray:
     --------
     >>> pareto_front([1, 2, 3], [0.5, 0.4, 0.9]).tolist()
     [True, False, True]
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
     """
     cost, value = np.asarray(costs, dtype=float), np.asarray(values, dtype=float)
     # is_beaten[i, j]: j is at least as good in both and better in one.

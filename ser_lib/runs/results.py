@@ -1,7 +1,7 @@
-"""Ensembles of stored runs: probabilities averaged, nothing trained and nothing chosen.
+"""Stored runs gathered by study, model and protocol: scores, tables, records and ensembles.
 
-The members are named beforehand and all systems weigh the same, however many seeds of each are
-stored: there is nothing that could have been picked on the test speakers.
+Ensembles average probabilities. Their members are named beforehand and all systems weigh the same,
+however many seeds of each are stored: nothing is chosen on the test speakers.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ser_lib.data import corpus_of, listener_accuracy, load_corpus
 from ser_lib.errors import RunError
 from ser_lib.evaluation.metrics import (
     Score,
+    check_predictions,
     class_table,
     confusion_counts,
     difference_interval,
@@ -33,7 +34,6 @@ from ser_lib.runs.runner import (
     load_stored,
     plan_runs,
     run_or_load,
-    score_runs,
 )
 from ser_lib.runs.store import Run
 from ser_lib.studies import STUDIES
@@ -87,7 +87,9 @@ class Result:
     @cached_property
     def score(self) -> Score:
         """UAR and WA with intervals by speaker."""
-        return score_runs(self.runs, self.clips)
+        for run in self.runs:
+            check_predictions(run.predictions, run.labels)
+        return score_predictions(self.tables, self.labels)
 
     @cached_property
     def tables(self) -> tuple[pd.DataFrame, ...]:
@@ -133,17 +135,9 @@ class Result:
     def kept_epochs(self) -> pd.DataFrame:
         """Rows of `history` whose weights were kept, one a seed and fold."""
         history = self.history()
-        settings = self.model.training
-        if settings is None:
-            return history
-        honest = self.model.honest_settings
-        if self.protocol != "published" and honest is not None:
-            settings = honest
-        by_curve = history.groupby("curve")
-        if settings.keep:
-            return history.loc[by_curve[settings.keep].idxmax()]
-        is_stopped = settings.stop_patience is not None
-        return history.loc[by_curve["val_loss"].idxmin()] if is_stopped else by_curve.tail(1)
+        is_published = self.protocol == "published"
+        settings = self.model.training if is_published else self.model.honest_settings
+        return history if settings is None else _kept_rows(history, settings, "curve")
 
     def by_corpus(self) -> dict[str, Score]:
         """Scores on the clips of each corpus of a pool; UAR over the classes that it has."""
@@ -327,10 +321,6 @@ def collect_cross_corpus(study: Study, shown_at: str) -> Results:
     -------
     Results
         Models that are stored under each protocol; nothing is trained, and nothing is missed.
-
-    Notes
-    -----
-    Notebook: 09_evaluation.ipynb
     """
     is_ours = study.name not in STUDIES
     found = Results(())
@@ -379,10 +369,6 @@ def collect(
     -------
     Results
         In the order of models, then protocols.
-
-    Notes
-    -----
-    Notebook: 04_cnn_1d_mfcc.ipynb
     """
     corpus = corpus_of(clips)
     # Dividing a corpus takes its time: an optional model without folders is not looked up.
@@ -438,10 +424,6 @@ def average_runs(runs: Sequence[Run], shares: Sequence[float] = ()) -> pd.DataFr
     ------
     RunError
         If there is no run, or if classes, rows or folds differ.
-
-    Notes
-    -----
-    Notebook: 07_transfer.ipynb
     """
     if not runs:
         raise RunError("an ensemble needs runs; none is stored")
@@ -479,10 +461,6 @@ def score_ensemble(systems: Sequence[Sequence[Run]], clips: pd.DataFrame) -> Sco
     -------
     Score
         Of one ensemble: its seeds are inside it.
-
-    Notes
-    -----
-    Notebook: 07_transfer.ipynb
     """
     runs = [run for system in systems for run in system]
     shares = [1 / (len(systems) * len(system)) for system in systems for _ in system]
@@ -491,28 +469,20 @@ def score_ensemble(systems: Sequence[Sequence[Run]], clips: pd.DataFrame) -> Sco
 
 
 def kept_epochs(run: Run, settings: TrainingSettings) -> list[int]:
-    """Tell after which epoch each fold's weights were kept.
+    """Return the epoch, counted from 1, after which each fold's weights were kept."""
+    return [int(one) for one in _kept_rows(run.history, settings, "fold")["epoch"]]
 
-    Parameters
-    ----------
-    run : Run
-        With its history.
-    settings : TrainingSettings
-        How it was trained.
 
-    Returns
-    -------
-    list of int
-        One a fold, counted from 1.
+def _kept_rows(history: pd.DataFrame, settings: TrainingSettings, by: str) -> pd.DataFrame:
+    """Choose the epochs whose weights were kept, one a fold or curve: the first best, or the last.
+
+    `keep` comes before what early stopping restores; without both the last epoch counts.
     """
-    kept = []
-    for _, history in run.history.groupby("fold"):
-        if settings.keep:
-            row = history[settings.keep].argmax()
-        elif settings.stop_patience is not None:
-            column = history[settings.stop_on]
-            row = column.argmin() if settings.stop_on == "val_loss" else column.argmax()
-        else:
-            row = len(history) - 1
-        kept.append(int(history["epoch"].iloc[row]))
-    return kept
+    groups = history.groupby(by)
+    if settings.keep:
+        return history.loc[groups[settings.keep].idxmax()]
+    if settings.stop_patience is None:
+        return groups.tail(1)
+    column = groups[settings.stop_on]
+    is_loss = settings.stop_on == "val_loss"
+    return history.loc[column.idxmin() if is_loss else column.idxmax()]

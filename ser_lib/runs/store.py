@@ -1,8 +1,8 @@
-"""The files of a stored run: written fold by fold, by rename, and read back whole.
+"""Stored results: the files of runs, and other results that are kept by what decides them.
 
 A run's folder holds `spec.json`, `predictions.csv`, `history.csv` and `environment.json`; while
-it is trained, `folds/` holds one file a finished fold. `predictions.csv` is written last: where it
-is, the run is complete. Whether it is the right one is decided in `ser_lib.runs`.
+it is trained, `folds/` holds one file a finished fold. All are written by rename.
+`predictions.csv` comes last: where it is, the run is complete. Which run it is, its spec says.
 """
 
 from __future__ import annotations
@@ -76,18 +76,7 @@ def store_fold(
 ) -> None:
     """Write one fold as one file, whose presence says that the fold is done.
 
-    Parameters
-    ----------
-    folder : Path
-        Of the run.
-    number : int
-        Of the fold, from 0.
-    test : pandas.Series of str, shape (n_test,)
-        True classes of the test rows, indexed by row id.
-    labels : sequence of str
-        The classes, in the order of the probabilities.
-    result : FitResult
-        What the fit gave.
+    `test` holds the true classes of the test rows, indexed by row id.
     """
     record = {
         "clip_id": list(test.index),
@@ -103,19 +92,7 @@ def store_fold(
 
 
 def finish_run(folder: Path, spec: dict[str, Any], labels: Sequence[str], n_folds: int) -> None:
-    """Merge the folds into the run's four files; predictions come last and mark it complete.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the run; all folds must be stored.
-    spec : dict
-        All that decided the result.
-    labels : sequence of str
-        The classes.
-    n_folds : int
-        Number of folds.
-    """
+    """Merge all folds into the run's four files; predictions come last and mark it complete."""
     folds = [
         json.loads(_fold_file(folder, number).read_text(encoding="utf-8"))
         for number in range(n_folds)

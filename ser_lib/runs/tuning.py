@@ -252,10 +252,6 @@ def parameter_importances(trials: pd.DataFrame, space: SearchSpace = FULL_SPACE)
     ----------
     Hutter F, Hoos H, Leyton-Brown K (2014). An Efficient Approach for Assessing Hyperparameter
     Importance. ICML.
-
-    Notes
-    -----
-    Notebook: 05_cnn_3d_pooled.ipynb
     """
     names = list(space.choices())
     complete = trials[trials["state"] == "complete"]
@@ -283,10 +279,6 @@ def search_sentences(trials: pd.DataFrame, importances: pd.Series) -> tuple[str,
     -------
     tuple of str
         Two sentences, for the findings; they say so where there is too little to go by.
-
-    Notes
-    -----
-    Notebook: 05_cnn_3d_pooled.ipynb
     """
     names, complete = list(importances.index), trials[trials["state"] == "complete"]
     too_few = f"{len(complete)} trials are too few to tell which of {len(names)} settings matters."
@@ -367,10 +359,6 @@ def tune(
         If stored trials are damaged, or trials are to be run and the audio is not there.
     StudyError
         If the space does not hold the model's own settings.
-
-    Notes
-    -----
-    Notebook: 05_cnn_3d_pooled.ipynb
     """
     if n_trials < 0:
         raise StudyError(f"n_trials={n_trials} must be 0 (those that are stored) or more")
