@@ -203,7 +203,7 @@ def check_inner_folds(speakers: np.ndarray, n_inner_folds: int) -> None:
         )
 
 
-def choice_history(uars: Sequence[float], **columns: Sequence) -> pd.DataFrame:
+def choice_history(uars: Sequence[float], **columns: Sequence | np.ndarray) -> pd.DataFrame:
     """Return settings that were tried as a training history, one row each instead of an epoch.
 
     `val_accuracy` is the UAR on the inner folds; what only networks have is NaN.
