@@ -1,6 +1,7 @@
-"""What a fold trains and is tested on: rows gathered from the arrays of all clips.
+"""One model on one fold: gather its arrays, scale them, train, and predict the test rows.
 
-Speakers' levels are taken out here where a protocol says so: it is the fold that tells who is new.
+Nothing of the test rows is used before the prediction. Networks are compiled once for all folds of
+a model, and start each fold with fresh weights.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import pandas as pd
 from ser_lib.data.enrolment import NORMALISATIONS, known_clips
 from ser_lib.data.splits import Fold
 from ser_lib.errors import StudyError
+from ser_lib.evaluation.probabilities import softmax
 from ser_lib.features.extraction import Rows
 from ser_lib.models import build_keras, build_sklearn, family_of
 from ser_lib.models.keras_backend import load_keras
@@ -31,18 +33,17 @@ if TYPE_CHECKING:
 
 
 # Raised whenever training changes in a way that its settings do not show (the optimiser, the
-# scaler, the plateau's factor): stored runs then differ.
+# scaler, the plateau's factor), so that stored runs are not taken for those of the new code.
 TRAINING_VERSION = 2
 
-# Versions whose stored runs still stand for what this code would train. 1: `model.fit` shuffled the
-# rows, and the last batch of an epoch was smaller; since 2 a generator of ours shuffles, and that
-# batch is filled up. All else is the same.
+# Versions whose stored runs are still valid for this code. 1: `model.fit` shuffled the rows, and
+# the last batch of an epoch was smaller; since 2 `train_network` shuffles, and fills it up.
 STILL_VALID_VERSIONS = (1,)
 
 
 @dataclass(frozen=True)
 class FoldArrays:
-    """Inputs and class numbers of one fold's parts; inputs are arrays, or gathered when needed."""
+    """Inputs and class numbers of one fold; inputs are arrays, or `Rows` gathered when needed."""
 
     x_train: np.ndarray | Rows
     y_train: np.ndarray
@@ -50,23 +51,103 @@ class FoldArrays:
     y_validation: np.ndarray
     x_test: np.ndarray | Rows
     speakers_train: np.ndarray | None = None
-    """Who speaks in each training row; needed by heads that choose by inner folds of speakers."""
+    """Speaker of each training row; needed by models that choose settings on inner folds."""
     speakers_validation: np.ndarray | None = None
     test_views: tuple[Rows, ...] = ()
-    """The test rows once more, otherwise played; a network's answers are averaged over them."""
+    """Other variants of the test rows; a network's predictions are averaged over them."""
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a fit gives."""
+    """Predictions, history, size and time of one fit."""
 
     probabilities: np.ndarray
     """Of the test rows, shape (n_test, n_classes); each row sums to 1."""
     history: pd.DataFrame
     """One row an epoch: `epoch, loss, accuracy, val_loss, val_accuracy, learning_rate`."""
     n_parameters: int
-    """Trainable weights; 0 where the notion does not apply."""
+    """All weights of a network or a head; 0 for other classifiers."""
     duration_s: float
+
+
+def gather_fold(
+    fold: Fold,
+    table: pd.DataFrame,
+    classes: pd.Series,
+    arrays: Mapping[str, np.ndarray],
+    positions: pd.Series,
+    test_views: Sequence[str] = (),
+) -> FoldArrays:
+    """Locate each row of a fold in the arrays of all clips; nothing is copied.
+
+    Parameters
+    ----------
+    fold : Fold
+        Row ids.
+    table : pandas.DataFrame
+        Rows of `ser_lib.data.splits.rows_of`, by row id.
+    classes : pandas.Series
+        Class numbers, by row id.
+    arrays : mapping of str to ndarray
+        A feature of all clips, by variant.
+    positions : pandas.Series
+        Position of each clip in the arrays, by its id.
+    test_views : sequence of str
+        Variants of the test clips over which predictions are averaged.
+
+    Returns
+    -------
+    FoldArrays
+    """
+    names = list(arrays)
+
+    def gather(row_ids: Sequence[str]) -> Rows:
+        part = table.loc[list(row_ids)]
+        sources = part["variant"].where(~part["variant"].str.startswith("copy"), "original")
+        return Rows(
+            tuple(arrays.values()),
+            sources.map(names.index).to_numpy(),
+            positions[part["clip_id"]].to_numpy(),
+        )
+
+    train, validation = list(fold.train), list(fold.validation)
+    return FoldArrays(
+        gather(train),
+        classes[train].to_numpy(),
+        gather(validation),
+        classes[validation].to_numpy(),
+        gather(fold.test),
+        table.loc[train, "speaker"].to_numpy(),
+        table.loc[validation, "speaker"].to_numpy(),
+        tuple(gather([f"{row}#{view}" for row in fold.test]) for view in test_views),
+    )
+
+
+def normalise_fold(
+    array: np.ndarray, name: str, rows: pd.DataFrame, fold: Fold, positions: pd.Series
+) -> np.ndarray:
+    """Normalise a feature of all clips by speaker (`NORMALISATIONS[name]`), for one fold.
+
+    `rows` is from `rows_of`; `positions` has the place of each clip in the array, by its id. Clips
+    without a row are 0 in the result.
+    """
+    rule = NORMALISATIONS[name]
+    clips = rows.drop_duplicates("clip_id").reset_index(drop=True)
+    is_test = clips["clip_id"].isin({one.split("#")[0] for one in fold.test})
+    test_speakers = set(clips.loc[is_test, "speaker"])
+    where = positions[clips["clip_id"]].to_numpy()
+    training_speakers = set(clips["speaker"]) - test_speakers
+    is_known, is_eligible = known_clips(clips, rule, training_speakers)
+    result = np.zeros(array.shape, dtype=np.float32)
+    result[where] = normalise(
+        array[where],
+        clips["speaker"].to_numpy(),
+        is_known.to_numpy(),
+        is_eligible.to_numpy(),
+        normalisation=rule,
+        training_speakers=training_speakers,
+    )
+    return result
 
 
 def fit_fold(
@@ -91,7 +172,7 @@ def fit_fold(
     n_classes : int
         Number of classes; class numbers run below it.
     is_scaled : bool
-        Whether each feature is brought to mean 0 and standard deviation 1 of the training rows.
+        Whether each value is brought to mean 0 and standard deviation 1 of the training rows.
     seed : int
         Of weights, shuffling and dropout.
 
@@ -103,11 +184,7 @@ def fit_fold(
     Raises
     ------
     StudyError
-        If a network comes without settings.
-
-    Notes
-    -----
-    Notebook: 04_cnn_1d_mfcc.ipynb
+        If a network comes without settings, or a model with inner folds without speakers.
     """
     started = time.perf_counter()
     if is_scaled:
@@ -141,20 +218,11 @@ def _scale(arrays: FoldArrays) -> FoldArrays:
     )
 
 
-def _as_array(part: np.ndarray | Rows) -> np.ndarray:
-    return part.gather() if isinstance(part, Rows) else part
-
-
-def _as_rows(part: np.ndarray | Rows) -> np.ndarray:
-    # (n_rows, ...) -> (n_rows, n_values)
-    return _as_array(part).reshape(len(part), -1)
-
-
 def _fit_keras(
     config: object, settings: TrainingSettings, arrays: FoldArrays, n_classes: int, seed: int
 ) -> tuple[np.ndarray, pd.DataFrame, int]:
     model, history = fit_network(config, settings, arrays, n_classes=n_classes, seed=seed)
-    views = (_as_gathered(arrays.x_test), *arrays.test_views)
+    views = (_as_lazy_rows(arrays.x_test), *arrays.test_views)
     probabilities = np.mean([predict_rows(model, view) for view in views], axis=0)
     return probabilities, history, model.count_params()
 
@@ -167,7 +235,7 @@ def fit_network(
     n_classes: int,
     seed: int,
 ) -> tuple[keras.Model, pd.DataFrame]:
-    """Train a network, and return it with its history; test rows are not looked at.
+    """Train a network and return it with its history; the test rows are not used.
 
     Parameters
     ----------
@@ -185,11 +253,11 @@ def fit_network(
     Returns
     -------
     model : keras.Model
-        The next call trains this very object anew: use or copy it before.
+        The next call trains this same object again: use or copy it before.
     history : pandas.DataFrame
         As `FitResult.history`.
     """
-    train, validation = _as_gathered(arrays.x_train), _as_gathered(arrays.x_validation)
+    train, validation = _as_lazy_rows(arrays.x_train), _as_lazy_rows(arrays.x_validation)
     classes = arrays.y_train
     if settings.fits_validation:
         train, classes = train.joined(validation), np.concatenate([classes, arrays.y_validation])
@@ -206,31 +274,6 @@ def fit_network(
         seed=seed,
     )
     return model, history
-
-
-@lru_cache(maxsize=1)
-def _compiled(
-    config: object, settings: TrainingSettings, input_shape: tuple[int, ...], n_classes: int
-) -> keras.Model:
-    """Build and compile a network once for all folds: compiling takes as long as many epochs."""
-    # A notebook trains dozens of networks; without this their graphs pile up.
-    load_keras().utils.clear_session()
-    with computing_in(settings.precision):
-        model = build_keras(config, input_shape, n_classes)
-    compile_network(model, settings)
-    return model
-
-
-@contextmanager
-def computing_in(precision: str) -> Iterator[None]:
-    """Build layers that compute in a precision; what is built afterwards is as before."""
-    policies = load_keras().config
-    before = policies.dtype_policy()
-    policies.set_dtype_policy(precision)
-    try:
-        yield
-    finally:
-        policies.set_dtype_policy(before)
 
 
 def _fresh_network(
@@ -252,13 +295,34 @@ def _fresh_network(
     return model
 
 
+@lru_cache(maxsize=1)
+def _compiled(
+    config: object, settings: TrainingSettings, input_shape: tuple[int, ...], n_classes: int
+) -> keras.Model:
+    """Build and compile a network once for all folds: compiling takes as long as many epochs."""
+    # Without this the graphs of all networks of a process stay in memory.
+    load_keras().utils.clear_session()
+    with computing_in(settings.precision):
+        model = build_keras(config, input_shape, n_classes)
+    compile_network(model, settings)
+    return model
+
+
+@contextmanager
+def computing_in(precision: str) -> Iterator[None]:
+    """Set Keras's precision for the layers that are built within, and restore it afterwards."""
+    policies = load_keras().config
+    before = policies.dtype_policy()
+    policies.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        policies.set_dtype_policy(before)
+
+
 def _state_of(model: keras.Model) -> list:
-    """Return weights, and the states of the generators of dropout, which `weights` leaves out."""
+    """Return weights and the states of dropout's generators, which `weights` leaves out."""
     return [one for layer in model.layers for one in layer.variables]
-
-
-def _as_gathered(part: np.ndarray | Rows) -> Rows:
-    return part if isinstance(part, Rows) else Rows.of(part)
 
 
 def _fit_sklearn(
@@ -280,15 +344,29 @@ def _fit_sklearn(
     return _probabilities(model, _as_rows(arrays.x_test), n_classes), history, 0
 
 
+def _probabilities(model: Any, x_test: np.ndarray, n_classes: int) -> np.ndarray:
+    """Return class probabilities, or the softmax of margins, in the order of class numbers."""
+    if hasattr(model, "predict_proba"):
+        raw = model.predict_proba(x_test)
+    else:
+        margins = model.decision_function(x_test)
+        # Of two classes scikit-learn gives the margin of the second only.
+        margins = np.column_stack([-margins, margins]) if margins.ndim == 1 else margins
+        raw = softmax(margins)
+    full = np.zeros((len(x_test), n_classes))
+    full[:, model.classes_] = raw
+    return full
+
+
 def _fit_nested(
     config: object, arrays: FoldArrays, n_classes: int, seed: int
 ) -> tuple[np.ndarray, pd.DataFrame, int]:
-    """Fit a head that chooses its own settings on inner folds of all speakers but the tested.
+    """Fit a model that chooses its settings on inner folds of training and validation speakers.
 
-    Validation speakers are training speakers to it; its history is the choice, not epochs.
+    Its history has the settings that were tried instead of epochs.
     """
     if arrays.speakers_train is None or arrays.speakers_validation is None:
-        raise StudyError(f"{type(config).__name__} needs to know who speaks in each training row")
+        raise StudyError(f"{type(config).__name__} needs the speaker of each training row")
     head = build_sklearn(config, seed=seed).fit(
         np.concatenate([_as_array(arrays.x_train), _as_array(arrays.x_validation)]),
         np.concatenate([arrays.y_train, arrays.y_validation]),
@@ -298,112 +376,14 @@ def _fit_nested(
     return head.predict_proba(_as_array(arrays.x_test)), head.history(), head.n_parameters()
 
 
-def _probabilities(model: Any, x_test: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return class probabilities in the order of class numbers, whatever the model offers."""
-    from scipy.special import softmax
-
-    if hasattr(model, "predict_proba"):
-        raw = model.predict_proba(x_test)
-    else:
-        margins = model.decision_function(x_test)
-        # Of two classes scikit-learn gives the margin of the second only.
-        margins = np.column_stack([-margins, margins]) if margins.ndim == 1 else margins
-        raw = softmax(margins, axis=1)
-    full = np.zeros((len(x_test), n_classes))
-    full[:, model.classes_] = raw
-    return full
+def _as_array(part: np.ndarray | Rows) -> np.ndarray:
+    return part.gather() if isinstance(part, Rows) else part
 
 
-def normalise_fold(
-    array: np.ndarray, name: str, rows: pd.DataFrame, fold: Fold, positions: pd.Series
-) -> np.ndarray:
-    """Take speakers' own levels out of a feature, as a protocol says, for one fold.
-
-    Parameters
-    ----------
-    array : ndarray, shape (n_clips, ...)
-        Of all clips of the table.
-    name : str
-        A key of `NORMALISATIONS`.
-    rows : pandas.DataFrame
-        From `ser_lib.data.splits.rows_of`.
-    fold : Fold
-        Its test speakers are new.
-    positions : pandas.Series
-        Where each clip is in the array, by its id.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_clips, ...)
-        Clips that have no row are 0.
-    """
-    rule = NORMALISATIONS[name]
-    clips = rows.drop_duplicates("clip_id").reset_index(drop=True)
-    is_test = clips["clip_id"].isin({one.split("#")[0] for one in fold.test})
-    test_speakers = set(clips.loc[is_test, "speaker"])
-    where = positions[clips["clip_id"]].to_numpy()
-    training_speakers = set(clips["speaker"]) - test_speakers
-    is_known, is_kind = known_clips(clips, rule, training_speakers)
-    result = np.zeros(array.shape, dtype=np.float32)
-    result[where] = normalise(
-        array[where],
-        clips["speaker"].to_numpy(),
-        is_known.to_numpy(),
-        is_kind.to_numpy(),
-        normalisation=rule,
-        training_speakers=training_speakers,
-    )
-    return result
+def _as_rows(part: np.ndarray | Rows) -> np.ndarray:
+    # (n_rows, ...) -> (n_rows, n_values)
+    return _as_array(part).reshape(len(part), -1)
 
 
-def gather_fold(
-    fold: Fold,
-    table: pd.DataFrame,
-    classes: pd.Series,
-    arrays: Mapping[str, np.ndarray],
-    positions: pd.Series,
-    test_views: Sequence[str] = (),
-) -> FoldArrays:
-    """Say where each row of a fold is found; nothing is copied.
-
-    Parameters
-    ----------
-    fold : Fold
-        Row ids.
-    table : pandas.DataFrame
-        Rows of `ser_lib.data.splits.rows_of`, by row id.
-    classes : pandas.Series
-        Class numbers, by row id.
-    arrays : mapping of str to ndarray
-        A feature of all clips, by variant.
-    positions : pandas.Series
-        Where each clip is in the arrays, by its id.
-    test_views : sequence of str
-        Variants of the test clips to average answers over.
-
-    Returns
-    -------
-    FoldArrays
-    """
-    names = list(arrays)
-
-    def gather(row_ids: Sequence[str]) -> Rows:
-        part = table.loc[list(row_ids)]
-        sources = part["variant"].where(~part["variant"].str.startswith("copy"), "original")
-        return Rows(
-            tuple(arrays.values()),
-            sources.map(names.index).to_numpy(),
-            positions[part["clip_id"]].to_numpy(),
-        )
-
-    train, validation = list(fold.train), list(fold.validation)
-    return FoldArrays(
-        gather(train),
-        classes[train].to_numpy(),
-        gather(validation),
-        classes[validation].to_numpy(),
-        gather(fold.test),
-        table.loc[train, "speaker"].to_numpy(),
-        table.loc[validation, "speaker"].to_numpy(),
-        tuple(gather([f"{row}#{view}" for row in fold.test]) for view in test_views),
-    )
+def _as_lazy_rows(part: np.ndarray | Rows) -> Rows:
+    return part if isinstance(part, Rows) else Rows.of(part)

@@ -1,8 +1,8 @@
 """The training loop of networks: epochs of batches read straight from arrays.
 
-Batches are gathered from arrays that may lie on the disk (memory-mapped), in one step a batch; no
-code runs a sample. `model.fit` is not used: with TensorFlow it ends each epoch with a wait for a
-timer of its input pipeline, which took up to half of the time of short epochs.
+Arrays may be memory-mapped; each batch is gathered in one step. `model.fit` is not used: with
+TensorFlow it ends each epoch by waiting for a timer of its input pipeline, which took up to half of
+the time of short epochs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 
-# Prediction needs no gradients: larger batches fit, and save calls.
+# Prediction needs no gradients, so that larger batches fit into memory.
 PREDICTION_BATCH = 128
 
 
@@ -46,7 +46,7 @@ def train_network(
     model : keras.Model
         With fresh weights, from `compile_network`.
     settings : TrainingSettings
-        How.
+        How it is trained.
     train, validation : tuple of Rows and ndarray of int
         Inputs and class numbers.
     n_classes : int
@@ -58,10 +58,6 @@ def train_network(
     -------
     pandas.DataFrame
         One row an epoch, columns `HISTORY_COLUMNS`.
-
-    Notes
-    -----
-    Notebook: 05_cnn_3d_pooled.ipynb
     """
     keras = load_keras()
     x_train, y_train = train
@@ -82,14 +78,14 @@ def train_network(
                 model.optimizer.learning_rate = scheduled_rate(settings, epoch)
             rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
             order = _epoch_order(settings.sampling, x_train, y_train, rng)
-            # Keras tells of each batch alone; all have one size, so their mean is the epoch's.
+            # Keras reports each batch alone; all have one size, so their mean is the epoch's.
             batches = list(_batches(order, settings.batch_size))
             records_of_steps = []
             for step, rows in enumerate(batches):
                 if settings.schedule == "cosine":
                     at = epoch + step / len(batches)
                     model.optimizer.learning_rate = scheduled_rate(settings, at)
-                inputs, wanted = _mixed(x_train.take(rows), targets[rows], settings, rng)
+                inputs, wanted = _mix_rows(x_train.take(rows), targets[rows], settings, rng)
                 records_of_steps.append(
                     model.train_on_batch(inputs, wanted, weights[y_train[rows]], return_dict=True)
                 )
@@ -106,14 +102,12 @@ def train_network(
     return pd.DataFrame(records)[list(HISTORY_COLUMNS)]
 
 
-def _mixed(
+def _mix_rows(
     inputs: np.ndarray, targets: np.ndarray, settings: TrainingSettings, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mix each row of a batch with another one, targets by the same share (mixup).
+    """Mix each row of a batch with another one, and targets by the same share (mixup).
 
-    References
-    ----------
-    Zhang H, Cisse M, Dauphin Y, Lopez-Paz D (2018), ICLR: one share a batch, as its authors do.
+    Zhang et al. (2018), ICLR; one share a batch, as in their code.
     """
     if not settings.mixup_alpha:
         return inputs, targets
@@ -143,14 +137,14 @@ def _validate(
 
 
 def _batches(order: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """Cut rows into batches of one size, for which the network is compiled once.
+    """Cut rows into batches of one size, so that the network is compiled once.
 
-    What the last one lacks is filled up from the first; no row is left out.
+    The last batch is filled up from the first rows; none is left out.
     """
     size = min(size, len(order))
     n_batches = -(-len(order) // size)
     for batch in np.resize(order, n_batches * size).reshape(n_batches, size):
-        # Sorted rows are read from the disk in one direction; within a batch order is nothing.
+        # Sorted rows are read from the disk in one direction; order within a batch has no effect.
         yield np.sort(batch)
 
 
@@ -176,27 +170,9 @@ def _epoch_order(
 
 
 def class_alpha(classes: np.ndarray, n_classes: int) -> np.ndarray:
-    """Weights of the classes in the focal loss: inverse frequencies that sum to 1.
+    """Return weights of the classes in the focal loss: inverse frequencies that sum to 1.
 
-    Parameters
-    ----------
-    classes : ndarray of int, shape (n_rows,)
-        Of the training rows.
-    n_classes : int
-        Number of classes; one without rows has the weight 0.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_classes,)
-        scikit-learn's balanced class weights, divided by their sum.
-
-    References
-    ----------
-    fpt2025, section 3.6.
-
-    Notes
-    -----
-    Notebook: 05_cnn_3d_pooled.ipynb
+    A class without rows has the weight 0; fpt2025, section 3.6.
     """
     from sklearn.utils.class_weight import compute_class_weight
 
@@ -207,19 +183,18 @@ def class_alpha(classes: np.ndarray, n_classes: int) -> np.ndarray:
 
 
 def _targets(settings: TrainingSettings, classes: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return what the loss compares with: class numbers, or rows of 0 and 1 where it needs them."""
-    return np.eye(n_classes, dtype=np.float32)[classes] if _needs_rows(settings) else classes
+    """Return class numbers, or rows of 0 and 1 for losses that need them."""
+    return np.eye(n_classes, dtype=np.float32)[classes] if _has_soft_targets(settings) else classes
 
 
-def _needs_rows(settings: TrainingSettings) -> bool:
+def _has_soft_targets(settings: TrainingSettings) -> bool:
     return bool(settings.loss == "focal" or settings.label_smoothing or settings.mixup_alpha)
 
 
 def _row_weights(settings: TrainingSettings, classes: np.ndarray, n_classes: int) -> np.ndarray:
-    """Weight of a row by its class: the focal loss's alpha; 1 for cross-entropy.
+    """Return the weight of a row by its class: the focal loss's alpha, or 1 for cross-entropy.
 
-    A factor of the loss, given a row, is the same as alpha within it; and the network need not be
-    compiled anew for each fold.
+    As a weight instead of alpha, the network need not be compiled for each fold.
     """
     is_focal = settings.loss == "focal"
     return class_alpha(classes, n_classes) if is_focal else np.ones(n_classes)
@@ -229,13 +204,13 @@ def _loss(settings: TrainingSettings) -> keras.losses.Loss:
     losses = load_keras().losses
     if settings.loss == "focal":
         return losses.CategoricalFocalCrossentropy(alpha=1.0, gamma=settings.focal_gamma)
-    if _needs_rows(settings):
+    if _has_soft_targets(settings):
         return losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing)
     return losses.SparseCategoricalCrossentropy()
 
 
 def compile_network(model: keras.Model, settings: TrainingSettings) -> None:
-    """Give a network the optimiser and the loss of its settings."""
+    """Compile a network with the optimiser and the loss of its settings."""
     optimizers, rate = load_keras().optimizers, settings.learning_rate
     optimizer = {
         "adam": lambda: _adam(rate, settings.weight_decay),
@@ -285,7 +260,20 @@ def _callbacks(settings: TrainingSettings, best: Path) -> list:
 
 
 def predict_rows(model: keras.Model, inputs: Rows) -> np.ndarray:
-    """Return the class probabilities of all rows, shape (n_rows, n_classes)."""
+    """Predict rows batch by batch.
+
+    Parameters
+    ----------
+    model : keras.Model
+        With softmax outputs.
+    inputs : Rows
+        Rows as the network takes them.
+
+    Returns
+    -------
+    ndarray, shape (n_rows, n_classes)
+        Class probabilities.
+    """
     keras = load_keras()
     parts = [
         keras.ops.convert_to_numpy(model.predict_on_batch(inputs.take(rows)))
@@ -295,6 +283,6 @@ def predict_rows(model: keras.Model, inputs: Rows) -> np.ndarray:
 
 
 def _prediction_batches(n_rows: int) -> Iterator[np.ndarray]:
-    """Cut row numbers into batches of one size; the last row fills the last batch up."""
+    """Cut row numbers into batches of one size; the last row is repeated in the last batch."""
     for start in range(0, n_rows, PREDICTION_BATCH):
         yield np.arange(start, start + PREDICTION_BATCH).clip(max=n_rows - 1)

@@ -1,7 +1,4 @@
-"""How a network is trained, as data: what a study writes down and a run's key holds.
-
-The loop that does it is in `ser_lib.training.loop`.
-"""
+"""How a network is trained, as data: part of a study, and of a run's key."""
 
 from __future__ import annotations
 
@@ -25,13 +22,13 @@ PRECISIONS = ("float32", "mixed_bfloat16")
 
 
 def _added(default: object) -> Any:
-    """Declare a setting that came later: at its default it does not show in a run's key."""
+    """Declare a setting that was added later: at its default it is not part of a run's key."""
     return field(default=default, metadata={"is_added": True})
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How a network is trained; classifiers of scikit-learn have none of this."""
+    """How a network is trained; classifiers of scikit-learn have no such settings."""
 
     max_epochs: int
     batch_size: int = 32
@@ -54,21 +51,21 @@ class TrainingSettings:
     """val_accuracy keeps the weights of the epoch with the highest one; nothing keeps the last,
     or those that early stopping restores."""
     stop_on: str = _added("val_loss")
-    """What `stop_patience` looks at: val_loss, or val_accuracy."""
+    """What `stop_patience` monitors: val_loss, or val_accuracy."""
     sampling: str = _added("every_row")
     """every_row: an epoch is every training row once. balanced: every clip once, as one of its
     variants, and clips of smaller classes again until all classes are as large as the largest."""
     weight_decay: float = _added(0.0)
-    """Share of the weights that each step of Adam takes off, times the rate (AdamW)."""
+    """Weight decay of AdamW: the share, times the rate, that each step subtracts."""
     label_smoothing: float = _added(0.0)
-    """Probability that the targets give to all classes alike."""
+    """Probability that targets spread evenly over all classes."""
     mixup_alpha: float = _added(0.0)
-    """Rows of a batch are mixed in pairs, by shares from the beta distribution; 0 leaves them."""
+    """Of the beta distribution that the shares of mixup are drawn from; 0: no mixup."""
     fits_validation: bool = _added(False)
-    """Whether validation rows are trained on as well, where they decide nothing."""
+    """Whether validation rows are trained on as well; nothing may then be decided on them."""
     precision: str = _added("float32")
     """What layers compute in: float32, or mixed_bfloat16 (weights and sums stay float32), which is
-    several times as fast where the processor knows it."""
+    several times as fast on processors that support it."""
 
     def __post_init__(self) -> None:
         allowed = {
@@ -88,7 +85,9 @@ class TrainingSettings:
                 f"max_epochs={self.max_epochs}, batch_size={self.batch_size}: 1 is the least"
             )
         if self.loss == "focal" and (self.label_smoothing or self.mixup_alpha):
-            raise StudyError("the focal loss knows neither label_smoothing nor mixup_alpha")
+            raise StudyError(
+                "the focal loss cannot be combined with label_smoothing or mixup_alpha"
+            )
         if self.weight_decay and self.optimizer != "adam":
             raise StudyError(f"weight_decay={self.weight_decay} needs the optimizer adam")
         decides = self.keep or self.stop_patience is not None or self.plateau_patience is not None
@@ -96,7 +95,7 @@ class TrainingSettings:
             raise StudyError("fits_validation: rows that are trained on cannot stop the training")
 
     def identity(self) -> dict[str, object]:
-        """Return the settings that decide a run's key; later ones only where they are set."""
+        """Return the settings of a run's key; those added later only where they are set."""
         return {
             one.name: getattr(self, one.name)
             for one in fields(self)
@@ -105,9 +104,9 @@ class TrainingSettings:
 
 
 def scheduled_rate(settings: TrainingSettings, epoch: float) -> float:
-    """Learning rate of an epoch, counted from 0, under `step`, `restarts` or `cosine`.
+    """Return the rate of an epoch, counted from 0, under `step`, `restarts` or `cosine`.
 
-    Only `cosine` changes within an epoch: a part of one is allowed.
+    Only `cosine` changes within an epoch: `epoch` may be a fraction.
     """
     if settings.schedule == "cosine":
         done = epoch / settings.max_epochs

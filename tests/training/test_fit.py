@@ -49,7 +49,7 @@ def poisoned(arrays: FoldArrays, *parts: str) -> FoldArrays:
 
 
 class Witness:
-    """Stands in for a classifier and writes down who asked what of it."""
+    """Stands in for a classifier and records its calls."""
 
     classes_ = np.arange(3)
 
@@ -166,7 +166,7 @@ def test_early_stopping_gives_back_the_best_weights(misleading):
     stopped = fit(NET, misleading, replace(FAST, stop_patience=2))
     best = int(stopped.history["val_loss"].idxmin()) + 1
     assert len(stopped.history) == best + 2 < FAST.max_epochs
-    # Training anew for just so many epochs gives the very same network.
+    # Training again for this number of epochs gives the very same network.
     short = fit(NET, misleading, replace(FAST, max_epochs=best))
     np.testing.assert_allclose(stopped.probabilities, short.probabilities, atol=1e-6)
     # The twin: the weights at the stop are others.
@@ -205,7 +205,7 @@ def test_the_history_of_a_tree_is_its_accuracy(arrays):
     assert history[["loss", "val_loss", "learning_rate"]].isna().all(axis=None)
 
 
-def test_a_fit_tells_its_size_and_time(arrays, clean):
+def test_a_fit_reports_its_size_and_time(arrays, clean):
     tree = fit(DecisionTreeConfig(), arrays)
     # (3 * 2 + 1) * 4 of the kernels, (5 * 4 + 1) * 8 of the dense layer, (8 + 1) * 3 of the output.
     assert clean.n_parameters == 28 + 168 + 27
@@ -237,7 +237,7 @@ def test_every_value_is_scaled_on_its_own_and_networks_keep_their_shape(arrays, 
     np.testing.assert_allclose(seen[0].x_train.std(axis=0), 1, atol=1e-5)
 
 
-def test_pictures_are_laid_flat_for_classifiers(rng):
+def test_pictures_are_flattened_for_classifiers(rng):
     pictures = rng.normal(size=(12, 4, 5, 1))
     classes = np.arange(12) % 3
     arrays = FoldArrays(pictures, classes, pictures, classes, pictures)
@@ -248,12 +248,12 @@ def test_pictures_are_laid_flat_for_classifiers(rng):
 
 
 def test_a_network_without_settings_is_refused(arrays):
-    with pytest.raises(StudyError, match="Cnn1dConfig needs training settings"):
+    with pytest.raises(StudyError, match="Cnn1dConfig"):
         fit(NET, arrays)
 
 
 def test_an_unknown_config_is_refused(arrays):
-    with pytest.raises(StudyError, match="no model family is built from a str"):
+    with pytest.raises(StudyError, match=r"\bstr\b"):
         fit("cnn", arrays)
 
 
@@ -372,7 +372,7 @@ def test_whatever_a_fold_leaves_behind_would_be_noticed(monkeypatch, lost):
     training._compiled.cache_clear()
 
 
-def test_folds_of_one_model_are_compiled_once_and_other_models_anew(monkeypatch):
+def test_folds_of_one_model_are_compiled_once_and_other_models_again(monkeypatch):
     compiled = []
     compile_network = training.compile_network
 
@@ -432,7 +432,7 @@ def test_poison_in_test_and_validation_rows_does_not_reach_the_weights(sampling)
     assert (other.probabilities != expected.probabilities).all()
 
 
-# --- validation rows that are trained on, and test rows that are heard more than once
+# --- validation rows that are trained on, and several views of the test rows
 
 
 def test_validation_rows_are_trained_on_where_it_is_asked_for(arrays):
@@ -448,17 +448,17 @@ def test_validation_rows_are_trained_on_where_it_is_asked_for(arrays):
 
 
 @pytest.mark.parametrize("is_scaled", [True, False])
-def test_an_answer_is_the_mean_of_those_to_all_views(arrays, is_scaled):
+def test_predictions_are_the_mean_over_all_views(arrays, is_scaled):
     """Scaled like the test rows themselves, where there is scaling."""
     factor = 1 if is_scaled else 0.01
     near = replace(arrays, **{part: factor * getattr(arrays, part) for part in PARTS})
     other = near.x_test[::-1].copy()
 
-    def answers(one):
+    def predicted(one):
         return fit(NET, one, THREE_EPOCHS, is_scaled=is_scaled).probabilities
 
-    alone, turned = answers(near), answers(replace(near, x_test=other))
-    together = answers(replace(near, test_views=(Rows.of(other),)))
+    alone, turned = predicted(near), predicted(replace(near, x_test=other))
+    together = predicted(replace(near, test_views=(Rows.of(other),)))
     np.testing.assert_allclose(together, (alone + turned) / 2, atol=1e-6)
     assert np.abs(together - alone).max() > 1e-3
 

@@ -18,7 +18,7 @@ from ser_lib.seeds import seed_everything
 from ser_lib.studies import STUDIES
 from ser_lib.training.loop import (
     HISTORY_COLUMNS,
-    _mixed,
+    _mix_rows,
     class_alpha,
     compile_network,
     predict_rows,
@@ -29,11 +29,11 @@ from ser_lib.training.settings import TrainingSettings, scheduled_rate
 PLAIN = TrainingSettings(max_epochs=3, batch_size=4)
 FOCAL = replace(PLAIN, loss="focal")
 BALANCED = replace(PLAIN, sampling="balanced")
-# So many rows are predicted at once; the sizes around it are those that need care.
+# Number of rows that are predicted at once; sizes around it are the edge cases.
 PREDICTION_BATCH = 128
 
 
-# --- a network that writes down what it is fed
+# --- a network that records what it is fed
 
 
 class Optimizer:
@@ -41,7 +41,7 @@ class Optimizer:
 
 
 class Recorder:
-    """Stands in for a network whose inputs are row numbers; accuracies are what it is told."""
+    """Stands in for a network whose inputs are row numbers; its accuracies are given."""
 
     n_classes = 2
 
@@ -54,7 +54,7 @@ class Recorder:
         self.predicted: list[np.ndarray] = []
         self.loaded = ""
         self.is_in_epoch = False
-        self.told: list[tuple[float, float]] = []
+        self.reported: list[tuple[float, float]] = []
 
     def reset_metrics(self) -> None:
         """Do nothing: an epoch ends with the prediction of the validation rows."""
@@ -68,11 +68,11 @@ class Recorder:
         self.targets.update(zip(rows.tolist(), targets, strict=True))
         self.weights.update(zip(rows.tolist(), weights.tolist(), strict=True))
         # As Keras does, of this batch alone.
-        self.told.append((rows.mean(), 0.1 * len(self.epochs[-1])))
-        return dict(zip(("loss", "accuracy"), self.told[-1], strict=True))
+        self.reported.append((rows.mean(), 0.1 * len(self.epochs[-1])))
+        return dict(zip(("loss", "accuracy"), self.reported[-1], strict=True))
 
     def predict_on_batch(self, inputs: np.ndarray) -> np.ndarray:
-        """Call the first rows class 0, so that the told share of ten rows of class 0 is right."""
+        """Call the first rows class 0, so that the given share of ten rows of class 0 is right."""
         self.predicted.append(inputs)
         self.is_in_epoch = False
         number = len(self.epochs) - 1
@@ -164,7 +164,7 @@ def test_the_seed_decides_the_order_and_each_epoch_has_its_own(settings):
     assert first[0] != first[1] != first[2]
 
 
-def test_batches_are_mixed_anew_and_not_only_turned_about():
+def test_batches_are_shuffled_and_not_only_reordered():
     recorder, _ = record(replace(PLAIN, max_epochs=50), numbered(40), CLASSES[:40])
     together = sum(any({0, 1} <= set(batch) for batch in epoch) for epoch in recorder.epochs)
     # Two of forty rows meet in a batch of four once in thirteen epochs; 50 epochs, six errors.
@@ -332,7 +332,7 @@ def test_an_array_is_all_its_rows_in_order(sources):
 
 
 class Sums:
-    """A network that gives the sum of each row, and writes down how many it got."""
+    """A network that returns the sum of each row, and records the batch sizes."""
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
@@ -587,7 +587,7 @@ def test_a_rate_never_falls_below_its_floor_nor_rises_above_its_start():
 
 
 @pytest.mark.parametrize("schedule", ["constant", "step", "restarts", "cosine"])
-def test_the_history_tells_the_rate_of_each_epoch(schedule):
+def test_the_history_has_the_rate_of_each_epoch(schedule):
     settings = TrainingSettings(max_epochs=12, schedule=schedule, learning_rate=1e-3)
     _, history = record(settings, numbered(6), CLASSES[:6])
     expected = (
@@ -612,12 +612,12 @@ def test_a_scheduled_rate_reaches_the_optimiser(make_dense, unequal):
 
 
 def test_the_weights_of_the_highest_validation_accuracy_are_kept():
-    told = (0.3, 0.7, 0.5, 0.9, 0.9, 0.2)
+    given = (0.3, 0.7, 0.5, 0.9, 0.9, 0.2)
     settings = TrainingSettings(max_epochs=6, keep="val_accuracy")
     recorder, history = record(
-        settings, numbered(8), CLASSES[:8], recorder=Recorder(accuracies=told)
+        settings, numbered(8), CLASSES[:8], recorder=Recorder(accuracies=given)
     )
-    np.testing.assert_allclose(history["val_accuracy"], told)
+    np.testing.assert_allclose(history["val_accuracy"], given)
     # Of equal ones the first.
     assert recorder.loaded == "epoch 4"
 
@@ -631,10 +631,10 @@ def test_without_keep_the_last_weights_stay():
 
 def test_a_kept_epoch_is_not_that_of_the_lowest_loss():
     # Sure of the wrong ones: the second epoch has the higher accuracy and the higher loss.
-    told, sure = (0.6, 0.8, 0.5, 0.5, 0.5), (0.6, 0.999, 0.7, 0.7, 0.7)
+    given, sure = (0.6, 0.8, 0.5, 0.5, 0.5), (0.6, 0.999, 0.7, 0.7, 0.7)
     settings = TrainingSettings(max_epochs=5, keep="val_accuracy", stop_patience=2)
     recorder, history = record(
-        settings, numbered(8), CLASSES[:8], recorder=Recorder(accuracies=told, losses=sure)
+        settings, numbered(8), CLASSES[:8], recorder=Recorder(accuracies=given, losses=sure)
     )
     assert history["val_loss"].idxmin() == 0
     assert recorder.loaded == "epoch 2"
@@ -645,19 +645,19 @@ def test_a_kept_epoch_is_not_that_of_the_lowest_loss():
         replace(settings, keep=""),
         numbered(8),
         CLASSES[:8],
-        recorder=Recorder(accuracies=told, losses=sure),
+        recorder=Recorder(accuracies=given, losses=sure),
     )
     assert twin.loaded == "epoch 1"
 
 
 def test_stopping_can_go_by_the_accuracy():
     # The loss falls throughout; the accuracy has its best in the second epoch.
-    told, sure = (0.6, 0.8, 0.7, 0.7, 0.7, 0.7), (0.9, 0.97, 0.85, 0.8, 0.75, 0.7)
+    given, sure = (0.6, 0.8, 0.7, 0.7, 0.7, 0.7), (0.9, 0.97, 0.85, 0.8, 0.75, 0.7)
     settings = TrainingSettings(max_epochs=6, stop_patience=2, stop_on="val_accuracy")
 
     def stopped(settings: TrainingSettings) -> tuple[int, str]:
         recorder, history = record(
-            settings, numbered(8), CLASSES[:8], recorder=Recorder(accuracies=told, losses=sure)
+            settings, numbered(8), CLASSES[:8], recorder=Recorder(accuracies=given, losses=sure)
         )
         return len(history), recorder.loaded
 
@@ -681,7 +681,7 @@ def test_a_real_network_is_that_of_its_best_epoch(make_dense, rng):
     best = int(history["val_accuracy"].argmax())
     assert history["val_accuracy"].nunique() > 1
     assert best < 7
-    # Training anew for just so many epochs gives the very same weights.
+    # Training again for this number of epochs gives the very same weights.
     short = replace(settings, max_epochs=best + 1, keep="")
     again = make_dense(short)
     train_network(again, short, train, validation, n_classes=3, seed=1)
@@ -709,10 +709,10 @@ def test_the_history_has_one_row_an_epoch_and_its_columns_in_order():
 
 def test_the_training_figures_are_the_means_over_the_batches_of_an_epoch():
     recorder, history = record(PLAIN, numbered(12), CLASSES[:12])
-    told = np.array(recorder.told).reshape(3, 3, 2)
-    np.testing.assert_allclose(history[["loss", "accuracy"]], told.mean(axis=1))
+    given = np.array(recorder.reported).reshape(3, 3, 2)
+    np.testing.assert_allclose(history[["loss", "accuracy"]], given.mean(axis=1))
     # The twin: the last batch alone says something else.
-    assert not np.allclose(history[["loss", "accuracy"]], told[:, -1])
+    assert not np.allclose(history[["loss", "accuracy"]], given[:, -1])
 
 
 def test_the_training_figures_are_the_means_of_their_own_epoch(make_dense, rng):
@@ -740,13 +740,13 @@ def test_the_training_figures_are_the_means_of_their_own_epoch(make_dense, rng):
     ],
 )
 def test_a_setting_that_is_unknown_is_refused_and_the_known_are_named(name, known):
-    with pytest.raises(StudyError, match=f"{name}='foo': known are {known}"):
+    with pytest.raises(StudyError, match=f"{name}='foo'.*{known}"):
         TrainingSettings(max_epochs=1, **{name: "foo"})
 
 
 @pytest.mark.parametrize(("max_epochs", "batch_size"), [(0, 32), (-1, 32), (3, 0)])
 def test_no_epochs_and_no_rows_a_batch_are_refused(max_epochs, batch_size):
-    message = f"max_epochs={max_epochs}, batch_size={batch_size}: 1 is the least"
+    message = f"max_epochs={max_epochs}, batch_size={batch_size}"
     with pytest.raises(StudyError, match=message):
         TrainingSettings(max_epochs=max_epochs, batch_size=batch_size)
 
@@ -796,13 +796,13 @@ def test_every_setting_shows_or_came_later():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"loss": "focal", "mixup_alpha": 0.3}, "focal loss knows neither"),
-        ({"loss": "focal", "label_smoothing": 0.1}, "focal loss knows neither"),
-        ({"weight_decay": 0.1, "optimizer": "sgd"}, r"weight_decay=0.1 needs the optimizer adam"),
-        ({"fits_validation": True, "keep": "val_accuracy"}, "cannot stop the training"),
-        ({"fits_validation": True, "stop_patience": 3}, "cannot stop the training"),
-        ({"fits_validation": True, "plateau_patience": 3}, "cannot stop the training"),
-        ({"precision": "int4"}, "precision='int4': known are float32, mixed_bfloat16"),
+        ({"loss": "focal", "mixup_alpha": 0.3}, "focal"),
+        ({"loss": "focal", "label_smoothing": 0.1}, "focal"),
+        ({"weight_decay": 0.1, "optimizer": "sgd"}, "weight_decay=0.1"),
+        ({"fits_validation": True, "keep": "val_accuracy"}, "fits_validation"),
+        ({"fits_validation": True, "stop_patience": 3}, "fits_validation"),
+        ({"fits_validation": True, "plateau_patience": 3}, "fits_validation"),
+        ({"precision": "int4"}, "precision='int4'.*float32, mixed_bfloat16"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(settings, message):
@@ -829,13 +829,13 @@ def test_mixed_rows_are_shares_of_two_rows_and_so_are_their_targets():
     settings = replace(PLAIN, mixup_alpha=0.5)
     seen = set()
     for seed in range(20):
-        mixed, wanted = _mixed(inputs, targets, settings, np.random.default_rng(seed))
+        mixed, wanted = _mix_rows(inputs, targets, settings, np.random.default_rng(seed))
         np.testing.assert_array_equal(mixed, wanted)  # the same partner, the same share
         np.testing.assert_allclose(mixed.sum(axis=1), 1, atol=1e-6)
         assert (np.count_nonzero(mixed, axis=1) <= 2).all()
         seen.add(round(float(mixed[0, 0]), 3))
     assert len(seen) > 10
-    plain = _mixed(inputs, targets, PLAIN, np.random.default_rng(0))
+    plain = _mix_rows(inputs, targets, PLAIN, np.random.default_rng(0))
     assert plain[0] is inputs
     assert plain[1] is targets
 
