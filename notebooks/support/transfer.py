@@ -20,8 +20,9 @@ from ser_lib.evaluation.formatting import pct, points_text, score_text, share_te
 from ser_lib.evaluation.metrics import Score, difference_interval
 from ser_lib.features.encoders.registry import ENCODERS, get_encoder, inspect_encoder
 from ser_lib.features.extraction import feature_shape
-from ser_lib.models import family_of, n_parameters
+from ser_lib.models import family_of
 from ser_lib.paths import report_dir, runs_dir
+from ser_lib.runs.costs import count_weights
 from ser_lib.runs.results import Result, score_ensemble
 from ser_lib.runs.runner import is_stored, plan_run, run_or_load
 from ser_lib.studies.study import Study
@@ -81,8 +82,7 @@ def _size_of(results: Sequence[Result]) -> str:
 
 
 def _n_weights(result: Result) -> int:
-    model = result.model
-    return n_parameters(model.config, feature_shape(model.features), len(result.labels))
+    return count_weights(result.model, len(result.labels))
 
 
 def encoder_table() -> pd.DataFrame:

@@ -1,3 +1,4 @@
+from .costs import count_weights as count_weights
 from .costs import measure_costs as measure_costs
 from .costs import pareto_front as pareto_front
 from .costs import read_costs as read_costs
@@ -33,6 +34,7 @@ __all__ = [
     "cached_result",
     "collect",
     "collect_cross_corpus",
+    "count_weights",
     "is_stored",
     "measure_costs",
     "parameter_importances",
