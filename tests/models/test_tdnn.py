@@ -1,4 +1,4 @@
-"""The network from scratch: which frames it sees, and what scales its inputs."""
+"""The network from scratch: padding, scaling, and what it can learn."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ser_lib.features.extraction import Rows
 from ser_lib.models import build_keras, n_parameters
 from ser_lib.models.tdnn import TdnnConfig, start_tdnn
 from ser_lib.training.fit import FoldArrays, fit_fold, fit_network
+from ser_lib.training.loop import predict_rows
 from ser_lib.training.settings import TrainingSettings
 
 SMALL = TdnnConfig(n_filters=8, n_blocks=1, n_attention=4)
@@ -41,23 +42,20 @@ def test_inputs_are_scaled_by_the_training_rows_frames_alone(frames):
 def test_scaling_is_that_of_the_fold_and_not_of_the_fold_before(frames):
     """The network is compiled once for all folds: nothing of one may stay for the next."""
     classes = np.arange(40) % 3
-    for factor in (1.0, 3.0):
-        arrays = FoldArrays(factor * frames, classes, frames[:4], classes[:4], frames[:4])
-        model, _ = fit_network(SMALL, QUICK, arrays, n_classes=3, seed=1)
-        mean, _ = model.get_layer("scale").get_weights()
-        np.testing.assert_allclose(mean, factor * frames[:, :18].mean(axis=(0, 1)), rtol=1e-5)
-    # And the answers follow: the same clips, three times as large, are the same clips.
-    said = []
+    predicted = []
     for factor in (1.0, 3.0):
         scaled = factor * frames
         arrays = FoldArrays(scaled, classes, scaled[:4], classes[:4], scaled)
-        fitted = fit_fold(SMALL, QUICK, arrays, n_classes=3, is_scaled=False, seed=1)
-        said.append(fitted.probabilities)
-    np.testing.assert_allclose(said[0], said[1], atol=1e-3)
+        model, _ = fit_network(SMALL, QUICK, arrays, n_classes=3, seed=1)
+        mean, _ = model.get_layer("scale").get_weights()
+        np.testing.assert_allclose(mean, scaled[:, :18].mean(axis=(0, 1)), rtol=1e-5)
+        predicted.append(predict_rows(model, Rows.of(scaled)))
+    # And predictions follow: the same clips, three times as large, are the same clips.
+    np.testing.assert_allclose(*predicted, atol=1e-3)
 
 
-def test_frames_of_zeros_are_neither_scaled_nor_heard_nor_pooled(frames, rng):
-    """Of any weights: with trained ones, a frame of zeros no longer gives zeros by itself."""
+def test_frames_of_zeros_are_neither_scaled_nor_convolved_nor_pooled(frames, rng):
+    """With weights as after training, a frame of zeros does not give zeros without a mask."""
     model, longer = build_keras(SMALL, SHAPE, 3), build_keras(SMALL, (40, 5), 3)
     trained = [one + 0.3 * rng.random(one.shape).astype(np.float32) for one in model.get_weights()]
     model.set_weights(trained)
@@ -86,7 +84,7 @@ def test_padding_counts_in_no_mean_of_a_batch(frames):
         np.testing.assert_allclose(short, long, atol=1e-5)
 
 
-def test_half_precision_says_nearly_the_same_and_keeps_its_weights_in_single(frames):
+def test_half_precision_predicts_nearly_the_same_with_weights_in_single(frames):
     single = TrainingSettings(max_epochs=1, learning_rate=1e-9)
     classes = np.arange(40) % 3
     arrays = FoldArrays(frames, classes, frames[:4], classes[:4], frames[:4])
@@ -98,7 +96,7 @@ def test_half_precision_says_nearly_the_same_and_keeps_its_weights_in_single(fra
     assert 0 < np.abs(answers[0] - answers[1]).max() < 0.05
 
 
-def test_it_learns_what_only_some_frames_tell(rng):
+def test_it_learns_classes_that_show_in_some_frames_only(rng):
     """A class that shows in one stretch of frames, anywhere, on values of any level."""
     classes = np.arange(120) % 2
     frames = rng.standard_normal((120, *SHAPE)).astype(np.float32)

@@ -381,6 +381,9 @@ def test_folds_of_one_model_are_compiled_once_and_other_models_again(monkeypatch
         compile_network(model, settings)
 
     monkeypatch.setattr(training, "compile_network", count)
+    # Only compiling is counted: tracing the steps of four networks would take most of the time.
+    monkeypatch.setattr(training, "train_network", lambda *given, **options: pd.DataFrame())
+    monkeypatch.setattr(training, "predict_rows", lambda model, rows: np.ones((len(rows), 4)))
     training._compiled.cache_clear()
     for seed in (1, 2, 3):
         fit_maps(seed, seed=seed)
@@ -390,7 +393,7 @@ def test_folds_of_one_model_are_compiled_once_and_other_models_again(monkeypatch
     fit_maps(1, replace(other, max_epochs=2), replace(NORMED, n_dense=(5,)))
     assert compiled == [HALVED, other, replace(other, max_epochs=2)]
     # Of another number of classes as well.
-    assert fit_maps(1, other, n_classes=4).probabilities.shape == (10, 4)
+    fit_maps(1, other, n_classes=4)
     assert len(compiled) == 4
 
 

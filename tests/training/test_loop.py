@@ -913,7 +913,7 @@ def test_rows_of_other_arrays_are_joined_by_value(rng):
 def test_the_loop_reaches_half_the_speed_of_bare_fit_in_memory(tmp_path, rng):
     """Issue 3: the 3D CNN from a memory-mapped array, with all that its study asks for."""
     study = STUDIES["fpt2025"].model("cnn3d_small")
-    n_rows, shape = 224, (3, 64, 60, 1)
+    n_rows, shape = 112, (3, 64, 60, 1)
     inputs = rng.random((n_rows, *shape), dtype=np.float32)
     classes = np.arange(n_rows) % 7
     for number in range(2):
