@@ -6,8 +6,6 @@ sibling in training. The report gives 72.5 % (its own table: 75 %) for the netwo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ser_lib.data.labels import LABEL_SETS
 from ser_lib.data.splits import Protocol
 from ser_lib.features.registry import FeatureSpec
@@ -19,7 +17,7 @@ from ser_lib.models.baselines import (
     SvmConfig,
 )
 from ser_lib.models.cnn1d import Cnn1dConfig
-from ser_lib.studies.study import ModelSpec, PublishedFigure, Study
+from ser_lib.studies.study import ModelSpec, PublishedFigure, Study, class_figures
 from ser_lib.training.settings import TrainingSettings
 
 # 2.5 s from 0.6 s on: not printed in the report; the values of the recipe that it follows. They
@@ -40,27 +38,7 @@ CLASS_TABLE = {
 }
 
 
-@dataclass(frozen=True)
-class _Model:
-    name: str
-    title: str
-    config: object
-    is_ours: bool = False
-
-
-def _with_features(model: _Model) -> ModelSpec:
-    """Give a model the study's features and, to the network, its training."""
-    is_network = isinstance(model.config, Cnn1dConfig)
-    training = TrainingSettings(max_epochs=50, batch_size=32, stop_patience=10)
-    return ModelSpec(
-        name=model.name,
-        title=model.title,
-        config=model.config,
-        features=FEATURES,
-        training=training if is_network else None,
-        is_scaled=True,
-        is_ours=model.is_ours,
-    )
+TRAINING = TrainingSettings(max_epochs=50, batch_size=32, stop_patience=10)
 
 
 BOUCHETA2025 = Study(
@@ -72,16 +50,18 @@ BOUCHETA2025 = Study(
     corpora=("ravdess",),
     label_set=LABEL_SETS["seven"],
     label_sets={"emodb": "emodb7"},
-    models=tuple(
-        _with_features(model)
-        for model in (
-            _Model("cnn", "1D CNN", Cnn1dConfig()),
-            _Model("knn", "KNN (k = 4)", KnnConfig()),
-            _Model("decision_tree", "Decision tree", DecisionTreeConfig()),
-            _Model("svm", "SVM", SvmConfig(), is_ours=True),
-            _Model("logistic", "Logistic regression", LogisticConfig(), is_ours=True),
-            _Model("dummy", "Majority class", DummyConfig(), is_ours=True),
-        )
+    models=(
+        ModelSpec("cnn", "1D CNN", Cnn1dConfig(), FEATURES, TRAINING, is_scaled=True),
+        *(
+            ModelSpec(name, title, config, FEATURES, is_scaled=True, is_ours=is_ours)
+            for name, title, config, is_ours in (
+                ("knn", "KNN (k = 4)", KnnConfig(), False),
+                ("decision_tree", "Decision tree", DecisionTreeConfig(), False),
+                ("svm", "SVM", SvmConfig(), True),
+                ("logistic", "Logistic regression", LogisticConfig(), True),
+                ("dummy", "Majority class", DummyConfig(), True),
+            )
+        ),
     ),
     augmentations=("noise", "shift", "stretch", "pitch"),
     published_protocol=Protocol(
@@ -100,11 +80,7 @@ BOUCHETA2025 = Study(
         PublishedFigure("knn", "train_wa", 0.673, "table 4"),
         PublishedFigure("decision_tree", "wa", 0.415, "table 4"),
         PublishedFigure("decision_tree", "train_wa", 1.0, "table 4"),
-        *(
-            PublishedFigure("cnn", metric, value, "section 4.3", label)
-            for label, values in CLASS_TABLE.items()
-            for metric, value in zip(("precision", "recall", "f1"), values, strict=True)
-        ),
+        *class_figures("cnn", CLASS_TABLE, "section 4.3"),
     ),
     departures=(
         "The report does not print the part of the clip that is used, nor how features are laid "

@@ -6,20 +6,16 @@ training speakers, and is tested under the protocols of our own systems.
 
 from __future__ import annotations
 
-from ser_lib.data.labels import LABEL_SETS
 from ser_lib.data.splits import Protocol
 from ser_lib.features.registry import FeatureSpec
 from ser_lib.models.linear_svm import LinearSvmConfig
-from ser_lib.studies.study import ModelSpec, Study
+from ser_lib.studies.study import ModelSpec, our_study
 
-COMPARE2016 = Study(
+COMPARE2016 = our_study(
     name="compare2016",
     title="ComParE 2016 functionals and a linear SVM",
     source="Functionals: Schuller et al. (2016), Interspeech, computed by openSMILE (Eyben et al. "
     "2010). The machine and the protocol: this project.",
-    corpora=("ravdess",),
-    label_set=LABEL_SETS["ravdess8"],
-    label_sets={"emodb": "emodb7"},
     models=(
         ModelSpec(
             "svm",
@@ -29,10 +25,7 @@ COMPARE2016 = Study(
             is_ours=True,
         ),
     ),
-    published_protocol=Protocol("luna5"),
-    honest_protocol=Protocol("luna5"),
     other_protocols={"luna5_norm_all": Protocol("luna5", normalisation="all")},
-    seeds=(42, 43, 44),
     departures=(
         "openSMILE is not installed with this project, since its licence allows research and "
         "private use only; stored runs are shown without it.",

@@ -6,7 +6,7 @@ which protocol, and what its authors published. Running it is the business of `s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,18 +31,16 @@ class ModelSpec:
     features: FeatureSpec
     training: TrainingSettings | None = None
     honest_training: TrainingSettings | None = None
-    """How it is trained under any protocol but the published one, where that differs: when to stop
-    is then found on validation speakers."""
+    """Training under any protocol but the published one, where it differs: validation speakers
+    then say when to stop."""
     is_scaled: bool = False
     """Whether features are standardised on the training rows."""
     is_optional: bool = False
-    """Whether it is trained on request only, being too large for two cores; it is shown where its
-    runs are stored."""
+    """Whether it is trained on request only; it is shown where its runs are stored."""
     is_ours: bool = False
     """Whether this project added it, as a baseline or a faster form."""
     max_seeds: Mapping[str, int] = field(default_factory=dict)
-    """By "published" or "honest": how many of the study's seeds are run, where two cores take
-    hours; all of them where it says nothing."""
+    """By "published" or "honest": how many of the study's seeds are run, where not all are."""
 
     def __post_init__(self) -> None:
         if isinstance(self.config, EncoderTopConfig):
@@ -87,15 +85,14 @@ class Study:
     published_protocol: Protocol
     honest_protocol: Protocol
     seeds: tuple[int, ...]
-    """Of weights and, where the protocol draws, of the split; the first as published."""
+    """Of weights and of splits that are drawn; the first as published."""
     copies: int = 1
     """How often the study holds each clip."""
     augmentations: tuple[str, ...] = ()
     test_views: tuple[str, ...] = ()
-    """Augmentations that draw nothing: a network's answer is the mean of those to a test clip and
-    to these variants of it."""
+    """Augmentations without chance: a network's answer is the mean over a test clip and these."""
     auxiliary_corpora: tuple[str, ...] = ()
-    """Corpora whose clips are trained on as well, in every fold; none of them is tested."""
+    """Corpora whose clips are trained on in every fold, and never tested."""
     published_figures: tuple[PublishedFigure, ...] = ()
     departures: tuple[str, ...] = ()
     """What is done otherwise than in the report, or had to be guessed, and why."""
@@ -104,7 +101,7 @@ class Study:
     stand_in: str = ""
     """The corpus at which the study is at home here, where the authors' own cannot be had."""
     other_protocols: Mapping[str, Protocol] = field(default_factory=dict)
-    """Named tests of the study beside these two, and, by a corpus's name, what is honest there."""
+    """Further protocols by name and, by a corpus's name, what is honest there."""
 
     def __post_init__(self) -> None:
         unknown = [one for one in self.test_views if one not in self.augmentations]
@@ -115,18 +112,11 @@ class Study:
             )
 
     def model(self, name: str) -> ModelSpec:
-        """Return one of the models by name.
-
-        Raises
-        ------
-        StudyError
-            If the study has none of that name.
-        """
-        for one in self.models:
-            if one.name == name:
-                return one
-        known = ", ".join(one.name for one in self.models)
-        raise StudyError(f"{self.name} has no model '{name}'; it has {known}")
+        """Return a model by name; StudyError if there is none of that name."""
+        known = {one.name: one for one in self.models}
+        if name not in known:
+            raise StudyError(f"{self.name} has no model '{name}'; it has {', '.join(known)}")
+        return known[name]
 
     def labels_for(self, corpus: str) -> LabelSet:
         """Return the label set of this study on a corpus."""
@@ -134,22 +124,17 @@ class Study:
         return LABEL_SETS[other] if other else self.label_set
 
     def protocol(self, name: str, corpus: str) -> Protocol:
-        """Return the study's protocol of that name on a corpus, or the plain one.
+        """Return the study's protocol of a name on a corpus, or the plain one of that name.
 
-        Parameters
-        ----------
-        name : str
-            "published", "honest", a key of `other_protocols`, or one of
-            `ser_lib.data.splits.PROTOCOLS`.
-        corpus : str
-            On other corpora than the authors' and the demo, "honest" is what the study names for
-            them, else it leaves one speaker out: named folds belong to their corpus.
+        Names: "published", "honest", a key of `other_protocols` or of `data.splits.PROTOCOLS`. Away
+        from the authors' corpora and the demo, whose folds are named, "honest" is what the study
+        names for the corpus, else it leaves one speaker out.
         """
         is_home = corpus in (*self.corpora, "demo")
-        elsewhere = self.other_protocols.get(corpus, Protocol("loso"))
-        honest = self.honest_protocol if is_home else elsewhere
-        named = {"published": self.published_protocol, "honest": honest}
-        return (named | dict(self.other_protocols)).get(name) or plain_protocol(name)
+        away = self.other_protocols.get(corpus, Protocol("loso"))
+        honest = self.honest_protocol if is_home else away
+        named = {"published": self.published_protocol, "honest": honest, **self.other_protocols}
+        return named.get(name) or plain_protocol(name)
 
     def home(self, corpus: str) -> str:
         """Return where this study is shown in the report of a corpus: there, or at its home."""
@@ -157,84 +142,81 @@ class Study:
         return corpus if is_known else self.stand_in or self.corpora[0]
 
     def with_max_epochs(self, max_epochs: int) -> Study:
-        """Return the study with shorter training, for a first look; its runs are other runs.
-
-        Parameters
-        ----------
-        max_epochs : int
-            Upper limit; 0 leaves the published one.
-        """
+        """Return the study with at most so many epochs; 0 leaves the published number."""
         if max_epochs == 0:
             return self
         if max_epochs < 0:
             raise StudyError(f"max_epochs={max_epochs} must be 0 (as published) or more")
-        return replace(self, models=tuple(_shorten(one, max_epochs) for one in self.models))
+
+        def shorter(settings: TrainingSettings | None) -> TrainingSettings | None:
+            return settings and replace(settings, max_epochs=min(settings.max_epochs, max_epochs))
+
+        models = (
+            replace(
+                one, training=shorter(one.training), honest_training=shorter(one.honest_training)
+            )
+            for one in self.models
+        )
+        return replace(self, models=tuple(models))
 
     def with_side(self, side_px: int) -> Study:
-        """Return the study with smaller pictures, for a first look; its runs are other runs.
-
-        Parameters
-        ----------
-        side_px : int
-            Height and width of inputs that are square; 0 leaves the published ones.
-        """
+        """Return the study with smaller square inputs; 0 leaves the published side."""
         if side_px == 0:
             return self
         if side_px < 32:
             raise StudyError(f"side_px={side_px}: must be 0 (as published) or at least 32")
-        return replace(self, models=tuple(_resize(one, side_px) for one in self.models))
+        sized = [one for one in self.models if "side_px" in one.features.params]
+        return self._with_params(sized, side_px=side_px)
 
     def with_bands(self, n_mels: int) -> Study:
-        """Return the study with fewer mel bands, for a first look; its runs are other runs.
-
-        Parameters
-        ----------
-        n_mels : int
-            Bands of inputs that are sequences or chunks of frames; 0 leaves the published ones.
-        """
+        """Return the study with other mel bands in sequences and chunks of frames; 0: published."""
         if n_mels == 0:
             return self
         if n_mels < 16:
             raise StudyError(f"n_mels={n_mels}: must be 0 (as published) or at least 16")
-        return replace(self, models=tuple(_narrow(one, n_mels) for one in self.models))
+        banded = [one for one in self.models if one.features.name in ("mel_frames", "mel_chunks")]
+        return self._with_params(banded, n_mels=n_mels)
+
+    def _with_params(self, models: Sequence[ModelSpec], **params: int) -> Study:
+        """Return the study with other parameters of the features of some of its models."""
+        changed = {
+            one.name: replace(
+                one, features=replace(one.features, params={**one.features.params, **params})
+            )
+            for one in models
+        }
+        return replace(self, models=tuple(changed.get(one.name, one) for one in self.models))
 
     def published_value(self, model: str, metric: str = "wa", label: str = "") -> float | None:
         """Return a published figure, or None where the report has none."""
-        for one in self.published_figures:
-            if (one.model, one.metric, one.label) == (model, metric, label):
-                return one.value
-        return None
+        figures = {(one.model, one.metric, one.label): one.value for one in self.published_figures}
+        return figures.get((model, metric, label))
 
     def published_table(self) -> pd.DataFrame:
         """Return all published figures as a table, one row a figure."""
         return pd.DataFrame([vars(one) for one in self.published_figures])
 
 
-def _narrow(model: ModelSpec, n_mels: int) -> ModelSpec:
-    if model.features.name not in ("mel_frames", "mel_chunks"):
-        return model
-    params = {**model.features.params, "n_mels": n_mels}
-    return replace(model, features=replace(model.features, params=params))
-
-
-def _resize(model: ModelSpec, side_px: int) -> ModelSpec:
-    if "side_px" not in model.features.params:
-        return model
-    params = {**model.features.params, "side_px": side_px}
-    return replace(model, features=replace(model.features, params=params))
-
-
-def _shorten(model: ModelSpec, max_epochs: int) -> ModelSpec:
-    if model.training is None:
-        return model
-
-    def shortened(settings: TrainingSettings | None) -> TrainingSettings | None:
-        if settings is None:
-            return None
-        return replace(settings, max_epochs=min(settings.max_epochs, max_epochs))
-
-    return replace(
-        model,
-        training=shortened(model.training),
-        honest_training=shortened(model.honest_training),
+def class_figures(
+    model: str, table: Mapping[str, Sequence[float]], where: str
+) -> tuple[PublishedFigure, ...]:
+    """Return the figures of a printed table: by class its precision, recall and F1."""
+    return tuple(
+        PublishedFigure(model, metric, value, where, label)
+        for label, values in table.items()
+        for metric, value in zip(("precision", "recall", "f1"), values, strict=True)
     )
+
+
+def our_study(**parts: Any) -> Study:
+    """Return a system of this project: on RAVDESS, of unseen speakers, unless `parts` differ."""
+    usual: dict[str, Any] = {
+        "source": "This project (2026).",
+        "corpora": ("ravdess",),
+        "label_set": LABEL_SETS["ravdess8"],
+        "label_sets": {"emodb": "emodb7"},
+        "published_protocol": Protocol("luna5"),
+        "honest_protocol": Protocol("luna5"),
+        "seeds": (42, 43, 44),
+    }
+    return Study(**(usual | parts))

@@ -10,7 +10,7 @@ from ser_lib.data.labels import LABEL_SETS
 from ser_lib.data.splits import Protocol
 from ser_lib.features.registry import FeatureSpec
 from ser_lib.models.cnn2d import Cnn2dConfig
-from ser_lib.studies.study import ModelSpec, PublishedFigure, Study
+from ser_lib.studies.study import ModelSpec, PublishedFigure, Study, class_figures
 from ser_lib.training.settings import TrainingSettings
 
 TRAINING = TrainingSettings(max_epochs=20, batch_size=32, stop_patience=5, plateau_patience=3)
@@ -80,11 +80,7 @@ SWART2025 = Study(
     seeds=(42, 43, 44),
     published_figures=(
         PublishedFigure("cnn_picture", "wa", 0.87, "section 9"),
-        *(
-            PublishedFigure("cnn_picture", metric, value, "section 8.2", label)
-            for label, values in CLASS_TABLE.items()
-            for metric, value in zip(("precision", "recall", "f1"), values, strict=True)
-        ),
+        *class_figures("cnn_picture", CLASS_TABLE, "section 8.2"),
         *(
             PublishedFigure("cnn_picture", "auc", value, "section 8.3", label)
             for label, value in AUC.items()

@@ -7,21 +7,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ser_lib.data.labels import LABEL_SETS
-from ser_lib.data.splits import Protocol
 from ser_lib.features.registry import FeatureSpec
 from ser_lib.models.tdnn import TdnnConfig
 from ser_lib.studies.moonshine import CHOSEN_ONCE, SMOOTHED_TRAINING
-from ser_lib.studies.study import ModelSpec, Study
+from ser_lib.studies.study import ModelSpec, our_study
 
 TRAINING = replace(SMOOTHED_TRAINING, max_epochs=50, learning_rate=2e-3, mixup_alpha=0.3)
-SCRATCH = Study(
+SCRATCH = our_study(
     name="scratch",
     title="A small network on descriptors of speech, from scratch",
-    source="This project (2026).",
-    corpora=("ravdess",),
-    label_set=LABEL_SETS["ravdess8"],
-    label_sets={"emodb": "emodb7"},
     models=(
         ModelSpec(
             "tdnn",
@@ -32,9 +26,6 @@ SCRATCH = Study(
             is_ours=True,
         ),
     ),
-    published_protocol=Protocol("luna5"),
-    honest_protocol=Protocol("luna5"),
-    seeds=(42, 43, 44),
     augmentations=("slower", "faster"),
     test_views=("slower", "faster"),
     auxiliary_corpora=("emodb",),
