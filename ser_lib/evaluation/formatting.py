@@ -92,15 +92,15 @@ def share_text(interval: tuple[float, float, float]) -> str:
 
 
 def joined(words: Sequence[str]) -> str:
-    """Write a list as English does.
+    """Write a list as English does; of nothing, "none".
 
     Examples
     --------
-    >>> joined(["sad", "angry", "calm"]), joined(["sad"])
-    ('sad, angry and calm', 'sad')
+    >>> joined(["sad", "angry", "calm"]), joined(["sad"]), joined([])
+    ('sad, angry and calm', 'sad', 'none')
     """
-    words = list(words)
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    *first, last = list(words) or ["none"]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 # Mime types by which notebooks hand data to the report, in addition to what they show.
