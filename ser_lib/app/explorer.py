@@ -147,11 +147,11 @@ def _draw(signal: np.ndarray, pitch_hz: np.ndarray, colour: str) -> bytes:
     wave, mel, cepstrum, pitch = (figure.add_subplot(grid[row, 0]) for row in range(4))
     envelope = waveform_envelope(signal, RATE_HZ, duration_s=duration_s, n_points=600)
     plot_envelope(envelope, duration_s, colour=colour, ax=wave)
-    bare = {"with_colour_bar": False}
-    plot_log_mel(log_mel(signal, RATE_HZ), duration_s, f_max_hz=RATE_HZ / 2, ax=mel, **bare)
+    level_db = log_mel(signal, RATE_HZ)
+    plot_log_mel(level_db, duration_s, f_max_hz=RATE_HZ / 2, with_colour_bar=False, ax=mel)
     # Columns 0 to 2 are zero crossings, RMS and the coefficient that is the level.
     frames = mfcc_zcr_rms(signal, RATE_HZ, duration_s=duration_s, n_mfcc=N_COEFFICIENTS)[:, 3:]
-    plot_mfcc(frames.T, duration_s, first=1, limit=MFCC_LIMIT_DB, ax=cepstrum, **bare)
+    plot_mfcc(frames.T, duration_s, first=1, limit=MFCC_LIMIT_DB, ax=cepstrum)
     plot_pitch(pitch_hz, duration_s, colour=colour, ax=pitch)
     for row, ax, label in ((1, mel, "Level (dB)"), (2, cepstrum, "Value (dB)")):
         scale = figure.add_subplot(grid[row, 1])

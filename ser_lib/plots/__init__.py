@@ -10,7 +10,8 @@ timeline    predictions: one clip's probabilities, a long recording over time
 
 Nothing is computed here that could be called a result: scores, counts and spectrograms come in.
 Axes are labelled with units, emotions have their fixed colours and are always named as well,
-scores start at 0 with chance drawn, intervals are drawn and never bare bars.
+scores start at 0 with chance drawn, intervals are drawn and never bare bars. A function draws on
+`ax`, or on those of a new figure where it is None, and returns what it drew on.
 """
 
 from __future__ import annotations

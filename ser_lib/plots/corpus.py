@@ -19,12 +19,6 @@ def plot_class_balance(counts: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ----------
     counts : pandas.DataFrame, shape (n_emotions, n_groups)
         Number of clips; index emotions in canonical order.
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
     """
     ax = axes_or_new(ax)
     positions, base = np.arange(len(counts)), np.zeros(len(counts))
@@ -81,12 +75,6 @@ def plot_distribution(
         Groups from left to right.
     label : str
         Of the vertical axis, with its unit.
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
     """
     import seaborn as sns
 

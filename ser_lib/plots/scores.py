@@ -11,6 +11,7 @@ from ser_lib.plots.style import (
     HONEST_COLOUR,
     LEAKING_COLOUR,
     PUBLISHED_COLOUR,
+    SYSTEM_STYLES,
     axes_or_new,
     draw_interval,
     name_rows,
@@ -18,13 +19,7 @@ from ser_lib.plots.style import (
 )
 
 
-def plot_scores(
-    scores: pd.DataFrame,
-    *,
-    chance: float,
-    x_label: str = "Unweighted average recall (%)",
-    ax: Axes | None = None,
-) -> Axes:
+def plot_scores(scores: pd.DataFrame, *, chance: float, ax: Axes | None = None) -> Axes:
     """Draw a score with its interval for every row, one line a row.
 
     Parameters
@@ -33,21 +28,13 @@ def plot_scores(
         Columns `name, value, low, high` in [0, 1] and `colour`.
     chance : float
         Drawn as a dashed line, in [0, 1].
-    x_label : str
-        What the score is.
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
     """
     ax = axes_or_new(ax, (8.0, 0.7 + 0.42 * len(scores)))
     for position, row in enumerate(scores.itertuples()):
         value, low, high = 100 * row.value, 100 * row.low, 100 * row.high
         draw_interval(ax, position, (value, low, high), colour=row.colour)
         write_right_of(ax, high, position, f"{value:.1f}")
-    _percent_axis(ax, x_label, scores["name"])
+    _percent_axis(ax, "Unweighted average recall (%)", scores["name"])
     ax.axvline(100 * chance, **CHANCE_STYLE)
     ax.annotate(
         "chance",
@@ -77,12 +64,6 @@ def plot_ladder(steps: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         `leaking`, `leaking_low`, `leaking_high`, `honest`, `honest_low`, `honest_high`, and
         `chance` (the share of the largest class); where people were asked the same, `people_low`
         and `people_high`, drawn as a band behind that row; all WA in [0, 1].
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
     """
     ax = axes_or_new(ax, (6.2, 1.4 + 0.66 * len(steps)))
     _draw_people(ax, steps)
@@ -98,24 +79,12 @@ def plot_ladder(steps: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             draw_interval(ax, height, (value, low, high), colour=colour, width=3.5, label=label)
             text = f"{value:.0f}"
             write_right_of(ax, high, height, text, distance=6, size=8.5, colour="#333333")
-        if np.isfinite(row.published):
-            ax.plot(
-                100 * row.published,
-                position - 0.13,
-                "D",
-                color=PUBLISHED_COLOUR,
-                markersize=7,
-                markeredgecolor="white",
-                zorder=4,
-            )
-        ax.plot(
-            [100 * row.chance] * 2,
-            [position - 0.3, position + 0.3],
-            **CHANCE_STYLE,
-            label="largest class" if position == 0 else None,
-        )
+    rows = np.arange(len(steps))
+    ax.vlines(100 * steps["chance"], rows - 0.3, rows + 0.3, **CHANCE_STYLE, label="largest class")
     if steps["published"].notna().any():
-        ax.plot([], [], "D", color=PUBLISHED_COLOUR, markeredgecolor="white", label="the authors'")
+        diamond = {"marker": "D", "color": PUBLISHED_COLOUR, "markeredgecolor": "white"}
+        ax.plot(100 * steps["published"], rows - 0.13, ls="none", ms=7, zorder=4, **diamond)
+        ax.plot([], [], linestyle="none", label="the authors'", **diamond)
     _percent_axis(ax, "Accuracy (WA, %)", steps["name"])
     ax.set_ylim(len(steps) - 0.45, -0.55)
     ax.legend(ncols=2, loc="lower left", bbox_to_anchor=(-0.02, 1.03))
@@ -153,19 +122,11 @@ def plot_speakers(scores: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     scores : pandas.DataFrame, shape (n_speakers, n_systems)
         Accuracy in [0, 1]; index speakers in the order to draw. Systems may have tasks of their
         own: no line of chance would hold for all.
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
     """
     ax = axes_or_new(ax)
-    styles = zip(
-        "osD^v", (HONEST_COLOUR, "#CC79A7", "#009E73", LEAKING_COLOUR, "#555555"), strict=True
-    )
-    for (name, values), (marker, colour) in zip(scores.items(), styles, strict=False):
-        ax.plot(range(len(values)), 100 * values, marker, color=colour, label=name, alpha=0.9)
+    for (name, values), style in zip(scores.items(), SYSTEM_STYLES(), strict=False):
+        dots = style | {"linestyle": "none"}
+        ax.plot(range(len(values)), 100 * values, label=name, alpha=0.9, **dots)
     ax.set_xticks(range(len(scores)), scores.index, rotation=60, ha="right", fontsize=8)
     ax.set(ylim=(0, 100), ylabel="Accuracy (%)")
     ax.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0))
@@ -179,21 +140,13 @@ def plot_right_and_wrong(counts: pd.DataFrame, *, ax: Axes | None = None) -> Axe
     ----------
     counts : pandas.DataFrame
         Columns `right` and `wrong`, numbers of clips; indexed by the system's name.
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
     """
     ax = axes_or_new(ax, (8.0, 0.9 + 0.42 * len(counts)))
-    positions = np.arange(len(counts))
-    left = np.zeros(len(counts))
+    positions, left = np.arange(len(counts)), np.zeros(len(counts))
     kinds = (("right", HONEST_COLOUR, "white"), ("wrong", "#CCCCCC", "black"))
     for column, colour, text_colour in kinds:
         bars = ax.barh(positions, counts[column], left=left, color=colour, label=column)
-        texts = [f"{value:,.0f}" for value in counts[column]]
-        ax.bar_label(bars, texts, label_type="center", fontsize=9, color=text_colour)
+        ax.bar_label(bars, fmt="{:,.0f}", label_type="center", fontsize=9, color=text_colour)
         left += counts[column].to_numpy()
     ax.set_yticks(positions, counts.index)
     ax.invert_yaxis()

@@ -25,12 +25,6 @@ def plot_envelope(
         Time that it covers.
     colour : str
         Of the area.
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
     """
     ax = axes_or_new(ax)
     time_s = np.linspace(0, duration_s, envelope.shape[1])
@@ -60,12 +54,6 @@ def plot_log_mel(
         Upper edge of the highest band.
     with_colour_bar : bool
         Whether to draw the scale in dB.
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
     """
     import librosa
 
@@ -92,9 +80,8 @@ def plot_mfcc(
     coefficients: np.ndarray,
     duration_s: float,
     *,
-    first: int = 0,
-    limit: float | None = None,
-    with_colour_bar: bool = True,
+    first: int,
+    limit: float,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw cepstral coefficients over time, blue below zero and red above.
@@ -108,20 +95,11 @@ def plot_mfcc(
     first : int
         Number of the coefficient in row 0. The one numbered 0 is the level, which outshines the
         others.
-    limit : float, optional
-        Where the colours end, in dB on both sides of zero; None takes the largest value.
-    with_colour_bar : bool
-        Whether to draw the scale in dB.
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
+    limit : float
+        Where the colours end, in dB on both sides of zero.
     """
     ax = axes_or_new(ax)
-    limit = float(np.abs(coefficients).max()) if limit is None else limit
-    image = ax.imshow(
+    ax.imshow(
         coefficients,
         origin="lower",
         extent=(0, duration_s, first - 0.5, first + len(coefficients) - 0.5),
@@ -133,8 +111,6 @@ def plot_mfcc(
     ax.locator_params(axis="y", integer=True)
     ax.set(xlabel="Time (s)", ylabel="Coefficient")
     ax.grid(visible=False)
-    if with_colour_bar:
-        ax.figure.colorbar(image, ax=ax, label="Value (dB)", pad=0.01)
     return ax
 
 
@@ -151,12 +127,6 @@ def plot_pitch(
         Time that the frames cover.
     colour : str
         Of the line.
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
     """
     ax = axes_or_new(ax)
     time_s = np.linspace(0, duration_s, len(pitch_hz))

@@ -14,7 +14,6 @@ from ser_lib.plots.style import CHANCE_STYLE, HONEST_COLOUR, axes_or_new, name_r
 # More lines than these cannot be distinguished; the others lie below them.
 N_LINES = 4
 MINUTES_FROM_S = 180.0
-SURE_COLOUR = "#CC79A7"
 
 
 def plot_ranked(
@@ -28,12 +27,6 @@ def plot_ranked(
         By class, in [0, 1].
     threshold : float, optional
         Below which the prediction is 'not sure'; drawn as a line.
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
     """
     ax = axes_or_new(ax)
     ranked = sorted(probabilities.items(), key=lambda item: item[1])
@@ -62,24 +55,19 @@ def plot_sureness(predictions: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ----------
     predictions : pandas.DataFrame
         Columns `name`, `sure` (mean confidence) and `right` (accuracy), both shares.
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
     """
     ax = axes_or_new(ax, (8.0, 1.2 + 0.42 * len(predictions)))
-    for position, row in enumerate(predictions.itertuples()):
-        ends = [100 * row.right, 100 * row.sure]
-        ax.plot(ends, [position] * 2, color="#999999", linewidth=3, alpha=0.6, zorder=1)
-        ax.plot(ends[1], position, "D", color=SURE_COLOUR, markerfacecolor="w", markersize=8)
-        ax.plot(ends[0], position, "o", color=HONEST_COLOUR, markersize=8)
-    ax.plot([], [], "o", color=HONEST_COLOUR, markersize=8, label="right")
-    ax.plot([], [], "D", color=SURE_COLOUR, markerfacecolor="w", markersize=8, label="sure")
+    rows = range(len(predictions))
+    right, sure = 100 * predictions["right"], 100 * predictions["sure"]
+    ax.hlines(rows, right, sure, "#999999", linewidth=3, alpha=0.6, capstyle="projecting", zorder=1)
+    diamond = {"color": "#CC79A7", "markerfacecolor": "w", "markersize": 8}
+    handles = [
+        *ax.plot(sure, rows, "D", **diamond, label="sure"),
+        *ax.plot(right, rows, "o", color=HONEST_COLOUR, markersize=8, label="right"),
+    ]
     name_rows(ax, predictions["name"])
     ax.set(xlim=(0, 100), xlabel="Share of the clips; mean confidence (%)")
-    ax.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0))
+    ax.legend(handles=handles[::-1], ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0))
     return ax
 
 
@@ -100,12 +88,6 @@ def plot_timeline(
         The classes; those with the highest mean get a line.
     threshold : float, optional
         Below which a prediction is 'not sure'; drawn as a line.
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
     """
     ax = axes_or_new(ax)
     is_long = table["end_s"].max() > MINUTES_FROM_S

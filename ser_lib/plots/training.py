@@ -28,38 +28,16 @@ def plot_confusion(counts: np.ndarray, labels: Sequence[str], *, ax: Axes | None
         Truth by row. Means over seeds may be fractions.
     labels : sequence of str
         The classes.
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
     """
     ax = axes_or_new(ax, SQUARE)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     ax.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal")
-    for (row, column), share in np.ndenumerate(shares):
-        colour = "white" if share > 0.55 else "#333333"
-        if counts[row, column] > 0:
-            ax.text(
-                column,
-                row - 0.1,
-                f"{100 * share:.0f} %",
-                ha="center",
-                va="center",
-                color=colour,
-                fontsize=8,
-                fontweight="bold" if row == column else "normal",
-            )
-            ax.text(
-                column,
-                row + 0.24,
-                f"{counts[row, column]:.0f}",
-                ha="center",
-                va="center",
-                color=colour,
-                fontsize=6.5,
-            )
+    for row, column in np.argwhere(counts > 0):
+        share = shares[row, column]
+        style = {"ha": "center", "va": "center", "color": "white" if share > 0.55 else "#333333"}
+        weight = "bold" if row == column else "normal"
+        ax.text(column, row - 0.1, f"{100 * share:.0f} %", size=8, weight=weight, **style)
+        ax.text(column, row + 0.24, f"{counts[row, column]:.0f}", size=6.5, **style)
     ax.set_xticks(range(len(labels)), labels, rotation=40, ha="right")
     ax.set_yticks(range(len(labels)), labels)
     ax.set(xlabel="Predicted", ylabel="Acted")
@@ -77,38 +55,18 @@ def plot_history(history: pd.DataFrame, *, quantity: str, ax: Axes | None = None
         Columns `epoch`, `curve` (which line a row belongs to), `<quantity>`, `val_<quantity>`.
     quantity : str
         "accuracy" or "loss".
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
     """
     ax = axes_or_new(ax)
-    for number, (_, curve) in enumerate(history.groupby("curve", sort=False)):
-        first = number == 0
-        ax.plot(
-            curve["epoch"],
-            curve[quantity],
-            color="#888888",
-            alpha=0.8,
-            linewidth=1.2,
-            label="training" if first else None,
-        )
-        ax.plot(
-            curve["epoch"],
-            curve[f"val_{quantity}"],
-            color=HONEST_COLOUR,
-            alpha=0.8,
-            linewidth=1.2,
-            label="validation" if first else None,
-        )
+    style = {"alpha": 0.8, "linewidth": 1.2}
+    for _, curve in history.groupby("curve", sort=False):
+        lines = [
+            *ax.plot(curve["epoch"], curve[quantity], color="#888888", **style),
+            *ax.plot(curve["epoch"], curve[f"val_{quantity}"], color=HONEST_COLOUR, **style),
+        ]
     ax.set(xlabel="Epoch", ylabel=quantity.capitalize())
-    ax.set_ylim(bottom=0)
-    if quantity == "accuracy":
-        ax.set_ylim(0, 1)
+    ax.set_ylim(0, 1 if quantity == "accuracy" else None)
     ax.locator_params(axis="x", integer=True)
-    ax.legend()
+    ax.legend(lines, ["training", "validation"])
     return ax
 
 
@@ -119,12 +77,6 @@ def plot_roc(curves: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> A
     ----------
     curves : mapping of str to pandas.DataFrame
         From `ser_lib.evaluation.metrics.roc_curves`.
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
     """
     ax = axes_or_new(ax, SQUARE)
     for label, curve in curves.items():
@@ -159,12 +111,6 @@ def plot_recalls(
         One over the number of classes.
     published : pandas.Series, optional
         The authors' recalls by class, drawn as marks.
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
     """
     ax = axes_or_new(ax)
     first = next(iter(tables.values()))
@@ -176,18 +122,9 @@ def plot_recalls(
             positions + offset, table["recall"], width * 0.92, color=colours[number % 4], label=name
         )
     if published is not None:
+        style = {"marker": "D", "s": 26, "color": PUBLISHED_COLOUR, "edgecolor": "white"}
         known = published.reindex(first.index)
-        ax.scatter(
-            positions - width / 2,
-            known,
-            marker="D",
-            s=26,
-            color=PUBLISHED_COLOUR,
-            edgecolor="white",
-            linewidth=0.7,
-            zorder=3,
-            label="published",
-        )
+        ax.scatter(positions - width / 2, known, lw=0.7, zorder=3, label="published", **style)
     ax.axhline(chance, **CHANCE_STYLE)
     ax.set_xticks(positions, first.index)
     ax.set(ylim=(0, 1.02), ylabel="Recall")

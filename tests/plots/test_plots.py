@@ -159,8 +159,9 @@ def test_sureness_has_a_dot_where_answers_are_right_and_a_diamond_where_they_are
     ax = plots.plot_sureness(
         pd.DataFrame({"name": ["home", "away"], "sure": [0.8, 0.7], "right": [0.79, 0.5]})
     )
-    drawn = [(one.get_marker(), *one.get_xdata()) for one in ax.lines if len(one.get_xdata()) == 1]
-    assert drawn == [("D", 80.0), ("o", 79.0), ("D", 70.0), ("o", 50.0)]
+    drawn = {one.get_marker(): one.get_xydata().tolist() for one in ax.lines}
+    assert drawn == {"D": [[80, 0], [70, 1]], "o": [[79, 0], [50, 1]]}
+    assert [one.get_text() for one in ax.get_legend().get_texts()] == ["right", "sure"]
     assert [one.get_text() for one in ax.get_yticklabels()] == ["home", "away"]
     assert ax.get_ylim()[0] > ax.get_ylim()[1]
 
