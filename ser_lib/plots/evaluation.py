@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -134,11 +135,11 @@ def plot_cost(costs: pd.DataFrame, *, chance: float, axes: Sequence[Axes] | None
     if axes is None:
         axes = plt.subplots(1, 2, figsize=(9.0, _cost_height(rows)))[1]
     score, time = axes
+    options: dict[str, Any] = {"width": 1.8, "alpha": 0.5, "size": 6, "cap": "projecting"}
     for row in rows.itertuples():
         colour = HONEST_COLOUR if row.is_on_front else OTHER_COLOUR
         values = (100 * row.uar, 100 * row.low, 100 * row.high)
-        options = {"colour": colour, "width": 1.8, "alpha": 0.5, "size": 6, "cap": "projecting"}
-        draw_interval(score, row.Index, values, **options)
+        draw_interval(score, row.Index, values, colour=colour, **options)
         time.plot(row.ms, row.Index, "o", color=colour, markersize=6)
         text = f"{row.ms:.3g} ms, {row.n_bytes / 1e6:.1f} MB"
         write_right_of(time, row.ms, row.Index, text, size=8, colour="#333333")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -82,7 +84,11 @@ def plot_ladder(steps: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     rows = np.arange(len(steps))
     ax.vlines(100 * steps["chance"], rows - 0.3, rows + 0.3, **CHANCE_STYLE, label="largest class")
     if steps["published"].notna().any():
-        diamond = {"marker": "D", "color": PUBLISHED_COLOUR, "markeredgecolor": "white"}
+        diamond: dict[str, Any] = {
+            "marker": "D",
+            "color": PUBLISHED_COLOUR,
+            "markeredgecolor": "white",
+        }
         ax.plot(100 * steps["published"], rows - 0.13, ls="none", ms=7, zorder=4, **diamond)
         ax.plot([], [], linestyle="none", label="the authors'", **diamond)
     _percent_axis(ax, "Accuracy (WA, %)", steps["name"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -60,7 +61,7 @@ def plot_sureness(predictions: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     rows = range(len(predictions))
     right, sure = 100 * predictions["right"], 100 * predictions["sure"]
     ax.hlines(rows, right, sure, "#999999", linewidth=3, alpha=0.6, capstyle="projecting", zorder=1)
-    diamond = {"color": "#CC79A7", "markerfacecolor": "w", "markersize": 8}
+    diamond: dict[str, Any] = {"color": "#CC79A7", "markerfacecolor": "w", "markersize": 8}
     handles = [
         *ax.plot(sure, rows, "D", **diamond, label="sure"),
         *ax.plot(right, rows, "o", color=HONEST_COLOUR, markersize=8, label="right"),

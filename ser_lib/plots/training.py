@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,7 +35,11 @@ def plot_confusion(counts: np.ndarray, labels: Sequence[str], *, ax: Axes | None
     ax.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal")
     for row, column in np.argwhere(counts > 0):
         share = shares[row, column]
-        style = {"ha": "center", "va": "center", "color": "white" if share > 0.55 else "#333333"}
+        style: dict[str, Any] = {
+            "ha": "center",
+            "va": "center",
+            "color": "white" if share > 0.55 else "#333333",
+        }
         weight = "bold" if row == column else "normal"
         ax.text(column, row - 0.1, f"{100 * share:.0f} %", size=8, weight=weight, **style)
         ax.text(column, row + 0.24, f"{counts[row, column]:.0f}", size=6.5, **style)
@@ -57,7 +62,7 @@ def plot_history(history: pd.DataFrame, *, quantity: str, ax: Axes | None = None
         "accuracy" or "loss".
     """
     ax = axes_or_new(ax)
-    style = {"alpha": 0.8, "linewidth": 1.2}
+    style: dict[str, Any] = {"alpha": 0.8, "linewidth": 1.2}
     for _, curve in history.groupby("curve", sort=False):
         lines = [
             *ax.plot(curve["epoch"], curve[quantity], color="#888888", **style),
@@ -122,7 +127,12 @@ def plot_recalls(
             positions + offset, table["recall"], width * 0.92, color=colours[number % 4], label=name
         )
     if published is not None:
-        style = {"marker": "D", "s": 26, "color": PUBLISHED_COLOUR, "edgecolor": "white"}
+        style: dict[str, Any] = {
+            "marker": "D",
+            "s": 26,
+            "color": PUBLISHED_COLOUR,
+            "edgecolor": "white",
+        }
         known = published.reindex(first.index)
         ax.scatter(positions - width / 2, known, lw=0.7, zorder=3, label="published", **style)
     ax.axhline(chance, **CHANCE_STYLE)
