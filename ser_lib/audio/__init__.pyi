@@ -4,15 +4,10 @@ from .corruptions import Condition as Condition
 from .corruptions import corrupt as corrupt
 from .corruptions import degraded_versions as degraded_versions
 from .corruptions import join_with_pauses as join_with_pauses
-from .io import check_facts as check_facts
-from .io import decodable as decodable
-from .io import iter_blocks as iter_blocks
-from .io import load_head as load_head
 from .io import load_signal as load_signal
 from .io import read_facts as read_facts
 from .signal import crop_or_pad as crop_or_pad
 from .signal import resample as resample
-from .voice_activity import clipped_share as clipped_share
 from .voice_activity import inspect_voice as inspect_voice
 from .voice_activity import speech_frames as speech_frames
 
@@ -20,16 +15,11 @@ __all__ = [
     "AUGMENTATIONS",
     "Condition",
     "augment",
-    "check_facts",
-    "clipped_share",
     "corrupt",
     "crop_or_pad",
-    "decodable",
     "degraded_versions",
     "inspect_voice",
-    "iter_blocks",
     "join_with_pauses",
-    "load_head",
     "load_signal",
     "read_facts",
     "resample",

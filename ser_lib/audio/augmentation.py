@@ -160,21 +160,14 @@ def augment(
     signal : ndarray, shape (n_samples,)
         Mono.
     sample_rate_hz : int
-        Its rate.
     name : str
-        A key of `AUGMENTATIONS`.
+        A key of `AUGMENTATIONS`; FeatureError where it is none.
     rng : numpy.random.Generator
-        Where the parameters come from.
 
     Returns
     -------
     ndarray of float32
-        The augmented signal; stretching changes its length.
-
-    Raises
-    ------
-    FeatureError
-        If there is no augmentation of that name.
+        Stretching changes the length.
     """
     if name not in AUGMENTATIONS:
         raise FeatureError(f"unknown augmentation '{name}'; known are {', '.join(AUGMENTATIONS)}")

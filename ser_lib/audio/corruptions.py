@@ -155,9 +155,7 @@ def reverberate(
     """Put a signal into a room: the direct sound, then Gaussian noise with exponential decay.
 
     `direct_db` is the energy of the direct sound over that of the reverberation; 0 is at some two
-    metres in a living room. The level stays, the tail after the end is cut off. Polack (1993),
-    Playing billiards in the concert hall, Applied Acoustics 38(2-4): beyond the first echoes a
-    room's response is noise that decays exponentially.
+    metres in a living room. The level stays. Polack (1993), Applied Acoustics 38(2-4).
     """
     from scipy.signal import fftconvolve
 
@@ -248,9 +246,7 @@ def corrupt(
     signal : ndarray, shape (n_samples,)
         Mono.
     sample_rate_hz : int
-        Its rate.
     condition : Condition
-        What to do.
     rng : numpy.random.Generator
         Where noise and rooms come from.
     voices : ndarray, shape (n_voices, n_voice_samples), optional
@@ -281,7 +277,6 @@ def degraded_versions(
     signal : ndarray, shape (n_samples,)
         Mono speech.
     sample_rate_hz : int
-        Its rate.
     rng : numpy.random.Generator
         Of the noise.
 
@@ -324,13 +319,7 @@ def join_with_pauses(
     signals : sequence of ndarray
         Mono, all at one rate.
     sample_rate_hz : int
-        That rate.
     pause_s : float
-        Length of each pause in seconds.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_samples,)
     """
     pause = np.zeros(round(pause_s * sample_rate_hz))
     parts = [part for signal in signals for part in (signal, pause)]

@@ -106,28 +106,9 @@ def _check_file(path: Path) -> None:
 
 
 def load_head(path: str | Path, *, max_s: float) -> tuple[np.ndarray, int, float]:
-    """Decode the beginning of a recording and mix it to mono.
+    """Decode the first `max_s` seconds; return mono signal, rate in Hz and whole duration in s.
 
-    Parameters
-    ----------
-    path : str or Path
-        WAV, FLAC, Ogg or whatever else libsndfile decodes.
-    max_s : float
-        How much is decoded, in seconds.
-
-    Returns
-    -------
-    signal : ndarray of float32, shape (n_samples,)
-        Mono, at the file's own rate: the beginning of what `load_signal` gives.
-    sample_rate_hz : int
-        Its rate.
-    duration_s : float
-        Of the whole recording.
-
-    Raises
-    ------
-    AudioError
-        As `load_signal`; and if there is no sample.
+    AudioError as `load_signal`, and where there is no sample.
     """
     samples, header = decode(Path(path), max_s)
     signal = mono(samples)
@@ -136,26 +117,9 @@ def load_head(path: str | Path, *, max_s: float) -> tuple[np.ndarray, int, float
 
 
 def iter_blocks(path: str | Path, *, block_s: float) -> Iterator[tuple[np.ndarray, int]]:
-    """Decode a recording of any length block by block, each mixed to mono.
+    """Decode a recording of any length in blocks; yield each as a mono signal with its rate in Hz.
 
-    Parameters
-    ----------
-    path : str or Path
-        As for `load_head`.
-    block_s : float
-        Length of a block in seconds; the last one is shorter.
-
-    Yields
-    ------
-    signal : ndarray of float32, shape (n_samples,)
-        Mono.
-    sample_rate_hz : int
-        Its rate, the file's own.
-
-    Raises
-    ------
-    AudioError
-        As `load_head`.
+    AudioError as `load_head`.
     """
     path = Path(path)
     _check_file(path)
@@ -208,25 +172,10 @@ def _reader_of(path: Path) -> str | None:
 
 
 @contextmanager
-def decodable(path: str | Path, *, max_s: float | None = None) -> Iterator[Path]:
+def decodable(path: str | Path) -> Iterator[Path]:
     """Give a path that libsndfile can decode: the file itself, or a temporary WAV made by ffmpeg.
 
-    Parameters
-    ----------
-    path : str or Path
-        Any recording.
-    max_s : float, optional
-        Length in seconds that ffmpeg decodes, where it does; None takes all.
-
-    Yields
-    ------
-    Path
-        Valid inside the block.
-
-    Raises
-    ------
-    AudioError
-        If ffmpeg is needed but not installed, or cannot decode the file either.
+    AudioError where ffmpeg is needed but not installed, or cannot decode the file either.
     """
     path = Path(path)
     reader = _reader_of(path)
@@ -241,15 +190,14 @@ def decodable(path: str | Path, *, max_s: float | None = None) -> Iterator[Path]
         )
     with tempfile.TemporaryDirectory(prefix="ser-decode-") as folder:
         target = Path(folder) / "decoded.wav"
-        _convert(ffmpeg, reader, path, target, max_s)
+        _convert(ffmpeg, reader, path, target)
         yield target
 
 
-def _convert(ffmpeg: str, reader: str, path: Path, target: Path, max_s: float | None) -> None:
-    limit = [] if max_s is None else ["-t", str(max_s)]
+def _convert(ffmpeg: str, reader: str, path: Path, target: Path) -> None:
     command: list[str | bytes] = [
         *(ffmpeg, "-nostdin", "-v", "error", "-protocol_whitelist", "file"),
-        *("-f", reader, *limit, "-i"),
+        *("-f", reader, "-i"),
         b"file:" + os.fsencode(path),
         *("-map", "0:a:0", "-c:a", "pcm_f32le", "-rf64", "auto", "-f", "wav", str(target)),
     ]
@@ -338,17 +286,14 @@ def load_signal(
         WAV, FLAC, Ogg or whatever else libsndfile decodes.
     sample_rate_hz : int, optional
         Rate to resample to (soxr, high quality); None keeps the file's own.
-    offset_s : float
-        Where the part begins, in seconds.
-    duration_s : float, optional
-        Length of the part; a shorter rest is returned as it is. None takes all.
+    offset_s, duration_s : float
+        Start and length of the part; None takes all, and a shorter rest is returned as it is.
 
     Returns
     -------
     signal : ndarray of float32, shape (n_samples,)
-        Mono, as decoded: no gain is applied.
+        As decoded: no gain is applied.
     sample_rate_hz : int
-        Its rate.
 
     Raises
     ------
@@ -368,16 +313,8 @@ def load_signal(
 def read_facts(path: str | Path) -> ClipFacts:
     """Decode a recording once and return its properties.
 
-    Parameters
-    ----------
-    path : str or Path
-        As for `load_head`.
-
-    Returns
-    -------
-    ClipFacts
-        Its hash is taken over the sample rate and the mono mix rounded to 16 bits, so that lossless
-        containers of 16-bit audio, and stereo files with twice the same channel, agree.
+    The hash is taken over the sample rate and the mono mix rounded to 16 bits, so that lossless
+    containers of 16-bit audio, and stereo files with twice the same channel, agree.
 
     Raises
     ------
@@ -409,20 +346,7 @@ def read_recording(path: str | Path) -> Recording:
 
 
 def check_facts(facts: ClipFacts, *, limits: Limits = Limits()) -> list[str]:
-    """List what is wrong with a clip of a corpus.
-
-    Parameters
-    ----------
-    facts : ClipFacts
-        From `read_facts`.
-    limits : Limits
-        What is allowed.
-
-    Returns
-    -------
-    list of str
-        One phrase a problem, with value and remedy; empty for a valid clip.
-    """
+    """List what is wrong with a clip of a corpus: one phrase a problem, with value and remedy."""
     rate, duration = facts.sample_rate_hz, facts.duration_s
     rules = (
         (not facts.is_finite, "holds NaN or infinite samples; export it again"),

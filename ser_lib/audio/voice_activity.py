@@ -134,10 +134,6 @@ def inspect_voice(signal: np.ndarray) -> VoiceFacts:
     ----------
     signal : ndarray, shape (n_samples,)
         Mono, at `RATE_HZ`, not empty.
-
-    Returns
-    -------
-    VoiceFacts
     """
     levels_db = frame_levels_db(signal)
     speech = _speech(signal, levels_db)
@@ -152,17 +148,9 @@ def inspect_voice(signal: np.ndarray) -> VoiceFacts:
 
 
 def clipped_share(signal: np.ndarray) -> float:
-    """Share of samples that stand in a row at the recording's own largest value.
+    """Share of samples that stand in a row at the peak, which is 0 for an unclipped recording.
 
-    Parameters
-    ----------
-    signal : ndarray, shape (n_samples,)
-        At the rate of the recording: resampling rounds off what clipping has cut.
-
-    Returns
-    -------
-    float
-        In [0, 1]; a recording that was not clipped reaches its peak once, and has 0.
+    The signal must have the rate of the recording: resampling rounds off what clipping has cut.
     """
     size = np.abs(signal)
     peak = float(size.max(initial=0.0))

@@ -344,8 +344,7 @@ def predict(
     jobs: Annotated[int, typer.Option(help="Recordings at once; 0: one a core.")] = 0,
 ) -> None:
     """Predict the emotion of recordings; exit code 1 if one could not be used."""
-    from ser_lib.cli.predict import run_prediction
-    from ser_lib.inference.batch import Request
+    from ser_lib.cli.predict import Request, run_prediction
 
     request = Request(
         paths=tuple(paths),

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TextIO
 
@@ -22,7 +22,6 @@ from ser_lib.errors import AudioError, SerError
 from ser_lib.inference.batch import (
     FORMATS,
     N_DECIMALS,
-    Request,
     SearchReport,
     Writer,
     csv_header,
@@ -31,7 +30,6 @@ from ser_lib.inference.batch import (
     json_line,
     predict_many,
     printable,
-    write_all,
 )
 from ser_lib.inference.bundle import better_bundle, default_bundle, find_bundle
 from ser_lib.inference.prediction import Prediction
@@ -44,6 +42,34 @@ WINDOW_COLUMNS = (
     *("path", "start_s", "end_s", "speech_s"),
     *("emotion", "confidence", "probabilities", "warnings"),
 )
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of one `ser predict`."""
+
+    paths: tuple[str, ...]
+    bundle: str = ""
+    format: str = ""
+    """One of `FORMATS`; where empty, by the suffix of `out`, else table."""
+    top: int = 0
+    out: Path | None = None
+    is_timeline: bool = False
+    plot: Path | None = None
+    window_s: float = 4.0
+    hop_s: float = 2.0
+    speaker_reference: Path | None = None
+    """A folder of neutral clips of the speaker."""
+    speaker_clips: Path | None = None
+    """A folder of unlabelled clips of the speaker, of whatever emotions."""
+    n_jobs: int = 0
+
+    @property
+    def form(self) -> str:
+        """The format that is written."""
+        by_name = {".csv": "csv", ".json": "json", ".jsonl": "json"}
+        ending = self.out.suffix.lower() if self.out else ""
+        return self.format or by_name.get(ending, "table")
 
 
 def run_prediction(request: Request) -> int:
@@ -154,17 +180,16 @@ def _predict_recordings(predictor: Predictor, request: Request, names: dict[str,
     if request.out:
         predictions = progress(predictions, total=n_paths - len(done), what="predict")
     n_unlike = 0
-
-    def counted(predictions: Iterable[Prediction]) -> Iterator[Prediction]:
-        nonlocal n_unlike
-        for one in predictions:
-            n_unlike += one.is_unlike
-            yield one
-
     with _opened(request.out, "a") as target:
         if not done:
             target.write(writer.header)
-        n_failed += write_all(counted(predictions), writer, target, report=_report)
+        for one in predictions:
+            target.write(writer.line(one))
+            target.flush()
+            n_unlike += one.is_unlike
+            if one.error:
+                n_failed += 1
+                _report(f"{printable(one.path)}: {printable(one.error)}")
     is_known = request.speaker_reference is not None or request.speaker_clips is not None
     if n_unlike and predictor.bundle.speaker and not is_known:
         _report(

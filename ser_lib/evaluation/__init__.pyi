@@ -4,13 +4,11 @@ from .calibration import ece as ece
 from .calibration import fit_temperature as fit_temperature
 from .calibration import log_loss as log_loss
 from .calibration import reliability as reliability
-from .calibration import with_temperature as with_temperature
 from .fairness import group_scores as group_scores
 from .fairness import speaker_accuracies as speaker_accuracies
 from .fairness import speaker_chance as speaker_chance
 from .formatting import pct as pct
 from .metrics import Score as Score
-from .metrics import check_predictions as check_predictions
 from .metrics import class_table as class_table
 from .metrics import confusion_counts as confusion_counts
 from .metrics import difference_interval as difference_interval
@@ -19,7 +17,6 @@ from .metrics import uar as uar
 from .metrics import wa as wa
 from .selective import accuracy_at as accuracy_at
 from .selective import coverage_curve as coverage_curve
-from .selective import select_threshold as select_threshold
 from .significance import paired_tests as paired_tests
 from .significance import seed_vote as seed_vote
 from .significance import with_holm as with_holm
@@ -28,7 +25,6 @@ __all__ = [
     "Score",
     "accuracy_at",
     "brier",
-    "check_predictions",
     "class_table",
     "confusion_counts",
     "coverage_curve",
@@ -43,11 +39,9 @@ __all__ = [
     "reliability",
     "score_predictions",
     "seed_vote",
-    "select_threshold",
     "speaker_accuracies",
     "speaker_chance",
     "uar",
     "wa",
     "with_holm",
-    "with_temperature",
 ]

@@ -105,13 +105,8 @@ class VarianceParts:
 def variance_parts(scores: np.ndarray) -> VarianceParts:
     """Divide the variance of scores, shape (n_speakers, n_seeds), between speakers and seeds.
 
-    The score of speaker i under seed j is taken as y_ij = mean + a_i + b_j + e_ij with independent
-    effects of the speaker, of the seed, and a rest. Estimates are those from the mean squares of a
-    two-way table with one value a cell, each 0 where the formula is negative (Searle, Casella &
-    McCulloch 1992, Variance Components, section 4.7):
-
-        rest = MS_rest,  speaker = (MS_speaker - MS_rest) / n_seeds,
-        seed = (MS_seed - MS_rest) / n_speakers
+    Estimates are from the mean squares of a two-way table with one value a cell, 0 where negative
+    (Searle, Casella & McCulloch 1992, Variance Components, section 4.7).
     """
     scores = np.asarray(scores, dtype=float)
     if scores.ndim != 2 or min(scores.shape) < 2:

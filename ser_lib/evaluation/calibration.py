@@ -91,7 +91,6 @@ def reliability(
     labels : sequence of str
         All classes.
     n_bins : int
-        Of confidence.
     is_adaptive : bool
         Whether bins hold equally many predictions, else they are equally wide.
     n_resamples, seed : int
@@ -99,9 +98,9 @@ def reliability(
 
     Returns
     -------
-    pandas.DataFrame, shape (n_filled_bins, 5)
+    pandas.DataFrame
         Columns `confidence, accuracy` (means), `low, high` (95 % interval of the accuracy by
-        speaker) in [0, 1], and `n_rows`. Bins without a prediction are left out.
+        speaker) in [0, 1], and `n_rows`; one row a bin with predictions.
 
     References
     ----------
@@ -139,10 +138,7 @@ def ece(
 ) -> tuple[float, float, float]:
     """Compute the expected calibration error: the mean gap of confidence and accuracy over bins.
 
-    Parameters
-    ----------
-    predictions, labels, n_bins, is_adaptive, n_resamples, seed
-        As `reliability`.
+    Parameters are those of `reliability`.
 
     Returns
     -------
@@ -167,7 +163,6 @@ def ece_by_chance(
     *,
     n_bins: int = N_BINS,
     n_draws: int = 1000,
-    seed: int = 0,
 ) -> float:
     """Mean error of draws in which each prediction is right as often as its confidence says.
 
@@ -177,13 +172,15 @@ def ece_by_chance(
     confidence, _ = confidence_of(predictions, labels)
     bins = np.searchsorted(_bin_edges(confidence, n_bins, is_adaptive=False), confidence)
     is_in = (bins[:, np.newaxis] == np.unique(bins)).astype(float)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     gaps = (rng.uniform(size=(n_draws, len(confidence))) < confidence) - confidence
     return float(np.abs(gaps @ is_in).sum(axis=1).mean() / len(confidence))
 
 
 def brier(predictions: pd.DataFrame, labels: Sequence[str]) -> float:
-    """Brier score: the squared distance between probabilities and truth, in [0, 2].
+    """Brier score: the squared distance between probabilities and truth, in [0, 2]; 0 is best.
+
+    It is a sum over classes and a mean over rows.
 
     Parameters
     ----------
@@ -191,11 +188,6 @@ def brier(predictions: pd.DataFrame, labels: Sequence[str]) -> float:
         With `truth` and `p_<label>`.
     labels : sequence of str
         All classes.
-
-    Returns
-    -------
-    float
-        Sum over classes, mean over rows; 0 is best.
 
     References
     ----------
@@ -211,15 +203,7 @@ def brier(predictions: pd.DataFrame, labels: Sequence[str]) -> float:
 def log_loss(predictions: pd.DataFrame, labels: Sequence[str]) -> float:
     """Mean negative log-likelihood of the truth, in nats; at most -log(`MIN_PROBABILITY`) a row.
 
-    Parameters
-    ----------
-    predictions, labels
-        As `brier`.
-
-    Returns
-    -------
-    float
-        0 is best; log(n_classes) is what equal probabilities give.
+    Parameters are those of `brier`; equal probabilities give log(n_classes).
     """
     from sklearn.metrics import log_loss
 
@@ -241,21 +225,14 @@ def fit_temperature(predictions: pd.DataFrame, labels: Sequence[str]) -> float:
     ----------
     predictions : pandas.DataFrame
         With `truth` and `p_<label>`, of speakers on whom the model was neither trained nor will be
-        tested.
+        tested; MetricError where there is no row.
     labels : sequence of str
         All classes.
 
     Returns
     -------
     float
-        Above 1 where the model is overconfident, below 1 where it is underconfident; from 1/20 to
-        20. The loss is convex in the inverse temperature, so that a search over one number finds
-        the optimum.
-
-    Raises
-    ------
-    MetricError
-        If there is no row.
+        Above 1 where the model is overconfident; from 1/20 to 20.
 
     References
     ----------
@@ -271,7 +248,7 @@ def temperature_of_logits(
 ) -> float:
     """Find the temperature at which logits (n_rows, n_classes) fit the true classes best.
 
-    Its logarithm is sought between `log_bounds`.
+    Its logarithm is sought between `log_bounds`; the loss is convex in the inverse temperature.
     """
     from scipy.optimize import minimize_scalar
     from scipy.special import log_softmax
@@ -288,25 +265,7 @@ def temperature_of_logits(
 def with_temperature(
     predictions: pd.DataFrame, labels: Sequence[str], temperature: float
 ) -> pd.DataFrame:
-    """Soften (above 1) or sharpen (below 1) the probabilities of a table of predictions.
-
-    Parameters
-    ----------
-    predictions, labels
-        As `brier`.
-    temperature : float
-        Above 0.
-
-    Returns
-    -------
-    pandas.DataFrame
-        With other `p_<label>`; the predicted class stays.
-
-    Raises
-    ------
-    MetricError
-        If the temperature is not a number above 0.
-    """
+    """Soften (above 1) or sharpen (below 1) the probabilities of a table of predictions."""
     changed = predictions.copy()
     changed[[f"p_{label}" for label in labels]] = apply_temperature(
         _probabilities_of(predictions, labels), temperature
@@ -319,10 +278,8 @@ def cross_fitted(
 ) -> tuple[pd.DataFrame, pd.Series]:
     """Calibrate each fold with the temperature of the other folds, that is, of other speakers.
 
-    Stored runs hold test predictions only, so the temperature of a fold is fitted on the test
-    predictions of all other folds. These come from models that were not trained on the speakers
-    they predict, as with validation speakers; yet from other models than the one that is
-    calibrated, which share most of its training speakers.
+    It is fitted on their test predictions, all that stored runs hold: of speakers that are unseen,
+    as validation speakers are, but by other models than the one that is calibrated.
 
     Parameters
     ----------

@@ -7,7 +7,6 @@ prediction`. EmoDB's listening test is published clip by clip; other corpora pub
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -69,13 +68,10 @@ def listener_shares(corpus: str) -> pd.Series | None:
     `listeners.csv` is looked for in the corpus's folder, then in that of its report; without one
     the result is None.
     """
-    for folder in (data_dir() / corpus, report_dir(corpus)):
-        if (folder / "listeners.csv").is_file():
-            return _read_shares(folder / "listeners.csv", corpus)
-    return None
-
-
-def _read_shares(path: Path, corpus: str) -> pd.Series:
+    folders = (data_dir() / corpus, report_dir(corpus))
+    path = next((one for folder in folders if (one := folder / "listeners.csv").is_file()), None)
+    if path is None:
+        return None
     table = pd.read_csv(path)
     lacking = sorted({"clip_id", "recognised_percent"} - set(table.columns))
     if lacking:

@@ -49,8 +49,7 @@ def group_scores(
     -------
     pandas.DataFrame, indexed by group
         Columns `n_rows, n_speakers`; `uar, low, high` in [0, 1], over the classes that all groups
-        have; `gap, gap_low, gap_high`: that UAR less that of all other rows, on the same resampled
-        speakers. `attrs["classes"]` names the classes.
+        have (`attrs["classes"]`); `gap, gap_low, gap_high`: that UAR less that of all other rows.
 
     Raises
     ------
@@ -125,9 +124,8 @@ def speaker_accuracies(predictions: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame, indexed by speaker
-        Columns `accuracy, low, high` in [0, 1] and `n_clips`, sorted from worst to best. Of one
-        speaker there are no others to resample: the interval is Wilson's, over clips, each counted
-        once with its mean over seeds.
+        Columns `accuracy, low, high` in [0, 1] and `n_clips`, the worst first. The interval is
+        Wilson's, over clips, each counted once with its mean over seeds.
 
     References
     ----------
@@ -190,18 +188,9 @@ def speaker_chance(
     Parameters
     ----------
     predictions : pandas.DataFrame
-        All seeds one below the other, with `clip_id, speaker, truth, prediction`.
+        As `speaker_accuracies`; MetricError where there are fewer than two speakers.
     n_draws, seed : int
         Of the permutations.
-
-    Returns
-    -------
-    SpeakerChance
-
-    Raises
-    ------
-    MetricError
-        If there are fewer than two speakers.
 
     References
     ----------

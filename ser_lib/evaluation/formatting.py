@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 def pct(share: float, *, digits: int = 1) -> str:
     """Write a share in [0, 1] as percent.
 
-    Examples
-    --------
     >>> pct(0.625), pct(float("nan"))
     ('62.5 %', '–')
     """
@@ -29,8 +27,6 @@ def pct(share: float, *, digits: int = 1) -> str:
 def points(difference: float) -> str:
     """Write a difference of shares as signed percentage points.
 
-    Examples
-    --------
     >>> points(-0.413), points(-0.0001)
     ('−41.3', '+0.0')
     """
@@ -41,8 +37,6 @@ def points(difference: float) -> str:
 def points_text(interval: tuple[float, float, float]) -> str:
     """Write a difference of shares with the ends of its interval, in signed percentage points.
 
-    Examples
-    --------
     >>> points_text((0.05, -0.01, 0.11))
     '+5.0 [−1.0, +11.0]'
     """
@@ -53,8 +47,6 @@ def points_text(interval: tuple[float, float, float]) -> str:
 def change(difference: float) -> str:
     """Write by how many percentage points something falls or rises.
 
-    Examples
-    --------
     >>> change(-0.413), change(0.02), change(0.0)
     ('falls by 41.3 points', 'rises by 2.0 points', 'stays the same')
     """
@@ -82,8 +74,6 @@ def score_text(score: Score, metric: str = "uar") -> str:
 def share_text(interval: tuple[float, float, float]) -> str:
     """Write a share with the ends of its interval.
 
-    Examples
-    --------
     >>> share_text((0.5, 0.4, 0.6))
     '50.0 % [40.0, 60.0]'
     """
@@ -94,8 +84,6 @@ def share_text(interval: tuple[float, float, float]) -> str:
 def joined(words: Sequence[str]) -> str:
     """Write a list as English does; of nothing, "none".
 
-    Examples
-    --------
     >>> joined(["sad", "angry", "calm"]), joined(["sad"]), joined([])
     ('sad, angry and calm', 'sad', 'none')
     """

@@ -50,14 +50,7 @@ def uar(counts: np.ndarray) -> np.ndarray:
 def wa(counts: np.ndarray) -> np.ndarray:
     """Weighted accuracy: the share of rows that are right, in [0, 1].
 
-    Parameters
-    ----------
-    counts : ndarray, shape (..., n_classes, n_classes)
-        Confusion counts, truth by row.
-
-    Returns
-    -------
-    ndarray, shape (...)
+    The shapes are those of `uar`.
 
     Examples
     --------
@@ -122,9 +115,9 @@ def class_table(
 
     Returns
     -------
-    pandas.DataFrame, shape (n_classes, 4)
-        Index the labels; columns `precision, recall, f1` in [0, 1] and `support`, a count. A
-        class that is never predicted has precision 0.
+    pandas.DataFrame, indexed by class
+        Columns `precision, recall, f1` in [0, 1], and `support`, a count. A class that is never
+        predicted has precision 0.
     """
     from sklearn.metrics import precision_recall_fscore_support
 
@@ -200,20 +193,9 @@ def with_clip_columns(predictions: pd.DataFrame, clips: pd.DataFrame) -> pd.Data
 
 
 def check_predictions(predictions: pd.DataFrame, labels: Sequence[str]) -> None:
-    """Raise where predictions cannot be scored.
+    """Raise MetricError where predictions cannot be scored, by the columns and probabilities.
 
-    Parameters
-    ----------
-    predictions : pandas.DataFrame
-        Columns `clip_id, truth, prediction, p_<label>...`.
-    labels : sequence of str
-        All classes.
-
-    Raises
-    ------
-    MetricError
-        If there is no row, a column is missing, rows repeat, a class is unknown, or probabilities
-        are not finite or do not sum to 1 (to the four decimals that are stored).
+    Probabilities must sum to 1 to the four decimals that are stored.
     """
     names = [f"p_{label}" for label in labels]
     lacking = sorted({"clip_id", "truth", "prediction", *names} - set(predictions.columns))
@@ -256,10 +238,8 @@ def score_predictions(
         Each with `speaker, truth, prediction` (see `with_clip_columns`).
     labels : sequence of str
         All classes.
-    n_resamples : int
-        Bootstrap resamples of the speakers.
-    seed : int
-        Of the resampling.
+    n_resamples, seed : int
+        Of the bootstrap over speakers.
 
     Returns
     -------
@@ -309,21 +289,14 @@ def difference_interval(
     Parameters
     ----------
     first, second : sequence of pandas.DataFrame
-        As for `score_predictions`, of the same speakers.
-    labels : sequence of str
-        All classes.
-    n_resamples, seed : int
+        As for `score_predictions`; MetricError where the speakers differ.
+    labels, n_resamples, seed
         As for `score_predictions`.
 
     Returns
     -------
     tuple of float
-        Difference, and the lower and upper end of its 95 % interval.
-
-    Raises
-    ------
-    MetricError
-        If the speakers differ.
+        Difference, and the ends of its 95 % interval.
     """
     counts, speakers = counts_by_speaker(first, labels)
     others, other_speakers = counts_by_speaker(second, labels)
@@ -348,9 +321,7 @@ def rank_of_truth(predictions: pd.DataFrame, labels: Sequence[str]) -> pd.Series
     return pd.Series((probabilities >= of_truth[:, np.newaxis]).sum(axis=1), predictions.index)
 
 
-def share_interval(
-    is_hit: pd.Series, speakers: pd.Series, *, n_resamples: int = N_RESAMPLES, seed: int = 0
-) -> tuple[float, float, float]:
+def share_interval(is_hit: pd.Series, speakers: pd.Series) -> tuple[float, float, float]:
     """Share of rows for which something holds, with the ends of its 95 % interval by speaker.
 
     The ends are NaN for a single speaker.
@@ -362,5 +333,5 @@ def share_interval(
     share = float(sums[:, 0].sum() / sums[:, 1].sum())
     if len(sums) < 2:
         return share, np.nan, np.nan
-    drawn = resample_speakers(len(sums), n_resamples, seed) @ sums
+    drawn = resample_speakers(len(sums), N_RESAMPLES, 0) @ sums
     return (share, *interval_of(drawn[:, 0] / drawn[:, 1]))

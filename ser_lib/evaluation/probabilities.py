@@ -21,11 +21,9 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Soften (above 1) or sharpen (below 1) rows of probabilities; their order stays.
+    """Soften (above 1) or sharpen (below 1) probabilities, shape (..., n_classes); the order stays.
 
-    The shape is (..., n_classes). Probabilities below `MIN_PROBABILITY` are raised to it first.
-    Guo, Pleiss, Sun & Weinberger (2017), On calibration of modern neural networks, ICML, section
-    4.2.
+    Those below `MIN_PROBABILITY` are raised to it first. Guo et al. (2017), ICML, section 4.2.
 
     >>> apply_temperature(np.array([0.8, 0.2]), 2.0).round(3)
     array([0.667, 0.333])

@@ -45,8 +45,7 @@ def coverage_curve(
     Returns
     -------
     pandas.DataFrame, shape (50, 4)
-        Columns `coverage`, `accuracy`, and `low, high`, its 95 % interval by speaker at that
-        coverage of the resampled speakers.
+        Columns `coverage, accuracy`, and `low, high`, its 95 % interval by speaker.
 
     Raises
     ------
@@ -94,24 +93,9 @@ def _hits_at(rows: np.ndarray, hits: np.ndarray) -> np.ndarray:
 
 
 def accuracy_at(curve: pd.DataFrame, coverage: float) -> tuple[float, float, float]:
-    """Read a coverage curve at the nearest of its coverages.
+    """Read accuracy and the ends of its interval from a `coverage_curve`, at the nearest coverage.
 
-    Parameters
-    ----------
-    curve : pandas.DataFrame
-        As from `coverage_curve`.
-    coverage : float
-        Share that is answered, in (0, 1].
-
-    Returns
-    -------
-    tuple of float
-        Accuracy, and the ends of its interval.
-
-    Raises
-    ------
-    MetricError
-        If the coverage is not in (0, 1].
+    MetricError where the coverage is not in (0, 1].
     """
     if not 0 < coverage <= 1:
         raise MetricError(f"coverage={coverage} must be above 0 and at most 1")
@@ -141,26 +125,8 @@ def select_threshold(
 ) -> Selection:
     """Choose the lowest confidence from which on answers are right often enough.
 
-    Parameters
-    ----------
-    probabilities : ndarray, shape (n_rows, n_classes)
-        Calibrated, of clips of unseen speakers.
-    classes : ndarray of int, shape (n_rows,)
-        True class numbers.
-    error_ratio : float
-        How often answers may be wrong, relative to answering every clip.
-    min_coverage_share : float
-        Share of clips that are answered in any case, even where errors are then more frequent.
-
-    Returns
-    -------
-    Selection
-        The threshold, and what is observed with it on the same rows.
-
-    References
-    ----------
-    El-Yaniv & Wiener (2010), "On the foundations of noise-free selective classification";
-    Geifman & El-Yaniv (2017), "Selective classification for deep neural networks".
+    They may be wrong `error_ratio` times as often as if every clip were answered; the least share
+    of clips is answered in any case. Probabilities, shape (n_rows, n_classes), are calibrated.
     """
     if len(probabilities) != len(classes) or not len(classes):
         raise MetricError(

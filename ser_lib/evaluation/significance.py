@@ -51,9 +51,9 @@ def seed_vote(tables: Sequence[pd.DataFrame], labels: Sequence[str]) -> pd.DataF
 
     Returns
     -------
-    pandas.DataFrame, shape (n_clips, ...)
-        As the tables, sorted by `clip_id`; `prediction` is the most probable class of the mean,
-        the first of several that are equally probable. Of one seed, its own prediction stays.
+    pandas.DataFrame
+        As the tables, sorted by `clip_id`; `prediction` is the most probable class of the mean, the
+        first of several equal ones. Of one seed, its own prediction stays.
 
     Raises
     ------
@@ -136,10 +136,7 @@ def wilcoxon_p(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def speaker_scores(counts: np.ndarray) -> np.ndarray:
-    """UAR of every speaker over the classes that the speaker has, mean over seeds.
-
-    `counts` is from `ser_lib.evaluation.bootstrap.counts_by_speaker`.
-    """
+    """UAR of every speaker over the speaker's classes, mean over seeds, of `counts_by_speaker`."""
     return uar(counts).mean(axis=0)
 
 
@@ -167,8 +164,7 @@ def paired_tests(
         Columns `first, second`; `difference, low, high`: UAR of the first minus that of the second,
         in [0, 1], with its 95 % interval by speaker; `n_only_first, n_only_second`: clips that only
         one of them gets right; `mcnemar_p, wilcoxon_p`: not corrected (see `with_holm`); `n_seeds`:
-        seeds a system whose probabilities are averaged for McNemar's test, as many as the system
-        with fewer has.
+        seeds whose probabilities are averaged for McNemar's test, the fewer of both systems.
 
     Raises
     ------
@@ -237,10 +233,8 @@ def with_holm(tests: pd.DataFrame) -> pd.DataFrame:
     """
     from statsmodels.stats.multitest import multipletests
 
-    corrected = {
-        f"{kind}_holm": multipletests(tests[f"{kind}_p"], method="holm")[1]
-        if len(tests)
-        else np.empty(0)
-        for kind in ("mcnemar", "wilcoxon")
-    }
-    return tests.assign(**corrected)
+    kinds = ("mcnemar", "wilcoxon")
+    if tests.empty:
+        return tests.assign(**{f"{kind}_holm": np.empty(0) for kind in kinds})
+    holm = {kind: multipletests(tests[f"{kind}_p"], method="holm")[1] for kind in kinds}
+    return tests.assign(**{f"{kind}_holm": values for kind, values in holm.items()})

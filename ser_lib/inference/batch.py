@@ -12,7 +12,7 @@ import io
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,34 +36,6 @@ COLUMNS = (
 
 # Predictions that may wait for an earlier one; enough to keep every worker busy.
 N_AHEAD = 4
-
-
-@dataclass(frozen=True)
-class Request:
-    """The options of one `ser predict`."""
-
-    paths: tuple[str, ...]
-    bundle: str = ""
-    format: str = ""
-    """One of `FORMATS`; where empty, by the suffix of `out`, else table."""
-    top: int = 0
-    out: Path | None = None
-    is_timeline: bool = False
-    plot: Path | None = None
-    window_s: float = 4.0
-    hop_s: float = 2.0
-    speaker_reference: Path | None = None
-    """A folder of neutral clips of the speaker."""
-    speaker_clips: Path | None = None
-    """A folder of unlabelled clips of the speaker, of whatever emotions."""
-    n_jobs: int = 0
-
-    @property
-    def form(self) -> str:
-        """The format that is written."""
-        by_name = {".csv": "csv", ".json": "json", ".jsonl": "json"}
-        ending = self.out.suffix.lower() if self.out else ""
-        return self.format or by_name.get(ending, "table")
 
 
 @dataclass
@@ -93,32 +65,29 @@ def find_recordings(
     ------
     Path
     """
-    found = SearchReport() if found is None else found
+    found = found or SearchReport()
     seen: set[tuple[int, int]] = set()
-    for path in map(Path, paths):
-        if path.is_dir():
-            yield from _walk(path, found, seen)
-        else:
-            yield path
 
-
-def _walk(root: Path, found: SearchReport, seen: set[tuple[int, int]]) -> Iterator[Path]:
     def report(error: OSError) -> None:
         name = printable(error.filename)
         found.problems.append(f"{name}: cannot be searched ({error.strerror})")
 
-    for folder, subfolders, names in os.walk(root, followlinks=True, onerror=report):
-        status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in seen:
-            subfolders.clear()
+    for path in map(Path, paths):
+        if not path.is_dir():
+            yield path
             continue
-        seen.add((status.st_dev, status.st_ino))
-        subfolders.sort()
-        for name in sorted(names):
-            if os.path.splitext(name)[1].lower() in SUFFIXES:
-                yield Path(folder, name)
-            else:
-                found.n_others += 1
+        for folder, subfolders, names in os.walk(path, followlinks=True, onerror=report):
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in seen:
+                subfolders.clear()
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            subfolders.sort()
+            for name in sorted(names):
+                if os.path.splitext(name)[1].lower() in SUFFIXES:
+                    yield Path(folder, name)
+                else:
+                    found.n_others += 1
 
 
 def predict_many(
@@ -219,11 +188,9 @@ def _csv_line(cells: Iterable[object]) -> str:
 
 
 class Writer:
-    """Writes predictions line by line, and continues what was written before.
+    """Writes predictions line by line in one of `FORMATS`, and continues a file of the same model.
 
-    It takes one of `FORMATS`; the labels are the columns of CSV; `top` is the number of classes
-    shown (0: 3 in tables, all in JSON). `model` stands in every line, and the file of another model
-    is not continued.
+    `top` is the number of classes shown; 0 takes 3 in tables, all in JSON.
     """
 
     def __init__(
@@ -276,9 +243,8 @@ class Writer:
         return line + "".join(f"{'':<{NAME_WIDTH}}  ! {one}\n" for one in prediction.warnings)
 
     def resume(self, path: Path) -> tuple[set[str], int]:
-        """Read what a file holds already, and cut off a last line that is not complete.
+        """Read names and number of errors from a file; a last line that is not complete is cut off.
 
-        Returns the names of the recordings in it, and how many of them had an error; raises
         AudioError where it holds other things than predictions of this format, model and classes.
         """
         if not path.exists() or path.stat().st_size == 0:
@@ -301,33 +267,12 @@ class Writer:
         if self.format == "csv":
             if file.readline() != self.header:
                 raise ValueError("its first line is another")
-            rows = list(csv.reader(file))
-            self._check_models({row[-2] for row in rows})
-            return {row[0] for row in rows}, sum(bool(row[-1]) for row in rows)
-        records = [json.loads(line) for line in file]
-        if any(not set(one["probabilities"]) <= set(self.labels) for one in records):
-            raise ValueError("it has other classes")
-        self._check_models({one["model"] for one in records})
-        return {one["path"] for one in records}, sum("error" in one for one in records)
-
-    def _check_models(self, models: set[str]) -> None:
-        if others := sorted(models - {self.model}):
+            held = [(row[0], row[-2], bool(row[-1])) for row in csv.reader(file)]
+        else:
+            records = [json.loads(line) for line in file]
+            if any(not set(one["probabilities"]) <= set(self.labels) for one in records):
+                raise ValueError("it has other classes")
+            held = [(one["path"], one["model"], "error" in one) for one in records]
+        if others := sorted({model for _, model, _ in held} - {self.model}):
             raise ValueError(f"it was written by {', '.join(others)}, this is {self.model}")
-
-
-def write_all(
-    predictions: Iterable[Prediction],
-    writer: Writer,
-    target: TextIO,
-    *,
-    report: Callable[[str], None],
-) -> int:
-    """Write predictions as they come, report each error, and return the number of errors."""
-    n_failed = 0
-    for one in predictions:
-        target.write(writer.line(one))
-        target.flush()
-        if one.error:
-            n_failed += 1
-            report(f"{printable(one.path)}: {printable(one.error)}")
-    return n_failed
+        return {name for name, _, _ in held}, sum(has_error for *_, has_error in held)

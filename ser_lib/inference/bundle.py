@@ -63,6 +63,7 @@ SPEAKER_CLOUD = (
     "speaker_within",
     "speaker_moods",
 )
+SPEAKER_NUMBERS = {"temperature", "threshold", "mixed_temperature", "mixed_threshold"}
 DOMAIN = ("domain_centre", "domain_whitening")
 SCALING = ("input_mean", "input_scale")
 ARRAYS = (*HEAD, *SPEAKER_HEAD, *SPEAKER_CLOUD, *DOMAIN, *SCALING)
@@ -127,14 +128,15 @@ class Bundle:
 
     def manifest(self) -> dict[str, Any]:
         """Return all but arrays and weights as plain data."""
-        plain = {
-            name: getattr(self, name)
-            for name in ("name", "title", "kind", "temperature", "threshold", "domain_limit")
-        }
         return {
             "format": FORMAT,
             "version": FORMAT_VERSION,
-            **plain,
+            "name": self.name,
+            "title": self.title,
+            "kind": self.kind,
+            "temperature": self.temperature,
+            "threshold": self.threshold,
+            "domain_limit": self.domain_limit,
             "labels": list(self.labels),
             "features": self.features.identity(),
             "input_shape": list(self.input_shape),
@@ -155,28 +157,9 @@ def probe_signal(sample_rate_hz: int) -> np.ndarray:
 
 
 def write_bundle(bundle: Bundle, folder: str | Path, *, card: str, keras_file: bytes = b"") -> Path:
-    """Write a bundle into a new folder: all of it, or nothing.
+    """Write a bundle into a folder, all of it or nothing; a bundle that is there is replaced.
 
-    Parameters
-    ----------
-    bundle : Bundle
-        What to write.
-    folder : str or Path
-        Must not exist, or be empty, or hold a bundle, which is replaced.
-    card : str
-        The model card, Markdown.
-    keras_file : bytes
-        The network as Keras saves it; none is written where it is empty.
-
-    Returns
-    -------
-    Path
-        The folder.
-
-    Raises
-    ------
-    BundleError
-        If other files are in the folder, or the bundle could not be loaded.
+    BundleError where the folder holds other files, or where the bundle could not be loaded.
     """
     folder = Path(folder)
     held = {one.name for one in folder.iterdir()} if folder.is_dir() else set()
@@ -210,16 +193,7 @@ def write_bundle(bundle: Bundle, folder: str | Path, *, card: str, keras_file: b
 
 
 def load_bundle(folder: str | Path) -> Bundle:
-    """Read a bundle and check all of it.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Of the bundle.
-
-    Returns
-    -------
-    Bundle
+    """Read a bundle from its folder and check all of it.
 
     Raises
     ------
@@ -255,11 +229,17 @@ def _parse(files: CheckedFiles, folder: Path) -> Bundle:
         raise BundleError(f"{folder}: is of kind {manifest['kind']!r}; known are {KINDS}")
     labels = manifest["labels"]
     is_list = isinstance(labels, list) and 2 <= len(labels) <= MAX_LABELS
-    if not is_list or len(set(labels)) < len(labels) or not all(map(_is_label, labels)):
+    are_words = is_list and all(
+        isinstance(one, str) and 0 < len(one) <= 40 and one.isprintable() for one in labels
+    )
+    if not are_words or len(set(labels)) < len(labels):
         raise BundleError(f"{folder}: its labels are not 2 to {MAX_LABELS} different plain words")
     shape = tuple(manifest["input_shape"])
     if not 1 <= len(shape) <= 4 or not all(type(n) is int and 0 < n <= 100_000 for n in shape):
         raise BundleError(f"{folder}: input_shape={shape} is no shape of features")
+    speaker = dict(manifest["speaker"])
+    if speaker and set(speaker) != SPEAKER_NUMBERS:
+        raise BundleError(f"{folder}: its settings for a known voice are {sorted(speaker)}")
     return Bundle(
         name=str(manifest["name"]),
         title=str(manifest["title"]),
@@ -273,7 +253,7 @@ def _parse(files: CheckedFiles, folder: Path) -> Bundle:
         probe=tuple(float(value) for value in manifest["probe"]),
         card=dict(manifest["card"]),
         encoder=dict(manifest["encoder"]),
-        speaker=_parse_speaker(dict(manifest["speaker"]), folder),
+        speaker={name: _number(name, value, folder) for name, value in speaker.items()},
         arrays=files.arrays,
         graph=files.graph,
         folder=folder,
@@ -284,17 +264,6 @@ def _parse(files: CheckedFiles, folder: Path) -> Bundle:
 def _number(name: str, value: object, folder: Path) -> float:
     low, high = LIMITS[name.removeprefix("mixed_")]
     return check_number(value, what=f"{folder}: {name}", low=low, high=high)
-
-
-def _parse_speaker(plain: dict[str, Any], folder: Path) -> dict[str, float]:
-    names = {f"{kind}{name}" for kind in ("", "mixed_") for name in ("temperature", "threshold")}
-    if plain and set(plain) != names:
-        raise BundleError(f"{folder}: its settings for a known voice are {sorted(plain)}")
-    return {name: _number(name, value, folder) for name, value in plain.items()}
-
-
-def _is_label(label: object) -> bool:
-    return isinstance(label, str) and 0 < len(label) <= 40 and label.isprintable()
 
 
 def _parse_features(plain: dict[str, Any], folder: Path) -> FeatureSpec:
@@ -336,8 +305,9 @@ def _check_axes(bundle: Bundle) -> None:
     shape, time_axes = bundle.input_shape, FEATURES[bundle.features.name].time_axes
     if math.prod(shape) > MAX_INPUT_VALUES:
         raise BundleError(f"{bundle.folder}: input_shape={shape} is no shape of features")
-    needed = 4 if bundle.kind == "linear" else 1 + max(time_axes, default=0)
-    if len(shape) < needed or (bundle.kind == "linear" and len(shape) > needed):
+    is_linear = bundle.kind == "linear"
+    needed = 4 if is_linear else 1 + max(time_axes, default=0)
+    if len(shape) < needed or (is_linear and len(shape) > needed):
         raise BundleError(
             f"{bundle.folder}: input_shape={shape} does not fit the feature "
             f"'{bundle.features.name}', which has {needed} axes"
@@ -380,23 +350,7 @@ def _n_compared(bundle: Bundle) -> int:
 
 
 def find_bundle(name: str | Path) -> Path:
-    """Return the folder of a bundle that is given by folder or by name.
-
-    Parameters
-    ----------
-    name : str or Path
-        A folder with a bundle, or the name of one under `bundles/`.
-
-    Returns
-    -------
-    Path
-        Whether the bundle is sound is not checked.
-
-    Raises
-    ------
-    BundleError
-        If there is none.
-    """
+    """Return the folder of a bundle, by folder or by name; BundleError if there is none."""
     for folder in (Path(name), bundles_dir() / name):
         if (folder / "bundle.json").is_file() or (folder / SUMS).is_file():
             return folder

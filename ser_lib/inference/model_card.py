@@ -37,18 +37,7 @@ KNOWN_VOICES = {
 
 
 def card_text(bundle: Bundle) -> str:
-    """Write a bundle's model card.
-
-    Parameters
-    ----------
-    bundle : Bundle
-        With the facts of its training.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
+    """Write a bundle's model card, in Markdown, from the facts of its training."""
     card = bundle.card
     lines = [
         f"# {bundle.name}",
@@ -65,7 +54,12 @@ def card_text(bundle: Bundle) -> str:
     if "score" in card:
         lines += ["", "## Performance on unseen speakers", "", *_figures(bundle)]
     if card.get("elsewhere"):
-        lines += ["", "## Performance on other corpora", "", *_cross_corpus(bundle)]
+        table = cross_corpus_table(bundle)
+        head, *body = (
+            f"| {' | '.join(row)} |" for row in [table.columns, *table.itertuples(index=False)]
+        )
+        lines += ["", "## Performance on other corpora", "", CROSS_CORPUS, ""]
+        lines += [head, "| --- " * len(table.columns) + "|", *body]
     lines += ["", "## How it was made", "", *_making(bundle)]
     return "\n".join(lines) + "\n"
 
@@ -77,13 +71,12 @@ def _uar(score: Mapping[str, float]) -> str:
 def _figures(bundle: Bundle) -> list[str]:
     card = bundle.card
     score, chosen, error = card["score"], card["selection"], card["calibration_error"]
-    chance = 1 / len(bundle.labels)
-    return [
+    lines = [
         f"Unweighted average recall {_uar(score)} (95 % interval by speaker), accuracy "
-        f"{pct(score['wa'])}; chance is {pct(chance)}. From run `{card['run']}`: protocol "
-        f"`{card['protocol']}`, {score['n_rows']:,} clips of {score['n_speakers']} speakers, each "
-        "predicted by a model that was trained on neither the clip nor the speaker. The model in "
-        "this bundle was then trained on all of them.",
+        f"{pct(score['wa'])}; chance is {pct(1 / len(bundle.labels))}. From run `{card['run']}`: "
+        f"protocol `{card['protocol']}`, {score['n_rows']:,} clips of {score['n_speakers']} "
+        "speakers, each predicted by a model that was trained on neither the clip nor the speaker. "
+        "The model in this bundle was then trained on all of them.",
         "",
         "| emotion | recall |",
         "| --- | --- |",
@@ -97,22 +90,15 @@ def _figures(bundle: Bundle) -> list[str]:
         f"{pct(chosen['coverage_share'])} get an answer, and {pct(chosen['accuracy_share'])} of "
         f"the answers are right, where {pct(chosen['accuracy_of_all_share'])} were if all were "
         "answered.",
-        *_known_voice(card),
     ]
-
-
-def _known_voice(card: Mapping[str, Any]) -> list[str]:
-    lines = []
     for name, (kind, option) in KNOWN_VOICES.items():
-        if name not in card:
-            continue
-        known = card[name]
-        lines += [
-            "",
-            f"With {known['n_clips']} {kind} of the same voice (`{option}`): unweighted average "
-            f"recall {_uar(known)}, where it is {pct(known['uar_without'])} without them on the "
-            f"same clips. From run `{known['run']}`.",
-        ]
+        if known := card.get(name):
+            lines += [
+                "",
+                f"With {known['n_clips']} {kind} of the same voice (`{option}`): unweighted "
+                f"average recall {_uar(known)}, where it is {pct(known['uar_without'])} without "
+                f"them on the same clips. From run `{known['run']}`.",
+            ]
     return lines
 
 
@@ -125,20 +111,8 @@ CROSS_CORPUS = (
 )
 
 
-def _cross_corpus(bundle: Bundle) -> list[str]:
-    table = cross_corpus_table(bundle)
-    rows = [table.columns, *table.itertuples(index=False)]
-    head, *body = ("| " + " | ".join(row) + " |" for row in rows)
-    return [CROSS_CORPUS, "", head, "| --- " * len(table.columns) + "|", *body]
-
-
 def cross_corpus_figures(bundle: Bundle) -> pd.DataFrame:
     """Return how a bundle does on other corpora, for unknown and for known voices.
-
-    Parameters
-    ----------
-    bundle : Bundle
-        With the facts of its training.
 
     Returns
     -------
@@ -163,24 +137,11 @@ def cross_corpus_figures(bundle: Bundle) -> pd.DataFrame:
 def _share_of_answers(one: Any) -> str:
     """Format the share of answers that are right, and their number; a dash without any."""
     n_answers = round(one.coverage_share * one.n_clips)
-    if not n_answers:
-        return "–"
-    return f"{pct(one.answered_accuracy_share)} of {n_answers:,}"
+    return f"{pct(one.answered_accuracy_share)} of {n_answers:,}" if n_answers else "–"
 
 
 def cross_corpus_table(bundle: Bundle) -> pd.DataFrame:
-    """Return `cross_corpus_figures` as text, for people.
-
-    Parameters
-    ----------
-    bundle : Bundle
-        With the facts of its training.
-
-    Returns
-    -------
-    pandas.DataFrame of str
-        One row a corpus and voice.
-    """
+    """Return `cross_corpus_figures` as text, for people."""
     import pandas as pd
 
     return pd.DataFrame(
@@ -229,9 +190,8 @@ def _making(bundle: Bundle) -> list[str]:
             f"which `ser data {bundle.encoder['name']}` fetches."
         )
     if made:
-        libraries = ", ".join(
-            f"{name} {number}" for name, number in sorted(made["libraries"].items())
-        )
+        versions = sorted(made["libraries"].items())
+        libraries = ", ".join(f"{name} {number}" for name, number in versions)
         lines.append(
             f"- Made {made['date']} by ser_lib {made['ser_lib']} (commit {made['commit']}), Python "
             f"{made['python']}, {libraries}."
@@ -240,18 +200,7 @@ def _making(bundle: Bundle) -> list[str]:
 
 
 def card_table(bundle: Bundle) -> pd.DataFrame:
-    """Return the facts of a model card as a table.
-
-    Parameters
-    ----------
-    bundle : Bundle
-        With the facts of its training.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `what, value`.
-    """
+    """Return the facts of a model card as a table, with the columns `what, value`."""
     import pandas as pd
 
     card = bundle.card

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,20 +75,17 @@ class Predictor:
         self._domain = bundle.domain
         self._session = open_graph(bundle.graph) if bundle.kind == "network" else None
         if bundle.probe:
-            self._check_probe()
+            error = float(np.abs(self.probe_output() - bundle.probe).max())
+            if not error <= MAX_PROBE_ERROR:
+                raise BundleError(
+                    f"{bundle.folder}: the output for the probe differs by {error:.3f} from that "
+                    "when it was made: its weights were swapped, or features are computed "
+                    "otherwise here"
+                )
 
     @classmethod
     def load(cls, bundle: str | Path | None = None) -> Predictor:
-        """Load a bundle by folder or name; without one, the best that is installed.
-
-        Parameters
-        ----------
-        bundle : str or Path, optional
-            A folder, or a name under `bundles/`.
-
-        Returns
-        -------
-        Predictor
+        """Load a bundle by folder or by name under `bundles/`; without one, the best installed.
 
         Raises
         ------
@@ -132,15 +129,6 @@ class Predictor:
         rate = self.bundle.features.sample_rate_hz
         return self.raw_probabilities(self.features(probe_signal(rate), rate))
 
-    def _check_probe(self) -> None:
-        error = float(np.abs(self.probe_output() - self.bundle.probe).max())
-        if not error <= MAX_PROBE_ERROR:
-            raise BundleError(
-                f"{self.bundle.folder}: the output for the probe differs by {error:.3f} from that "
-                "when it was made: its weights were swapped, or features are computed otherwise "
-                "here"
-            )
-
     def features(self, signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
         """Compute one row of input, with the functions and cuts of training, of a mono signal.
 
@@ -174,11 +162,12 @@ class Predictor:
         """Run the model on one row of features; shape (n_classes,), before the temperature."""
         arrays = self.bundle.arrays
         if self._session is None:
-            flat = values.ravel().astype(np.float64)
-            if self._voice is None:
-                return softmax(_linear(flat, arrays, ""))
-            adapted = (flat - self._voice) / np.sqrt(arrays["speaker_within"])
-            return softmax(_linear(adapted, arrays, "speaker_"))
+            flat, head = values.ravel().astype(np.float64), "head"
+            if self._voice is not None:
+                flat = (flat - self._voice) / np.sqrt(arrays["speaker_within"])
+                head = "speaker_head"
+            scaled = (flat - arrays[f"{head}_mean"]) / arrays[f"{head}_scale"]
+            return softmax(scaled @ arrays[f"{head}_weights"] + arrays[f"{head}_bias"])
         if "input_mean" in arrays:
             values = (values - arrays["input_mean"]) / arrays["input_scale"]
         rows = values[np.newaxis].astype(np.float32)
@@ -194,15 +183,10 @@ class Predictor:
         signal : ndarray, shape (n_samples,) or (n_samples, n_channels)
             Finite; channels are averaged.
         sample_rate_hz : int
-            Its rate.
         path : str
-            Of the recording; copied into the prediction.
+            Copied into the prediction.
         duration_s : float
             Of the whole recording, if the signal is only its beginning.
-
-        Returns
-        -------
-        Prediction
 
         Raises
         ------
@@ -210,7 +194,7 @@ class Predictor:
             If the signal is empty, silent or not finite, or of a rate that no recording has.
         """
         signal = checked_mono(signal, sample_rate_hz)
-        own_s = len(signal) / sample_rate_hz
+        duration_s = max(duration_s, len(signal) / sample_rate_hz)
         (voice, clipped), (values, raw) = self._inspect_and_run(signal, sample_rate_hz)
         found = recording_warnings(
             voice,
@@ -218,7 +202,10 @@ class Predictor:
             clipped_share=clipped,
             unlike=self._domain.unlike(self.bundle.domain_values(values)) if self._domain else "",
         )
-        found += self._unused(max(duration_s, own_s))
+        start_s, stop_s = self.input_range_s
+        if duration_s > stop_s + 1.0:
+            part = f"only {start_s:.1f} to {stop_s:.1f} s were judged"
+            found.append(f"long ({duration_s:.0f} s): {part}")
         probabilities = apply_temperature(raw, self.temperature)
         order = np.argsort(-probabilities, kind="stable")
         confidence = float(probabilities[order[0]])
@@ -228,7 +215,7 @@ class Predictor:
             emotion=self.labels[order[0]] if is_sure else NOT_SURE,
             confidence=confidence,
             probabilities={self.labels[one]: float(probabilities[one]) for one in order},
-            duration_s=max(duration_s, own_s),
+            duration_s=duration_s,
             warnings=tuple(found),
             voice=voice,
         )
@@ -254,10 +241,12 @@ class Predictor:
             return inspection.result(), output
 
     def enrolled(self, paths: Sequence[str | Path], *, is_neutral: bool = True) -> Predictor:
-        """Return a predictor for one voice, of which a few clips are known.
+        """Return another predictor, for one voice, which a few clips make known.
 
         What the clips have in common is the voice, not the emotion, and is taken out of every
-        recording. The fewer clips, the less they are trusted.
+        recording: the mean of k clips, shrunk towards that of all speakers by B / (B + W / k), with
+        B the variance between speakers and W that within (see
+        `ser_lib.training.speaker_normalisation`).
 
         Parameters
         ----------
@@ -267,22 +256,10 @@ class Predictor:
             Whether they are neutral: two to five are enough then. Of unlabelled clips it takes ten;
             what emotions add to their mean, as in the training, is subtracted.
 
-        Returns
-        -------
-        Predictor
-            This one stays as it is.
-
         Raises
         ------
-        BundleError
-            If the bundle cannot adapt.
-        AudioError
-            If there are too few clips, or one cannot be used.
-
-        References
-        ----------
-        As in `ser_lib.training.speaker_normalisation`: the mean of k clips, shrunk towards that of
-        all speakers by B / (B + W / k), with B the variance between speakers and W that within.
+        BundleError, AudioError
+            If the bundle cannot adapt; if there are too few clips, or one cannot be used.
         """
         arrays = self.bundle.arrays
         if not self.bundle.speaker:
@@ -320,16 +297,9 @@ class Predictor:
             signal, rate, _ = load_head(file, max_s=MAX_CLIP_S)
         return self.features(checked_mono(signal, rate), rate)
 
-    def _unused(self, duration_s: float) -> list[str]:
-        """Warn of a long recording of which the model uses a part only."""
-        start_s, stop_s = self.input_range_s
-        if duration_s <= stop_s + 1.0:
-            return []
-        return [f"long ({duration_s:.0f} s): only {start_s:.1f} to {stop_s:.1f} s were judged"]
-
     def predict_file(self, path: str | Path) -> Prediction:
         """Predict one recording, of which at most `MAX_CLIP_S` are decoded; AudioError as above."""
-        with decodable(path, max_s=None) as file:
+        with decodable(path) as file:
             try:
                 signal, rate, duration_s = load_head(file, max_s=MAX_CLIP_S)
                 return self.predict_signal(signal, rate, path=str(path), duration_s=duration_s)
@@ -349,18 +319,13 @@ class Predictor:
         items : path, array, or a sequence of them
             Recordings as files, or as mono arrays in [-1, 1].
         sample_rate_hz : int, optional
-            Of the arrays.
+            Of the arrays; AudioError where they come without.
 
         Returns
         -------
         pandas.DataFrame
             Columns `path, emotion, confidence, p_<label>..., duration_s, warnings, error`. An item
             that cannot be used has an error and no emotion; the others are not affected.
-
-        Raises
-        ------
-        AudioError
-            If an array comes without its rate.
         """
         items = [items] if isinstance(items, str | Path | np.ndarray) else list(items)
         if sample_rate_hz is None and any(isinstance(one, np.ndarray) for one in items):
@@ -396,8 +361,3 @@ def open_graph(graph: bytes) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-
-
-def _linear(values: np.ndarray, arrays: Mapping[str, np.ndarray], prefix: str) -> np.ndarray:
-    scaled = (values - arrays[f"{prefix}head_mean"]) / arrays[f"{prefix}head_scale"]
-    return scaled @ arrays[f"{prefix}head_weights"] + arrays[f"{prefix}head_bias"]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ser_lib.audio.io import decodable, iter_blocks
-from ser_lib.audio.signal import cut_signal, resample
+from ser_lib.audio.signal import resample
 from ser_lib.audio.voice_activity import RATE_HZ, inspect_voice
 from ser_lib.errors import AudioError
 from ser_lib.inference.out_of_domain import MIN_SPEECH_S
@@ -30,9 +30,7 @@ WINDOW_S = 4.0  # as long as the clips that the models were trained on
 HOP_S = 2.0
 NO_SPEECH = "no speech"
 MIN_REST_S = 1.0  # less than that at the end gets no window of its own
-
-# Half the weight of a prediction is gone after two windows: an emotion does not change faster.
-SMOOTHING = 0.5
+SMOOTHING = 0.5  # weight of the newest prediction
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,6 @@ def timeline(
     Parameters
     ----------
     predictor : Predictor
-        Of a bundle.
     source : str, Path, or tuple of ndarray and int
         A recording of any length, or a mono signal with its rate.
     window_s, hop_s : float
@@ -119,18 +116,13 @@ def timeline(
     opening = decodable(source) if isinstance(source, str | Path) else nullcontext(source)
     with opening as opened:
         for start_s, signal, rate in iter_windows(opened, window_s=window_s, hop_s=hop_s):
-            end_s = start_s + len(signal) / rate
-            yield Window(start_s, end_s, _predict_window(predictor, signal, rate, path))
-
-
-def _predict_window(
-    predictor: Predictor, signal: np.ndarray, sample_rate_hz: int, path: str
-) -> Prediction:
-    voice = inspect_voice(cut_signal(signal, sample_rate_hz, to_hz=RATE_HZ))
-    if voice.speech_s < MIN_SPEECH_S:
-        duration_s = len(signal) / sample_rate_hz
-        return Prediction(path, NO_SPEECH, float("nan"), {}, duration_s, voice=voice)
-    return predictor.predict_signal(signal, sample_rate_hz, path=path)
+            duration_s = len(signal) / rate
+            voice = inspect_voice(resample(signal, rate, RATE_HZ))
+            if voice.speech_s < MIN_SPEECH_S:
+                one = Prediction(path, NO_SPEECH, float("nan"), {}, duration_s, voice=voice)
+            else:
+                one = predictor.predict_signal(signal, rate, path=path)
+            yield Window(start_s, start_s + duration_s, one)
 
 
 def timeline_table(windows: Iterable[Window], labels: Sequence[str]) -> pd.DataFrame:
@@ -146,8 +138,8 @@ def timeline_table(windows: Iterable[Window], labels: Sequence[str]) -> pd.DataF
     Returns
     -------
     pandas.DataFrame
-        Columns `start_s, end_s, speech_s, emotion, confidence, p_<label>..., smooth_<label>...,
-        warnings`; one row a window. Probabilities are missing where nobody speaks.
+        Columns `start_s, end_s, speech_s, emotion, confidence, p_<label>..., warnings,
+        smooth_<label>...`; one row a window. Probabilities are missing where nobody speaks.
     """
     import pandas as pd
 
@@ -166,15 +158,12 @@ def timeline_table(windows: Iterable[Window], labels: Sequence[str]) -> pd.DataF
     names = [f"p_{label}" for label in labels]
     columns = ["start_s", "end_s", "speech_s", "emotion", "confidence", *names, "warnings"]
     table = pd.DataFrame(rows, columns=columns)
-    smoothed = smooth(table[names].to_numpy(dtype=float))
-    table[[f"smooth_{label}" for label in labels]] = smoothed
+    table[[f"smooth_{label}" for label in labels]] = smooth(table[names].to_numpy(dtype=float))
     return table
 
 
-def smooth(probabilities: np.ndarray, *, weight: float = SMOOTHING) -> np.ndarray:
+def smooth(probabilities: np.ndarray) -> np.ndarray:
     """Average each row with those before it, the older the less; rows of NaN (pauses) do not count.
-
-    `weight`, in (0, 1], is that of the newest row.
 
     >>> smooth(np.array([[1.0, 0.0], [np.nan, np.nan], [0.0, 1.0]]))[-1]
     array([0.5, 0.5])
@@ -183,7 +172,7 @@ def smooth(probabilities: np.ndarray, *, weight: float = SMOOTHING) -> np.ndarra
     state = None
     for number, row in enumerate(probabilities):
         if np.isfinite(row).all():
-            state = row if state is None else (1 - weight) * state + weight * row
+            state = row if state is None else (1 - SMOOTHING) * state + SMOOTHING * row
             smoothed[number] = state
     return smoothed
 
@@ -213,38 +202,19 @@ class LiveState:
     """From the arrival of the newest piece to its prediction."""
 
 
-def _as_float(samples: np.ndarray) -> np.ndarray:
-    """Bring samples of any type to float32 mono in [-1, 1]."""
+def update_live(
+    state: LiveState, samples: np.ndarray, sample_rate_hz: int, predictor: Predictor
+) -> LiveState:
+    """Add a piece of sound, and predict the last seconds if enough has come since the last time.
+
+    Samples are integers or floats, of shape (n_samples,) or (n_samples, n_channels).
+    """
+    arrived = time.perf_counter()
     samples = np.asarray(samples)
     if np.issubdtype(samples.dtype, np.integer):
         samples = samples.astype(np.float32) / np.iinfo(samples.dtype).max
     samples = samples.mean(axis=1) if samples.ndim == 2 else samples
-    return np.nan_to_num(samples.astype(np.float32))
-
-
-def update_live(
-    state: LiveState, samples: np.ndarray, sample_rate_hz: int, predictor: Predictor
-) -> LiveState:
-    """Add a piece of sound, and predict the last seconds.
-
-    Parameters
-    ----------
-    state : LiveState
-        After the piece before; unchanged.
-    samples : ndarray, shape (n_samples,) or (n_samples, n_channels)
-        Integers or floats.
-    sample_rate_hz : int
-        Their rate.
-    predictor : Predictor
-        Of a bundle.
-
-    Returns
-    -------
-    LiveState
-        Without a new prediction where too little sound has come since the last one.
-    """
-    arrived = time.perf_counter()
-    new = resample(_as_float(samples), sample_rate_hz, RATE_HZ)
+    new = resample(np.nan_to_num(samples.astype(np.float32)), sample_rate_hz, RATE_HZ)
     sound = np.concatenate([state.sound, new])[-round(WINDOW_S * RATE_HZ) :]
     received_s = state.received_s + len(new) / RATE_HZ
     state = replace(state, sound=sound, received_s=received_s)

@@ -15,10 +15,9 @@ import pytest
 import soundfile
 
 from ser_lib.cli import predict as commands
-from ser_lib.cli.predict import run_prediction
+from ser_lib.cli.predict import Request, run_prediction
 from ser_lib.errors import AudioError, BundleError, SerError
 from ser_lib.inference import batch
-from ser_lib.inference.batch import Request
 from ser_lib.inference.prediction import UNLIKE
 from ser_lib.inference.predictor import Predictor
 
