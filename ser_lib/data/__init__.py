@@ -31,32 +31,27 @@ from ser_lib.data.leakage import audit_split, check_split
 from ser_lib.data.pooled import POOLED, Pool
 from ser_lib.data.ravdess import RAVDESS
 from ser_lib.data.savee import SAVEE
-from ser_lib.data.splits import PROTOCOLS, Fold, Protocol, Split, make_split, rows_of
+from ser_lib.data.splits import PROTOCOLS, Protocol, Split, make_split, rows_of
 from ser_lib.data.tess import TESS
 from ser_lib.errors import CorpusError
 from ser_lib.paths import atomic_path, report_dir
 
 __all__ = [
-    "CLIP_COLUMNS",
     "CORPORA",
     "EMOTIONS",
     "LABEL_SETS",
     "PROTOCOLS",
     "Corpus",
-    "Fold",
     "LabelSet",
-    "Pool",
     "Protocol",
     "Split",
     "audit_split",
     "check_split",
     "colour_of",
-    "corpus_of",
     "get_corpus",
     "load_corpus",
     "make_split",
     "rows_of",
-    "single_corpus",
 ]
 
 
@@ -69,26 +64,14 @@ LISTENER_CHOICES = {"ravdess": ("ravdess8", "seven"), "crema_d": ("crema_d6",)}
 
 
 def get_corpus(name: str) -> Corpus | Pool:
-    """Return the card of a corpus by its name.
-
-    Raises
-    ------
-    CorpusError
-        If there is none of that name.
-    """
+    """Return the card of a corpus by its name, or raise CorpusError."""
     if name not in CORPORA:
         raise CorpusError(f"unknown corpus '{name}'; known are {', '.join(CORPORA)}")
     return CORPORA[name]
 
 
 def corpus_of(clips: pd.DataFrame) -> str:
-    """Name the corpus of a clip table: that of all its clips, or the pool where there are several.
-
-    Raises
-    ------
-    CorpusError
-        If there are no clips.
-    """
+    """Name the corpus of a clip table, the pool where there are several; raise if it is empty."""
     names = clips["corpus"].unique()
     if not len(names):
         raise CorpusError("there are no clips, hence no corpus")
@@ -96,16 +79,7 @@ def corpus_of(clips: pd.DataFrame) -> str:
 
 
 def single_corpus(name: str) -> str:
-    """Name the corpus itself or, for a pool, its first member.
-
-    Experiments on leaks and explanations use one corpus at a time: in a pool, speakers, sentences
-    and rooms would change together.
-
-    Raises
-    ------
-    CorpusError
-        If there is none of that name.
-    """
+    """Name the corpus itself or, for a pool, its first member."""
     corpus = get_corpus(name)
     return corpus.members[0].name if isinstance(corpus, Pool) else name
 
@@ -120,18 +94,22 @@ def load_corpus(name: str, *, root: Path | None = None, strict: bool = True) -> 
     root : Path, optional
         Folder of the corpus; None takes `SER_DATA/<name>`.
     strict : bool
-        See `Corpus.load`.
+        False leaves damaged, foreign and duplicate clips out and accepts missing ones, and lists
+        what was left out in `attrs["left_out"]`.
 
     Returns
     -------
     pandas.DataFrame, shape (n_clips, 12)
-        Columns `CLIP_COLUMNS`. `attrs["has_audio"]` is False where only the committed table is
-        there: stored runs can be read with it, clips cannot; `path` is then empty.
+        Columns `corpus.CLIP_COLUMNS`, sorted by `clip_id`. `attrs["has_audio"]` is False where only
+        the committed table is there: stored runs can be read with it, clips cannot; `path` is then
+        empty. `attrs["n_copies"]` counts second copies of the same file, `attrs["by_design"]` lists
+        clips that are always left out.
 
     Raises
     ------
     CorpusError
-        If the corpus is unknown, missing or damaged.
+        If the corpus is unknown or missing, or if `strict` and anything is wrong with any file; all
+        offenders are listed.
     """
     corpus = get_corpus(name)
     committed = _committed_path(name)
@@ -176,18 +154,17 @@ def other_recordings(clips: pd.DataFrame, name: str) -> str:
     if isinstance(get_corpus(name), Pool) or not _committed_path(name).is_file():
         return ""
     committed = load_committed_clips(name)
-    is_known = clips["audio_sha256"].isin(set(committed["audio_sha256"]))
-    n_other = len(clips) - int(is_known.sum())
+    n_other = int((~clips["audio_sha256"].isin(committed["audio_sha256"])).sum())
     if not n_other:
         return ""
+    theirs, ours = (
+        ", ".join(f"{rate:,} Hz" for rate in sorted(table["sample_rate_hz"].astype(int).unique()))
+        for table in (committed, clips)
+    )
     return (
         f"{n_other:,} of {len(clips):,} recordings of {name} are other files than those of the "
-        f"stored runs ({_rates(committed)} there, {_rates(clips)} here): runs are trained again"
+        f"stored runs ({theirs} there, {ours} here): runs are trained again"
     )
-
-
-def _rates(clips: pd.DataFrame) -> str:
-    return ", ".join(f"{one:,} Hz" for one in sorted(clips["sample_rate_hz"].astype(int).unique()))
 
 
 def listener_accuracy(corpus: str, labels: Sequence[str]) -> tuple[float, float] | None:

@@ -42,26 +42,6 @@ CLIP_COLUMNS = (
 FACTS_VERSION = 1
 
 
-def clip_fields(
-    *,
-    speaker: str,
-    gender: str,
-    emotion: str,
-    intensity: str = "normal",
-    statement: str,
-    repetition: int = 1,
-) -> dict[str, object]:
-    """Return what a file name says of its clip; the same keys for every corpus."""
-    return {
-        "speaker": speaker,
-        "gender": gender,
-        "emotion": emotion,
-        "intensity": intensity,
-        "statement": statement,
-        "repetition": repetition,
-    }
-
-
 @dataclass(frozen=True)
 class LabelFiles:
     """Text files that hold the labels of clips, where the clips' names do not."""
@@ -94,7 +74,8 @@ class Corpus:
     example: str
     """A file name that obeys the grammar, for messages."""
     parse: Callable[[re.Match[str]], dict[str, object]]
-    """From a match to `clip_fields`; raises KeyError for a code that is not in its tables."""
+    """From a match to speaker, gender, emotion and statement, and to intensity and repetition where
+    they are not "normal" and 1; raises KeyError for a code that is not in its tables."""
     n_clips: int
     """Of a complete copy: as published, less those left out `by_design`."""
     n_speakers: int
@@ -125,30 +106,9 @@ class Corpus:
     def load(
         self, root: Path | None = None, *, strict: bool = True, may_lack: bool = False
     ) -> pd.DataFrame:
-        """Read the corpus from disk into a clip table.
+        """Read the corpus below `root`, its usual folder by default; see `load_corpus`.
 
-        Parameters
-        ----------
-        root : Path, optional
-            Folder of the corpus in any of its usual layouts; None takes `SER_DATA/<name>`.
-        strict : bool
-            False leaves damaged, foreign and duplicate clips out and accepts missing ones, and
-            lists what was left out in `attrs["left_out"]`.
-        may_lack : bool
-            Whether missing clips are accepted, and listed likewise, though `strict`.
-
-        Returns
-        -------
-        pandas.DataFrame, shape (n_clips, 12)
-            Columns `CLIP_COLUMNS`, sorted by `clip_id`. `attrs["n_copies"]` counts second copies
-            of the same file (one widely copied RAVDESS archive holds each clip twice). Where a
-            corpus has clips that are left out by design, `attrs["by_design"]` lists them.
-
-        Raises
-        ------
-        CorpusError
-            If the folder is missing, wrong or empty, or if `strict` and anything is wrong with any
-            file; all offenders are listed at once.
+        `may_lack` accepts missing clips though `strict`; they are listed in `attrs["left_out"]`.
         """
         root = self.root() if root is None else Path(root)
         texts, problems = _find_audio(self, root)
@@ -269,8 +229,9 @@ def _parse_names(
         if fields is None:
             problems.append(f"{path}: not {expected} (expected like {corpus.example})")
             continue
-        identity = {"clip_id": f"{corpus.name}/{corpus.name_of(path)}", "path": str(path)}
-        rows.append(identity | {"corpus": corpus.name} | fields)
+        clip_id = f"{corpus.name}/{corpus.name_of(path)}"
+        usual = {"corpus": corpus.name, "intensity": "normal", "repetition": 1}
+        rows.append({"clip_id": clip_id, "path": str(path)} | usual | fields)
     return rows, problems
 
 
@@ -312,7 +273,10 @@ def _stat_key(paths: list[Path]) -> str:
 def _build_table(
     corpus: Corpus, rows: list[dict[str, object]], facts: list[ClipFacts | str]
 ) -> tuple[pd.DataFrame, list[str], int]:
-    """Join names and facts into the table; return it, the problems, and the number of copies."""
+    """Join names and facts into the table; return it, the problems, and the number of copies.
+
+    The same name twice is a copy, of which one is kept; the same sound twice is a problem.
+    """
     problems, sound = [], []
     for row, fact in zip(rows, facts, strict=True):
         phrases = [fact] if isinstance(fact, str) else check_facts(fact)
@@ -320,19 +284,10 @@ def _build_table(
         if not phrases and not isinstance(fact, str):
             numbers = asdict(fact)
             sound.append(row | {key: numbers[key] for key in CLIP_COLUMNS if key in numbers})
-    table = pd.DataFrame(sound, columns=list(CLIP_COLUMNS)).sort_values(
-        ["clip_id", "path"], ignore_index=True
-    )
-    return _drop_copies(corpus, table, problems)
-
-
-def _drop_copies(
-    corpus: Corpus, table: pd.DataFrame, problems: list[str]
-) -> tuple[pd.DataFrame, list[str], int]:
-    """Keep one of each clip; the same name twice is a copy, the same sound twice a problem."""
-    problems = list(problems)
+    table = pd.DataFrame(sound, columns=list(CLIP_COLUMNS))
     # Shorter paths first: the archive's second copy is one folder deeper.
-    order = table.assign(depth=table["path"].str.count("/")).sort_values(["clip_id", "depth"])
+    order = table.assign(depth=table["path"].str.count("/"))
+    order = order.sort_values(["clip_id", "depth", "path"], ignore_index=True)
     is_copy = order.duplicated("clip_id")
     for clip_id, group in order[order.duplicated("clip_id", keep=False)].groupby("clip_id"):
         if group["audio_sha256"].nunique() > 1:

@@ -10,15 +10,8 @@ sentence, IEO, is said at three levels of intensity. A file name is::
              |    sentence
              actor
 
-The emotion is the one that the actor was asked for. What listeners recognised is another matter:
-the crowd's ratings are published with the clips and are not read here.
-
-Left out by design are a silent clip and three recordings that are published twice, each time under
-two emotions. `1040_ITH_SAD_XX` is named `1040_ITH_SAD_X` in copies made before 2022.
-
 Accepted layouts: the published `AudioWAV/` folder, alone or in the whole repository, or one flat
-folder. The repository's zip holds no audio: its small text files named `.wav` stand for what
-git-lfs fetches.
+folder.
 """
 
 from __future__ import annotations
@@ -26,7 +19,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ser_lib.data.corpus import Corpus, clip_fields
+from ser_lib.data.corpus import Corpus
 
 GRAMMAR = (
     r"(?P<speaker>\d{4})_(?P<statement>[A-Z]{3})_(?P<emotion>[A-Z]{3})_(?P<intensity>[A-Z]{2})"
@@ -56,41 +49,34 @@ STATEMENTS = {
 }
 
 # From the published table of the actors, VideoDemographics.csv.
-WOMEN = frozenset(
-    int(number)
-    for number in """
+WOMEN = """
     1002 1003 1004 1006 1007 1008 1009 1010 1012 1013 1018 1020 1021 1024 1025 1028 1029 1030 1037
     1043 1046 1047 1049 1052 1053 1054 1055 1056 1058 1060 1061 1063 1072 1073 1074 1075 1076 1078
     1079 1082 1084 1089 1091
     """.split()
-)
-GENDERS = {str(number): "female" if number in WOMEN else "male" for number in range(1001, 1092)}
+GENDERS = {one: "female" if one in WOMEN else "male" for one in map(str, range(1001, 1092))}
 
 # As it was named until 2022, and is in most copies; as it is named now.
 RENAMED = {"1040_ITH_SAD_X": "1040_ITH_SAD_XX"}
 
 
-def name_crema_d(path: Path) -> str:
-    """Return a clip's published name, also where a copy has an older one.
-
-    >>> name_crema_d(Path("AudioWAV/1040_ITH_SAD_X.wav"))
-    '1040_ITH_SAD_XX'
-    """
+def _name(path: Path) -> str:
+    """Return a clip's published name, also where a copy has an older one."""
     return RENAMED.get(path.stem, path.stem)
 
 
-def parse_crema_d(match: re.Match[str]) -> dict[str, object]:
+def _parse(match: re.Match[str]) -> dict[str, object]:
     """Translate the four parts of a CREMA-D file name."""
     code = match.groupdict()
     if code["statement"] not in STATEMENTS:
         raise KeyError(code["statement"])
-    return clip_fields(
-        speaker=f"crema_d-{code['speaker']}",
-        gender=GENDERS[code["speaker"]],
-        emotion=EMOTIONS[code["emotion"]],
-        intensity=INTENSITIES[code["intensity"]],
-        statement=code["statement"],
-    )
+    return {
+        "speaker": f"crema_d-{code['speaker']}",
+        "gender": GENDERS[code["speaker"]],
+        "emotion": EMOTIONS[code["emotion"]],
+        "intensity": INTENSITIES[code["intensity"]],
+        "statement": code["statement"],
+    }
 
 
 CREMA_D = Corpus(
@@ -108,7 +94,7 @@ CREMA_D = Corpus(
     label_set="crema_d6",
     grammar=GRAMMAR,
     example="1001_DFA_ANG_XX.wav",
-    parse=parse_crema_d,
+    parse=_parse,
     n_clips=7435,
     n_speakers=91,
     quirks=(
@@ -122,7 +108,7 @@ CREMA_D = Corpus(
     statements=STATEMENTS,
     listeners_wa=(0.409, 0.409),
     listeners_source="Cao et al. (2014): intended emotion, audio only, six answers to choose from",
-    name_of=name_crema_d,
+    name_of=_name,
     # Reported by several users who compared the files of AudioWAV byte by byte; which of the two
     # emotions of a recording was meant is not known.
     by_design={

@@ -28,7 +28,6 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPException, HTTPResponse
@@ -164,7 +163,7 @@ class CorpusState:
             what = "audio file under" if self.root.is_dir() else "folder"
             how = f"`ser data {name}` says how to get it from {self.corpus.download}"
             if archives:
-                size = megabytes(sum(one.n_bytes for one in archives))
+                size = _megabytes(sum(one.n_bytes for one in archives))
                 how = f"`ser data {name}` downloads it ({size}, {archives[0].source})"
             return f"absent, no {what} {self.root}; {how}"
         if self.state == "complete":
@@ -219,7 +218,7 @@ def steps_for(corpus: Corpus) -> str:
     return numbered([*steps, f"Run `ser data {name}` again: it checks every clip."])
 
 
-def megabytes(n_bytes: int) -> str:
+def _megabytes(n_bytes: int) -> str:
     """Format a size: 208 MB."""
     return f"{n_bytes / 1e6:,.0f} MB"
 
@@ -236,11 +235,17 @@ def download_corpus(corpus: Corpus) -> Path:
             f"{steps_for(corpus)}"
         )
     root = corpus.root()
+    lock = root.with_name(f".{root.name}.lock")
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(corpus.name, root.with_name(f".{root.name}.lock")):
+        with FileLock(lock, timeout=0):
             _check_place(corpus.name, root)
             _fetch_and_place(corpus, root, root.with_name(f".{root.name}.download"))
+    except Timeout as error:
+        raise DownloadError(
+            f"{corpus.name}: another process is downloading it (it holds {lock}). Wait until it is "
+            f"done, or stop it and run `ser data {corpus.name}` again: that resumes it."
+        ) from error
     except OSError as error:
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         remedy = "make room" if is_full else "correct that"
@@ -249,20 +254,6 @@ def download_corpus(corpus: Corpus) -> Path:
             f"to another folder, and run `ser data {corpus.name}` again."
         ) from error
     return root
-
-
-@contextmanager
-def _lock(name: str, path: Path) -> Iterator[None]:
-    """Hold the lock of one corpus's download, or say that another process holds it."""
-    try:
-        held = FileLock(path).acquire(blocking=False)
-    except Timeout as error:
-        raise DownloadError(
-            f"{name}: another process is downloading it (it holds {path}). Wait until it is "
-            f"done, or stop it and run `ser data {name}` again: that resumes where it stopped."
-        ) from error
-    with held:
-        yield
 
 
 def _check_place(name: str, root: Path) -> None:
@@ -278,6 +269,7 @@ def _check_place(name: str, root: Path) -> None:
 
 
 def _fetch_and_place(corpus: Corpus, root: Path, work: Path) -> None:
+    """Download and unpack into the folder `work`, and rename that to `root` where it loads."""
     archives = ARCHIVES[corpus.name]
     unpacked = work / "unpacked"
     # What a killed call left half unpacked.
@@ -285,11 +277,18 @@ def _fetch_and_place(corpus: Corpus, root: Path, work: Path) -> None:
     _check_space(corpus.name, archives, work)
     try:
         for archive in archives:
-            unpack(fetch(corpus.name, archive, work), unpacked)
-        _check_clips(corpus, unpacked)
+            _unpack(_fetch(corpus.name, archive, work), unpacked)
+        corpus.load(unpacked)
         if root.is_dir():  # empty; not every system renames onto a folder
             root.rmdir()
         unpacked.rename(root)
+    except DownloadError:
+        raise
+    except CorpusError as error:
+        raise DownloadError(
+            f"{corpus.name}: the archive is the published one, but its clips are not complete and "
+            f"sound, so nothing was put in place. Please report it with this:\n{error}"
+        ) from error
     finally:
         shutil.rmtree(unpacked, ignore_errors=True)
     shutil.rmtree(work, ignore_errors=True)
@@ -301,27 +300,13 @@ def _check_space(name: str, archives: tuple[Archive, ...], work: Path) -> None:
     free = shutil.disk_usage(work.parent).free
     if free < n_bytes:
         raise DownloadError(
-            f"{name}: about {megabytes(n_bytes)} are needed under {work.parent}, to download and "
-            f"to unpack; {megabytes(free)} are free. Make room, or point SER_DATA to another disk."
+            f"{name}: about {_megabytes(n_bytes)} are needed under {work.parent}, to download and "
+            f"to unpack; {_megabytes(free)} are free. Make room, or point SER_DATA to another disk."
         )
 
 
-def _check_clips(corpus: Corpus, folder: Path) -> None:
-    try:
-        corpus.load(folder)
-    except CorpusError as error:
-        raise DownloadError(
-            f"{corpus.name}: the archive is the published one, but its clips are not complete and "
-            f"sound, so nothing was put in place. Please report it with this:\n{error}"
-        ) from error
-
-
-def fetch(name: str, archive: Archive, work: Path) -> Path:
-    """Fetch an archive into the folder `work`, unless it is there already; verify its checksum.
-
-    Raises DownloadError if the server cannot be reached, the connection breaks for good (what came
-    is kept), or what came is something else (it is deleted).
-    """
+def _fetch(name: str, archive: Archive, work: Path) -> Path:
+    """Return the file of an archive, downloaded unless it is there, with its checksum verified."""
 
     def resume(url: str, output_file: str, _pooch: object) -> None:
         part = work / f"{archive.file_name}.part"
@@ -362,8 +347,8 @@ def _download(name: str, archive: Archive, part: Path) -> None:
             _request_rest(name, archive, part)
         except (URLError, HTTPException, TimeoutError, ConnectionError) as error:
             raise DownloadError(
-                f"{name}: {archive.url} cannot be read: {error}. {megabytes(_size(part))} of "
-                f"{megabytes(archive.n_bytes)} are kept. {remedy}"
+                f"{name}: {archive.url} cannot be read: {error}. {_megabytes(_size(part))} of "
+                f"{_megabytes(archive.n_bytes)} are kept. {remedy}"
             ) from error
         if _size(part) <= before:
             break
@@ -386,9 +371,8 @@ def _request_rest(name: str, archive: Archive, part: Path) -> None:
                 "the file was changed, or something answers in its place. Nothing was downloaded; "
                 f"look at {archive.url} in a browser, and report it if the file is new."
             )
-        blocks = _with_progress(name, archive, start, _blocks(response, archive.n_bytes - start))
         with part.open("ab" if start else "wb") as file:
-            file.writelines(blocks)
+            file.writelines(_blocks(name, archive, start, response))
 
 
 def _send_request(url: str, start: int) -> HTTPResponse:
@@ -410,29 +394,23 @@ def _send_request(url: str, start: int) -> HTTPResponse:
     return response
 
 
-def _blocks(response: HTTPResponse, n_bytes: int) -> Iterator[bytes]:
-    """Read until the end, a broken connection, or as many bytes as there should be."""
-    while n_bytes > 0:
+def _blocks(name: str, archive: Archive, done: int, response: HTTPResponse) -> Iterator[bytes]:
+    """Read on under a progress bar until all is there or the connection breaks.
+
+    When headless, a line is logged at every tenth.
+    """
+    n_blocks = math.ceil((archive.n_bytes - done) / BLOCK_BYTES)
+    for _ in progress(range(n_blocks), total=n_blocks, what=f"{name} (MB)"):
         try:
-            block = response.read(min(BLOCK_BYTES, n_bytes))
+            block = response.read(min(BLOCK_BYTES, archive.n_bytes - done))
         except (OSError, HTTPException):
             return
         if not block:
             return
-        n_bytes -= len(block)
-        yield block
-
-
-def _with_progress(
-    name: str, archive: Archive, done: int, blocks: Iterator[bytes]
-) -> Iterator[bytes]:
-    """Pass blocks on under a progress bar; when headless, log a line at every tenth."""
-    total = math.ceil((archive.n_bytes - done) / BLOCK_BYTES)
-    for block in progress(blocks, total=total, what=f"{name} (MB)"):
         tenths = 10 * done // archive.n_bytes
         done += len(block)
         if is_headless() and 10 * done // archive.n_bytes > tenths:
-            size = megabytes(archive.n_bytes)
+            size = _megabytes(archive.n_bytes)
             logger.info("%s: %.0f %% of %s", name, 100 * done / archive.n_bytes, size)
         yield block
 
@@ -450,22 +428,24 @@ class _Member:
     open: Callable[[], IO[bytes]]
 
 
-def unpack(archive: Path, folder: Path) -> int:
-    """Unpack a zip or tar file into a folder, without overwriting; return the number of files.
-
-    Raises DownloadError if the archive is damaged, too large, or has a member that may not be
-    there. The folder may then hold a part of the members: the caller deletes it.
-    """
+def _unpack(archive: Path, folder: Path) -> None:
+    """Unpack a zip or tar file into a folder, without overwriting; refuse what a corpus has not."""
     folder.mkdir(parents=True, exist_ok=True)
     max_bytes = min(MAX_UNPACKED_BYTES, MAX_RATIO * archive.stat().st_size)
     members = _zip_members(archive) if zipfile.is_zipfile(archive) else _tar_members(archive)
-    n_files = n_bytes = 0
+    n_bytes = 0
     try:
         for n_members, member in enumerate(members, start=1):
             n_bytes += member.n_bytes
             _check_member(archive, member)
-            _check_limits(archive, n_members, n_bytes, max_bytes)
-            n_files += _write(archive, member, folder)
+            if n_members > MAX_MEMBERS or n_bytes > max_bytes:
+                raise DownloadError(
+                    f"{archive.name} is no corpus: it has {n_members:,} members of {n_bytes:,} "
+                    f"bytes or more, allowed are {MAX_MEMBERS:,} members and {max_bytes:,} bytes "
+                    f"({MAX_RATIO} times the archive's size, at most {MAX_UNPACKED_BYTES:,}). "
+                    f"Nothing was put in place. Delete {archive}."
+                )
+            _write(archive, member, folder)
     except UNPACK_ERRORS as error:
         raise DownloadError(
             f"{archive.name} cannot be unpacked ({error or type(error).__name__}): it is damaged "
@@ -476,7 +456,6 @@ def unpack(archive: Path, folder: Path) -> int:
             f"{archive.name} has two members of one name ({error.filename}). Nothing was put in "
             f"place. Delete {archive} and get it again."
         ) from error
-    return n_files
 
 
 def _zip_members(archive: Path) -> Iterator[_Member]:
@@ -503,45 +482,30 @@ def _tar_members(archive: Path) -> Iterator[_Member]:
 
 def _check_member(archive: Path, member: _Member) -> None:
     """Refuse a member that is not a file or folder inside the archive's folder."""
-    is_outside = (
-        member.name.startswith("/")
-        or ".." in member.name.split("/")
-        or re.search(r"^[A-Za-z]:|[\\\0]", member.name) is not None
-    )
-    wrong = "points outside of its folder" if is_outside else ""
     if member.kind == "other":
         wrong = "is a link or a device"
-    if wrong:
-        raise DownloadError(
-            f"{archive.name}: member {member.name!r} {wrong}; a corpus has no such thing. "
-            f"Nothing was put in place. Do not unpack {archive} by hand; tell its publisher."
-        )
+    elif (
+        member.name.startswith("/")
+        or ".." in member.name.split("/")
+        or re.search(r"^[A-Za-z]:|[\\\0]", member.name)
+    ):
+        wrong = "points outside of its folder"
+    else:
+        return
+    raise DownloadError(
+        f"{archive.name}: member {member.name!r} {wrong}; a corpus has no such thing. "
+        f"Nothing was put in place. Do not unpack {archive} by hand; tell its publisher."
+    )
 
 
-def _check_limits(archive: Path, n_members: int, n_bytes: int, max_bytes: int) -> None:
-    wrong = ""
-    if n_members > MAX_MEMBERS:
-        wrong = f"it has more than {MAX_MEMBERS:,} members"
-    elif n_bytes > max_bytes:
-        wrong = (
-            f"its members have {n_bytes:,} bytes or more, {max_bytes:,} are allowed ({MAX_RATIO} "
-            f"times the archive's size, at most {MAX_UNPACKED_BYTES:,})"
-        )
-    if wrong:
-        raise DownloadError(
-            f"{archive.name} is no corpus: {wrong}. Nothing was put in place. Delete {archive}."
-        )
-
-
-def _write(archive: Path, member: _Member, folder: Path) -> int:
-    """Write one member; return how many files that are: 1, or 0 for a folder."""
+def _write(archive: Path, member: _Member, folder: Path) -> None:
     target = folder / member.name
     # `_check_member` has refused such names: this is a second, independent guard.
     if not target.resolve().is_relative_to(folder.resolve()):
         raise DownloadError(f"{archive.name}: member {member.name!r} leaves {folder}")
     if member.kind == "folder":
         target.mkdir(parents=True, exist_ok=True)
-        return 0
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     # "x": a member that is in the archive twice is an error.
     with member.open() as source, target.open("xb") as file:
@@ -549,4 +513,3 @@ def _write(archive: Path, member: _Member, folder: Path) -> int:
         n_bytes = file.tell()
     if n_bytes != member.n_bytes:
         raise EOFError(f"{member.name} has {n_bytes:,} of {member.n_bytes:,} bytes")
-    return 1

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 
-from ser_lib.data.corpus import Corpus, clip_fields
+from ser_lib.data.corpus import Corpus
 
 GRAMMAR = r"(?P<speaker>\d\d)(?P<statement>[ab]\d\d)(?P<emotion>[A-Z])(?P<version>[a-g])"
 EMOTIONS = {
@@ -46,18 +46,18 @@ GENDERS = {
 STATEMENTS = ("a01", "a02", "a04", "a05", "a07", "b01", "b02", "b03", "b09", "b10")
 
 
-def parse_emodb(match: re.Match[str]) -> dict[str, object]:
+def _parse(match: re.Match[str]) -> dict[str, object]:
     """Translate the four parts of an EmoDB file name."""
     code = match.groupdict()
     if code["statement"] not in STATEMENTS:
         raise KeyError(code["statement"])
-    return clip_fields(
-        speaker=f"emodb-{code['speaker']}",
-        gender=GENDERS[code["speaker"]],
-        emotion=EMOTIONS[code["emotion"]],
-        statement=code["statement"],
-        repetition="abcdefg".index(code["version"]) + 1,
-    )
+    return {
+        "speaker": f"emodb-{code['speaker']}",
+        "gender": GENDERS[code["speaker"]],
+        "emotion": EMOTIONS[code["emotion"]],
+        "statement": code["statement"],
+        "repetition": "abcdefg".index(code["version"]) + 1,
+    }
 
 
 EMODB = Corpus(
@@ -74,13 +74,13 @@ EMODB = Corpus(
     label_set="emodb7",
     grammar=GRAMMAR,
     example="03a01Fa.wav",
-    parse=parse_emodb,
+    parse=_parse,
     n_clips=535,
     n_speakers=10,
     quirks=(
         "only clips that most listeners recognised were published: it is easier than speech is",
         "classes are not balanced: from 46 clips of disgust to 127 of anger",
-        "the stored runs of this project heard a copy whose clips all last 2 s, cut or filled up; "
+        "the stored runs of this project used a copy whose clips all last 2 s, cut or filled up; "
         "published ones last 1 to 9 s",
     ),
 )

@@ -18,9 +18,6 @@ and the name of a turn::
        | who wears the markers, which does not matter for the sound
        session
 
-The label is what most of at least three judges chose, who saw and heard the dialogue. Turns on
-which they did not agree (`xxx`), and those of some other emotion (`oth`), are left out by design.
-
 Accepted layouts: the release, its `SessionN/` folders, or these with the folders named above alone.
 """
 
@@ -28,7 +25,7 @@ from __future__ import annotations
 
 import re
 
-from ser_lib.data.corpus import Corpus, LabelFiles, clip_fields
+from ser_lib.data.corpus import Corpus, LabelFiles
 
 DIALOGUE = r"Ses(?P<speaker>\d\d)[FM]_(?P<statement>impro\d\d|script\d\d_\d)[a-z]?"
 GRAMMAR = DIALOGUE + r"_(?P<gender>[FM])(\d{3}|XX\d) (?P<emotion>[a-z]{3})"
@@ -47,17 +44,17 @@ EMOTIONS = {
 }
 
 
-def parse_iemocap(match: re.Match[str]) -> dict[str, object]:
+def _parse(match: re.Match[str]) -> dict[str, object]:
     """Translate a turn's name and label; the statement is the scenario, as `impro01`."""
     code = match.groupdict()
     if code["speaker"] not in SESSIONS:
         raise KeyError(code["speaker"])
-    return clip_fields(
-        speaker=f"iemocap-{code['speaker']}{code['gender']}",
-        gender=GENDERS[code["gender"]],
-        emotion=EMOTIONS[code["emotion"]],
-        statement=code["statement"],
-    )
+    return {
+        "speaker": f"iemocap-{code['speaker']}{code['gender']}",
+        "gender": GENDERS[code["gender"]],
+        "emotion": EMOTIONS[code["emotion"]],
+        "statement": code["statement"],
+    }
 
 
 IEMOCAP = Corpus(
@@ -75,7 +72,7 @@ IEMOCAP = Corpus(
     label_set="iemocap9",
     grammar=GRAMMAR,
     example="Ses01F_impro01_F000.wav",
-    parse=parse_iemocap,
+    parse=_parse,
     n_clips=7529,
     n_speakers=10,
     quirks=(

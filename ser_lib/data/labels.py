@@ -60,24 +60,9 @@ class LabelSet:
     """Whether classes are emotions of one gender: "female sad", "male sad"."""
 
     def apply(self, emotions: pd.Series, genders: pd.Series | None = None) -> pd.Series:
-        """Translate a column of emotions into classes.
+        """Translate canonical emotions into classes, NaN where the task leaves an emotion out.
 
-        Parameters
-        ----------
-        emotions : pandas.Series of str, shape (n_clips,)
-            Canonical emotions, as in a clip table.
-        genders : pandas.Series of str, shape (n_clips,), optional
-            Of the speakers, with the same index; needed where classes are by gender.
-
-        Returns
-        -------
-        pandas.Series of str, shape (n_clips,)
-            The classes; missing (NaN) where the task leaves an emotion out.
-
-        Raises
-        ------
-        StudyError
-            If a value is no canonical emotion at all, or if genders are needed and not given.
+        Classes by gender need the speakers' `genders`, with the same index; StudyError else.
         """
         unknown = sorted(set(emotions) - set(EMOTIONS))
         if unknown:

@@ -11,13 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from ser_lib.data.splits import PROMISES, Fold, Split
+from ser_lib.data.splits import PARTS, PROMISES, Split
 from ser_lib.errors import LeakError, SplitError, offenders
 
 # Two parts are only compared where knowing one helps with the other.
 PAIRS = (("train", "test"), ("validation", "test"), ("train", "validation"))
-
-
 COLUMNS = ["kind", "describes", "first", "second", "n_rows", "share", "example"]
 
 
@@ -45,8 +43,8 @@ OBSERVATIONS: Kinds = {
 }
 
 
-def audit_split(rows: pd.DataFrame, split: Split) -> pd.DataFrame:
-    """Audit every fold of a split.
+def audit_split(rows: pd.DataFrame, split: Split, kinds: Kinds = FINDINGS) -> pd.DataFrame:
+    """Find rows of one part of a fold that are known from another part.
 
     Parameters
     ----------
@@ -54,33 +52,21 @@ def audit_split(rows: pd.DataFrame, split: Split) -> pd.DataFrame:
         From `rows_of`, with all variants that the folds name.
     split : Split
         What to audit.
+    kinds : mapping
+        `FINDINGS`, or `OBSERVATIONS` for what parts share that is no leak.
 
     Returns
     -------
     pandas.DataFrame
-        `COLUMNS`: a key of `FINDINGS` and its description, the two parts, how many rows of the
-        second are known from the first, their share of it in [0, 1], and one such row. One row a
-        kind and pair of parts, counts summed and shares averaged over the folds that have it; empty
-        for a clean split.
+        `COLUMNS`: a key of `kinds` and its description, the two parts, how many rows of the second
+        are known from the first, their share of it in [0, 1], and one such row. One row a kind and
+        pair of parts, counts summed and shares averaged over the folds that have it.
 
     Raises
     ------
     SplitError
         If a fold names rows that are not there.
     """
-    return _compare_parts(rows, split, FINDINGS)
-
-
-def observe_split(rows: pd.DataFrame, split: Split) -> pd.DataFrame:
-    """Return what parts share that is no leak, as `audit_split`: the statements.
-
-    Observations stop a run only where its protocol promises to avoid them (`splits.PROMISES`).
-    """
-    return _compare_parts(rows, split, OBSERVATIONS)
-
-
-def _compare_parts(rows: pd.DataFrame, split: Split, kinds: Kinds) -> pd.DataFrame:
-    """Find rows of one part of a fold that are known from another, by what the kinds compare."""
     row_ids = pd.Index(rows["row_id"])
     # One number a row and kind, the same for rows that share what the kind is about.
     codes = {
@@ -89,7 +75,15 @@ def _compare_parts(rows: pd.DataFrame, split: Split, kinds: Kinds) -> pd.DataFra
     }
     records = []
     for fold in split.folds:
-        parts = _positions(row_ids, fold)
+        parts = {name: row_ids.get_indexer(list(getattr(fold, name))) for name in PARTS}
+        unknown = [
+            row
+            for name, positions in parts.items()
+            for row, position in zip(getattr(fold, name), positions, strict=True)
+            if position < 0
+        ]
+        if unknown:
+            raise SplitError(f"the fold names {len(unknown)} unknown rows:{offenders(unknown)}")
         for kind, (describes, _) in kinds.items():
             for first, second in PAIRS:
                 is_known = np.zeros(len(rows), dtype=bool)
@@ -106,25 +100,8 @@ def _compare_parts(rows: pd.DataFrame, split: Split, kinds: Kinds) -> pd.DataFra
     return sums[COLUMNS]
 
 
-def _positions(row_ids: pd.Index, fold: Fold) -> dict[str, np.ndarray]:
-    """Return where the rows of each part are; raise where the fold names rows that are missing."""
-    parts = {
-        part: row_ids.get_indexer(list(getattr(fold, part)))
-        for part in ("train", "validation", "test")
-    }
-    unknown = [
-        row
-        for part, positions in parts.items()
-        for row, position in zip(getattr(fold, part), positions, strict=True)
-        if position < 0
-    ]
-    if unknown:
-        raise SplitError(f"the fold names {len(unknown)} unknown rows:{offenders(unknown)}")
-    return parts
-
-
 def check_split(rows: pd.DataFrame, split: Split, *, declared: Sequence[str] = ()) -> pd.DataFrame:
-    """Audit a split and raise where it leaks in a way that its study does not declare.
+    """Audit a split as `audit_split`, and raise where it leaks in a way that is not declared.
 
     Parameters
     ----------
@@ -135,11 +112,6 @@ def check_split(rows: pd.DataFrame, split: Split, *, declared: Sequence[str] = (
     declared : sequence of str
         Kinds of finding, keys of `FINDINGS`, that the study declares.
 
-    Returns
-    -------
-    pandas.DataFrame
-        As `audit_split`.
-
     Raises
     ------
     LeakError
@@ -148,9 +120,8 @@ def check_split(rows: pd.DataFrame, split: Split, *, declared: Sequence[str] = (
     """
     table = audit_split(rows, split)
     refused = table[~table["kind"].isin(declared)]
-    promised = PROMISES.get(split.protocol, ())
-    if promised:
-        seen = observe_split(rows, split)
+    if promised := PROMISES.get(split.protocol):
+        seen = audit_split(rows, split, OBSERVATIONS)
         broken = seen[seen["kind"].isin(promised) & (seen["second"] == "test")]
         refused = pd.concat([refused, broken]) if len(broken) else refused
     if len(refused):

@@ -44,26 +44,10 @@ class Pool:
         return " ".join(one.citation for one in self.members)
 
     def load(self, committed: Path, *, strict: bool = True) -> pd.DataFrame:
-        """Read the members that are there into one clip table.
+        """Read the members that are here, or their rows of the committed table; see `load_corpus`.
 
-        Parameters
-        ----------
-        committed : Path
-            The committed table; read where recordings are not there.
-        strict : bool
-            False leaves damaged, foreign and duplicate clips out. Clips that a member lacks are
-            listed in `attrs["left_out"]` either way: a pool takes what is there.
-
-        Returns
-        -------
-        pandas.DataFrame, shape (n_clips, 12)
-            Columns `CLIP_COLUMNS`, sorted by `clip_id`; `attrs["missing"]` names members that are
-            not in it.
-
-        Raises
-        ------
-        CorpusError
-            If no member is there, or if one that is there is damaged.
+        Clips that a member lacks are listed in `attrs["left_out"]`, `strict` or not: a pool takes
+        what is there. `attrs["missing"]` names members that are not in it.
         """
         stored = pd.DataFrame(columns=list(CLIP_COLUMNS))
         if committed.is_file():

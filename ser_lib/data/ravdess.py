@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 
-from ser_lib.data.corpus import Corpus, clip_fields
+from ser_lib.data.corpus import Corpus
 
 GRAMMAR = (
     r"(?P<modality>\d\d)-(?P<channel>\d\d)-(?P<emotion>\d\d)-(?P<intensity>\d\d)"
@@ -50,14 +50,14 @@ def parse_ravdess(match: re.Match[str], *, corpus: str = "ravdess") -> dict[str,
     # Looked up only to be refused: song and video of the same actors share this grammar.
     MODALITIES[code["modality"]], CHANNELS[code["channel"]]
     number = SPEAKERS[code["speaker"]]
-    return clip_fields(
-        speaker=f"{corpus}-{number:02d}",
-        gender="male" if number % 2 else "female",
-        emotion=EMOTIONS[code["emotion"]],
-        intensity=INTENSITIES[code["intensity"]],
-        statement=STATEMENTS[code["statement"]],
-        repetition=REPETITIONS[code["repetition"]],
-    )
+    return {
+        "speaker": f"{corpus}-{number:02d}",
+        "gender": "male" if number % 2 else "female",
+        "emotion": EMOTIONS[code["emotion"]],
+        "intensity": INTENSITIES[code["intensity"]],
+        "statement": STATEMENTS[code["statement"]],
+        "repetition": REPETITIONS[code["repetition"]],
+    }
 
 
 RAVDESS = Corpus(
@@ -81,7 +81,7 @@ RAVDESS = Corpus(
         "neutral has no strong intensity, hence half as many clips as each other emotion",
         "one widely copied archive holds every clip twice",
         "two statements only: a model may learn the words",
-        "the stored runs of this project heard a copy at 24 kHz; the published clips have 48 kHz",
+        "the stored runs of this project used a copy at 24 kHz; the published clips have 48 kHz",
         "actor 07's two repetitions of happy 'Dogs are sitting by the door' are the same recording",
     ),
     known_duplicates=(frozenset({"ravdess/03-01-03-01-02-01-07", "ravdess/03-01-03-01-02-02-07"}),),

@@ -27,7 +27,7 @@ import re
 from itertools import product
 from pathlib import Path
 
-from ser_lib.data.corpus import Corpus, clip_fields
+from ser_lib.data.corpus import Corpus
 
 GRAMMAR = r"(?P<speaker>[A-Z]{2})_(?P<statement>(?P<emotion>[a-z]{1,2})\d\d)"
 SPEAKERS = ("DC", "JE", "JK", "KL")
@@ -46,29 +46,24 @@ STATEMENTS = tuple(
 )
 
 
-def name_savee(path: Path) -> str:
-    """Return a clip's name with its speaker, which is in the folder of the published layout.
-
-    >>> name_savee(Path("AudioData/DC/a01.wav")), name_savee(Path("ALL/DC_a01.wav"))
-    ('DC_a01', 'DC_a01')
-    """
-    is_long = "_" in path.stem
-    return path.stem if is_long else f"{path.parent.name}_{path.stem}"
+def _name(path: Path) -> str:
+    """Return a clip's name with its speaker, which is in the folder of the published layout."""
+    return path.stem if "_" in path.stem else f"{path.parent.name}_{path.stem}"
 
 
-def parse_savee(match: re.Match[str]) -> dict[str, object]:
+def _parse(match: re.Match[str]) -> dict[str, object]:
     """Translate the parts of a SAVEE clip's name."""
     code = match.groupdict()
     emotion = EMOTIONS[code["emotion"]]
     for part, published in (("speaker", SPEAKERS), ("statement", STATEMENTS)):
         if code[part] not in published:
             raise KeyError(code[part])
-    return clip_fields(
-        speaker=f"savee-{code['speaker']}",
-        gender="male",
-        emotion=emotion,
-        statement=code["statement"],
-    )
+    return {
+        "speaker": f"savee-{code['speaker']}",
+        "gender": "male",
+        "emotion": emotion,
+        "statement": code["statement"],
+    }
 
 
 SAVEE = Corpus(
@@ -85,7 +80,7 @@ SAVEE = Corpus(
     label_set="seven",
     grammar=GRAMMAR,
     example="DC_a01.wav",
-    parse=parse_savee,
+    parse=_parse,
     n_clips=480,
     n_speakers=4,
     quirks=(
@@ -95,6 +90,6 @@ SAVEE = Corpus(
         "12 of 15 sentences of an emotion are said in no other but neutral: words tell emotions",
         "four speakers make four test folds: intervals by speaker are wide",
     ),
-    name_of=name_savee,
+    name_of=_name,
     names=tuple(map("_".join, product(SPEAKERS, STATEMENTS))),
 )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,9 @@ from ser_lib.data.enrolment import NORMALISATIONS, enrolled
 from ser_lib.data.labels import LabelSet
 from ser_lib.errors import SplitError
 from ser_lib.seeds import generator
+
+PARTS = ("train", "validation", "test")
+ROW_COLUMNS = tuple("row_id clip_id variant label speaker gender statement audio_sha256".split())
 
 
 @dataclass(frozen=True)
@@ -85,18 +88,15 @@ def rows_of(
     Returns
     -------
     pandas.DataFrame, shape (n_clips * n_variants, 8)
-        Columns `row_id, clip_id, variant, label, speaker, gender, statement, audio_sha256`, all
-        variants of the first clip, then of the second, and so on.
+        Columns `ROW_COLUMNS`, all variants of the first clip, then of the second, and so on.
 
     Raises
     ------
     SplitError
         If no clip belongs to the task.
     """
-    columns = ["clip_id", "speaker", "gender", "statement", "audio_sha256"]
     labels = label_set.apply(clips["emotion"], clips["gender"])
-    kept = clips[columns].assign(label=labels)
-    kept = kept[kept["label"].notna()]
+    kept = clips.assign(label=labels).dropna(subset="label")
     if kept.empty:
         raise SplitError(
             f"no clip has an emotion of the label set '{label_set.name}' "
@@ -106,8 +106,7 @@ def rows_of(
     rows["variant"] = list(variants) * len(kept)
     suffix = np.where(rows["variant"] == "original", "", "#" + rows["variant"])
     rows["row_id"] = rows["clip_id"] + suffix
-    order = ["row_id", "clip_id", "variant", "label", "speaker", "gender", "statement"]
-    return rows[[*order, "audio_sha256"]]
+    return rows[list(ROW_COLUMNS)]
 
 
 def variants_of(copies: int, augmentations: Sequence[str]) -> tuple[str, ...]:
@@ -131,7 +130,7 @@ def make_split(rows: pd.DataFrame, protocol: Protocol, *, seed: int) -> Split:
     Returns
     -------
     Split
-        Its folds. The test parts of `luna5` and `loso` cover every row once.
+        Its folds.
 
     Raises
     ------
@@ -142,17 +141,11 @@ def make_split(rows: pd.DataFrame, protocol: Protocol, *, seed: int) -> Split:
     if protocol.name not in PROTOCOLS:
         raise SplitError(f"unknown protocol '{protocol.name}'; known are {', '.join(PROTOCOLS)}")
     rule = PROTOCOLS[protocol.name]
-    known = inspect.signature(rule).parameters
-    unknown = set(protocol.params) - set(known)
-    if unknown:
-        raise SplitError(f"protocol '{protocol.name}' has no parameters {sorted(unknown)}")
-    lacking = [
-        name
-        for name, one in known.items()
-        if one.kind is one.KEYWORD_ONLY and one.default is one.empty and name not in protocol.params
-    ]
-    if lacking:
-        raise SplitError(f"protocol '{protocol.name}' needs {', '.join(lacking)}")
+    try:
+        inspect.signature(rule).bind(rows, seed, **protocol.params)
+    except TypeError as error:
+        given = dict(protocol.params)
+        raise SplitError(f"protocol '{protocol.name}' with parameters {given}: {error}") from error
     folds = rule(rows, seed, **protocol.params)
     if protocol.normalisation:
         folds = _without_enrolled(folds, rows, protocol.normalisation)
@@ -168,17 +161,15 @@ def _without_enrolled(folds: list[Fold], rows: pd.DataFrame, name: str) -> list[
         raise SplitError(f"unknown normalisation '{name}'; known are {', '.join(NORMALISATIONS)}")
     known = set(rows.loc[enrolled(rows, NORMALISATIONS[name]), "row_id"])
     return [
-        Fold(fold.train, fold.validation, tuple(one for one in fold.test if one not in known))
-        for fold in folds
+        replace(fold, test=tuple(one for one in fold.test if one not in known)) for fold in folds
     ]
 
 
 def _check_fold(fold: Fold, label_of: pd.Series, where: str) -> None:
-    for part in ("train", "validation", "test"):
+    for part in PARTS:
         if not getattr(fold, part):
             raise SplitError(f"{where}: no row for {part}; the corpus has too few speakers")
-    needed = set(label_of)
-    lacking = sorted(needed - set(label_of[list(fold.train)]))
+    lacking = sorted(set(label_of) - set(label_of[list(fold.train)]))
     if lacking:
         raise SplitError(
             f"{where}: no training row of {lacking}; a class needs several speakers, "
@@ -191,7 +182,7 @@ def with_training_variants(fold: Fold, variants: Sequence[str]) -> Fold:
     train = tuple(
         row for clip in fold.train for row in (clip, *(f"{clip}#{name}" for name in variants))
     )
-    return Fold(train, fold.validation, fold.test)
+    return replace(fold, train=train)
 
 
 def _random(
@@ -302,12 +293,7 @@ def _loso(rows: pd.DataFrame, seed: int, *, n_validation: int = 2) -> list[Fold]
 
 
 def _speaker_folds(rows: pd.DataFrame, seed: int, *, n_folds: int = 5) -> list[Fold]:
-    """Assign the speakers of every corpus to folds; no speaker is on both sides, in any corpus.
-
-    RAVDESS's actors keep the folds of `luna5`, where there are five. The others are assigned in
-    turn, women first, so that folds are alike in gender. Validation speakers are drawn from the
-    training ones, one in six of each corpus; a corpus of fewer than four speakers gives none.
-    """
+    """Assign the speakers of every corpus to folds; validation: one training speaker in six."""
     fold_of = _assign_speakers(rows, n_folds, "speaker_folds")
     folds = []
     for number in range(n_folds):
@@ -325,12 +311,17 @@ def _speakers_by_corpus(rows: pd.DataFrame) -> list[tuple[str, list[str]]]:
 
 
 def _assign_speakers(rows: pd.DataFrame, n_folds: int, protocol: str) -> dict[str, int]:
-    """Give each speaker the number of the fold that tests him or her."""
+    """Give each speaker the number of the fold that tests him or her.
+
+    RAVDESS's actors keep the folds of `luna5`, where there are five. The others are assigned in
+    turn, women first, so that folds are alike in gender.
+    """
     fold_of: dict[str, int] = {}
     for _, ours in _speakers_by_corpus(rows):
         is_ravdess = all(re.fullmatch(r"(ravdess|demo)-(0\d|1\d|2[0-4])", one) for one in ours)
         if is_ravdess and n_folds == len(LUNA5_TEST):
-            fold_of |= {one: _luna5_fold(one) for one in ours}
+            fold_of_actor = {one: n for n, actors in enumerate(LUNA5_TEST) for one in actors}
+            fold_of |= {one: fold_of_actor[int(one[-2:])] for one in ours}
         else:
             fold_of |= {one: number % n_folds for number, one in enumerate(ours)}
     n_used = len(set(fold_of.values()))
@@ -354,16 +345,10 @@ def _validation_speakers(rows: pd.DataFrame, test: set[str], draw: tuple[object,
     return chosen
 
 
-def _luna5_fold(speaker: str) -> int:
-    actor = int(speaker.rsplit("-", 1)[1])
-    return next(number for number, actors in enumerate(LUNA5_TEST) if actor in actors)
-
-
 def _loso_few(rows: pd.DataFrame, seed: int, *, validation_share: float = 0.15) -> list[Fold]:
     """Leave one of few speakers out; validation: a share of the others' statements.
 
-    For a corpus of two or three speakers, where none can be spared to stop the training. Test
-    speakers are unseen; validation speakers are not, so validation scores are too high.
+    Validation speakers are seen in training, so validation scores are too high.
     """
     speakers = sorted(rows["speaker"].unique())
     statements = sorted(rows["statement"].unique())
@@ -422,9 +407,7 @@ def _cross_corpus(
 def _sentence(rows: pd.DataFrame, seed: int, *, n_folds: int = 10) -> list[Fold]:
     """Leave one statement out in turn; where there are more than `n_folds`, one share of them.
 
-    All speakers say every statement, so test speakers are seen in training, which is this
-    protocol's inherent leak. Validation speakers, one in six of each corpus, are taken out of the
-    training rows whole.
+    All speakers say every statement: test speakers are seen in training, validation speakers not.
     """
     said = _assign_statements(rows, n_folds, "sentence")
     folds = []
@@ -437,11 +420,9 @@ def _sentence(rows: pd.DataFrame, seed: int, *, n_folds: int = 10) -> list[Fold]
 def _speaker_and_sentence(
     rows: pd.DataFrame, seed: int, *, n_folds: int = 5, n_statement_folds: int = 2
 ) -> list[Fold]:
-    """Test on unseen speakers who say unseen statements.
+    """Test on unseen speakers who say unseen statements: each pair of two shares is a fold.
 
-    One fold for each pair of a share of the speakers (as `speaker_folds`) and a share of the
-    statements. Rows that share only one of the two with the test rows are left out of training and
-    validation; all rows are tested once.
+    Rows that share only one of the two with the test rows are left out of the fold.
     """
     name = "speaker+sentence"
     fold_of = rows["speaker"].map(_assign_speakers(rows, n_folds, name))

@@ -9,9 +9,6 @@ word …" with each of 200 words in seven emotions: 2,800 clips. A file name is:
               |   word
               speaker
 
-One clip is published under a name that lacks a letter, `OA_bite_neutral.wav`; its id is that name,
-also where a copy has corrected it.
-
 Accepted layouts: one folder a speaker and emotion, whatever their names (the published ones are not
 of one form: `OAF_Fear/`, `OAF_Pleasant_surprise/`, `YAF_pleasant_surprised/`), one flat folder, and
 the widely copied archive that holds each clip twice, once more in a folder of its own name.
@@ -23,7 +20,7 @@ import re
 from itertools import product
 from pathlib import Path
 
-from ser_lib.data.corpus import Corpus, clip_fields
+from ser_lib.data.corpus import Corpus
 
 GRAMMAR = r"(?P<speaker>[A-Z]{2,3})_(?P<statement>[a-z]+)_(?P<emotion>[a-z]+)"
 SPEAKERS = ("OAF", "YAF")
@@ -58,29 +55,24 @@ WORDS = tuple(
 MISNAMED = {"OAF_bite_neutral": "OA_bite_neutral"}
 
 
-def name_tess(path: Path) -> str:
-    """Return a clip's published name, also where a copy has corrected it.
-
-    >>> name_tess(Path("OAF_neutral/OAF_bite_neutral.wav"))
-    'OA_bite_neutral'
-    """
+def _name(path: Path) -> str:
+    """Return a clip's published name, also where a copy has corrected it."""
     return MISNAMED.get(path.stem, path.stem)
 
 
-def parse_tess(match: re.Match[str]) -> dict[str, object]:
+def _parse(match: re.Match[str]) -> dict[str, object]:
     """Translate the three parts of a TESS file name."""
     code = match.groupdict()
     speaker = "OAF" if match[0] in MISNAMED.values() else code["speaker"]
-    if speaker not in SPEAKERS:
-        raise KeyError(speaker)
-    if code["statement"] not in WORDS:
-        raise KeyError(code["statement"])
-    return clip_fields(
-        speaker=f"tess-{speaker}",
-        gender="female",
-        emotion=EMOTIONS[code["emotion"]],
-        statement=code["statement"],
-    )
+    for part, published in ((speaker, SPEAKERS), (code["statement"], WORDS)):
+        if part not in published:
+            raise KeyError(part)
+    return {
+        "speaker": f"tess-{speaker}",
+        "gender": "female",
+        "emotion": EMOTIONS[code["emotion"]],
+        "statement": code["statement"],
+    }
 
 
 TESS = Corpus(
@@ -97,12 +89,12 @@ TESS = Corpus(
     label_set="seven",
     grammar=GRAMMAR,
     example="OAF_back_angry.wav",
-    parse=parse_tess,
+    parse=_parse,
     n_clips=2800,
     n_speakers=2,
     quirks=(
-        "two speakers: a split by clip has always heard the test's voice, and leaving one out "
-        "trains on one woman. Logistic regression on means and deviations of 13 MFCCs is right "
+        "two speakers: a split by clip trains on the test's voices, and leaving one out trains on "
+        "one woman. Logistic regression on means and deviations of 13 MFCCs is right "
         "on 95 % of the clips of a random fifth, and on 25 to 31 % of the other speaker's",
         "one carrier phrase with 200 words: nearly the same text in every clip; holding out words "
         "changes nothing",
@@ -113,7 +105,7 @@ TESS = Corpus(
         "the widely copied archive holds every clip twice",
     ),
     statements={word: f"Say the word {word}." for word in WORDS},
-    name_of=name_tess,
+    name_of=_name,
     names=tuple(
         MISNAMED.get(name, name) for name in map("_".join, product(SPEAKERS, WORDS, EMOTIONS))
     ),

@@ -9,6 +9,7 @@ installed with this project: its licence allows research and private use only.
 from __future__ import annotations
 
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,23 +68,9 @@ OPENSMILE_MIN_S = 0.3
 def waveform_envelope(
     signal: np.ndarray, sample_rate_hz: int, *, duration_s: float = 4.0, n_points: int = 400
 ) -> np.ndarray:
-    """Lowest and highest sample of each short stretch: enough to draw a waveform, not to hear it.
+    """Lowest and highest sample of each short stretch, shape (2, n_points), to draw a waveform.
 
-    Parameters
-    ----------
-    signal : ndarray, shape (n_samples,)
-        Mono.
-    sample_rate_hz : int
-        Its rate.
-    duration_s : float
-        The signal is cropped or padded to this length.
-    n_points : int
-        Number of stretches.
-
-    Returns
-    -------
-    ndarray of float32, shape (2, n_points)
-        Row 0 the minima, row 1 the maxima, in [-1, 1].
+    The signal is cropped or padded to `duration_s`.
     """
     check_signal(signal)
     fixed = crop_or_pad(signal, round(duration_s * sample_rate_hz))
@@ -97,10 +84,8 @@ def prosody(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
 
     Parameters
     ----------
-    signal : ndarray, shape (n_samples,)
-        Mono.
-    sample_rate_hz : int
-        Its rate.
+    signal, sample_rate_hz : ndarray of shape (n_samples,), int
+        Mono, and its rate.
 
     Returns
     -------
@@ -148,10 +133,8 @@ def speech_statistics(signal: np.ndarray, sample_rate_hz: int, *, n_mfcc: int = 
 
     Parameters
     ----------
-    signal : ndarray, shape (n_samples,)
-        Mono.
-    sample_rate_hz : int
-        Its rate.
+    signal, sample_rate_hz : ndarray of shape (n_samples,), int
+        Mono, and its rate.
     n_mfcc : int
         Number of cepstral coefficients, the first of which is the overall level's.
 
@@ -201,28 +184,11 @@ def statistic_names(n_mfcc: int = 20) -> tuple[str, ...]:
 def speech_descriptors(
     signal: np.ndarray, sample_rate_hz: int, *, n_frames: int = 160
 ) -> np.ndarray:
-    """Descriptors of each frame, without the pauses at both ends of the clip.
+    """Descriptors of each frame without the pauses at both ends, shape (n_frames, n_values).
 
-    Parameters
-    ----------
-    signal : ndarray, shape (n_samples,)
-        Mono.
-    sample_rate_hz : int
-        Its rate.
-    n_frames : int
-        Longer speech is cut at its end, shorter speech filled up with frames of zeros. At 16 kHz
-        there are 62.5 frames a second.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_frames, 2 * len(DESCRIPTORS))
-        The `DESCRIPTORS` less their mean over the clip, then these means less what is typical, the
-        same in every frame. A frame of zeros is no frame.
-
-    Raises
-    ------
-    FeatureError
-        If the signal is empty, not mono, or holds samples that are not finite.
+    The `DESCRIPTORS` less their mean over the clip, then these means less what is typical, the same
+    in every frame. Longer speech is cut at its end, shorter speech filled up with frames of zeros,
+    which are no frames. At 16 kHz there are 62.5 frames a second.
     """
     check_signal(signal)
     if len(signal) < DESCRIPTOR_N_FFT:
@@ -293,28 +259,10 @@ def _voicing(signal: np.ndarray, pitch_hz: np.ndarray, sample_rate_hz: int) -> n
 
 
 def compare_functionals(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
-    """Functionals of the ComParE 2016 set over the whole clip, by openSMILE's own program.
+    """Functionals of the ComParE 2016 set over the whole clip, shape (6373,), by openSMILE.
 
-    Parameters
-    ----------
-    signal : ndarray, shape (n_samples,)
-        Mono; shorter than 0.3 s it is followed by silence.
-    sample_rate_hz : int
-        Its rate.
-
-    Returns
-    -------
-    ndarray of float32, shape (6373,)
-        In openSMILE's order and units.
-
-    Raises
-    ------
-    FeatureError
-        If openSMILE is not installed, or the signal is empty, not mono, or not finite.
-
-    References
-    ----------
-    Schuller et al. (2016), Interspeech, for the set; Eyben et al. (2010), ACM Multimedia.
+    In openSMILE's order and units; a signal shorter than 0.3 s is followed by silence. For the set:
+    Schuller et al. (2016), Interspeech; for the program: Eyben et al. (2010), ACM Multimedia.
     """
     check_signal(signal)
     missing = round(OPENSMILE_MIN_S * sample_rate_hz) - len(signal)
@@ -322,18 +270,9 @@ def compare_functionals(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
     return _opensmile().process_signal(padded, sample_rate_hz).to_numpy(np.float32)[0]
 
 
-def compare_shape() -> tuple[int]:
-    """Return the shape of a clip's `compare_functionals`, with openSMILE or without."""
-    return (N_FUNCTIONALS,)
-
-
 def has_opensmile() -> bool:
     """Return whether openSMILE is installed."""
-    try:
-        _opensmile()
-    except FeatureError:
-        return False
-    return True
+    return find_spec("opensmile") is not None
 
 
 @lru_cache(maxsize=1)

@@ -41,9 +41,9 @@ def compute(
     spec : FeatureSpec
         What to compute.
     variant : str
-        "original", or a key of `ser_lib.audio.augmentation.AUGMENTATIONS`.
+        "original", or a key of `ser_lib.audio.augmentation.AUGMENTATIONS`, which needs `rng`.
     rng : numpy.random.Generator, optional
-        Needed for an augmentation.
+        Where an augmentation draws from.
 
     Returns
     -------
@@ -74,17 +74,7 @@ def compute(
 
 
 def feature_shape(spec: FeatureSpec) -> tuple[int, ...]:
-    """Return the shape of one clip's feature, that of a short synthetic signal.
-
-    Parameters
-    ----------
-    spec : FeatureSpec
-        Of a feature that gives every clip the same shape.
-
-    Returns
-    -------
-    tuple of int
-    """
+    """Return the shape that a feature of this spec gives every clip."""
     shape = FEATURES[spec.name].shape
     if shape:
         return shape(**spec.params)
@@ -94,22 +84,7 @@ def feature_shape(spec: FeatureSpec) -> tuple[int, ...]:
 
 
 def seconds_per_clip(spec: FeatureSpec, *, clip_s: float = 3.7, n_times: int = 5) -> float:
-    """Measure how long a feature takes, after decoding, on one core of this machine.
-
-    Parameters
-    ----------
-    spec : FeatureSpec
-        What to compute.
-    clip_s : float
-        Length of the synthetic clip; RAVDESS's mean by default.
-    n_times : int
-        How often it is computed; the fastest counts.
-
-    Returns
-    -------
-    float
-        Seconds.
-    """
+    """Measure the seconds that a feature of a synthetic clip takes on one core, the fastest try."""
     noise = np.random.default_rng(0).standard_normal(round(clip_s * spec.sample_rate_hz))
     signal = (0.1 * noise).astype(np.float32)
     function = FEATURES[spec.name].function
@@ -133,8 +108,7 @@ def extract(
     spec : FeatureSpec
         What to compute; it must give every clip the same shape.
     variant : str
-        "original", or an augmentation; its draws depend on the clip's audio and on nothing else,
-        so that it does not matter which other clips are extracted with it.
+        "original", or an augmentation, whose draws depend on the clip's audio and on nothing else.
     n_jobs : int
         joblib's: -1 takes all cores.
 

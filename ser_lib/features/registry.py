@@ -10,8 +10,8 @@ import numpy as np
 
 from ser_lib.errors import FeatureError
 from ser_lib.features.acoustic import (
+    N_FUNCTIONALS,
     compare_functionals,
-    compare_shape,
     prosody,
     speech_descriptors,
     speech_statistics,
@@ -47,7 +47,7 @@ class Feature:
 
 
 FEATURES: dict[str, Feature] = {
-    "compare_functionals": Feature(compare_functionals, 1, compare_shape),
+    "compare_functionals": Feature(compare_functionals, 1, lambda: (N_FUNCTIONALS,)),
     "encoder_frames": Feature(encoder_frames, 1, frames_shape, (0,)),
     "encoder_views": Feature(encoder_views, 1, encoder_shape),
     "log_mel": Feature(log_mel, 1, time_axes=(1,)),

@@ -41,7 +41,7 @@ def _mel_edges_hz(n_edges: int, f_max_hz: float) -> np.ndarray:
 
 
 @lru_cache(maxsize=16)
-def mel_matrix(sample_rate_hz: int, n_fft: int, n_mels: int, f_max_hz: float) -> np.ndarray:
+def _mel_matrix(sample_rate_hz: int, n_fft: int, n_mels: int, f_max_hz: float) -> np.ndarray:
     """Return triangular filters of equal area, shape (n_mels, 1 + n_fft // 2), read only.
 
     The same as `librosa.filters.mel`: Slaney (1998), Auditory Toolbox, version 2.
@@ -65,7 +65,7 @@ def _hann(n_fft: int) -> np.ndarray:
     return window
 
 
-def mel_power(
+def _mel_power(
     signal: np.ndarray,
     sample_rate_hz: int,
     *,
@@ -83,7 +83,7 @@ def mel_power(
     padded = np.pad(signal, n_fft // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop_samples]
     precision = np.complex64 if signal.dtype == np.float32 else np.complex128
-    filters = mel_matrix(sample_rate_hz, n_fft, n_mels, f_max_hz)
+    filters = _mel_matrix(sample_rate_hz, n_fft, n_mels, f_max_hz)
     blocks = []
     for start in range(0, len(frames), N_BLOCK_FRAMES):
         # Transformed at double precision and then rounded, as librosa does.
@@ -93,11 +93,11 @@ def mel_power(
     return np.concatenate(blocks, axis=1)
 
 
-def power_to_db(power: np.ndarray, *, range_db: float) -> np.ndarray:
-    """Return levels in dB below the largest power, cut at `range_db` below it."""
+def _power_to_db(power: np.ndarray) -> np.ndarray:
+    """Return levels in dB below the largest power, cut at `RANGE_DB` below it."""
     level_db = 10.0 * np.log10(np.maximum(MIN_POWER, power))
     level_db -= 10.0 * np.log10(np.maximum(MIN_POWER, power.max()))
-    return np.maximum(level_db, level_db.max() - range_db)
+    return np.maximum(level_db, level_db.max() - RANGE_DB)
 
 
 def log_mel(
@@ -113,10 +113,8 @@ def log_mel(
 
     Parameters
     ----------
-    signal : ndarray, shape (n_samples,)
-        Mono.
-    sample_rate_hz : int
-        Its rate.
+    signal, sample_rate_hz : ndarray of shape (n_samples,), int
+        Mono, and its rate.
     n_mels : int
         Number of mel bands.
     f_max_hz : float, optional
@@ -128,8 +126,8 @@ def log_mel(
 
     Returns
     -------
-    ndarray of float32, shape (n_mels, n_frames)
-        In [-80, 0] dB, where n_frames = 1 + n_samples // hop_samples.
+    ndarray of float32, shape (n_mels, 1 + n_samples // hop_samples)
+        In [-80, 0] dB.
 
     Raises
     ------
@@ -144,7 +142,7 @@ def log_mel(
     check_signal(signal)
     if duration_s is not None:
         signal = crop_or_pad(signal, round(duration_s * sample_rate_hz))
-    power = mel_power(
+    power = _mel_power(
         signal,
         sample_rate_hz,
         n_mels=n_mels,
@@ -152,7 +150,7 @@ def log_mel(
         hop_samples=hop_samples,
         f_max_hz=sample_rate_hz / 2 if f_max_hz is None else f_max_hz,
     )
-    return power_to_db(power, range_db=RANGE_DB).astype(np.float32)
+    return _power_to_db(power).astype(np.float32)
 
 
 def mel_square(
@@ -160,22 +158,8 @@ def mel_square(
 ) -> np.ndarray:
     """Log-mel array resized to a square in [0, 1]: what `mel_picture` shows, without the picture.
 
-    Parameters
-    ----------
-    signal : ndarray, shape (n_samples,)
-        Mono.
-    sample_rate_hz : int
-        Its rate.
-    side_px : int
-        Height and width of the result.
-    n_mels : int
-        Number of mel bands before resizing.
-
-    Returns
-    -------
-    ndarray of float32, shape (side_px, side_px, 1)
-        Row 0 is the lowest band; the whole clip fills the width, whatever its length, as in the
-        published pictures.
+    Shape (side_px, side_px, 1); row 0 is the lowest band. The whole clip fills the width, whatever
+    its length, as in the published pictures.
     """
     from scipy.ndimage import zoom
 
@@ -193,30 +177,9 @@ def mel_frames(
     n_mels: int = 60,
     hop_samples: int = HOP_SAMPLES,
 ) -> np.ndarray:
-    """Log-mel spectrogram in [0, 1] as a sequence of frames of fixed length.
+    """Log-mel spectrogram in [0, 1] (0 is -80 dB) as frames, shape (n_frames, n_mels, 1).
 
-    Parameters
-    ----------
-    signal : ndarray, shape (n_samples,)
-        Mono.
-    sample_rate_hz : int
-        Its rate.
-    n_frames : int
-        Longer clips are cut at their end, shorter ones filled up with silence (0).
-    n_mels : int
-        Number of mel bands.
-    hop_samples : int
-        Samples from frame to frame.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_frames, n_mels, 1)
-        0 is 80 dB below the clip's loudest band, 1 is that band.
-
-    Examples
-    --------
-    >>> mel_frames(np.sin(np.arange(22050.0)), 22050).shape
-    (130, 60, 1)
+    Longer clips are cut at their end, shorter ones filled up with silence (0).
     """
     level_db = log_mel(signal, sample_rate_hz, n_mels=n_mels, hop_samples=hop_samples)
     # (n_mels, n_frames of the clip) -> (n_frames, n_mels, 1)
@@ -233,34 +196,10 @@ def mel_chunks(
     n_frames: int = 60,
     n_mels: int = 128,
 ) -> np.ndarray:
-    """Log-mel spectrogram in [0, 1], cut into chunks of frames.
+    """Log-mel spectrogram cut into chunks, shape (n_chunks, n_mels, n_frames, 1).
 
-    Parameters
-    ----------
-    signal : ndarray, shape (n_samples,)
-        Mono; its level does not matter, since dB are relative to its own maximum.
-    sample_rate_hz : int
-        Its rate; at 16 kHz a chunk of 60 frames lasts 1.9 s.
-    n_chunks : int
-        Longer clips are cut at their end, shorter ones filled up with silence (0).
-    n_frames : int
-        Frames of a chunk.
-    n_mels : int
-        Number of mel bands.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_chunks, n_mels, n_frames, 1)
-        The clip's own lowest level is 0, its highest 1.
-
-    References
-    ----------
-    fpt2025, sections 2.2.1 and 5.
-
-    Examples
-    --------
-    >>> mel_chunks(np.sin(np.arange(32000.0)), 16000).shape
-    (3, 128, 60, 1)
+    The clip's own lowest level is 0, its highest 1; longer clips are cut at their end, shorter ones
+    filled up with silence (0). fpt2025, sections 2.2.1 and 5.
     """
     level_db = log_mel(signal, sample_rate_hz, n_mels=n_mels)[:, : n_chunks * n_frames]
     low, high = level_db.min(), level_db.max()
@@ -277,26 +216,8 @@ def mel_picture(
 ) -> np.ndarray:
     """Draw the log-mel spectrogram as `swart2025` does: `specshow`, default colours, no axes.
 
-    Parameters
-    ----------
-    signal : ndarray, shape (n_samples,)
-        Mono.
-    sample_rate_hz : int
-        Its rate.
-    side_px : int
-        Height and width of the picture, drawn at 100 dots an inch.
-    n_mels : int
-        Number of mel bands.
-
-    Returns
-    -------
-    ndarray of uint8, shape (side_px, side_px, 3)
-        Red, green, blue; row 0 is the highest band. The same pixels as the PNG file that the
-        study saves and reads again.
-
-    References
-    ----------
-    Swart (2025), section 3.3; 2.24 in at 100 dots an inch as in the author's notebook.
+    Red, green, blue in uint8, shape (side_px, side_px, 3); row 0 is the highest band. The same
+    pixels as the PNG file that the study saves and reads again (Swart 2025, section 3.3).
     """
     import librosa.display
     import matplotlib.style
@@ -322,10 +243,8 @@ def mfcc_zcr_rms(
 
     Parameters
     ----------
-    signal : ndarray, shape (n_samples,)
-        Mono.
-    sample_rate_hz : int
-        Its rate.
+    signal, sample_rate_hz : ndarray of shape (n_samples,), int
+        Mono, and its rate.
     duration_s : float
         The signal is cropped or padded with zeros to this length, so that all clips are alike.
     n_mfcc : int
@@ -334,17 +253,12 @@ def mfcc_zcr_rms(
     Returns
     -------
     ndarray of float32, shape (n_frames, 2 + n_mfcc)
-        Column 0 the zero-crossing rate in [0, 1], column 1 the RMS (linear), then the
-        coefficients. Values that are not finite become 0.
+        Column 0 the zero-crossing rate in [0, 1], column 1 the RMS (linear), then the coefficients.
+        Values that are not finite become 0.
 
     References
     ----------
     Boucheta & Roubache (2025), section 2.4.2.
-
-    Examples
-    --------
-    >>> mfcc_zcr_rms(np.sin(np.arange(22050.0)), 22050).shape
-    (108, 42)
     """
     import librosa
 

@@ -72,13 +72,12 @@ def test_a_card_is_complete(corpus):
 @EACH
 def test_the_example_obeys_the_grammar_and_parses_to_the_columns(corpus):
     fields = corpus.parse(re.fullmatch(corpus.grammar, text_of(corpus)))
-    assert set(fields) == set(CLIP_COLUMNS) - {
-        *("clip_id", "path", "corpus", "duration_s", "sample_rate_hz", "audio_sha256"),
-    }
+    needed = {"speaker", "gender", "emotion", "statement"}
+    assert needed <= set(fields) <= needed | {"intensity", "repetition"}
     assert fields["emotion"] in EMOTIONS
     assert fields["gender"] in ("female", "male")
     assert fields["speaker"].startswith(f"{corpus.name}-")
-    assert isinstance(fields["repetition"], int)
+    assert isinstance(fields.get("repetition", 1), int)
 
 
 @EACH
@@ -478,7 +477,7 @@ def test_without_audio_the_committed_table_is_read(tmp_path, committed, monkeypa
 @pytest.mark.parametrize(
     ("name", "column", "value", "words"),
     [
-        ("ravdess", "sample_rate_hz", 24_000, "heard a copy at 24 kHz"),
+        ("ravdess", "sample_rate_hz", 24_000, "used a copy at 24 kHz"),
         ("emodb", "duration_s", 2.0, "whose clips all last 2 s"),
     ],
 )

@@ -97,9 +97,7 @@ def test_a_turn_is_translated():
         "speaker": "iemocap-02F",
         "gender": "female",
         "emotion": "frustrated",
-        "intensity": "normal",
         "statement": "script03_2",
-        "repetition": 1,
     }
 
 

@@ -58,9 +58,7 @@ def test_a_savee_name_is_translated():
         "speaker": "savee-KL",
         "gender": "male",
         "emotion": "sad",
-        "intensity": "normal",
         "statement": "sa03",
-        "repetition": 1,
     }
 
 

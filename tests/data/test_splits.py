@@ -16,7 +16,6 @@ from ser_lib.data.leakage import (
     OBSERVATIONS,
     audit_split,
     check_split,
-    observe_split,
 )
 from ser_lib.data.splits import (
     EMOBOX6_TEST,
@@ -864,7 +863,7 @@ def test_a_shared_statement_is_an_observation_and_no_finding(ravdess_rows):
     split = make_split(ravdess_rows, plain_protocol("luna5"), seed=1)
     assert audit_split(ravdess_rows, split).empty
     assert check_split(ravdess_rows, split).empty
-    shared = observe_split(ravdess_rows, split)
+    shared = audit_split(ravdess_rows, split, OBSERVATIONS)
     assert set(shared["kind"]) == {"same_statement"}
     assert len(shared) == 3
     assert shared["share"].eq(1.0).all()
@@ -873,9 +872,11 @@ def test_a_shared_statement_is_an_observation_and_no_finding(ravdess_rows):
 # --- what a protocol needs
 
 
-@pytest.mark.parametrize("name", ["last_speaker_out", "cross_corpus"])
-def test_a_protocol_with_required_parameters_names_them(small_rows, name):
-    with pytest.raises(SplitError, match=f"'{name}' needs"):
+@pytest.mark.parametrize(
+    ("name", "lacks"), [("last_speaker_out", "test_share"), ("cross_corpus", "train")]
+)
+def test_a_protocol_with_required_parameters_names_them(small_rows, name, lacks):
+    with pytest.raises(SplitError, match=f"'{name}' .*'{lacks}'"):
         make_split(small_rows, Protocol(name), seed=0)
 
 

@@ -70,9 +70,7 @@ def test_a_tess_name_is_translated():
         "speaker": "tess-YAF",
         "gender": "female",
         "emotion": "surprised",
-        "intensity": "normal",
         "statement": "shout",
-        "repetition": 1,
     }
 
 

@@ -238,7 +238,7 @@ def test_inner_layers_are_what_their_nodes_write(tiny, rng):
 
 def test_what_no_output_needs_is_left_out():
     model = tiny_graph()
-    inner = runtime.with_inner_outputs(model, ["/layers.0/Add_1"])
+    inner = runtime._with_inner_outputs(model, ["/layers.0/Add_1"])
     assert len(inner.graph.node) < len(model.graph.node)
     assert [one.name for one in inner.graph.output] == ["/layers.0/Add_1_output_0"]
     assert "/layers.1.weight" not in {one.name for one in inner.graph.initializer}
@@ -248,7 +248,7 @@ def test_what_no_output_needs_is_left_out():
 def test_a_layer_that_the_graph_lacks_is_named(tiny):
     encoder = replace(tiny(), outputs=("/layers.7/Add_1",))
     with pytest.raises(EncoderError, match=r"/layers\.7/Add_1"):
-        runtime.graph_file(encoder)
+        runtime._graph_file(encoder)
 
 
 def test_another_input_name_is_reported_and_can_be_given(tiny, rng):
@@ -265,7 +265,7 @@ def test_a_file_that_is_no_graph_is_refused(tmp_path):
     path.write_text("not a graph")
     encoder = encoders.encoder_from_file(path, outputs=("x",), n_values=4)
     with pytest.raises(EncoderError, match=r"text\.onnx|text: "):
-        runtime.graph_file(encoder)
+        runtime._graph_file(encoder)
 
 
 # --- signals
@@ -326,12 +326,12 @@ def test_one_frame_has_no_spread():
 def test_faster_is_shorter_and_higher(tiny, tone, peak_frequency, monkeypatch):
     played = []
     monkeypatch.setattr(
-        "ser_lib.features.encoders.runtime.run_session",
-        lambda session, encoder, signal: played.append(signal) or [np.ones((2, WIDTH))],
+        features,
+        "encode",
+        lambda signal, rate_hz, encoder: played.append(signal) or [np.ones((2, WIDTH))],
     )
-    runtime.pooled_views(
-        tone(400.0), encoder=tiny(), session=None, statistics=["mean"], speeds=[1, 1.25]
-    )
+    params = dict(spec_of(tiny()).params) | {"statistics": "mean", "speeds": "1,1.25"}
+    encoders.encoder_views(tone(400.0), RATE_HZ, **params)
     assert len(played[1]) == pytest.approx(len(played[0]) / 1.25, abs=2)
     assert peak_frequency(played[1], RATE_HZ) == pytest.approx(500, abs=2)
 
@@ -418,10 +418,10 @@ def test_the_shortest_signal_gives_one_frame_and_a_shorter_one_an_error(real, rn
 def test_fewer_layers_have_their_shape_and_too_many_are_refused():
     assert features.encoder_shape(encoder="moonshine-base", sha256="", n_layers=3) == (1, 3, 2, 416)
     whole = encoders.ENCODERS["moonshine-base"]
-    assert features.lowest_layers(whole, 3).outputs == whole.outputs[:3]
+    assert features._lowest_layers(whole, 3).outputs == whole.outputs[:3]
     for n_layers in (-1, 10):
         with pytest.raises(EncoderError, match=rf"n_layers={n_layers} .*9"):
-            features.lowest_layers(whole, n_layers)
+            features._lowest_layers(whole, n_layers)
 
 
 def test_the_lower_layers_are_the_same_without_the_upper_ones(tiny, few_clips):

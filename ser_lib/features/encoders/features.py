@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ser_lib.audio.signal import resample
 from ser_lib.errors import EncoderError
 from ser_lib.features.encoders.registry import (
     ENCODERS,
@@ -19,13 +20,7 @@ from ser_lib.features.encoders.registry import (
     encoder_from_file,
     get_encoder,
 )
-from ser_lib.features.encoders.runtime import (
-    STATISTICS,
-    check_rate,
-    pooled_views,
-    run_session,
-    session_of,
-)
+from ser_lib.features.encoders.runtime import STATISTICS, encode, pool_frames
 
 # Quieter frames at both ends of a clip, beyond a margin, are pauses.
 SPEECH_RANGE_DB = 35.0
@@ -65,26 +60,19 @@ def encoder_views(
 
     Parameters
     ----------
-    signal : ndarray of float32, shape (n_samples,)
-        Mono.
-    sample_rate_hz : int
-        The encoder's rate.
-    encoder : str
-        A key of `ENCODERS`, or the path of another ONNX file.
-    sha256 : str
-        Of the weights.
+    signal, sample_rate_hz : ndarray of shape (n_samples,), int
+        Mono, and its rate, which must be the encoder's.
+    encoder, sha256 : str
+        A key of `ENCODERS`, or the path of another ONNX file, and the hash of the weights.
     statistics : str
         Keys of `STATISTICS`, with commas.
     speeds : str
         Numbers with commas; 1 is the signal as it is.
     n_layers : int
         Number of layers, lowest first; those above are not computed. 0 takes all.
-    outputs : str
-        Of another file: names of nodes or tensors, with commas.
-    n_values : int
-        Of another file: length of a frame's vector.
-    input_name : str
-        Of another file: its input.
+    outputs, n_values, input_name : str, int, str
+        Of another file: names of nodes or tensors, with commas; length of a frame's vector; its
+        input.
 
     Returns
     -------
@@ -102,17 +90,20 @@ def encoder_views(
     Jeffries et al. (2024), arXiv:2410.15608, for Moonshine.
     """
     chosen = _find_encoder(encoder, outputs, n_values, input_name, sample_rate_hz)
-    chosen = checked_encoder(chosen, sha256, sample_rate_hz)
+    chosen = _checked(chosen, sha256)
     if n_layers:
-        chosen = lowest_layers(chosen, n_layers)
-    views = pooled_views(
-        signal,
-        encoder=chosen,
-        session=session_of(chosen),
-        statistics=_statistics_of(statistics),
-        speeds=[float(one) for one in speeds.split(",")],
-    )
-    return views.astype(np.float16)
+        chosen = _lowest_layers(chosen, n_layers)
+    names = _statistics_of(statistics)
+    views = []
+    for speed in map(float, speeds.split(",")):
+        # Declared to have `speed` times its rate, and resampled to the real one, it plays faster:
+        # pitch and tempo are raised alike, as another voice might.
+        played = signal
+        if speed != 1:
+            played = resample(signal, round(sample_rate_hz * speed), sample_rate_hz)
+        layers = encode(played, sample_rate_hz, encoder=chosen)
+        views.append(np.stack([pool_frames(one, names) for one in layers]))
+    return np.stack(views).astype(np.float16)
 
 
 def encoder_shape(
@@ -159,18 +150,17 @@ def _find_encoder(
     )
 
 
-def checked_encoder(encoder: Encoder, sha256: str, sample_rate_hz: int) -> Encoder:
+def _checked(encoder: Encoder, sha256: str) -> Encoder:
     """Return the encoder if it is the one that a feature was made for; raise EncoderError else."""
     if encoder.sha256 != sha256:
         raise EncoderError(
             f"{encoder.name}: the weights have the sha256 {encoder.sha256[:12]}…, the feature was "
             f"made for {sha256[:12]}…; they are of another version"
         )
-    check_rate(encoder, sample_rate_hz)
     return encoder
 
 
-def lowest_layers(encoder: Encoder, n_layers: int) -> Encoder:
+def _lowest_layers(encoder: Encoder, n_layers: int) -> Encoder:
     """Return the encoder without its upper layers, which are then not computed."""
     if not 0 < n_layers <= encoder.n_layers:
         raise EncoderError(
@@ -193,25 +183,18 @@ def encoder_frames(
 
     Parameters
     ----------
-    signal : ndarray of float32, shape (n_samples,)
-        Mono; the encoder sees all of it.
-    sample_rate_hz : int
-        The encoder's rate.
-    encoder : str
-        A key of `ENCODERS`.
-    sha256 : str
-        Of the weights.
+    signal, sample_rate_hz, encoder, sha256
+        As of `encoder_views`, for a registered encoder.
     layers : str
-        Numbers with commas; 0 is the front end, 1 the first block of attention. Those above the
-        highest are not computed.
+        Numbers with commas; 0 is the front end, 1 the first block of attention.
     n_frames : int
-        Longer speech is cut at its end, shorter speech filled up with frames of zeros. Moonshine
-        has 41.7 frames a second.
+        Longer speech is cut at its end, shorter speech filled up with frames of zeros, which are no
+        frames. Moonshine has 41.7 frames a second.
 
     Returns
     -------
     ndarray of float16, shape (n_frames, n_layers * n_values)
-        The layers' vectors joined. A frame of zeros is no frame.
+        The layers' vectors joined.
 
     Raises
     ------
@@ -219,9 +202,9 @@ def encoder_frames(
         As `encoder_views`; or if the encoder has no such layer.
     """
     numbers = [int(one) for one in layers.split(",")]
-    chosen = checked_encoder(get_encoder(encoder), sha256, sample_rate_hz)
-    chosen = lowest_layers(chosen, max(numbers) + 1)
-    outputs = run_session(session_of(chosen), chosen, signal)
+    chosen = _checked(get_encoder(encoder), sha256)
+    chosen = _lowest_layers(chosen, max(numbers) + 1)
+    outputs = encode(signal, sample_rate_hz, encoder=chosen)
     frames = np.stack([outputs[number] for number in numbers], axis=1)
     first, last = _speech(signal, len(frames))
     spoken = frames[first:last][:n_frames]

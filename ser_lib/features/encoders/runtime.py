@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ser_lib.audio.signal import resample
 from ser_lib.errors import EncoderError
 from ser_lib.features.encoders.registry import Encoder, check_weights
 from ser_lib.paths import atomic_path, encoders_dir
@@ -25,17 +24,16 @@ if TYPE_CHECKING:
     import onnx
     import onnxruntime
 
-# Of `with_inner_outputs`: raised whenever what it writes changes.
+# Of `_with_inner_outputs`: raised whenever what it writes changes.
 GRAPH_VERSION = 2
 
 
-def with_inner_outputs(
+def _with_inner_outputs(
     model: onnx.ModelProto, outputs: Sequence[str], *, what: str = "encoder"
 ) -> onnx.ModelProto:
-    """Return a copy of a model whose outputs are inner tensors, without what they do not need.
+    """Return a copy of a model with the named nodes' first outputs, or named tensors, as outputs.
 
-    `outputs` names nodes, whose first output is taken, or tensors; `what` names the model in
-    messages.
+    What they do not need is left out; `what` names the model in messages.
     """
     import onnx
 
@@ -50,13 +48,17 @@ def with_inner_outputs(
             f"{', '.join(one.name for one in graph.output)} and {len(of_node)} named nodes. Is it "
             "of another version?"
         )
+    # Nodes stand in an order in which each comes after those that it reads.
+    needed, nodes = set(tensors), []
+    for node in reversed(graph.node):
+        if needed.intersection(node.output):
+            needed |= set(node.input) - {""}
+            nodes.append(node)
     chosen = onnx.ModelProto()
     chosen.CopyFrom(model)
-    needed = _needed_nodes(graph, set(tensors))
     del chosen.graph.node[:], chosen.graph.output[:], chosen.graph.initializer[:]
-    chosen.graph.node.extend(graph.node[number] for number in sorted(needed))
-    read = {name for node in chosen.graph.node for name in node.input}
-    chosen.graph.initializer.extend(one for one in graph.initializer if one.name in read)
+    chosen.graph.node.extend(reversed(nodes))
+    chosen.graph.initializer.extend(one for one in graph.initializer if one.name in needed)
     shape = ["batch", "n_frames", "n_values"]
     chosen.graph.output.extend(
         onnx.helper.make_tensor_value_info(tensor, onnx.TensorProto.FLOAT, shape)
@@ -65,21 +67,7 @@ def with_inner_outputs(
     return chosen
 
 
-def _needed_nodes(graph: onnx.GraphProto, tensors: set[str]) -> set[int]:
-    """Return the positions of all nodes that the tensors depend on."""
-    nodes = list(graph.node)
-    writer = {name: number for number, node in enumerate(nodes) for name in node.output}
-    needed: set[int] = set()
-    waiting = [writer[name] for name in tensors]
-    while waiting:
-        number = waiting.pop()
-        if number not in needed:
-            needed.add(number)
-            waiting += [writer[name] for name in nodes[number].input if name in writer]
-    return needed
-
-
-def graph_file(encoder: Encoder) -> Path:
+def _graph_file(encoder: Encoder) -> Path:
     """Return the file of the encoder's graph with its inner outputs, which is kept in the cache."""
     identity = f"{encoder.sha256} {encoder.outputs} {GRAPH_VERSION}"
     key = hashlib.sha256(identity.encode()).hexdigest()[:16]
@@ -93,32 +81,18 @@ def graph_file(encoder: Encoder) -> Path:
         # protobuf raises its own class, which onnx does not name.
         except Exception as error:
             raise EncoderError(f"{source}: not an ONNX file ({error})") from error
-        model = with_inner_outputs(model, encoder.outputs, what=encoder.name)
+        model = _with_inner_outputs(model, encoder.outputs, what=encoder.name)
         with atomic_path(target) as temporary:
             onnx.save(model, temporary)
     return target
 
 
-def session_of(encoder: Encoder) -> onnxruntime.InferenceSession:
-    """Open an encoder for running, once a process and number of threads.
-
-    `ser_lib.runtime.THREADS` is the number of threads for one clip; several clips at a time are
-    faster than several threads.
-    """
-    return _cached_session(encoder, THREADS.get())
-
-
 @lru_cache(maxsize=4)
-def _cached_session(encoder: Encoder, n_threads: int) -> onnxruntime.InferenceSession:
-    return open_session(graph_file(encoder), encoder.input_name, n_threads=n_threads)
-
-
-def open_session(
-    path: Path, input_name: str, *, n_threads: int = 1
-) -> onnxruntime.InferenceSession:
-    """Open a graph with onnxruntime, and check that it has the one expected input."""
+def _open_session(encoder: Encoder, n_threads: int) -> onnxruntime.InferenceSession:
+    """Open an encoder with onnxruntime, and check that it has the one expected input."""
     import onnxruntime
 
+    path, input_name = _graph_file(encoder), encoder.input_name
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = n_threads
     options.inter_op_num_threads = 1
@@ -142,24 +116,6 @@ def open_session(
     return session
 
 
-def run_session(
-    session: onnxruntime.InferenceSession, encoder: Encoder, signal: np.ndarray
-) -> list[np.ndarray]:
-    """Run an open encoder on a mono signal at its rate; see `encode` for the result."""
-    _check_signal(signal, encoder)
-    layers = session.run(None, {encoder.input_name: signal[np.newaxis].astype(np.float32)})
-    shapes = {one.shape for one in layers}
-    # A front end may give another length than the blocks after it: only the width is fixed.
-    if any(len(one) != 3 or one[0] != 1 or one[2] != encoder.n_values for one in shapes):
-        raise EncoderError(
-            f"{encoder.name}: layers of shape {sorted(shapes)}, expected is "
-            f"(1, n_frames, {encoder.n_values}); is it the encoder that was described?"
-        )
-    if min(one[1] for one in shapes) == 0:
-        raise EncoderError(f"{encoder.name}: {len(signal)} samples give no frame; a clip is short")
-    return [one[0] for one in layers]
-
-
 def _check_signal(signal: np.ndarray, encoder: Encoder) -> None:
     if signal.ndim != 1:
         raise EncoderError(f"{encoder.name}: a signal must be mono, not of shape {signal.shape}")
@@ -177,10 +133,8 @@ def encode(signal: np.ndarray, sample_rate_hz: int, *, encoder: Encoder) -> list
 
     Parameters
     ----------
-    signal : ndarray of float32, shape (n_samples,)
-        Mono.
-    sample_rate_hz : int
-        Its rate; it must be the encoder's.
+    signal, sample_rate_hz : ndarray of shape (n_samples,), int
+        Mono, and its rate, which must be the encoder's.
     encoder : Encoder
         Whose weights are here.
 
@@ -195,21 +149,25 @@ def encode(signal: np.ndarray, sample_rate_hz: int, *, encoder: Encoder) -> list
         If the weights are missing or damaged; if the rate is not the encoder's; if the signal is
         shorter than a frame, not mono or not finite.
     """
-    check_rate(encoder, sample_rate_hz)
-    return run_session(session_of(encoder), encoder, signal)
-
-
-def check_rate(encoder: Encoder, sample_rate_hz: int) -> None:
-    """Raise EncoderError if a signal has not the rate that the encoder was trained on."""
     if sample_rate_hz != encoder.sample_rate_hz:
         raise EncoderError(
             f"{encoder.name} was trained on {encoder.sample_rate_hz} Hz, the signal has "
             f"{sample_rate_hz} Hz; resample it (a FeatureSpec does, by its sample_rate_hz)"
         )
-
-
-def _spread(frames: np.ndarray) -> np.ndarray:
-    return frames.std(axis=0)
+    # Several clips at a time are faster than several threads for one.
+    session = _open_session(encoder, THREADS.get())
+    _check_signal(signal, encoder)
+    layers = session.run(None, {encoder.input_name: signal[np.newaxis].astype(np.float32)})
+    shapes = {one.shape for one in layers}
+    # A front end may give another length than the blocks after it: only the width is fixed.
+    if any(len(one) != 3 or one[0] != 1 or one[2] != encoder.n_values for one in shapes):
+        raise EncoderError(
+            f"{encoder.name}: layers of shape {sorted(shapes)}, expected is "
+            f"(1, n_frames, {encoder.n_values}); is it the encoder that was described?"
+        )
+    if min(one[1] for one in shapes) == 0:
+        raise EncoderError(f"{encoder.name}: {len(signal)} samples give no frame; a clip is short")
+    return [one[0] for one in layers]
 
 
 def _movement(frames: np.ndarray) -> np.ndarray:
@@ -219,7 +177,7 @@ def _movement(frames: np.ndarray) -> np.ndarray:
 
 STATISTICS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "mean": lambda frames: frames.mean(axis=0),
-    "spread": _spread,
+    "spread": lambda frames: frames.std(axis=0),
     "highest": lambda frames: frames.max(axis=0),
     "lowest": lambda frames: frames.min(axis=0),
     "movement": _movement,
@@ -233,27 +191,3 @@ def pool_frames(frames: np.ndarray, statistics: Sequence[str]) -> np.ndarray:
     [[2.0], [4.0]]
     """
     return np.stack([STATISTICS[name](frames) for name in statistics]).astype(np.float32)
-
-
-def pooled_views(
-    signal: np.ndarray,
-    *,
-    encoder: Encoder,
-    session: onnxruntime.InferenceSession,
-    statistics: Sequence[str],
-    speeds: Sequence[float],
-) -> np.ndarray:
-    """Pool all layers at several speeds: (n_speeds, n_layers, n_statistics, n_values).
-
-    Playing faster raises pitch and tempo alike, as a tape does: a view of the clip that another
-    voice might have given. Heads learn from all views of a training clip, and average over those of
-    a test clip.
-    """
-    rate = encoder.sample_rate_hz
-    views = []
-    for speed in speeds:
-        # Declared to have `speed` times its rate, and resampled to the real one, it plays faster.
-        played = signal if speed == 1 else resample(signal, round(rate * speed), rate)
-        layers = run_session(session, encoder, played)
-        views.append(np.stack([pool_frames(one, statistics) for one in layers]))
-    return np.stack(views)
