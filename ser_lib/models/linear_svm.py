@@ -106,8 +106,10 @@ class LinearSvm:
         uars = self._search.cv_results_["mean_test_score"]
         return choice_history(
             uars,
-            log10_c=np.log10(self.config.inverse_regularisations),
-            weight=(np.arange(len(uars)) == self._search.best_index_).astype(float),
+            {
+                "log10_c": np.log10(self.config.inverse_regularisations),
+                "weight": (np.arange(len(uars)) == self._search.best_index_).astype(float),
+            },
         )
 
     def arrays(self) -> dict[str, np.ndarray]:

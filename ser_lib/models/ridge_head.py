@@ -20,7 +20,7 @@ from ser_lib.evaluation.probabilities import softmax
 from ser_lib.seeds import generator
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
@@ -139,9 +139,11 @@ class RidgeHead:
         n_members = min(self.config.n_members, len(self._tried))
         return choice_history(
             [one.uar for one in self._tried],
-            layers=[" ".join(map(str, one.layers)) for one in self._tried],
-            strength=[one.strength for one in self._tried],
-            weight=[(n < n_members) / n_members for n in range(len(self._tried))],
+            {
+                "layers": [" ".join(map(str, one.layers)) for one in self._tried],
+                "strength": [one.strength for one in self._tried],
+                "weight": [(n < n_members) / n_members for n in range(len(self._tried))],
+            },
         )
 
     def n_parameters(self) -> int:
@@ -203,7 +205,9 @@ def check_inner_folds(speakers: np.ndarray, n_inner_folds: int) -> None:
         )
 
 
-def choice_history(uars: Sequence[float], **columns: Sequence | np.ndarray) -> pd.DataFrame:
+def choice_history(
+    uars: Sequence[float], more: Mapping[str, Sequence | np.ndarray]
+) -> pd.DataFrame:
     """Return settings that were tried as a training history, one row each instead of an epoch.
 
     `val_accuracy` is the UAR on the inner folds; what only networks have is NaN.
@@ -212,7 +216,7 @@ def choice_history(uars: Sequence[float], **columns: Sequence | np.ndarray) -> p
 
     nothing = dict.fromkeys(("loss", "accuracy", "val_loss"), np.nan)
     first = {"epoch": range(len(uars)), **nothing, "val_accuracy": uars, "learning_rate": np.nan}
-    return pd.DataFrame(first | columns)
+    return pd.DataFrame({**first, **more})
 
 
 def _select(
