@@ -193,9 +193,9 @@ def with_clip_columns(predictions: pd.DataFrame, clips: pd.DataFrame) -> pd.Data
 
 
 def check_predictions(predictions: pd.DataFrame, labels: Sequence[str]) -> None:
-    """Raise MetricError where predictions cannot be scored, by the columns and probabilities.
+    """Raise MetricError where rows repeat, columns are missing, or classes are unknown.
 
-    Probabilities must sum to 1 to the four decimals that are stored.
+    Also where probabilities do not sum to 1, to the four decimals that are stored.
     """
     names = [f"p_{label}" for label in labels]
     lacking = sorted({"clip_id", "truth", "prediction", *names} - set(predictions.columns))

@@ -125,8 +125,8 @@ def select_threshold(
 ) -> Selection:
     """Choose the lowest confidence from which on answers are right often enough.
 
-    They may be wrong `error_ratio` times as often as if every clip were answered; the least share
-    of clips is answered in any case. Probabilities, shape (n_rows, n_classes), are calibrated.
+    They may be wrong `error_ratio` times as often as if every clip were answered; the share
+    `min_coverage_share` is answered in any case. Probabilities must be calibrated.
     """
     if len(probabilities) != len(classes) or not len(classes):
         raise MetricError(
