@@ -24,7 +24,7 @@ from ser_lib.models import family_of
 from ser_lib.paths import report_dir, runs_dir
 from ser_lib.runs.costs import count_weights
 from ser_lib.runs.results import Result, score_ensemble
-from ser_lib.runs.runner import is_stored, plan_run, run_or_load
+from ser_lib.runs.runner import load_stored, plan_run
 from ser_lib.studies.study import Study
 from support.literature import read_literature
 
@@ -111,7 +111,7 @@ def _stored(study: Study, model: str, protocol: Protocol, clips: pd.DataFrame) -
         plans = [plan_run(study, model, protocol, seed, clips) for seed in seeds]
     except SplitError:  # named folds belong to their corpus
         return None
-    runs = tuple(run_or_load(plan, clips, is_fresh=False) for plan in plans if is_stored(plan))
+    runs = tuple(run for run in map(load_stored, plans) if run is not None)
     named = Result(study, study.model(model), protocol.full_name, runs, clips)
     return named if runs else None
 

@@ -63,7 +63,7 @@ N_REPEATS = 3
 def measure_costs(
     studies: Sequence[Study], clips: pd.DataFrame, *, n_clips: int = N_CLIPS
 ) -> pd.DataFrame:
-    """Measure what each model of some studies costs, and keep it beside the corpus's runs.
+    """Measure what each model of some studies costs, and keep it with the corpus's runs.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def _timed(study: Study) -> list[ModelSpec]:
 
 
 def _is_computable(model: ModelSpec) -> bool:
-    """Tell whether what the model's features need is here: an encoder's weights, or openSMILE."""
+    """Whether what the model's features need is here: an encoder's weights, or openSMILE."""
     if model.features.name == "compare_functionals":
         return has_opensmile()
     encoder = _encoder_of(model)
@@ -140,11 +140,6 @@ def _path(corpus: str) -> Path:
 
 def read_costs(corpus: str) -> pd.DataFrame:
     """Read the measured costs of a corpus's models; an empty table where none were measured.
-
-    Parameters
-    ----------
-    corpus : str
-        Its name.
 
     Returns
     -------
@@ -166,7 +161,7 @@ def read_costs(corpus: str) -> pd.DataFrame:
 
 
 def scored_costs(results: Sequence[Result], names: Sequence[str]) -> pd.DataFrame:
-    """Set the measured cost of systems on one corpus beside their UAR.
+    """Join the measured cost of systems on one corpus with their UAR.
 
     Parameters
     ----------

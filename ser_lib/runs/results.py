@@ -117,7 +117,7 @@ class Result:
         return roc_curves(self.tables[0], self.labels)
 
     def history(self) -> pd.DataFrame:
-        """Learning curves of all seeds and folds; `curve` tells them apart."""
+        """Learning curves of all seeds and folds; `curve` distinguishes them."""
         parts = [
             run.history.assign(curve=run.history["fold"].astype(str) + f"-{run.spec['seed']}")
             for run in self.runs
@@ -197,20 +197,7 @@ class Results:
         return Results(self.all + other.all, self.missing + other.missing)
 
     def get(self, model: str, protocol: str, *, study: str = "") -> Result:
-        """Return the result of a model under "published" or "honest".
-
-        Parameters
-        ----------
-        model, protocol : str
-            Which result.
-        study : str
-            Of which study, where several have a model of that name.
-
-        Raises
-        ------
-        RunError
-            If there is none.
-        """
+        """Return the result of a model under "published" or "honest"; raise `RunError` if none."""
         for one in self.all:
             is_study = study in ("", one.study.name)
             if is_study and (one.model.name, one.protocol) == (model, protocol):
@@ -227,35 +214,20 @@ class Results:
         return [one.record() for one in self.all]
 
     def ladder(self, home: str) -> pd.DataFrame:
-        """Lay the step from 'as published' to 'honest' out, one row a model.
+        """Tabulate the step from 'as published' to 'honest', one row a model.
 
-        Parameters
-        ----------
-        home : str
-            Corpus that goes without saying: names of rows of others have theirs.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Columns `study, model, corpus, name, is_ours, published, leaking, leaking_low,
-            leaking_high, honest, honest_low, honest_high, step, chance`: WA in [0, 1]; `step` is
-            honest minus leaking, `chance` the share of the largest class; `n_classes`, and
-            `people_low, people_high`, NaN where people were not asked to choose between these.
+        WA in [0, 1]; `step` is honest minus leaking, `chance` the share of the largest class,
+        `people_low, people_high` NaN where people were not asked to choose between these classes.
+        Names of rows of other corpora than `home` have theirs.
         """
         table = pd.DataFrame([_step(one, self.partner(one)) for one in self.protocol("published")])
         if len(table):
-            is_elsewhere = table["corpus"] != home
-            table.loc[is_elsewhere, "name"] += ", " + table.loc[is_elsewhere, "corpus"]
+            is_other = table["corpus"] != home
+            table.loc[is_other, "name"] += ", " + table.loc[is_other, "corpus"]
         return table
 
     def partner(self, leaking: Result) -> Result:
-        """Return the honest result of the same study, model and corpus.
-
-        Raises
-        ------
-        RunError
-            If there is none.
-        """
+        """Return the honest result of the same study, model and corpus."""
         for one in self.protocol("honest"):
             if (one.study.name, one.model.name, one.corpus) == (
                 leaking.study.name,
@@ -270,11 +242,8 @@ class Results:
     def compare(self, first: Result, second: Result) -> str:
         """Say how the first UAR relates to the second, judged by speaker.
 
-        Returns
-        -------
-        str
-            "clearly above", "clearly below" or "not distinguishable from", by the interval of
-            their difference: two systems alone, uncorrected; `support.comparison` tests all pairs.
+        "clearly above", "clearly below" or "not distinguishable from", by the interval of their
+        difference: two systems alone, uncorrected; `support.comparison` tests all pairs.
         """
         _, low, high = difference_interval(first.tables, second.tables, first.labels)
         if low <= 0 <= high:
@@ -325,7 +294,7 @@ def collect_cross_corpus(study: Study, shown_at: str) -> Results:
     is_ours = study.name not in STUDIES
     found = Results(())
     for name in dict.fromkeys((*study.corpora, *study.label_sets)):
-        # Ours are honest wherever no speaker is on both sides: beside their own corpus by `loso`.
+        # Ours are honest wherever no speaker is on both sides: on other corpora by `loso`.
         ours = ("honest",) if name in study.corpora else ("loso",)
         protocols = ours if is_ours else ("published", "honest")
         models = [one.name for one in study.models if has_folders(study, one, name, protocols)]

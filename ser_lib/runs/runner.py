@@ -204,25 +204,60 @@ def plan_run(
         )
     clips = _named_by(protocol, clips)
     corpus = corpus_of(clips)
-    label_set = study.labels_for(corpus)
-    published = variants_of(study.copies, study.augmentations)
-    inside = variants_of(1, study.augmentations)
     # A corpus does not help itself, nor a pool that it is part of.
     tested = set(clips["corpus"])
     auxiliary = tuple(one for one in study.auxiliary_corpora if one not in tested)
+    rows, split, findings = _divided(study, protocol, seed, clips, load_auxiliary(auxiliary))
+    present = set(rows["label"])
+    labels = tuple(label for label in study.labels_for(corpus).labels if label in present)
+    return RunPlan(
+        *(study, study.model(model_name), protocol, seed, corpus, rows, split, findings, labels),
+        auxiliary,
+    )
+
+
+_Division = tuple[pd.DataFrame, Split, pd.DataFrame]
+_DIVISIONS: dict[str, _Division] = {}
+N_DIVISIONS = 24
+
+
+def _divided(
+    study: Study, protocol: Protocol, seed: int, clips: pd.DataFrame, auxiliary: pd.DataFrame
+) -> _Division:
+    """Return rows, split and findings; the last divisions are kept, as models share them."""
+    label_set = study.labels_for(corpus_of(clips))
+    digest = hashlib.sha256(
+        repr((label_set, study.copies, study.augmentations, protocol, seed)).encode()
+    )
+    for table in (clips, auxiliary):
+        known = table.drop(columns="path")
+        digest.update(pd.util.hash_pandas_object(known, index=False).to_numpy().tobytes())
+    key = digest.hexdigest()
+    if key not in _DIVISIONS:
+        division = _divide(study, label_set, protocol, seed, clips, auxiliary)
+        while len(_DIVISIONS) >= N_DIVISIONS:
+            del _DIVISIONS[next(iter(_DIVISIONS))]
+        _DIVISIONS[key] = division
+    return _DIVISIONS[key]
+
+
+def _divide(
+    study: Study,
+    label_set: LabelSet,
+    protocol: Protocol,
+    seed: int,
+    clips: pd.DataFrame,
+    auxiliary: pd.DataFrame,
+) -> _Division:
+    published = variants_of(study.copies, study.augmentations)
     rows = rows_of(clips, label_set, published if protocol.is_published else ("original",))
     split = make_split(rows, protocol, seed=seed)
     if not protocol.is_published:
-        rows = rows_of(clips, label_set, inside)
+        rows = rows_of(clips, label_set, variants_of(1, study.augmentations))
         folds = tuple(with_training_variants(fold, study.augmentations) for fold in split.folds)
-        added = load_auxiliary(auxiliary)
-        rows, folds = with_auxiliary(rows, folds, added, label_set, study.augmentations)
+        rows, folds = with_auxiliary(rows, folds, auxiliary, label_set, study.augmentations)
         split = replace(split, folds=folds)
-    findings = check_split(rows, split, declared=protocol.leaks)
-    model = study.model(model_name)
-    present = set(rows["label"])
-    labels = tuple(label for label in label_set.labels if label in present)
-    return RunPlan(study, model, protocol, seed, corpus, rows, split, findings, labels, auxiliary)
+    return rows, split, check_split(rows, split, declared=protocol.leaks)
 
 
 def _named_by(protocol: Protocol, clips: pd.DataFrame) -> pd.DataFrame:
@@ -239,18 +274,12 @@ def plan_runs(
     protocols: Sequence[str],
     n_seeds: int = 0,
 ) -> Iterator[tuple[str, RunPlan]]:
-    """Plan the runs of several models, protocols and seeds, each with the protocol as asked for.
-
-    Dividing the clips does not depend on the model and takes most of the time: it is done once.
-    """
-    divided: dict[tuple[str, int], RunPlan] = {}
+    """Plan the runs of several models, protocols and seeds, each with the protocol as asked for."""
     for name in models:
         for asked in protocols:
+            protocol = study.protocol(asked, corpus_of(clips))
             for seed in seeds_of(study, name, asked, n_seeds):
-                if (asked, seed) not in divided:
-                    protocol = study.protocol(asked, corpus_of(clips))
-                    divided[asked, seed] = plan_run(study, name, protocol, seed, clips)
-                yield asked, replace(divided[asked, seed], model=study.model(name))
+                yield asked, plan_run(study, name, protocol, seed, clips)
 
 
 def seeds_of(study: Study, model_name: str, protocol: str, n_seeds: int) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ A trial trains one network of the search space on the training speakers of a stu
 fold and is scored on its validation speakers; its test speakers are never read. Trials are
 rows of `reports/<corpus>/tuning/<study>-<key>/trials.csv`, written by rename after each one. A
 trial is decided by those before it and its own number alone, so a search that was stopped goes on
-as if it had not been. Trials are not cut short: every one is told how far it came at its best.
+as if it had not been. No trial is cut short: each is scored at its best epoch.
 """
 
 from __future__ import annotations
@@ -48,7 +48,14 @@ if TYPE_CHECKING:
     import optuna
 
 
-# The schedules that the report tells apart: how the rate is set, and whether a plateau halves it.
+logger = logging.getLogger(__name__)
+
+# Raised whenever trials change in a way that neither the space nor the study shows.
+TUNING_VERSION = 1
+STATES = ("complete", "diverged")
+MEASURES = ("uar", "wa", "best_epoch", "n_epochs", "n_parameters", "duration_s", "state")
+
+# The schedules that the report distinguishes: how the rate is set, and whether a plateau halves it.
 SCHEDULES = {
     "fixed": ("constant", False),
     "plateau": ("constant", True),
@@ -172,7 +179,7 @@ def _optuna() -> ModuleType:
 
 
 def _known(space: SearchSpace, trials: Sequence[Mapping[str, Any]], seed: int) -> optuna.Study:
-    """Tell Optuna of the trials so far; one that diverged is told as failed."""
+    """Give Optuna the trials so far; one that diverged counts as failed."""
     library, distributions = _optuna(), _distributions(space)
     sampler = library.samplers.TPESampler(seed=seed)
     search = library.create_study(direction="maximize", sampler=sampler)
@@ -203,27 +210,11 @@ def _distributions(space: SearchSpace) -> dict[str, optuna.distributions.BaseDis
 def propose(
     space: SearchSpace, trials: Sequence[Mapping[str, Any]], *, seed: int
 ) -> dict[str, Any]:
-    """Propose the values of the next trial.
+    """Propose the next trial's values: by Optuna's Parzen estimator, the first ten at random.
 
-    Parameters
-    ----------
-    space : SearchSpace
-        What may vary.
-    trials : sequence of mapping
-        All so far: the parameters, `uar` and `state`.
-    seed : int
-        Of the search; each trial draws from its own stream.
-
-    Returns
-    -------
-    dict of str to object
-        By Optuna's tree-structured Parzen estimator, the first ten at random; the learning rate
-        in three digits.
-
-    References
-    ----------
-    Akiba T et al. (2019). Optuna. KDD. Bergstra J et al. (2011). Algorithms for Hyper-Parameter
-    Optimization. NIPS.
+    Each trial draws from its own stream of the seed, so a search can stop and go on; the learning
+    rate has three digits. Source: Bergstra J et al. (2011), Algorithms for Hyper-Parameter
+    Optimization, NIPS.
     """
     search = _known(space, trials, child_seed("tuning", seed, len(trials)))
     values = dict(search.ask(_distributions(space)).params)
@@ -232,86 +223,7 @@ def propose(
     return values
 
 
-def parameter_importances(trials: pd.DataFrame, space: SearchSpace = FULL_SPACE) -> pd.Series:
-    """How much of the spread of the scores each parameter explains, by fANOVA.
-
-    Parameters
-    ----------
-    trials : pandas.DataFrame
-        From `ser_lib.runs.tuning.tune`.
-    space : SearchSpace
-        Of the search.
-
-    Returns
-    -------
-    pandas.Series of float, shape (n_parameters,)
-        Shares that sum to 1, largest first; NaN where complete trials are fewer than two a
-        parameter, or all score alike.
-
-    References
-    ----------
-    Hutter F, Hoos H, Leyton-Brown K (2014). An Efficient Approach for Assessing Hyperparameter
-    Importance. ICML.
-    """
-    names = list(space.choices())
-    complete = trials[trials["state"] == "complete"]
-    if len(complete) < 2 * len(names) or complete["uar"].nunique() < 2:
-        return pd.Series(math.nan, index=names)
-    importance = _optuna().importance
-    shares = importance.get_param_importances(
-        _known(space, complete.to_dict("records"), seed=0),
-        evaluator=importance.FanovaImportanceEvaluator(seed=0),
-    )
-    return pd.Series(shares, dtype=float).sort_values(ascending=False)
-
-
-def search_sentences(trials: pd.DataFrame, importances: pd.Series) -> tuple[str, str]:
-    """Say what a search found: the best trial beside the study's own choice, and what mattered.
-
-    Parameters
-    ----------
-    trials : pandas.DataFrame
-        From `ser_lib.runs.tuning.tune`.
-    importances : pandas.Series
-        From `parameter_importances`.
-
-    Returns
-    -------
-    tuple of str
-        Two sentences, for the findings; they say so where there is too little to go by.
-    """
-    names, complete = list(importances.index), trials[trials["state"] == "complete"]
-    too_few = f"{len(complete)} trials are too few to tell which of {len(names)} settings matters."
-    if complete.empty:
-        return "No search for better settings is stored here; `ser tune` makes one.", too_few
-    own, best = trials.iloc[0], complete.loc[complete["uar"].idxmax()]
-    where = f"{trials.attrs['n_rows']:,} clips of {len(trials.attrs['speakers'])} speakers"
-    differing = [f"{name} {best[name]}" for name in names if best[name] != own[name]]
-    first = (
-        f"Of {len(trials)} trials the best has UAR {pct(best['uar'])} on the validation speakers "
-        f"({where}), the study's own choice {pct(own['uar'])}"
-    )
-    first += (
-        f"; the best differs in {joined(differing)}, and being the best of many on the same clips "
-        "it is flattered."
-        if differing
-        else ": no other does better."
-    )
-    if importances.isna().any():
-        return first, too_few
-    top = [f"{name} ({pct(share, digits=0)})" for name, share in importances.head(3).items()]
-    return first, (
-        f"What explains most of the spread of UAR over {len(complete)} trials is {joined(top)}, "
-        "by fANOVA."
-    )
-
-
-logger = logging.getLogger(__name__)
-
-# Raised whenever trials change in a way that neither the space nor the study shows.
-TUNING_VERSION = 1
-STATES = ("complete", "diverged")
-MEASURES = ("uar", "wa", "best_epoch", "n_epochs", "n_parameters", "duration_s", "state")
+# --- the search and its stored trials
 
 
 def tune(
@@ -354,7 +266,7 @@ def tune(
     Raises
     ------
     LeakError
-        If a validation speaker is heard in training or test.
+        If a validation speaker is in training or test as well.
     RunError
         If stored trials are damaged, or trials are to be run and the audio is not there.
     StudyError
@@ -381,15 +293,15 @@ def tune(
 
 
 def _validation_speakers(plan: RunPlan) -> list[str]:
-    """Name the validation speakers of the first fold; raise where they are heard elsewhere."""
+    """Name the validation speakers of the first fold; raise where they are in another part."""
     fold, speaker_of = plan.split.folds[0], plan.rows.set_index("row_id")["speaker"]
     train, validation, test = (
         set(speaker_of[list(part)]) for part in (fold.train, fold.validation, fold.test)
     )
-    heard = sorted((validation & train) | (test & (train | validation)))
-    if heard:
+    shared = sorted((validation & train) | (test & (train | validation)))
+    if shared:
         raise LeakError(
-            f"{plan.study.name} on {plan.corpus}: {plan.protocol.name} has {', '.join(heard)} on "
+            f"{plan.study.name} on {plan.corpus}: {plan.protocol.name} has {', '.join(shared)} on "
             "two sides; settings are chosen on speakers that are neither in training nor in test, "
             "so tune on a corpus of more speakers"
         )
@@ -453,7 +365,7 @@ class _Search:
         except (OSError, ValueError) as error:
             raise RunError(
                 f"{path}: these stored trials are damaged ({error}); take the folder from git, or "
-                "delete it and the search begins anew"
+                "delete it and the search begins again"
             ) from error
         return trials
 
@@ -526,3 +438,80 @@ def _fit(plan: RunPlan, values: Mapping[str, Any], arrays: FoldArrays) -> dict[s
         "duration_s": round(result.duration_s, 1),
         "state": STATES[0 if is_finite else 1],
     }
+
+
+# --- what a search found
+
+
+def parameter_importances(trials: pd.DataFrame, space: SearchSpace = FULL_SPACE) -> pd.Series:
+    """How much of the spread of the scores each parameter explains, by fANOVA.
+
+    Parameters
+    ----------
+    trials : pandas.DataFrame
+        From `ser_lib.runs.tuning.tune`.
+    space : SearchSpace
+        Of the search.
+
+    Returns
+    -------
+    pandas.Series of float, shape (n_parameters,)
+        Shares that sum to 1, largest first; NaN where complete trials are fewer than two a
+        parameter, or all score alike.
+
+    References
+    ----------
+    Hutter F, Hoos H, Leyton-Brown K (2014). An Efficient Approach for Assessing Hyperparameter
+    Importance. ICML.
+    """
+    names = list(space.choices())
+    complete = trials[trials["state"] == "complete"]
+    if len(complete) < 2 * len(names) or complete["uar"].nunique() < 2:
+        return pd.Series(math.nan, index=names)
+    importance = _optuna().importance
+    shares = importance.get_param_importances(
+        _known(space, complete.to_dict("records"), seed=0),
+        evaluator=importance.FanovaImportanceEvaluator(seed=0),
+    )
+    return pd.Series(shares, dtype=float).sort_values(ascending=False)
+
+
+def search_sentences(trials: pd.DataFrame, importances: pd.Series) -> tuple[str, str]:
+    """Say what a search found: the best trial against the study's own choice, and what mattered.
+
+    Parameters
+    ----------
+    trials : pandas.DataFrame
+        From `ser_lib.runs.tuning.tune`.
+    importances : pandas.Series
+        From `parameter_importances`.
+
+    Returns
+    -------
+    tuple of str
+        Two sentences, for the findings; they say so where there is too little to go by.
+    """
+    names, complete = list(importances.index), trials[trials["state"] == "complete"]
+    too_few = f"{len(complete)} trials are too few to tell which of {len(names)} settings matters."
+    if complete.empty:
+        return "No search for better settings is stored here; `ser tune` makes one.", too_few
+    own, best = trials.iloc[0], complete.loc[complete["uar"].idxmax()]
+    where = f"{trials.attrs['n_rows']:,} clips of {len(trials.attrs['speakers'])} speakers"
+    differing = [f"{name} {best[name]}" for name in names if best[name] != own[name]]
+    first = (
+        f"Of {len(trials)} trials the best has UAR {pct(best['uar'])} on the validation speakers "
+        f"({where}), the study's own choice {pct(own['uar'])}"
+    )
+    first += (
+        f"; the best differs in {joined(differing)}, and being the best of many on the same clips "
+        "it is flattered."
+        if differing
+        else ": no other does better."
+    )
+    if importances.isna().any():
+        return first, too_few
+    top = [f"{name} ({pct(share, digits=0)})" for name, share in importances.head(3).items()]
+    return first, (
+        f"What explains most of the spread of UAR over {len(complete)} trials is {joined(top)}, "
+        "by fANOVA."
+    )

@@ -1,8 +1,9 @@
-"""Our encoder trained further: the blocks that tell most about emotion, on training speakers only.
+"""Our systems on the Moonshine encoder: linear heads, Keras heads, and its upper blocks fine-tuned.
 
-The lower blocks of Moonshine base stay frozen, in 8 bits; two blocks above them and the head are
-trained from where a linear head on them ends. The same blocks and head as they begin stand beside
-it, to show what the training itself is worth.
+`MOONSHINE`: ridge regression on a frozen encoder, in closed form. `HEADS`: small networks on its
+frames. `TUNED`: the lower blocks stay frozen, in 8 bits; two blocks above them and the head are
+trained from where a linear head ends, and the same blocks and head before that training are the
+reference.
 """
 
 from __future__ import annotations
@@ -106,13 +107,15 @@ MOONSHINE = our_study(
         "without their labels.",
     ),
 )
+# Sentences for a study's `departures`.
 CHOSEN_ONCE = (
     "What was tried was judged on inner folds of the training speakers of two of RAVDESS's five "
     "folds; the table of trials has all of it.",
     "One setting serves all folds: speakers on whom it was chosen are test speakers of others.",
     "Validation speakers are trained on as well: nothing is stopped or chosen by them.",
 )
-"""Sentences for a study's `departures`."""
+
+# Smoothed labels and one fall of the rate, on all training speakers; a study sets its rate.
 SMOOTHED_TRAINING = TrainingSettings(
     max_epochs=6,
     schedule="cosine",
@@ -121,7 +124,6 @@ SMOOTHED_TRAINING = TrainingSettings(
     label_smoothing=0.1,
     fits_validation=True,
 )
-"""Smoothed labels and one fall of the rate, on all training speakers; a study sets its rate."""
 
 
 def base_frames(layers: str) -> FeatureSpec:

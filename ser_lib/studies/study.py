@@ -142,7 +142,7 @@ class Study:
         return corpus if is_known else self.stand_in or self.corpora[0]
 
     def with_max_epochs(self, max_epochs: int) -> Study:
-        """Return the study with at most so many epochs; 0 leaves the published number."""
+        """Return the study with at most this number of epochs; 0 leaves the published number."""
         if max_epochs == 0:
             return self
         if max_epochs < 0:

@@ -1,6 +1,7 @@
-"""Our network from scratch on the clips of the tested corpus alone.
+"""Our network from scratch, with and without the clips of a second corpus.
 
-That is how the figures of others came about that it stands beside (`support.literature`).
+`SCRATCH_ALONE` trains on the tested corpus alone, as the published figures do that it is compared
+with.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def test_costs_are_measured_kept_and_read_back(few_clips):
 
 
 def test_time_is_not_measured_without_audio(few_clips):
-    with pytest.raises(RunError, match="only where audio is"):
+    with pytest.raises(RunError, match="audio"):
         measure_costs([STUDY], few_clips.assign(path=""))
 
 
@@ -94,7 +94,7 @@ def test_a_file_of_other_columns_is_told(tmp_path):
     folder = tmp_path / "reports" / "demo"
     folder.mkdir(parents=True)
     (folder / "costs.csv").write_text("study,ms\na,1\n", encoding="utf-8")
-    with pytest.raises(RunError, match="run `ser costs demo`"):
+    with pytest.raises(RunError, match="ser costs demo"):
         read_costs("demo")
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ser_lib.errors import RunError
@@ -12,9 +14,11 @@ from ser_lib.evaluation.metrics import confusion_counts, uar, wa
 from ser_lib.features.registry import FeatureSpec
 from ser_lib.models.baselines import DummyConfig, KnnConfig
 from ser_lib.report.tables import score_table
-from ser_lib.runs.results import collect, collect_cross_corpus
+from ser_lib.runs.results import Result, collect, collect_cross_corpus, kept_epochs
+from ser_lib.runs.store import Run
 from ser_lib.studies import OURS, STUDIES
 from ser_lib.studies.study import ModelSpec
+from ser_lib.training.settings import TrainingSettings
 
 ROW = FeatureSpec("waveform_envelope", params={"duration_s": 0.5, "n_points": 16})
 KNN = ModelSpec("knn", "KNN", KnnConfig(), ROW, is_scaled=True)
@@ -102,7 +106,7 @@ def test_a_model_is_not_distinguishable_from_itself_and_above_the_dummy(results)
 
 
 def test_a_result_that_is_not_there_is_named_with_those_that_are(results):
-    with pytest.raises(RunError, match="no result of svm under honest; there are knn/published"):
+    with pytest.raises(RunError, match=r"svm .*knn/published"):
         results.get("svm", "honest")
 
 
@@ -124,3 +128,35 @@ def test_a_study_of_ours_is_gathered_elsewhere_by_its_own_protocol(monkeypatch):
         "emodb"
     }
     assert collect_cross_corpus(STUDIES["swart2025"], "ravdess").all == ()
+
+
+HISTORY = pd.DataFrame(
+    {
+        "fold": [0, 0, 0, 1, 1, 1],
+        "epoch": [1, 2, 3, 1, 2, 3],
+        "val_loss": [0.5, 0.4, 0.6, 0.3, 0.5, 0.4],
+        "val_accuracy": [0.7, 0.5, 0.7, 0.2, 0.3, 0.4],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("settings", "epochs"),
+    [
+        ({}, [3, 3]),
+        ({"stop_patience": 1}, [2, 1]),
+        ({"stop_patience": 1, "stop_on": "val_accuracy"}, [1, 3]),
+        ({"stop_patience": 1, "keep": "val_accuracy"}, [1, 3]),
+        ({"keep": "val_accuracy"}, [1, 3]),
+    ],
+)
+def test_the_epoch_that_is_kept_is_what_training_restores(settings, epochs):
+    run = Run({}, pd.DataFrame(), HISTORY, {}, Path())
+    assert kept_epochs(run, TrainingSettings(max_epochs=3, **settings)) == epochs
+
+
+def test_a_result_shows_the_epochs_that_refitting_trains_to(results, demo_clips):
+    settings = TrainingSettings(max_epochs=3, stop_patience=1, stop_on="val_accuracy")
+    run = Run({"seed": 1}, pd.DataFrame(), HISTORY, {}, Path())
+    one = Result(STUDY, replace(KNN, training=settings), "honest", (run,), demo_clips)
+    assert list(one.kept_epochs()["epoch"]) == kept_epochs(run, settings)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import platform
 import re
+import shutil
 import subprocess
 from dataclasses import replace
 from functools import cache
@@ -16,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_lib import data
+from ser_lib import data, models
 from ser_lib.data.labels import LABEL_SETS
 from ser_lib.data.splits import Protocol
 from ser_lib.errors import CorpusError, LeakError, RunError, SplitError, StudyError
@@ -30,6 +31,7 @@ from ser_lib.paths import PROJECT_DIR
 from ser_lib.runs import runner as runs
 from ser_lib.runs.runner import plan_run, run_or_load, run_study, score_runs
 from ser_lib.runs.store import RECORDED_LIBRARIES, Run, provenance
+from ser_lib.runs.store import key_of as store_key_of
 from ser_lib.studies import STUDIES, get_study
 from ser_lib.studies.study import ModelSpec, Study
 from ser_lib.training.fit import STILL_VALID_VERSIONS, TRAINING_VERSION
@@ -215,7 +217,7 @@ def test_test_views_are_the_test_clips_otherwise_played(few_clips, fitted):
     names = {go(few_clips, "net", study=one).folder.name for one in (viewed, TINY)}
     assert len(names) == 2
     assert "test_views" not in go(few_clips, "net").spec
-    with pytest.raises(StudyError, match="are made inside the fold"):
+    with pytest.raises(StudyError, match="tiny2025"):
         go(few_clips, "net", "published", study=viewed)
 
 
@@ -331,6 +333,85 @@ def test_fresh_without_audio_does_not_delete_what_is_stored(few_clips):
     assert listing(run.folder) == FILES
 
 
+# --- which run is stored is read from the specs
+
+
+@pytest.fixture
+def unbuilt(monkeypatch):
+    """Return a function that forbids to build a network or to compute a feature from then on."""
+
+    def forbid() -> None:
+        def refuse(*_arguments: object) -> None:
+            raise AssertionError("built only to look a run up")
+
+        monkeypatch.setattr(runs, "topology", refuse)
+        monkeypatch.setattr(runs, "feature_shape", refuse)
+
+    return forbid
+
+
+def planned(clips, study=TINY) -> runs.RunPlan:
+    return plan_run(study, "net", study.protocol("published", "demo"), 1, clips)
+
+
+def test_a_stored_network_is_found_without_building_it(few_clips, unbuilt):
+    run = go(few_clips, "net", "published")
+    unbuilt()
+    found = go(few_clips.assign(path=""), "net", "published")
+    assert (found.folder, found.spec) == (run.folder, run.spec)
+
+
+STALE = {
+    "config": lambda: with_model(config=replace(NET.config, n_dense=3)),
+    "feature": lambda: with_model(features=replace(QUICK, offset_s=0.01)),
+    "training": lambda: with_model(training=TrainingSettings(max_epochs=1)),
+    "protocol": lambda: replace(
+        TINY,
+        published_protocol=replace(
+            TINY.published_protocol,
+            params=TINY.published_protocol.params | {"is_stratified": False},
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("change", STALE.values(), ids=STALE)
+def test_a_stale_run_is_noticed_without_building_its_network(few_clips, unbuilt, change):
+    go(few_clips, "net", "published")
+    unbuilt()
+    assert runs.is_stored(planned(few_clips))
+    assert not runs.is_stored(planned(few_clips, change()))
+
+
+@pytest.mark.parametrize("part", ["family", "feature", "fold"])
+def test_a_run_of_other_code_is_noticed(few_clips, unbuilt, monkeypatch, part):
+    go(few_clips, "net", "published")
+    unbuilt()
+    plan = planned(few_clips)
+    if part == "family":
+        newer = replace(models.FAMILIES["cnn1d"], version=99)
+        monkeypatch.setitem(models.FAMILIES, "cnn1d", newer)
+    elif part == "feature":
+        newer = replace(FEATURES[QUICK.name], version=99)
+        monkeypatch.setitem(registry.FEATURES, QUICK.name, newer)
+    else:
+        (fold,) = plan.split.folds
+        other = replace(fold, train=fold.train[::-1])
+        plan = replace(plan, split=replace(plan.split, folds=(other,)))
+    assert not runs.is_stored(plan)
+
+
+def test_of_two_builders_for_one_plan_the_key_decides(few_clips, monkeypatch):
+    first = go(few_clips, "net", "published")
+    spec = first.spec | {"topology_sha256": "of another builder"}
+    other = first.folder.with_name(f"{first.folder.name[:-12]}{store_key_of(spec)}")
+    shutil.copytree(first.folder, other)
+    (other / "spec.json").write_text(json.dumps(spec))
+    assert go(few_clips, "net", "published").folder == first.folder
+    monkeypatch.setattr(runs, "topology", lambda *_arguments: "a third one")
+    assert not runs.is_stored(planned(few_clips))
+
+
 # --- runs of former versions of the training
 
 
@@ -394,7 +475,7 @@ def test_a_former_run_that_is_damaged_is_named_and_not_taken(few_clips):
     former = as_version(go(few_clips), STILL_VALID_VERSIONS[0])
     lines = (former / "predictions.csv").read_text().splitlines()
     (former / "predictions.csv").write_text("\n".join(lines[:-3]) + "\n")
-    with pytest.raises(RunError, match="it has 21 predictions, not the 24"):
+    with pytest.raises(RunError, match=r"21 .* 24"):
         go(few_clips)
 
 
@@ -507,8 +588,8 @@ def key_of(study=TINY, model="net", protocol=None, seed=1, clips=None) -> str:
 
 
 def with_model(**changes: object) -> Study:
-    models = tuple(replace(one, **changes) if one.name == "net" else one for one in TINY.models)
-    return replace(TINY, models=models)
+    changed = tuple(replace(one, **changes) if one.name == "net" else one for one in TINY.models)
+    return replace(TINY, models=changed)
 
 
 NET = TINY.model("net")
@@ -626,7 +707,7 @@ def test_the_key_knows_the_version_of_the_feature(few_clips, monkeypatch):
 
 def test_an_undeclared_leak_is_refused_before_anything_is_trained(few_clips, tmp_path, fitted):
     silent = replace(TINY.published_protocol, leaks=())
-    with pytest.raises(LeakError, match="random: this split leaks"):
+    with pytest.raises(LeakError, match="random"):
         go(few_clips, protocol="published", study=replace(TINY, published_protocol=silent))
     assert fitted == []
     assert not (tmp_path / "reports").exists()
@@ -641,12 +722,12 @@ def test_clips_of_two_corpora_are_a_pool(few_clips, tmp_path):
 
 def test_clips_without_a_class_of_the_task_are_refused(few_clips):
     bored = few_clips.assign(emotion="boredom")
-    with pytest.raises(SplitError, match="no clip has an emotion of the label set 'ravdess8'"):
+    with pytest.raises(SplitError, match="'ravdess8'"):
         go(bored)
 
 
 def test_no_clips_at_all_are_refused(few_clips):
-    with pytest.raises(CorpusError, match="there are no clips"):
+    with pytest.raises(CorpusError, match="no clips"):
         go(few_clips[:0])
 
 
@@ -683,9 +764,9 @@ def test_a_protocol_that_names_corpora_ignores_others(few_clips):
 
 
 def test_a_corpus_that_is_named_and_not_there_is_told(few_clips):
-    with pytest.raises(SplitError, match="needs clips of 'other'"):
+    with pytest.raises(SplitError, match="'other'"):
         plan_run(TINY, "dummy", TWO, 1, few_clips)
-    with pytest.raises(CorpusError, match="there are no clips"):
+    with pytest.raises(CorpusError, match="no clips"):
         plan_run(TINY, "dummy", TWO, 1, few_clips.assign(corpus="third"))
 
 

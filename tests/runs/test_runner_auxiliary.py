@@ -150,10 +150,10 @@ def test_a_copy_that_is_not_the_committed_one_is_not_trained_on(
     key = plan(few_clips).identity()
     monkeypatch.setattr(auxiliary.data, "load_corpus", lambda name: here.copy())
     assert plan(few_clips).identity() == key
-    with pytest.raises(RunError, match="not those of the committed tables"):
+    with pytest.raises(RunError, match="emodb"):
         run_or_load(plan(few_clips), few_clips)
 
 
 def test_a_protocol_that_augments_first_does_not_go_with_them(few_clips, others):
-    with pytest.raises(StudyError, match="auxiliary corpora, are made inside the fold"):
+    with pytest.raises(StudyError, match="boucheta2025"):
         plan_run(STUDY, "knn", STUDY.published_protocol, 1, few_clips)

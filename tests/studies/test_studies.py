@@ -40,7 +40,7 @@ def test_every_file_of_the_folder_is_registered_under_its_name():
 
 
 def test_an_unknown_study_names_the_known_ones():
-    with pytest.raises(StudyError, match=r"unknown study 'swart'; known are swart2025, "):
+    with pytest.raises(StudyError, match=r"'swart'.* swart2025"):
         get_study("swart")
 
 
@@ -159,7 +159,7 @@ def test_honest_means_leave_one_speaker_out_on_corpora_without_published_folds(s
 
 @EACH
 def test_an_unknown_protocol_is_told(study, few_clips):
-    with pytest.raises(SerError, match="unknown protocol 'kfold'"):
+    with pytest.raises(SerError, match="'kfold'"):
         plan_run(study, study.models[0].name, study.protocol("kfold", "demo"), 1, few_clips)
 
 
@@ -186,7 +186,7 @@ def test_fewer_epochs_are_another_study_and_none_the_same(study):
     assert set(networks) == {2}
     longest = study.with_max_epochs(10_000)
     assert longest == study
-    with pytest.raises(StudyError, match="max_epochs=-1 must be 0"):
+    with pytest.raises(StudyError, match="max_epochs=-1"):
         study.with_max_epochs(-1)
 
 
@@ -530,13 +530,13 @@ def test_a_protocol_with_normalisation_is_asked_for_by_its_full_name():
 
 def test_a_block_reads_the_layer_of_its_number():
     model = OURS["tuned"].model("blocks2")
-    with pytest.raises(StudyError, match="block 4 of moonshine-base reads the layer of that"):
+    with pytest.raises(StudyError, match="block 4 of moonshine-base"):
         replace(model, config=replace(model.config, first_block=4))
-    with pytest.raises(StudyError, match="of moonshine-tiny reads the layer"):
+    with pytest.raises(StudyError, match="moonshine-tiny"):
         replace(model, config=replace(model.config, encoder="moonshine-tiny"))
 
 
 @pytest.mark.parametrize("change", [{"augmentations": ()}, {"test_views": ("noise",)}])
 def test_views_of_test_clips_are_augmentations_of_the_study(change):
-    with pytest.raises(StudyError, match="must be among its augmentations"):
+    with pytest.raises(StudyError, match="test_views"):
         replace(OURS["tuned"], **change)
