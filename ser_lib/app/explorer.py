@@ -1,9 +1,8 @@
 """An explorer for JupyterLab: choose a clip, look at it, listen, and compare stored predictions.
 
-`view_clip` draws a clip and makes it playable; `stored_models` and `models_table` lay out what the
-models of stored runs predict for it; `Explorer` puts both into a box of widgets. Nothing is trained
-and nothing written. Whatever is wrong with a corpus, a clip or a run is reported in the box, and
-another choice goes on from there.
+`view_clip` draws a clip and makes it playable, `models_table` lays out what stored runs predict for
+it, `Explorer` puts both into a box of widgets. Nothing is trained or written. Whatever is wrong
+with a corpus, a clip or a run is reported in the box.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -82,16 +82,12 @@ class ClipView:
 
 
 def pitch_contour(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
-    """Follow the voice's pitch of a mono signal, in Hz: shape (n_frames,).
-
-    NaN where there is no voice, or where a frame lies more than 25 dB below the loud ones. Mauch
-    and Dixon (2014), "pYIN: a fundamental frequency estimator using probabilistic threshold
-    distributions", with thresholds around 0.2, because acted speech is rougher than song.
-    """
+    """Follow the pitch of a mono signal, in Hz a frame; NaN without voice and 25 dB below it."""
     import librosa
 
     low_hz, high_hz = PITCH_LIMITS_HZ
     framing: dict[str, Any] = {"frame_length": N_FFT, "hop_length": HOP_SAMPLES}
+    # pYIN (Mauch and Dixon 2014), with thresholds around 0.2: acted speech is rougher than song.
     # A fifth of a semitone is finer than a line is wide, and three times as quick as the default.
     pitch_hz, _, _ = librosa.pyin(
         signal,
@@ -108,10 +104,7 @@ def pitch_contour(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
 
 
 def view_clip(path: str, emotion: str) -> ClipView:
-    """Decode a clip, draw it in its emotion's colour and make it playable.
-
-    A view of a file that has not changed comes from memory.
-    """
+    """Draw a clip in its emotion's colour and make it playable; kept until the file changes."""
     file = Path(path)
     # Decoding says what is wrong with a file that is gone.
     return _view_clip(path, file.stat().st_mtime_ns if file.is_file() else 0, emotion)
@@ -127,23 +120,24 @@ def _view_clip(path: str, _changed_ns: int, emotion: str) -> ClipView:
         png = _draw(signal, pitch_hz, colour_of(emotion))
     # Lossy codecs overshoot full scale now and then.
     wav = Audio(native.clip(-1, 1), rate=native_hz, normalize=False).data
-    return ClipView(png, wav, _caption(signal, pitch_hz))
+    peak_db = 20 * np.log10(max(float(np.abs(signal).max()), 1e-6))
+    voiced_hz = pitch_hz[np.isfinite(pitch_hz)]
+    contour = f"median {np.median(voiced_hz):.0f} Hz" if len(voiced_hz) else "none was found"
+    caption = (
+        f"From top to bottom: waveform, peak {peak_db:.0f} dB re full scale; mel spectrogram, "
+        f"in dB below its maximum; mel cepstrum (MFCC) 1 to {N_COEFFICIENTS - 1}; pitch of the "
+        f"voice, {contour}."
+    )
+    return ClipView(png, wav, caption.replace("-", "−"))
 
 
 def _draw(signal: np.ndarray, pitch_hz: np.ndarray, colour: str) -> bytes:
     """Draw the four panels at fixed places, so that nothing jumps from clip to clip."""
     duration_s = len(signal) / RATE_HZ
     figure = Figure(figsize=(WIDTH_PX / DPI, HEIGHT_PX / DPI), dpi=DPI, layout="none")  # type: ignore[arg-type]
+    sizes = {"height_ratios": (2, 3.2, 3.2, 2.4), "width_ratios": (1, 0.02)}
     edges = {"left": 0.145, "right": 0.885, "top": 0.99, "bottom": 0.075}
-    grid = figure.add_gridspec(
-        4,
-        2,
-        height_ratios=(2, 3.2, 3.2, 2.4),
-        width_ratios=(1, 0.02),
-        hspace=0.14,
-        wspace=0.03,
-        **edges,
-    )
+    grid = figure.add_gridspec(4, 2, hspace=0.14, wspace=0.03, **sizes, **edges)
     wave, mel, cepstrum, pitch = (figure.add_subplot(grid[row, 0]) for row in range(4))
     envelope = waveform_envelope(signal, RATE_HZ, duration_s=duration_s, n_points=600)
     plot_envelope(envelope, duration_s, colour=colour, ax=wave)
@@ -157,28 +151,17 @@ def _draw(signal: np.ndarray, pitch_hz: np.ndarray, colour: str) -> bytes:
         scale = figure.add_subplot(grid[row, 1])
         low, high = ax.images[0].get_clim()
         figure.colorbar(ax.images[0], cax=scale, label=label, ticks=(low, (low + high) / 2, high))
-    for ax in (wave, mel, cepstrum):
-        # Ticks take most of the time that drawing takes; those of the lowest panel serve all.
-        ax.set(xticks=(), xlabel="")
     cepstrum.set_ylabel("MFCC (number)")
     for ax in (wave, mel, cepstrum, pitch):
         # One line for all; quicker than align_ylabels, which measures every tick.
         ax.yaxis.set_label_coords(-0.145, 0.5)
+        if ax is not pitch:
+            # Ticks take most of the time that drawing takes; those of the lowest panel serve all.
+            ax.set(xticks=(), xlabel="")
     png = io.BytesIO()
     # The browser is near: quick to pack counts for more than small.
     figure.savefig(png, format="png", dpi=DPI, pil_kwargs={"compress_level": 1})
     return png.getvalue()
-
-
-def _caption(signal: np.ndarray, pitch_hz: np.ndarray) -> str:
-    peak_db = 20 * np.log10(max(float(np.abs(signal).max()), 1e-6))
-    voiced_hz = pitch_hz[np.isfinite(pitch_hz)]
-    contour = f"median {np.median(voiced_hz):.0f} Hz" if len(voiced_hz) else "none was found"
-    return (
-        f"From top to bottom: waveform, peak {peak_db:.0f} dB re full scale; mel spectrogram, "
-        f"in dB below its maximum; mel cepstrum (MFCC) 1 to {N_COEFFICIENTS - 1}; pitch of the "
-        f"voice, {contour}."
-    ).replace("-", "−")
 
 
 @dataclass(frozen=True)
@@ -197,10 +180,9 @@ class StoredModel:
 
 
 def stored_models(corpus: str) -> tuple[list[StoredModel], list[str]]:
-    """Read the stored runs of a corpus that predict unseen speakers, and what could not be read.
+    """Read the stored runs of a corpus without leaks, and one sentence a run that cannot be read.
 
-    Models come in the order of the studies, protocols and models; problems are one sentence a run.
-    Runs in which test rows were known during training, by speaker or otherwise, are left out.
+    In the order of the studies, protocols and models.
     """
     groups: dict[str, list[Run]] = {}
     problems = []
@@ -218,28 +200,20 @@ def stored_models(corpus: str) -> tuple[list[StoredModel], list[str]]:
         else:
             if is_honest:
                 groups.setdefault(settings, []).append(run)
-    models = [_mean_of(group) for group in groups.values()]
-    return _distinguished(sorted(models, key=_place_of)), problems
-
-
-def _place_of(model: StoredModel) -> tuple[int, str, int]:
-    """Sort by study, protocol and model, the studies and models in their own order."""
-    studies = list(STUDIES)
-    place = studies.index(model.study) if model.study in studies else len(studies)
-    titles = [one.title for one in STUDIES[model.study].models] if place < len(studies) else []
-    within = titles.index(model.title) if model.title in titles else len(titles)
-    return place, model.protocol, within
-
-
-def _distinguished(models: list[StoredModel]) -> list[StoredModel]:
-    """Add the run's key where two models differ in settings only, a shortened one for example."""
+    models = [_mean_of(group) for group in sorted(groups.values(), key=_place_of)]
     names = [(one.study, one.protocol, one.title) for one in models]
-    return [
-        replace(one, title=f"{one.title}, {one.runs[0].rsplit('-', 1)[-1]}")
-        if names.count(name) > 1
-        else one
-        for one, name in zip(models, names, strict=True)
-    ]
+    for place, one in enumerate(models):
+        # Two models may differ in settings only, a shortened one for example: their keys differ.
+        if names.count(names[place]) > 1:
+            models[place] = replace(one, title=f"{one.title}, {one.runs[0].rsplit('-', 1)[-1]}")
+    return models, problems
+
+
+def _place_of(runs: list[Run]) -> tuple[int, str, int]:
+    """Sort by study, protocol and model, the studies and models in their own order."""
+    study, protocol, name = (str(runs[0].spec[key]) for key in ("study", "protocol", "model"))
+    models = [one.name for one in STUDIES[study].models] if study in STUDIES else []
+    return [*STUDIES, study].index(study), protocol, [*models, name].index(name)
 
 
 def _settings(run: Run) -> str:
@@ -266,11 +240,7 @@ def _mean_of(runs: list[Run]) -> StoredModel:
 
 
 def models_table(models: Sequence[StoredModel], clip_id: str) -> str:
-    """Lay out the predictions of models for a clip, as HTML; empty where no model has the clip.
-
-    One row a model, one column an emotion in canonical order; the acted emotion is outlined, the
-    prediction is bold.
-    """
+    """Lay out the predictions of models for a clip, as HTML; empty where no model has the clip."""
     models = [one for one in models if clip_id in one.probabilities.index]
     if not models:
         return ""
@@ -281,17 +251,14 @@ def models_table(models: Sequence[StoredModel], clip_id: str) -> str:
         f"<span>{html.escape(one)}</span></th>"
         for one in emotions
     )
-    rows, section, n_right = [], None, 0
-    for one in models:
-        if (one.study, one.protocol) != section:
-            section = (one.study, one.protocol)
-            rows.append(
-                f'<tr><th class="ser-section" colspan="{len(emotions) + 2}" scope="rowgroup">'
-                f"{html.escape(one.study)}, protocol {html.escape(one.protocol)}</th></tr>"
-            )
-        row, is_right = _model_row(one, clip_id, emotions)
-        rows.append(row)
-        n_right += is_right
+    rows = []
+    for (study, protocol), group in groupby(models, key=lambda one: (one.study, one.protocol)):
+        rows.append(
+            f'<tr><th class="ser-section" colspan="{len(emotions) + 2}" scope="rowgroup">'
+            f"{html.escape(study)}, protocol {html.escape(protocol)}</th></tr>"
+        )
+        rows += [_model_row(one, clip_id, emotions) for one in group]
+    n_right = sum(one.probabilities.loc[clip_id].idxmax() == one.truth[clip_id] for one in models)
     summary = f"<p><b>{n_right} of {len(models)}</b> models predict what was acted.</p>"
     is_by_gender = any(" " in label for one in models for label in one.probabilities.columns)
     read_as = READ_AS + (BY_GENDER if is_by_gender else "")
@@ -303,22 +270,18 @@ def models_table(models: Sequence[StoredModel], clip_id: str) -> str:
     )
 
 
-def _model_row(model: StoredModel, clip_id: str, emotions: list[str]) -> tuple[str, bool]:
-    """Lay out one model's row, and say whether its prediction is right."""
+def _model_row(model: StoredModel, clip_id: str, emotions: list[str]) -> str:
     shares = model.probabilities.loc[clip_id]
     predicted, truth = str(shares.idxmax()), str(model.truth[clip_id])
     # A task by gender has two classes an emotion; a column shows their sum.
     by_emotion = shares.groupby(_emotion_of).sum()
+    classes = {"ser-acted": _emotion_of(truth), "ser-top": _emotion_of(predicted)}
     cells = []
     for emotion in emotions:
         if emotion not in by_emotion:
             cells.append('<td title="not one of its classes">–</td>')
             continue
-        marks = [
-            name
-            for name, label in (("ser-acted", truth), ("ser-top", predicted))
-            if _emotion_of(label) == emotion
-        ]
+        marks = [name for name, marked in classes.items() if marked == emotion]
         width = f"width:{100 * by_emotion[emotion]:.0f}%;background:{colour_of(emotion)}"
         cells.append(
             f'<td class="{" ".join(marks)}"><i style="{width}"></i>'
@@ -329,12 +292,11 @@ def _model_row(model: StoredModel, clip_id: str, emotions: list[str]) -> tuple[s
     says = html.escape(f"{verdict}: predicted {predicted}, acted {truth}")
     sources = f"{model.title}: {', '.join(model.runs)}"
     mark = f'<td title="{says}" aria-label="{says}">{"✓" if is_right else "✗"}</td>'
-    row = (
+    return (
         f'<tr title="{html.escape(sources)}"><th scope="row">'
         f"{html.escape(model.title)} <small>×{len(model.runs)}</small></th>"
         f"{mark}{''.join(cells)}</tr>"
     )
-    return row, is_right
 
 
 def _emotion_of(label: str) -> str:
@@ -353,8 +315,7 @@ class Explorer(widgets.VBox):
     Raises
     ------
     CorpusError
-        If there is no corpus of that name. One that is known and not here, or damaged, is
-        reported in the box.
+        If there is none of that name; one that is not here is reported in the box.
     """
 
     def __init__(self, corpus: str = "demo") -> None:
@@ -366,7 +327,10 @@ class Explorer(widgets.VBox):
         self.corpus = _dropdown("Corpus", [(_state_of(name), name) for name in data.CORPORA])
         self.speaker, self.emotion = _dropdown("Speaker"), _dropdown("Emotion")
         self.clip = _dropdown("Clip", flex="1 1 220px")
-        self.previous, self.next = _button("◀ Previous"), _button("Next ▶")
+        self.previous, self.next = (
+            widgets.Button(description=name, layout={"width": "auto"})
+            for name in ("◀ Previous", "Next ▶")
+        )
         self.position = widgets.HTML()
         self.audio = widgets.Audio(format="wav", autoplay=False, loop=False)
         self.autoplay = widgets.Checkbox(
@@ -393,7 +357,7 @@ class Explorer(widgets.VBox):
         self.clip.observe(lambda _: self._show(), names="value")
         self.previous.on_click(lambda _: self._step(-1))
         self.next.on_click(lambda _: self._step(1))
-        self.autoplay.observe(lambda change: self._set_autoplay(change["new"]), names="value")
+        widgets.dlink((self.autoplay, "value"), (self.audio, "autoplay"))
         self._load()
 
     def _load(self) -> None:
@@ -440,24 +404,20 @@ class Explorer(widgets.VBox):
             self.clip.options = [
                 (_name_of(clip, hidden), clip["clip_id"]) for _, clip in clips.iterrows()
             ]
-            self.clip.value = None if clips.empty else self._nearest(clips)
+            if len(clips):
+                last = clips.iloc[0] if self._last is None else self._last
+                likeness = (clips[list(LIKENESS)] == last[list(LIKENESS)]).sum(axis=1)
+                self.clip.value = clips["clip_id"][likeness.idxmax()]
+            else:
+                self.clip.value = None
         finally:
             self._is_filling = False
         self._show()
-
-    def _nearest(self, clips: pd.DataFrame) -> str:
-        if self._last is None:
-            return clips["clip_id"].iloc[0]
-        likeness = (clips[list(LIKENESS)] == self._last[list(LIKENESS)]).sum(axis=1)
-        return clips["clip_id"][likeness.idxmax()]
 
     def _step(self, n_clips: int) -> None:
         """Go on by some clips; after the last comes the first."""
         if self.clip.options:
             self.clip.index = (self.clip.index + n_clips) % len(self.clip.options)
-
-    def _set_autoplay(self, is_on: bool) -> None:
-        self.audio.autoplay = is_on
 
     def _show(self) -> None:
         """Show the chosen clip, or why it cannot be shown."""
@@ -531,10 +491,6 @@ def _dropdown(
     )
 
 
-def _button(description: str) -> widgets.Button:
-    return widgets.Button(description=description, layout={"width": "auto"})
-
-
 def _fill(dropdown: widgets.Dropdown, options: list[tuple[str, str]]) -> None:
     """Offer all and each of `options`, and keep the choice where it is still there."""
     chosen = dropdown.value
@@ -565,14 +521,12 @@ def _state_of(corpus: str) -> str:
 
 def _name_of(clip: pd.Series, hidden: set[str]) -> str:
     """Name a clip by what the choices to its left leave open."""
-    words = {
-        "speaker": clip["speaker"],
-        "emotion": clip["emotion"],
-        "intensity": clip["intensity"],
-        "statement": clip["statement"],
-        "repetition": f"take {clip['repetition']}",
-    }
-    return " · ".join(str(word) for key, word in words.items() if key not in hidden and word)
+    words = [
+        str(clip[key])
+        for key in ("speaker", "emotion", "intensity", "statement")
+        if key not in hidden and clip[key]
+    ]
+    return " · ".join([*words, f"take {clip['repetition']}"])
 
 
 def _headline(clip: pd.Series, statements: Mapping[str, str]) -> str:

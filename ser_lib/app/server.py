@@ -142,52 +142,20 @@ def _hear(
     return state, shown
 
 
-def _session_file(name: str) -> Path:
-    """Name a file in a new folder of the session's temporary files."""
-    return Path(tempfile.mkdtemp(dir=os.environ["GRADIO_TEMP_DIR"])) / name
-
-
-def _write_history(history: list[dict[str, object]]) -> str | None:
-    """Write the session's predictions as CSV, one row each."""
-    if not history:
+def _written(name: str, content: bytes) -> str | None:
+    """Write a file of the session that can be saved; none without content."""
+    if not content:
         return None
-    target = _session_file("answers.csv")
-    pd.DataFrame(history).to_csv(target, index=False, lineterminator="\r\n")
+    target = Path(tempfile.mkdtemp(dir=os.environ["GRADIO_TEMP_DIR"])) / name
+    target.write_bytes(content)
     return str(target)
-
-
-def _write_png(png: bytes) -> str | None:
-    """Write the picture of the last recording, where there is one."""
-    if not png:
-        return None
-    target = _session_file("what-it-heard.png")
-    target.write_bytes(png)
-    return str(target)
-
-
-def _choices() -> list[tuple[str, str]]:
-    folders = installed_bundles()
-    if not folders:
-        raise BundleError("no bundle is installed: make one with `ser train STUDY --out bundles/x`")
-    return [(folder.name, str(folder)) for folder in folders]
 
 
 def build_app() -> gr.Blocks:
-    """Build the page, not launched yet.
-
-    Returns
-    -------
-    gradio.Blocks
-        The page.
-
-    Raises
-    ------
-    BundleError
-        If no bundle is installed.
-    """
-    gr = _load_gradio()
-    choices = _choices()
+    """Build the page, not launched yet; BundleError if no bundle is installed."""
     chosen = str(default_bundle())
+    choices = [(folder.name, str(folder)) for folder in installed_bundles()]
+    gr = _load_gradio()
     with gr.Blocks(
         title="What does this voice sound like?",
         analytics_enabled=False,
@@ -246,14 +214,15 @@ def _recording_tab(gr: ModuleType, bundle: gr.Dropdown) -> None:
     ) -> tuple[object, ...]:
         said, drawn, row, png = _predict(path, folder, clips, kind)
         rows = [*rows, row][-MAX_HISTORY:] if row else rows
+        csv = pd.DataFrame(rows).to_csv(index=False, lineterminator="\r\n") if rows else ""
         return (
             path,
             said,
             drawn,
             rows,
             views.history_html(rows),
-            gr.DownloadButton(value=_write_history(rows), interactive=bool(rows)),
-            gr.DownloadButton(value=_write_png(png), interactive=bool(row)),
+            gr.DownloadButton(value=_written("answers.csv", csv.encode()), interactive=bool(rows)),
+            gr.DownloadButton(value=_written("what-it-heard.png", png), interactive=bool(row)),
         )
 
     outputs = [newest, answer, figures, history, table, as_csv, as_png]
@@ -319,8 +288,8 @@ class _Guard:
         await self.app(scope, receive, guarded)
 
 
-def run_app(*, port: int = PORT, opens_browser: bool = True, blocks: bool = True) -> str:
-    """Serve the app on this machine until it is stopped.
+def run_app(*, port: int = PORT, opens_browser: bool = True) -> None:
+    """Serve the app on this machine until Ctrl-C.
 
     Parameters
     ----------
@@ -328,18 +297,11 @@ def run_app(*, port: int = PORT, opens_browser: bool = True, blocks: bool = True
         Of 127.0.0.1; the next free one is taken where it is in use.
     opens_browser : bool
         Whether to open a window.
-    blocks : bool
-        Whether to wait for Ctrl-C.
-
-    Returns
-    -------
-    str
-        Its address.
 
     Raises
     ------
     BundleError
-        If no bundle is installed.
+        If no bundle is installed, or a hundred ports are in use.
     """
     page = build_app()
     gr = _load_gradio()
@@ -348,13 +310,12 @@ def run_app(*, port: int = PORT, opens_browser: bool = True, blocks: bool = True
     theme = gr.themes.Default(
         primary_hue="blue", font=fonts, font_mono=["ui-monospace", "monospace"]
     )
-    _, address, _ = page.launch(
+    page.launch(
         server_name=HOST,
         server_port=_free_port(port),
         inbrowser=opens_browser,
         share=False,
         quiet=True,
-        prevent_thread_lock=not blocks,
         max_file_size=MAX_UPLOAD,
         footer_links=[],
         ssr_mode=False,
@@ -366,7 +327,6 @@ def run_app(*, port: int = PORT, opens_browser: bool = True, blocks: bool = True
         # As Starlette lists middleware: class, arguments, options.
         app_kwargs={"middleware": [(_Guard, (), {})]},
     )
-    return address
 
 
 def _free_port(first: int) -> int:

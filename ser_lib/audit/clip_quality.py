@@ -57,18 +57,11 @@ class ClipFinding:
     clips: tuple[str, ...]
     detail: str
 
-    @property
-    def level(self) -> str:
-        """Whether it is a "fault" or an "observation"."""
-        return KINDS[self.kind][0]
-
 
 def measure_clip(path: str | Path) -> tuple[dict[str, object], np.ndarray | None]:
     """Decode a clip once; return its numbers and its fingerprint, None where it cannot be decoded.
 
-    The numbers are `problem` (empty where it can be used), facts of the file, `n_runs` of clipped
-    samples, `edge_db`, the level of the louder edge against the loudest twentieth of the clip, and
-    `zeros_s`, the longer digital silence at an edge.
+    `problem` is empty where the clip can be used.
     """
     try:
         recording = read_recording(path)
@@ -128,7 +121,7 @@ def _zeros_at_edges(signal: np.ndarray) -> int:
 def check_clips(clips: pd.DataFrame) -> list[ClipFinding]:
     """Find the clips that are damaged or unlike the others, in the order of `KINDS`.
 
-    `clips` has `clip_id` and the numbers of `measure_clip`, one row a clip.
+    `clips` has `clip_id` and the numbers of `measure_clip`.
     """
     found = [*_problems(clips)]
     sound = clips[clips["problem"] == ""]
@@ -142,33 +135,28 @@ def check_clips(clips: pd.DataFrame) -> list[ClipFinding]:
 
 def _problems(clips: pd.DataFrame) -> Iterator[ClipFinding]:
     """Group the files that cannot be used by what is wrong; details quote the first."""
-    problem = clips["problem"].astype(str)
-    truncated = problem.str.startswith("truncated")
-    silent = problem.str.startswith("silent")
-    lacks_facts = clips["audio_sha256"] == ""
-    damaged = (lacks_facts & ~truncated) | problem.str.startswith("holds NaN")
-    rest = (problem != "") & ~truncated & ~silent & ~damaged
-    for kind, is_it in zip(
-        ("damaged", "truncated", "silent", "unfit"),
-        (damaged, truncated, silent, rest),
-        strict=True,
-    ):
-        rows = clips[is_it]
-        quoted = "" if rows.empty else f"{rows['problem'].iloc[0]} ({rows['clip_id'].iloc[0]})"
+    bad = clips[clips["problem"] != ""]
+    problem = bad["problem"].astype(str)
+    is_damaged = (bad["audio_sha256"] == "") | problem.str.startswith("holds NaN")
+    kinds = np.select(
+        [problem.str.startswith("truncated"), problem.str.startswith("silent"), is_damaged],
+        ["truncated", "silent", "damaged"],
+        "unfit",
+    )
+    for kind, rows in bad.groupby(kinds):
+        quoted = f"{rows['problem'].iloc[0]} ({rows['clip_id'].iloc[0]})"
         yield ClipFinding(kind, tuple(rows["clip_id"]), quoted)
 
 
 def _levels(clips: pd.DataFrame) -> Iterator[ClipFinding]:
     """Find what the levels of samples show: clipping, cut-off speech, added silence."""
-    clipped = f"{MIN_RUNS} runs or more of {RUN_SAMPLES} samples or more"
-    cut_off = f"an edge within {-MIN_EDGE_DB:.0f} dB of the loud parts"
-    padded = f"{1000 * MIN_ZEROS_S:.0f} ms or more of zeros at an edge"
-    for kind, is_found, detail in (
-        ("clipped", clips["n_runs"] >= MIN_RUNS, clipped),
-        ("cut_off", clips["edge_db"] > MIN_EDGE_DB, cut_off),
-        ("zero_padded", clips["zeros_s"] >= MIN_ZEROS_S, padded),
-    ):
-        yield ClipFinding(kind, tuple(clips.loc[is_found, "clip_id"]), detail)
+    runs = f"{MIN_RUNS} runs or more of {RUN_SAMPLES} samples or more"
+    edge = f"an edge within {-MIN_EDGE_DB:.0f} dB of the loud parts"
+    zeros = f"{1000 * MIN_ZEROS_S:.0f} ms or more of zeros at an edge"
+    ids = clips["clip_id"]
+    yield ClipFinding("clipped", tuple(ids[clips["n_runs"] >= MIN_RUNS]), runs)
+    yield ClipFinding("cut_off", tuple(ids[clips["edge_db"] > MIN_EDGE_DB]), edge)
+    yield ClipFinding("zero_padded", tuple(ids[clips["zeros_s"] >= MIN_ZEROS_S]), zeros)
 
 
 def _lengths(clips: pd.DataFrame) -> Iterator[ClipFinding]:
@@ -193,12 +181,9 @@ def _lengths(clips: pd.DataFrame) -> Iterator[ClipFinding]:
 
 def _formats(clips: pd.DataFrame) -> Iterator[ClipFinding]:
     """Find the formats of a minority; a model may take a format for a sign of the class."""
-    for column, unit in (
-        ("container", ""),
-        ("sample_format", ""),
-        ("sample_rate_hz", " Hz"),
-        ("n_channels", " channels"),
-    ):
+    units = {"sample_rate_hz": " Hz", "n_channels": " channels"}
+    for column in ("container", "sample_format", "sample_rate_hz", "n_channels"):
+        unit = units.get(column, "")
         values = clips[column].map(
             lambda value: f"{value:g}" if isinstance(value, float) else value
         )

@@ -1,8 +1,7 @@
 """What a data set and its split leak, for anybody's clips: the computing half of `ser audit`.
 
-Findings have three levels. A **leak** is something that two parts of a split share, so that one is
-known from the other: the row itself, its audio, a copy of its audio, the clip it was made from, its
-speaker. A **fault** has to be corrected whatever the split: files that cannot be used, the same
+A **leak** is what two parts of a split share: a row, its audio or a copy of it, the clip that it
+was made from, its speaker. A **fault** has to be corrected whatever the split: unusable files, one
 audio under two labels. An **observation** has to be known: copies where there is no split, shared
 statements, odd formats. Kinds are named as in `ser_lib.data.leakage`, the guard of our own runs.
 """
@@ -90,8 +89,8 @@ class AuditReport:
     findings: tuple[AuditFinding, ...]
     """Leaks first, then faults, then observations."""
     pairs: pd.DataFrame
-    """Copies that are no identical audio: `first, second` (clip ids), `similarity` of their
-    pictures, `texture` (that of the sounds' fine detail, NaN where it was not needed)."""
+    """Copies whose audio is not identical: `first, second` (clip ids), `similarity` of their
+    pictures, `texture` (that of their fine detail, NaN where it was not needed)."""
     not_checked: tuple[str, ...]
     """What could not be looked for, and why."""
 
@@ -120,11 +119,10 @@ class AuditReport:
 
 
 def measure_clips(clips: pd.DataFrame) -> tuple[pd.DataFrame, Fingerprints]:
-    """Decode every file once, several in parallel, with a progress bar.
+    """Decode every file once; return the numbers of `measure_clip`, and the fingerprints.
 
-    Returns one row a clip, `clip_id`, the columns of `measure_clip`, and `sound`, the position of
-    its fingerprint (-1 for a file that cannot be decoded), and the fingerprints: clips of identical
-    audio share one.
+    `sound` is the position of a clip's fingerprint, which clips of identical audio share; -1 for a
+    file that cannot be decoded.
     """
     files = clips.drop_duplicates("clip_id")
     # Decoding and the transforms release the interpreter's lock: threads are enough.
@@ -168,26 +166,25 @@ def audit_clips(
     Parameters
     ----------
     clips : pandas.DataFrame
-        `clip_id, path` and whichever of `label, speaker, statement, parent, part` are known, as
-        text, empty where they are not (`ser_lib.audit.read_clips`).
+        As from `read_clips`: `clip_id, path` and what is known of `label, speaker, statement,
+        parent, part`, as text, else empty.
     source : str
         What is audited, for the report.
     parts : sequence of pandas.Series
         The part of each row, one series a fold; none takes the column `part`.
     declared : sequence of str
-        Kinds of leak that the split is known to have: reported as observations.
+        Kinds of leak that are known: reported as observations.
     threshold : float
-        From which similarity of pictures two clips are copies; see `ser_lib.audit.duplicates`.
+        Similarity of pictures from which two clips are copies.
 
     Returns
     -------
     AuditReport
-        Whatever was found.
 
     Raises
     ------
     AuditError
-        If a kind is declared that does not exist, or a split has fewer than two parts.
+        If a declared kind does not exist, or a split has fewer than two parts.
     """
     unknown = sorted(set(declared) - set(SHARED))
     if unknown:
@@ -212,19 +209,19 @@ def audit_clips(
     pairs = find_copies(prints, threshold=threshold, load=load)
     known = _with_keys(clips, measured, pairs)
     shared = [one for fold in parts for one in _crossings(known, fold, declared)]
-    found = [*_summed(shared), *_within(known, clips, bool(parts)), *_files(measured)]
+    found = [*_summed(shared), *_within(known, clips, bool(parts))]
+    for one in check_clips(measured):
+        found += _about(known, one.kind, one.clips, one.detail)
     if parts:
         outside = tuple(known.loc[parts[0].to_numpy() == "", "clip_id"])
         found += _about(known, "no_part", outside, "not compared with any part")
-    first_of = known.drop_duplicates("sound").set_index("sound")["clip_id"]
-    sides = {side: pairs[side].astype(str).map(first_of) for side in ("first", "second")}
     return AuditReport(
         source=source,
         n_clips=measured["clip_id"].nunique(),
         n_sounds=len(prints),
         threshold=threshold,
         findings=tuple(sorted(found, key=lambda one: LEVELS.index(one.level))),
-        pairs=pairs.assign(**sides),
+        pairs=pairs.assign(first=pairs["first"].map(sounds), second=pairs["second"].map(sounds)),
         not_checked=tuple(_not_checked(clips, bool(parts))),
     )
 
@@ -350,21 +347,11 @@ def _groups(
 def _about(
     known: pd.DataFrame, kind: str, clips: tuple[str, ...], detail: str
 ) -> Iterator[AuditFinding]:
-    """Make a finding of some clips and of no part; no clips, no finding."""
+    """Make a finding of some clips and of no part; none without clips."""
     if clips:
-        level, describes = WITHIN[kind]
+        level, describes = (WITHIN | KINDS)[kind]
         share = min(1.0, len(clips) / max(1, known["clip_id"].nunique()))
         yield AuditFinding(level, kind, describes, "", "", len(clips), share, detail, clips)
-
-
-def _files(measured: pd.DataFrame) -> Iterator[AuditFinding]:
-    """Turn the checks of single clips into findings."""
-    for one in check_clips(measured):
-        share = len(one.clips) / len(measured)
-        describes, n_clips = KINDS[one.kind][1], len(one.clips)
-        yield AuditFinding(
-            one.level, one.kind, describes, "", "", n_clips, share, one.detail, one.clips
-        )
 
 
 def _some(names: Sequence[str], *, limit: int = 3) -> str:

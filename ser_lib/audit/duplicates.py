@@ -101,10 +101,7 @@ class Texture:
 
 
 def texture(signal: np.ndarray, sample_rate_hz: int) -> Texture:
-    """Compute the fine detail of a mono clip's spectrum, 100 to 3,400 Hz in bins of 8 Hz.
-
-    All zeros for a clip without sound.
-    """
+    """Compute the fine detail of a mono clip's spectrum; all zeros without sound."""
     signal = resample(signal, sample_rate_hz, FINGERPRINT_RATE_HZ)
     power = power_spectrogram(signal, hop=HOP, n_fft=WINDOW, n_after=WINDOW)
     levels = np.log(power + FLOOR)[FIRST_BIN : LAST_BIN + 1]
@@ -113,10 +110,9 @@ def texture(signal: np.ndarray, sample_rate_hz: int) -> Texture:
 
 
 def align(first: np.ndarray, second: np.ndarray) -> tuple[float, np.ndarray]:
-    """Find the pitch, tempo and lag at which two pictures agree best, between the grid's points.
+    """Find where two pictures agree best, between the grid's points, and how well.
 
-    Returns their similarity, as `fingerprint.similarity` and seldom lower, and how `second` is to
-    be moved, shape (3,): logarithm of a factor on its time, bands up, steps later.
+    How `second` is to be moved: logarithm of a factor on its time, bands up, steps later.
     """
     tempo, bands, steps = best_displacement(first, second)
     here, there = unit(first), second.astype(np.float32)
@@ -140,8 +136,8 @@ def align(first: np.ndarray, second: np.ndarray) -> tuple[float, np.ndarray]:
 def texture_similarity(first: Texture, second: Texture, place: np.ndarray) -> float:
     """Compare the fine details of two clips where harmonics are weak, from `place` of `align` on.
 
-    Returns the correlation that three in four frames exceed, in [-1, 1]: 0.3 to 0.5 for a stretched
-    or pitched copy, at most 0.2 for two takes; 0 where too few frames have detail.
+    The correlation that three in four frames exceed: 0.3 to 0.5 for a stretched or pitched copy,
+    at most 0.2 for two takes; 0 where too few frames have detail.
     """
     # A step of the pictures, in frames.
     step_a, step_b = (
@@ -184,8 +180,7 @@ def confirm_copies(
 ) -> pd.DataFrame:
     """Align pairs of clips, and compare the textures of those whose pictures agree.
 
-    `pairs` are positions, shape (n_pairs, 2). Returns one row a pair: `first, second`, `similarity`
-    (aligned), `texture` (NaN where the similarity alone decides, from `threshold` on or far below).
+    Returns `first, second, similarity` (aligned), `texture` (NaN where the similarity decides).
     """
 
     @lru_cache(maxsize=N_KEPT)
@@ -240,12 +235,10 @@ def _correlation(first: np.ndarray, second: np.ndarray, *, axis: int | None) -> 
 def find_copies(
     prints: Fingerprints, *, threshold: float = THRESHOLD, load: Loader | None = None
 ) -> pd.DataFrame:
-    """Find all pairs of clips that are copies of each other.
+    """Find all pairs of copies, the best first: `first < second`, `similarity`, `texture`.
 
-    Returns `first, second` (positions, first < second), `similarity` of the pictures and `texture`,
-    the similarity of the fine detail (NaN where the pictures were enough); best first. Without
-    `load` stretched and pitched copies are not looked for. A recording with more copies than
-    neighbours are compared is still found whole, by way of its copies' copies.
+    Without `load` stretched and pitched copies are not looked for. A recording with more copies
+    than neighbours are compared is still found whole, by way of its copies' copies.
     """
     pairs = nearest_pairs(prints.vectors, N_NEIGHBOURS)
     compared = compare_pairs(prints.pictures, pairs, threshold=threshold, load=load)
@@ -258,11 +251,7 @@ def find_copies(
 def compare_pairs(
     pictures: np.ndarray, pairs: np.ndarray, *, threshold: float, load: Loader | None = None
 ) -> pd.DataFrame:
-    """Compare pairs of neighbours, as closely as each deserves.
-
-    `pairs` are positions, shape (n_pairs, 2). Returns one row a pair that was looked at closely:
-    `first, second, similarity, texture`.
-    """
+    """Compare pairs of positions; return those that were looked at closely, one row a pair."""
     coarse = coarse_similarity(pictures, pairs)
     near = pairs[coarse >= COARSE_SHARE * threshold]
     scores = [
@@ -284,10 +273,7 @@ def compare_pairs(
 
 
 def likely_pairs(pairs: np.ndarray, coarse: np.ndarray) -> np.ndarray:
-    """Choose pairs that agree on the whole and are among the two best of either clip, in order.
-
-    `coarse` is their similarity, shape (n_pairs,); returns positions, shape (n_likely, 2).
-    """
+    """Choose pairs that agree on the whole and are among the two best of either clip, in order."""
     rows = np.flatnonzero(coarse >= MIN_COARSE)
     both = pd.DataFrame(
         {
@@ -301,11 +287,7 @@ def likely_pairs(pairs: np.ndarray, coarse: np.ndarray) -> np.ndarray:
 
 
 def nearest_pairs(vectors: np.ndarray, n_neighbours: int, *, block: int = 1_024) -> np.ndarray:
-    """Give each clip its nearest neighbours, `block` clips at once by a matrix product.
-
-    `vectors` are those of `Fingerprints`; clips without sound have zeros and no neighbours. Returns
-    positions, shape (n_pairs, 2): each pair once, the lower one first.
-    """
+    """Pair each clip that has sound with its nearest neighbours, the lower position first."""
     has_sound = np.flatnonzero(np.abs(vectors).max(axis=1, initial=0.0) > 0)
     n = len(has_sound)
     k = min(n_neighbours, n - 1)

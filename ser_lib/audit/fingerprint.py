@@ -1,15 +1,12 @@
 """Acoustic fingerprints: find copies of a recording, however they were made.
 
 A fingerprint is a small picture of a clip's harmonics: the level over pitch (logarithmic, 96 bands)
-and time (64 steps), from a spectrum with long windows, which resolves the course of the pitch, in
-which two takes of one sentence differ. Gain changes nothing in it; a copy that is shifted in time
-or pitch is a shifted picture; time is measured in units of the clip's own spread, so that a copy at
-another tempo is nearly the same picture.
-
-The magnitudes of a picture's 2D spectrum do not change when it is shifted: as vectors they show
-which clips may be copies (see `duplicates`). Two pictures are aligned (lag, pitch, tempo) and
-compared quarter by quarter; the worst quarter counts, because two takes agree in places and a copy
-agrees throughout.
+and time (64 steps), from long windows, which resolve the course of the pitch, in which two takes
+differ. Gain changes nothing in it, a shift in time or pitch shifts it, and time is in units of the
+clip's own spread, so that a copy at another tempo is nearly the same. The magnitudes of its 2D
+spectrum do not change when it is shifted: as vectors they show which clips may be copies. Two
+pictures are aligned and compared quarter by quarter; the worst counts, since a copy agrees
+throughout.
 """
 
 from __future__ import annotations
@@ -87,10 +84,7 @@ def _bank() -> np.ndarray:
 
 
 def fingerprint(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
-    """Return the picture of a mono clip's harmonics, int8 of shape (96, 64): bands by steps.
-
-    A clip without sound has zeros only.
-    """
+    """Return the picture of a mono clip's harmonics, int8 of shape (96, 64); zeros if silent."""
     levels = _levels(resample(signal, sample_rate_hz, FINGERPRINT_RATE_HZ))
     if levels is None:
         return np.zeros((N_BANDS, N_STEPS), dtype=np.int8)
@@ -122,10 +116,7 @@ def power_spectrogram(signal: np.ndarray, *, hop: int, n_fft: int, n_after: int)
 
 
 def loudness_moments(signal: np.ndarray, *, hop: int = HOP) -> Moments:
-    """Measure where in time a clip's loudness lies, in frames of `hop` samples.
-
-    The signal is mono at `FINGERPRINT_RATE_HZ`; without sound they are 0 and 1 frame of `HOP`.
-    """
+    """Measure where in time the loudness of a mono signal at `FINGERPRINT_RATE_HZ` lies."""
     levels = _levels(signal)
     moments = _moments(levels) if levels is not None else Moments(0.0, 1.0)
     return Moments(moments.centre * HOP / hop, moments.spread * HOP / hop)
@@ -171,10 +162,7 @@ def unit(pictures: np.ndarray) -> np.ndarray:
 
 
 def gather(pictures: Iterable[np.ndarray], *, out: np.ndarray | None = None) -> Fingerprints:
-    """Collect pictures of clips and compute the vectors of the search, 8.6 kB a clip together.
-
-    For very many clips `out`, a memory map of int8 of shape (at least n_clips, 96, 64), keeps them.
-    """
+    """Collect pictures and compute their vectors; `out`, a memory map, keeps very many pictures."""
     kept: list[np.ndarray] = []
     vectors: list[np.ndarray] = []
     for number, picture in enumerate(pictures):
@@ -199,18 +187,14 @@ def _vector(picture: np.ndarray) -> np.ndarray:
 def similarity(first: np.ndarray, second: np.ndarray) -> float:
     """Correlate the worst of four parts of two pictures, at the best lag, pitch and tempo.
 
-    In [-1, 1]: 1 for the same sound, 0 where one has no sound.
+    In [-1, 1]; 0 where one has no sound.
     """
     tempo, bands, steps = best_displacement(first, second)
     return worst_part(unit(first), _shift(unit(_at_tempo(second, tempo)), bands, steps))
 
 
 def best_displacement(first: np.ndarray, second: np.ndarray) -> tuple[float, int, int]:
-    """Find on a grid how `second` is to be moved to agree best with `first`.
-
-    Returns by how much its time is stretched, in addition to the ratio of the spreads, how many
-    bands it moves up, and how many steps later.
-    """
+    """Find on a grid how `second` is to be moved to agree best: tempo, bands up, steps later."""
     spectrum = np.conj(scipy.fft.rfft2(unit(first), SHAPE))
     candidates = unit(np.stack([_at_tempo(second, tempo) for tempo in TEMPI]))
     near = _near(scipy.fft.irfft2(spectrum * scipy.fft.rfft2(candidates, SHAPE), SHAPE))
@@ -244,10 +228,7 @@ def _shift(picture: np.ndarray, bands: int, steps: int) -> np.ndarray:
 
 
 def worst_part(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the lowest correlation over four parts of equal energy of two aligned pictures.
-
-    In [-1, 1]; 0 where one is empty.
-    """
+    """Return the lowest correlation over four parts of equal energy; 0 where a picture is empty."""
     energy = (first**2 + second**2).sum(axis=0)
     if not energy.sum() > 0:
         return 0.0
@@ -260,11 +241,7 @@ def worst_part(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def coarse_similarity(pictures: np.ndarray, pairs: np.ndarray, *, block: int = 512) -> np.ndarray:
-    """Compare many pairs quickly: whole pictures, without a search over tempi.
-
-    `pairs` are positions, shape (n_pairs, 2), of which `block` are computed at once. Returns
-    float32 of shape (n_pairs,), the best correlation over lag and pitch, in [-1, 1].
-    """
+    """Compare many pairs quickly: the best correlation of whole pictures over lag and pitch."""
     best = [np.empty(0, dtype=np.float32)]
     for start in range(0, len(pairs), block):
         first, second = (unit(pictures[pairs[start : start + block, side]]) for side in (0, 1))

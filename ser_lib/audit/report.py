@@ -18,10 +18,11 @@ from ser_lib.audit.dataset import LEVELS, AuditReport, audit_clips
 from ser_lib.audit.fingerprint import THRESHOLD
 from ser_lib.audit.tables import read_clips
 from ser_lib.data.labels import LABEL_SETS
-from ser_lib.data.splits import Fold, make_split, plain_protocol, rows_of
+from ser_lib.data.splits import make_split, plain_protocol, rows_of
 from ser_lib.errors import AuditError
 from ser_lib.paths import reports_dir
 
+WIDTH = 100  # of a line of details
 TITLES = {"leak": "LEAKS", "fault": "FAULTS", "observation": "OBSERVATIONS"}
 
 
@@ -44,20 +45,18 @@ def audit_dataset(
         A key of `ser_lib.data.CORPORA`, else a folder; `./ravdess` is a folder.
     table, split, columns
         See `read_clips`; for folders only.
-    protocol : str
-        For corpora: audit the folds that this protocol makes of all its clips.
-    seed : int
-        Of the protocol.
+    protocol, seed
+        For corpora: audit the folds that this protocol makes of all clips.
     declared : sequence of str
         Kinds of leak that the split is known to have.
     threshold : float in (0, 1]
-        From which similarity of pictures two clips are copies; less similar ones are copies if
+        Similarity of pictures from which two clips are copies; less similar ones are copies if
         the fine detail of their audio agrees.
 
     Returns
     -------
     AuditReport
-        Whatever was found; clips that a corpus's loader leaves out are among the faults.
+        Clips that a corpus's loader leaves out are among the faults.
 
     Raises
     ------
@@ -103,7 +102,11 @@ def _audit_corpus(
         plain = plain_protocol(protocol)
         label_set = LABEL_SETS[data.get_corpus(name).label_set]
         made = make_split(rows_of(table, label_set), plain, seed=seed)
-        parts = [_part_of(clips, fold) for fold in made.folds]
+        for fold in made.folds:
+            part_of = {
+                row: part for part in ("train", "validation", "test") for row in getattr(fold, part)
+            }
+            parts.append(clips["clip_id"].map(part_of).fillna(""))
         declared = (*declared, *plain.leaks)
         source = f"{name}, divided by {protocol}"
     return audit_clips(
@@ -111,27 +114,8 @@ def _audit_corpus(
     )
 
 
-def _part_of(clips: pd.DataFrame, fold: Fold) -> pd.Series:
-    """Name each clip's part of a fold; empty where it is in none."""
-    part_of = {row: part for part in ("train", "validation", "test") for row in getattr(fold, part)}
-    return clips["clip_id"].map(part_of).fillna("")
-
-
-def report_text(report: AuditReport, *, width: int = 100) -> str:
-    """Lay a report out for a terminal.
-
-    Parameters
-    ----------
-    report : AuditReport
-        From `audit_dataset`.
-    width : int
-        Longest line of details, in characters.
-
-    Returns
-    -------
-    str
-        Findings by level, then what could not be checked, then the verdict.
-    """
+def report_text(report: AuditReport) -> str:
+    """Lay a report out for a terminal: findings by level, what was not checked, the verdict."""
     lines = [
         f"{report.source}: {report.n_clips:,} clips, {report.n_sounds:,} different sounds; copies "
         f"are pairs with a similarity of {report.threshold:g} or more, or of the same fine detail"
@@ -147,7 +131,7 @@ def report_text(report: AuditReport, *, width: int = 100) -> str:
                 f"{100 * one.share:5.1f} %{where}  {one.describes}"
             )
             lines += textwrap.wrap(
-                one.detail, width, initial_indent=" " * 18, subsequent_indent=" " * 18
+                one.detail, WIDTH, initial_indent=" " * 18, subsequent_indent=" " * 18
             )
     if report.not_checked:
         lines += ["", "NOT CHECKED", *(f"  {one}" for one in report.not_checked)]
@@ -163,12 +147,7 @@ def report_json(report: AuditReport) -> str:
 
 
 def read_report(name: str) -> pd.DataFrame:
-    """Read the findings of a committed report; no audio is needed.
-
-    Parameters
-    ----------
-    name : str
-        Of a corpus.
+    """Read the findings of a corpus's committed report; no audio is needed.
 
     Returns
     -------
@@ -201,8 +180,7 @@ def read_reports() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns `corpus, level, kind, describes, n_clips, share, detail`; no row where no report is
-        there.
+        Columns `corpus, level, kind, describes, n_clips, share, detail`; empty without reports.
     """
     names = sorted(one.stem for one in (reports_dir() / "audit").glob("*.json"))
     tables = [read_report(name).assign(corpus=name) for name in names]

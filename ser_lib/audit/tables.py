@@ -48,14 +48,10 @@ AUGMENTED = re.compile(
 
 def order_parts(names: pd.Series) -> list[str]:
     """Return the parts of a split, training first, then validation, test, and others by name."""
-
-    def place(name: str) -> tuple[int, str]:
-        for number, known in enumerate(PARTS):
-            if name.casefold() in known:
-                return number, name
-        return len(PARTS), name
-
-    return sorted(set(names[names != ""]), key=place)
+    place = {name: number for number, usual in enumerate(PARTS) for name in usual}
+    return sorted(
+        set(names[names != ""]), key=lambda name: (place.get(name.casefold(), len(PARTS)), name)
+    )
 
 
 def folder_table(folder: Path) -> pd.DataFrame:
@@ -102,15 +98,13 @@ def read_clips(
     Returns
     -------
     pandas.DataFrame
-        Columns `clip_id, path` and those of the roles that were found, as text, empty where the
-        table is. `attrs["missing"]` lists rows whose file is not there, `attrs["unlisted"]` files
-        that the table does not list.
+        `clip_id, path` and the roles that were found, as text. `attrs["missing"]` lists rows
+        without a file, `attrs["unlisted"]` files without a row.
 
     Raises
     ------
     AuditError
-        If a file or column is missing, if no row belongs to a file, or if the split names clips
-        that are not there; the message lists what there is.
+        If a file or column is missing, no row belongs to a file, or the split names unknown clips.
     """
     files = folder_table(folder)
     chosen = dict(columns or {})
@@ -118,12 +112,10 @@ def read_clips(
     if unknown:
         raise AuditError(f"unknown roles {sorted(unknown)}; known are {', '.join(ROLES)}")
     if table is None:
-        named = {role: name for role, name in chosen.items() if role != "part" or split is None}
+        named = [name for role, name in chosen.items() if role != "part" or split is None]
         if named:
-            raise AuditError(
-                f"columns are named ({', '.join(named.values())}) but no table is given"
-            )
-        clips = files.assign()
+            raise AuditError(f"columns are named ({', '.join(named)}) but no table is given")
+        clips = files
         clips.attrs.update(missing=[], unlisted=[])
     else:
         clips = _match(files, *_read_roles(table, chosen, needed=("path",)), table=table)
@@ -158,15 +150,12 @@ def _read_roles(
     plain = {re.sub(r"[\s_-]", "", name).casefold(): name for name in reversed(frame.columns)}
     found: dict[str, str] = {}
     for role, usual in COLUMN_NAMES.items():
-        if role in chosen:
-            if chosen[role] not in frame.columns:
-                raise AuditError(f"{path}: no column '{chosen[role]}' for {role}; {there}")
-            found[role] = chosen[role]
-            continue
         taken = {*chosen.values(), *found.values()}
         known = [plain[name] for name in usual if name in plain and plain[name] not in taken]
-        if known:
-            found[role] = known[0]
+        if role in chosen and chosen[role] not in frame.columns:
+            raise AuditError(f"{path}: no column '{chosen[role]}' for {role}; {there}")
+        if role in chosen or known:
+            found[role] = chosen.get(role) or known[0]
     lacking = [role for role in needed if role not in found]
     if lacking:
         options = " ".join(f"--{role}-column NAME" for role in lacking)
@@ -248,15 +237,9 @@ def _with_split(clips: pd.DataFrame, split: Path, chosen: Mapping[str, str]) -> 
 
 
 def guess_parents(clips: pd.DataFrame) -> pd.Series:
-    """Guess from names which clips were made from which, as the common stem of each group.
+    """Guess from names which clips were made from which: `x/a`, `y/a_noise2` and `b` give a, a, "".
 
-    Empty for a clip whose name nobody shares, and where no name of the group has an appendix.
-
-    Examples
-    --------
-    >>> clips = pd.DataFrame({"clip_id": ["x/a.wav", "y/a_noise2.wav", "b.wav", "c_pitch.wav"]})
-    >>> list(guess_parents(clips))
-    ['a', 'a', '', '']
+    Empty also where no name of a group has an appendix.
     """
     stems = clips["clip_id"].map(lambda name: Path(name).stem)
     bare = stems.map(lambda stem: AUGMENTED.sub("", stem) or stem)

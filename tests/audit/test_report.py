@@ -7,6 +7,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from ser_lib.audit import report as audit_report
 from ser_lib.audit.report import audit_dataset, read_report, read_reports, report_text
 from ser_lib.cli import main as command
 from ser_lib.errors import AuditError
@@ -133,8 +134,9 @@ def test_a_written_report_is_read_back_for_notebooks(folder, table, split):
         read_report("yours")
 
 
-def test_lines_are_no_longer_than_asked_for(folder, table, split):
-    text = report_text(audit_dataset(str(folder), table=table, split=split), width=80)
+def test_details_are_wrapped(folder, table, split, monkeypatch):
+    monkeypatch.setattr(audit_report, "WIDTH", 80)
+    text = report_text(audit_dataset(str(folder), table=table, split=split))
     assert max(len(line) for line in text.splitlines() if line.startswith(" " * 18)) <= 80
 
 
