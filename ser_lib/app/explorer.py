@@ -445,7 +445,7 @@ class Explorer(widgets.VBox):
             problems.append(
                 f"The recordings of {card.title} are not here: no figure and no sound, only what "
                 "the stored runs hold. Set SER_DATA to the folder that holds "
-                f"'{card.folder or card.name}/' and start JupyterLab again."
+                f"'{card.name}/' and start JupyterLab again."
             )
         else:
             try:

@@ -37,12 +37,14 @@ from ser_lib.errors import CorpusError
 from ser_lib.paths import atomic_path, report_dir
 
 __all__ = [
+    "CLIP_COLUMNS",
     "CORPORA",
     "EMOTIONS",
     "LABEL_SETS",
     "PROTOCOLS",
     "Corpus",
     "LabelSet",
+    "Pool",
     "Protocol",
     "Split",
     "audit_split",
@@ -100,7 +102,7 @@ def load_corpus(name: str, *, root: Path | None = None, strict: bool = True) -> 
     Returns
     -------
     pandas.DataFrame, shape (n_clips, 12)
-        Columns `corpus.CLIP_COLUMNS`, sorted by `clip_id`. `attrs["has_audio"]` is False where only
+        Columns `CLIP_COLUMNS`, sorted by `clip_id`. `attrs["has_audio"]` is False where only
         the committed table is there: stored runs can be read with it, clips cannot; `path` is then
         empty. `attrs["n_copies"]` counts second copies of the same file, `attrs["by_design"]` lists
         clips that are always left out.

@@ -79,8 +79,6 @@ class Corpus:
     n_clips: int
     """Of a complete copy: as published, less those left out `by_design`."""
     n_speakers: int
-    folder: str = ""
-    """Subfolder of `SER_DATA`; the name where empty."""
     is_embedded: bool = False
     """Whether the clips travel with the package."""
     quirks: tuple[str, ...] = ()
@@ -101,7 +99,7 @@ class Corpus:
 
     def root(self) -> Path:
         """Return where this corpus is expected on this machine."""
-        return data_dir() / (self.folder or self.name)
+        return data_dir() / self.name
 
     def load(
         self, root: Path | None = None, *, strict: bool = True, may_lack: bool = False
@@ -135,7 +133,7 @@ def _find_audio(corpus: Corpus, root: Path) -> tuple[dict[Path, str], list[str]]
     """Return "name" or "name label" by relative path, sorted, and problems of the label files."""
     remedy = (
         f"Get {corpus.title} from {corpus.download} and unpack it to {corpus.root()}, or point "
-        f"SER_DATA at the folder that holds '{corpus.folder or corpus.name}/'."
+        f"SER_DATA at the folder that holds '{corpus.name}/'."
     )
     if not root.is_dir():
         raise CorpusError(f"{corpus.name}: no folder {root}. {remedy}")
@@ -217,8 +215,6 @@ def _parse_names(
     rows: list[dict[str, object]] = []
     problems: list[str] = []
     grammar = re.compile(corpus.grammar)
-    article = "an" if corpus.name[0] in "aeiou" else "a"
-    expected = f"{article} {corpus.name} name{' with a label' if corpus.labels else ''}"
     for path, text in texts.items():
         match = grammar.fullmatch(text)
         try:
@@ -227,7 +223,8 @@ def _parse_names(
             problems.append(f"{path}: code {error} is not in the corpus's published tables")
             continue
         if fields is None:
-            problems.append(f"{path}: not {expected} (expected like {corpus.example})")
+            what = f"name of {corpus.name}{' with a label' if corpus.labels else ''}"
+            problems.append(f"{path}: no {what} (expected like {corpus.example})")
             continue
         clip_id = f"{corpus.name}/{corpus.name_of(path)}"
         usual = {"corpus": corpus.name, "intensity": "normal", "repetition": 1}
@@ -282,25 +279,23 @@ def _build_table(
         phrases = [fact] if isinstance(fact, str) else check_facts(fact)
         problems += [f"{row['path']}: {phrase}" for phrase in phrases]
         if not phrases and not isinstance(fact, str):
-            numbers = asdict(fact)
-            sound.append(row | {key: numbers[key] for key in CLIP_COLUMNS if key in numbers})
+            sound.append(row | asdict(fact))
     table = pd.DataFrame(sound, columns=list(CLIP_COLUMNS))
     # Shorter paths first: the archive's second copy is one folder deeper.
     order = table.assign(depth=table["path"].str.count("/"))
     order = order.sort_values(["clip_id", "depth", "path"], ignore_index=True)
-    is_copy = order.duplicated("clip_id")
     for clip_id, group in order[order.duplicated("clip_id", keep=False)].groupby("clip_id"):
         if group["audio_sha256"].nunique() > 1:
             paths = ", ".join(group["path"])
             problems.append(f"{clip_id}: files of this name hold different audio: {paths}")
-    kept = order[~is_copy].drop(columns="depth").reset_index(drop=True)
+    kept = order.drop_duplicates("clip_id", ignore_index=True).drop(columns="depth")
     dropped: list[int] = []
     for _, group in kept[kept.duplicated("audio_sha256", keep=False)].groupby("audio_sha256"):
         if frozenset(group["clip_id"]) not in corpus.known_duplicates:
             paths = ", ".join(group["path"])
             problems.append(f"the same audio under {len(group)} names: {paths}")
             dropped += list(group.index[1:])
-    return kept.drop(index=dropped).reset_index(drop=True), problems, int(is_copy.sum())
+    return kept.drop(index=dropped).reset_index(drop=True), problems, len(order) - len(kept)
 
 
 def _some(names: list[str], n_shown: int = 6) -> str:

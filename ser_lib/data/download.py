@@ -258,10 +258,7 @@ def download_corpus(corpus: Corpus) -> Path:
 
 def _check_place(name: str, root: Path) -> None:
     """Refuse a folder that holds anything: it is never written over."""
-    is_free = not os.path.lexists(root)
-    if root.is_dir() and not root.is_symlink():
-        is_free = not any(root.iterdir())
-    if not is_free:
+    if os.path.lexists(root) and (root.is_symlink() or not root.is_dir() or any(root.iterdir())):
         raise DownloadError(
             f"{name}: {root} is there and not empty, and it is never written over. Nothing was "
             f"changed. Move it away and run `ser data {name}` again, or repair it by hand."
@@ -335,28 +332,25 @@ def _fetch(name: str, archive: Archive, work: Path) -> Path:
 
 def _download(name: str, archive: Archive, part: Path) -> None:
     """Make a partial download whole, in several requests where connections break."""
-    remedy = (
-        f"Run `ser data {name}` again: it resumes from there. Or get {archive.url} by other means "
-        f"and save it as {part.with_suffix('')}."
-    )
+    cause = None
     for _ in range(MAX_TRIES):
         before = _size(part)
         if before >= archive.n_bytes:
-            break
+            return
         try:
             _request_rest(name, archive, part)
         except (URLError, HTTPException, TimeoutError, ConnectionError) as error:
-            raise DownloadError(
-                f"{name}: {archive.url} cannot be read: {error}. {_megabytes(_size(part))} of "
-                f"{_megabytes(archive.n_bytes)} are kept. {remedy}"
-            ) from error
+            cause = error
+            break
         if _size(part) <= before:
             break
     if _size(part) < archive.n_bytes:
         raise DownloadError(
-            f"{name}: the connection to {archive.url} broke. {_size(part):,} of "
-            f"{archive.n_bytes:,} bytes are kept. {remedy}"
-        )
+            f"{name}: {archive.url} cannot be read: {cause or 'the connection broke'}. "
+            f"{_size(part):,} of {archive.n_bytes:,} bytes are kept. Run `ser data {name}` again: "
+            f"it resumes from there. Or get {archive.url} by other means and save it as "
+            f"{part.with_suffix('')}."
+        ) from cause
 
 
 def _request_rest(name: str, archive: Archive, part: Path) -> None:

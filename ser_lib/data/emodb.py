@@ -31,18 +31,9 @@ EMOTIONS = {
 }
 
 # As published by the authors; a popular hand-typed table had some of them wrong.
-GENDERS = {
-    "03": "male",
-    "08": "female",
-    "09": "female",
-    "10": "male",
-    "11": "male",
-    "12": "male",
-    "13": "female",
-    "14": "female",
-    "15": "male",
-    "16": "female",
-}
+WOMEN = ("08", "09", "13", "14", "16")
+MEN = ("03", "10", "11", "12", "15")
+GENDERS = dict.fromkeys(WOMEN, "female") | dict.fromkeys(MEN, "male")
 STATEMENTS = ("a01", "a02", "a04", "a05", "a07", "b01", "b02", "b03", "b09", "b10")
 
 

@@ -31,14 +31,12 @@ NORMALISATIONS: dict[str, Normalisation] = {
     one.name: one
     for one in (
         Normalisation("all", None, describes="all clips of the speaker"),
-        *(
-            Normalisation(f"any{k}", k, describes=f"{k} clip{'s' * (k > 1)} of any emotion")
-            for k in (1, 3, 5, 10)
-        ),
-        *(
-            Normalisation(f"neutral{k}", k, is_neutral=True, describes=f"{k} neutral clip{s}")
-            for k, s in ((1, ""), (3, "s"))
-        ),
+        Normalisation("any1", 1, describes="1 clip of any emotion"),
+        Normalisation("any3", 3, describes="3 clips of any emotion"),
+        Normalisation("any5", 5, describes="5 clips of any emotion"),
+        Normalisation("any10", 10, describes="10 clips of any emotion"),
+        Normalisation("neutral1", 1, is_neutral=True, describes="1 neutral clip"),
+        Normalisation("neutral3", 3, is_neutral=True, describes="3 neutral clips"),
         Normalisation(
             "mixed10",
             10,

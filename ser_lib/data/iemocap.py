@@ -15,7 +15,7 @@ and the name of a turn::
        | | |       |number of the turn; of a few, XX0 or XX1
        | | |       who speaks it: the session's woman or man
        | | dialogue: impro01 to impro08, script01_1 to script03_2; the statement
-       | who wears the markers, which does not matter for the sound
+       | who wears the markers
        session
 
 Accepted layouts: the release, its `SessionN/` folders, or these with the folders named above alone.

@@ -76,12 +76,7 @@ def audit_split(rows: pd.DataFrame, split: Split, kinds: Kinds = FINDINGS) -> pd
     records = []
     for fold in split.folds:
         parts = {name: row_ids.get_indexer(list(getattr(fold, name))) for name in PARTS}
-        unknown = [
-            row
-            for name, positions in parts.items()
-            for row, position in zip(getattr(fold, name), positions, strict=True)
-            if position < 0
-        ]
+        unknown = sorted({*fold.train, *fold.validation, *fold.test}.difference(row_ids))
         if unknown:
             raise SplitError(f"the fold names {len(unknown)} unknown rows:{offenders(unknown)}")
         for kind, (describes, _) in kinds.items():

@@ -12,10 +12,8 @@ sentences an emotion and 30 in neutral: 480 clips. A file name is::
 As published, the speaker is only in the folder; widely copied archives have it in the name. A
 clip's id is the latter in both, `savee/DC_a01`.
 
-The sentences are TIMIT's: in each emotion 3 common to all, 2 chosen for it and 10 of its own; in
-neutral the 3 common ones and the 12 that were chosen for the others, among 30. File names do not
-say which is which, so a statement is named by emotion and number: `sa04` is the fourth of sadness,
-and no statement is found in two emotions although three sentences are.
+File names do not say which of TIMIT's sentences is said, so a statement is named by emotion and
+number: no statement is found in two emotions, although three sentences are in all.
 
 Accepted layouts: the published `AudioData/XX/` folders, alone or in the whole release, one folder a
 speaker, one flat folder of long names.

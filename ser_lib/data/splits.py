@@ -63,11 +63,7 @@ class Protocol:
 
 
 def plain_protocol(name: str) -> Protocol:
-    """Return a protocol by its name alone, with default parameters and the leaks it cannot avoid.
-
-    >>> plain_protocol("sentence").leaks, plain_protocol("loso").leaks
-    (('same_speaker',), ())
-    """
+    """Return a protocol by its name alone, with default parameters and its inherent leaks."""
     return Protocol(name, leaks=INHERENT_LEAKS.get(name, ()))
 
 
@@ -147,22 +143,19 @@ def make_split(rows: pd.DataFrame, protocol: Protocol, *, seed: int) -> Split:
         given = dict(protocol.params)
         raise SplitError(f"protocol '{protocol.name}' with parameters {given}: {error}") from error
     folds = rule(rows, seed, **protocol.params)
-    if protocol.normalisation:
-        folds = _without_enrolled(folds, rows, protocol.normalisation)
+    if norm := protocol.normalisation:
+        if norm not in NORMALISATIONS:
+            known = ", ".join(NORMALISATIONS)
+            raise SplitError(f"unknown normalisation '{norm}'; known are {known}")
+        enrolment = set(rows.loc[enrolled(rows, NORMALISATIONS[norm]), "row_id"])
+        folds = [
+            replace(fold, test=tuple(one for one in fold.test if one not in enrolment))
+            for fold in folds
+        ]
     label_of = rows.set_index("row_id")["label"]
     for number, fold in enumerate(folds):
         _check_fold(fold, label_of, f"{protocol.name}, fold {number}")
     return Split(protocol.name, tuple(folds))
-
-
-def _without_enrolled(folds: list[Fold], rows: pd.DataFrame, name: str) -> list[Fold]:
-    """Take clips that are known beforehand out of the test rows."""
-    if name not in NORMALISATIONS:
-        raise SplitError(f"unknown normalisation '{name}'; known are {', '.join(NORMALISATIONS)}")
-    known = set(rows.loc[enrolled(rows, NORMALISATIONS[name]), "row_id"])
-    return [
-        replace(fold, test=tuple(one for one in fold.test if one not in known)) for fold in folds
-    ]
 
 
 def _check_fold(fold: Fold, label_of: pd.Series, where: str) -> None:
@@ -193,10 +186,7 @@ def _random(
     validation_share: float = 0.2,
     is_stratified: bool = True,
 ) -> list[Fold]:
-    """Divide rows at random, whatever the speaker (scikit-learn's `train_test_split`, twice).
-
-    `validation_share` is that of the rows left after the test rows are taken.
-    """
+    """Divide rows at random; `validation_share` is that of the rows left by the test."""
     rest, test = _divide(rows, test_share, seed, "random", is_stratified=is_stratified)
     train, validation = _divide(rest, validation_share, seed, "random", is_stratified=is_stratified)
     return [Fold(tuple(train["row_id"]), tuple(validation["row_id"]), tuple(test["row_id"]))]
@@ -246,18 +236,14 @@ EMOBOX6_TEST = (
 
 
 def _emobox6(rows: pd.DataFrame, seed: int) -> list[Fold]:
-    """Six published folds over the actors of RAVDESS; two women and two men validate.
-
-    They are drawn as whole speakers, so that the training is stopped on unseen voices.
-    """
+    """Six published folds over the actors of RAVDESS; two women and two men validate."""
     actor = _actors_of(rows, "emobox6")
-    present = set(actor)
     folds = []
     for number, test in enumerate(EMOBOX6_TEST):
         rng = generator("emobox6", seed, number)
         chosen: set[int] = set()
         for remainder in (0, 1):  # women have even numbers
-            others = sorted(one for one in present - set(test) if one % 2 == remainder)
+            others = sorted(one for one in set(actor) - set(test) if one % 2 == remainder)
             chosen |= set(rng.choice(others, min(2, len(others)), replace=False).tolist())
         folds.append(_fold_by(rows, actor.isin(test), actor.isin(chosen)))
     return folds
@@ -370,10 +356,7 @@ def _loso_few(rows: pd.DataFrame, seed: int, *, validation_share: float = 0.15) 
 def _last_speaker_out(
     rows: pd.DataFrame, seed: int, *, test_share: float, validation_share: float = 0.1
 ) -> list[Fold]:
-    """Test on all rows of the last speaker and on random ones of the others, as penumajji2025.
-
-    `test_share` is that of both together, `validation_share` that of the rows left.
-    """
+    """Test on all rows of the last speaker and on random ones of the others, as penumajji2025."""
     is_last = rows["speaker"] == rows["speaker"].max()
     n_random = round(test_share * len(rows)) - int(is_last.sum())
     if n_random <= 0 or is_last.all():

@@ -142,7 +142,7 @@ def test_a_missing_folder_says_where_to_put_what(corpus, tmp_path):
 def test_corpora_are_looked_for_under_ser_data(tmp_path, monkeypatch):
     monkeypatch.setenv("SER_DATA", str(tmp_path))
     assert CORPORA["ravdess"].root() == tmp_path / "ravdess"
-    assert replace(CORPORA["ravdess"], folder="other").root() == tmp_path / "other"
+    assert replace(CORPORA["ravdess"], name="other").root() == tmp_path / "other"
 
 
 # --- RAVDESS: names

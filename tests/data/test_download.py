@@ -804,7 +804,7 @@ def test_a_pinned_archive_is_pinned_completely(archive):
 def test_every_corpus_can_be_downloaded_or_has_steps(corpus, data):
     assert (corpus.name in ARCHIVES) != (corpus.name in STEPS)
     text = steps_for(corpus)
-    assert str(data / (corpus.folder or corpus.name)) in text
+    assert str(data / corpus.name) in text
     assert f"`ser data {corpus.name}`" in text.splitlines()[-1]
     assert [line.split(".")[0].strip() for line in text.splitlines()][:2] == ["1", "2"]
     assert "{" not in text

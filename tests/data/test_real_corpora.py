@@ -33,7 +33,7 @@ ABSENT = {"tess": ["OAF_back_angry", "YAF_beg_sad"]}
 
 
 def _load(name: str, cache: Path) -> pd.DataFrame:
-    folder = DATA / (CORPORA[name].folder or name)
+    folder = DATA / name
     if not folder.is_dir():
         pytest.skip(f"NOT CHECKED: {name} is not under {DATA}; point SER_DATA at the corpora")
     with pytest.MonkeyPatch.context() as patch:
