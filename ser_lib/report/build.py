@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import nbformat
@@ -33,12 +32,6 @@ from ser_lib.paths import NOTEBOOKS_DIR, atomic_path, report_dir
 from ser_lib.report.execution import Job, check_kernel, failures_of, read_executed, run_all
 from ser_lib.report.html import Failure, ReportFacts, first_line, render_report, tags_of
 from ser_lib.runs.store import provenance
-
-# The one way to write a default that nobody can change (a dict would be shared by all calls).
-NO_PARAMETERS: Mapping[str, object] = MappingProxyType({})
-
-# Handed to each notebook that declares them; they may be declared by none.
-STANDING_PARAMETERS = ("corpus", "profile")
 
 
 @dataclass(frozen=True)
@@ -64,7 +57,7 @@ def build_report(
     profile: str | None = None,
     notebooks_dir: Path = NOTEBOOKS_DIR,
     n_jobs: int = 2,
-    parameters: Mapping[str, object] = NO_PARAMETERS,
+    parameters: Mapping[str, object] | None = None,
 ) -> ReportResult:
     """Run all notebooks on a corpus and write `reports/<corpus>/report.html`.
 
@@ -79,7 +72,7 @@ def build_report(
         Folder of the numbered notebooks (`01_eda.ipynb`) and of `params/`.
     n_jobs : int
         How many notebooks run side by side.
-    parameters : mapping
+    parameters : mapping, optional
         Overrides, by name; they win over the profile.
 
     Returns
@@ -98,23 +91,17 @@ def build_report(
     card = get_corpus(corpus)
     profile = profile or _default_profile(card)
     sources = _read_notebooks(notebooks_dir)
-    chosen = _read_profile(notebooks_dir, profile) | dict(parameters)
+    chosen = _read_profile(notebooks_dir, profile) | dict(parameters or {})
     routed = _route_parameters(sources, chosen, {"corpus": corpus, "profile": profile})
     order = _order_of(sources)
     check_kernel()
     print(f"{card.title}: {len(sources)} notebooks, profile '{profile}'", flush=True)
     folder = report_dir(_folder_name(card, profile, chosen))
-    jobs = {
-        name: Job(
-            name,
-            source,
-            routed[name],
-            notebooks_dir,
-            folder / "executed" / f"{name}.ipynb",
-            weight=source.metadata.get("ser", {}).get("weight", 0.0),
-        )
-        for name, source in sources.items()
-    }
+    jobs = {}
+    for name, source in sources.items():
+        target = folder / "executed" / f"{name}.ipynb"
+        weight = source.metadata.get("ser", {}).get("weight", 0.0)
+        jobs[name] = Job(name, source, routed[name], notebooks_dir, target, weight)
     _keep_clip_table(card)
     durations_s = run_all(jobs, order, n_jobs)
     return _finish(card, profile, chosen, jobs, durations_s)
@@ -157,9 +144,7 @@ def _finish(
 ) -> ReportResult:
     """Write results and page from the executed notebooks; neither is ever half-written."""
     executed = {name: read_executed(job) for name, job in jobs.items()}
-    failures = tuple(
-        failure for name, one in executed.items() for failure in failures_of(name, one)
-    )
+    failures = tuple(one for name in executed for one in failures_of(name, executed[name]))
     records = _published_records(executed)
     facts = ReportFacts(
         corpus=card.name,
@@ -177,35 +162,36 @@ def _finish(
         },
     )
     page = render_report(executed, facts)
-    name = _folder_name(card, profile, parameters)
-    target = report_dir(name) / "report.html"
+    target = report_dir(_folder_name(card, profile, parameters)) / "report.html"
     with atomic_path(target) as temporary:
         temporary.write_text(page, encoding="utf-8")
-    results_path = _write_results(card.name, target.parent, records) if records else None
-    return ReportResult(target, results_path, failures, MappingProxyType(dict(facts.durations_s)))
+    results_path = target.with_name("results.json") if records else None
+    if results_path:
+        content = [{"corpus": card.name} | record for record in records]
+        text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+        with atomic_path(results_path) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+    return ReportResult(target, results_path, failures, facts.durations_s)
 
 
 def _read_notebooks(folder: Path) -> dict[str, NotebookNode]:
     """Read the numbered notebooks, in order; `explore.ipynb` and the like stay out."""
-    found = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
-    if not found:
+    notebooks = {}
+    for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
+        try:
+            with warnings.catch_warnings():
+                # Old notebooks without cell ids are given some; no reader has to know.
+                warnings.simplefilter("ignore", nbformat.warnings.MissingIDFieldWarning)
+                notebooks[path.stem] = nbformat.read(path, as_version=4)
+                nbformat.validate(notebooks[path.stem])
+        except (OSError, ValueError, nbformat.ValidationError) as error:
+            raise ReportError(
+                f"{path} is no readable notebook: {first_line(str(error))}; "
+                "save it again in JupyterLab or take it from git"
+            ) from error
+    if not notebooks:
         raise ReportError(f"no numbered notebooks (01_….ipynb) under {folder}")
-    return {path.stem: _read_notebook(path) for path in found}
-
-
-def _read_notebook(path: Path) -> NotebookNode:
-    try:
-        with warnings.catch_warnings():
-            # Old notebooks without cell ids are given some; no reader has to know.
-            warnings.simplefilter("ignore", nbformat.warnings.MissingIDFieldWarning)
-            notebook = nbformat.read(path, as_version=4)
-            nbformat.validate(notebook)
-    except (OSError, ValueError, nbformat.ValidationError) as error:
-        raise ReportError(
-            f"{path} is no readable notebook: {first_line(str(error))}; "
-            "save it again in JupyterLab or take it from git"
-        ) from error
-    return notebook
+    return notebooks
 
 
 def _read_profile(notebooks_dir: Path, profile: str) -> dict[str, object]:
@@ -222,20 +208,15 @@ def _read_profile(notebooks_dir: Path, profile: str) -> dict[str, object]:
 
 def _declared_names(name: str, notebook: NotebookNode) -> set[str]:
     """Return the names that a notebook's `parameters` cell assigns."""
-    names: set[str] = set()
-    for cell in notebook.cells:
-        if cell.cell_type != "code" or "parameters" not in tags_of(cell):
-            continue
-        try:
-            statements = ast.parse(cell.source).body
-        except SyntaxError as error:
-            raise ReportError(
-                f"{name}: the `parameters` cell is not Python (line {error.lineno}: {error.msg})"
-            ) from error
-        for one in statements:
-            targets = one.targets if isinstance(one, ast.Assign) else [getattr(one, "target", None)]
-            names.update(target.id for target in targets if isinstance(target, ast.Name))
-    return names
+    cells = [one for one in notebook.cells if one.cell_type == "code"]
+    source = "\n".join(one.source for one in cells if "parameters" in tags_of(one))
+    try:
+        nodes = ast.walk(ast.parse(source))
+    except SyntaxError as error:
+        raise ReportError(
+            f"{name}: the `parameters` cell is not Python (line {error.lineno}: {error.msg})"
+        ) from error
+    return {one.id for one in nodes if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
 
 
 def _route_parameters(
@@ -243,13 +224,16 @@ def _route_parameters(
     chosen: Mapping[str, object],
     standing: Mapping[str, object],
 ) -> dict[str, dict[str, object]]:
-    """Give each notebook the parameters that it declares; one that none declares is an error."""
+    """Give each notebook the parameters that it declares; one that none declares is an error.
+
+    The standing ones, corpus and profile, may be declared by none.
+    """
     declared = {name: _declared_names(name, one) for name, one in notebooks.items()}
-    unknown = sorted(set(chosen) - set().union(*declared.values()) - set(STANDING_PARAMETERS))
-    if unknown:
+    known = set().union(*declared.values())
+    if unknown := sorted(set(chosen) - known - set(standing)):
         raise ReportError(
             f"{len(unknown)} parameter(s) that no notebook declares:{offenders(unknown)}\n"
-            f"Known are {', '.join(sorted(set().union(*declared.values())))}."
+            f"Known are {', '.join(sorted(known))}."
         )
     # The standing ones come first and have the last word.
     values = {**standing, **chosen, **standing}
@@ -264,13 +248,8 @@ def _order_of(notebooks: Mapping[str, NotebookNode]) -> TopologicalSorter[str]:
     needs = {
         name: tuple(one.metadata.get("ser", {}).get("needs", ())) for name, one in notebooks.items()
     }
-    missing = sorted(
-        f"{name} needs {one}"
-        for name, all_of in needs.items()
-        for one in all_of
-        if one not in notebooks
-    )
-    if missing:
+    pairs = [(name, one) for name, all_of in needs.items() for one in all_of]
+    if missing := sorted(f"{name} needs {one}" for name, one in pairs if one not in notebooks):
         raise ReportError(f"a notebook needs one that is not there:{offenders(missing)}")
     order = TopologicalSorter(needs)
     try:
@@ -298,16 +277,6 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_without_nan(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _write_results(corpus: str, folder: Path, records: list[dict[str, Any]]) -> Path:
-    """Write a list of records, one a study, model and protocol."""
-    target = folder / "results.json"
-    content = [{"corpus": corpus} | record for record in records]
-    with atomic_path(target) as temporary:
-        text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
-    return target
 
 
 def _fingerprint(corpus: str) -> str:

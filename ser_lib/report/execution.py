@@ -11,9 +11,9 @@ import subprocess
 import sys
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
@@ -129,7 +129,10 @@ def run_all(
                 # Long ones first: else the last one runs alone while the other cores wait.
                 for name in sorted(order.get_ready(), key=lambda one: (-jobs[one].weight, one)):
                     running[pool.submit(_run_one, jobs[name])] = name
-                _show_running(list(running.values())[:n_jobs])
+                if sys.stdout.isatty():
+                    # The next line overwrites this one.
+                    names = ", ".join(list(running.values())[:n_jobs])
+                    print(f"  running: {names}", end="\r\x1b[K", flush=True)
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     name = running.pop(future)
@@ -139,31 +142,11 @@ def run_all(
                     print(f"  {name:<{width}}{verdict:<6}{durations_s[name]:>9.1f} s", flush=True)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            _kill_kernels()
+            for manager in list(_LIVE_KERNELS):
+                if process := getattr(manager.provisioner, "process", None):
+                    process.kill()
             raise
     return durations_s
-
-
-def _show_running(names: list[str]) -> None:
-    """Name the running notebooks on a line that the next one overwrites, in a terminal only."""
-    if sys.stdout.isatty() and names:
-        print(f"  running: {', '.join(names)}", end="\r\x1b[K", flush=True)
-
-
-def _kill_kernels() -> None:
-    for manager in list(_LIVE_KERNELS):
-        process = getattr(manager.provisioner, "process", None)
-        if process is not None:
-            process.kill()
-
-
-@contextmanager
-def _own_event_loop() -> Iterator[None]:
-    """Close the event loop that Jupyter's client makes for each thread and leaves open."""
-    try:
-        yield
-    finally:
-        ensure_event_loop().close()
 
 
 def _run_one(job: Job) -> tuple[float, bool]:
@@ -172,7 +155,8 @@ def _run_one(job: Job) -> tuple[float, bool]:
     job.target.unlink(missing_ok=True)
     job.target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with _own_event_loop():
+        # Jupyter's client would leave the event loop of this thread open.
+        with closing(ensure_event_loop()):
             papermill.execute_notebook(
                 deepcopy(job.source),
                 # Papermill takes a path for a format string.
@@ -201,8 +185,7 @@ def _store_breakdown(job: Job, error: Exception) -> None:
         return
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     if not cells:
-        cells = [nbformat.v4.new_code_cell()]
-        notebook.cells += cells
+        notebook.cells += (cells := [nbformat.v4.new_code_cell()])
     started = [cell for cell in cells if cell.metadata.get("papermill", {}).get("start_time")]
     cell = (started or cells[:1])[-1]
     # A cell that runs out of time is interrupted; where it was then, is worth keeping.
@@ -228,12 +211,8 @@ def failures_of(name: str, notebook: NotebookNode) -> list[Failure]:
     """Return all errors in a notebook's outputs, also those of cells that may raise."""
     found, number = [], 0
     for cell in notebook.cells:
-        if cell.cell_type != "code":
-            continue
         # The number is the [n] that JupyterLab shows after running all cells of the source.
-        number += "injected-parameters" not in tags_of(cell)
-        for output in error_outputs(cell):
-            found.append(
-                Failure(name, number, first_line(cell.source), output.ename, output.evalue)
-            )
+        number += cell.cell_type == "code" and "injected-parameters" not in tags_of(cell)
+        line = first_line(cell.source)
+        found += [Failure(name, number, line, e.ename, e.evalue) for e in error_outputs(cell)]
     return found

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import html
 import re
+from base64 import b64encode
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
@@ -92,23 +94,6 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Chapter:
-    """One notebook, ready for the page; all parts but names and titles are HTML."""
-
-    name: str
-    title: str
-    intro: Markup
-    body: Markup
-    headings: tuple[tuple[str, str], ...]
-    """Anchor and text of each section."""
-    findings: tuple[Markup, ...]
-    findings_code: Markup
-    summary: tuple[Markup, ...]
-    """Outputs that belong at the top of the page."""
-    n_failures: int
-
-
-@dataclass(frozen=True)
 class ReportFacts:
     """What the page says about the report as a whole."""
 
@@ -169,30 +154,26 @@ def render_report(executed: Mapping[str, NotebookNode], facts: ReportFacts) -> s
 def _summary_of(chapters: Sequence[Chapter]) -> dict[str, object]:
     """Divide what stands at the top of the page: a figure, some findings, the rest of both."""
     outputs = [one for chapter in chapters for one in chapter.summary]
-    figures = [one for one in outputs if 'class="ser-figure"' in one][:1]
+    figure = next((one for one in outputs if 'class="ser-figure"' in one), None)
     # The notebook that sums up speaks first; without one, the last that found anything.
-    heads = [one for one in chapters if one.summary and one.findings]
-    heads += [one for one in reversed(chapters) if one.findings]
-    head = heads[0] if heads else None
-    shown = head.findings[:N_HEADLINE_FINDINGS] if head else ()
-    groups = [
-        (one, one.findings[len(shown) :] if one is head else one.findings) for one in chapters
-    ]
+    telling = [one for one in chapters if one.findings]
+    head = next((one for one in telling if one.summary), telling[-1] if telling else None)
+    groups = [(one, one.findings[N_HEADLINE_FINDINGS if one is head else 0 :]) for one in chapters]
     return {
-        "headline_figure": figures[0] if figures else None,
-        "headline_findings": shown,
-        "summary_outputs": [one for one in outputs if one not in figures],
+        "headline_figure": figure,
+        "headline_findings": head.findings[:N_HEADLINE_FINDINGS] if head else [],
+        "summary_outputs": [one for one in outputs if one != figure],
         "finding_groups": [(one, sentences) for one, sentences in groups if sentences],
     }
 
 
 def _renumber(page: str) -> str:
     """Give figures and tables, each kind on its own, numbers in reading order."""
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
 
     def number(match: re.Match[str]) -> str:
         kind = match[1]
-        counts[kind] = counts.get(kind, 0) + 1
+        counts[kind] += 1
         anchor = f"{kind.lower()}-{counts[kind]}"
         return f'<span class="ser-number" id="{anchor}">{kind} {counts[kind]}.</span>'
 
@@ -232,49 +213,56 @@ def _count(number: int, one: str, many: str = "") -> str:
 
 
 def build_chapter(name: str, notebook: NotebookNode, siblings: tuple[str, ...]) -> Chapter:
-    """Turn one executed notebook into a chapter: first heading, first paragraph, the rest.
-
-    `name` prefixes all anchors; links to `siblings`, the notebooks of the page, stay within it.
-    """
-    builder = _Builder(name, siblings)
+    """Turn one executed notebook into a chapter: first heading, first paragraph, the rest."""
+    chapter = Chapter(name, siblings)
     n_leading = None
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            builder.add_markdown(cell)
+            chapter.add_markdown(cell)
         elif cell.cell_type == "code":
-            n_leading = len(builder.blocks) if n_leading is None else n_leading
-            builder.add_code(cell)
-    builder.flush()
-    title, intro, rest = _divide("".join(builder.blocks[:n_leading]))
-    return Chapter(
-        name=name,
-        title=title or name,
-        intro=Markup(intro),
-        body=Markup(rest + "\n".join(builder.blocks[n_leading:] if n_leading is not None else ())),
-        headings=tuple(builder.headings),
-        findings=tuple(builder.findings),
-        findings_code=Markup(_fold("Code", builder.findings_code) if builder.findings_code else ""),
-        summary=tuple(builder.summary),
-        n_failures=sum(len(error_outputs(cell)) for cell in notebook.cells),
-    )
+            n_leading = len(chapter.blocks) if n_leading is None else n_leading
+            chapter.add_code(cell)
+            chapter.n_failures += len(error_outputs(cell))
+    chapter.flush()
+    n_leading = len(chapter.blocks) if n_leading is None else n_leading
+    leading = BeautifulSoup("".join(chapter.blocks[:n_leading]), "html.parser")
+    heading = leading.find("h2")
+    chapter.title = (heading.extract().get_text().strip() if heading else "") or name
+    first = leading.find(["p", "h3"])
+    if first is not None and first.name == "p":
+        chapter.intro = Markup(first.extract())
+    chapter.body = Markup(str(leading) + "\n".join(chapter.blocks[n_leading:]))
+    if chapter.findings_code:
+        chapter.findings_code = Markup(_fold("Code", chapter.findings_code))
+    return chapter
 
 
 @dataclass
-class _Builder:
-    """Collects a chapter while its cells are read; cells without output share one fold."""
+class Chapter:
+    """One notebook, filled cell by cell; cells without output share one fold.
+
+    `name` prefixes all anchors; links to `siblings`, the notebooks of the page, stay within it.
+    """
 
     name: str
     siblings: tuple[str, ...]
-    blocks: list[str] = field(default_factory=list)
-    code: list[str] = field(default_factory=list)
+    title: str = ""
+    intro: str = ""
+    body: str = ""
     headings: list[tuple[str, str]] = field(default_factory=list)
+    """Anchor and text of each section."""
     findings: list[Markup] = field(default_factory=list)
     findings_code: str = ""
     summary: list[Markup] = field(default_factory=list)
+    """Outputs that belong at the top of the page."""
+    n_failures: int = 0
+    blocks: list[str] = field(default_factory=list)
+    code: list[str] = field(default_factory=list)
+    """Of the fold that is being filled."""
     has_moved: bool = False
-    """Whether the code that is being collected has its outputs in the summary."""
+    """Whether that code has its outputs in the summary."""
     parameters: str = ""
-    slugs: dict[str, int] = field(default_factory=dict)
+    slugs: Counter[str] = field(default_factory=Counter)
 
     def flush(self) -> None:
         """Close the fold that is being filled."""
@@ -311,7 +299,7 @@ class _Builder:
 
     def _anchor(self, text: str) -> str:
         slug = f"{self.name}--{re.sub(r'[^a-z0-9]+', '-', text.lower()).strip('-')}"
-        self.slugs[slug] = self.slugs.get(slug, 0) + 1
+        self.slugs[slug] += 1
         return slug if self.slugs[slug] == 1 else f"{slug}-{self.slugs[slug]}"
 
     def add_code(self, cell: NotebookNode) -> None:
@@ -320,10 +308,10 @@ class _Builder:
         source = str(Highlight2HTML(pygments_lexer="ipython3")(cell.source)) if cell.source else ""
         if "parameters" in tags:
             self.parameters = cell.source
-            self._add_fold(_parameters_fold(cell.source, ""))
+            self.flush()
+            self.blocks.append(_parameters_fold(cell.source, ""))
         elif "injected-parameters" in tags:
-            self.blocks.pop()
-            self._add_fold(_parameters_fold(self.parameters, cell.source))
+            self.blocks[-1] = _parameters_fold(self.parameters, cell.source)
         elif "findings" in tags and not error_outputs(cell):
             self._add_findings(cell, source)
             return
@@ -340,10 +328,6 @@ class _Builder:
             first = f'<div id="{self.name}--error" class="ser-error"'
             is_first = not any(first in one for one in self.blocks)
             self.blocks.append(Markup(str(outputs).replace(ERROR_BOX, first, int(is_first))))
-
-    def _add_fold(self, fold: str) -> None:
-        self.flush()
-        self.blocks.append(fold)
 
     def _add_findings(self, cell: NotebookNode, source: str) -> None:
         """Keep the sentences for the top; a heading that they leave empty goes too."""
@@ -362,16 +346,6 @@ class _Builder:
 def _markdown(source: str) -> BeautifulSoup:
     renderer = IPythonRenderer(escape=False, exclude_anchor_links=True)
     return BeautifulSoup(MarkdownWithMath(renderer=renderer).render(source), "html.parser")
-
-
-def _divide(leading: str) -> tuple[str, str, str]:
-    """Divide the text before the first code into title, first paragraph and the rest."""
-    soup = BeautifulSoup(leading, "html.parser")
-    heading = soup.find("h2")
-    title = heading.extract().get_text().strip() if heading else ""
-    first = soup.find(["p", "h3"])
-    intro = str(first.extract()) if first is not None and first.name == "p" else ""
-    return title, intro, str(soup)
 
 
 def _fold(label: str, code: str, *, kind: str = "") -> str:
@@ -426,8 +400,6 @@ def _output(output: NotebookNode) -> Iterator[Markup]:
 def _image(output: NotebookNode, mime: str) -> Markup:
     content = output.data[mime]
     if mime == "image/svg+xml":
-        from base64 import b64encode
-
         content = b64encode(content.encode()).decode()
     alt = output.metadata.get(mime, {}).get("alt") or output.metadata.get("alt", "")
     source = f"data:{mime};base64,{''.join(content.split())}"
@@ -461,8 +433,7 @@ def _set_table(figure: str) -> str:
     soup = BeautifulSoup(figure, "html.parser")
     rows = [row.find_all(["td", "th"]) for row in soup.select("tbody tr")]
     for index, column in enumerate(zip(*rows, strict=False)):
-        above = [row.find_all(["td", "th"])[index:][:1] for row in soup.select("thead tr")]
-        heads = [one for cells in above for one in cells]
+        heads = soup.select(f"thead tr > :nth-child({index + 1})")
         # Of "what | value" each row is of its own kind, however many of them are numbers.
         if len(rows[0]) == 2 and any(one.get_text().strip() == "value" for one in heads):
             continue

@@ -1,4 +1,8 @@
-"""Results as tables of strings, ready for a notebook: scores, headline, runs, single corpora."""
+"""Results as tables of strings, ready for a notebook: scores, headline, runs, single corpora.
+
+Every function returns a DataFrame for `ser_lib.report.notebook.table`; scores are written in
+percent, with their 95 % intervals.
+"""
 
 from __future__ import annotations
 
@@ -15,19 +19,8 @@ LEAKS = {"same_audio": "sound", "same_parent": "clip", "same_speaker": "speaker"
 
 
 def score_table(results: Results) -> pd.DataFrame:
-    """Lay results out for `table`: one row a model and protocol, scores with intervals.
-
-    Parameters
-    ----------
-    results : Results
-        What to lay out.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Strings.
-    """
-    rows = [
+    """Lay results out, one row a model, corpus and protocol."""
+    return pd.DataFrame(
         {
             "model": one.model.title,
             "corpus": one.corpus,
@@ -39,55 +32,30 @@ def score_table(results: Results) -> pd.DataFrame:
             "WA [95 %]": score_text(one.score, "wa"),
         }
         for one in results.all
-    ]
-    return pd.DataFrame(rows)
+    )
 
 
 def headline_table(results: Results) -> pd.DataFrame:
-    """Lay results out for the summary: one row a model, from the printed figure to the honest one.
-
-    Parameters
-    ----------
-    results : Results
-        With both protocols of each model.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Strings.
-    """
-    rows = []
-    for leaking in results.protocol("published"):
-        honest = results.partner(leaking)
-        rows.append(
-            {
-                "model": leaking.model.title + (" (ours)" if leaking.model.is_ours else ""),
-                "authors' WA": pct(leaking.published or np.nan),
-                "as published, WA": pct(leaking.score.wa),
-                "honest WA": score_text(honest.score, "wa"),
-                "step": points(honest.score.wa - leaking.score.wa),
-                "honest UAR": score_text(honest.score),
-                "corpus": leaking.corpus,
-                "study": leaking.study.name,
-            }
-        )
-    return pd.DataFrame(rows)
+    """Lay results of both protocols out, one row a model: from the printed to the honest figure."""
+    pairs = ((one, results.partner(one)) for one in results.protocol("published"))
+    return pd.DataFrame(
+        {
+            "model": leaking.model.title + (" (ours)" if leaking.model.is_ours else ""),
+            "authors' WA": pct(leaking.published or np.nan),
+            "as published, WA": pct(leaking.score.wa),
+            "honest WA": score_text(honest.score, "wa"),
+            "step": points(honest.score.wa - leaking.score.wa),
+            "honest UAR": score_text(honest.score),
+            "corpus": leaking.corpus,
+            "study": leaking.study.name,
+        }
+        for leaking, honest in pairs
+    )
 
 
 def run_table(results: Results) -> pd.DataFrame:
-    """List the stored runs behind results: which folder, trained when, in how long.
-
-    Parameters
-    ----------
-    results : Results
-        What to list.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a run.
-    """
-    rows = [
+    """List the stored runs behind results: which folder, trained when, in how long."""
+    return pd.DataFrame(
         {
             "run": run.folder.name,
             "trained": run.environment["date"],
@@ -96,22 +64,17 @@ def run_table(results: Results) -> pd.DataFrame:
         }
         for one in results.all
         for run in one.runs
-    ]
-    return pd.DataFrame(rows)
+    )
 
 
 def cost_text(costs: pd.DataFrame) -> pd.DataFrame:
-    """Write what systems cost, with units and intervals.
+    """Write what systems cost, one row a system.
 
     Parameters
     ----------
     costs : pandas.DataFrame
-        As `ser_lib.runs.costs.scored_costs` gives it; a column `task` is kept.
-
-    Returns
-    -------
-    pandas.DataFrame of str
-        One row a system. What is kept to predict are weights, or the training rows themselves.
+        From `ser_lib.runs.costs.scored_costs`; a column `task` is kept. What is kept to predict
+        are weights, or the training rows themselves.
     """
     shown = pd.DataFrame(
         {
@@ -133,14 +96,9 @@ def corpus_table(named: Mapping[str, Result]) -> pd.DataFrame:
     Parameters
     ----------
     named : mapping of str to Result
-        What to lay out, by the words of the first column.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Strings.
+        By the words of the first column.
     """
-    rows = [
+    return pd.DataFrame(
         {
             "protocol": name,
             "corpus": corpus,
@@ -151,33 +109,21 @@ def corpus_table(named: Mapping[str, Result]) -> pd.DataFrame:
         }
         for name, result in named.items()
         for corpus, score in {"all": result.score, **result.by_corpus()}.items()
-    ]
-    return pd.DataFrame(rows)
+    )
 
 
 def published_table(result: Result) -> pd.DataFrame:
-    """Compare the figures that the authors print for classes with a result.
+    """Compare the figures that the authors print for classes with a result, one row a class.
 
-    Parameters
-    ----------
-    result : Result
-        Of a model of whose classes the report prints figures.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a class, strings: each printed figure as "theirs / here"; a dash stands for a class
-        that the clips lack, nothing for a figure that is not printed.
+    Each printed figure is written as "theirs / here"; a dash stands for a class that the clips
+    lack, nothing for a figure that is not printed.
     """
     ours = result.class_table()
+    metrics = ["precision", "recall", "f1"]
     rows: dict[str, dict[str, str]] = {}
     for one in result.study.published_figures:
-        if one.model == result.model.name and one.metric in ("precision", "recall", "f1"):
+        if one.model == result.model.name and one.metric in metrics:
             here = f"{ours.loc[one.label, one.metric]:.2f}" if one.label in ours.index else "–"
             rows.setdefault(one.label, {})[one.metric] = f"{one.value:.2f} / {here}"
-    columns = ["precision", "recall", "f1"]
-    return (
-        pd.DataFrame.from_dict(rows, orient="index", columns=columns)
-        .fillna("")
-        .reset_index(names="class")
-    )
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=metrics)
+    return table.fillna("").reset_index(names="class")
