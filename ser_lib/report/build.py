@@ -11,7 +11,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -272,11 +271,7 @@ def _published_records(notebooks: Mapping[str, NotebookNode]) -> list[dict[str, 
 
 def _without_nan(value: Any) -> Any:
     """Replace numbers that JSON cannot say by None, at any depth."""
-    if isinstance(value, Mapping):
-        return {key: _without_nan(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return json.loads(json.dumps(value), parse_constant=lambda _: None)
 
 
 def _fingerprint(corpus: str) -> str:

@@ -43,6 +43,7 @@ MOVED = Markup('<p class="ser-moved">Shown in the <a href="#summary">summary</a>
 ERROR_BOX = '<div class="ser-error"'
 FIGURE = re.compile(r'<figure class="ser-figure">.*?</figure>', re.DOTALL)
 TABLE = re.compile(r'<figure class="ser-table">.*?</figure>', re.DOTALL)
+LONE_HEADING = re.compile(r"\s*<h3\b[^>]*>(?:(?!</h3>).)*</h3>\s*")
 NUMBERED = re.compile(r'<span class="ser-number">(\w+)[^<]*</span>')
 
 # What TensorFlow writes to stderr whatever one asks of it, and what progress bars leave behind.
@@ -142,8 +143,8 @@ def render_report(executed: Mapping[str, NotebookNode], facts: ReportFacts) -> s
         facts=facts,
         chapters=chapters,
         failed_text=_count(len({one.notebook for one in facts.failures}), "notebook") + " failed",
-        css=_theme_file("report.css"),
-        javascript=_theme_file("report.js"),
+        css=Markup((THEME_DIR / "report.css").read_text(encoding="utf-8")),
+        javascript=Markup((THEME_DIR / "report.js").read_text(encoding="utf-8")),
         **_summary_of(chapters),
     )
     page = _bind_numbers(_renumber(page))
@@ -199,10 +200,6 @@ def _check_self_contained(page: str) -> None:
         )
 
 
-def _theme_file(name: str) -> Markup:
-    return Markup((THEME_DIR / name).read_text(encoding="utf-8"))
-
-
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
@@ -233,7 +230,7 @@ def build_chapter(name: str, notebook: NotebookNode, siblings: tuple[str, ...]) 
         chapter.intro = Markup(first.extract())
     chapter.body = Markup(str(leading) + "\n".join(chapter.blocks[n_leading:]))
     if chapter.findings_code:
-        chapter.findings_code = Markup(_fold("Code", chapter.findings_code))
+        chapter.findings_code = Markup(_fold(chapter.findings_code))
     return chapter
 
 
@@ -267,7 +264,7 @@ class Chapter:
     def flush(self) -> None:
         """Close the fold that is being filled."""
         if self.code:
-            self.blocks.append(_fold("Code", "".join(self.code)))
+            self.blocks.append(_fold("".join(self.code)))
             self.code.clear()
         if self.has_moved:
             self.blocks.append(MOVED)
@@ -304,25 +301,24 @@ class Chapter:
 
     def add_code(self, cell: NotebookNode) -> None:
         """Add a code cell as its tags say."""
-        tags = tags_of(cell)
-        source = str(Highlight2HTML(pygments_lexer="ipython3")(cell.source)) if cell.source else ""
+        tags, is_failed = tags_of(cell), bool(error_outputs(cell))
+        source = _highlighted(cell.source) if cell.source else ""
         if "parameters" in tags:
             self.parameters = cell.source
             self.flush()
             self.blocks.append(_parameters_fold(cell.source, ""))
         elif "injected-parameters" in tags:
             self.blocks[-1] = _parameters_fold(self.parameters, cell.source)
-        elif "findings" in tags and not error_outputs(cell):
+        elif "findings" in tags and not is_failed:
             self._add_findings(cell, source)
             return
         else:
             self.code.append(source)
         outputs = Markup("").join(_outputs(cell))
-        if "summary" in tags and not error_outputs(cell) and outputs:
+        if "summary" in tags and not is_failed and outputs:
             self.summary.append(outputs)
             self.has_moved = True
-            return
-        if outputs:
+        elif outputs:
             self.flush()
             # The list of failures on top leads to the first one.
             first = f'<div id="{self.name}--error" class="ser-error"'
@@ -338,9 +334,13 @@ class Chapter:
             self.findings += [Markup(one) for one in sentences]
             if not sentences:
                 self.blocks += _output(output)
-        if self.blocks and re.fullmatch(r"\s*<h3\b[^>]*>(?:(?!</h3>).)*</h3>\s*", self.blocks[-1]):
+        if self.blocks and LONE_HEADING.fullmatch(self.blocks[-1]):
             self.blocks.pop()
             self.headings.pop()
+
+
+def _highlighted(code: str) -> str:
+    return str(Highlight2HTML(pygments_lexer="ipython3")(code))
 
 
 def _markdown(source: str) -> BeautifulSoup:
@@ -348,8 +348,7 @@ def _markdown(source: str) -> BeautifulSoup:
     return BeautifulSoup(MarkdownWithMath(renderer=renderer).render(source), "html.parser")
 
 
-def _fold(label: str, code: str, *, kind: str = "") -> str:
-    classes = f"ser-code {kind}".strip()
+def _fold(code: str, *, label: str = "Code", classes: str = "ser-code") -> str:
     return f'<details class="{classes}"><summary>{label}</summary>{code}</details>'
 
 
@@ -359,9 +358,8 @@ def _parameters_fold(declared: str, injected: str) -> str:
     lines = [line for line in injected.splitlines() if not line.startswith("#")]
     values = "".join(f"<code>{html.escape(line)}</code> " for line in lines) or "as written"
     both = declared + ("\n\n# Set for this report\n" + "\n".join(lines) if lines else "")
-    code = Highlight2HTML(pygments_lexer="ipython3")(both)
     label = f'Parameters of this report <span class="ser-values">{values}</span>'
-    return _fold(label, str(code), kind="ser-parameters")
+    return _fold(_highlighted(both), label=label, classes="ser-code ser-parameters")
 
 
 def _outputs(cell: NotebookNode) -> Iterator[Markup]:
@@ -390,20 +388,17 @@ def _output(output: NotebookNode) -> Iterator[Markup]:
         page = TABLE.sub(lambda match: _set_table(match[0]), bundle["text/html"])
         yield Markup(FIGURE.sub(lambda match: _set_figure(match[0]), page))
     elif image := next((one for one in bundle if one.startswith("image/")), None):
-        yield _image(output, image)
+        content = bundle[image]
+        if image == "image/svg+xml":
+            content = b64encode(content.encode()).decode()
+        alt = output.metadata.get(image, {}).get("alt") or output.metadata.get("alt", "")
+        source = f"data:{image};base64,{''.join(content.split())}"
+        figure = Markup('<figure class="ser-figure"><img alt="{}" src="{}"></figure>')
+        yield figure.format(alt, source)
     elif "text/markdown" in bundle:
         yield Markup(_markdown(bundle["text/markdown"]))
     elif "text/plain" in bundle and not {FINDINGS_MIME, RESULTS_MIME} & set(bundle):
         yield Markup('<pre class="ser-stream">{}</pre>').format(strip_ansi(bundle["text/plain"]))
-
-
-def _image(output: NotebookNode, mime: str) -> Markup:
-    content = output.data[mime]
-    if mime == "image/svg+xml":
-        content = b64encode(content.encode()).decode()
-    alt = output.metadata.get(mime, {}).get("alt") or output.metadata.get("alt", "")
-    source = f"data:{mime};base64,{''.join(content.split())}"
-    return Markup('<figure class="ser-figure"><img alt="{}" src="{}"></figure>').format(alt, source)
 
 
 def _error_box(output: NotebookNode) -> Markup:

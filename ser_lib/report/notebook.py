@@ -2,6 +2,7 @@
 
 Everything that a notebook shows is self-contained HTML, so that JupyterLab, the report and a saved
 page look alike; the report renumbers figures and tables, and moves the findings to the top.
+In captions and findings, names between backticks are shown as code.
 Importing this module applies the project's figure style.
 """
 
@@ -22,6 +23,7 @@ import pandas as pd
 from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from ser_lib.data import corpus_of, get_corpus
 from ser_lib.errors import FeatureError, ReportError
@@ -113,25 +115,16 @@ def show(drawn: Figure | Axes, *, caption: str, alt: str) -> None:
     figure = drawn.get_figure(root=True) if isinstance(drawn, Axes) else drawn
     if figure is None or not caption.strip() or not alt.strip():
         raise ReportError("show needs a figure, and a caption and an alternative text not empty")
-    data, (width, height) = _png(figure)
+    drawing, packed = io.BytesIO(), io.BytesIO()
+    dpi = figure.dpi * PIXELS_PER_DOT
+    figure.savefig(drawing, format="png", dpi=dpi, bbox_inches="tight", pad_inches=0.05)
     plt.close(figure)
-    _display_png(data, f'width="{width}" height="{height}"', caption=caption, alt=alt)
-
-
-def _png(figure: Figure) -> tuple[bytes, tuple[int, int]]:
-    """Render a figure; return a PNG file and its size in CSS pixels."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    figure.savefig(
-        buffer, format="png", dpi=figure.dpi * PIXELS_PER_DOT, bbox_inches="tight", pad_inches=0.05
-    )
-    with Image.open(buffer) as image:
+    with Image.open(drawing) as image:
         small = image.convert("RGB").quantize(N_COLOURS, dither=Image.Dither.NONE)
-        size = (image.width // PIXELS_PER_DOT, image.height // PIXELS_PER_DOT)
-    packed = io.BytesIO()
     small.save(packed, format="png", optimize=True)
-    return packed.getvalue(), size
+    width, height = (pixels // PIXELS_PER_DOT for pixels in small.size)
+    size = f'width="{width}" height="{height}"'
+    _display_png(packed.getvalue(), size, caption=caption, alt=alt)
 
 
 def _display_png(data: bytes, size: str, *, caption: str, alt: str) -> None:
@@ -152,10 +145,8 @@ def picture(path: str | Path, *, caption: str, alt: str, width_px: int) -> None:
     ----------
     path : str or Path
         A PNG file, relative to the folder of the notebooks.
-    caption : str
-        First what to see, then how it was made.
-    alt : str
-        What somebody would need who cannot see it.
+    caption, alt : str
+        As for `show`.
     width_px : int
         As it is shown; narrow screens shrink it.
 
@@ -177,13 +168,10 @@ def table(frame: pd.DataFrame, *, caption: str) -> None:
     ----------
     frame : pandas.DataFrame
         Cells that are strings are shown as they are (see `pct`), floats with three digits.
-    caption : str
-        What to see, and how it was made.
     """
     shown = frame.reset_index() if frame.index.name or frame.index.nlevels > 1 else frame
-    body = shown.to_html(
-        index=False, border=0, na_rep="–", float_format=lambda x: f"{x:.3f}", classes="ser-cells"
-    )
+    options = {"index": False, "border": 0, "na_rep": "–", "classes": "ser-cells"}
+    body = shown.to_html(float_format="{:.3f}".format, **options)
     if shown.empty:
         body = "<p>None.</p>"
     body = f'<div class="ser-scroll">{body}</div>'
@@ -203,15 +191,7 @@ def _inline(text: str) -> str:
 
 
 def play(clip: pd.Series, *, caption: str) -> None:
-    """Offer a clip for listening; of a real corpus only in a live session, never in a report.
-
-    Parameters
-    ----------
-    clip : pandas.Series
-        A row of a clip table.
-    caption : str
-        What one hears.
-    """
+    """Offer a row of a clip table for listening; of a real corpus in a live session only."""
     is_embedded = get_corpus(clip["corpus"]).is_embedded
     if not clip["path"] or (is_headless() and not is_embedded):
         return
@@ -226,12 +206,7 @@ def play(clip: pd.Series, *, caption: str) -> None:
 
 
 def findings(*sentences: str) -> None:
-    """Show what was learned, as sentences that were computed; the report moves them to the top.
-
-    Parameters
-    ----------
-    *sentences : str
-        Plain text, numbers and verdicts filled in by code; `names` between backticks.
+    """Show what was learned: plain sentences, their numbers and verdicts filled in by code.
 
     Raises
     ------
@@ -263,15 +238,12 @@ def publish(
     results : Results
         Of all studies.
     extras : mapping
-        By study, model and corpus: what is said of an honest result beyond its score (see
-        `support.comparison.record_extras`).
+        By study, model and corpus: what is said of an honest result beyond its score.
     """
-    records = [
-        record
-        if record["is_as_published"]
-        else record | dict(extras.get((record["study"], record["model"], record["corpus"]), {}))
-        for record in results.records()
-    ]
+    records = results.records()
+    for one in records:
+        if not one["is_as_published"]:
+            one.update(extras.get((one["study"], one["model"], one["corpus"]), {}))
     display({"text/html": "", RESULTS_MIME: {"records": records}}, raw=True)
 
 
@@ -290,9 +262,8 @@ def exhibit(clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "original"
     clips : pandas.DataFrame
         A few rows of a clip table, or all where the feature is a few numbers.
     spec : FeatureSpec
-        What to show; nothing from which speech could be reconstructed.
-    variant : str
-        As for `ser_lib.features.extraction.extract`.
+        What to show; nothing from which speech could be reconstructed. `variant` is as for
+        `ser_lib.features.extraction.extract`.
 
     Returns
     -------
@@ -309,7 +280,7 @@ def exhibit(clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "original"
     if clips["path"].all():
         array = extract(clips, spec, variant=variant)
         if not corpus.is_embedded and not kept.is_file():
-            small = array if array.dtype == np.uint8 else np.asarray(array, dtype=np.float16)
+            small = array if array.dtype == np.uint8 else array.astype(np.float16)
             with atomic_path(kept) as temporary:
                 np.savez_compressed(temporary, small)
     elif not kept.is_file():
@@ -327,15 +298,7 @@ LIMITS = ("n_seeds", "max_epochs", "side_px", "n_mels", "n_trials", "n_clips")
 
 
 def parameter_table(clips: pd.DataFrame, parameters: Mapping[str, object]) -> None:
-    """Show which corpus and parameters the notebook was run with.
-
-    Parameters
-    ----------
-    clips : pandas.DataFrame
-        The clip table.
-    parameters : mapping of str to object
-        The notebook's own parameters.
-    """
+    """Show which corpus and which parameters of its own the notebook was run with."""
     card = get_corpus(corpus_of(clips))
     rows = {
         "corpus": card.title,
@@ -350,23 +313,16 @@ def parameter_table(clips: pd.DataFrame, parameters: Mapping[str, object]) -> No
         rows["left out by design"] = "; ".join(clips.attrs["by_design"])
     if clips.attrs.get("left_out"):
         rows["left out"] = "; ".join(clips.attrs["left_out"])
-    values = [
-        "0 (all, or as published)" if name in LIMITS and value == 0 else str(value)
-        for name, value in rows.items()
-    ]
-    frame = pd.DataFrame({"what": list(rows), "value": values})
-    table(frame, caption="What this notebook was run with.")
+    rows |= {one: "0 (all, or as published)" for one in LIMITS if rows.get(one) == 0}
+    _two_columns(rows, caption="What this notebook was run with.")
 
 
 def study_card(study: Study) -> None:
-    """Show where a study comes from and what is done otherwise here than in its report.
-
-    Parameters
-    ----------
-    study : Study
-        The study.
-    """
+    """Show where a study comes from and what is done otherwise here than in its report."""
     rows = {"source": study.source, "corpus of the authors": joined(study.corpora)}
     rows |= {f"departure {n}": text for n, text in enumerate(study.departures, start=1)}
-    frame = pd.DataFrame({"what": list(rows), "value": list(rows.values())})
-    table(frame, caption=f"The study {study.name}, and what is done otherwise here.")
+    _two_columns(rows, caption=f"The study {study.name}, and what is done otherwise here.")
+
+
+def _two_columns(rows: Mapping[str, object], *, caption: str) -> None:
+    table(pd.DataFrame({"what": list(rows), "value": map(str, rows.values())}), caption=caption)
