@@ -108,8 +108,9 @@ def listening_png(
         envelope = waveform_envelope(signal, RATE_HZ, duration_s=duration_s, n_points=700)
         plot_envelope(envelope, duration_s, ax=wave)
         wave.set(xlabel="")
-        for first, last in _stretches(speech):
-            wave.axvspan(first * HOP_S, last * HOP_S, color=SPEECH_COLOUR, alpha=0.18, lw=0)
+        edges = np.flatnonzero(np.diff(speech.astype(int), prepend=0, append=0))
+        for left, right in edges.reshape(-1, 2) * HOP_S:
+            wave.axvspan(left, right, color=SPEECH_COLOUR, alpha=0.18, lw=0)
         level_db = log_mel(signal, RATE_HZ, n_mels=64, hop_samples=256)
         plot_log_mel(level_db, duration_s, f_max_hz=RATE_HZ / 2, ax=mel, with_colour_bar=False)
         mel.set_aspect("auto")
@@ -117,20 +118,19 @@ def listening_png(
             for left, right in ((0.0, start_s), (stop_s, duration_s)):
                 if right > left:
                     ax.axvspan(left, right, color="white", alpha=0.72, lw=0, zorder=5)
-        png = io.BytesIO()
-        figure.savefig(png, format="png", dpi=DPI)
+        png = _png(figure)
     alt = (
         f"Waveform and mel spectrogram of {duration_s:.1f} s. Speech is marked in "
         f"{speech.sum() * HOP_S:.1f} s of it; the model listened from {start_s:.1f} to "
         f"{stop_s:.1f} s."
     )
-    return png.getvalue(), alt
+    return png, alt
 
 
-def _stretches(is_on: np.ndarray) -> list[tuple[int, int]]:
-    """Return first and one past last frame of each stretch that is on."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], is_on.astype(int), [0]])))
-    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+def _png(figure: Figure) -> bytes:
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=DPI)
+    return png.getvalue()
 
 
 def timeline_png(table: pd.DataFrame, labels: Sequence[str], threshold: float) -> tuple[bytes, str]:
@@ -138,12 +138,10 @@ def timeline_png(table: pd.DataFrame, labels: Sequence[str], threshold: float) -
     with mpl.rc_context(fname=STYLE_FILE):
         figure = Figure(figsize=(7.4, 2.9), dpi=DPI, layout="constrained")
         plot_timeline(table, labels, threshold=threshold, ax=figure.add_subplot())
-        png = io.BytesIO()
-        figure.savefig(png, format="png", dpi=DPI)
+        png = _png(figure)
     counts = table["emotion"].value_counts()
     said = ", ".join(f"{name} in {n}" for name, n in counts.items())
-    alt = f"Smoothed probabilities over {table['end_s'].max():.0f} s; of the windows: {said}."
-    return png.getvalue(), alt
+    return png, f"Smoothed probabilities over {table['end_s'].max():.0f} s; of the windows: {said}."
 
 
 def history_html(history: Sequence[dict[str, Any]]) -> str:
@@ -193,11 +191,9 @@ def live_html(
                 f'<polyline fill="none" stroke="{colour}" stroke-width="3" '
                 f'points="{" ".join(points)}"/>'
             )
-            share = smoothed[-1, number]
-            said = _percent(float(share))
             legend.append(
                 f'<li><span class="ser-dot" style="background:{colour}" aria-hidden="true"></span>'
-                f"{html.escape(labels[number])} {said}</li>"
+                f"{html.escape(labels[number])} {_percent(float(smoothed[-1, number]))}</li>"
             )
     grid = "".join(
         f'<line x1="0" x2="{width}" y1="{height * y}" y2="{height * y}" class="ser-grid"/>'

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TextIO
@@ -120,14 +120,13 @@ def _report(line: str) -> None:
 
 @contextmanager
 def _without_stdin(request: Request) -> Iterator[tuple[Request, dict[str, str]]]:
-    """Put a file in place of standard input; also give the name that stands for each such file."""
-    with ExitStack() as stack:
-        if STDIN not in request.paths:
-            yield request, {}
-            return
-        file = str(stack.enter_context(stored_stream(sys.stdin.buffer)))
-        paths = tuple(file if path == STDIN else path for path in request.paths)
-        yield replace(request, paths=paths), {file: STDIN}
+    """Put a file in place of standard input; also give the name that stands for that file."""
+    if STDIN not in request.paths:
+        yield request, {}
+        return
+    with stored_stream(sys.stdin.buffer) as file:
+        paths = tuple(str(file) if path == STDIN else path for path in request.paths)
+        yield replace(request, paths=paths), {str(file): STDIN}
 
 
 @contextmanager
