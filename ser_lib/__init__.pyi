@@ -13,8 +13,7 @@ from .features.registry import FeatureSpec as FeatureSpec
 from .inference.bundle import load_bundle as load_bundle
 from .inference.predictor import Predictor as Predictor
 from .models import FAMILIES as FAMILIES
-from .models import build_keras as build_keras
-from .models import build_sklearn as build_sklearn
+from .models import build_model as build_model
 from .report.build import build_report as build_report
 from .runs.results import collect as collect
 from .runs.runner import run_study as run_study

@@ -103,7 +103,7 @@ def test_the_user_s_own_settings_of_keras_change_nothing(as_a_user, home):
         '"channels_first"}'
     )
     code = (
-        "import ser_lib; from ser_lib.models.keras_backend import load_keras; c = load_keras(); "
+        "import ser_lib; from ser_lib.models.layers import load_keras; c = load_keras(); "
         "print(c.backend.backend(), c.config.floatx(), c.config.image_data_format())"
     )
     done = as_a_user(sys.executable, "-c", code)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pdoc
 
-from ser_lib.models.keras_backend import load_keras
+from ser_lib.models.layers import load_keras
 from ser_lib.paths import PROJECT_DIR
 
 API_DIR = PROJECT_DIR / "docs" / "api"

@@ -21,7 +21,7 @@ from ser_lib.features.extraction import Rows, extract
 from ser_lib.features.registry import FeatureSpec
 from ser_lib.models import build_keras
 from ser_lib.models.conv_blocks import ConvBlocksConfig
-from ser_lib.models.keras_backend import load_keras
+from ser_lib.models.layers import load_keras
 from ser_lib.paths import report_dir
 from ser_lib.runs.store import cached_result, require_audio
 from ser_lib.runtime import progress

@@ -32,7 +32,7 @@ from ser_lib.features.speaker_level import safe_spread, variance_between, varian
 from ser_lib.inference.out_of_domain import Domain, fit_domain, over_time
 from ser_lib.inference.predictor import open_graph
 from ser_lib.models import build_keras, build_sklearn
-from ser_lib.models.keras_backend import load_keras
+from ser_lib.models.layers import load_keras
 from ser_lib.runs.results import kept_epochs
 from ser_lib.runs.runner import RunPlan, plan_run, run_or_load, score_runs
 from ser_lib.runs.store import Run

@@ -10,7 +10,6 @@ cnn1d, cnn2d, cnn3d, conv_blocks, tdnn   networks that are trained from scratch
 frame_head        networks on frames of a frozen encoder
 encoder_finetune  upper blocks of an encoder that are trained further
 layers            parts that several networks share
-keras_backend     Keras, loaded quietly
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ from ser_lib.models.cnn3d import Cnn3dConfig, build_cnn3d
 from ser_lib.models.conv_blocks import ConvBlocksConfig, build_conv_blocks
 from ser_lib.models.encoder_finetune import EncoderTopConfig, build_encoder_top, start_from_encoder
 from ser_lib.models.frame_head import FrameHeadConfig, build_frame_head, start_frame_head
-from ser_lib.models.keras_backend import load_keras
+from ser_lib.models.layers import load_keras
 from ser_lib.models.linear_svm import LinearSvmConfig, build_linear_svm
 from ser_lib.models.ridge_head import RidgeHeadConfig, build_ridge_head
 from ser_lib.models.tdnn import TdnnConfig, build_tdnn, start_tdnn

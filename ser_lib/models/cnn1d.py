@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ser_lib.models.keras_backend import load_keras
+from ser_lib.models.layers import load_keras
 
 if TYPE_CHECKING:
     import keras

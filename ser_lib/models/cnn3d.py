@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ser_lib.errors import StudyError
-from ser_lib.models.keras_backend import load_keras
+from ser_lib.models.layers import load_keras
 
 if TYPE_CHECKING:
     import keras

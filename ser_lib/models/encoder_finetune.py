@@ -16,8 +16,7 @@ import numpy as np
 from ser_lib.errors import StudyError
 from ser_lib.features.encoders.features import block_weights
 from ser_lib.features.encoders.registry import ENCODERS
-from ser_lib.models.keras_backend import load_keras
-from ser_lib.models.layers import MASKED, mean_and_spread, start_from_ridge
+from ser_lib.models.layers import MASKED, load_keras, mean_and_spread, start_from_ridge
 
 if TYPE_CHECKING:
     import keras

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ser_lib.errors import StudyError
-from ser_lib.models.keras_backend import load_keras
 from ser_lib.models.layers import (
     MASKED,
     fit_scaling,
+    load_keras,
     mean_and_spread,
     scaling_layer,
     start_from_ridge,

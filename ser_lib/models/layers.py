@@ -1,4 +1,4 @@
-"""Parts of networks on frames: weighted pooling, scaling of inputs, a last layer to start from.
+"""Keras, and parts of networks: weighted pooling, scaling of inputs, a last layer to start from.
 
 A frame of zeros is padding. `fit_scaling` and `start_from_ridge` set weights from the training rows
 before the first epoch.
@@ -6,11 +6,14 @@ before the first epoch.
 
 from __future__ import annotations
 
+import logging
+import os
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ser_lib.models.keras_backend import load_keras
 from ser_lib.models.ridge_head import MIN_SPREAD, solve_ridge
 
 if TYPE_CHECKING:
@@ -26,6 +29,28 @@ MASKED = -1e4
 N_SCALING_BATCHES = 16
 # Rows whose statistics are computed at once.
 POOLING_BATCH = 128
+
+
+def load_keras() -> ModuleType:
+    """Return the `keras` module, importing it quietly the first time."""
+    # TensorFlow writes to the process's error stream from C++ before any log level applies, so the
+    # stream itself is redirected during the import. Whatever is written later is shown.
+    if "keras" in sys.modules:
+        return sys.modules["keras"]
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    silence = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(silence, 2)
+        import keras
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(silence)
+    # TensorFlow warns that many small networks are traced anew; a notebook trains many on purpose.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    return keras
 
 
 def mean_and_spread(

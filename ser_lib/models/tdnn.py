@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ser_lib.models.keras_backend import load_keras
-from ser_lib.models.layers import MASKED, fit_scaling, mean_and_spread, scaling_layer
+from ser_lib.models.layers import MASKED, fit_scaling, load_keras, mean_and_spread, scaling_layer
 
 if TYPE_CHECKING:
     import keras

@@ -22,7 +22,7 @@ from ser_lib.errors import StudyError
 from ser_lib.evaluation.probabilities import softmax
 from ser_lib.features.extraction import Rows
 from ser_lib.models import build_keras, build_sklearn, family_of
-from ser_lib.models.keras_backend import load_keras
+from ser_lib.models.layers import load_keras
 from ser_lib.seeds import seed_everything
 from ser_lib.training.loop import compile_network, predict_rows, train_network
 from ser_lib.training.settings import TrainingSettings

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ser_lib.features.extraction import Rows
-from ser_lib.models.keras_backend import load_keras
+from ser_lib.models.layers import load_keras
 from ser_lib.seeds import generator
 from ser_lib.training.settings import TrainingSettings, scheduled_rate
 
