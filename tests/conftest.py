@@ -225,6 +225,7 @@ def ravdess_table() -> pd.DataFrame:
                 "path": "",
                 "corpus": "ravdess",
                 **fields,
+                "speaker": f"ravdess-{fields['speaker']}",
                 "duration_s": 3.7,
                 "sample_rate_hz": 48_000,
                 "audio_sha256": hashlib.sha256(stem.encode()).hexdigest(),

@@ -74,8 +74,9 @@ class Corpus:
     example: str
     """A file name that obeys the grammar, for messages."""
     parse: Callable[[re.Match[str]], dict[str, object]]
-    """From a match to speaker, gender, emotion and statement, and to intensity and repetition where
-    they are not "normal" and 1; raises KeyError for a code that is not in its tables."""
+    """From a match to speaker (tables put the corpus's name before it), gender, emotion, statement,
+    and to intensity and repetition where they are not "normal" and 1; raises KeyError for a code
+    that is not in its tables."""
     n_clips: int
     """Of a complete copy: as published, less those left out `by_design`."""
     n_speakers: int
@@ -228,7 +229,8 @@ def _parse_names(
             continue
         clip_id = f"{corpus.name}/{corpus.name_of(path)}"
         usual = {"corpus": corpus.name, "intensity": "normal", "repetition": 1}
-        rows.append({"clip_id": clip_id, "path": str(path)} | usual | fields)
+        row = {"clip_id": clip_id, "path": str(path)} | usual | fields
+        rows.append(row | {"speaker": f"{corpus.name}-{fields['speaker']}"})
     return rows, problems
 
 

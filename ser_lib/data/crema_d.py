@@ -71,7 +71,7 @@ def _parse(match: re.Match[str]) -> dict[str, object]:
     if code["statement"] not in STATEMENTS:
         raise KeyError(code["statement"])
     return {
-        "speaker": f"crema_d-{code['speaker']}",
+        "speaker": code["speaker"],
         "gender": GENDERS[code["speaker"]],
         "emotion": EMOTIONS[code["emotion"]],
         "intensity": INTENSITIES[code["intensity"]],

@@ -43,7 +43,7 @@ def _parse(match: re.Match[str]) -> dict[str, object]:
     if code["statement"] not in STATEMENTS:
         raise KeyError(code["statement"])
     return {
-        "speaker": f"emodb-{code['speaker']}",
+        "speaker": code["speaker"],
         "gender": GENDERS[code["speaker"]],
         "emotion": EMOTIONS[code["emotion"]],
         "statement": code["statement"],

@@ -50,7 +50,7 @@ def _parse(match: re.Match[str]) -> dict[str, object]:
     if code["speaker"] not in SESSIONS:
         raise KeyError(code["speaker"])
     return {
-        "speaker": f"iemocap-{code['speaker']}{code['gender']}",
+        "speaker": code["speaker"] + code["gender"],
         "gender": GENDERS[code["gender"]],
         "emotion": EMOTIONS[code["emotion"]],
         "statement": code["statement"],

@@ -41,18 +41,17 @@ EMOTIONS = {
 INTENSITIES = {"01": "normal", "02": "strong"}
 STATEMENTS = {"01": "kids", "02": "dogs"}
 REPETITIONS = {"01": 1, "02": 2}
-SPEAKERS = {f"{number:02d}": number for number in range(1, 25)}
+GENDERS = {f"{number:02d}": "male" if number % 2 else "female" for number in range(1, 25)}
 
 
-def parse_ravdess(match: re.Match[str], *, corpus: str = "ravdess") -> dict[str, object]:
-    """Translate the seven codes of a RAVDESS file name; `corpus` begins the speaker's name."""
+def parse_ravdess(match: re.Match[str]) -> dict[str, object]:
+    """Translate the seven codes of a RAVDESS file name."""
     code = match.groupdict()
     # Looked up only to be refused: song and video of the same actors share this grammar.
     MODALITIES[code["modality"]], CHANNELS[code["channel"]]
-    number = SPEAKERS[code["speaker"]]
     return {
-        "speaker": f"{corpus}-{number:02d}",
-        "gender": "male" if number % 2 else "female",
+        "speaker": code["speaker"],
+        "gender": GENDERS[code["speaker"]],
         "emotion": EMOTIONS[code["emotion"]],
         "intensity": INTENSITIES[code["intensity"]],
         "statement": STATEMENTS[code["statement"]],

@@ -52,14 +52,13 @@ def _name(path: Path) -> str:
 def _parse(match: re.Match[str]) -> dict[str, object]:
     """Translate the parts of a SAVEE clip's name."""
     code = match.groupdict()
-    emotion = EMOTIONS[code["emotion"]]
     for part, published in (("speaker", SPEAKERS), ("statement", STATEMENTS)):
         if code[part] not in published:
             raise KeyError(code[part])
     return {
-        "speaker": f"savee-{code['speaker']}",
+        "speaker": code["speaker"],
         "gender": "male",
-        "emotion": emotion,
+        "emotion": EMOTIONS[code["emotion"]],
         "statement": code["statement"],
     }
 

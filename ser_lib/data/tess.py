@@ -68,7 +68,7 @@ def _parse(match: re.Match[str]) -> dict[str, object]:
         if part not in published:
             raise KeyError(part)
     return {
-        "speaker": f"tess-{speaker}",
+        "speaker": speaker,
         "gender": "female",
         "emotion": EMOTIONS[code["emotion"]],
         "statement": code["statement"],

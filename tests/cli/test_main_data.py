@@ -171,7 +171,7 @@ def test_what_is_complete_is_said_to_be_and_not_downloaded(
     data, small_ravdess, make_ravdess, monkeypatch, name
 ):
     make_ravdess(data / "ravdess")
-    monkeypatch.setattr("ser_lib.data.download.fetch", lambda *_: pytest.fail("downloaded"))
+    monkeypatch.setattr("ser_lib.data.download._fetch", lambda *_: pytest.fail("downloaded"))
     result = call(name)
     assert result.exit_code == 0, result.exception
     assert result.output.splitlines()[1].strip().startswith("complete, ")

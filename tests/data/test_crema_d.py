@@ -61,7 +61,7 @@ def make_tree(write_clip):
 
 def test_a_crema_d_name_is_translated():
     assert parse("1002_IEO_FEA_MD") == {
-        "speaker": "crema_d-1002",
+        "speaker": "1002",
         "gender": "female",
         "emotion": "fearful",
         "intensity": "medium",

@@ -94,7 +94,7 @@ def label_file(root: Path, dialogue: str = "Ses01F_impro01") -> Path:
 
 def test_a_turn_is_translated():
     assert parse("Ses02M_script03_2_F014", "fru") == {
-        "speaker": "iemocap-02F",
+        "speaker": "02F",
         "gender": "female",
         "emotion": "frustrated",
         "statement": "script03_2",
@@ -102,8 +102,8 @@ def test_a_turn_is_translated():
 
 
 def test_the_speaker_is_who_speaks_and_not_who_wears_the_markers():
-    assert parse("Ses01F_impro01_M000")["speaker"] == "iemocap-01M"
-    assert parse("Ses01M_impro01_M000")["speaker"] == "iemocap-01M"
+    assert parse("Ses01F_impro01_M000")["speaker"] == "01M"
+    assert parse("Ses01M_impro01_M000")["speaker"] == "01M"
     assert parse("Ses01M_impro01_F000")["gender"] == "female"
 
 

@@ -55,7 +55,7 @@ def make_tree(write_clip):
 
 def test_a_savee_name_is_translated():
     assert parse("KL_sa03") == {
-        "speaker": "savee-KL",
+        "speaker": "KL",
         "gender": "male",
         "emotion": "sad",
         "statement": "sa03",

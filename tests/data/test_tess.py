@@ -67,7 +67,7 @@ def make_tree(write_clip):
 
 def test_a_tess_name_is_translated():
     assert parse("YAF_shout_ps") == {
-        "speaker": "tess-YAF",
+        "speaker": "YAF",
         "gender": "female",
         "emotion": "surprised",
         "statement": "shout",
@@ -88,7 +88,7 @@ def test_there_are_200_words_and_2800_names():
 
 
 def test_the_clip_with_a_letter_too_few_is_the_older_speaker_s():
-    assert parse("OA_bite_neutral")["speaker"] == "tess-OAF"
+    assert parse("OA_bite_neutral")["speaker"] == "OAF"
     assert "OA_bite_neutral" in TESS.names
     assert "OAF_bite_neutral" not in TESS.names
 

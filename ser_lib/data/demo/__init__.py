@@ -6,17 +6,12 @@ from them says anything about people.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from ser_lib.data.corpus import Corpus
 from ser_lib.data.ravdess import GRAMMAR, RAVDESS, parse_ravdess
 
 CLIPS_DIR = Path(__file__).resolve().parent / "clips"
-
-
-def _parse(match: re.Match[str]) -> dict[str, object]:
-    return parse_ravdess(match, corpus="demo")
 
 
 DEMO = Corpus(
@@ -30,7 +25,7 @@ DEMO = Corpus(
     label_set="ravdess8",
     grammar=GRAMMAR,
     example="03-01-06-01-02-01-12.opus",
-    parse=_parse,
+    parse=parse_ravdess,
     n_clips=384,
     n_speakers=12,
     is_embedded=True,
