@@ -245,27 +245,35 @@ class Writer:
     def resume(self, path: Path) -> tuple[set[str], int]:
         """Read names and number of errors from a file; a last line that is not complete is cut off.
 
-        AudioError where it holds other things than predictions of this format, model and classes.
+        AudioError where it holds other things than predictions of this format, model and classes:
+        such a file is not touched.
         """
         if not path.exists() or path.stat().st_size == 0:
             return set(), 0
         if self.format == "table":
             raise AudioError(f"{path}: exists already; a table cannot be continued, csv can")
-        with path.open("r+b") as file:
-            # What follows the last line break was being written when the job stopped.
-            file.truncate(file.read().rfind(b"\n") + 1)
-        with path.open(encoding="utf-8", newline="") as file:
-            try:
-                return self._names(file)
-            except (ValueError, KeyError, TypeError, csv.Error) as error:
-                raise AudioError(
-                    f"{path}: exists, and holds no predictions of this format, model and classes "
-                    f"({error}); choose another file, or delete it"
-                ) from error
+        raw = path.read_bytes()
+        # What follows the last line break was being written when the job stopped.
+        n_whole = raw.rfind(b"\n") + 1
+        begins = (self.header or '{"path": ').encode()
+        rest = raw[n_whole:] if self.format == "json" or not n_whole else b""
+        try:
+            if not (rest.startswith(begins) or begins.startswith(rest)):
+                raise ValueError("its last line is not complete, and no prediction")
+            held = self._names(io.StringIO(raw[:n_whole].decode("utf-8"), newline=""))
+        except (ValueError, KeyError, TypeError, csv.Error) as error:
+            raise AudioError(
+                f"{path}: exists, and holds no predictions of this format, model and classes "
+                f"({error}); choose another file, or delete it"
+            ) from error
+        if n_whole < len(raw):
+            os.truncate(path, n_whole)
+        return held
 
     def _names(self, file: TextIO) -> tuple[set[str], int]:
         if self.format == "csv":
-            if file.readline() != self.header:
+            first = file.readline()
+            if first not in ("", self.header):
                 raise ValueError("its first line is another")
             held = [(row[0], row[-2], bool(row[-1])) for row in csv.reader(file)]
         else:

@@ -191,12 +191,35 @@ def test_a_stopped_job_is_continued(tmp_path, form):
     assert writer.resume(tmp_path / "none") == (set(), 0)
 
 
+FOREIGN = {
+    "letter": b"Dear mother,\nall is well.\n",
+    "json without a line end": b'{"a":1}',
+    "json of another kind": b'{"path": "a.wav"}\n',
+    "list": b'[\n {"path": "a.wav"}\n]\n',
+    "csv without a last line end": b"id,label\n1,angry\n2,sad",
+    "one line": b"label",
+    "spreadsheet": "path\temotion\n".encode("utf-16"),
+    "sound": b"RIFF\x24\x08\x00\x00WAVEfmt ",
+    "blank": b"\n\n",
+}
+
+
 @pytest.mark.parametrize("form", ["csv", "json", "table"])
-def test_a_file_of_something_else_is_left_alone(tmp_path, form):
-    (tmp_path / "letter").write_text("Dear mother,\nall is well.\n")
-    with pytest.raises(AudioError, match="letter"):
-        Writer(form, LABELS).resume(tmp_path / "letter")
-    assert (tmp_path / "letter").read_text() == "Dear mother,\nall is well.\n"
+@pytest.mark.parametrize("raw", FOREIGN.values(), ids=FOREIGN)
+def test_a_file_of_something_else_is_left_alone(tmp_path, form, raw):
+    (tmp_path / "labels").write_bytes(raw)
+    with pytest.raises(AudioError, match="labels"):
+        Writer(form, LABELS).resume(tmp_path / "labels")
+    assert (tmp_path / "labels").read_bytes() == raw
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+@pytest.mark.parametrize("n_bytes", [1, 7, 20])
+def test_a_job_that_stopped_in_its_first_line_is_begun_again(tmp_path, form, n_bytes):
+    writer, path = Writer(form, LABELS), tmp_path / "out"
+    path.write_text((writer.header + writer.line(GOOD))[:n_bytes])
+    assert writer.resume(path) == (set(), 0)
+    assert path.read_bytes() == b""
 
 
 @pytest.mark.parametrize("form", ["csv", "json"])
