@@ -488,6 +488,15 @@ def test_of_the_notebooks_that_may_start_the_heaviest_does(monkeypatch, tmp_path
 
 
 @pytest.mark.usefixtures("no_kernels")
+def test_a_report_that_would_load_something_is_not_written(folder):
+    picture = nbformat.v4.new_markdown_cell('<img alt="x" src="https://example.org/x.png">')
+    write(folder, "01_a", code("1"), picture)
+    with pytest.raises(ReportError, match=r"example\.org"):
+        build_report("demo", notebooks_dir=folder)
+    assert not (folder / "reports" / "demo" / "report.html").exists()
+
+
+@pytest.mark.usefixtures("no_kernels")
 def test_a_page_that_cannot_be_rendered_leaves_the_old_one(folder, monkeypatch):
     write(folder, "01_a", published(RECORD))
     target = folder / "reports" / "demo" / "report.html"
