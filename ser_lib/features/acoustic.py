@@ -188,7 +188,7 @@ def speech_descriptors(
 
     The `DESCRIPTORS` less their mean over the clip, then these means less what is typical, the same
     in every frame. Longer speech is cut at its end, shorter speech filled up with frames of zeros,
-    which are no frames. At 16 kHz there are 62.5 frames a second.
+    which networks ignore. At 16 kHz there are 62.5 frames a second.
     """
     check_signal(signal)
     if len(signal) < DESCRIPTOR_N_FFT:

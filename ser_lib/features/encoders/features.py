@@ -188,8 +188,8 @@ def encoder_frames(
     layers : str
         Numbers with commas; 0 is the front end, 1 the first block of attention.
     n_frames : int
-        Longer speech is cut at its end, shorter speech filled up with frames of zeros, which are no
-        frames. Moonshine has 41.7 frames a second.
+        Longer speech is cut at its end, shorter speech filled up with frames of zeros, which
+        networks ignore. Moonshine has 41.7 frames a second.
 
     Returns
     -------
