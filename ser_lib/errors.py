@@ -64,6 +64,10 @@ class BundleError(SerError):
     """A bundle is missing, damaged, of another version, or contradicts itself."""
 
 
+class OutputError(SerError):
+    """A file that is to be written holds something else, or is being written by another process."""
+
+
 class ReportError(SerError):
     """A notebook failed, or the report cannot be rendered."""
 

@@ -13,9 +13,11 @@ import hashlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from ser_lib.errors import OutputError
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 NOTEBOOKS_DIR = PROJECT_DIR / "notebooks"
@@ -74,6 +76,50 @@ def duplicates_table_path() -> Path:
 def runs_dir(corpus: str) -> Path:
     """Folder of one corpus's stored runs."""
     return report_dir(corpus) / "runs"
+
+
+def refuse_foreign(target: Path, is_ours: Callable[[str], bool]) -> None:
+    """Raise where a user names a file that is there and, by its text, was not written by us."""
+    if not target.exists() or (target.is_file() and target.stat().st_size == 0):
+        return
+    text = target.read_text(encoding="utf-8", errors="replace") if target.is_file() else ""
+    if not text or not is_ours(text):
+        raise OutputError(
+            f"{target}: exists, and ser did not write it in this form; choose another file, or "
+            "delete it"
+        )
+
+
+@contextmanager
+def only_writer(target: Path) -> Iterator[None]:
+    """Keep other processes from writing a file; who comes second is told the first one's id.
+
+    The lock is a hidden file beside `target`. It goes with the block, and holds nobody when its
+    process was killed.
+    """
+    # Imported here: whoever writes no file starts faster.
+    from filelock import FileLock, Timeout
+
+    path = target.with_name(f".{target.name}.lock")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path, timeout=0)
+        lock.acquire()
+    except Timeout as error:
+        raise OutputError(
+            f"{target}: process {path.read_text()} is writing it; wait for that, or choose another "
+            "file"
+        ) from error
+    except (OSError, NotImplementedError) as error:
+        raise OutputError(
+            f"{target}: cannot be written or locked ({error}); choose a file in another folder"
+        ) from error
+    try:
+        path.write_text(str(os.getpid()))
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        lock.release()
 
 
 @contextmanager

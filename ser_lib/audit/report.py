@@ -146,6 +146,14 @@ def report_json(report: AuditReport) -> str:
     return json.dumps(report.as_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def is_report(text: str) -> bool:
+    """Whether a text is a report as `report_json` writes it."""
+    try:
+        return {"source", "findings", "pairs", "not_checked"} <= set(json.loads(text))
+    except (ValueError, TypeError):
+        return False
+
+
 def read_report(name: str) -> pd.DataFrame:
     """Read the findings of a corpus's committed report; no audio is needed.
 

@@ -249,6 +249,7 @@ def audit(
     """
     from ser_lib.audit import report as audit_report
     from ser_lib.audit.fingerprint import THRESHOLD
+    from ser_lib.paths import atomic_path, refuse_foreign
 
     given = {
         "path": path_column,
@@ -259,6 +260,8 @@ def audit(
         "part": part_column,
     }
     try:
+        if out:
+            refuse_foreign(out, audit_report.is_report)
         report = audit_report.audit_dataset(
             source,
             table=table,
@@ -270,7 +273,8 @@ def audit(
             threshold=THRESHOLD if threshold is None else threshold,
         )
         if out:
-            out.write_text(audit_report.report_json(report), encoding="utf-8")
+            with atomic_path(out) as temporary:
+                temporary.write_text(audit_report.report_json(report), encoding="utf-8")
     except (SerError, OSError) as error:
         typer.echo(f"ser audit: {error}", err=True)
         sys.exit(2)

@@ -7,13 +7,14 @@ standard error.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import TextIO
 
 import numpy as np
 
@@ -35,9 +36,11 @@ from ser_lib.inference.bundle import better_bundle, default_bundle, find_bundle
 from ser_lib.inference.prediction import Prediction
 from ser_lib.inference.predictor import Predictor
 from ser_lib.inference.streaming import NO_SPEECH, Window, timeline, timeline_table
+from ser_lib.paths import atomic_path, only_writer, refuse_foreign
 from ser_lib.runtime import progress
 
 STDIN = "-"
+PLOT_MARK = "ser predict --timeline"
 WINDOW_COLUMNS = (
     *("path", "start_s", "end_s", "speech_s"),
     *("emotion", "confidence", "probabilities", "warnings"),
@@ -87,11 +90,13 @@ def run_prediction(request: Request) -> int:
         n_clips = f"{len(references)} clip{'s' if len(references) > 1 else ''}"
         _report(f"speaker reference: {n_clips} of {own}")
     try:
-        with _without_stdin(request) as (ready, names):
+        alone = only_writer(request.out) if request.out else nullcontext()
+        with _without_stdin(request) as (ready, names), alone:
             predict = _predict_windows if request.is_timeline else _predict_recordings
             return predict(predictor, ready, names)
     except KeyboardInterrupt:
-        again = " The same command goes on with it." if request.out else ""
+        is_kept = request.out and not request.is_timeline
+        again = " The same command goes on with it." if is_kept else ""
         _report(f"stopped.{again}")
         return 130
     except BrokenPipeError:
@@ -129,19 +134,15 @@ def _without_stdin(request: Request) -> Iterator[tuple[Request, dict[str, str]]]
         yield replace(request, paths=paths), {str(file): STDIN}
 
 
-@contextmanager
-def _opened(out: Path | None, mode: Literal["a", "w"]) -> Iterator[TextIO]:
-    """Open the file to write, or standard output where there is none."""
-    if out is None:
-        yield sys.stdout
-        return
+def _is_timeline(text: str, form: str, labels: tuple[str, ...]) -> bool:
+    """Whether a file holds windows in a form, as `_predict_windows` writes them."""
+    first = text.splitlines()[0]
+    if form == "csv":
+        return first == csv_header(WINDOW_COLUMNS, labels).rstrip("\n")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        file = out.open(mode, encoding="utf-8", newline="")
-    except OSError as error:
-        raise AudioError(f"{out}: cannot be written ({error.strerror})") from error
-    with file:
-        yield file
+        return form == "json" and set(json.loads(first)) == set(WINDOW_COLUMNS)
+    except (ValueError, TypeError):
+        return False
 
 
 def _predict_recordings(predictor: Predictor, request: Request, names: dict[str, str]) -> int:
@@ -161,8 +162,9 @@ def _predict_recordings(predictor: Predictor, request: Request, names: dict[str,
     if request.out:
         predictions = progress(predictions, total=n_paths - len(done), what="predict")
     n_unlike = 0
-    with _opened(request.out, "a") as target:
-        if not done:
+    opened = request.out.open("a", encoding="utf-8", newline="") if request.out else None
+    with opened or nullcontext(sys.stdout) as target:
+        if request.out is None or request.out.stat().st_size == 0:
             target.write(writer.header)
         for one in predictions:
             target.write(writer.line(one))
@@ -188,7 +190,15 @@ def _predict_windows(predictor: Predictor, request: Request, names: dict[str, st
     if request.plot is not None and len(paths) != 1:
         raise AudioError(f"--plot draws one recording, {len(paths)} were given")
     n_failed = 0
-    with _opened(request.out, "w") as target:
+    if request.out:
+        refuse_foreign(request.out, lambda text: _is_timeline(text, request.form, predictor.labels))
+    if request.plot:
+        refuse_foreign(request.plot, lambda text: PLOT_MARK in text)
+    with ExitStack() as stack:
+        target: TextIO = sys.stdout
+        if request.out:
+            temporary = stack.enter_context(atomic_path(request.out))
+            target = stack.enter_context(temporary.open("w", encoding="utf-8", newline=""))
         if request.form == "csv":
             target.write(csv_header(WINDOW_COLUMNS, predictor.labels))
         for path in paths:
@@ -257,7 +267,6 @@ def _clock(seconds: float) -> str:
 def _draw(windows: list[Window], predictor: Predictor, target: Path) -> None:
     from matplotlib.figure import Figure
 
-    from ser_lib.paths import atomic_path
     from ser_lib.plots.timeline import plot_timeline
 
     table = timeline_table(iter(windows), predictor.labels)
@@ -265,4 +274,7 @@ def _draw(windows: list[Window], predictor: Predictor, target: Path) -> None:
     axes = figure.add_subplot()
     plot_timeline(table, predictor.labels, threshold=predictor.threshold, ax=axes)
     with atomic_path(target) as temporary:
-        figure.savefig(temporary, dpi=150)
+        # Says that the picture may be replaced; the three formats know this field.
+        is_marked = target.suffix.lower() in (".png", ".svg", ".pdf")
+        metadata = {"Title": PLOT_MARK} if is_marked else None
+        figure.savefig(temporary, dpi=150, metadata=metadata)

@@ -16,7 +16,7 @@ import soundfile
 
 from ser_lib.cli import predict as commands
 from ser_lib.cli.predict import Request, run_prediction
-from ser_lib.errors import AudioError, BundleError, SerError
+from ser_lib.errors import AudioError, BundleError, OutputError, SerError
 from ser_lib.inference import batch
 from ser_lib.inference.prediction import UNLIKE
 from ser_lib.inference.predictor import Predictor
@@ -278,7 +278,7 @@ def test_options_that_do_not_fit_are_refused(predict, clip, tmp_path):
         predict(clip, speaker_reference=tmp_path)
     with pytest.raises(SerError, match="not both"):
         predict(clip, speaker_reference=tmp_path, speaker_clips=tmp_path)
-    with pytest.raises(AudioError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot be written"):
         predict(clip, out=clip / "inside.csv")
 
 
@@ -318,5 +318,5 @@ def test_rows_of_a_timeline_are_written_into_a_new_folder(predict, clip, tmp_pat
     shown = predict(clip, form="csv", is_timeline=True).rows
     assert out.read_text() == shown
     assert shown.startswith("path,start_s,end_s,speech_s,emotion,confidence,p_")
-    with pytest.raises(AudioError, match=r"inside\.csv"):
+    with pytest.raises(OutputError, match=r"inside\.csv"):
         predict(clip, is_timeline=True, out=clip / "inside.csv")

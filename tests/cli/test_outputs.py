@@ -1,0 +1,149 @@
+"""Files that a user names: touched only where they are ours, one writer at a time, whole or not."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ser_lib.cli import main as command
+from ser_lib.errors import OutputError
+from ser_lib.paths import only_writer
+
+FOREIGN = b'{"a": 1}'
+
+
+@pytest.fixture
+def clip(tmp_path, tone, write_clip) -> Path:
+    return write_clip(tmp_path / "clips" / "a.wav", tone(200.0, duration_s=2.0))
+
+
+def call(*arguments: object):
+    return CliRunner().invoke(command.app, [str(one) for one in arguments])
+
+
+def entries(clip: Path, out: Path) -> dict[str, tuple[object, ...]]:
+    return {
+        "predict": ("predict", clip, "--bundle", "cnn-ravdess", "--out", out),
+        "timeline": ("predict", clip, "--bundle", "cnn-ravdess", "--timeline", "--out", out),
+        "plot": ("predict", clip, "--bundle", "cnn-ravdess", "--timeline", "--plot", out),
+        "audit": ("audit", clip.parent, "--out", out),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [
+        ("predict", "json"),
+        ("predict", "csv"),
+        ("timeline", "json"),
+        ("timeline", "csv"),
+        ("timeline", "txt"),
+        ("plot", "png"),
+        ("plot", "svg"),
+        ("audit", "json"),
+    ],
+)
+def test_a_file_of_somebody_else_is_refused_and_stays_and_an_own_one_is_taken(
+    clip, tmp_path, name, suffix
+):
+    out = tmp_path / f"labels.{suffix}"
+    out.write_bytes(FOREIGN)
+    refused = call(*entries(clip, out)[name])
+    assert refused.exit_code != 0
+    assert out.read_bytes() == FOREIGN
+    out.unlink()
+    assert call(*entries(clip, out)[name]).exit_code == 0
+    first = out.read_bytes()
+    again = call(*entries(clip, out)[name])
+    # A table has no form that could be recognised.
+    assert (again.exit_code == 0) is (suffix != "txt")
+    if suffix != "svg":  # which holds the time of its drawing
+        assert out.read_bytes() == first
+    assert sorted(one.name for one in tmp_path.iterdir() if one.name.startswith(".")) == []
+
+
+@pytest.mark.parametrize("name", ["timeline", "plot", "audit"])
+def test_a_folder_in_the_place_of_a_file_is_refused(clip, tmp_path, name):
+    (tmp_path / "out.json").mkdir()
+    assert call(*entries(clip, tmp_path / "out.json")[name]).exit_code != 0
+
+
+def test_a_header_without_rows_is_not_written_twice(clip, tmp_path):
+    out = tmp_path / "a.csv"
+    assert call(*entries(clip, out)["predict"]).exit_code == 0
+    lines = out.read_text().splitlines(keepends=True)
+    out.write_text(lines[0])
+    assert call(*entries(clip, out)["predict"]).exit_code == 0
+    assert out.read_text().splitlines(keepends=True) == lines
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from ser_lib.paths import only_writer
+with only_writer(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that writes `a.csv`."""
+    arguments = [sys.executable, "-c", HOLD, str(tmp_path / "a.csv")]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_a_second_writer_is_refused_with_the_id_of_the_first(holder, clip, tmp_path):
+    result = call(*entries(clip, tmp_path / "a.csv")["predict"])
+    assert isinstance(result.exception, OutputError)
+    assert str(holder.pid) in str(result.exception)
+    assert not (tmp_path / "a.csv").exists()
+
+
+def test_a_killed_writer_leaves_no_lock_behind(holder, clip, tmp_path):
+    holder.kill()
+    holder.wait()
+    assert call(*entries(clip, tmp_path / "a.csv")["predict"]).exit_code == 0
+
+
+def test_two_jobs_at_once_write_each_clip_once(clip, tmp_path, tone, write_clip):
+    for number in range(5):
+        write_clip(clip.parent / f"{number}.wav", tone(200.0 + number, duration_s=2.0))
+    out = tmp_path / "a.csv"
+    program = str(Path(sys.executable).with_name("ser"))
+    arguments = [program, "predict", str(clip.parent), "--bundle", "cnn-ravdess", "--out", str(out)]
+    jobs = [subprocess.Popen(arguments, stderr=subprocess.DEVNULL) for _ in range(2)]
+    codes = sorted(one.wait() for one in jobs)
+    names = [line.split(",")[0] for line in out.read_text().splitlines()]
+    assert len(names) == len(set(names)) == 7
+    # The second one is refused, or came after the first had ended and had nothing to do.
+    assert codes[0] == 0
+
+
+def test_a_file_system_without_locks_is_named(monkeypatch, tmp_path):
+    def refuse(*_: object) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+    with pytest.raises(OutputError, match="No locks available"), only_writer(tmp_path / "a.csv"):
+        pass
+
+
+def test_a_stopped_audit_leaves_the_old_file(clip, tmp_path, monkeypatch):
+    out = tmp_path / "audit.json"
+    assert call("audit", clip.parent, "--out", out).exit_code == 0
+    first = out.read_text()
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    assert call("audit", clip.parent, "--out", out).exit_code == 2
+    assert out.read_text() == first
+    assert json.loads(first)["source"]
