@@ -110,6 +110,13 @@ class RunPlan:
     def identity(self) -> dict[str, Any]:
         """Return all that decides the result but what the code builds from it, as plain data."""
         model = self.model
+        family_name, family = family_of(model.config)
+        # Versions of the code that no parameter shows.
+        versions = {"family": family.version, "training": TRAINING_VERSION} | {
+            name: AUGMENTATIONS[name].version
+            for name in self.rows["variant"].unique()
+            if name in AUGMENTATIONS
+        }
         identity = {
             "study": self.study.name,
             "model": model.name,
@@ -120,7 +127,7 @@ class RunPlan:
             "labels": list(self.labels),
             "features": model.features.identity(),
             "is_scaled": model.is_scaled,
-            "family": family_of(model.config)[0],
+            "family": family_name,
             "config": asdict(model.config),
             "training": self.training.identity() if self.training else None,
             "rows_sha256": _sha256(
@@ -129,7 +136,7 @@ class RunPlan:
             "folds_sha256": _sha256(json.dumps([vars(fold) for fold in self.split.folds])),
             "n_folds": len(self.split.folds),
             "leaks": list(self.leaks),
-            "versions": self._versions(),
+            "versions": versions,
             # Came later: runs without it keep their keys.
             **({"test_views": list(self.study.test_views)} if self.study.test_views else {}),
             **({"auxiliary": list(self.auxiliary)} if self.auxiliary else {}),
@@ -137,25 +144,14 @@ class RunPlan:
         return json.loads(json.dumps(identity))
 
     def spec(self) -> dict[str, Any]:
-        """Return the identity and what is built from it: all that decides the result and its key.
+        """Return the identity and what the code builds from it, with Keras, in seconds."""
+        shape = feature_shape(self.model.features)
+        built = topology(self.model.config, shape, len(self.labels))
+        return self.identity() | {"input_shape": list(shape), "topology_sha256": _sha256(built)}
 
-        Loads Keras and builds the network, which takes seconds.
-        """
-        input_shape = feature_shape(self.model.features)
-        built = topology(self.model.config, input_shape, len(self.labels))
-        return self.identity() | {
-            "input_shape": list(input_shape),
-            "topology_sha256": _sha256(built),
-        }
-
-    def _versions(self) -> dict[str, int]:
-        """Return the versions of the code that no parameter shows."""
-        variants = self.rows["variant"].unique()
-        augmentations = {
-            name: AUGMENTATIONS[name].version for name in variants if name in AUGMENTATIONS
-        }
-        family = family_of(self.model.config)[1]
-        return {"family": family.version, "training": TRAINING_VERSION} | augmentations
+    def folder(self, spec: dict[str, Any]) -> Path:
+        """Return where the run of this spec lives."""
+        return runs_dir(self.corpus) / f"{self.name}-{key_of(spec)}"
 
 
 def _sha256(text: str) -> str:
@@ -169,26 +165,19 @@ def _folder_name(study: Study, model: ModelSpec, protocol: Protocol) -> str:
 def plan_run(
     study: Study, model_name: str, protocol: Protocol, seed: int, clips: pd.DataFrame
 ) -> RunPlan:
-    """Divide the clips as the protocol says, and check the result for leaks.
+    """Divide the clips as the protocol says, and check the result for leaks; nothing is trained.
+
+    A published protocol makes copies and augmentations first and divides then; any other divides
+    the clips and augments the training rows.
 
     Parameters
     ----------
-    study : Study
-        Whose task and whose augmentations.
-    model_name : str
-        One of its models.
-    protocol : Protocol
-        A published one makes copies and augmentations first and divides then; any other divides
-        the clips and augments the training rows.
-    seed : int
-        Of the run.
+    study, model_name : Study, str
+        One of its models, for its task and with its augmentations.
+    protocol, seed : Protocol, int
+        How the clips are divided.
     clips : pandas.DataFrame
         Clip table of one corpus, or of a pool of several.
-
-    Returns
-    -------
-    RunPlan
-        Nothing is trained yet.
 
     Raises
     ------
@@ -202,12 +191,14 @@ def plan_run(
             f"{study.name}: views of test clips, and auxiliary corpora, are made inside the fold; "
             "under a protocol that augments first they would be rows to divide"
         )
-    clips = _named_by(protocol, clips)
+    # Corpora that the protocol does not name change nothing.
+    named = [protocol.params[part] for part in ("train", "test") if part in protocol.params]
+    clips = clips[clips["corpus"].isin(named)] if named else clips
     corpus = corpus_of(clips)
     # A corpus does not help itself, nor a pool that it is part of.
     tested = set(clips["corpus"])
     auxiliary = tuple(one for one in study.auxiliary_corpora if one not in tested)
-    rows, split, findings = _divided(study, protocol, seed, clips, load_auxiliary(auxiliary))
+    rows, split, findings = _divide(study, protocol, seed, clips, load_auxiliary(auxiliary))
     present = set(rows["label"])
     labels = tuple(label for label in study.labels_for(corpus).labels if label in present)
     return RunPlan(
@@ -221,49 +212,30 @@ _DIVISIONS: dict[str, _Division] = {}
 N_DIVISIONS = 24
 
 
-def _divided(
+def _divide(
     study: Study, protocol: Protocol, seed: int, clips: pd.DataFrame, auxiliary: pd.DataFrame
 ) -> _Division:
     """Return rows, split and findings; the last divisions are kept, as models share them."""
-    label_set = study.labels_for(corpus_of(clips))
-    digest = hashlib.sha256(
-        repr((label_set, study.copies, study.augmentations, protocol, seed)).encode()
-    )
+    label_set, augmentations = study.labels_for(corpus_of(clips)), study.augmentations
+    key = repr((label_set, study.copies, augmentations, protocol, seed))
     for table in (clips, auxiliary):
-        known = table.drop(columns="path")
-        digest.update(pd.util.hash_pandas_object(known, index=False).to_numpy().tobytes())
-    key = digest.hexdigest()
-    if key not in _DIVISIONS:
-        division = _divide(study, label_set, protocol, seed, clips, auxiliary)
-        while len(_DIVISIONS) >= N_DIVISIONS:
-            del _DIVISIONS[next(iter(_DIVISIONS))]
-        _DIVISIONS[key] = division
-    return _DIVISIONS[key]
-
-
-def _divide(
-    study: Study,
-    label_set: LabelSet,
-    protocol: Protocol,
-    seed: int,
-    clips: pd.DataFrame,
-    auxiliary: pd.DataFrame,
-) -> _Division:
-    published = variants_of(study.copies, study.augmentations)
-    rows = rows_of(clips, label_set, published if protocol.is_published else ("original",))
-    split = make_split(rows, protocol, seed=seed)
-    if not protocol.is_published:
-        rows = rows_of(clips, label_set, variants_of(1, study.augmentations))
-        folds = tuple(with_training_variants(fold, study.augmentations) for fold in split.folds)
-        rows, folds = with_auxiliary(rows, folds, auxiliary, label_set, study.augmentations)
+        known = pd.util.hash_pandas_object(table.drop(columns="path"), index=False)
+        key += hashlib.sha256(known.to_numpy().tobytes()).hexdigest()
+    if key in _DIVISIONS:
+        return _DIVISIONS[key]
+    if protocol.is_published:
+        rows = rows_of(clips, label_set, variants_of(study.copies, augmentations))
+        split = make_split(rows, protocol, seed=seed)
+    else:
+        split = make_split(rows_of(clips, label_set, ("original",)), protocol, seed=seed)
+        rows = rows_of(clips, label_set, variants_of(1, augmentations))
+        folds = tuple(with_training_variants(fold, augmentations) for fold in split.folds)
+        rows, folds = with_auxiliary(rows, folds, auxiliary, label_set, augmentations)
         split = replace(split, folds=folds)
-    return rows, split, check_split(rows, split, declared=protocol.leaks)
-
-
-def _named_by(protocol: Protocol, clips: pd.DataFrame) -> pd.DataFrame:
-    """Keep the corpora that a protocol names, so that the others change nothing."""
-    named = [protocol.params[part] for part in ("train", "test") if part in protocol.params]
-    return clips[clips["corpus"].isin(named)] if named else clips
+    while len(_DIVISIONS) >= N_DIVISIONS:
+        del _DIVISIONS[next(iter(_DIVISIONS))]
+    _DIVISIONS[key] = rows, split, check_split(rows, split, declared=protocol.leaks)
+    return _DIVISIONS[key]
 
 
 def plan_runs(
@@ -294,11 +266,8 @@ def seeds_of(study: Study, model_name: str, protocol: str, n_seeds: int) -> tupl
 
 
 def load_auxiliary(names: Sequence[str]) -> pd.DataFrame:
-    """Load the committed clip tables of corpora that are trained on as well, without audio.
-
-    Which clips there are is decided by these tables, not by what is on this machine: an incomplete
-    copy must not pass for the whole (`load_audio`).
-    """
+    """Load the committed clip tables of corpora that are trained on as well, without audio."""
+    # They decide which clips there are: an incomplete copy must not pass for the whole.
     if not names:
         return pd.DataFrame(columns=list(data.CLIP_COLUMNS))
     return pd.concat([data.load_committed_clips(name) for name in names], ignore_index=True)
@@ -358,10 +327,8 @@ def run_study(
 
     Parameters
     ----------
-    study : Study
-        What to run.
-    clips : pandas.DataFrame
-        Clip table of one corpus.
+    study, clips : Study, pandas.DataFrame
+        What to run, on the clip table of one corpus.
     models : sequence of str
         Names of models; none means all that are not optional.
     protocols : sequence of str
@@ -374,12 +341,7 @@ def run_study(
     Returns
     -------
     list of Run
-        In the order of models, then protocols, then seeds.
-
-    Raises
-    ------
-    LeakError, RunError, SplitError, StudyError
-        As `plan_run` and `run_or_load`.
+        By models, then protocols, then seeds; raises as `plan_run` and `run_or_load`.
     """
     names = list(models) or [one.name for one in study.models if not one.is_optional]
     plans = plan_runs(study, clips, models=names, protocols=protocols, n_seeds=n_seeds)
@@ -391,17 +353,10 @@ def run_or_load(plan: RunPlan, clips: pd.DataFrame, *, is_fresh: bool | None = N
 
     Parameters
     ----------
-    plan : RunPlan
-        What to run.
-    clips : pandas.DataFrame
-        The clip table that the plan was made from.
+    plan, clips : RunPlan, pandas.DataFrame
+        What to run, and the clip table that the plan was made from.
     is_fresh : bool, optional
         Whether to train again even where a run is stored; None asks `SER_FRESH`.
-
-    Returns
-    -------
-    Run
-        Complete.
 
     Raises
     ------
@@ -413,7 +368,7 @@ def run_or_load(plan: RunPlan, clips: pd.DataFrame, *, is_fresh: bool | None = N
         return stored
     require_audio(clips, f"{plan.name} is not stored, or is to be trained again")
     spec = plan.spec()
-    folder = _folder_of(plan, spec)
+    folder = plan.folder(spec)
     if is_fresh or (folder / "predictions.csv").is_file():
         shutil.rmtree(folder, ignore_errors=True)
     _train_missing_folds(plan, clips, folder)
@@ -433,11 +388,13 @@ def load_stored(plan: RunPlan, *, is_fresh: bool | None = None) -> Run | None:
 
 
 def _stored_folder(plan: RunPlan, *, is_fresh: bool | None = None) -> Path | None:
+    # Runs older than this are trained again; within one report, once is enough.
+    is_asked = os.environ.get("SER_FRESH") == "1" if is_fresh is None else is_fresh
+    since = os.environ.get("SER_FRESH_SINCE", "inf") if is_fresh is None else "inf"
     folders = [
-        folder
-        for folder in sorted(runs_dir(plan.corpus).glob(f"{plan.name}-*"))
-        if (folder / "predictions.csv").is_file()
-        and not (_is_outdated(folder) if is_fresh is None else is_fresh)
+        complete.parent
+        for complete in sorted(runs_dir(plan.corpus).glob(f"{plan.name}-*/predictions.csv"))
+        if not (is_asked and complete.stat().st_mtime < float(since))
     ]
     if not folders:
         return None
@@ -451,7 +408,7 @@ def _stored_folder(plan: RunPlan, *, is_fresh: bool | None = None) -> Path | Non
         if all(read_spec(folder) for folder in folders):
             return None
     # A spec is damaged, or two differ in what was built from the same plan: the key decides.
-    named = (_folder_of(plan, spec) for spec in _valid_versions(plan.spec()))
+    named = (plan.folder(spec) for spec in _valid_versions(plan.spec()))
     return next((folder for folder in named if folder in folders), None)
 
 
@@ -462,37 +419,24 @@ def _valid_versions(spec: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield spec | {"versions": spec["versions"] | {"training": version}}
 
 
-def _folder_of(plan: RunPlan, spec: dict[str, Any]) -> Path:
-    return runs_dir(plan.corpus) / f"{plan.name}-{key_of(spec)}"
-
-
 def has_folders(study: Study, model: ModelSpec, corpus: str, protocols: Sequence[str]) -> bool:
     """Whether there are runs of a model under each protocol, whatever their settings."""
     names = [_folder_name(study, model, study.protocol(one, corpus)) for one in protocols]
     return all(any(runs_dir(corpus).glob(f"{one}*")) for one in names)
 
 
-def _is_outdated(folder: Path) -> bool:
-    """Whether `SER_FRESH` asks to train a stored run again; within one report, once is enough."""
-    since = float(os.environ.get("SER_FRESH_SINCE", "inf"))
-    complete = folder / "predictions.csv"
-    is_asked = os.environ.get("SER_FRESH") == "1"
-    return is_asked and complete.is_file() and complete.stat().st_mtime < since
-
-
 def _read_checked(folder: Path, plan: RunPlan) -> Run:
     """Read a run, and raise where it is not, row by row, what the plan says."""
     run = read_run(folder)
-    expected = [(row, number) for number, fold in enumerate(plan.split.folds) for row in fold.test]
-    stored = list(
-        zip(run.predictions.get("clip_id", []), run.predictions.get("fold", []), strict=True)
-    )
-    folds = set(range(len(plan.split.folds)))
+    folds = dict(enumerate(plan.split.folds))
+    expected = [(row, number) for number, fold in folds.items() for row in fold.test]
+    columns = (run.predictions.get(name, []) for name in ("clip_id", "fold"))
+    stored = list(zip(*columns, strict=True))
     faults = {
         "its spec.json is not that of its name": read_spec(folder) is None,
         f"it has {len(stored)} predictions, not the {len(expected)} of its test rows":
             sorted(stored) != sorted(expected),
-        "its history lacks folds": set(run.history.get("fold", [])) != folds,
+        "its history lacks folds": set(run.history.get("fold", [])) != set(folds),
     }  # fmt: skip
     found = [fault for fault, is_there in faults.items() if is_there]
     if found:
@@ -505,6 +449,9 @@ def _read_checked(folder: Path, plan: RunPlan) -> Run:
 
 def _train_missing_folds(plan: RunPlan, clips: pd.DataFrame, folder: Path) -> None:
     """Fit every fold that is not stored yet; several at once where SER_JOBS says so."""
+    n_jobs = os.environ.get("SER_JOBS", "1")
+    if not n_jobs.isdecimal() or int(n_jobs) < 1:
+        raise RunError(f"SER_JOBS='{n_jobs}' must be a whole number from 1 on")
     n_folds = len(plan.split.folds)
     missing = missing_folds(folder, n_folds)
     variants = [one for one in plan.rows["variant"].unique() if not one.startswith("copy")]
@@ -518,31 +465,17 @@ def _train_missing_folds(plan: RunPlan, clips: pd.DataFrame, folder: Path) -> No
     }
     positions = pd.Series(range(len(clips)), index=clips["clip_id"])
     tasks = (delayed(_fit_and_store)(plan, number, arrays, positions, folder) for number in missing)
-    done = Parallel(n_jobs=_n_jobs(), return_as="generator_unordered")(tasks)
+    done = Parallel(n_jobs=int(n_jobs), return_as="generator_unordered")(tasks)
     what = f"{plan.study.name} {plan.model.name} {plan.protocol.name} seed {plan.seed}"
     for number, duration_s in progress(done, total=len(missing), what=what):
         logger.info("%s: fold %d of %d in %.0f s", what, number + 1, n_folds, duration_s)
 
 
-def _n_jobs() -> int:
-    """Read how many folds are trained at once from `SER_JOBS`; one where it is not set."""
-    text = os.environ.get("SER_JOBS", "1")
-    if not text.isdecimal() or int(text) < 1:
-        raise RunError(f"SER_JOBS='{text}' must be a whole number from 1 on")
-    return int(text)
-
-
 def _fit_and_store(
-    plan: RunPlan,
-    number: int,
-    arrays: dict[str, np.ndarray],
-    positions: pd.Series,
-    folder: Path,
+    plan: RunPlan, number: int, arrays: dict[str, np.ndarray], positions: pd.Series, folder: Path
 ) -> tuple[int, float]:
-    fold = plan.split.folds[number]
-    table = plan.rows.set_index("row_id")
-    class_of = {label: index for index, label in enumerate(plan.labels)}
-    classes = table["label"].map(class_of)
+    fold, table = plan.split.folds[number], plan.rows.set_index("row_id")
+    classes = table["label"].map({label: index for index, label in enumerate(plan.labels)})
     if plan.protocol.normalisation:
         named = (plan.protocol.normalisation, plan.rows, fold, positions)
         arrays = {name: normalise_fold(one, *named) for name, one in arrays.items()}
@@ -560,20 +493,7 @@ def _fit_and_store(
 
 
 def score_runs(runs: Sequence[Run], clips: pd.DataFrame) -> Score:
-    """Score the seeds of one model under one protocol, with intervals by speaker.
-
-    Parameters
-    ----------
-    runs : sequence of Run
-        One a seed.
-    clips : pandas.DataFrame
-        Clip table, for the speakers.
-
-    Returns
-    -------
-    Score
-        See `ser_lib.evaluation.metrics.score_predictions`.
-    """
+    """Score the runs of one model under one protocol, one a seed, with intervals by speaker."""
     for run in runs:
         check_predictions(run.predictions, run.labels)
     tables = [with_clip_columns(run.predictions, clips) for run in runs]
