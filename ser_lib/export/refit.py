@@ -109,7 +109,7 @@ def fit_final_network(plan: RunPlan, run: Run, clips: pd.DataFrame) -> FittedPar
 def _final_settings(plan: RunPlan, run: Run) -> TrainingSettings:
     """Train for the median of the folds' best epochs; nobody is left out who could stop it."""
     settings = cast(TrainingSettings, plan.training)
-    n_epochs = max(1, round(float(np.median(np.array(kept_epochs(run, settings))))))
+    n_epochs = max(1, round(kept_epochs(run.history, settings)["epoch"].median()))
     # What stands for validation rows here are training rows.
     return replace(
         settings,

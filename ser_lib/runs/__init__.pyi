@@ -1,15 +1,10 @@
-from .costs import count_weights as count_weights
-from .costs import measure_costs as measure_costs
-from .costs import pareto_front as pareto_front
 from .costs import read_costs as read_costs
 from .costs import scored_costs as scored_costs
 from .results import Result as Result
 from .results import Results as Results
-from .results import average_runs as average_runs
 from .results import collect as collect
 from .results import collect_cross_corpus as collect_cross_corpus
 from .results import score_ensemble as score_ensemble
-from .runner import RunPlan as RunPlan
 from .runner import is_stored as is_stored
 from .runner import plan_run as plan_run
 from .runner import run_or_load as run_or_load
@@ -17,30 +12,18 @@ from .runner import run_study as run_study
 from .runner import score_runs as score_runs
 from .store import Run as Run
 from .store import cached_result as cached_result
-from .store import provenance as provenance
 from .store import read_run as read_run
-from .tuning import SearchSpace as SearchSpace
-from .tuning import parameter_importances as parameter_importances
-from .tuning import search_sentences as search_sentences
 from .tuning import tune as tune
 
 __all__ = [
     "Result",
     "Results",
     "Run",
-    "RunPlan",
-    "SearchSpace",
-    "average_runs",
     "cached_result",
     "collect",
     "collect_cross_corpus",
-    "count_weights",
     "is_stored",
-    "measure_costs",
-    "parameter_importances",
-    "pareto_front",
     "plan_run",
-    "provenance",
     "read_costs",
     "read_run",
     "run_or_load",
@@ -48,6 +31,5 @@ __all__ = [
     "score_ensemble",
     "score_runs",
     "scored_costs",
-    "search_sentences",
     "tune",
 ]

@@ -28,82 +28,37 @@ from ser_lib.models import build_keras, build_sklearn, family_of, n_parameters
 from ser_lib.paths import atomic_path, cache_dir, report_dir
 from ser_lib.runs.results import Result
 from ser_lib.runs.runner import plan_run
-from ser_lib.runs.store import cached_result, provenance
+from ser_lib.runs.store import cached_result, provenance, require_audio
 from ser_lib.runtime import progress
 from ser_lib.studies.study import ModelSpec, Study
 from ser_lib.training.fit import computing_in
 from ser_lib.training.settings import TrainingSettings
 
-COST_COLUMNS = (
-    "study",
-    "model",
-    "n_numbers",
-    "n_bytes",
-    "feature_ms",
-    "model_ms",
-    "n_clips",
-    "machine",
-    "date",
-)
-SCORED_COLUMNS = (
-    "name",
-    "uar",
-    "low",
-    "high",
-    "n_numbers",
-    "n_bytes",
-    "ms",
-    "machine",
-    "is_on_front",
-)
-N_CLIPS = 24
+SIZES = ("n_numbers", "n_bytes")
+COST_COLUMNS = ("study", "model", *SIZES, "feature_ms", "model_ms", "n_clips", "machine", "date")
+SCORED_COLUMNS = ("name", "uar", "low", "high", *SIZES, "ms", "machine", "is_on_front")
 N_REPEATS = 3
 
 
 def measure_costs(
-    studies: Sequence[Study], clips: pd.DataFrame, *, n_clips: int = N_CLIPS
+    studies: Sequence[Study], clips: pd.DataFrame, *, n_clips: int = 24
 ) -> pd.DataFrame:
-    """Measure what each model of some studies costs, and keep it with the corpus's runs.
+    """Measure what each model of some studies costs, on this number of clips, and store it.
 
-    Parameters
-    ----------
-    studies : sequence of Study
-        Whose models; optional ones as well. Of heads on the same features of an encoder the first
-        stands for all; an encoder whose weights are not here is left out.
-    clips : pandas.DataFrame
-        Clip table of one corpus, with audio.
-    n_clips : int
-        How many clips are timed.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `COST_COLUMNS`, one row a model.
-
-    Raises
-    ------
-    RunError
-        If there is no audio.
+    Of heads on the same features of an encoder the first stands for all; models whose features
+    cannot be computed here are left out.
     """
-    if not clips["path"].all():
-        raise RunError(
-            "time a clip takes can be measured only where audio is; point SER_DATA at it"
-        )
+    require_audio(clips, "how long a clip takes is to be measured")
     about = provenance()
     jobs = [(study, model) for study in studies for model in _timed(study)]
-    rows = []
+    rows: list[dict[str, Any]] = []
     # What several models share is timed once: a machine is not as fast at all times.
     feature_ms: dict[str, float] = {}
     for study, model in progress(iter(jobs), total=len(jobs), what="costs"):
         cost = _cost_of(study, model, clips, n_clips)
-        cost["feature_ms"] = feature_ms.setdefault(
-            repr((model.features, study.test_views)), cost["feature_ms"]
-        )
-        rows.append(
-            {"study": study.name, "model": model.name}
-            | cost
-            | {"machine": about["machine"], "date": about["date"]}
-        )
+        shared = repr((model.features, study.test_views))
+        cost["feature_ms"] = feature_ms.setdefault(shared, cost["feature_ms"])
+        rows.append(about | {"study": study.name, "model": model.name} | cost)
     table = pd.DataFrame(rows, columns=list(COST_COLUMNS))
     with atomic_path(_path(str(clips["corpus"].iloc[0]))) as temporary:
         table.to_csv(temporary, index=False, float_format="%.3f")
@@ -114,19 +69,13 @@ def _timed(study: Study) -> list[ModelSpec]:
     """Choose the models of a study that are timed."""
     chosen: list[ModelSpec] = []
     for one in study.models:
+        encoder = _encoder_of(one)
+        is_computable = has_opensmile() if one.features.name == "compare_functionals" else True
         is_head = family_of(one.config)[1].is_nested
         is_known = is_head and one.features in [other.features for other in chosen]
-        if _is_computable(one) and not is_known:
+        if is_computable and (encoder is None or encoder.file.is_file()) and not is_known:
             chosen.append(one)
     return chosen
-
-
-def _is_computable(model: ModelSpec) -> bool:
-    """Whether what the model's features need is here: an encoder's weights, or openSMILE."""
-    if model.features.name == "compare_functionals":
-        return has_opensmile()
-    encoder = _encoder_of(model)
-    return encoder is None or encoder.file.is_file()
 
 
 def _encoder_of(model: ModelSpec) -> Encoder | None:
@@ -139,17 +88,9 @@ def _path(corpus: str) -> Path:
 
 
 def read_costs(corpus: str) -> pd.DataFrame:
-    """Read the measured costs of a corpus's models; an empty table where none were measured.
+    """Read the measured costs of a corpus's models, an empty table where none were measured.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `COST_COLUMNS`.
-
-    Raises
-    ------
-    RunError
-        If the file has other columns.
+    Columns are `COST_COLUMNS`; raises `RunError` if the file has others.
     """
     path = _path(corpus)
     if not path.is_file():
@@ -165,10 +106,8 @@ def scored_costs(results: Sequence[Result], names: Sequence[str]) -> pd.DataFram
 
     Parameters
     ----------
-    results : sequence of Result
-        Of one task; those whose cost was not measured are left out.
-    names : sequence of str
-        What they are called.
+    results, names : sequence of Result, sequence of str
+        Of one task, and what they are called; those whose cost was not measured are left out.
 
     Returns
     -------
@@ -178,22 +117,11 @@ def scored_costs(results: Sequence[Result], names: Sequence[str]) -> pd.DataFram
     """
     rows = []
     for name, one in zip(names, results, strict=True):
-        costs = read_costs(one.corpus).set_index(["study", "model"])
-        if (one.study.name, one.model.name) not in costs.index:
-            continue
-        cost, score = costs.loc[(one.study.name, one.model.name)], one.score
-        rows.append(
-            {
-                "name": name,
-                "uar": score.uar,
-                "low": score.uar_low,
-                "high": score.uar_high,
-                "n_numbers": int(cost["n_numbers"]),
-                "n_bytes": int(cost["n_bytes"]),
-                "ms": float(cost["feature_ms"] + cost["model_ms"]),
-                "machine": cost["machine"],
-            }
-        )
+        costs, score = read_costs(one.corpus).set_index(["study", "model"]), one.score
+        if (one.study.name, one.model.name) in costs.index:
+            cost = costs.loc[(one.study.name, one.model.name)].to_dict()
+            cost |= {"name": name, "ms": cost["feature_ms"] + cost["model_ms"]}
+            rows.append(cost | {"uar": score.uar, "low": score.uar_low, "high": score.uar_high})
     table = pd.DataFrame(rows, columns=list(SCORED_COLUMNS[:-1]))
     return table.assign(is_on_front=pareto_front(table["ms"], table["uar"]))
 
@@ -205,10 +133,8 @@ def _cost_of(study: Study, model: ModelSpec, clips: pd.DataFrame, n_clips: int) 
     n_classes = len(study.labels_for(str(clips["corpus"].iloc[0])).labels)
     if family_of(model.config)[1].is_keras:
         predict, arrays = _network(model, n_classes)
-    elif family_of(model.config)[1].is_nested:
-        predict, arrays = _head(study, model, clips)
     else:
-        predict, arrays = _classifier(study, model, clips)
+        predict, arrays = _fitted(study, model, clips)
     model_s = [_fastest_s(partial(predict, one[np.newaxis])) for one in inputs]
     # Each view of a clip goes through feature and network.
     n_views = 1 + len(study.test_views)
@@ -245,48 +171,36 @@ def _network(model: ModelSpec, n_classes: int) -> tuple[Callable, list[np.ndarra
     return predict, arrays
 
 
-def _head(study: Study, model: ModelSpec, clips: pd.DataFrame) -> tuple[Callable, list[np.ndarray]]:
-    """Fit a head on the first honest fold."""
-    train = _training_rows(study, model, clips)
-    position = pd.Series(range(len(clips)), index=clips["clip_id"])
-    features = extract(clips, model.features)[position[train["clip_id"]].to_numpy()]
-    classes, names = pd.factorize(train["label"])
-    head = build_sklearn(model.config, seed=study.seeds[0])
-    speakers = train["speaker"].to_numpy()
-    head.fit(features.astype(np.float32), classes, speakers, n_classes=len(names))
-    return lambda rows: head.predict_proba(rows.astype(np.float32)), list(head.arrays().values())
-
-
-def _training_rows(study: Study, model: ModelSpec, clips: pd.DataFrame) -> pd.DataFrame:
-    corpus = str(clips["corpus"].iloc[0])
-    plan = plan_run(study, model.name, study.protocol("honest", corpus), study.seeds[0], clips)
-    return plan.rows.set_index("row_id").loc[list(plan.split.folds[0].train)]
-
-
-def _classifier(
+def _fitted(
     study: Study, model: ModelSpec, clips: pd.DataFrame
 ) -> tuple[Callable, list[np.ndarray]]:
-    """Fit a classifier on the first honest fold: what it keeps depends on what it is fitted on.
+    """Fit a head or classifier on the first honest fold: what it keeps depends on its rows.
 
     Augmented rows are stood in for by their originals: how many there are decides the cost.
     """
-    train = _training_rows(study, model, clips)
+    protocol = study.protocol("honest", str(clips["corpus"].iloc[0]))
+    plan = plan_run(study, model.name, protocol, study.seeds[0], clips)
+    train = plan.rows.set_index("row_id").loc[list(plan.split.folds[0].train)]
     position = pd.Series(range(len(clips)), index=clips["clip_id"])
-    original = extract(clips, model.features)
-    x_train = original[position[train["clip_id"]].to_numpy()].reshape(len(train), -1)
-    labels = train["label"].to_numpy()
-    mean, scale = x_train.mean(axis=0), x_train.std(axis=0)
-    scale[scale == 0] = 1
+    features = extract(clips, model.features)[position[train["clip_id"]].to_numpy()]
     fitted = build_sklearn(model.config, seed=study.seeds[0])
-    fitted.fit((x_train - mean) / scale if model.is_scaled else x_train, labels)
+    if family_of(model.config)[1].is_nested:
+        classes, names = pd.factorize(train["label"])
+        speakers = train["speaker"].to_numpy()
+        fitted.fit(features.astype(np.float32), classes, speakers, n_classes=len(names))
+        arrays = list(fitted.arrays().values())
+        return lambda rows: fitted.predict_proba(rows.astype(np.float32)), arrays
+    flat = features.reshape(len(train), -1)
+    mean, scale = flat.mean(axis=0), flat.std(axis=0)
+    scale[scale == 0] = 1
+
+    def scaled(rows: np.ndarray) -> np.ndarray:
+        return (rows - mean) / scale if model.is_scaled else rows
+
+    fitted.fit(scaled(flat), train["label"].to_numpy())
     decide = getattr(fitted, "predict_proba", None) or fitted.decision_function
-
-    def predict(rows: np.ndarray) -> object:
-        flat = rows.reshape(1, -1)
-        return decide((flat - mean) / scale if model.is_scaled else flat)
-
     scaling = [mean, scale] if model.is_scaled else []
-    return predict, [*scaling, *_arrays_of(fitted)]
+    return lambda rows: decide(scaled(rows.reshape(1, -1))), [*scaling, *_arrays_of(fitted)]
 
 
 def _arrays_of(fitted: object) -> Iterator[np.ndarray]:
@@ -302,10 +216,7 @@ def _arrays_of(fitted: object) -> Iterator[np.ndarray]:
 
 
 def count_weights(model: ModelSpec, n_classes: int) -> int:
-    """Count the weights of a network, trainable or not, as Keras's summary does.
-
-    The count is kept in the cache: building the network loads Keras, which takes seconds.
-    """
+    """Count the weights of a network, trainable or not, as Keras's summary does; cached."""
     name, family = family_of(model.config)
     config, features = asdict(cast(Any, model.config)), model.features
     return int(
@@ -320,19 +231,6 @@ def count_weights(model: ModelSpec, n_classes: int) -> int:
 def pareto_front(costs: Sequence[float], values: Sequence[float]) -> np.ndarray:
     """Find the systems that no other beats: none is as cheap and better, or cheaper and as good.
 
-    Parameters
-    ----------
-    costs : sequence of float, shape (n_systems,)
-        Less is better.
-    values : sequence of float, shape (n_systems,)
-        More is better.
-
-    Returns
-    -------
-    ndarray of bool, shape (n_systems,)
-
-    Examples
-    --------
     >>> pareto_front([1, 2, 3], [0.5, 0.4, 0.9]).tolist()
     [True, False, True]
     """

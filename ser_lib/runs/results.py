@@ -18,7 +18,6 @@ from ser_lib.data import corpus_of, listener_accuracy, load_corpus
 from ser_lib.errors import RunError
 from ser_lib.evaluation.metrics import (
     Score,
-    check_predictions,
     class_table,
     confusion_counts,
     difference_interval,
@@ -34,6 +33,7 @@ from ser_lib.runs.runner import (
     load_stored,
     plan_runs,
     run_or_load,
+    score_runs,
 )
 from ser_lib.runs.store import Run
 from ser_lib.studies import STUDIES
@@ -87,9 +87,7 @@ class Result:
     @cached_property
     def score(self) -> Score:
         """UAR and WA with intervals by speaker."""
-        for run in self.runs:
-            check_predictions(run.predictions, run.labels)
-        return score_predictions(self.tables, self.labels)
+        return score_runs(self.runs, self.clips)
 
     @cached_property
     def tables(self) -> tuple[pd.DataFrame, ...]:
@@ -125,11 +123,7 @@ class Result:
         return pd.concat(parts, ignore_index=True)
 
     def train_wa(self) -> float:
-        """Accuracy on the training rows in the epoch that is kept, in [0, 1].
-
-        Mean over seeds and folds. Of a network it is what Keras reports while it trains, with
-        dropout: somewhat below what the finished network would give.
-        """
+        """Accuracy on training rows in the kept epochs, in [0, 1]; of networks, with dropout."""
         return float(self.kept_epochs()["accuracy"].mean())
 
     def kept_epochs(self) -> pd.DataFrame:
@@ -137,15 +131,18 @@ class Result:
         history = self.history()
         is_published = self.protocol == "published"
         settings = self.model.training if is_published else self.model.honest_settings
-        return history if settings is None else _kept_rows(history, settings, "curve")
+        return kept_epochs(history, settings, by="curve") if settings else history
 
     def by_corpus(self) -> dict[str, Score]:
         """Scores on the clips of each corpus of a pool; UAR over the classes that it has."""
+        # A speaker is named after the corpus: `crema_d-1001`.
+        corpora = [one["speaker"].str.rsplit("-", n=1).str[0] for one in self.tables]
         return {
             name: score_predictions(
-                [one[one["speaker"].map(_corpus_in) == name] for one in self.tables], self.labels
+                [one[own == name] for one, own in zip(self.tables, corpora, strict=True)],
+                self.labels,
             )
-            for name in sorted(set(self.pooled["speaker"].map(_corpus_in)))
+            for name in sorted(set(pd.concat(corpora)))
         }
 
     def top_k(self, k: int) -> tuple[float, float, float]:
@@ -160,10 +157,7 @@ class Result:
     def record(self) -> dict[str, Any]:
         """Return the result as one record of `results.json`."""
         score = self.score
-        rounded = {
-            name: round(getattr(score, name), 6)
-            for name in ("uar", "uar_low", "uar_high", "wa", "wa_low", "wa_high")
-        }
+        measures = ("uar", "uar_low", "uar_high", "wa", "wa_low", "wa_high")
         return {
             "study": self.study.name,
             "model": self.model.name,
@@ -180,7 +174,7 @@ class Result:
             "n_speakers": score.n_speakers,
             "published": self.published,
             "runs": [run.folder.name for run in self.runs],
-            **rounded,
+            **{name: round(getattr(score, name), 6) for name in measures},
         }
 
 
@@ -214,11 +208,11 @@ class Results:
         return [one.record() for one in self.all]
 
     def ladder(self, home: str) -> pd.DataFrame:
-        """Tabulate the step from 'as published' to 'honest', one row a model.
+        """Tabulate the step from 'as published' to 'honest', one row a model, as WA in [0, 1].
 
-        WA in [0, 1]; `step` is honest minus leaking, `chance` the share of the largest class,
-        `people_low, people_high` NaN where people were not asked to choose between these classes.
-        Names of rows of other corpora than `home` have theirs.
+        `step` is honest minus leaking, `chance` the share of the largest class; `people_low,
+        people_high` are NaN where people did not choose between these classes. Names of rows of
+        other corpora than `home` have theirs.
         """
         table = pd.DataFrame([_step(one, self.partner(one)) for one in self.protocol("published")])
         if len(table):
@@ -228,32 +222,21 @@ class Results:
 
     def partner(self, leaking: Result) -> Result:
         """Return the honest result of the same study, model and corpus."""
+        wanted = (leaking.study.name, leaking.model.name, leaking.corpus)
         for one in self.protocol("honest"):
-            if (one.study.name, one.model.name, one.corpus) == (
-                leaking.study.name,
-                leaking.model.name,
-                leaking.corpus,
-            ):
+            if (one.study.name, one.model.name, one.corpus) == wanted:
                 return one
-        raise RunError(
-            f"no honest result of {leaking.study.name} {leaking.model.name} on {leaking.corpus}"
-        )
+        raise RunError("no honest result of {} {} on {}".format(*wanted))
 
     def compare(self, first: Result, second: Result) -> str:
-        """Say how the first UAR relates to the second, judged by speaker.
+        """Say how the first UAR relates to the second, by the interval of their difference.
 
-        "clearly above", "clearly below" or "not distinguishable from", by the interval of their
-        difference: two systems alone, uncorrected; `support.comparison` tests all pairs.
+        By speaker; of two systems alone, uncorrected (`support.comparison` tests all pairs).
         """
         _, low, high = difference_interval(first.tables, second.tables, first.labels)
         if low <= 0 <= high:
             return "not distinguishable from"
         return "clearly above" if low > 0 else "clearly below"
-
-
-def _corpus_in(speaker: str) -> str:
-    """Name the corpus of a speaker: `crema_d` of `crema_d-1001`."""
-    return speaker.rsplit("-", 1)[0]
 
 
 def _step(leaking: Result, honest: Result) -> dict[str, Any]:
@@ -277,19 +260,9 @@ def _step(leaking: Result, honest: Result) -> dict[str, Any]:
 
 
 def collect_cross_corpus(study: Study, shown_at: str) -> Results:
-    """Gather what is stored of a study on its other corpora.
+    """Gather what is stored of a study on its other corpora than `shown_at`; nothing is trained.
 
-    Parameters
-    ----------
-    study : Study
-        Any study; of our own the honest protocol is enough.
-    shown_at : str
-        Corpus that is not gathered.
-
-    Returns
-    -------
-    Results
-        Models that are stored under each protocol; nothing is trained, and nothing is missed.
+    Only models that are stored under each protocol count; of our own the honest one is enough.
     """
     is_ours = study.name not in STUDIES
     found = Results(())
@@ -301,9 +274,10 @@ def collect_cross_corpus(study: Study, shown_at: str) -> Results:
         if name == shown_at or not models:
             continue
         clips = load_corpus(name, strict=False)
-        there = collect(study, clips, models=models, protocols=protocols, stored_only=True)
-        whole = tuple(replace(one, protocol="honest") if is_ours else one for one in there.all)
-        found += Results(whole)
+        there = collect(study, clips, models=models, protocols=protocols, stored_only=True).all
+        found += Results(
+            tuple(replace(one, protocol="honest") for one in there) if is_ours else there
+        )
     return found
 
 
@@ -320,10 +294,8 @@ def collect(
 
     Parameters
     ----------
-    study : Study
-        What to run.
-    clips : pandas.DataFrame
-        Clip table of one corpus.
+    study, clips : Study, pandas.DataFrame
+        What to run, on the clip table of one corpus.
     models : sequence of str
         Names of models; none means all.
     protocols : sequence of str
@@ -337,17 +309,15 @@ def collect(
     Returns
     -------
     Results
-        In the order of models, then protocols.
+        By models, then protocols.
     """
     corpus = corpus_of(clips)
+    optional = {one.name for one in study.models if one.is_optional and not models}
     # Dividing a corpus takes its time: an optional model without folders is not looked up.
-    optional = [
+    names = list(models) or [
         one.name
         for one in study.models
-        if one.is_optional and not models and has_folders(study, one, corpus, protocols)
-    ]
-    names = list(models) or [
-        one.name for one in study.models if one.name in optional or not one.is_optional
+        if not one.is_optional or has_folders(study, one, corpus, protocols)
     ]
     plans = list(plan_runs(study, clips, models=names, protocols=protocols, n_seeds=n_seeds))
     first = [plan for _, plan in plans if plan.seed == study.seeds[0]]
@@ -374,26 +344,7 @@ def collect(
 
 
 def average_runs(runs: Sequence[Run], shares: Sequence[float] = ()) -> pd.DataFrame:
-    """Average the probabilities that several runs give to the same test rows.
-
-    Parameters
-    ----------
-    runs : sequence of Run
-        Of any models and seeds, on the same folds with the same classes.
-    shares : sequence of float
-        What each of them weighs; they sum to 1. None: all the same.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As a run's predictions: `clip_id, fold, truth, prediction` and `p_<label>`, in the order of
-        the first run.
-
-    Raises
-    ------
-    RunError
-        If there is no run, or if classes, rows or folds differ.
-    """
+    """Average the probabilities of the same test rows, as a run's predictions; shares sum to 1."""
     if not runs:
         raise RunError("an ensemble needs runs; none is stored")
     first = runs[0]
@@ -422,14 +373,14 @@ def score_ensemble(systems: Sequence[Sequence[Run]], clips: pd.DataFrame) -> Sco
     Parameters
     ----------
     systems : sequence of sequence of Run
-        Runs as for `average_runs`: the seeds of one system, of the next, and so on.
+        The seeds of one system, of the next, and so on, on the same folds with the same classes.
     clips : pandas.DataFrame
         Clip table, for the speakers.
 
-    Returns
-    -------
-    Score
-        Of one ensemble: its seeds are inside it.
+    Raises
+    ------
+    RunError
+        If there is no run, or if classes, rows or folds differ.
     """
     runs = [run for system in systems for run in system]
     shares = [1 / (len(systems) * len(system)) for system in systems for _ in system]
@@ -437,13 +388,10 @@ def score_ensemble(systems: Sequence[Sequence[Run]], clips: pd.DataFrame) -> Sco
     return score_predictions([with_clip_columns(table, clips)], runs[0].labels)
 
 
-def kept_epochs(run: Run, settings: TrainingSettings) -> list[int]:
-    """Return the epoch, counted from 1, after which each fold's weights were kept."""
-    return [int(one) for one in _kept_rows(run.history, settings, "fold")["epoch"]]
-
-
-def _kept_rows(history: pd.DataFrame, settings: TrainingSettings, by: str) -> pd.DataFrame:
-    """Choose the epochs whose weights were kept, one a fold or curve: the first best, or the last.
+def kept_epochs(
+    history: pd.DataFrame, settings: TrainingSettings, *, by: str = "fold"
+) -> pd.DataFrame:
+    """Choose the rows of the epochs whose weights were kept, one a fold: the first best, or last.
 
     `keep` comes before what early stopping restores; without both the last epoch counts.
     """

@@ -247,19 +247,15 @@ def plan_runs(
     n_seeds: int = 0,
 ) -> Iterator[tuple[str, RunPlan]]:
     """Plan the runs of several models, protocols and seeds, each with the protocol as asked for."""
+    if n_seeds < 0:
+        raise StudyError(f"n_seeds={n_seeds} must be 0 (all of the study's) or more")
     for name in models:
         for asked in protocols:
             protocol = study.protocol(asked, corpus_of(clips))
-            for seed in seeds_of(study, name, asked, n_seeds):
+            # No more seeds than the model is run with.
+            limits = [one for one in (n_seeds, study.model(name).max_seeds.get(asked)) if one]
+            for seed in study.seeds[: min(limits, default=None)]:
                 yield asked, plan_run(study, name, protocol, seed, clips)
-
-
-def seeds_of(study: Study, model_name: str, protocol: str, n_seeds: int) -> tuple[int, ...]:
-    """Return this number of seeds (0: all), and no more than the model is run with."""
-    if n_seeds < 0:
-        raise StudyError(f"n_seeds={n_seeds} must be 0 (all of the study's) or more")
-    limits = [one for one in (n_seeds, study.model(model_name).max_seeds.get(protocol)) if one]
-    return study.seeds[: min(limits, default=None)]
 
 
 # --- auxiliary corpora
@@ -275,8 +271,6 @@ def load_auxiliary(names: Sequence[str]) -> pd.DataFrame:
 
 def load_audio(names: Sequence[str]) -> pd.DataFrame:
     """Load the same clips with their recordings, which must be those of the committed tables."""
-    if not names:
-        return load_auxiliary(())
     found = pd.concat([data.load_corpus(name) for name in names], ignore_index=True)
     require_audio(found, f"clips of {', '.join(names)} are trained on as well")
     identity = ["clip_id", "audio_sha256", "emotion"]
@@ -458,11 +452,11 @@ def _train_missing_folds(plan: RunPlan, clips: pd.DataFrame, folder: Path) -> No
     tables = [clips, load_audio(plan.auxiliary)] if plan.auxiliary else [clips]
     clips = pd.concat(tables, ignore_index=True)
     features = plan.model.features
-    parts = {name: [extract(one, features, variant=name) for one in tables] for name in variants}
-    # One table is read from the disk as it is; several are joined in memory.
-    arrays = {
-        name: np.concatenate(many) if len(many) > 1 else many[0] for name, many in parts.items()
-    }
+    arrays = {}
+    for name in variants:
+        parts = [extract(one, features, variant=name) for one in tables]
+        # One table is read from the disk as it is; several are joined in memory.
+        arrays[name] = np.concatenate(parts) if len(parts) > 1 else parts[0]
     positions = pd.Series(range(len(clips)), index=clips["clip_id"])
     tasks = (delayed(_fit_and_store)(plan, number, arrays, positions, folder) for number in missing)
     done = Parallel(n_jobs=int(n_jobs), return_as="generator_unordered")(tasks)

@@ -153,12 +153,12 @@ def read_spec(folder: Path) -> dict[str, Any] | None:
 
 def folders_like(folders: Iterable[Path], identity: Mapping[str, Any]) -> list[Path]:
     """Find the folders whose spec is this identity, whatever was built from it."""
-    found = []
-    for folder in folders:
-        spec = read_spec(folder) or {}
-        if {key: value for key, value in spec.items() if key not in BUILT_PARTS} == identity:
-            found.append(folder)
-    return found
+    specs = {folder: read_spec(folder) or {} for folder in folders}
+    return [
+        folder
+        for folder, spec in specs.items()
+        if {key: value for key, value in spec.items() if key not in BUILT_PARTS} == identity
+    ]
 
 
 def provenance() -> dict[str, Any]:
@@ -178,10 +178,9 @@ def provenance() -> dict[str, Any]:
 
 def _git(*arguments: str) -> str:
     """Ask git about the project; nothing where there is no git or no repository."""
+    command = ["git", *arguments]
     try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=PROJECT_DIR, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(command, cwd=PROJECT_DIR, capture_output=True, text=True, check=False)
     except OSError:
         return ""
     return done.stdout.strip()
@@ -191,11 +190,6 @@ def key_of(identity: object) -> str:
     """Hash plain data that decides a result to 12 hex digits; text is hashed as it is."""
     text = identity if isinstance(identity, str) else json.dumps(identity, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def result_path(folder: Path, identity: object, *, name: str = "", suffix: str = ".json") -> Path:
-    """Name the file of a kept result: `<folder>/[<name>-]<key><suffix>`."""
-    return folder / f"{name}{'-' if name else ''}{key_of(identity)}{suffix}"
 
 
 def cached_result(
@@ -211,23 +205,20 @@ def cached_result(
     Parameters
     ----------
     folder : Path
-        One kind of result: below `report_dir(corpus)` what is committed, below `cache_dir()` what
-        can be made again.
+        Below `report_dir(corpus)` what is committed, below `cache_dir()` what can be made again.
     identity : object
         All that decides the result, as plain data, or as JSON text, which is hashed as it is.
     compute : callable
         Gives the result where none is kept; it may raise `RunError` (`require_audio`).
-    name : str
-        What the file's name begins with.
-    suffix : str
-        ".json" for plain data, ".npz" for a mapping of names to arrays.
+    name, suffix : str
+        The file's name begins and ends so: ".json" for plain data, ".npz" for a dict of arrays.
 
     Returns
     -------
     object
-        As read from the file, whether or not it was there: plain data, or a dict of arrays.
+        As read from the file, whether or not it was there.
     """
-    target = result_path(folder, identity, name=name, suffix=suffix)
+    target = folder / f"{name}{'-' if name else ''}{key_of(identity)}{suffix}"
     if not target.is_file():
         result = compute()
         if suffix == ".json":

@@ -26,22 +26,22 @@ from ser_lib.data import corpus_of
 from ser_lib.errors import LeakError, RunError, StudyError
 from ser_lib.evaluation.formatting import joined, pct
 from ser_lib.evaluation.metrics import confusion_counts, uar, wa
-from ser_lib.features.extraction import Rows, extract
+from ser_lib.features.extraction import extract
 from ser_lib.models.cnn3d import Cnn3dConfig
 from ser_lib.paths import atomic_path, report_dir
 from ser_lib.runs.runner import RunPlan, plan_run
 from ser_lib.runs.store import (
     folders_like,
+    key_of,
     provenance,
     read_spec,
     require_audio,
-    result_path,
     write_json,
 )
 from ser_lib.runtime import progress
 from ser_lib.seeds import child_seed
 from ser_lib.studies.study import Study
-from ser_lib.training.fit import FoldArrays, fit_fold
+from ser_lib.training.fit import FoldArrays, fit_fold, gather_fold
 from ser_lib.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -134,13 +134,7 @@ def settings_of(base: TrainingSettings, values: Mapping[str, Any]) -> TrainingSe
 def own_choice(
     config: Cnn3dConfig, settings: TrainingSettings, space: SearchSpace
 ) -> dict[str, Any]:
-    """Return a model's own settings as the values of a trial.
-
-    Raises
-    ------
-    StudyError
-        If the space does not hold them, or other trials could not be built from the model.
-    """
+    """Return a model's own settings as a trial's values; raise `StudyError` if not in the space."""
     if not isinstance(config, Cnn3dConfig):
         raise StudyError(f"only 3D networks can be tuned, not a {type(config).__name__}")
     names = {schedule: name for name, schedule in SCHEDULES.items()}
@@ -181,11 +175,10 @@ def _optuna() -> ModuleType:
 def _known(space: SearchSpace, trials: Sequence[Mapping[str, Any]], seed: int) -> optuna.Study:
     """Give Optuna the trials so far; one that diverged counts as failed."""
     library, distributions = _optuna(), _distributions(space)
-    sampler = library.samplers.TPESampler(seed=seed)
+    sampler, states = library.samplers.TPESampler(seed=seed), library.trial.TrialState
     search = library.create_study(direction="maximize", sampler=sampler)
     for trial in trials:
         is_complete = trial["state"] == "complete"
-        states = library.trial.TrialState
         search.add_trial(
             library.trial.create_trial(
                 params={name: trial[name] for name in distributions},
@@ -210,12 +203,9 @@ def _distributions(space: SearchSpace) -> dict[str, optuna.distributions.BaseDis
 def propose(
     space: SearchSpace, trials: Sequence[Mapping[str, Any]], *, seed: int
 ) -> dict[str, Any]:
-    """Propose the next trial's values: by Optuna's Parzen estimator, the first ten at random.
-
-    Each trial draws from its own stream of the seed, so a search can stop and go on; the learning
-    rate has three digits. Source: Bergstra J et al. (2011), Algorithms for Hyper-Parameter
-    Optimization, NIPS.
-    """
+    """Propose the next trial's values: by Optuna's Parzen estimator, the first ten at random."""
+    # Bergstra J et al. (2011), Algorithms for Hyper-Parameter Optimization, NIPS. Each trial draws
+    # from its own stream of the seed, so that a search can stop and go on.
     search = _known(space, trials, child_seed("tuning", seed, len(trials)))
     values = dict(search.ask(_distributions(space)).params)
     low, high = space.learning_rate
@@ -240,28 +230,25 @@ def tune(
 
     Parameters
     ----------
-    study : Study
-        Whose honest protocol, features and augmentation.
+    study, model : Study, str
+        Which of its 3D networks is varied, under its honest protocol.
     clips : pandas.DataFrame
         Clip table of one corpus, or of a pool.
     n_trials : int
-        How many trials there shall be, with those that are stored; 0 runs none. More than that may
-        be stored: all of them are returned.
+        How many trials there shall be, with those that are stored, which are all returned.
     max_epochs : int
         Upper limit of each; 0 leaves the study's own.
     seed : int, optional
         Of the folds, the weights and the proposals; the study's first by default.
-    model : str
-        Which of the study's 3D networks is varied.
     space : SearchSpace
         What may vary.
 
     Returns
     -------
     pandas.DataFrame
-        One row a trial: `number`, the parameters, `uar` and `wa` on the validation speakers,
-        `best_epoch`, `n_epochs`, `n_parameters`, `duration_s`, `state`. Number 0 is the study's
-        own choice. `attrs` say `chance`, `n_rows`, `speakers` (of validation) and `folder`.
+        One row a trial: `number` (0 is the study's own choice), the parameters and `MEASURES`, on
+        the validation speakers. `attrs` say `chance`, `n_rows`, `speakers` (of validation) and
+        `folder`.
 
     Raises
     ------
@@ -278,10 +265,10 @@ def tune(
     protocol = study.protocol("honest", corpus_of(clips))
     plan = plan_run(study, model, protocol, study.seeds[0] if seed is None else seed, clips)
     speakers = _validation_speakers(plan)
-    search = _Search(plan, space, _stored_or_built_spec(plan, space))
+    search = _search_of(plan, space)
     trials = search.read()
     if len(trials) < n_trials:
-        _run_missing(search, clips, trials.to_dict("records"), n_trials)
+        _run_missing(plan, search, clips, trials.to_dict("records"), n_trials)
         trials = search.read()
     trials.attrs |= {
         "chance": 1 / len(plan.labels),
@@ -308,36 +295,13 @@ def _validation_speakers(plan: RunPlan) -> list[str]:
     return sorted(validation)
 
 
-def _stored_or_built_spec(plan: RunPlan, space: SearchSpace) -> dict[str, Any]:
-    """Return all that decides the trials; the network is built only where none are stored."""
-    search = {
-        "space": space.choices(),
-        "first_trial": own_choice(plan.model.config, cast(TrainingSettings, plan.training), space),
-        "fold": 0,
-        "tuning": TUNING_VERSION,
-    }
-    search = json.loads(json.dumps(search))
-    folders = sorted(_folder(plan).glob(f"{plan.study.name}-*"))
-    stored = folders_like(folders, plan.identity() | search)
-    spec = read_spec(stored[0]) if len(stored) == 1 else None
-    return spec or plan.spec() | search
-
-
-def _folder(plan: RunPlan) -> Path:
-    return report_dir(plan.corpus) / "tuning"
-
-
 @dataclass(frozen=True)
 class _Search:
-    """Where a search is stored, and what it may try."""
+    """What a search may try, all that decides its trials, and where they are stored."""
 
-    plan: RunPlan
     space: SearchSpace
     spec: dict[str, Any]
-
-    @property
-    def folder(self) -> Path:
-        return result_path(_folder(self.plan), self.spec, name=self.plan.study.name, suffix="")
+    folder: Path
 
     def write(self, trials: Sequence[Mapping[str, Any]]) -> None:
         """Store all trials; the table comes last and is what counts."""
@@ -383,10 +347,29 @@ class _Search:
         return trial
 
 
+def _search_of(plan: RunPlan, space: SearchSpace) -> _Search:
+    """Find the stored search; the network is built only where there is none."""
+    search = {
+        "space": space.choices(),
+        "first_trial": own_choice(plan.model.config, cast(TrainingSettings, plan.training), space),
+        "fold": 0,
+        "tuning": TUNING_VERSION,
+    }
+    search = json.loads(json.dumps(search))
+    folder, name = report_dir(plan.corpus) / "tuning", plan.study.name
+    stored = folders_like(sorted(folder.glob(f"{name}-*")), plan.identity() | search)
+    spec = read_spec(stored[0]) if len(stored) == 1 else None
+    spec = spec or plan.spec() | search
+    return _Search(space, spec, folder / f"{name}-{key_of(spec)}")
+
+
 def _run_missing(
-    search: _Search, clips: pd.DataFrame, trials: list[dict[str, Any]], n_trials: int
+    plan: RunPlan,
+    search: _Search,
+    clips: pd.DataFrame,
+    trials: list[dict[str, Any]],
+    n_trials: int,
 ) -> None:
-    plan = search.plan
     require_audio(clips, f"{len(trials)} of {n_trials} trials are stored")
     arrays = _arrays(plan, clips)
     missing = range(len(trials), n_trials)
@@ -402,18 +385,11 @@ def _run_missing(
 def _arrays(plan: RunPlan, clips: pd.DataFrame) -> FoldArrays:
     """Gather training and validation rows; what is to be predicted are the latter, never test."""
     table, fold = plan.rows.set_index("row_id"), plan.split.folds[0]
-    variants = list(table.loc[list(fold.train), "variant"].unique())
-    sources = tuple(extract(clips, plan.model.features, variant=name) for name in variants)
+    variants = table.loc[list(fold.train), "variant"].unique()
+    sources = {name: extract(clips, plan.model.features, variant=name) for name in variants}
     positions = pd.Series(range(len(clips)), index=clips["clip_id"])
-
-    def gather(row_ids: Sequence[str]) -> tuple[Rows, np.ndarray]:
-        part = table.loc[list(row_ids)]
-        source = part["variant"].map(variants.index).to_numpy()
-        rows = Rows(sources, source, positions[part["clip_id"]].to_numpy())
-        return rows, part["label"].map(plan.labels.index).to_numpy()
-
-    validation = gather(fold.validation)
-    return FoldArrays(*gather(fold.train), *validation, validation[0])
+    classes = table["label"].map({label: index for index, label in enumerate(plan.labels)})
+    return gather_fold(replace(fold, test=fold.validation), table, classes, sources, positions)
 
 
 def _fit(plan: RunPlan, values: Mapping[str, Any], arrays: FoldArrays) -> dict[str, Any]:
@@ -444,25 +420,10 @@ def _fit(plan: RunPlan, values: Mapping[str, Any], arrays: FoldArrays) -> dict[s
 
 
 def parameter_importances(trials: pd.DataFrame, space: SearchSpace = FULL_SPACE) -> pd.Series:
-    """How much of the spread of the scores each parameter explains, by fANOVA.
+    """How much of the spread of the scores each parameter explains, in shares, largest first.
 
-    Parameters
-    ----------
-    trials : pandas.DataFrame
-        From `ser_lib.runs.tuning.tune`.
-    space : SearchSpace
-        Of the search.
-
-    Returns
-    -------
-    pandas.Series of float, shape (n_parameters,)
-        Shares that sum to 1, largest first; NaN where complete trials are fewer than two a
-        parameter, or all score alike.
-
-    References
-    ----------
-    Hutter F, Hoos H, Leyton-Brown K (2014). An Efficient Approach for Assessing Hyperparameter
-    Importance. ICML.
+    NaN where complete trials are fewer than two a parameter, or all score alike. fANOVA: Hutter F,
+    Hoos H, Leyton-Brown K (2014). An Efficient Approach for Assessing Hyperparameter Importance.
     """
     names = list(space.choices())
     complete = trials[trials["state"] == "complete"]
@@ -477,20 +438,7 @@ def parameter_importances(trials: pd.DataFrame, space: SearchSpace = FULL_SPACE)
 
 
 def search_sentences(trials: pd.DataFrame, importances: pd.Series) -> tuple[str, str]:
-    """Say what a search found: the best trial against the study's own choice, and what mattered.
-
-    Parameters
-    ----------
-    trials : pandas.DataFrame
-        From `ser_lib.runs.tuning.tune`.
-    importances : pandas.Series
-        From `parameter_importances`.
-
-    Returns
-    -------
-    tuple of str
-        Two sentences, for the findings; they say so where there is too little to go by.
-    """
+    """Say what a search found: the best trial against the study's own choice, and what mattered."""
     names, complete = list(importances.index), trials[trials["state"] == "complete"]
     too_few = f"{len(complete)} trials are too few to tell which of {len(names)} settings matters."
     if complete.empty:
@@ -498,15 +446,15 @@ def search_sentences(trials: pd.DataFrame, importances: pd.Series) -> tuple[str,
     own, best = trials.iloc[0], complete.loc[complete["uar"].idxmax()]
     where = f"{trials.attrs['n_rows']:,} clips of {len(trials.attrs['speakers'])} speakers"
     differing = [f"{name} {best[name]}" for name in names if best[name] != own[name]]
+    outcome = ": no other does better."
+    if differing:
+        outcome = (
+            f"; the best differs in {joined(differing)}, and being the best of many on the same "
+            "clips it is flattered."
+        )
     first = (
         f"Of {len(trials)} trials the best has UAR {pct(best['uar'])} on the validation speakers "
-        f"({where}), the study's own choice {pct(own['uar'])}"
-    )
-    first += (
-        f"; the best differs in {joined(differing)}, and being the best of many on the same clips "
-        "it is flattered."
-        if differing
-        else ": no other does better."
+        f"({where}), the study's own choice {pct(own['uar'])}{outcome}"
     )
     if importances.isna().any():
         return first, too_few
