@@ -201,10 +201,8 @@ def plan_run(
     rows, split, findings = _divide(study, protocol, seed, clips, load_auxiliary(auxiliary))
     present = set(rows["label"])
     labels = tuple(label for label in study.labels_for(corpus).labels if label in present)
-    return RunPlan(
-        *(study, study.model(model_name), protocol, seed, corpus, rows, split, findings, labels),
-        auxiliary,
-    )
+    model = study.model(model_name)
+    return RunPlan(study, model, protocol, seed, corpus, rows, split, findings, labels, auxiliary)
 
 
 _Division = tuple[pd.DataFrame, Split, pd.DataFrame]
@@ -382,8 +380,8 @@ def load_stored(plan: RunPlan, *, is_fresh: bool | None = None) -> Run | None:
 
 
 def _stored_folder(plan: RunPlan, *, is_fresh: bool | None = None) -> Path | None:
-    # Runs older than this are trained again; within one report, once is enough.
     is_asked = os.environ.get("SER_FRESH") == "1" if is_fresh is None else is_fresh
+    # Runs that are not older stay: within one report, training again once is enough.
     since = os.environ.get("SER_FRESH_SINCE", "inf") if is_fresh is None else "inf"
     folders = [
         complete.parent
