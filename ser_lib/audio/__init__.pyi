@@ -2,8 +2,6 @@ from .augmentation import AUGMENTATIONS as AUGMENTATIONS
 from .augmentation import augment as augment
 from .corruptions import Condition as Condition
 from .corruptions import corrupt as corrupt
-from .corruptions import degraded_versions as degraded_versions
-from .corruptions import join_with_pauses as join_with_pauses
 from .io import load_signal as load_signal
 from .io import read_facts as read_facts
 from .signal import crop_or_pad as crop_or_pad
@@ -17,9 +15,7 @@ __all__ = [
     "augment",
     "corrupt",
     "crop_or_pad",
-    "degraded_versions",
     "inspect_voice",
-    "join_with_pauses",
     "load_signal",
     "read_facts",
     "resample",
