@@ -19,7 +19,6 @@ from ser_lib.evaluation.bootstrap import (
     counts_by_speaker,
     interval_of,
     resample_speakers,
-    variance_parts,
 )
 from ser_lib.evaluation.calibration import brier, cross_fitted, ece, ece_by_chance, log_loss
 from ser_lib.evaluation.error_analysis import clip_hits, listener_shares
@@ -30,6 +29,7 @@ from ser_lib.evaluation.significance import paired_tests, seed_vote, speaker_sco
 from ser_lib.runs.costs import SCORED_COLUMNS, scored_costs
 from ser_lib.runs.results import Result, Results
 from support.literature import figures_for
+from support.variance import variance_parts
 
 # Familywise error rate of all pairs together.
 LEVEL = 0.05
