@@ -80,10 +80,10 @@ def runs_dir(corpus: str) -> Path:
 
 def refuse_foreign(target: Path, is_ours: Callable[[str], bool]) -> None:
     """Raise where a user names a file that is there and, by its text, was not written by us."""
-    if not target.exists() or (target.is_file() and target.stat().st_size == 0):
-        return
-    text = target.read_text(encoding="utf-8", errors="replace") if target.is_file() else ""
-    if not text or not is_ours(text):
+    if target.is_dir():
+        raise OutputError(f"{target}: is a directory; name a file")
+    text = target.read_text(encoding="utf-8", errors="replace") if target.exists() else ""
+    if text and not is_ours(text):
         raise OutputError(
             f"{target}: exists, and ser did not write it in this form; choose another file, or "
             "delete it"
