@@ -25,6 +25,7 @@ from PIL import Image
 PROVENANCE = {"commit", "made_with", "python", "versions", "provenance"}
 NUMBER = re.compile(r"[−-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
 MARKUP = re.compile(r"<style.*?</style>|<[^>]+>|\bid=\S+", re.S)
+PICTURE = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")
 # A pixel that differs by less is a matter of the font's hinting.
 LEAST_PIXEL_DIFFERENCE = 8
 
@@ -58,15 +59,14 @@ def passages(notebook: Path) -> list[tuple[str, object]]:
     shown: list[tuple[str, object]] = []
     for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
         for output in cell.get("outputs", []):
-            data = output.get("data", {})
-            if picture := data.get("image/png"):
-                pixels = Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB")
+            data = {kind: "".join(one) for kind, one in output.get("data", {}).items()}
+            kinds = [kind for kind in ("text/html", "text/markdown", "text/plain") if kind in data]
+            text = data[kinds[0]] if kinds else ""
+            for encoded in [*PICTURE.findall(text), *filter(None, [data.get("image/png")])]:
+                pixels = Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")
                 shown.append(("figure", np.asarray(pixels, dtype=int)))
-            for kind in ("text/html", "text/markdown", "text/plain"):
-                if kind in data and not (kind == "text/plain" and len(data) > 1):
-                    text = html.unescape(MARKUP.sub(" ", "".join(data[kind])))
-                    shown.append(("text", " ".join(text.split())))
-                    break
+            plain = html.unescape(MARKUP.sub(" ", text))
+            shown.append(("text", " ".join(plain.split())))
     return shown
 
 
