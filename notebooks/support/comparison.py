@@ -25,7 +25,7 @@ from ser_lib.evaluation.error_analysis import clip_hits, listener_shares
 from ser_lib.evaluation.fairness import SpeakerChance, group_scores
 from ser_lib.evaluation.formatting import pct, points_text, share_text
 from ser_lib.evaluation.selective import coverage_curve
-from ser_lib.evaluation.significance import paired_tests, seed_vote, speaker_scores, with_holm
+from ser_lib.evaluation.significance import mean_over_seeds, paired_tests, speaker_scores, with_holm
 from ser_lib.runs.costs import SCORED_COLUMNS, scored_costs
 from ser_lib.runs.results import Result, Results
 from support.literature import figures_for
@@ -75,7 +75,7 @@ class Task:
 
     def vote(self, result: Result) -> pd.DataFrame:
         """Return one prediction per clip, combined from a result's seeds."""
-        return seed_vote(result.tables, self.labels)
+        return mean_over_seeds(result.tables, self.labels)
 
     @cached_property
     def votes(self) -> dict[str, pd.DataFrame]:

@@ -17,8 +17,8 @@ from .metrics import uar as uar
 from .metrics import wa as wa
 from .selective import accuracy_at as accuracy_at
 from .selective import coverage_curve as coverage_curve
+from .significance import mean_over_seeds as mean_over_seeds
 from .significance import paired_tests as paired_tests
-from .significance import seed_vote as seed_vote
 from .significance import with_holm as with_holm
 
 __all__ = [
@@ -34,11 +34,11 @@ __all__ = [
     "fit_temperature",
     "group_scores",
     "log_loss",
+    "mean_over_seeds",
     "paired_tests",
     "pct",
     "reliability",
     "score_predictions",
-    "seed_vote",
     "speaker_accuracies",
     "speaker_chance",
     "uar",

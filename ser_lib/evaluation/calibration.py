@@ -1,7 +1,8 @@
 """How far confidence can be trusted: reliability, calibration error, temperatures.
 
 The confidence of a prediction is the probability of the predicted class. A temperature divides the
-logits; it is fitted on validation speakers and never changes which class is predicted.
+logits; it is fitted on other speakers than those it is applied to, and never changes which class
+is predicted.
 """
 
 from __future__ import annotations

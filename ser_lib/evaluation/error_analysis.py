@@ -1,6 +1,6 @@
 """Which clips systems get wrong together, and which share of listeners recognised them.
 
-A vote is one prediction a clip (`significance.seed_vote`) with `clip_id, speaker, truth,
+A vote is one prediction a clip (`significance.mean_over_seeds`) with `clip_id, speaker, truth,
 prediction`. EmoDB's listening test is published clip by clip; other corpora publish averages only.
 """
 

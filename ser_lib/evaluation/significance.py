@@ -39,7 +39,7 @@ PAIR_COLUMNS = [
 ]
 
 
-def seed_vote(tables: Sequence[pd.DataFrame], labels: Sequence[str]) -> pd.DataFrame:
+def mean_over_seeds(tables: Sequence[pd.DataFrame], labels: Sequence[str]) -> pd.DataFrame:
     """Join the seeds of one system into one prediction a clip: the mean of their probabilities.
 
     Parameters
@@ -209,7 +209,7 @@ def paired_tests(
 
 
 def _is_right(tables: Sequence[pd.DataFrame], labels: Sequence[str]) -> np.ndarray:
-    vote = seed_vote(tables, labels)
+    vote = mean_over_seeds(tables, labels)
     return class_numbers(vote["truth"], labels) == class_numbers(vote["prediction"], labels)
 
 

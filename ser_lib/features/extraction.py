@@ -182,7 +182,7 @@ def _compute_all(clips: pd.DataFrame, spec: FeatureSpec, variant: str, n_jobs: i
     if len(shapes) > 1:
         raise FeatureError(
             f"{spec.name}: clips give {len(shapes)} different shapes (as {sorted(shapes)[:2]}); "
-            "give the spec a length that all clips are cropped or padded to"
+            "give the function parameters (`params`) that crop or pad all clips to one length"
         )
     return np.stack(results)
 

@@ -72,7 +72,7 @@ class FeatureSpec:
     """The clip is resampled to it; librosa's default, which the studies use."""
     offset_s: float = 0.0
     duration_s: float | None = None
-    """The part of the clip that is used; None takes all."""
+    """The part of the clip that is used, cropped and not padded; None takes all."""
     params: Mapping[str, float | int | str] = field(default_factory=dict)
     """Keyword arguments of the function."""
 

@@ -246,7 +246,7 @@ class Predictor:
         What the clips have in common is the voice, not the emotion, and is taken out of every
         recording: the mean of k clips, shrunk towards that of all speakers by B / (B + W / k), with
         B the variance between speakers and W that within (see
-        `ser_lib.training.speaker_normalisation`).
+        `ser_lib.features.speaker_level`).
 
         Parameters
         ----------

@@ -148,7 +148,7 @@ def build_model(
     config : object
         Of a family in `FAMILIES`.
     input_shape : tuple of int
-        Of one clip's feature, as `ser_lib.features.feature_shape` gives it; networks only.
+        Of one clip's feature, as `features.extraction.feature_shape` gives it; networks only.
     n_classes : int
         Number of classes; networks only.
     seed : int

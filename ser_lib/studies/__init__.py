@@ -1,6 +1,6 @@
 """Studies: the published systems, each one file with one `Study` value; and our own, in `OURS`.
 
-To add one, write a file here and one line in `STUDIES`.
+To add one, write a file here and one line in `STUDIES`; what nobody published goes into `OURS`.
 """
 
 from __future__ import annotations

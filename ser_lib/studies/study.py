@@ -7,7 +7,7 @@ which protocol, and what its authors published. Running it is the business of `s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
@@ -195,7 +195,8 @@ class Study:
 
     def published_table(self) -> pd.DataFrame:
         """Return all published figures as a table, one row a figure."""
-        return pd.DataFrame([vars(one) for one in self.published_figures])
+        columns = [one.name for one in fields(PublishedFigure)]
+        return pd.DataFrame([vars(one) for one in self.published_figures], columns=columns)
 
 
 def class_figures(

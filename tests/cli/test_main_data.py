@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from ser_lib import data as corpora
 from ser_lib.cli import main as command
-from ser_lib.data import corpus as _base
+from ser_lib.data import corpus as tables
 from ser_lib.data.download import ARCHIVES
 from ser_lib.errors import CorpusError, DownloadError
 
@@ -154,8 +154,8 @@ def test_the_list_says_where_stored_runs_can_be_read_without_the_audio(
 
 def test_the_second_list_decodes_nothing(data, small_ravdess, make_ravdess, monkeypatch):
     make_ravdess(data / "ravdess")
-    read, decoded = _base.read_facts, []
-    monkeypatch.setattr(_base, "read_facts", lambda path: decoded.append(path) or read(path))
+    read, decoded = tables.read_facts, []
+    monkeypatch.setattr(tables, "read_facts", lambda path: decoded.append(path) or read(path))
     first = call()
     assert len(decoded) == 16
     decoded.clear()

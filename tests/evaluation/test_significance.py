@@ -18,8 +18,8 @@ from ser_lib.evaluation.metrics import difference_interval
 from ser_lib.evaluation.significance import (
     check_same_task,
     mcnemar_p,
+    mean_over_seeds,
     paired_tests,
-    seed_vote,
     speaker_scores,
     wilcoxon_p,
     with_holm,
@@ -128,7 +128,7 @@ def test_holm_of_no_pair_is_empty():
 
 def test_a_vote_is_the_mean_of_the_probabilities_clip_by_clip(rng):
     tables = [system(rng), system(rng).sample(frac=1, random_state=1)]
-    vote = seed_vote(tables, LABELS).set_index("clip_id")
+    vote = mean_over_seeds(tables, LABELS).set_index("clip_id")
     for clip in ("c0000", "c0101"):
         mean = sum(one.set_index("clip_id").loc[clip, NAMES].to_numpy(float) for one in tables) / 2
         np.testing.assert_allclose(vote.loc[clip, NAMES].to_numpy(float), mean, atol=1e-12)
@@ -137,7 +137,7 @@ def test_a_vote_is_the_mean_of_the_probabilities_clip_by_clip(rng):
 
 def test_the_vote_of_one_seed_is_its_own(rng):
     table = system(rng)
-    pd.testing.assert_frame_equal(seed_vote([table], LABELS), table)
+    pd.testing.assert_frame_equal(mean_over_seeds([table], LABELS), table)
 
 
 # --- all pairs
