@@ -2,8 +2,8 @@
 
 `SER_DATA` holds the corpora (read only), `SER_CACHE` what can be made again, `SER_REPORTS` the
 stored runs and reports, `SER_BUNDLES` trained models to predict with. Without the variables they
-stand in the project's root. No other module composes a path outside these four folders, except
-for one lock among the temporary files.
+stand in the project's root. No other module composes a path outside these four folders; locks lie
+among the temporary files.
 """
 
 from __future__ import annotations
@@ -38,13 +38,18 @@ def cache_dir() -> Path:
     return _from_environment("SER_CACHE", PROJECT_DIR / ".cache")
 
 
+def _user() -> str:
+    """Name whoever runs this, also where the system knows no name for the number."""
+    return str(os.getuid()) if hasattr(os, "getuid") else getpass.getuser()
+
+
 def compile_lock_path() -> Path:
     """File that is locked while librosa's functions are compiled: one an environment and user.
 
     Compiled code may be kept inside the environment, whatever `SER_CACHE` says, so the lock must
     not move with `SER_CACHE` either.
     """
-    environment = hashlib.sha256(f"{sys.prefix} {getpass.getuser()}".encode()).hexdigest()[:12]
+    environment = hashlib.sha256(f"{sys.prefix} {_user()}".encode()).hexdigest()[:12]
     return Path(tempfile.gettempdir()) / f"ser-compile-{environment}.lock"
 
 
@@ -78,15 +83,20 @@ def runs_dir(corpus: str) -> Path:
     return report_dir(corpus) / "runs"
 
 
+def _is_device(target: Path) -> bool:
+    """Whether something is there that is neither a file nor a folder: a pipe, `/dev/stdout`."""
+    return target.exists() and not target.is_file() and not target.is_dir()
+
+
 def refuse_foreign(target: Path, is_ours: Callable[[str], bool]) -> None:
-    """Raise where a user names a file that is there and, by its text, was not written by us."""
+    """Raise where a user names a file that is there and, by its text, is not recognised as ours."""
     if target.is_dir():
         raise OutputError(f"{target}: is a directory; name a file")
-    text = target.read_text(encoding="utf-8", errors="replace") if target.exists() else ""
+    text = target.read_text(encoding="utf-8", errors="replace") if target.is_file() else ""
     if text and not is_ours(text):
         raise OutputError(
-            f"{target}: exists, and ser did not write it in this form; choose another file, or "
-            "delete it"
+            f"{target}: exists, and is not recognised as written by ser in this form; choose "
+            "another file, or delete it"
         )
 
 
@@ -94,36 +104,55 @@ def refuse_foreign(target: Path, is_ours: Callable[[str], bool]) -> None:
 def only_writer(target: Path) -> Iterator[None]:
     """Keep other processes from writing a file; who comes second is told the first one's id.
 
-    The lock is a hidden file beside `target`. It goes with the block, and holds nobody when its
-    process was killed.
+    The lock lies among the temporary files and holds nobody when its process was killed.
     """
     # Imported here: whoever writes no file starts faster.
     from filelock import FileLock, Timeout
 
-    path = target.with_name(f".{target.name}.lock")
+    if target.is_dir():
+        raise OutputError(f"{target}: is a directory; name a file")
+    if _is_device(target):
+        yield
+        return
+    digest = hashlib.sha256(f"{target.resolve()} {_user()}".encode()).hexdigest()[:12]
+    path = Path(tempfile.gettempdir()) / f"ser-out-{digest}.lock"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path, timeout=0)
         lock.acquire()
     except Timeout as error:
+        holder = path.read_text() or "another"
         raise OutputError(
-            f"{target}: process {path.read_text()} is writing it; wait for that, or choose another "
-            "file"
+            f"{target}: process {holder} is writing it; wait for that, or choose another file"
         ) from error
     except (OSError, NotImplementedError) as error:
-        raise OutputError(
-            f"{target}: cannot be written or locked ({error}); choose a file in another folder"
-        ) from error
+        raise OutputError(f"{target}: cannot be written, or {path} not locked ({error})") from error
     try:
         path.write_text(str(os.getpid()))
         yield
     finally:
-        path.unlink(missing_ok=True)
         lock.release()
 
 
 @contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
+def whole_file(target: Path) -> Iterator[Path]:
+    """Give a path for what a user named: written whole or not at all, links and modes kept."""
+    if _is_device(target):
+        yield target
+        return
+    real = target.resolve()
+    umask = os.umask(0)
+    os.umask(umask)
+    mode = real.stat().st_mode & 0o777 if real.exists() else 0o666 & ~umask
+    try:
+        with atomic_path(real, mode=mode) as temporary:
+            yield temporary
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written ({error.strerror or error})") from error
+
+
+@contextmanager
+def atomic_path(target: Path, *, mode: int = 0o644) -> Iterator[Path]:
     """Give a temporary path next to `target`; rename it to `target` when the block succeeds.
 
     A reader sees the old file or the whole new one, never a half; a block that raises leaves
@@ -138,7 +167,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     try:
         yield temporary
         # mkstemp makes private files; what lands in the tree gets the usual permissions.
-        temporary.chmod(0o644)
+        temporary.chmod(mode)
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)

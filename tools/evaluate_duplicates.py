@@ -10,21 +10,22 @@ pictures is the shipped one throughout.
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
 import pandas as pd
+import soundfile
 
 from ser_lib import data
 from ser_lib.audio.augmentation import shift_pitch, shift_time, stretch_time
-from ser_lib.audio.corruptions import recode
 from ser_lib.audio.io import load_signal
 from ser_lib.audio.signal import resample
 from ser_lib.audit.duplicates import N_NEIGHBOURS, TEXTURE_THRESHOLD, compare_pairs, nearest_pairs
 from ser_lib.audit.fingerprint import THRESHOLD, fingerprint, gather
-from ser_lib.errors import AuditError
+from ser_lib.errors import AudioError, AuditError
 from ser_lib.paths import atomic_path, duplicates_table_path
 from ser_lib.runtime import progress
 from ser_lib.seeds import generator
@@ -39,6 +40,24 @@ Copy = Callable[[np.ndarray, int], Sound]
 
 def _at_rate(signal: np.ndarray, rate_hz: int, *, to_hz: int) -> tuple[np.ndarray, int]:
     return resample(signal, rate_hz, to_hz), to_hz
+
+
+def recode(
+    signal: np.ndarray, sample_rate_hz: int, *, container: str, sample_format: str
+) -> tuple[np.ndarray, int]:
+    """Write a signal in memory in a format that libsndfile names, and read it back.
+
+    Codecs may add a few milliseconds; Opus takes 8, 12, 16, 24 or 48 kHz only.
+    """
+    buffer = io.BytesIO()
+    try:
+        soundfile.write(buffer, signal, sample_rate_hz, format=container, subtype=sample_format)
+    except (soundfile.LibsndfileError, ValueError) as error:
+        raise AudioError(
+            f"{sample_rate_hz} Hz cannot be written as {container}/{sample_format}: {error}"
+        ) from error
+    buffer.seek(0)
+    return soundfile.read(buffer, dtype="float32")
 
 
 def _coded(

@@ -21,11 +21,12 @@ from ser_lib.evaluation.bootstrap import (
     resample_speakers,
 )
 from ser_lib.evaluation.calibration import brier, cross_fitted, ece, ece_by_chance, log_loss
-from ser_lib.evaluation.error_analysis import clip_hits, listener_shares
+from ser_lib.evaluation.error_analysis import clip_hits
 from ser_lib.evaluation.fairness import SpeakerChance, group_scores
 from ser_lib.evaluation.formatting import pct, points_text, share_text
 from ser_lib.evaluation.selective import coverage_curve
 from ser_lib.evaluation.significance import mean_over_seeds, paired_tests, speaker_scores, with_holm
+from ser_lib.paths import data_dir, report_dir
 from ser_lib.runs.costs import SCORED_COLUMNS, scored_costs
 from ser_lib.runs.results import Result, Results
 from support.literature import figures_for
@@ -410,6 +411,28 @@ def record_extras(
 
 def _rounded(value: float) -> float | None:
     return None if pd.isna(value) else float(f"{value:.4g}")
+
+
+def listener_shares(corpus: str) -> pd.Series | None:
+    """Read the share of listeners that recognised each clip, in [0, 1], by clip id.
+
+    `listeners.csv` is looked for in the corpus's folder, then in that of its report; without one
+    the result is None.
+    """
+    folders = (data_dir() / corpus, report_dir(corpus))
+    path = next((one for folder in folders if (one := folder / "listeners.csv").is_file()), None)
+    if path is None:
+        return None
+    table = pd.read_csv(path)
+    lacking = sorted({"clip_id", "recognised_percent"} - set(table.columns))
+    if lacking:
+        raise MetricError(f"{path} lacks the columns {lacking}")
+    ids = [one if "/" in one else f"{corpus}/{one}" for one in table["clip_id"].astype(str)]
+    shares = pd.Series(table["recognised_percent"].to_numpy(float) / 100, index=ids)
+    odd = shares[~shares.between(0, 1)]
+    if len(odd):
+        raise MetricError(f"{path}: {odd.index[0]} was recognised by {100 * odd.iloc[0]} percent")
+    return shares.rename("recognised")
 
 
 @dataclass(frozen=True)

@@ -262,21 +262,3 @@ def corrupt(
     if condition.function == "add_babble":
         parameters["voices"] = voices
     return CORRUPTIONS[condition.function](signal, sample_rate_hz, rng, **parameters)
-
-
-def recode(
-    signal: np.ndarray, sample_rate_hz: int, *, container: str, sample_format: str
-) -> tuple[np.ndarray, int]:
-    """Write a signal in memory in a format that libsndfile names, and read it back.
-
-    Codecs may add a few milliseconds; Opus takes 8, 12, 16, 24 or 48 kHz only.
-    """
-    buffer = io.BytesIO()
-    try:
-        soundfile.write(buffer, signal, sample_rate_hz, format=container, subtype=sample_format)
-    except (soundfile.LibsndfileError, ValueError) as error:
-        raise AudioError(
-            f"{sample_rate_hz} Hz cannot be written as {container}/{sample_format}: {error}"
-        ) from error
-    buffer.seek(0)
-    return soundfile.read(buffer, dtype="float32")

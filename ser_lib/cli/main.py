@@ -249,7 +249,7 @@ def audit(
     """
     from ser_lib.audit import report as audit_report
     from ser_lib.audit.fingerprint import THRESHOLD
-    from ser_lib.paths import atomic_path, refuse_foreign
+    from ser_lib.paths import refuse_foreign, whole_file
 
     given = {
         "path": path_column,
@@ -273,7 +273,7 @@ def audit(
             threshold=THRESHOLD if threshold is None else threshold,
         )
         if out:
-            with atomic_path(out) as temporary:
+            with whole_file(out) as temporary:
                 temporary.write_text(audit_report.report_json(report), encoding="utf-8")
     except (SerError, OSError) as error:
         typer.echo(f"ser audit: {error}", err=True)

@@ -19,7 +19,7 @@ from typing import TextIO
 import numpy as np
 
 from ser_lib.audio.io import stored_stream
-from ser_lib.errors import AudioError, SerError
+from ser_lib.errors import AudioError, OutputError, SerError
 from ser_lib.inference.batch import (
     FORMATS,
     N_DECIMALS,
@@ -36,7 +36,7 @@ from ser_lib.inference.bundle import better_bundle, default_bundle, find_bundle
 from ser_lib.inference.prediction import Prediction
 from ser_lib.inference.predictor import Predictor
 from ser_lib.inference.streaming import NO_SPEECH, Window, timeline, timeline_table
-from ser_lib.paths import atomic_path, only_writer, refuse_foreign
+from ser_lib.paths import only_writer, refuse_foreign, whole_file
 from ser_lib.runtime import progress
 
 STDIN = "-"
@@ -114,6 +114,15 @@ def _check(request: Request) -> None:
         raise SerError("--plot draws a timeline: add --timeline")
     if request.speaker_reference is not None and request.speaker_clips is not None:
         raise SerError("--speaker-reference (neutral) or --speaker-clips (unlabelled), not both")
+    if request.plot is not None:
+        from matplotlib.figure import Figure
+
+        if request.plot.suffix[1:].lower() not in Figure().canvas.get_supported_filetypes():
+            raise SerError(f"--plot {request.plot}: name a picture, such as timeline.png")
+    outputs = [one.resolve() for one in (request.out, request.plot) if one is not None]
+    inputs = {Path(path).resolve() for path in request.paths}
+    if len(outputs) > len(set(outputs)) or inputs & set(outputs):
+        raise SerError("--out and --plot name files of their own, not each other or a recording")
     if request.paths.count(STDIN) > 1:
         raise SerError("standard input (-) can be read once")
 
@@ -132,6 +141,11 @@ def _without_stdin(request: Request) -> Iterator[tuple[Request, dict[str, str]]]
     with stored_stream(sys.stdin.buffer) as file:
         paths = tuple(str(file) if path == STDIN else path for path in request.paths)
         yield replace(request, paths=paths), {str(file): STDIN}
+
+
+def _is_plot(text: str) -> bool:
+    """Whether a picture bears the title that `_draw` gives: of a PNG, an SVG, a PDF."""
+    return any(f"{lead}{PLOT_MARK}" in text for lead in ("Title\0", "<dc:title>", "/Title ("))
 
 
 def _is_timeline(text: str, form: str, labels: tuple[str, ...]) -> bool:
@@ -162,7 +176,10 @@ def _predict_recordings(predictor: Predictor, request: Request, names: dict[str,
     if request.out:
         predictions = progress(predictions, total=n_paths - len(done), what="predict")
     n_unlike = 0
-    opened = request.out.open("a", encoding="utf-8", newline="") if request.out else None
+    try:
+        opened = request.out.open("a", encoding="utf-8", newline="") if request.out else None
+    except OSError as error:
+        raise OutputError(f"{request.out}: cannot be written ({error.strerror})") from error
     with opened or nullcontext(sys.stdout) as target:
         if request.out is None or request.out.stat().st_size == 0:
             target.write(writer.header)
@@ -193,11 +210,11 @@ def _predict_windows(predictor: Predictor, request: Request, names: dict[str, st
     if request.out:
         refuse_foreign(request.out, lambda text: _is_timeline(text, request.form, predictor.labels))
     if request.plot:
-        refuse_foreign(request.plot, lambda text: PLOT_MARK in text)
+        refuse_foreign(request.plot, _is_plot)
     with ExitStack() as stack:
         target: TextIO = sys.stdout
         if request.out:
-            temporary = stack.enter_context(atomic_path(request.out))
+            temporary = stack.enter_context(whole_file(request.out))
             target = stack.enter_context(temporary.open("w", encoding="utf-8", newline=""))
         if request.form == "csv":
             target.write(csv_header(WINDOW_COLUMNS, predictor.labels))
@@ -213,6 +230,8 @@ def _predict_windows(predictor: Predictor, request: Request, names: dict[str, st
                     target.flush()
                     if request.plot is not None:
                         drawn.append(window)
+            except BrokenPipeError:
+                raise
             except (SerError, OSError) as error:
                 n_failed += 1
                 _report(str(error).replace(str(path), name))
@@ -273,7 +292,7 @@ def _draw(windows: list[Window], predictor: Predictor, target: Path) -> None:
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     axes = figure.add_subplot()
     plot_timeline(table, predictor.labels, threshold=predictor.threshold, ax=axes)
-    with atomic_path(target) as temporary:
+    with whole_file(target) as temporary:
         # Says that the picture may be replaced; the three formats know this field.
         is_marked = target.suffix.lower() in (".png", ".svg", ".pdf")
         metadata = {"Title": PLOT_MARK} if is_marked else None

@@ -1,7 +1,7 @@
-"""Which clips systems get wrong together, and which share of listeners recognised them.
+"""Which clips systems get wrong together, and which mistakes are the most confident.
 
 A vote is one prediction a clip (`significance.mean_over_seeds`) with `clip_id, speaker, truth,
-prediction`. EmoDB's listening test is published clip by clip; other corpora publish averages only.
+prediction`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import pandas as pd
 
 from ser_lib.errors import MetricError
 from ser_lib.evaluation.calibration import confidence_of
-from ser_lib.paths import data_dir, report_dir
 
 
 def clip_hits(votes: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -60,25 +59,3 @@ def most_confident_mistakes(
     table = vote[["clip_id", "truth", "prediction"]].assign(confidence=confidence, p_truth=of_truth)
     wrong = table[~is_right]
     return wrong.sort_values("confidence", ascending=False, kind="stable").head(n_clips)
-
-
-def listener_shares(corpus: str) -> pd.Series | None:
-    """Read the share of listeners that recognised each clip, in [0, 1], by clip id.
-
-    `listeners.csv` is looked for in the corpus's folder, then in that of its report; without one
-    the result is None.
-    """
-    folders = (data_dir() / corpus, report_dir(corpus))
-    path = next((one for folder in folders if (one := folder / "listeners.csv").is_file()), None)
-    if path is None:
-        return None
-    table = pd.read_csv(path)
-    lacking = sorted({"clip_id", "recognised_percent"} - set(table.columns))
-    if lacking:
-        raise MetricError(f"{path} lacks the columns {lacking}")
-    ids = [one if "/" in one else f"{corpus}/{one}" for one in table["clip_id"].astype(str)]
-    shares = pd.Series(table["recognised_percent"].to_numpy(float) / 100, index=ids)
-    odd = shares[~shares.between(0, 1)]
-    if len(odd):
-        raise MetricError(f"{path}: {odd.index[0]} was recognised by {100 * odd.iloc[0]} percent")
-    return shares.rename("recognised")

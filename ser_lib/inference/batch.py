@@ -248,7 +248,7 @@ class Writer:
         AudioError where it holds other things than predictions of this format, model and classes:
         such a file is not touched.
         """
-        if not path.exists() or path.stat().st_size == 0:
+        if not path.is_file() or path.stat().st_size == 0:
             return set(), 0
         if self.format == "table":
             raise AudioError(f"{path}: exists already; a table cannot be continued, csv can")

@@ -8,10 +8,10 @@ import pytest
 import soundfile
 
 from ser_lib.audio.augmentation import stretch_time
-from ser_lib.audio.corruptions import recode
 from ser_lib.audio.io import load_signal
 from ser_lib.audit.dataset import LEVELS, SHARED, AuditReport, audit_clips
 from ser_lib.errors import AuditError
+from tools.evaluate_duplicates import recode
 
 
 @pytest.fixture(scope="module")

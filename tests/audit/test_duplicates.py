@@ -10,7 +10,6 @@ import pytest
 from scipy.ndimage import map_coordinates
 
 from ser_lib.audio.augmentation import shift_pitch, stretch_time
-from ser_lib.audio.corruptions import recode
 from ser_lib.audio.io import load_signal
 from ser_lib.audio.signal import resample
 from ser_lib.audit.duplicates import (
@@ -27,6 +26,7 @@ from ser_lib.audit.duplicates import (
 )
 from ser_lib.audit.fingerprint import N_BANDS, N_STEPS, THRESHOLD, fingerprint, gather, similarity
 from ser_lib.seeds import generator
+from tools.evaluate_duplicates import recode
 
 RATE_HZ = 16_000
 COPIES = {

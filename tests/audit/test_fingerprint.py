@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ser_lib.audio.corruptions import recode
 from ser_lib.audio.signal import resample
 from ser_lib.audit import fingerprint as fingerprints
 from ser_lib.audit.fingerprint import (
@@ -18,6 +17,7 @@ from ser_lib.audit.fingerprint import (
     gather,
     similarity,
 )
+from tools.evaluate_duplicates import recode
 
 CERTAIN = {
     "the same": lambda x, hz: (x, hz),

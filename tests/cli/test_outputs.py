@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ser_lib.cli import main as command
+from ser_lib.cli.predict import PLOT_MARK
 from ser_lib.errors import OutputError
 from ser_lib.paths import only_writer
 
@@ -147,3 +148,65 @@ def test_a_stopped_audit_leaves_the_old_file(clip, tmp_path, monkeypatch):
     assert call("audit", clip.parent, "--out", out).exit_code == 2
     assert out.read_text() == first
     assert json.loads(first)["source"]
+
+
+@pytest.mark.parametrize("name", ["predict", "timeline", "audit"])
+def test_a_device_is_written_to_as_it_is(clip, name):
+    program = str(Path(sys.executable).with_name("ser"))
+    arguments = [str(one) for one in entries(clip, Path("/dev/stdout"))[name]]
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=True)
+    assert done.stdout.strip()
+
+
+def test_two_names_of_one_file_have_one_writer(holder, clip, tmp_path):
+    (tmp_path / "link.csv").symlink_to(tmp_path / "a.csv")
+    result = call(*entries(clip, tmp_path / "link.csv")["predict"])
+    assert isinstance(result.exception, OutputError)
+
+
+@pytest.mark.parametrize("name", ["timeline", "audit"])
+def test_a_link_is_followed_and_a_file_s_mode_is_kept(clip, tmp_path, name):
+    out = tmp_path / "real.json"
+    (tmp_path / "link.json").symlink_to(out)
+    assert call(*entries(clip, tmp_path / "link.json")[name]).exit_code == 0
+    assert (tmp_path / "link.json").is_symlink()
+    assert out.stat().st_size > 0
+    out.chmod(0o600)
+    assert call(*entries(clip, tmp_path / "link.json")[name]).exit_code == 0
+    assert out.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("umask", [0o077, 0o022])
+def test_a_new_file_has_the_mode_that_the_user_asks_for(clip, tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        assert call(*entries(clip, tmp_path / "a.json")["timeline"]).exit_code == 0
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.json").stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_a_recording_is_never_written_to(clip, tmp_path):
+    raw = clip.read_bytes()
+    assert call("predict", clip, "--bundle", "cnn-ravdess", "--out", clip).exit_code != 0
+    assert call("predict", clip, "--timeline", "--plot", clip).exit_code != 0
+    assert clip.read_bytes() == raw
+
+
+@pytest.mark.parametrize("name", ["notes", "a.xyz"])
+def test_a_plot_that_is_no_picture_is_refused_before_anything_is_predicted(clip, tmp_path, name):
+    assert call("predict", clip, "--timeline", "--plot", tmp_path / name).exit_code != 0
+    assert list(tmp_path.glob("*notes*")) == []
+
+
+def test_a_text_that_quotes_our_mark_is_no_picture_of_ours(clip, tmp_path):
+    out = tmp_path / "a.svg"
+    out.write_text(f"see {PLOT_MARK}")
+    assert call(*entries(clip, out)["plot"]).exit_code != 0
+    assert out.read_text() == f"see {PLOT_MARK}"
+
+
+def test_the_lock_is_no_file_of_the_user_s(clip):
+    result = call(*entries(clip.parent, clip.parent / "a.csv")["predict"])
+    assert result.exit_code == 0
+    assert sorted(one.name for one in clip.parent.iterdir()) == ["a.csv", "a.wav"]

@@ -8,11 +8,12 @@ import pytest
 from scipy.stats import spearmanr
 
 from ser_lib.errors import MetricError
-from ser_lib.evaluation.error_analysis import clip_hits, listener_shares
+from ser_lib.evaluation.error_analysis import clip_hits
 from support.comparison import (
     confusions_of_listeners,
     confusions_text,
     listener_agreement,
+    listener_shares,
     listener_table,
 )
 
