@@ -383,7 +383,7 @@ def test_a_stale_run_is_noticed_without_building_its_network(few_clips, unbuilt,
     assert not runs.is_stored(planned(few_clips, change()))
 
 
-@pytest.mark.parametrize("part", ["family", "feature", "fold"])
+@pytest.mark.parametrize("part", ["family", "feature", "augmentation", "fold"])
 def test_a_run_of_other_code_is_noticed(few_clips, unbuilt, monkeypatch, part):
     go(few_clips, "net", "published")
     unbuilt()
@@ -394,6 +394,9 @@ def test_a_run_of_other_code_is_noticed(few_clips, unbuilt, monkeypatch, part):
     elif part == "feature":
         newer = replace(FEATURES[QUICK.name], version=99)
         monkeypatch.setitem(registry.FEATURES, QUICK.name, newer)
+    elif part == "augmentation":
+        newer = replace(runs.AUGMENTATIONS["noise"], version=99)
+        monkeypatch.setitem(runs.AUGMENTATIONS, "noise", newer)
     else:
         (fold,) = plan.split.folds
         other = replace(fold, train=fold.train[::-1])
