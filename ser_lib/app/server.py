@@ -262,6 +262,9 @@ def _load_gradio() -> ModuleType:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="ser-app-"))
+    # Gradio asks its own page whether it is there, which is behind no proxy.
+    for name in [one for one in os.environ if one.lower().endswith("_proxy")]:
+        del os.environ[name]
     import gradio as gr
 
     return gr
