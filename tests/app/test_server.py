@@ -62,7 +62,7 @@ def server(bundles, tmp_path_factory):
         port = one.getsockname()[1]
     environment = os.environ | {"SER_BUNDLES": str(bundles), "GRADIO_TEMP_DIR": str(uploads)}
     environment["PYTHONPATH"] = str(PROJECT_DIR)
-    # A page of this machine needs no proxy, whatever the user's shell says of the rest of the world.
+    # A page of this machine needs no proxy, whatever the user's shell says.
     environment |= {"ALL_PROXY": "socks5://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
     process = subprocess.Popen([sys.executable, "-c", SERVE, str(port)], env=environment)
     address = f"http://127.0.0.1:{port}/"
