@@ -20,8 +20,14 @@ from ser_lib.evaluation.bootstrap import (
     interval_of,
     resample_speakers,
 )
-from ser_lib.evaluation.calibration import brier, cross_fitted, ece, ece_by_chance, log_loss
-from ser_lib.evaluation.error_analysis import clip_hits
+from ser_lib.evaluation.calibration import (
+    N_BINS,
+    brier,
+    confidence_of,
+    cross_fitted,
+    ece,
+    log_loss,
+)
 from ser_lib.evaluation.fairness import SpeakerChance, group_scores
 from ser_lib.evaluation.formatting import pct, points_text, share_text
 from ser_lib.evaluation.selective import coverage_curve
@@ -29,6 +35,7 @@ from ser_lib.evaluation.significance import mean_over_seeds, paired_tests, speak
 from ser_lib.paths import data_dir, report_dir
 from ser_lib.runs.costs import SCORED_COLUMNS, scored_costs
 from ser_lib.runs.results import Result, Results
+from support.error_analysis import clip_hits
 from support.literature import figures_for
 from support.variance import variance_parts
 
@@ -235,6 +242,21 @@ def calibrated_tables(result: Result) -> tuple[list[pd.DataFrame], np.ndarray] |
         return None
     temperatures = np.concatenate([one.to_numpy() for _, one in done])
     return [one for one, _ in done], temperatures
+
+
+def ece_by_chance(
+    predictions: pd.DataFrame, labels: Sequence[str], *, n_draws: int = 1000
+) -> float:
+    """Mean `ece` of draws in which each prediction is right as often as its confidence says.
+
+    This is what bins of equal width show of perfectly calibrated predictions.
+    """
+    confidence, _ = confidence_of(predictions, labels)
+    bins = np.searchsorted(np.arange(1, N_BINS) / N_BINS, confidence)
+    is_in = (bins[:, np.newaxis] == np.unique(bins)).astype(float)
+    rng = np.random.default_rng(0)
+    gaps = (rng.uniform(size=(n_draws, len(confidence))) < confidence) - confidence
+    return float(np.abs(gaps @ is_in).sum(axis=1).mean() / len(confidence))
 
 
 def calibration_table(tasks: Sequence[Task]) -> pd.DataFrame:

@@ -22,10 +22,10 @@ from ser_lib.features.encoders.registry import ENCODERS, get_encoder, inspect_en
 from ser_lib.features.extraction import feature_shape
 from ser_lib.models import family_of
 from ser_lib.paths import report_dir, runs_dir
-from ser_lib.runs.costs import count_weights
 from ser_lib.runs.results import Result, score_ensemble
 from ser_lib.runs.runner import load_stored, plan_run
 from ser_lib.studies.study import Study
+from support.costs import count_weights
 from support.literature import read_literature
 
 TRIAL_COLUMNS = ["date", "tried", "normalisation", "protocol", "inner_uar", "is_tested"]

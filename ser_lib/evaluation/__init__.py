@@ -10,7 +10,6 @@ class. Scores and shares are in [0, 1]; `formatting` turns them into text.
     probabilities   softmax and temperatures of arrays, with NumPy alone
     selective       accuracy against coverage, thresholds of confidence
     fairness        scores by group and by speaker
-    error_analysis  clips that systems and listeners find hard
     formatting      numbers as text
 """
 

@@ -145,8 +145,7 @@ def ece(
     -------
     tuple of float
         The error in [0, 1], and the ends of its 95 % interval by speaker. It is a sum of absolute
-        values: chance alone makes it positive (see `ece_by_chance`), and resampled values lie
-        higher than it.
+        values: chance alone makes it positive, and resampled values lie higher than it.
 
     References
     ----------
@@ -156,26 +155,6 @@ def ece(
     drawn = resample_speakers(sums.shape[1], n_resamples, seed)
     values = _ece_of(np.stack([drawn @ one for one in sums]))
     return (float(_ece_of(sums.sum(axis=1))), *interval_of(values))
-
-
-def ece_by_chance(
-    predictions: pd.DataFrame,
-    labels: Sequence[str],
-    *,
-    n_bins: int = N_BINS,
-    n_draws: int = 1000,
-) -> float:
-    """Mean error of draws in which each prediction is right as often as its confidence says.
-
-    This is what `ece` with bins of equal width shows of perfectly calibrated predictions.
-    """
-    _check(predictions, n_bins)
-    confidence, _ = confidence_of(predictions, labels)
-    bins = np.searchsorted(_bin_edges(confidence, n_bins, is_adaptive=False), confidence)
-    is_in = (bins[:, np.newaxis] == np.unique(bins)).astype(float)
-    rng = np.random.default_rng(0)
-    gaps = (rng.uniform(size=(n_draws, len(confidence))) < confidence) - confidence
-    return float(np.abs(gaps @ is_in).sum(axis=1).mean() / len(confidence))
 
 
 def brier(predictions: pd.DataFrame, labels: Sequence[str]) -> float:

@@ -1,4 +1,4 @@
-"""Scores of predictions: UAR, accuracy, tables by class, ROC curves, intervals by speaker.
+"""Scores of predictions: UAR, accuracy, tables by class, intervals by speaker.
 
 A table of predictions has `clip_id, speaker, truth, prediction` and one column `p_<label>` a class.
 Scores are in [0, 1].
@@ -126,27 +126,6 @@ def class_table(
     )
     columns = {"precision": precision, "recall": recall, "f1": f1, "support": support}
     return pd.DataFrame(columns, index=pd.Index(labels, name="class"))
-
-
-def roc_curves(predictions: pd.DataFrame, labels: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """One-against-rest ROC curve of every class, as `false_positive_rate, true_positive_rate`.
-
-    `attrs["auc"]` of each is the area below. Classes that all rows or no row have are left out:
-    they have no curve.
-    """
-    from sklearn.metrics import auc, roc_curve
-
-    curves = {}
-    for label in labels:
-        is_label = predictions["truth"] == label
-        if is_label.nunique() < 2:
-            continue
-        false_rate, true_rate, _ = roc_curve(is_label, predictions[f"p_{label}"])
-        columns = {"false_positive_rate": false_rate, "true_positive_rate": true_rate}
-        curve = pd.DataFrame(columns)
-        curve.attrs["auc"] = float(auc(false_rate, true_rate))
-        curves[label] = curve
-    return curves
 
 
 @dataclass(frozen=True)
@@ -308,30 +287,3 @@ def difference_interval(
     differences = resampled(counts, weights, uar) - resampled(others, weights, uar)
     observed = uar(counts.sum(axis=1)).mean() - uar(others.sum(axis=1)).mean()
     return (float(observed), *interval_of(differences))
-
-
-def rank_of_truth(predictions: pd.DataFrame, labels: Sequence[str]) -> pd.Series:
-    """Rank of the true class by probability: 1 is the most probable class.
-
-    Of classes as probable as the true one, all come before it.
-    """
-    probabilities = predictions[[f"p_{label}" for label in labels]].to_numpy()
-    position = {label: index for index, label in enumerate(labels)}
-    of_truth = probabilities[np.arange(len(predictions)), predictions["truth"].map(position)]
-    return pd.Series((probabilities >= of_truth[:, np.newaxis]).sum(axis=1), predictions.index)
-
-
-def share_interval(is_hit: pd.Series, speakers: pd.Series) -> tuple[float, float, float]:
-    """Share of rows for which something holds, with the ends of its 95 % interval by speaker.
-
-    The ends are NaN for a single speaker.
-    """
-    table = pd.DataFrame({"hits": is_hit.to_numpy(float), "speaker": speakers.to_numpy()})
-    if table.empty:
-        raise MetricError("there are no rows of which to take a share")
-    sums = table.groupby("speaker")["hits"].agg(["sum", "count"]).to_numpy(float)
-    share = float(sums[:, 0].sum() / sums[:, 1].sum())
-    if len(sums) < 2:
-        return share, np.nan, np.nan
-    drawn = resample_speakers(len(sums), N_RESAMPLES, 0) @ sums
-    return (share, *interval_of(drawn[:, 0] / drawn[:, 1]))

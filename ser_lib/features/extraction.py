@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,19 +80,6 @@ def feature_shape(spec: FeatureSpec) -> tuple[int, ...]:
     n_samples = round((spec.duration_s or 1.0) * spec.sample_rate_hz)
     signal = np.sin(np.arange(n_samples, dtype=np.float32))
     return FEATURES[spec.name].function(signal, spec.sample_rate_hz, **spec.params).shape
-
-
-def seconds_per_clip(spec: FeatureSpec, *, clip_s: float = 3.7, n_times: int = 5) -> float:
-    """Measure the seconds that a feature of a synthetic clip takes on one core, the fastest try."""
-    noise = np.random.default_rng(0).standard_normal(round(clip_s * spec.sample_rate_hz))
-    signal = (0.1 * noise).astype(np.float32)
-    function = FEATURES[spec.name].function
-    times_s = []
-    for _ in range(n_times):
-        started = time.perf_counter()
-        function(signal, spec.sample_rate_hz, **spec.params)
-        times_s.append(time.perf_counter() - started)
-    return min(times_s)
 
 
 def extract(

@@ -81,7 +81,7 @@ def plot_roc(curves: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> A
     Parameters
     ----------
     curves : mapping of str to pandas.DataFrame
-        From `ser_lib.evaluation.metrics.roc_curves`.
+        Columns `false_positive_rate, true_positive_rate` by class; `attrs["auc"]` is the area.
     """
     ax = axes_or_new(ax, SQUARE)
     for label, curve in curves.items():

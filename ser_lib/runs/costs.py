@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -24,11 +23,11 @@ from ser_lib.errors import RunError
 from ser_lib.features.acoustic import has_opensmile
 from ser_lib.features.encoders.registry import Encoder, get_encoder
 from ser_lib.features.extraction import compute, extract, feature_shape
-from ser_lib.models import build_keras, build_sklearn, family_of, n_parameters
-from ser_lib.paths import atomic_path, cache_dir, report_dir
+from ser_lib.models import build_keras, build_sklearn, family_of
+from ser_lib.paths import atomic_path, report_dir
 from ser_lib.runs.results import Result
 from ser_lib.runs.runner import plan_run
-from ser_lib.runs.store import cached_result, provenance, require_audio
+from ser_lib.runs.store import provenance, require_audio
 from ser_lib.runtime import progress
 from ser_lib.studies.study import ModelSpec, Study
 from ser_lib.training.fit import computing_in
@@ -213,19 +212,6 @@ def _arrays_of(fitted: object) -> Iterator[np.ndarray]:
         elif name == "tree_":
             state = value.__getstate__()
             yield from (one for one in state.values() if isinstance(one, np.ndarray))
-
-
-def count_weights(model: ModelSpec, n_classes: int) -> int:
-    """Count the weights of a network, trainable or not, as Keras's summary does; cached."""
-    name, family = family_of(model.config)
-    config, features = asdict(cast(Any, model.config)), model.features
-    return int(
-        cached_result(
-            cache_dir() / "weights",
-            [name, family.version, config, features.identity(), n_classes],
-            lambda: n_parameters(model.config, feature_shape(features), n_classes),
-        )
-    )
 
 
 def pareto_front(costs: Sequence[float], values: Sequence[float]) -> np.ndarray:

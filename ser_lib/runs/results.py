@@ -21,10 +21,7 @@ from ser_lib.evaluation.metrics import (
     class_table,
     confusion_counts,
     difference_interval,
-    rank_of_truth,
-    roc_curves,
     score_predictions,
-    share_interval,
     with_clip_columns,
 )
 from ser_lib.runs.runner import (
@@ -110,10 +107,6 @@ class Result:
         table = class_table(pooled["truth"], pooled["prediction"], self.labels)
         return table.assign(support=table["support"] // len(self.runs))
 
-    def roc(self) -> dict[str, pd.DataFrame]:
-        """One-against-rest ROC curves of the first seed."""
-        return roc_curves(self.tables[0], self.labels)
-
     def history(self) -> pd.DataFrame:
         """Learning curves of all seeds and folds; `curve` distinguishes them."""
         parts = [
@@ -144,11 +137,6 @@ class Result:
             )
             for name in sorted(set(pd.concat(corpora)))
         }
-
-    def top_k(self, k: int) -> tuple[float, float, float]:
-        """Share of clips whose class is among the k most probable, with interval by speaker."""
-        pooled = self.pooled
-        return share_interval(rank_of_truth(pooled, self.labels) <= k, pooled["speaker"])
 
     def duration_s(self) -> float:
         """Time that all folds of one seed took to train and predict, in seconds."""

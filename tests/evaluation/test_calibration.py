@@ -15,7 +15,6 @@ from ser_lib.evaluation.calibration import (
     confidence_of,
     cross_fitted,
     ece,
-    ece_by_chance,
     fit_temperature,
     log_loss,
     reliability,
@@ -23,6 +22,7 @@ from ser_lib.evaluation.calibration import (
 )
 from ser_lib.evaluation.metrics import check_predictions
 from ser_lib.evaluation.probabilities import MIN_PROBABILITY
+from support.comparison import ece_by_chance
 
 LABELS = ("neutral", "happy", "sad", "angry")
 NAMES = [f"p_{label}" for label in LABELS]
@@ -231,7 +231,7 @@ def test_a_temperature_is_not_fitted_on_those_that_it_is_judged_by(table, change
 
 
 def test_no_rows_and_no_bins_are_refused(table):
-    for function in (reliability, ece, ece_by_chance):
+    for function in (reliability, ece):
         with pytest.raises(MetricError):
             function(table.iloc[:0], LABELS)
         with pytest.raises(MetricError, match="n_bins=0"):

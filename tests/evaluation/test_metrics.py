@@ -16,12 +16,12 @@ from ser_lib.evaluation.metrics import (
     class_table,
     confusion_counts,
     difference_interval,
-    roc_curves,
     score_predictions,
     uar,
     wa,
     with_clip_columns,
 )
+from support.ranking import roc_curves
 
 LABELS = ("neutral", "happy", "sad", "angry")
 

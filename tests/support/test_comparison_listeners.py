@@ -8,7 +8,6 @@ import pytest
 from scipy.stats import spearmanr
 
 from ser_lib.errors import MetricError
-from ser_lib.evaluation.error_analysis import clip_hits
 from support.comparison import (
     confusions_of_listeners,
     confusions_text,
@@ -16,6 +15,7 @@ from support.comparison import (
     listener_shares,
     listener_table,
 )
+from support.error_analysis import clip_hits
 
 
 def test_the_correlation_is_that_of_scipy_and_planted_agreement_is_found(rng, vote):

@@ -1,4 +1,4 @@
-"""Which clips systems get wrong together, and which mistakes are the most confident.
+"""Which clips systems get wrong together, and which mistakes are the most confident, chapter 09.
 
 A vote is one prediction a clip (`significance.mean_over_seeds`) with `clip_id, speaker, truth,
 prediction`.

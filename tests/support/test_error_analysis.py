@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ser_lib.errors import MetricError
-from ser_lib.evaluation.error_analysis import clip_hits, expected_misses, most_confident_mistakes
+from support.error_analysis import clip_hits, expected_misses, most_confident_mistakes
 
 LABELS = ("happy", "sad")
 
