@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from ser_lib.app import views
-from ser_lib.audio.io import decodable, load_head
+from ser_lib.audio.io import load_head
 from ser_lib.errors import BundleError, SerError
 from ser_lib.inference.bundle import default_bundle, installed_bundles
 from ser_lib.inference.prediction import Prediction
@@ -99,8 +99,7 @@ def _predict(
 
 def _figures(predictor: Predictor, path: str, prediction: Prediction) -> tuple[str, bytes]:
     """Draw a recording, and its timeline where it is long; return HTML and the first as PNG."""
-    with decodable(path) as file:
-        signal, rate, _ = load_head(file, max_s=MAX_CLIP_S)
+    signal, rate, _ = load_head(path, max_s=MAX_CLIP_S)
     png, alt = views.listening_png(signal, rate, predictor.input_range_s)
     caption = (
         "What the model listened to. Blue: where a voice is found. Pale: what it did not hear."

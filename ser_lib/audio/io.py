@@ -7,16 +7,16 @@ another is asked for. Nothing here knows corpora, features or labels.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import shutil
-import struct
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
@@ -39,26 +39,103 @@ class Header:
     """Such as "WAV", "FLAC", "OGG", "MP3"."""
 
 
-def _check_riff_length(path: Path) -> None:
-    """Raise where a WAV header promises more bytes than the file has: libsndfile ignores that."""
+class _Sound(soundfile.SoundFile):
+    """Read from start to end: soundfile seeks after each read, which fails without a length."""
+
+    has_length = True
+    """Whether the length is stated, not guessed by libsndfile from the first frames."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+class _File(io.FileIO):
+    """A file for libsndfile; given by its name, it would be confused by a `._name` next to it.
+
+    A WAV whose recorder was stopped reads as if the size of its samples had been filled in.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._at, self._size = _unfilled_size(path)
+        super().__init__(path)
+
+    def readinto(self, buffer: Any) -> int | None:
+        start, n_bytes = self.tell(), super().readinto(buffer)
+        view = memoryview(buffer).cast("B")
+        for place in range(max(start, self._at), min(start + (n_bytes or 0), self._at + 4)):
+            view[place - start] = self._size[place - self._at]
+        return n_bytes
+
+
+def _unfilled_size(path: Path) -> tuple[int, bytes]:
+    """Return where in a WAV the size of its samples is missing, and the size; else (-4, b"").
+
+    AudioError where there are fewer samples than promised, which libsndfile ignores.
+    """
+    length = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(12)
+        is_wav = head[:4] == b"RIFF" and head[8:] == b"WAVE"
+        # The size of the whole, in this head, is often wrong, and says nothing about the samples.
+        while is_wav and len(chunk := file.read(8)) == 8:
+            size, start = int.from_bytes(chunk[4:], "little"), file.tell()
+            if chunk[:4] != b"data":
+                file.seek(start + size + size % 2)
+                continue
+            if size == 0 and start < length and not file.read(4).strip().isalnum():
+                return start - 4, min(length - start, 2**32 - 1).to_bytes(4, "little")
+            # Programs that write into pipes leave about 2 or 4 GB.
+            is_placeholder = size >= 2**32 - 4096 or abs(size - 2**31) <= 4096
+            if start + size > length + MISCOUNTED_BYTES and not is_placeholder:
+                raise AudioError(
+                    f"{path}: truncated: its header promises {size} bytes of samples, it holds "
+                    f"{length - start}; copy or download it again"
+                )
+            break
+    return -4, b""
+
+
+def _states_length(path: Path, file: soundfile.SoundFile) -> bool:
+    """Whether a file says how long it is: streamed FLAC does not, nor MP3 without a tag for it."""
+    if file.format != "MP3":
+        return file.frames < 2**62
+    with path.open("rb") as raw:
+        head = raw.read(10)
+        if head[:3] == b"ID3":
+            raw.seek(10 + sum(byte << 7 * place for place, byte in enumerate(head[:5:-1])))
+        first = raw.read(512)
+    return any(tag in first for tag in (b"Xing", b"Info", b"VBRI"))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[_Sound]:
+    """Open a recording for reading; whatever is wrong with it, then or later, raises AudioError."""
+    if not path.is_file():
+        found = "a link to nothing" if path.is_symlink() else "no such file"
+        raise AudioError(f"{path}: {found}; if it is a clip of a corpus, check SER_DATA")
+    if path.stat().st_size == 0:
+        raise AudioError(f"{path}: an empty file of 0 bytes; copy or download it again")
     try:
-        with path.open("rb") as file:
-            head = file.read(12)
+        with _decodable(path) as source, _File(source) as file, _Sound(file) as sound:
+            sound.has_length = _states_length(source, sound)
+            yield sound
     except OSError as error:
         raise AudioError(
             f"{path}: cannot be read ({error.strerror}); check the file's permissions"
         ) from error
-    if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
-        return
-    (promised,) = struct.unpack("<I", head[4:8])
-    # Streaming writers leave 0 or the largest number here; both promise nothing.
-    if promised in (0, 0xFFFFFFFF):
-        return
-    held = path.stat().st_size - 8
-    # An odd last chunk may lack its padding byte.
-    if held + 1 < promised:
+    except (soundfile.LibsndfileError, TypeError) as error:
+        raise _undecodable(path, error) from error
+
+
+def _blocks(path: Path, file: _Sound, n_samples: int) -> Iterator[np.ndarray]:
+    """Read to the end; AudioError where it comes before a length that is stated."""
+    n_read = 0
+    while len(block := file.read(n_samples, dtype="float32", always_2d=True)):
+        n_read += len(block)
+        yield block
+    if n_read < file.frames and file.has_length:
         raise AudioError(
-            f"{path}: truncated: its header promises {promised} bytes, it holds {held}; "
+            f"{path}: truncated: {n_read} of {file.frames} samples could be decoded; "
             "copy or download it again"
         )
 
@@ -68,41 +145,36 @@ def decode(path: Path, max_s: float | None = None) -> tuple[np.ndarray, Header]:
 
     A file that is missing, empty, truncated or undecodable raises AudioError.
     """
-    _check_file(path)
-    try:
-        # As bytes: a name need not be UTF-8.
-        with soundfile.SoundFile(os.fsencode(path)) as file:
-            header = Header(file.samplerate, file.frames, file.channels, file.subtype, file.format)
-            n_wanted = header.n_samples
-            if max_s is not None:
-                n_wanted = min(n_wanted, int(max_s * header.sample_rate_hz))
-            samples = file.read(n_wanted, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, TypeError) as error:
-        raise _undecodable(path, error) from error
-    if len(samples) < n_wanted:
-        raise AudioError(
-            f"{path}: truncated: {len(samples)} of {n_wanted} samples could be decoded; "
-            "copy or download it again"
-        )
-    return samples, header
+    with _opened(path) as file:
+        n_wanted = file.frames
+        if max_s is not None:
+            n_wanted = min(n_wanted, int(max_s * file.samplerate))
+        kept, n_read = [np.empty((0, file.channels), np.float32)], 0
+        for block in _blocks(path, file, max(1, min(n_wanted, BLOCK_SAMPLES))):
+            if n_read < n_wanted:
+                kept.append(block)
+            n_read += len(block)
+            # What has no length is read to its end, to know it.
+            if n_read >= n_wanted and file.has_length:
+                break
+        samples = np.concatenate(kept) if len(kept) > 2 else kept[-1]
+        n_samples = file.frames if file.has_length else n_read
+        header = Header(file.samplerate, n_samples, file.channels, file.subtype, file.format)
+    return samples[:n_wanted], header
 
 
 def _undecodable(path: Path, error: Exception) -> AudioError:
+    with path.open("rb") as file:
+        head = file.read(32)
+    for beginning, what in NO_RECORDINGS.items():
+        if head.startswith(beginning):
+            return AudioError(f"{path}: {what}")
     # soundfile asks for a rate and a form where a name ends in .raw: that is no error of its own.
     reason = getattr(error, "error_string", "it has no header that says how").strip()
     return AudioError(
         f"{path}: cannot be decoded ({reason}); it is damaged or no audio file, copy or download "
         "it again"
     )
-
-
-def _check_file(path: Path) -> None:
-    """Raise where there is no file, or where it is shorter than its header states."""
-    if not path.is_file():
-        raise AudioError(f"{path}: no such file; if it is a clip of a corpus, check SER_DATA")
-    if path.stat().st_size == 0:
-        raise AudioError(f"{path}: an empty file of 0 bytes; copy or download it again")
-    _check_riff_length(path)
 
 
 def load_head(path: str | Path, *, max_s: float) -> tuple[np.ndarray, int, float]:
@@ -122,31 +194,47 @@ def iter_blocks(path: str | Path, *, block_s: float) -> Iterator[tuple[np.ndarra
     AudioError as `load_head`.
     """
     path = Path(path)
-    _check_file(path)
-    try:
-        with soundfile.SoundFile(os.fsencode(path)) as file:
-            rate = file.samplerate
-            for block in file.blocks(round(block_s * rate), dtype="float32", always_2d=True):
-                signal = mono(block)
-                check_decoded(path, signal)
-                yield signal, rate
-    except (soundfile.LibsndfileError, TypeError) as error:
-        raise _undecodable(path, error) from error
+    with _opened(path) as file:
+        rate = file.samplerate
+        for block in _blocks(path, file, round(block_s * rate)):
+            signal = mono(block)
+            check_decoded(path, signal)
+            yield signal, rate
 
 
-# Suffixes by which audio files are found in folders: in those of corpora, of data sets that are
-# audited, and of recordings to predict. A file that is named is tried whatever its suffix.
+# Suffixes by which recordings are found in folders: in those of corpora, and in all others. A file
+# that is named is tried whatever its suffix.
 CORPUS_SUFFIXES = frozenset({".wav", ".flac", ".opus"})
-AUDIT_SUFFIXES = CORPUS_SUFFIXES | {".ogg", ".mp3", ".aiff", ".aif", ".au", ".w64"}
-SUFFIXES = AUDIT_SUFFIXES.union(
-    (".oga", ".aifc", ".caf", ".rf64"),
-    (".m4a", ".mp4", ".aac", ".webm", ".mka", ".amr", ".wma", ".3gp"),  # decoded by ffmpeg
+SUFFIXES = CORPUS_SUFFIXES.union(
+    (".wave", ".ogg", ".oga", ".mp3", ".mpga", ".mpeg", ".mp2"),
+    (".aiff", ".aif", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64", ".sph", ".nist"),
+    # Decoded by ffmpeg: phones, messengers, browsers.
+    (".m4a", ".m4b", ".mp4", ".m4v", ".mov", ".qta", ".aac", ".webm", ".mka", ".mkv"),
+    (".amr", ".awb", ".3gp", ".3gpp", ".3ga", ".3g2", ".wma", ".asf"),
 )
+
+
+def is_recording(name: str) -> bool:
+    """Whether a file in a folder is taken for a recording, by its name; hidden files are not.
+
+    Macs and phones hide what belongs to a recording (`._a.mp3`) or was deleted.
+    """
+    return os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith(".")
+
+
+# Beginnings of files that are found in the place of a recording, and what to do about each.
+NO_RECORDINGS = {
+    b"version https://git-lfs": "a Git LFS pointer, not the recording; run `git lfs pull`",
+    b"/annex/objects": "a git-annex pointer, not the recording; run `git annex get`",
+    b"\0\5\x16\7": "what a Mac keeps beside a recording; give the file without '._'",
+    b"PK\3\4": "an archive; unpack it first",
+    b"<": "a web page or XML, not the recording; download it again",
+}
 
 # Beginnings of files that libsndfile does not know: offset, bytes, and ffmpeg's reader. Naming the
 # reader keeps ffmpeg from taking a file for a playlist, which could name other files.
 FOR_FFMPEG = (
-    (4, b"ftyp", "mov"),
+    *((4, name, "mov") for name in (b"ftyp", b"moov", b"mdat", b"wide")),
     (0, b"\x1a\x45\xdf\xa3", "matroska"),
     (0, b"\xff\xf1", "aac"),
     (0, b"\xff\xf9", "aac"),
@@ -155,16 +243,15 @@ FOR_FFMPEG = (
 )
 MAX_FFMPEG_S = 600  # two hours of AAC are decoded in less than a minute
 MAX_STREAM_BYTES = 4 * 2**30
+BLOCK_SAMPLES = 2**20
+MISCOUNTED_BYTES = 100  # writers count the header as samples too; a few milliseconds
 CHUNK_BYTES = 2**20
 
 
 def _reader_of(path: Path) -> str | None:
     """Return ffmpeg's reader for a file that libsndfile does not decode; None for others."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(16)
-    except OSError:
-        return None
+    with path.open("rb") as file:
+        head = file.read(16)
     for offset, magic, reader in FOR_FFMPEG:
         if head[offset : offset + len(magic)] == magic:
             return reader
@@ -172,12 +259,11 @@ def _reader_of(path: Path) -> str | None:
 
 
 @contextmanager
-def decodable(path: str | Path) -> Iterator[Path]:
+def _decodable(path: Path) -> Iterator[Path]:
     """Give a path that libsndfile can decode: the file itself, or a temporary WAV made by ffmpeg.
 
     AudioError where ffmpeg is needed but not installed, or cannot decode the file either.
     """
-    path = Path(path)
     reader = _reader_of(path)
     if reader is None:
         yield path

@@ -12,6 +12,9 @@ import soxr
 
 from ser_lib.errors import AudioError, FeatureError
 
+# Correlation from which one channel is the other's inverse, with noise or an echo of its own.
+MIN_OPPOSITION = 0.5
+
 
 def check_signal(signal: np.ndarray) -> None:
     """Raise FeatureError where an array is no signal: not mono, empty, or not finite."""
@@ -22,8 +25,23 @@ def check_signal(signal: np.ndarray) -> None:
 
 
 def mono(samples: np.ndarray) -> np.ndarray:
-    """Average the channels of samples of shape (n_samples, n_channels); one is taken as it is."""
-    return samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
+    """Average the channels of samples of shape (n_samples, n_channels); one is taken as it is.
+
+    Channels in opposite phase to the loudest are inverted first, or nothing but noise were left.
+    """
+    if samples.shape[1] == 1:
+        return samples[:, 0]
+    with np.errstate(invalid="ignore", over="ignore"):
+        products = samples.T @ samples
+        powers = np.diag(products)
+        loudest = powers.argmax()
+        least = MIN_OPPOSITION * np.sqrt(powers) * np.sqrt(powers[loudest])
+        is_related, is_opposite = np.abs(products[loudest]) > least, products[loudest] < -least
+    if not is_opposite.any():
+        return samples.mean(axis=1)
+    # All as the first of them is, so that a recording in blocks keeps its polarity.
+    is_inverted = is_opposite ^ is_opposite[is_related.argmax()] & is_related
+    return (samples * np.where(is_inverted, -1, 1).astype(samples.dtype)).mean(axis=1)
 
 
 def check_decoded(path: str | Path, signal: np.ndarray) -> None:

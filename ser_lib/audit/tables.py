@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ser_lib.audio.io import AUDIT_SUFFIXES
+from ser_lib.audio.io import SUFFIXES, is_recording
 from ser_lib.errors import AuditError, offenders
 
 # Usual names of the column that plays a role, compared without case, spaces and underscores.
@@ -58,14 +58,10 @@ def folder_table(folder: Path) -> pd.DataFrame:
     """List the audio files below a folder, sorted: `clip_id` (the path below it) and `path`."""
     if not folder.is_dir():
         raise AuditError(f"{folder}: no such folder")
-    paths = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in AUDIT_SUFFIXES and path.name[0] != "." and path.is_file()
-    )
+    paths = sorted(path for path in folder.rglob("*") if is_recording(path.name) and path.is_file())
     if not paths:
         raise AuditError(
-            f"{folder}: no audio file below it (looked for {', '.join(sorted(AUDIT_SUFFIXES))})"
+            f"{folder}: no audio file below it (looked for {', '.join(sorted(SUFFIXES))})"
         )
     return pd.DataFrame(
         {
@@ -200,7 +196,7 @@ def _keys_of(files: pd.DataFrame) -> dict[str, str]:
 
 def _without_suffix(name: str) -> str:
     path = Path(name)
-    return path.with_suffix("").as_posix() if path.suffix.lower() in AUDIT_SUFFIXES else name
+    return path.with_suffix("").as_posix() if path.suffix.lower() in SUFFIXES else name
 
 
 def _look_up(name: str, keys: Mapping[str, str]) -> str:

@@ -246,8 +246,9 @@ def _conclude(n_paths: int, found: SearchReport, n_failed: int) -> int:
         _report(problem)
     if n_paths == 0:
         _report("no recording was found; folders are searched for wav, flac, ogg, mp3 and others")
-    if found.n_others:
-        _report(f"{found.n_others:,} files whose names do not end as recordings do were left alone")
+    if found.others:
+        kinds = ", ".join(f"{n:,} {kind}" for kind, n in found.others.most_common())
+        _report(f"files with other names than recordings were left alone: {kinds}")
     if n_failed:
         _report(f"{n_failed:,} recording{'s' if n_failed > 1 else ''} could not be used")
     return int(bool(n_failed or found.problems or n_paths == 0))

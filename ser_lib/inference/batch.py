@@ -11,14 +11,14 @@ import csv
 import io
 import json
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from ser_lib.audio.io import SUFFIXES
+from ser_lib.audio.io import is_recording
 from ser_lib.errors import AudioError
 from ser_lib.inference.prediction import NOT_SURE, Prediction
 from ser_lib.inference.predictor import Predictor
@@ -42,8 +42,8 @@ N_AHEAD = 4
 class SearchReport:
     """What a search for recordings left out."""
 
-    n_others: int = 0
-    """Files in folders that do not have the suffix of a recording."""
+    others: Counter[str] = field(default_factory=Counter)
+    """Number of files in folders that have no name of a recording, by suffix or "hidden"."""
     problems: list[str] = field(default_factory=list)
     """Folders that could not be read."""
 
@@ -84,10 +84,11 @@ def find_recordings(
             seen.add((status.st_dev, status.st_ino))
             subfolders.sort()
             for name in sorted(names):
-                if os.path.splitext(name)[1].lower() in SUFFIXES:
+                if is_recording(name):
                     yield Path(folder, name)
                 else:
-                    found.n_others += 1
+                    suffix = os.path.splitext(name)[1].lower() or "no suffix"
+                    found.others["hidden" if name.startswith(".") else suffix] += 1
 
 
 def predict_many(

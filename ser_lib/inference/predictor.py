@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ser_lib.audio.io import decodable, load_head
+from ser_lib.audio.io import load_head
 from ser_lib.audio.signal import checked_mono, cut_signal
 from ser_lib.audio.voice_activity import RATE_HZ, VoiceFacts, clipped_share, inspect_voice
 from ser_lib.errors import AudioError, BundleError, SerError
@@ -293,18 +293,13 @@ class Predictor:
         return ours
 
     def _file_features(self, path: str | Path) -> np.ndarray:
-        with decodable(path) as file:
-            signal, rate, _ = load_head(file, max_s=MAX_CLIP_S)
+        signal, rate, _ = load_head(path, max_s=MAX_CLIP_S)
         return self.features(checked_mono(signal, rate), rate)
 
     def predict_file(self, path: str | Path) -> Prediction:
         """Predict one recording, of which at most `MAX_CLIP_S` are decoded; AudioError as above."""
-        with decodable(path) as file:
-            try:
-                signal, rate, duration_s = load_head(file, max_s=MAX_CLIP_S)
-                return self.predict_signal(signal, rate, path=str(path), duration_s=duration_s)
-            except AudioError as error:
-                raise AudioError(str(error).replace(str(file), str(path), 1)) from error
+        signal, rate, duration_s = load_head(path, max_s=MAX_CLIP_S)
+        return self.predict_signal(signal, rate, path=str(path), duration_s=duration_s)
 
     def predict(
         self,

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ser_lib.audio.io import decodable, iter_blocks
-from ser_lib.audio.signal import resample
+from ser_lib.audio.io import iter_blocks
+from ser_lib.audio.signal import mono, resample
 from ser_lib.audio.voice_activity import RATE_HZ, inspect_voice
 from ser_lib.errors import AudioError
 from ser_lib.inference.out_of_domain import MIN_SPEECH_S
@@ -113,16 +112,14 @@ def timeline(
         If the recording cannot be used, or if windows would leave gaps.
     """
     path = str(source) if isinstance(source, str | Path) else ""
-    opening = decodable(source) if isinstance(source, str | Path) else nullcontext(source)
-    with opening as opened:
-        for start_s, signal, rate in iter_windows(opened, window_s=window_s, hop_s=hop_s):
-            duration_s = len(signal) / rate
-            voice = inspect_voice(resample(signal, rate, RATE_HZ))
-            if voice.speech_s < MIN_SPEECH_S:
-                one = Prediction(path, NO_SPEECH, float("nan"), {}, duration_s, voice=voice)
-            else:
-                one = predictor.predict_signal(signal, rate, path=path)
-            yield Window(start_s, start_s + duration_s, one)
+    for start_s, signal, rate in iter_windows(source, window_s=window_s, hop_s=hop_s):
+        duration_s = len(signal) / rate
+        voice = inspect_voice(resample(signal, rate, RATE_HZ))
+        if voice.speech_s < MIN_SPEECH_S:
+            one = Prediction(path, NO_SPEECH, float("nan"), {}, duration_s, voice=voice)
+        else:
+            one = predictor.predict_signal(signal, rate, path=path)
+        yield Window(start_s, start_s + duration_s, one)
 
 
 def timeline_table(windows: Iterable[Window], labels: Sequence[str]) -> pd.DataFrame:
@@ -213,8 +210,8 @@ def update_live(
     samples = np.asarray(samples)
     if np.issubdtype(samples.dtype, np.integer):
         samples = samples.astype(np.float32) / np.iinfo(samples.dtype).max
-    samples = samples.mean(axis=1) if samples.ndim == 2 else samples
-    new = resample(np.nan_to_num(samples.astype(np.float32)), sample_rate_hz, RATE_HZ)
+    samples = np.nan_to_num(samples.astype(np.float32))
+    new = resample(mono(samples) if samples.ndim == 2 else samples, sample_rate_hz, RATE_HZ)
     sound = np.concatenate([state.sound, new])[-round(WINDOW_S * RATE_HZ) :]
     received_s = state.received_s + len(new) / RATE_HZ
     state = replace(state, sound=sound, received_s=received_s)

@@ -8,8 +8,17 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_lib.audio.io import ClipFacts, Limits, check_facts, load_signal, read_facts
-from ser_lib.audio.signal import crop_or_pad, resample
+from ser_lib.audio.io import (
+    ClipFacts,
+    Limits,
+    check_facts,
+    is_recording,
+    iter_blocks,
+    load_head,
+    load_signal,
+    read_facts,
+)
+from ser_lib.audio.signal import crop_or_pad, mono, resample
 from ser_lib.errors import AudioError
 
 SOUND = ClipFacts(
@@ -87,12 +96,34 @@ def test_samples_that_are_not_finite_are_a_fact_not_a_crash(tmp_path, write_clip
 
 
 def test_a_signal_is_mono_float32_at_the_files_rate(tmp_path, write_clip, noise):
-    path = write_clip(tmp_path / "a.wav", np.column_stack([noise, -noise / 2]), subtype="FLOAT")
+    path = write_clip(tmp_path / "a.wav", np.column_stack([noise, noise / 2]), subtype="FLOAT")
     signal, rate_hz = load_signal(path)
     assert rate_hz == 16_000
     assert signal.dtype == np.float32
     # Halves of 16-bit samples are exact in float32.
-    np.testing.assert_array_equal(signal, (noise / 4).astype(np.float32))
+    np.testing.assert_array_equal(signal, (noise * 0.75).astype(np.float32))
+
+
+@pytest.mark.parametrize("gains", [(1, -1), (1, -0.97), (-0.5, 1), (0, 1, -1), (1, 1, -1, -1)])
+def test_channels_in_opposite_phase_are_the_sound_not_what_they_leave_of_each_other(
+    tmp_path, write_clip, noise, rng, gains
+):
+    own = rng.normal(0, 0.003, (len(noise), len(gains)))
+    path = write_clip(tmp_path / "a.wav", noise[:, None] * gains + own, subtype="FLOAT")
+    signal, _ = load_signal(path)
+    assert abs(np.corrcoef(signal, noise)[0, 1]) > 0.999
+    assert np.std(signal) == pytest.approx(np.abs(gains).mean() * np.std(noise), rel=0.01)
+    # In blocks it has one polarity throughout.
+    np.testing.assert_allclose(
+        np.concatenate([one for one, _ in iter_blocks(path, block_s=0.1)]), signal, atol=1e-7
+    )
+
+
+@pytest.mark.parametrize("correlation", [1.0, 0.5, 0.0, -0.3])
+def test_channels_of_one_room_are_averaged(noise, rng, correlation):
+    other = correlation * noise + np.sqrt(1 - correlation**2) * rng.permutation(noise)
+    samples = np.column_stack([noise, other])
+    np.testing.assert_array_equal(mono(samples), samples.mean(axis=1))
 
 
 def test_a_part_is_cut_out_in_seconds(tmp_path, write_clip, noise):
@@ -236,13 +267,111 @@ def test_a_file_that_may_not_be_read_is_named_with_a_remedy(tmp_path, write_clip
         read_facts(path)
 
 
-@pytest.mark.parametrize("promised", [0, 0xFFFFFFFF])
-def test_a_stream_that_promises_no_length_is_not_called_truncated(tmp_path, write_clip, promised):
+# Where the header of a 44-byte WAV says how long it is, what it says instead, and what follows.
+SIZES = {
+    "whole, 0": {4: 0},
+    "whole, largest": {4: 0xFFFFFFFF},
+    "whole, eight too many": {4: 44 + 9600},
+    "whole, too few": {4: 36},
+    "samples, 0": {40: 0},
+    "both, 0": {4: 0, 40: 0},
+    "both, largest": {4: 0xFFFFFFFF, 40: 0xFFFFFFFF},
+    "both, of a pipe": {4: 0x7FFFF024, 40: 0x7FFFF000},
+    "samples, counting the header": {40: 9600 + 44},
+    "samples, eight too many": {40: 9608},
+}
+
+
+def _resized(raw: bytes, sizes: dict[int, int]) -> bytes:
+    content = bytearray(raw)
+    for place, size in sizes.items():
+        content[place : place + 4] = size.to_bytes(4, "little")
+    return bytes(content)
+
+
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
+def test_a_whole_wav_is_read_to_its_end_whatever_its_header_says(tmp_path, write_clip, sizes):
     path = write_clip(tmp_path / "a.wav")
-    content = bytearray(path.read_bytes())
-    content[4:8] = promised.to_bytes(4, "little")
-    path.write_bytes(content)
-    assert read_facts(path).duration_s == pytest.approx(0.3)
+    expected = load_signal(path)[0]
+    path.write_bytes(_resized(path.read_bytes(), sizes))
+    np.testing.assert_array_equal(load_signal(path)[0], expected)
+    blocks = [one for one, _ in iter_blocks(path, block_s=0.1)]
+    np.testing.assert_array_equal(np.concatenate(blocks), expected)
+    assert load_head(path, max_s=0.1)[2] == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("sizes", [{}, {4: 0}, {4: 36}, {4: 0xFFFFFFFF}])
+def test_a_wav_that_lost_samples_is_truncated_whatever_the_size_of_the_whole(
+    tmp_path, write_clip, sizes
+):
+    path = write_clip(tmp_path / "a.wav")
+    path.write_bytes(_resized(path.read_bytes(), sizes)[:-1000])
+    for read in (load_signal, read_facts, lambda one: list(iter_blocks(one, block_s=0.1))):
+        with pytest.raises(AudioError, match="truncated"):
+            read(path)
+
+
+def test_an_empty_wav_with_a_chunk_after_it_holds_no_samples(tmp_path, write_clip):
+    path = write_clip(tmp_path / "a.wav", np.zeros(0))
+    path.write_bytes(path.read_bytes() + b"LIST\x04\0\0\0INFO" * 1000)
+    assert read_facts(path).duration_s == 0
+
+
+def test_a_flac_that_does_not_say_how_long_it_is_is_whole_and_half_of_it_is_not(
+    tmp_path, write_clip, noise
+):
+    path = write_clip(tmp_path / "a.flac", np.tile(noise, 6))
+    raw = bytearray(path.read_bytes())
+    raw[21] &= 0xF0
+    raw[22:26] = bytes(4)  # the number of samples, as encoders that write into a pipe leave it
+    path.write_bytes(raw)
+    assert load_head(path, max_s=1.0)[2] == pytest.approx(3.0)
+    np.testing.assert_array_equal(load_signal(path)[0], np.tile(noise, 6).astype(np.float32))
+    path.write_bytes(raw[: len(raw) // 2])
+    with pytest.raises(AudioError):
+        load_signal(path)
+
+
+def test_an_mp3_without_a_tag_for_its_length_is_not_called_truncated(tmp_path):
+    signal = np.append(np.zeros(64_000), np.random.default_rng(0).normal(0, 0.2, 64_000))
+    soundfile.write(tmp_path / "a.mp3", signal, 16_000, bitrate_mode="VARIABLE")
+    raw = (tmp_path / "a.mp3").read_bytes()
+    (tmp_path / "b.mp3").write_bytes(raw[raw.index(raw[:2], 4) :])  # all but the first frame
+    with soundfile.SoundFile(tmp_path / "b.mp3") as file:
+        assert file.frames > 2 * len(signal)
+    assert load_head(tmp_path / "b.mp3", max_s=1.0)[2] == pytest.approx(8.0, abs=0.2)
+    (tmp_path / "a.mp3").write_bytes(raw[: len(raw) * 2 // 3])
+    with pytest.raises(AudioError, match="truncated"):
+        load_signal(tmp_path / "a.mp3")
+
+
+def test_a_recording_beside_what_a_mac_keeps_of_it_is_read(tmp_path, write_clip):
+    for suffix in ("mp3", "wav", "flac"):
+        good = write_clip(tmp_path / f"t.{suffix}", subtype=None)
+        expected = load_signal(good)[0]
+        beside = tmp_path / f"._t.{suffix}"
+        beside.write_bytes(bytes.fromhex("0005160700020000") + b"Mac OS X        " + bytes(4000))
+        np.testing.assert_array_equal(load_signal(good)[0], expected)
+        assert not is_recording(beside.name)
+        with pytest.raises(AudioError, match="Mac"):
+            load_signal(beside)
+
+
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "git lfs pull"),
+        ("/annex/objects/SHA256E-s9--00.wav\n", "git annex get"),
+        ("<!DOCTYPE html><title>404</title>", "download"),
+        ("PK\3\4", "unpack"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".wav", ".mp3", ".raw"])
+def test_what_stands_in_the_place_of_a_recording_is_named(tmp_path, content, remedy, suffix):
+    path = tmp_path / f"a{suffix}"
+    path.write_text(content)
+    with pytest.raises(AudioError, match=remedy):
+        read_facts(path)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -251,6 +380,22 @@ def test_loading_samples_that_are_not_finite_is_refused(tmp_path, write_clip, no
     path = write_clip(tmp_path / "a.wav", noise, subtype="FLOAT")
     with pytest.raises(AudioError, match=r"a\.wav.*NaN"):
         load_signal(path)
+
+
+PHONES = ".oga .opus .m4a .mpeg .mpga .qta .amr .3gp .webm .mp4 .aac .wma .mov .3gpp .m4b .ogg .caf"
+
+
+@pytest.mark.parametrize("suffix", PHONES.split())
+def test_what_phones_and_messengers_record_is_found_and_answered_or_told_what_it_needs(
+    tmp_path, write_clip, suffix, monkeypatch
+):
+    assert is_recording(f"a{suffix.upper()}")
+    path = write_clip(tmp_path / "a.wav").rename(tmp_path / f"a{suffix}")
+    assert read_facts(path).duration_s == pytest.approx(0.3)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    path.write_bytes(b"\0\0\0\x14ftypqt  \0\0\0\0qt  " + bytes(1000))
+    with pytest.raises(AudioError, match="ffmpeg"):
+        read_facts(path)
 
 
 # --- clips that can be decoded but should not be used

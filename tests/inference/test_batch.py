@@ -32,13 +32,14 @@ LABELS = ("angry", "sad")
 
 
 def test_folders_are_searched_by_name_and_files_taken_as_they_are(tmp_path):
-    for name in ("b/2.wav", "b/1.FLAC", "a.mp3", "notes.txt", "c/d/e.opus"):
+    others = ("notes.txt", "README", "._a.mp3", ".trashed-1.wav", "b/more.TXT")
+    for name in ("b/2.wav", "b/1.FLAC", "a.mp3", "c/d/e.opus", *others):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     found = SearchReport()
     paths = [one.relative_to(tmp_path) for one in find_recordings([tmp_path], found=found)]
     assert [str(one) for one in paths] == ["a.mp3", "b/1.FLAC", "b/2.wav", "c/d/e.opus"]
-    assert found.n_others == 1
+    assert found.others == {".txt": 2, "no suffix": 1, "hidden": 2}
     assert list(find_recordings([tmp_path / "notes.txt"])) == [tmp_path / "notes.txt"]
 
 
