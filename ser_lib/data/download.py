@@ -16,7 +16,6 @@ The tests have no internet: they download from a server on the same machine.
 from __future__ import annotations
 
 import errno
-import gzip
 import logging
 import lzma
 import math
@@ -24,15 +23,13 @@ import os
 import re
 import shutil
 import stat
-import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import IO, cast
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
@@ -63,16 +60,16 @@ MAX_UNPACKED_BYTES = 20 * 10**9
 MAX_RATIO = 20
 UNPACKED_RATIO = 3
 
-# What zipfile and tarfile raise for damaged, cut, encrypted or unknown archives.
+# What zipfile raises for damaged, cut, encrypted or unknown archives.
 UNPACK_ERRORS = (
-    *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
     *(EOFError, NotImplementedError, RuntimeError),
 )
 
 
 @dataclass(frozen=True)
 class Archive:
-    """One file that a corpus is published as."""
+    """One zip file that a corpus is published as."""
 
     url: str
     checksum: str
@@ -413,97 +410,45 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
 
-@dataclass(frozen=True)
-class _Member:
-    name: str
-    n_bytes: int
-    kind: str
-    """"file", "folder" or "other"."""
-    open: Callable[[], IO[bytes]]
-
-
 def _unpack(archive: Path, folder: Path) -> None:
-    """Unpack a zip or tar file into a folder, without overwriting; refuse what a corpus has not."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Unpack a zip file into a folder; what a corpus has not is refused before any is written."""
     max_bytes = min(MAX_UNPACKED_BYTES, MAX_RATIO * archive.stat().st_size)
-    members = _zip_members(archive) if zipfile.is_zipfile(archive) else _tar_members(archive)
-    n_bytes = 0
+    folder.mkdir(parents=True, exist_ok=True)
+    wrong = ""
     try:
-        for n_members, member in enumerate(members, start=1):
-            n_bytes += member.n_bytes
-            _check_member(archive, member)
-            if n_members > MAX_MEMBERS or n_bytes > max_bytes:
-                raise DownloadError(
-                    f"{archive.name} is no corpus: it has {n_members:,} members of {n_bytes:,} "
-                    f"bytes or more, allowed are {MAX_MEMBERS:,} members and {max_bytes:,} bytes "
-                    f"({MAX_RATIO} times the archive's size, at most {MAX_UNPACKED_BYTES:,}). "
-                    f"Nothing was put in place. Delete {archive}."
+        with zipfile.ZipFile(archive) as opened:
+            members = opened.infolist()
+            names = Counter(one.orig_filename for one in members)
+            n_bytes = sum(one.file_size for one in members)
+            if odd := [one.orig_filename for one in members if not _is_plain(one)]:
+                wrong = f"member {odd[0]!r} is a link or a device, or points outside of its folder"
+            elif len(names) < len(members):
+                wrong = f"it has two members of one name ({names.most_common(1)[0][0]})"
+            elif len(members) > MAX_MEMBERS or n_bytes > max_bytes:
+                wrong = (
+                    f"it has {len(members):,} members of {n_bytes:,} bytes, allowed are "
+                    f"{MAX_MEMBERS:,} members and {max_bytes:,} bytes ({MAX_RATIO} times the "
+                    f"archive's size, at most {MAX_UNPACKED_BYTES:,})"
                 )
-            _write(archive, member, folder)
+            else:
+                opened.extractall(folder)
     except UNPACK_ERRORS as error:
         raise DownloadError(
             f"{archive.name} cannot be unpacked ({error or type(error).__name__}): it is damaged "
             f"or incomplete. Delete {archive} and get it again."
         ) from error
-    except FileExistsError as error:
+    if wrong:
         raise DownloadError(
-            f"{archive.name} has two members of one name ({error.filename}). Nothing was put in "
-            f"place. Delete {archive} and get it again."
-        ) from error
+            f"{archive.name} is no corpus: {wrong}. Nothing was put in place. Do not unpack "
+            f"{archive} by hand; delete it, and tell its publisher."
+        )
 
 
-def _zip_members(archive: Path) -> Iterator[_Member]:
-    with zipfile.ZipFile(archive) as opened:
-        for info in opened.infolist():
-            # Zip of DOS has no mode: 0, an ordinary file.
-            mode = stat.S_IFMT(info.external_attr >> 16)
-            kind = "file" if mode in (0, stat.S_IFREG) else "other"
-            if info.is_dir() and mode in (0, stat.S_IFDIR):
-                kind = "folder"
-            # `filename` is already cut at a null byte and freed of some separators.
-            yield _Member(info.orig_filename, info.file_size, kind, partial(opened.open, info))
-
-
-def _tar_members(archive: Path) -> Iterator[_Member]:
-    # As a stream: a list of all members would unpack a bomb to find out how large it is.
-    with tarfile.open(archive, "r|*") as opened:
-        for info in opened:
-            kind = "file" if info.isfile() else "folder" if info.isdir() else "other"
-            # Nothing is opened but ordinary files, of which there is always something to read.
-            opener = cast("Callable[[], IO[bytes]]", partial(opened.extractfile, info))
-            yield _Member(info.name, info.size, kind, opener)
-
-
-def _check_member(archive: Path, member: _Member) -> None:
-    """Refuse a member that is not a file or folder inside the archive's folder."""
-    if member.kind == "other":
-        wrong = "is a link or a device"
-    elif (
-        member.name.startswith("/")
-        or ".." in member.name.split("/")
-        or re.search(r"^[A-Za-z]:|[\\\0]", member.name)
-    ):
-        wrong = "points outside of its folder"
-    else:
-        return
-    raise DownloadError(
-        f"{archive.name}: member {member.name!r} {wrong}; a corpus has no such thing. "
-        f"Nothing was put in place. Do not unpack {archive} by hand; tell its publisher."
-    )
-
-
-def _write(archive: Path, member: _Member, folder: Path) -> None:
-    target = folder / member.name
-    # `_check_member` has refused such names: this is a second, independent guard.
-    if not target.resolve().is_relative_to(folder.resolve()):
-        raise DownloadError(f"{archive.name}: member {member.name!r} leaves {folder}")
-    if member.kind == "folder":
-        target.mkdir(parents=True, exist_ok=True)
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # "x": a member that is in the archive twice is an error.
-    with member.open() as source, target.open("xb") as file:
-        shutil.copyfileobj(source, file)
-        n_bytes = file.tell()
-    if n_bytes != member.n_bytes:
-        raise EOFError(f"{member.name} has {n_bytes:,} of {member.n_bytes:,} bytes")
+def _is_plain(member: zipfile.ZipInfo) -> bool:
+    """Whether a member is a file or folder inside the archive's folder."""
+    # `filename` is already cut at a null byte and freed of some separators.
+    name = member.orig_filename
+    # Zip of DOS has no mode: 0, an ordinary file.
+    is_usual = stat.S_IFMT(member.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR)
+    is_outside = name.startswith("/") or ".." in name.split("/")
+    return is_usual and not is_outside and not re.search(r"^[A-Za-z]:|[\\\0]", name)

@@ -15,10 +15,8 @@ import re
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
-import tarfile
 import threading
 import zipfile
 from dataclasses import dataclass, field, replace
@@ -141,16 +139,6 @@ def zipped(members: dict[str, bytes], **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def tarred(members: dict[str, bytes], mode: str = "w:gz") -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode=mode) as archive:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return buffer.getvalue()
-
-
 @pytest.fixture
 def data(tmp_path, monkeypatch) -> Path:
     folder = tmp_path / "data"
@@ -202,9 +190,8 @@ PART = ".ravdess.download/clips.zip.part"
 # --- the whole way
 
 
-@pytest.mark.parametrize("pack", [zipped, tarred, lambda members: tarred(members, "w")])
-def test_an_archive_is_downloaded_unpacked_and_checked(publish, small_ravdess, clips, data, pack):
-    page = publish(pack(clips), file_name="clips.any")
+def test_an_archive_is_downloaded_unpacked_and_checked(publish, small_ravdess, clips, data):
+    page = publish(zipped(clips), file_name="clips.any")
     assert download_corpus(small_ravdess) == data / "ravdess"
     assert left(data) == in_place(clips)
     assert {one: (data / "ravdess" / one).read_bytes() for one in clips} == clips
@@ -218,7 +205,7 @@ def test_several_archives_are_unpacked_into_one_folder(
     names = sorted(clips)
     publish(zipped({name: clips[name] for name in names[:5]}), file_name="a.zip")
     (first,) = ARCHIVES["ravdess"]
-    publish(tarred({name: clips[name] for name in names[5:]}), file_name="b.tar.gz")
+    publish(zipped({name: clips[name] for name in names[5:]}), file_name="b.zip")
     monkeypatch.setitem(ARCHIVES, "ravdess", (first, *ARCHIVES["ravdess"]))
     download_corpus(small_ravdess)
     assert left(data) == in_place(clips)
@@ -610,25 +597,23 @@ BAD_NAMES = (
 )
 
 
-@pytest.mark.parametrize("pack", [zipped, tarred])
 @pytest.mark.parametrize("name", BAD_NAMES)
-def test_a_member_outside_of_the_folder_is_refused(bite, tmp_path, pack, name):
+def test_a_member_outside_of_the_folder_is_refused(bite, tmp_path, name):
     with pytest.raises(DownloadError) as caught:
-        bite(pack({"first.wav": b"1", name: b"2"}))
+        bite(zipped({"first.wav": b"1", name: b"2"}))
     assert repr(name) in str(caught.value)
     assert "outside" in str(caught.value)
-    assert unpacked(tmp_path) == ["a/b/first.wav", "bad.zip"]
+    assert unpacked(tmp_path) == ["bad.zip"]
 
 
-@pytest.mark.parametrize("pack", [zipped, tarred])
-def test_a_member_inside_of_the_folder_is_not(bite, tmp_path, pack):
-    bite(pack(dict.fromkeys(GOOD_NAMES, b"1")))
+def test_a_member_inside_of_the_folder_is_not(bite, tmp_path):
+    bite(zipped(dict.fromkeys(GOOD_NAMES, b"1")))
     assert len(unpacked(tmp_path / "a" / "b")) == len(GOOD_NAMES)
 
 
 def test_a_name_with_a_null_byte_is_refused(bite):
     content = zipped({"one.wavXevil.sh": b"1"}).replace(b"wavXevil", b"wav\0evil")
-    with pytest.raises(DownloadError, match="points outside"):
+    with pytest.raises(DownloadError, match="outside of its folder"):
         bite(content)
 
 
@@ -640,27 +625,6 @@ def test_folders_are_made(bite, tmp_path):
     bite(buffer.getvalue())
     assert (tmp_path / "a" / "b" / "Actor_01").is_dir()
     assert unpacked(tmp_path / "a" / "b") == ["Actor_01/one.wav"]
-
-
-def test_the_second_lock_on_the_door_holds_without_the_first(bite, tmp_path, monkeypatch):
-    monkeypatch.setattr(download, "_check_member", lambda archive, member: None)
-    with pytest.raises(DownloadError, match=r"\.\./evil\.wav.* leaves"):
-        bite(zipped({"../evil.wav": b"2"}))
-    assert unpacked(tmp_path) == ["bad.zip"]
-
-
-@pytest.mark.parametrize(
-    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE]
-)
-def test_a_link_or_a_device_in_a_tar_is_refused(bite, tmp_path, kind):
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        info = tarfile.TarInfo("link.wav")
-        info.type, info.linkname = kind, "/etc/passwd"
-        archive.addfile(info)
-    with pytest.raises(DownloadError, match=r"'link\.wav' .*link or"):
-        bite(buffer.getvalue())
-    assert list((tmp_path / "a" / "b").iterdir()) == []
 
 
 @pytest.mark.parametrize("mode", [0o120777, 0o020666, 0o060666, 0o010666])
@@ -675,31 +639,28 @@ def test_a_link_or_a_device_in_a_zip_is_refused(bite, tmp_path, mode):
     assert list((tmp_path / "a" / "b").iterdir()) == []
 
 
-@pytest.mark.parametrize("pack", [zipped, tarred])
-def test_a_bomb_is_refused_before_it_is_written(bite, tmp_path, pack):
+def test_a_bomb_is_refused_before_it_is_written(bite, tmp_path):
     with pytest.raises(DownloadError, match=r"5,000,00\d bytes"):
-        bite(pack({"small.wav": b"1", "bomb.wav": b"\0" * 5_000_000}))
-    assert unpacked(tmp_path / "a" / "b") == ["small.wav"]
+        bite(zipped({"small.wav": b"1", "bomb.wav": b"\0" * 5_000_000}))
+    assert unpacked(tmp_path / "a" / "b") == []
 
 
-@pytest.mark.parametrize("pack", [zipped, tarred])
 @pytest.mark.parametrize("n_bytes", [10_000, 10_001])
-def test_members_together_have_a_limit(bite, tmp_path, monkeypatch, rng, pack, n_bytes):
+def test_members_together_have_a_limit(bite, tmp_path, monkeypatch, rng, n_bytes):
     monkeypatch.setattr(download, "MAX_UNPACKED_BYTES", 10_000)
-    content = pack({"a.wav": rng.bytes(6_000), "b.wav": rng.bytes(n_bytes - 6_000)})
+    content = zipped({"a.wav": rng.bytes(6_000), "b.wav": rng.bytes(n_bytes - 6_000)})
     if n_bytes == 10_000:
         bite(content)
         assert len(unpacked(tmp_path / "a" / "b")) == 2
         return
-    with pytest.raises(DownloadError, match=r"10,001 bytes .* 10,000 "):
+    with pytest.raises(DownloadError, match=r"10,001 bytes.* 10,000 "):
         bite(content)
 
 
-@pytest.mark.parametrize("pack", [zipped, tarred])
 @pytest.mark.parametrize("n_members", [5, 6])
-def test_the_number_of_members_has_a_limit(bite, tmp_path, monkeypatch, pack, n_members):
+def test_the_number_of_members_has_a_limit(bite, tmp_path, monkeypatch, n_members):
     monkeypatch.setattr(download, "MAX_MEMBERS", 5)
-    content = pack({f"{number}.wav": b"1" for number in range(n_members)})
+    content = zipped({f"{number}.wav": b"1" for number in range(n_members)})
     if n_members == 5:
         bite(content)
         assert len(unpacked(tmp_path / "a" / "b")) == 5
@@ -708,33 +669,15 @@ def test_the_number_of_members_has_a_limit(bite, tmp_path, monkeypatch, pack, n_
         bite(content)
 
 
-def test_a_zip_that_lies_about_a_members_size_is_found_out(bite, rng):
-    content = bytearray(zipped({"a.wav": rng.bytes(3_000)}))
-    # The uncompressed size stands in the entry and, 24 bytes on, in the directory.
-    entry, directory = 0, content.index(b"PK\x01\x02")
-    struct.pack_into("<I", content, entry + 22, 30_000)
-    struct.pack_into("<I", content, directory + 24, 30_000)
-    with pytest.raises(DownloadError, match=r"bad\.zip cannot"):
-        bite(bytes(content))
-
-
-@pytest.mark.parametrize("pack", [zipped, tarred])
-def test_two_members_of_one_name_are_refused(bite, tmp_path, pack):
-    content = pack({"a.wav": b"1", "b.wav": b"2"}).replace(b"b.wav", b"a.wav")
-    if pack is tarred:
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-            for _ in range(2):
-                archive.addfile(tarfile.TarInfo("a.wav"))
-        content = buffer.getvalue()
+def test_two_members_of_one_name_are_refused(bite, tmp_path):
+    content = zipped({"a.wav": b"1", "b.wav": b"2"}).replace(b"b.wav", b"a.wav")
     with pytest.raises(DownloadError, match=r"one name \(.*a\.wav\)"):
         bite(content)
 
 
-@pytest.mark.parametrize("pack", [zipped, tarred, lambda members: tarred(members, "w:xz")])
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.9])
-def test_a_truncated_archive_is_refused(bite, clips, pack, share):
-    content = pack(clips)
+def test_a_truncated_archive_is_refused(bite, clips, share):
+    content = zipped(clips)
     with pytest.raises(DownloadError, match=r"bad\.zip cannot"):
         bite(content[: int(share * len(content))])
 
@@ -756,7 +699,7 @@ def test_an_encrypted_zip_is_refused(bite):
 
 def test_an_archive_that_bites_leaves_the_corpus_as_it_was(publish, small_ravdess, clips, data):
     publish(zipped(clips | {"../../evil.wav": b"2"}))
-    with pytest.raises(DownloadError, match="points outside"):
+    with pytest.raises(DownloadError, match="outside of its folder"):
         download_corpus(small_ravdess)
     assert left(data) == [".ravdess.download/clips.zip"]
     assert list(data.parent.rglob("evil*")) == []
