@@ -20,28 +20,3 @@ from .selective import coverage_curve as coverage_curve
 from .significance import mean_over_seeds as mean_over_seeds
 from .significance import paired_tests as paired_tests
 from .significance import with_holm as with_holm
-
-__all__ = [
-    "Score",
-    "accuracy_at",
-    "brier",
-    "class_table",
-    "confusion_counts",
-    "coverage_curve",
-    "cross_fitted",
-    "difference_interval",
-    "ece",
-    "fit_temperature",
-    "group_scores",
-    "log_loss",
-    "mean_over_seeds",
-    "paired_tests",
-    "pct",
-    "reliability",
-    "score_predictions",
-    "speaker_accuracies",
-    "speaker_chance",
-    "uar",
-    "wa",
-    "with_holm",
-]

@@ -1,5 +1,3 @@
 from .build import evaluate_cross_corpus as evaluate_cross_corpus
 from .build import fit_bundle as fit_bundle
 from .refit import summarise_run as summarise_run
-
-__all__ = ["evaluate_cross_corpus", "fit_bundle", "summarise_run"]

@@ -6,14 +6,3 @@ from .registry import FEATURES as FEATURES
 from .registry import FeatureSpec as FeatureSpec
 from .spectral import log_mel as log_mel
 from .spectral import mfcc_zcr_rms as mfcc_zcr_rms
-
-__all__ = [
-    "FEATURES",
-    "FeatureSpec",
-    "compute",
-    "extract",
-    "log_mel",
-    "mfcc_zcr_rms",
-    "prosody",
-    "speech_statistics",
-]

@@ -7,15 +7,3 @@ from .tables import headline_table as headline_table
 from .tables import published_table as published_table
 from .tables import run_table as run_table
 from .tables import score_table as score_table
-
-__all__ = [
-    "Failure",
-    "ReportResult",
-    "build_report",
-    "corpus_table",
-    "cost_text",
-    "headline_table",
-    "published_table",
-    "run_table",
-    "score_table",
-]

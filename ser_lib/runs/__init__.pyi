@@ -14,22 +14,3 @@ from .store import Run as Run
 from .store import cached_result as cached_result
 from .store import read_run as read_run
 from .tuning import tune as tune
-
-__all__ = [
-    "Result",
-    "Results",
-    "Run",
-    "cached_result",
-    "collect",
-    "collect_cross_corpus",
-    "is_stored",
-    "plan_run",
-    "read_costs",
-    "read_run",
-    "run_or_load",
-    "run_study",
-    "score_ensemble",
-    "score_runs",
-    "scored_costs",
-    "tune",
-]

@@ -7,15 +7,3 @@ from .loop import predict_rows as predict_rows
 from .loop import train_network as train_network
 from .settings import TrainingSettings as TrainingSettings
 from .speaker_normalisation import normalise as normalise
-
-__all__ = [
-    "FitResult",
-    "FoldArrays",
-    "TrainingSettings",
-    "fit_fold",
-    "fit_network",
-    "gather_fold",
-    "normalise",
-    "predict_rows",
-    "train_network",
-]

@@ -7,29 +7,6 @@ Weights are fetched on request (`ser data NAME`) and never committed.
     features   pooled layers and sequences of frames; the weights of blocks
 """
 
-from __future__ import annotations
+import lazy_loader as lazy
 
-from ser_lib.features.encoders.features import encoder_frames, encoder_views
-from ser_lib.features.encoders.registry import (
-    ENCODERS,
-    Encoder,
-    download_encoder,
-    encoder_from_file,
-    get_encoder,
-    import_weights,
-    inspect_encoder,
-)
-from ser_lib.features.encoders.runtime import encode
-
-__all__ = [
-    "ENCODERS",
-    "Encoder",
-    "download_encoder",
-    "encode",
-    "encoder_frames",
-    "encoder_from_file",
-    "encoder_views",
-    "get_encoder",
-    "import_weights",
-    "inspect_encoder",
-]
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

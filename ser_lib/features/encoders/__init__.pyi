@@ -1,0 +1,10 @@
+from .features import encoder_frames as encoder_frames
+from .features import encoder_views as encoder_views
+from .registry import ENCODERS as ENCODERS
+from .registry import Encoder as Encoder
+from .registry import download_encoder as download_encoder
+from .registry import encoder_from_file as encoder_from_file
+from .registry import get_encoder as get_encoder
+from .registry import import_weights as import_weights
+from .registry import inspect_encoder as inspect_encoder
+from .runtime import encode as encode
