@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from ser_lib.errors import StudyError
 from ser_lib.features.registry import FeatureSpec
 from ser_lib.models.baselines import SvmConfig
-from ser_lib.models.cnn1d import Cnn1dConfig
+from ser_lib.models.cnn import Cnn1dConfig
 from ser_lib.studies.moonshine import BASE_ONE_SPEED
 from ser_lib.training.settings import TrainingSettings
 

@@ -6,7 +6,7 @@ family, write a config and a builder in a file here, and one line in `FAMILIES`.
 baselines         k-nearest neighbours, decision tree, logistic regression, SVM, majority class
 linear_svm        linear SVM that chooses its regularisation by speaker
 ridge_head        ridge regression on pooled layers of an encoder
-cnn1d, cnn2d, cnn3d, conv_blocks, tdnn   networks that are trained from scratch
+cnn, cnn3d, conv_blocks, tdnn            networks that are trained from scratch
 frame_head        networks on frames of a frozen encoder
 encoder_finetune  upper blocks of an encoder that are trained further
 layers            parts that several networks share
@@ -33,15 +33,14 @@ from ser_lib.models.baselines import (
     build_logistic,
     build_svm,
 )
-from ser_lib.models.cnn1d import Cnn1dConfig, build_cnn1d
-from ser_lib.models.cnn2d import Cnn2dConfig, build_cnn2d
+from ser_lib.models.cnn import Cnn1dConfig, Cnn2dConfig, build_cnn1d, build_cnn2d
 from ser_lib.models.cnn3d import Cnn3dConfig, build_cnn3d
 from ser_lib.models.conv_blocks import ConvBlocksConfig, build_conv_blocks
 from ser_lib.models.encoder_finetune import EncoderTopConfig, build_encoder_top, start_from_encoder
 from ser_lib.models.frame_head import FrameHeadConfig, build_frame_head, start_frame_head
 from ser_lib.models.layers import load_keras
-from ser_lib.models.linear_svm import LinearSvmConfig, build_linear_svm
-from ser_lib.models.ridge_head import RidgeHeadConfig, build_ridge_head
+from ser_lib.models.linear_svm import LinearSvm, LinearSvmConfig
+from ser_lib.models.ridge_head import RidgeHead, RidgeHeadConfig
 from ser_lib.models.tdnn import TdnnConfig, build_tdnn, start_tdnn
 from ser_lib.seeds import seed_everything
 
@@ -104,9 +103,9 @@ FAMILIES: dict[str, Family] = {
     ),
     "frame_head": Family(FrameHeadConfig, build_frame_head, is_keras=True, start=start_frame_head),
     "knn": Family(KnnConfig, build_knn, is_keras=False),
-    "linear_svm": Family(LinearSvmConfig, build_linear_svm, is_keras=False, is_nested=True),
+    "linear_svm": Family(LinearSvmConfig, LinearSvm, is_keras=False, is_nested=True),
     "logistic": Family(LogisticConfig, build_logistic, is_keras=False),
-    "ridge_head": Family(RidgeHeadConfig, build_ridge_head, is_keras=False, is_nested=True),
+    "ridge_head": Family(RidgeHeadConfig, RidgeHead, is_keras=False, is_nested=True),
     "svm": Family(SvmConfig, build_svm, is_keras=False),
     "tdnn": Family(TdnnConfig, build_tdnn, is_keras=True, start=start_tdnn),
 }
@@ -262,12 +261,9 @@ def _arithmetic(config: dict[str, Any]) -> dict[str, Any]:
     for key, value in config.items():
         if key == "layer":  # of Bidirectional
             kept[key] = [value["class_name"], _arithmetic(value["config"])]
+        elif key in ARITHMETIC and isinstance(value, dict) and "class_name" in value:
+            own = value.get("config") or {}
+            kept[key] = [value["class_name"], {k: v for k, v in own.items() if k != "seed"}]
         elif key in ARITHMETIC:
-            is_object = isinstance(value, dict) and "class_name" in value
-            own = value.get("config") if is_object else None
-            kept[key] = (
-                [value["class_name"], {k: v for k, v in (own or {}).items() if k != "seed"}]
-                if is_object
-                else value
-            )
+            kept[key] = value
     return kept

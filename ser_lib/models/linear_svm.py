@@ -36,13 +36,8 @@ class LinearSvmConfig:
     n_inner_folds: int = 4
 
 
-def build_linear_svm(config: LinearSvmConfig, seed: int) -> LinearSvm:
-    """Build an unfitted machine; the seed assigns the speakers to inner folds."""
-    return LinearSvm(config, seed)
-
-
 class LinearSvm:
-    """See `LinearSvmConfig`; scikit-learn does all of it.
+    """See `LinearSvmConfig`; the seed assigns the speakers to inner folds.
 
     A class's score is made of the pairs' votes and margins; probabilities are a softmax of scores
     with one temperature, found on the inner folds: the largest is the machine's own decision.

@@ -49,11 +49,6 @@ class RidgeHeadConfig:
     """Number of sets of layers, each with its best penalty, that are averaged."""
 
 
-def build_ridge_head(config: RidgeHeadConfig, seed: int) -> RidgeHead:
-    """Build an unfitted head; the seed assigns the speakers to inner folds."""
-    return RidgeHead(config, seed)
-
-
 @dataclass(frozen=True)
 class _Candidate:
     """A set of layers with its best penalty; `scores` are of rows that were held out."""
@@ -65,7 +60,7 @@ class _Candidate:
 
 
 class RidgeHead:
-    """See `RidgeHeadConfig`.
+    """See `RidgeHeadConfig`; the seed assigns the speakers to inner folds.
 
     Least squares on indicators is solved in closed form for all penalties at once; on these
     features it is as accurate as logistic regression, in a fiftieth of the time. Probabilities are

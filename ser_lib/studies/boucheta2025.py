@@ -16,7 +16,7 @@ from ser_lib.models.baselines import (
     LogisticConfig,
     SvmConfig,
 )
-from ser_lib.models.cnn1d import Cnn1dConfig
+from ser_lib.models.cnn import Cnn1dConfig
 from ser_lib.studies.study import ModelSpec, PublishedFigure, Study, class_figures
 from ser_lib.training.settings import TrainingSettings
 

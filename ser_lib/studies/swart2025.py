@@ -9,7 +9,7 @@ from __future__ import annotations
 from ser_lib.data.labels import LABEL_SETS
 from ser_lib.data.splits import Protocol
 from ser_lib.features.registry import FeatureSpec
-from ser_lib.models.cnn2d import Cnn2dConfig
+from ser_lib.models.cnn import Cnn2dConfig
 from ser_lib.studies.study import ModelSpec, PublishedFigure, Study, class_figures
 from ser_lib.training.settings import TrainingSettings
 

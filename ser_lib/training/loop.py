@@ -7,9 +7,7 @@ the time of short epochs.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,40 +63,34 @@ def train_network(
     targets = _targets(settings, y_train, n_classes)
     rng = generator("epochs", seed)
     records: list[dict[str, float]] = []
-    with tempfile.TemporaryDirectory(prefix="ser-weights-") as folder:
-        best = Path(folder) / "best.weights.h5"
-        callbacks = keras.callbacks.CallbackList(
-            _callbacks(settings, best), model=model, epochs=settings.max_epochs
-        )
-        model.stop_training = False
-        callbacks.on_train_begin()
-        for epoch in range(settings.max_epochs):
-            callbacks.on_epoch_begin(epoch)
+    callbacks = keras.callbacks.CallbackList(_callbacks(settings), model=model)
+    model.stop_training = False
+    callbacks.on_train_begin()
+    for epoch in range(settings.max_epochs):
+        callbacks.on_epoch_begin(epoch)
+        if settings.schedule != "constant":
+            model.optimizer.learning_rate = scheduled_rate(settings, epoch)
+        rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
+        order = _epoch_order(settings.sampling, x_train, y_train, rng)
+        # Keras reports each batch alone; all have one size, so their mean is the epoch's.
+        batches = list(_batches(order, settings.batch_size))
+        records_of_steps = []
+        for step, rows in enumerate(batches):
             if settings.schedule == "cosine":
-                model.optimizer.learning_rate = scheduled_rate(settings, epoch)
-            rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
-            order = _epoch_order(settings.sampling, x_train, y_train, rng)
-            # Keras reports each batch alone; all have one size, so their mean is the epoch's.
-            batches = list(_batches(order, settings.batch_size))
-            records_of_steps = []
-            for step, rows in enumerate(batches):
-                if settings.schedule == "cosine":
-                    at = epoch + step / len(batches)
-                    model.optimizer.learning_rate = scheduled_rate(settings, at)
-                inputs, wanted = _mix_rows(x_train.take(rows), targets[rows], settings, rng)
-                records_of_steps.append(
-                    model.train_on_batch(inputs, wanted, weights[y_train[rows]], return_dict=True)
-                )
-            steps = pd.DataFrame(records_of_steps)
-            logs = {name: float(steps[name].mean()) for name in ("loss", "accuracy")}
-            logs |= _validate(model, settings, validation, weights)
-            records.append({"epoch": epoch + 1, **logs, "learning_rate": rate})
-            callbacks.on_epoch_end(epoch, logs)
-            if model.stop_training:
-                break
-        callbacks.on_train_end()
-        if settings.keep:
-            model.load_weights(best)
+                at = epoch + step / len(batches)
+                model.optimizer.learning_rate = scheduled_rate(settings, at)
+            inputs, wanted = _mix_rows(x_train.take(rows), targets[rows], settings, rng)
+            records_of_steps.append(
+                model.train_on_batch(inputs, wanted, weights[y_train[rows]], return_dict=True)
+            )
+        steps = pd.DataFrame(records_of_steps)
+        logs = {name: float(steps[name].mean()) for name in ("loss", "accuracy")}
+        logs |= _validate(model, settings, validation, weights)
+        records.append({"epoch": epoch + 1, **logs, "learning_rate": rate})
+        callbacks.on_epoch_end(epoch, logs)
+        if model.stop_training:
+            break
+    callbacks.on_train_end()
     return pd.DataFrame(records)[list(HISTORY_COLUMNS)]
 
 
@@ -212,29 +204,20 @@ def _loss(settings: TrainingSettings) -> keras.losses.Loss:
 def compile_network(model: keras.Model, settings: TrainingSettings) -> None:
     """Compile a network with the optimiser and the loss of its settings."""
     optimizers, rate = load_keras().optimizers, settings.learning_rate
+    name = "adamw" if settings.weight_decay else settings.optimizer
     optimizer = {
-        "adam": lambda: _adam(rate, settings.weight_decay),
+        "adam": lambda: optimizers.Adam(rate),
+        "adamw": lambda: optimizers.AdamW(rate, weight_decay=settings.weight_decay),
         "rmsprop": lambda: optimizers.RMSprop(rate),
         "sgd": lambda: optimizers.SGD(rate, momentum=0.9, nesterov=True),
-    }[settings.optimizer]()
+    }[name]()
     optimizer.build(model.trainable_variables)
     model.compile(optimizer=optimizer, loss=_loss(settings), metrics=["accuracy"])
 
 
-def _adam(rate: float, weight_decay: float) -> keras.optimizers.Optimizer:
-    optimizers = load_keras().optimizers
-    if weight_decay:
-        return optimizers.AdamW(rate, weight_decay=weight_decay)
-    return optimizers.Adam(rate)
-
-
-def _callbacks(settings: TrainingSettings, best: Path) -> list:
+def _callbacks(settings: TrainingSettings) -> list:
     callbacks = load_keras().callbacks
     chosen = []
-    if settings.schedule in ("step", "restarts"):
-        chosen.append(
-            callbacks.LearningRateScheduler(lambda epoch: float(scheduled_rate(settings, epoch)))
-        )
     if settings.plateau_patience is not None:
         chosen.append(
             callbacks.ReduceLROnPlateau(
@@ -242,9 +225,11 @@ def _callbacks(settings: TrainingSettings, best: Path) -> list:
             )
         )
     if settings.keep:
+        # Never stops: it restores the best weights at the end.
+        patience = settings.max_epochs
         chosen.append(
-            callbacks.ModelCheckpoint(
-                best, monitor=settings.keep, mode="max", save_best_only=True, save_weights_only=True
+            callbacks.EarlyStopping(
+                settings.keep, mode="max", patience=patience, restore_best_weights=True
             )
         )
     if settings.stop_patience is not None:

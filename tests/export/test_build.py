@@ -20,7 +20,7 @@ from ser_lib.inference.bundle import default_bundle, load_bundle
 from ser_lib.inference.prediction import NOT_SURE
 from ser_lib.inference.predictor import Predictor
 from ser_lib.models.baselines import KnnConfig
-from ser_lib.models.cnn1d import Cnn1dConfig
+from ser_lib.models.cnn import Cnn1dConfig
 from ser_lib.paths import PROJECT_DIR
 from ser_lib.studies.study import ModelSpec, Study
 from ser_lib.training.settings import TrainingSettings

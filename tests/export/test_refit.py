@@ -9,7 +9,7 @@ import pytest
 from ser_lib.evaluation.probabilities import softmax
 from ser_lib.export.refit import _adapted, _without_idle_layers, flat_head
 from ser_lib.features.registry import FeatureSpec
-from ser_lib.models.ridge_head import RidgeHeadConfig, build_ridge_head
+from ser_lib.models.ridge_head import RidgeHead, RidgeHeadConfig
 
 SHAPE = (3, 5, 2, 6)  # views, layers, statistics, values
 
@@ -26,7 +26,7 @@ def test_a_head_as_one_matrix_predicts_the_same(rng, config):
     classes, speakers = np.tile(np.arange(3), 40), np.repeat([f"s{n}" for n in range(8)], 15)
     features = rng.standard_normal((120, *SHAPE), dtype=np.float32)
     features += 0.3 * rng.standard_normal((3, *SHAPE), dtype=np.float32)[classes]
-    head = build_ridge_head(config, 1).fit(features, classes, speakers, n_classes=3)
+    head = RidgeHead(config, 1).fit(features, classes, speakers, n_classes=3)
     flat = flat_head(head.arrays(), SHAPE)
     rows = features.reshape(len(features), -1)
     logits = (rows - flat["head_mean"]) / flat["head_scale"] @ flat["head_weights"]

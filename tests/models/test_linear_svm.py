@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from ser_lib.errors import BundleError, StudyError
-from ser_lib.models.linear_svm import LinearSvmConfig, build_linear_svm
+from ser_lib.models.linear_svm import LinearSvm, LinearSvmConfig
 
 CONFIG = LinearSvmConfig((1e-4, 1e-2, 1.0))
 
@@ -27,7 +27,7 @@ def planted(rng):
 
 def fitted(planted, config=CONFIG):
     features, classes, speakers = planted
-    return build_linear_svm(config, 1).fit(features, classes, speakers, n_classes=3)
+    return LinearSvm(config, 1).fit(features, classes, speakers, n_classes=3)
 
 
 def test_it_is_scikit_learns_machine_at_the_chosen_regularisation(planted):
@@ -71,7 +71,7 @@ def test_inner_folds_hold_whole_speakers(planted):
 def test_a_class_without_rows_has_no_probability(planted):
     features, classes, speakers = planted
     kept = classes != 1
-    machine = build_linear_svm(CONFIG, 1)
+    machine = LinearSvm(CONFIG, 1)
     machine.fit(features[kept], classes[kept], speakers[kept], n_classes=3)
     probabilities = machine.predict_proba(features)
     assert (probabilities[:, 1] == 0).all()
@@ -82,7 +82,7 @@ def test_probabilities_are_as_sure_as_the_inner_folds_allow(planted):
     """On speakers that were not fitted: as sure on average as the inner folds were right."""
     features, classes, speakers = planted
     known = speakers < "s5"
-    machine = build_linear_svm(CONFIG, 1)
+    machine = LinearSvm(CONFIG, 1)
     machine.fit(features[known], classes[known], speakers[known], n_classes=3)
     sureness = machine.predict_proba(features[~known]).max(axis=1).mean()
     assert sureness == pytest.approx(machine.history()["val_accuracy"].max(), abs=0.1)
@@ -98,7 +98,7 @@ def test_too_few_speakers_are_refused(planted):
     features, classes, speakers = planted
     two = np.where(speakers < "s4", "a", "b")
     with pytest.raises(StudyError, match=r"^2 training"):
-        build_linear_svm(CONFIG, 1).fit(features, classes, two, n_classes=3)
+        LinearSvm(CONFIG, 1).fit(features, classes, two, n_classes=3)
 
 
 def test_no_bundle_is_made_of_it(few_clips, tmp_path):

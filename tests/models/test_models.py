@@ -21,8 +21,7 @@ from ser_lib.models.baselines import (
     LogisticConfig,
     SvmConfig,
 )
-from ser_lib.models.cnn1d import Cnn1dConfig
-from ser_lib.models.cnn2d import Cnn2dConfig
+from ser_lib.models.cnn import Cnn1dConfig, Cnn2dConfig
 from ser_lib.models.cnn3d import Cnn3dConfig
 from ser_lib.models.conv_blocks import ConvBlocksConfig
 from ser_lib.models.encoder_finetune import EncoderTopConfig

@@ -8,9 +8,9 @@ from scipy.special import softmax
 
 from ser_lib.errors import StudyError
 from ser_lib.models.ridge_head import (
+    RidgeHead,
     RidgeHeadConfig,
     apply_linear_head,
-    build_ridge_head,
     neighbours,
     solve_ridge,
 )
@@ -35,7 +35,7 @@ CONFIG = RidgeHeadConfig(((0,), (1,), (2,), (3, 4)), views=(0, 1), n_members=1)
 
 def fitted(planted, config=CONFIG, *, seed=1):
     features, classes, speakers = planted
-    return build_ridge_head(config, seed).fit(features, classes, speakers, n_classes=3)
+    return RidgeHead(config, seed).fit(features, classes, speakers, n_classes=3)
 
 
 def test_the_layer_that_separates_the_classes_is_chosen(planted):
@@ -84,7 +84,7 @@ def test_new_speakers_are_recognised_and_shuffled_labels_are_not(planted, rng):
 
     def share(classes):
         parts = features[~is_new], classes[~is_new], speakers[~is_new]
-        head = build_ridge_head(CONFIG, 1).fit(*parts, n_classes=3)
+        head = RidgeHead(CONFIG, 1).fit(*parts, n_classes=3)
         return np.mean(head.predict_proba(features[is_new]).argmax(axis=1) == classes[is_new])
 
     assert share(classes) > 0.7
@@ -93,7 +93,7 @@ def test_new_speakers_are_recognised_and_shuffled_labels_are_not(planted, rng):
 
 def test_an_inner_fold_holds_whole_speakers(planted):
     speakers = planted[2]
-    folds = build_ridge_head(CONFIG, 1)._inner_folds(speakers)
+    folds = RidgeHead(CONFIG, 1)._inner_folds(speakers)
     assert np.sum(folds, axis=0).tolist() == [1] * len(speakers)
     for held_out in folds:
         assert not set(speakers[held_out]) & set(speakers[~held_out])
@@ -102,14 +102,14 @@ def test_an_inner_fold_holds_whole_speakers(planted):
 def test_the_seed_decides_the_inner_folds_and_nothing_else(planted):
     same = fitted(planted).predict_proba(planted[0])
     np.testing.assert_array_equal(same, fitted(planted).predict_proba(planted[0]))
-    masks = [build_ridge_head(CONFIG, seed)._inner_folds(planted[2])[0] for seed in (1, 2)]
+    masks = [RidgeHead(CONFIG, seed)._inner_folds(planted[2])[0] for seed in (1, 2)]
     assert not np.array_equal(*masks)
 
 
 def test_probabilities_are_about_as_sure_as_they_are_right(planted):
     features, classes, speakers = planted
     is_new = np.isin(speakers, ["s6", "s7"])
-    head = build_ridge_head(CONFIG, 1).fit(
+    head = RidgeHead(CONFIG, 1).fit(
         features[~is_new], classes[~is_new], speakers[~is_new], n_classes=3
     )
     probabilities = head.predict_proba(features[is_new])
@@ -133,7 +133,7 @@ def test_a_head_is_fitted_through_the_training_of_folds(planted):
     result = fit_fold(CONFIG, None, arrays, n_classes=3, is_scaled=False, seed=1)
     joined = parts[0] | parts[1]
     # Validation speakers are training speakers to a head that has inner folds.
-    direct = build_ridge_head(CONFIG, 1).fit(
+    direct = RidgeHead(CONFIG, 1).fit(
         features[joined], classes[joined], speakers[joined], n_classes=3
     )
     np.testing.assert_allclose(result.probabilities, direct.predict_proba(features[is_test]))
@@ -150,14 +150,14 @@ def test_a_head_without_speakers_is_refused(planted):
 def test_what_cannot_be_fitted_is_refused(planted):
     features, classes, speakers = planted
     with pytest.raises(StudyError, match=r"\(240, 5, 2, 6\)"):
-        build_ridge_head(CONFIG, 1).fit(features[:, 0], classes, speakers, n_classes=3)
+        RidgeHead(CONFIG, 1).fit(features[:, 0], classes, speakers, n_classes=3)
     with pytest.raises(StudyError, match="layer 9"):
         fitted(planted, RidgeHeadConfig(((9,),)))
     two = np.where(speakers < "s4", "a", "b")
     with pytest.raises(StudyError, match=r"^2 training"):
-        build_ridge_head(CONFIG, 1).fit(features, classes, two, n_classes=3)
+        RidgeHead(CONFIG, 1).fit(features, classes, two, n_classes=3)
     with pytest.raises(StudyError, match="fitted"):
-        build_ridge_head(CONFIG, 1).arrays()
+        RidgeHead(CONFIG, 1).arrays()
 
 
 def test_neighbours_are_all_runs_of_their_lengths():

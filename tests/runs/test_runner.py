@@ -26,7 +26,7 @@ from ser_lib.features import registry
 from ser_lib.features.extraction import extract
 from ser_lib.features.registry import FEATURES, FeatureSpec
 from ser_lib.models.baselines import DummyConfig, KnnConfig
-from ser_lib.models.cnn1d import Cnn1dConfig
+from ser_lib.models.cnn import Cnn1dConfig
 from ser_lib.paths import PROJECT_DIR
 from ser_lib.runs import runner as runs
 from ser_lib.runs.runner import plan_run, run_or_load, run_study, score_runs

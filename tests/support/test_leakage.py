@@ -13,7 +13,7 @@ from ser_lib import data
 from ser_lib.errors import EncoderError, MetricError, RunError
 from ser_lib.evaluation.metrics import confusion_counts, score_predictions
 from ser_lib.models.baselines import KnnConfig
-from ser_lib.models.cnn1d import Cnn1dConfig
+from ser_lib.models.cnn import Cnn1dConfig
 from ser_lib.paths import PROJECT_DIR
 from ser_lib.training.settings import TrainingSettings
 from support import leakage

@@ -12,7 +12,7 @@ from ser_lib.errors import StudyError
 from ser_lib.features.extraction import Rows, extract
 from ser_lib.features.registry import FeatureSpec
 from ser_lib.models.baselines import DecisionTreeConfig, DummyConfig, KnnConfig, LogisticConfig
-from ser_lib.models.cnn1d import Cnn1dConfig
+from ser_lib.models.cnn import Cnn1dConfig
 from ser_lib.models.conv_blocks import ConvBlocksConfig
 from ser_lib.training import fit as training
 from ser_lib.training.fit import FoldArrays, fit_fold
