@@ -24,18 +24,8 @@ from ser_lib.errors import AudioError, CorpusError, offenders
 from ser_lib.paths import atomic_path, cache_dir, data_dir
 
 CLIP_COLUMNS = (
-    "clip_id",
-    "path",
-    "corpus",
-    "speaker",
-    "gender",
-    "emotion",
-    "intensity",
-    "statement",
-    "repetition",
-    "duration_s",
-    "sample_rate_hz",
-    "audio_sha256",
+    *("clip_id", "path", "corpus", "speaker", "gender", "emotion", "intensity", "statement"),
+    *("repetition", "duration_s", "sample_rate_hz", "audio_sha256"),
 )
 
 # Raise it when what is read off a file changes, so that cached facts are read again.

@@ -15,22 +15,9 @@ from ser_lib.errors import StudyError
 
 # The order of classes that are emotions of one gender.
 GENDERS = ("female", "male")
-EMOTIONS = (
-    "neutral",
-    "calm",
-    "happy",
-    "sad",
-    "angry",
-    "fearful",
-    "disgust",
-    "surprised",
-    "boredom",
-    "frustrated",
-    "excited",
-)
 
-# Okabe & Ito (2008), "Color Universal Design": distinct with any colour vision, but not in
-# greyscale, hence every figure also labels its emotions directly.
+# In their order. Okabe & Ito (2008), "Color Universal Design": distinct with any colour vision, but
+# not in greyscale, hence every figure also labels its emotions directly.
 COLOURS = {
     "neutral": "#555555",
     "calm": "#56B4E9",
@@ -45,6 +32,7 @@ COLOURS = {
     "frustrated": "#6B3E1D",
     "excited": "#5B3A8E",
 }
+EMOTIONS = tuple(COLOURS)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 A table of predictions has `clip_id, speaker, fold, truth, prediction` and one column `p_<label>` a
 class. Scores and shares are in [0, 1]; `formatting` turns them into text.
 
-    metrics         UAR, accuracy, tables by class, ROC curves, with intervals by speaker
+    metrics         UAR, accuracy, tables by class, with intervals by speaker
     bootstrap       resampled speakers, intervals, variance components
     significance    paired tests of systems, corrected for many pairs
     calibration     reliability, calibration error, temperatures

@@ -38,26 +38,19 @@ def confidence_of(
     return confidence, predicted == class_numbers(predictions["truth"], labels)
 
 
-def _bin_edges(confidence: np.ndarray, n_bins: int, *, is_adaptive: bool) -> np.ndarray:
-    """Return inner edges of bins: of equal width, or with equally many predictions each."""
-    shares = np.arange(1, n_bins) / n_bins
-    return np.unique(np.quantile(confidence, shares)) if is_adaptive else shares
-
-
-def _check(predictions: pd.DataFrame, n_bins: int) -> None:
-    if predictions.empty:
-        raise MetricError("there are no predictions whose calibration could be measured")
-    if n_bins < 1:
-        raise MetricError(f"n_bins={n_bins} must be 1 or more")
-
-
 def _bin_sums(
     predictions: pd.DataFrame, labels: Sequence[str], n_bins: int, *, is_adaptive: bool
 ) -> np.ndarray:
     """Sum rows, hits and confidence by speaker and bin, shape (3, n_speakers, n_bins)."""
-    _check(predictions, n_bins)
+    if predictions.empty:
+        raise MetricError("there are no predictions whose calibration could be measured")
+    if n_bins < 1:
+        raise MetricError(f"n_bins={n_bins} must be 1 or more")
     confidence, is_right = confidence_of(predictions, labels)
-    edges = _bin_edges(confidence, n_bins, is_adaptive=is_adaptive)
+    # Inner edges of bins of equal width, or with equally many predictions each.
+    edges = np.arange(1, n_bins) / n_bins
+    if is_adaptive:
+        edges = np.unique(np.quantile(confidence, edges))
     # A confidence on an edge belongs below it, as in (0.4, 0.5].
     bins = np.searchsorted(edges, confidence, side="left")
     speakers, codes = np.unique(predictions["speaker"], return_inverse=True)

@@ -26,16 +26,8 @@ from ser_lib.evaluation.bootstrap import (
 from ser_lib.evaluation.metrics import uar
 
 PAIR_COLUMNS = [
-    "first",
-    "second",
-    "difference",
-    "low",
-    "high",
-    "n_only_first",
-    "n_only_second",
-    "mcnemar_p",
-    "wilcoxon_p",
-    "n_seeds",
+    *("first", "second", "difference", "low", "high", "n_only_first", "n_only_second"),
+    *("mcnemar_p", "wilcoxon_p", "n_seeds"),
 ]
 
 

@@ -42,12 +42,7 @@ DESCRIPTOR_RANGE_DB = 35.0
 DESCRIPTOR_MARGIN_FRAMES = 3
 DESCRIPTORS = (
     *(f"mfcc{number:02d}" for number in range(DESCRIPTOR_N_MFCC)),
-    "pitch",
-    "voicing",
-    "level",
-    "centroid",
-    "rolloff",
-    "flatness",
+    *("pitch", "voicing", "level", "centroid", "rolloff", "flatness"),
     *(f"chroma{number:02d}" for number in range(12)),
 )
 """Names of a frame's values, before they are scaled: pitch in semitones re 100 Hz, voicing in

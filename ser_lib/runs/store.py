@@ -29,14 +29,8 @@ from ser_lib.training.fit import FitResult
 
 # Libraries that decide a result; recorded with each run and shown in the report.
 RECORDED_LIBRARIES = (
-    "numpy",
-    "scipy",
-    "librosa",
-    "soxr",
-    "soundfile",
-    "scikit-learn",
-    "keras",
-    "tensorflow",
+    *("numpy", "scipy", "librosa", "soxr", "soundfile"),
+    *("scikit-learn", "keras", "tensorflow"),
 )
 
 # Parts of a spec that follow from the others by the code: known once the network has been built.

@@ -23,6 +23,7 @@ from ser_lib.evaluation.probabilities import softmax
 from ser_lib.features.extraction import Rows
 from ser_lib.models import build_keras, build_sklearn, family_of
 from ser_lib.models.layers import load_keras
+from ser_lib.models.ridge_head import choice_history
 from ser_lib.seeds import seed_everything
 from ser_lib.training.loop import compile_network, predict_rows, train_network
 from ser_lib.training.settings import TrainingSettings
@@ -331,16 +332,9 @@ def _fit_sklearn(
     model = build_sklearn(config, seed=seed)
     x_train, x_validation = _as_rows(arrays.x_train), _as_rows(arrays.x_validation)
     model.fit(x_train, arrays.y_train)
-    history = pd.DataFrame(
-        {
-            "epoch": [0],
-            "loss": [np.nan],
-            "accuracy": [model.score(x_train, arrays.y_train)],
-            "val_loss": [np.nan],
-            "val_accuracy": [model.score(x_validation, arrays.y_validation)],
-            "learning_rate": [np.nan],
-        }
-    )
+    accuracy = [model.score(x_train, arrays.y_train)]
+    val_accuracy = [model.score(x_validation, arrays.y_validation)]
+    history = choice_history(val_accuracy, {"accuracy": accuracy})
     return _probabilities(model, _as_rows(arrays.x_test), n_classes), history, 0
 
 

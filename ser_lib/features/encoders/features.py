@@ -28,18 +28,12 @@ MARGIN_FRAMES = 4
 
 # Names inside a block of the published graph: matrices of 8 bits, and vectors of 32.
 BLOCK_MATRICES = (
-    "self_attn/q_proj",
-    "self_attn/k_proj",
-    "self_attn/v_proj",
-    "self_attn/dense",
-    "mlp/fc1",
-    "mlp/fc2",
+    *(f"self_attn/{name}" for name in ("q_proj", "k_proj", "v_proj", "dense")),
+    *("mlp/fc1", "mlp/fc2"),
 )
 BLOCK_VECTORS = (
-    "input_layernorm.weight",
-    "post_attention_layernorm.weight",
-    "mlp.fc1.bias",
-    "mlp.fc2.bias",
+    *("input_layernorm.weight", "post_attention_layernorm.weight"),
+    *("mlp.fc1.bias", "mlp.fc2.bias"),
 )
 
 

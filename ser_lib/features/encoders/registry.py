@@ -62,8 +62,6 @@ class Encoder:
     input_name: str = "input_values"
     min_samples: int = 1
     """Shorter signals do not fill one frame."""
-    hop_samples: int = 1
-    """Samples from frame to frame; 1 where it is not known."""
     licence: str = "not stated"
     origin: str = ""
     citation: str = ""
@@ -107,7 +105,6 @@ def _moonshine(size: str, *, n_blocks: int, n_values: int, n_bytes: int, sha256:
         n_values=n_values,
         # Three convolutions: kernels 127, 7, 3 and strides 64, 3, 2.
         min_samples=127 + 64 * (7 - 1 + 3 * (3 - 1)),
-        hop_samples=64 * 3 * 2,
         licence="MIT",
         origin="Useful Sensors, npm package @usefulsensors/moonshine-js",
         citation=(
@@ -241,18 +238,15 @@ def check_weights(encoder: Encoder) -> Path:
         raise EncoderError(f"{encoder.name}: its weights are not here.\n{steps_for(encoder)}")
     n_bytes, found = path.stat().st_size, file_sha256(path)
     if (n_bytes, found) != (encoder.n_bytes, encoder.sha256):
+        remedy = "Describe the file that is there now with `encoder_from_file`."
+        if encoder.package:
+            remedy = f"Delete it and run `ser data {encoder.name}`."
         raise EncoderError(
             f"{path}: {n_bytes:,} bytes with the sha256 {found[:12]}…, the weights of "
             f"{encoder.name} have {encoder.n_bytes:,} and {encoder.sha256[:12]}…: the file is "
-            f"damaged or of another version. {_remedy(encoder)}"
+            f"damaged or of another version. {remedy}"
         )
     return path
-
-
-def _remedy(encoder: Encoder) -> str:
-    if encoder.package is None:
-        return "Describe the file that is there now with `encoder_from_file`."
-    return f"Delete it and run `ser data {encoder.name}`."
 
 
 def steps_for(encoder: Encoder) -> str:

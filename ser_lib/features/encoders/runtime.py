@@ -116,18 +116,6 @@ def _open_session(encoder: Encoder, n_threads: int) -> onnxruntime.InferenceSess
     return session
 
 
-def _check_signal(signal: np.ndarray, encoder: Encoder) -> None:
-    if signal.ndim != 1:
-        raise EncoderError(f"{encoder.name}: a signal must be mono, not of shape {signal.shape}")
-    if len(signal) < encoder.min_samples:
-        raise EncoderError(
-            f"too short: {len(signal)} samples; {encoder.name} needs {encoder.min_samples} "
-            f"({encoder.min_samples / encoder.sample_rate_hz:.3f} s)"
-        )
-    if not np.isfinite(signal).all():
-        raise EncoderError(f"{encoder.name}: the signal holds NaN or infinite samples")
-
-
 def encode(signal: np.ndarray, sample_rate_hz: int, *, encoder: Encoder) -> list[np.ndarray]:
     """Run an encoder on one signal, one array of frames a layer.
 
@@ -154,9 +142,17 @@ def encode(signal: np.ndarray, sample_rate_hz: int, *, encoder: Encoder) -> list
             f"{encoder.name} was trained on {encoder.sample_rate_hz} Hz, the signal has "
             f"{sample_rate_hz} Hz; resample it (a FeatureSpec does, by its sample_rate_hz)"
         )
+    if signal.ndim != 1:
+        raise EncoderError(f"{encoder.name}: a signal must be mono, not of shape {signal.shape}")
+    if len(signal) < encoder.min_samples:
+        raise EncoderError(
+            f"too short: {len(signal)} samples; {encoder.name} needs {encoder.min_samples} "
+            f"({encoder.min_samples / encoder.sample_rate_hz:.3f} s)"
+        )
+    if not np.isfinite(signal).all():
+        raise EncoderError(f"{encoder.name}: the signal holds NaN or infinite samples")
     # Several clips at a time are faster than several threads for one.
     session = _open_session(encoder, THREADS.get())
-    _check_signal(signal, encoder)
     layers = session.run(None, {encoder.input_name: signal[np.newaxis].astype(np.float32)})
     shapes = {one.shape for one in layers}
     # A front end may give another length than the blocks after it: only the width is fixed.
