@@ -39,7 +39,7 @@ FINDINGS: Kinds = {
 # Worth knowing, and no leak: most corpora have few sentences, which all speakers say. A protocol
 # that promises to avoid one is held to it.
 OBSERVATIONS: Kinds = {
-    "same_statement": ("the same statement in two parts", lambda rows: rows["statement"]),
+    "same_statement": ("the same statement in two parts", lambda rows: rows["statement"])
 }
 
 

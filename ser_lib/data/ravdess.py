@@ -84,10 +84,7 @@ RAVDESS = Corpus(
         "actor 07's two repetitions of happy 'Dogs are sitting by the door' are the same recording",
     ),
     known_duplicates=(frozenset({"ravdess/03-01-03-01-02-01-07", "ravdess/03-01-03-01-02-02-07"}),),
-    statements={
-        "kids": "Kids are talking by the door.",
-        "dogs": "Dogs are sitting by the door.",
-    },
+    statements={"kids": "Kids are talking by the door.", "dogs": "Dogs are sitting by the door."},
     listeners_wa=(0.62, 0.67),
     listeners_source=(
         "Luna-Jiménez et al. (2022) and the listening test recomputed in "

@@ -55,10 +55,7 @@ def compute(
         If the file or the parameters are wrong.
     """
     signal, rate = load_signal(
-        path,
-        sample_rate_hz=spec.sample_rate_hz,
-        offset_s=spec.offset_s,
-        duration_s=spec.duration_s,
+        path, sample_rate_hz=spec.sample_rate_hz, offset_s=spec.offset_s, duration_s=spec.duration_s
     )
     if len(signal) == 0:
         raise FeatureError(

@@ -77,12 +77,7 @@ def plot_log_mel(
 
 
 def plot_mfcc(
-    coefficients: np.ndarray,
-    duration_s: float,
-    *,
-    first: int,
-    limit: float,
-    ax: Axes | None = None,
+    coefficients: np.ndarray, duration_s: float, *, first: int, limit: float, ax: Axes | None = None
 ) -> Axes:
     """Draw cepstral coefficients over time, blue below zero and red above.
 

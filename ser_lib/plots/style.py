@@ -83,12 +83,7 @@ def draw_interval(
     """
     value, low, high = values
     ax.plot(
-        [low, high],
-        [height] * 2,
-        color=colour,
-        linewidth=width,
-        alpha=alpha,
-        solid_capstyle=cap,
+        [low, high], [height] * 2, color=colour, linewidth=width, alpha=alpha, solid_capstyle=cap
     )
     face = colour if is_filled else "white"
     ax.plot(value, height, "o", color=colour, markerfacecolor=face, markersize=size, label=label)

@@ -71,9 +71,6 @@ from ser_lib.training.settings import TrainingSettings
 logger = logging.getLogger(__name__)
 
 
-# --- planning
-
-
 @dataclass(frozen=True)
 class RunPlan:
     """A run before it is trained: who is in which fold, what leaks, where it will be stored."""
@@ -256,9 +253,6 @@ def plan_runs(
                 yield asked, plan_run(study, name, protocol, seed, clips)
 
 
-# --- auxiliary corpora
-
-
 def load_auxiliary(names: Sequence[str]) -> pd.DataFrame:
     """Load the committed clip tables of corpora that are trained on as well, without audio."""
     # They decide which clips there are: an incomplete copy must not pass for the whole.
@@ -301,9 +295,6 @@ def with_auxiliary(
         pd.concat([rows, added], ignore_index=True),
         tuple(Fold(one.train + extra, one.validation, one.test) for one in folds),
     )
-
-
-# --- running
 
 
 def run_study(

@@ -87,14 +87,14 @@ class SearchSpace:
         """Return the choices of each parameter; of the learning rate, the ends of its range."""
         return {name: tuple(values) for name, values in vars(self).items()}
 
-    def read(self, name: str, text: str) -> Any:
-        """Return the value that a cell of a stored table stands for; raise `ValueError` if none."""
-        choices = self.choices()[name]
-        if name == "learning_rate":
-            if not choices[0] <= float(text) <= choices[1]:
-                raise ValueError(f"{name} {text}")
-            return float(text)
-        return choices[[str(one) for one in choices].index(text)]
+    def holds(self, trials: pd.DataFrame) -> bool:
+        """Whether the space has all values of a table of trials."""
+        return all(
+            trials[name].between(*choices).all()
+            if name == "learning_rate"
+            else trials[name].isin(choices).all()
+            for name, choices in self.choices().items()
+        )
 
 
 FULL_SPACE = SearchSpace()
@@ -151,17 +151,12 @@ def own_choice(
         "dropout": config.dropout_rates[0],
         "loss": settings.loss,
     }
-    try:
-        own = {name: space.read(name, str(value)) for name, value in own.items()}
-    except ValueError as error:
-        raise StudyError(f"the search space does not hold the model's own {own}") from error
+    if not space.holds(pd.DataFrame([own])):
+        raise StudyError(f"the search space does not hold the model's own {own}")
     is_same = config_of(config, own) == config and settings_of(settings, own) == settings
     if not is_same or max(space.n_blocks) > len(config.n_filters):
         raise StudyError(f"this model cannot be varied: {own} is not all that it is")
     return own
-
-
-# --- Optuna
 
 
 def _optuna() -> ModuleType:
@@ -211,9 +206,6 @@ def propose(
     low, high = space.learning_rate
     values["learning_rate"] = min(max(float(f"{values['learning_rate']:.3g}"), low), high)
     return values
-
-
-# --- the search and its stored trials
 
 
 def tune(
@@ -320,31 +312,22 @@ class _Search:
             return pd.DataFrame(columns=columns, dtype=float)
         try:
             spec = json.loads((self.folder / "spec.json").read_text(encoding="utf-8"))
-            cells = pd.read_csv(path, dtype=str, keep_default_na=False)
-            if spec != self.spec or list(cells.columns) != columns or cells.empty:
+            trials = pd.read_csv(path, float_precision="round_trip")
+            if spec != self.spec or list(trials.columns) != columns or trials.empty:
                 raise ValueError("spec.json or the columns are not those of this search")
-            trials = pd.DataFrame([self._trial(row) for row in cells.to_dict("records")])
             if list(trials["number"]) != list(range(len(trials))):
                 raise ValueError("they are not numbered from 0 on")
-        except (OSError, ValueError) as error:
+            # A score of a trial that diverged is none; the others have one in [0, 1].
+            is_scored = trials["uar"].between(0, 1) & trials["wa"].between(0, 1)
+            is_sound = (is_scored == (trials["state"] == STATES[0])) & trials["state"].isin(STATES)
+            if not is_sound.all() or not self.space.holds(trials):
+                raise ValueError("they hold values that no trial has")
+        except (OSError, ValueError, TypeError) as error:
             raise RunError(
                 f"{path}: these stored trials are damaged ({error}); take the folder from git, or "
                 "delete it and the search begins again"
             ) from error
         return trials
-
-    def _trial(self, cells: Mapping[str, str]) -> dict[str, Any]:
-        """Turn the cells of a row into a trial; raise `ValueError` where they are none."""
-        trial: dict[str, Any] = {"number": int(cells["number"])}
-        trial |= {name: self.space.read(name, cells[name]) for name in self.space.choices()}
-        trial |= {name: float(cells[name] or "nan") for name in ("uar", "wa")}
-        trial |= {name: int(cells[name]) for name in ("best_epoch", "n_epochs", "n_parameters")}
-        trial |= {"duration_s": float(cells["duration_s"]), "state": cells["state"]}
-        # A score of a trial that diverged is none; the others have one in [0, 1].
-        is_scored = 0 <= trial["uar"] <= 1 and 0 <= trial["wa"] <= 1
-        if trial["state"] not in STATES or is_scored != (trial["state"] == "complete"):
-            raise ValueError(f"trial {trial['number']}: {dict(cells)}")
-        return trial
 
 
 def _search_of(plan: RunPlan, space: SearchSpace) -> _Search:
@@ -364,11 +347,7 @@ def _search_of(plan: RunPlan, space: SearchSpace) -> _Search:
 
 
 def _run_missing(
-    plan: RunPlan,
-    search: _Search,
-    clips: pd.DataFrame,
-    trials: list[dict[str, Any]],
-    n_trials: int,
+    plan: RunPlan, search: _Search, clips: pd.DataFrame, trials: list[dict[str, Any]], n_trials: int
 ) -> None:
     require_audio(clips, f"{len(trials)} of {n_trials} trials are stored")
     arrays = _arrays(plan, clips)
@@ -414,9 +393,6 @@ def _fit(plan: RunPlan, values: Mapping[str, Any], arrays: FoldArrays) -> dict[s
         "duration_s": round(result.duration_s, 1),
         "state": STATES[0 if is_finite else 1],
     }
-
-
-# --- what a search found
 
 
 def parameter_importances(trials: pd.DataFrame, space: SearchSpace = FULL_SPACE) -> pd.Series:

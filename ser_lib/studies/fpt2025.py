@@ -84,10 +84,7 @@ FPT2025 = Study(
         _small("cnn3d_small", "3D CNN, ⅛ width", "pool"),
         _small("cnn3d_lstm", "3D CNN + LSTM, ⅛ width", "lstm", is_optional=True),
         _small(
-            "cnn3d_transformer",
-            "3D CNN + Transformer, ⅛ width",
-            "transformer",
-            is_optional=True,
+            "cnn3d_transformer", "3D CNN + Transformer, ⅛ width", "transformer", is_optional=True
         ),
     ),
     augmentations=("mixed",),
@@ -99,7 +96,7 @@ FPT2025 = Study(
     honest_protocol=Protocol("speaker_folds"),
     other_protocols={
         # Its two speakers leave none to validate on: words of the training speaker do.
-        "tess": Protocol("loso_few", leaks=("same_speaker",)),
+        "tess": Protocol("loso_few", leaks=("same_speaker",))
     },
     seeds=(42, 43, 44),
     published_figures=tuple(

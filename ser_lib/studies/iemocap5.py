@@ -94,10 +94,7 @@ IEMOCAP5 = Study(
         leaks=("same_audio", "same_parent", "same_speaker"),
     ),
     honest_protocol=Protocol("speaker_folds"),
-    other_protocols={
-        "ravdess": Protocol("luna5"),
-        "emodb": Protocol("speaker_folds"),
-    },
+    other_protocols={"ravdess": Protocol("luna5"), "emodb": Protocol("speaker_folds")},
     seeds=(42, 43, 44),
     published_figures=(
         PublishedFigure("cnn", "wa", 0.56, "section 'Evaluation'"),

@@ -15,9 +15,7 @@ from ser_lib.training.settings import TrainingSettings
 
 # 64 frames of 46 ms are 3.0 s; not printed in the report.
 FEATURES = FeatureSpec(
-    "mel_frames",
-    offset_s=0.5,
-    params={"n_frames": 64, "n_mels": 64, "hop_samples": 1024},
+    "mel_frames", offset_s=0.5, params={"n_frames": 64, "n_mels": 64, "hop_samples": 1024}
 )
 PENUMAJJI2025 = Study(
     name="penumajji2025",
@@ -60,7 +58,7 @@ PENUMAJJI2025 = Study(
     honest_protocol=Protocol("luna5"),
     other_protocols={
         # Section V-E tries German speech; there on recordings of the author's circle.
-        "german": Protocol("cross_corpus", params={"train": "ravdess", "test": "emodb"}),
+        "german": Protocol("cross_corpus", params={"train": "ravdess", "test": "emodb"})
     },
     seeds=(42, 43, 44),
     published_figures=(PublishedFigure("cnn", "wa", 0.6888, "section V-E"),),

@@ -162,31 +162,25 @@ class Study:
 
     def with_side(self, side_px: int) -> Study:
         """Return the study with smaller square inputs; 0 leaves the published side."""
-        if side_px == 0:
-            return self
-        if side_px < 32:
-            raise StudyError(f"side_px={side_px}: must be 0 (as published) or at least 32")
         sized = [one for one in self.models if "side_px" in one.features.params]
-        return self._with_params(sized, side_px=side_px)
+        return self._with_param("side_px", side_px, sized, least=32)
 
     def with_bands(self, n_mels: int) -> Study:
         """Return the study with other mel bands in sequences and chunks of frames; 0: published."""
-        if n_mels == 0:
-            return self
-        if n_mels < 16:
-            raise StudyError(f"n_mels={n_mels}: must be 0 (as published) or at least 16")
         banded = [one for one in self.models if one.features.name in ("mel_frames", "mel_chunks")]
-        return self._with_params(banded, n_mels=n_mels)
+        return self._with_param("n_mels", n_mels, banded, least=16)
 
-    def _with_params(self, models: Sequence[ModelSpec], **params: int) -> Study:
-        """Return the study with other parameters of the features of some of its models."""
-        changed = {
-            one.name: replace(
-                one, features=replace(one.features, params={**one.features.params, **params})
-            )
-            for one in models
-        }
-        return replace(self, models=tuple(changed.get(one.name, one) for one in self.models))
+    def _with_param(self, name: str, value: int, some: Sequence[ModelSpec], *, least: int) -> Study:
+        """Return the study with another parameter of the features of some of its models."""
+        if value == 0:
+            return self
+        if value < least:
+            raise StudyError(f"{name}={value}: must be 0 (as published) or at least {least}")
+        models = []
+        for one in self.models:
+            params = {**one.features.params, **({name: value} if one in some else {})}
+            models.append(replace(one, features=replace(one.features, params=params)))
+        return replace(self, models=tuple(models))
 
     def published_value(self, model: str, metric: str = "wa", label: str = "") -> float | None:
         """Return a published figure, or None where the report has none."""

@@ -229,12 +229,7 @@ def _fit_keras(
 
 
 def fit_network(
-    config: object,
-    settings: TrainingSettings,
-    arrays: FoldArrays,
-    *,
-    n_classes: int,
-    seed: int,
+    config: object, settings: TrainingSettings, arrays: FoldArrays, *, n_classes: int, seed: int
 ) -> tuple[keras.Model, pd.DataFrame]:
     """Train a network and return it with its history; the test rows are not used.
 
