@@ -312,7 +312,7 @@ class _Search:
             return pd.DataFrame(columns=columns, dtype=float)
         try:
             spec = json.loads((self.folder / "spec.json").read_text(encoding="utf-8"))
-            trials = pd.read_csv(path, float_precision="round_trip")
+            trials = pd.read_csv(path)
             if spec != self.spec or list(trials.columns) != columns or trials.empty:
                 raise ValueError("spec.json or the columns are not those of this search")
             if list(trials["number"]) != list(range(len(trials))):
