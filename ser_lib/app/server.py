@@ -21,6 +21,7 @@ import pandas as pd
 from ser_lib.app import views
 from ser_lib.audio.io import load_head
 from ser_lib.errors import BundleError, SerError
+from ser_lib.inference.batch import as_cell
 from ser_lib.inference.bundle import default_bundle, installed_bundles
 from ser_lib.inference.prediction import Prediction
 from ser_lib.inference.predictor import MAX_CLIP_S, Predictor
@@ -28,6 +29,7 @@ from ser_lib.inference.streaming import (
     ANSWER_EVERY_S,
     WINDOW_S,
     LiveState,
+    shared_threshold,
     timeline,
     timeline_table,
     update_live,
@@ -82,18 +84,19 @@ def _predict(
         return views.problem_html(str(error).replace(path, name)), "", {}, b""
     answer = views.answer_html(
         prediction,
-        threshold=predictor.threshold,
         reference=f"a voice of {len(references)} clips" if references else "",
     )
-    row = {
+    row: dict[str, object] = {
         "time": datetime.now().strftime("%H:%M:%S"),
-        "recording": name,
+        "recording": as_cell(name),
         "emotion": prediction.emotion,
         "confidence": round(prediction.confidence, 4),
-        "bundle": predictor.bundle.name,
+        "bundle": as_cell(predictor.bundle.name),
         "duration_s": round(prediction.duration_s, 2),
         "warnings": "; ".join(prediction.warnings),
-    } | {f"p_{label}": round(p, 4) for label, p in prediction.probabilities.items()}
+    } | {
+        f"p_{one}": round(prediction.probabilities.get(one, np.nan), 4) for one in predictor.labels
+    }
     return answer, figures, row, png
 
 
@@ -106,12 +109,12 @@ def _figures(predictor: Predictor, path: str, prediction: Prediction) -> tuple[s
     )
     shown = views.image_html(png, alt=alt, caption=caption)
     if TIMELINE_FROM_S < prediction.duration_s <= MAX_TIMELINE_S:
-        table = timeline_table(timeline(predictor, path), predictor.labels)
-        curves, alt = views.timeline_png(table, predictor.labels, predictor.threshold)
-        caption = (
-            f"Over time: one answer each {WINDOW_S:.0f} s, smoothed. Grey: nobody speaks. "
-            "Dashed: below it the answer is 'not sure'."
-        )
+        windows = list(timeline(predictor, path))
+        table, threshold = timeline_table(windows, predictor.labels), shared_threshold(windows)
+        curves, alt = views.timeline_png(table, predictor.labels, threshold)
+        caption = f"Over time: one answer each {WINDOW_S:.0f} s, smoothed. Grey: nothing to say."
+        if threshold is not None:
+            caption += " Dashed: below it the answer is 'not sure'."
         shown += views.image_html(curves, alt=alt, caption=caption)
     return shown, png
 

@@ -40,20 +40,15 @@ LIVE_SHOWN_S = 30.0
 _percent = partial(pct, digits=0)
 
 
-def answer_html(prediction: Prediction, *, threshold: float, reference: str = "") -> str:
+def answer_html(prediction: Prediction, *, reference: str = "") -> str:
     """Show a prediction: a headline, all classes with their probabilities, and its warnings.
 
-    Below the confidence `threshold` it is 'not sure'; `reference` names the enrolled voice, if any.
+    `reference` names the enrolled voice, if any.
     """
     if prediction.emotion == NOT_SURE:
-        best = next(iter(prediction.probabilities))
-        head = "Not sure"
-        say = (
-            f"The likeliest is {best} with {_percent(prediction.confidence)}; answers are given "
-            f"from {_percent(threshold)} on."
-            if prediction.confidence < threshold
-            else "There is too little speech in it to say anything."
-        )
+        head, say = "Not sure", "Nothing can be said of it: see the warnings."
+        if prediction.probabilities:
+            say = f"No emotion reaches {_percent(prediction.threshold)}, where answers begin."
     else:
         head = f"Sounds {prediction.emotion}"
         say = f"{_percent(prediction.confidence)} sure."
@@ -133,7 +128,9 @@ def _png(figure: Figure) -> bytes:
     return png.getvalue()
 
 
-def timeline_png(table: pd.DataFrame, labels: Sequence[str], threshold: float) -> tuple[bytes, str]:
+def timeline_png(
+    table: pd.DataFrame, labels: Sequence[str], threshold: float | None
+) -> tuple[bytes, str]:
     """Draw a timeline; return the figure and its description."""
     with mpl.rc_context(fname=STYLE_FILE):
         figure = Figure(figsize=(7.4, 2.9), dpi=DPI, layout="constrained")
@@ -217,9 +214,10 @@ def bundle_html(bundle: Bundle) -> str:
     elif score:
         said += (
             f" On unseen speakers it finds {_percent(score['uar'])} of each emotion on "
-            f"average (one in {len(bundle.labels)} by chance); an answer is given from "
-            f"{_percent(bundle.threshold)} confidence on, and is then right in "
-            f"{_percent(bundle.card['selection']['accuracy_share'])} of the cases."
+            f"average (one in {len(bundle.labels)} by chance). Answers begin at "
+            f"{_percent(bundle.threshold)} confidence, and "
+            f"{_percent(bundle.card['selection']['accuracy_share'])} of them are right; in "
+            "recordings unlike the training both are lower."
         )
     return f'<p class="ser-quiet">{said}</p>'
 

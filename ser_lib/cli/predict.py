@@ -31,11 +31,12 @@ from ser_lib.inference.batch import (
     json_line,
     predict_many,
     printable,
+    rounded,
 )
 from ser_lib.inference.bundle import better_bundle, default_bundle, find_bundle
 from ser_lib.inference.prediction import Prediction
 from ser_lib.inference.predictor import Predictor
-from ser_lib.inference.streaming import NO_SPEECH, Window, timeline, timeline_table
+from ser_lib.inference.streaming import Window, shared_threshold, timeline, timeline_table
 from ser_lib.paths import only_writer, refuse_foreign, whole_file
 from ser_lib.runtime import progress
 
@@ -186,7 +187,7 @@ def _predict_recordings(predictor: Predictor, request: Request, names: dict[str,
         for one in predictions:
             target.write(writer.line(one))
             target.flush()
-            n_unlike += one.is_unlike
+            n_unlike += one.is_unlike and bool(one.probabilities)
             if one.error:
                 n_failed += 1
                 _report(f"{printable(one.path)}: {printable(one.error)}")
@@ -258,19 +259,18 @@ def _window_line(window: Window, name: str, form: str, labels: tuple[str, ...]) 
     """Write one window in the form that was asked for."""
     prediction, voice = window.prediction, window.prediction.voice
     if form == "table":
-        is_speech = prediction.emotion != NO_SPEECH
-        sure = f"{100 * prediction.confidence:3.0f} %  " if is_speech else ""
+        confidence = prediction.confidence
+        sure = "" if np.isnan(confidence) else f"{100 * confidence:3.0f} %"
         ranked = "  ".join(f"{label} {100 * p:.0f} %" for label, p in prediction.top(3))
         times = f"{_clock(window.start_s)} to {_clock(window.end_s)}"
-        return f"{times}  {prediction.emotion:<11}{sure}{ranked}\n"
-    confidence = prediction.confidence
+        return f"{times}  {prediction.emotion:<11}{sure:<7}{ranked}".rstrip() + "\n"
     values = (
         name,
         round(window.start_s, 3),
         round(window.end_s, 3),
         None if voice is None else round(voice.speech_s, 2),
         prediction.emotion,
-        None if np.isnan(confidence) else round(confidence, N_DECIMALS),
+        rounded(prediction.confidence),
         {label: round(p, N_DECIMALS) for label, p in prediction.probabilities.items()},
         list(prediction.warnings),
     )
@@ -292,7 +292,7 @@ def _draw(windows: list[Window], predictor: Predictor, target: Path) -> None:
     table = timeline_table(iter(windows), predictor.labels)
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     axes = figure.add_subplot()
-    plot_timeline(table, predictor.labels, threshold=predictor.threshold, ax=axes)
+    plot_timeline(table, predictor.labels, threshold=shared_threshold(windows), ax=axes)
     with whole_file(target) as temporary:
         # Says that the picture may be replaced; the three formats know this field.
         is_marked = target.suffix.lower() in (".png", ".svg", ".pdf")

@@ -7,6 +7,7 @@ is then fitted once more, on everybody. A finished bundle can be tested on other
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -69,6 +70,8 @@ def evaluate_cross_corpus(
     BundleError
         If no clip belongs to the bundle's classes, or one cannot be used.
     """
+    predictor = copy.copy(predictor)
+    predictor.is_bounded = False
     rows = rows_of(clips, label_set)
     rows = rows[rows["label"].isin(predictor.labels)]
     corpus = corpus_of(clips)

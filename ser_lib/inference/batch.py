@@ -10,6 +10,7 @@ import copy
 import csv
 import io
 import json
+import math
 import os
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,13 +21,14 @@ from typing import Any, TextIO
 
 from ser_lib.audio.io import is_recording
 from ser_lib.errors import AudioError
-from ser_lib.inference.prediction import NOT_SURE, Prediction
+from ser_lib.inference.prediction import Prediction
 from ser_lib.inference.predictor import Predictor
 from ser_lib.runtime import N_CORES, one_blas_thread
 
 FORMATS = ("table", "csv", "json")
 N_DECIMALS = 4  # as stored runs have
 NAME_WIDTH = 44
+FORMULA = tuple("=+-@＝＋－＠")  # a sheet in Japanese takes the wide ones as well
 
 # What `as_record` gives, and "error" where there was one.
 COLUMNS = (
@@ -140,7 +142,7 @@ def as_record(prediction: Prediction, *, top: int = 0, model: str = "") -> dict[
     record: dict[str, object] = {
         "path": printable(prediction.path),
         "emotion": prediction.emotion if is_usable else None,
-        "confidence": round(prediction.confidence, N_DECIMALS) if is_usable else None,
+        "confidence": rounded(prediction.confidence),
         "probabilities": {
             label: round(value, N_DECIMALS)
             for label, value in prediction.top(top or len(prediction.probabilities))
@@ -150,6 +152,11 @@ def as_record(prediction: Prediction, *, top: int = 0, model: str = "") -> dict[
         "model": model,
     }
     return record if is_usable else record | {"error": printable(prediction.error)}
+
+
+def rounded(confidence: float) -> float | None:
+    """Round a confidence for the outputs; none of what is withheld."""
+    return None if math.isnan(confidence) else round(confidence, N_DECIMALS)
 
 
 def json_line(record: Mapping[str, object]) -> str:
@@ -182,9 +189,19 @@ def csv_line(record: Mapping[str, Any], labels: Sequence[str]) -> str:
     return _csv_line(cells)
 
 
+def as_cell(value: Any) -> Any:
+    """Keep a text from being a formula to a spreadsheet, or an option to a shell.
+
+    >>> as_cell("=1+1.wav"), as_cell("a-b.wav")
+    ('./=1+1.wav', 'a-b.wav')
+    """
+    is_formula = isinstance(value, str) and value[:1] in FORMULA and len(value) > 1
+    return f"./{value}" if is_formula else value
+
+
 def _csv_line(cells: Iterable[object]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
+    csv.writer(text, lineterminator="\n").writerow(map(as_cell, cells))
     return text.getvalue()
 
 
@@ -217,7 +234,7 @@ class Writer:
         """Return a path as it stands in the lines: in JSON unchanged, unless it is not Unicode."""
         text = str(path)
         is_text = not any("\ud800" <= one <= "\udfff" for one in text)
-        return text if self.format == "json" and is_text else printable(path)
+        return text if self.format == "json" and is_text else as_cell(printable(path))
 
     def line(self, prediction: Prediction) -> str:
         """Return one prediction as text that ends with a line break."""
@@ -230,17 +247,17 @@ class Writer:
         return self._table_line(prediction)
 
     def _table_line(self, prediction: Prediction) -> str:
-        name = printable(prediction.path) or "(array)"
+        name = self.name(prediction.path) or "(array)"
         if len(name) > NAME_WIDTH:
             name = "…" + name[-(NAME_WIDTH - 1) :]
         if prediction.error:
             error = printable(prediction.error)
             return f"{name:<{NAME_WIDTH}}  {'error':<{self._width}}{error}\n"
         ranked = "  ".join(f"{label} {100 * p:.0f} %" for label, p in prediction.top(self.top or 3))
-        is_sure = prediction.emotion != NOT_SURE
-        sure = f"{100 * prediction.confidence:.0f} %" if is_sure else ""
+        confidence = prediction.confidence
+        sure = "" if math.isnan(confidence) else f"{100 * confidence:.0f} %"
         answer = f"{prediction.emotion:<{self._width}}{sure:>6}"
-        line = f"{name:<{NAME_WIDTH}}  {answer}  {ranked}\n"
+        line = f"{name:<{NAME_WIDTH}}  {answer}  {ranked}".rstrip() + "\n"
         return line + "".join(f"{'':<{NAME_WIDTH}}  ! {one}\n" for one in prediction.warnings)
 
     def resume(self, path: Path) -> tuple[set[str], int]:
@@ -282,6 +299,6 @@ class Writer:
             if any(not set(one["probabilities"]) <= set(self.labels) for one in records):
                 raise ValueError("it has other classes")
             held = [(one["path"], one["model"], "error" in one) for one in records]
-        if others := sorted({model for _, model, _ in held} - {self.model}):
+        if others := sorted({model for _, model, _ in held} - {self.model, as_cell(self.model)}):
             raise ValueError(f"it was written by {', '.join(others)}, this is {self.model}")
         return {name for name, _, _ in held}, sum(has_error for *_, has_error in held)

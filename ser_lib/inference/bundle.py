@@ -68,6 +68,9 @@ DOMAIN = ("domain_centre", "domain_whitening")
 SCALING = ("input_mean", "input_scale")
 ARRAYS = (*HEAD, *SPEAKER_HEAD, *SPEAKER_CLOUD, *DOMAIN, *SCALING)
 
+# How a voice was known when a bundle was tested on other corpora: keys of its card.
+VOICES = ("new_voice", "known_voice", "mixed_known_voice")
+
 DEFAULT_BUNDLES = ("moonshine-ravdess", "cnn-ravdess")  # the best first
 
 
@@ -97,7 +100,7 @@ class Bundle:
     """Probabilities of `probe_signal`, before the temperature, which must not change from machine
     to machine."""
     card: Mapping[str, Any] = field(default_factory=dict)
-    """Facts about training and tests, for the model card; nothing here decides an answer."""
+    """Facts about training and tests, for the model card; those of `elsewhere` bound confidence."""
     encoder: Mapping[str, str] = field(default_factory=dict)
     """Name and sha256 of pretrained weights that the features need and the bundle does not hold."""
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -125,6 +128,20 @@ class Bundle:
         if self.kind == "linear":
             return values[0, -1].ravel()
         return over_time(values.astype(np.float64), FEATURES[self.features.name].time_axes)
+
+    def earned_share(self, voice: str) -> float:
+        """Share of the confidence above chance that was justified on other corpora; 0 if untested.
+
+        It lowers the mean confidence there to the accuracy, on the corpus where that takes most.
+        `voice` is one of `VOICES`.
+        """
+        chance = 1 / len(self.labels)
+        shares = [
+            (one[voice]["accuracy_share"] - chance) / max(one[voice]["confidence"] - chance, 1e-3)
+            for one in self.card.get("elsewhere", ())
+            if voice in one
+        ]
+        return float(np.clip(min(shares, default=0.0), 0.0, 1.0))
 
     def manifest(self) -> dict[str, Any]:
         """Return all but arrays and weights as plain data."""
@@ -205,6 +222,8 @@ def load_bundle(folder: str | Path) -> Bundle:
     files = check_files(folder, array_names=ARRAYS)
     try:
         bundle = _parse(files, folder)
+        for voice in VOICES:
+            bundle.earned_share(voice)
     except (KeyError, TypeError, ValueError, FeatureError) as error:
         detail = f"lacks {error}" if isinstance(error, KeyError) else error
         raise BundleError(f"{folder}: bundle.json {detail}; {AGAIN}") from error
@@ -230,7 +249,8 @@ def _parse(files: CheckedFiles, folder: Path) -> Bundle:
     labels = manifest["labels"]
     is_list = isinstance(labels, list) and 2 <= len(labels) <= MAX_LABELS
     are_words = is_list and all(
-        isinstance(one, str) and 0 < len(one) <= 40 and one.isprintable() for one in labels
+        isinstance(one, str) and one[:1].isalnum() and len(one) <= 40 and one.isprintable()
+        for one in labels
     )
     if not are_words or len(set(labels)) < len(labels):
         raise BundleError(f"{folder}: its labels are not 2 to {MAX_LABELS} different plain words")

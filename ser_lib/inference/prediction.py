@@ -29,13 +29,16 @@ class Prediction:
     emotion: str
     """The likeliest class, or `NOT_SURE`."""
     confidence: float
-    """Calibrated probability of the likeliest class, in [0, 1]."""
+    """Probability of the likeliest class, in [0, 1]; NaN where the answer is withheld."""
     probabilities: dict[str, float]
-    """By class, calibrated, the likeliest first; they sum to 1."""
+    """By class, the likeliest first; they sum to 1. Calibrated, and nearer to chance the less such
+    recordings have earned (see `Predictor.predict_signal`); empty where nothing can be said."""
     duration_s: float
     """Of the whole recording, in seconds."""
     warnings: tuple[str, ...] = ()
     voice: VoiceFacts | None = None
+    threshold: float = float("nan")
+    """Confidence from which on an answer is given."""
     error: str = ""
     """Why the recording could not be used; all else is empty then."""
 

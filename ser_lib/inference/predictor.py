@@ -26,7 +26,7 @@ from ser_lib.features.registry import FEATURES
 from ser_lib.features.speaker_level import shrunken_mean
 from ser_lib.features.spectral import HOP_SAMPLES
 from ser_lib.inference.bundle import Bundle, default_bundle, find_bundle, load_bundle, probe_signal
-from ser_lib.inference.out_of_domain import MIN_SPEECH_S, recording_warnings
+from ser_lib.inference.out_of_domain import MAX_UNLIKE, MIN_SPEECH_S, recording_warnings
 from ser_lib.inference.prediction import NOT_SURE, Prediction, as_table
 from ser_lib.runtime import N_CORES, THREADS, one_blas_thread, second_thread
 
@@ -72,6 +72,9 @@ class Predictor:
         self._voice: np.ndarray | None = None
         self.n_threads = N_CORES
         """Of one recording; 1 where recordings are predicted in parallel."""
+        self.is_bounded = True
+        """Whether confidence is what such recordings have earned; False only to measure that."""
+        self._earned_share = bundle.earned_share("new_voice")
         self._domain = bundle.domain
         self._session = open_graph(bundle.graph) if bundle.kind == "network" else None
         if bundle.probe:
@@ -178,6 +181,11 @@ class Predictor:
     ) -> Prediction:
         """Predict one signal.
 
+        Where a warning says that it is unlike the training, probabilities are lowered towards
+        chance as far as the bundle's tests on other corpora demand (`Bundle.earned_share`). Where
+        there is too little speech, where it is farther than any recording of those tests, or where
+        there was no such test, the answer is withheld and nothing has a probability.
+
         Parameters
         ----------
         signal : ndarray, shape (n_samples,) or (n_samples, n_channels)
@@ -196,28 +204,36 @@ class Predictor:
         signal = checked_mono(signal, sample_rate_hz)
         duration_s = max(duration_s, len(signal) / sample_rate_hz)
         (voice, clipped), (values, raw) = self._inspect_and_run(signal, sample_rate_hz)
+        unlike = 0.0
+        if self._domain:
+            unlike = self._domain.distance(self.bundle.domain_values(values)) / self._domain.limit
         found = recording_warnings(
-            voice,
-            sample_rate_hz=sample_rate_hz,
-            clipped_share=clipped,
-            unlike=self._domain.unlike(self.bundle.domain_values(values)) if self._domain else "",
+            voice, sample_rate_hz=sample_rate_hz, clipped_share=clipped, unlike=unlike
         )
+        share = self._earned_share if found and self.is_bounded else 1.0
+        can_tell = voice.speech_s >= MIN_SPEECH_S and unlike <= MAX_UNLIKE and share > 0
+        if not share:
+            found.append("no answer: no test shows how well the model does on such recordings")
         start_s, stop_s = self.input_range_s
         if duration_s > stop_s + 1.0:
             part = f"only {start_s:.1f} to {stop_s:.1f} s were judged"
             found.append(f"long ({duration_s:.0f} s): {part}")
-        probabilities = apply_temperature(raw, self.temperature)
+        rest = (1 - share) / len(self.labels)
+        threshold = share * self.threshold + rest
+        probabilities = share * apply_temperature(raw, self.temperature) + rest
         order = np.argsort(-probabilities, kind="stable")
         confidence = float(probabilities[order[0]])
-        is_sure = confidence >= self.threshold and voice.speech_s >= MIN_SPEECH_S
+        is_sure = can_tell and confidence >= threshold
+        is_shown = can_tell or not self.is_bounded
         return Prediction(
             path=path,
             emotion=self.labels[order[0]] if is_sure else NOT_SURE,
-            confidence=confidence,
-            probabilities={self.labels[one]: float(probabilities[one]) for one in order},
+            confidence=confidence if is_sure or not self.is_bounded else float("nan"),
+            probabilities={self.labels[n]: float(probabilities[n]) for n in order if is_shown},
             duration_s=duration_s,
             warnings=tuple(found),
             voice=voice,
+            threshold=threshold,
         )
 
     def _inspect_and_run(
@@ -288,6 +304,7 @@ class Predictor:
             between=arrays["speaker_between"],
             noise=noise / len(rows),
         )
+        ours._earned_share = self.bundle.earned_share(f"{kind}known_voice")
         ours.temperature = self.bundle.speaker[f"{kind}temperature"]
         ours.threshold = self.bundle.speaker[f"{kind}threshold"]
         return ours

@@ -122,6 +122,12 @@ def timeline(
         yield Window(start_s, start_s + duration_s, one)
 
 
+def shared_threshold(windows: Iterable[Window]) -> float | None:
+    """Return the confidence from which on windows have an answer; None where they differ in it."""
+    found = {one.prediction.threshold for one in windows if one.prediction.probabilities}
+    return found.pop() if len(found) == 1 else None
+
+
 def timeline_table(windows: Iterable[Window], labels: Sequence[str]) -> pd.DataFrame:
     """Return windows as a table, with smoothed probabilities.
 
@@ -194,7 +200,7 @@ class LiveState:
     """Probabilities at these times; NaN where nobody spoke."""
     emotion: str = ""
     """The newest prediction."""
-    confidence: float = 0.0
+    confidence: float = float("nan")
     latency_ms: float = 0.0
     """From the arrival of the newest piece to its prediction."""
 
@@ -219,17 +225,14 @@ def update_live(
         return replace(state, emotion="listening …")
     if state.times_s and received_s < state.times_s[-1] + ANSWER_EVERY_S - len(new) / RATE_HZ / 2:
         return state
-    if inspect_voice(sound).speech_s < MIN_SPEECH_S:
-        row = np.full(len(predictor.labels), np.nan)
-        emotion, confidence = NO_SPEECH, 0.0
-    else:
-        probabilities = predictor.predict_signal(sound, RATE_HZ).probabilities
-        row = np.array([probabilities[label] for label in predictor.labels])
+    row, emotion, confidence = np.full(len(predictor.labels), np.nan), NO_SPEECH, float("nan")
+    if inspect_voice(sound).speech_s >= MIN_SPEECH_S:
+        newest = predictor.predict_signal(sound, RATE_HZ)
+        row = np.array([newest.probabilities.get(label, np.nan) for label in predictor.labels])
         spoken = [one for one in state.smoothed if np.isfinite(one[0])]
-        row = smooth(np.array([*spoken[-1:], row]))[-1]
-        confidence = float(row.max())
-        is_sure = confidence >= predictor.threshold
-        emotion = predictor.labels[int(row.argmax())] if is_sure else NOT_SURE
+        row, emotion = smooth(np.array([*spoken[-1:], row]))[-1], NOT_SURE
+        if row.max() >= newest.threshold:
+            emotion, confidence = predictor.labels[int(row.argmax())], float(row.max())
     kept = [
         (t, one)
         for t, one in zip(state.times_s, state.smoothed, strict=True)

@@ -16,11 +16,14 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlparse
 
+import numpy as np
 import pytest
 import soundfile
 
 from ser_lib.app import server as app
+from ser_lib.app import views
 from ser_lib.errors import BundleError
+from ser_lib.inference.predictor import Predictor
 from ser_lib.paths import PROJECT_DIR
 
 ARGUMENTS = (
@@ -286,6 +289,25 @@ def test_clips_of_a_voice_are_neutral_or_not(adaptable, speak, tmp_path, monkeyp
     assert answers[app.NEUTRAL, 0][2]["emotion"] == answers[app.UNLABELLED, 0][2]["emotion"]
     assert "Adapted to a voice of 4 clips" in answers[app.NEUTRAL, 4][0]
     assert "give 5" in answers[app.UNLABELLED, 4][0]
+
+
+@pytest.mark.parametrize("times", [0.9, 1.3, 1.7])
+def test_the_app_gives_no_certainty_to_what_it_does_not_say(
+    unlike, speak, tmp_path, monkeypatch, times
+):
+    soundfile.write(tmp_path / "=1.wav", speak(duration_s=9.0), 16_000)
+    predictor = Predictor(unlike(times=times, threshold=0.0 if times == 1.3 else 0.9))
+    monkeypatch.setattr(app, "_predictor", lambda folder: predictor)
+    said, _, row, _ = app._predict(str(tmp_path / "=1.wav"), "", None, app.NEUTRAL)
+    assert ("Not sure" in said) == np.isnan(row["confidence"]) == (times != 1.3)
+    assert np.isnan(row["p_sad"]) == (times == 1.7)
+    assert row["recording"] == "./=1.wav"
+    assert ("–" in views.history_html([row])) == (times != 1.3)
+    state, live = None, ""
+    for start in range(0, 64_000, 16_000):
+        state, live = app._hear(state, (16_000, speak(duration_s=4.0)[start:][:16_000]), "")
+    assert ("% sure" in live) == (times == 1.3)
+    assert "nan" not in live
 
 
 def test_no_bundle_no_app(tmp_path, monkeypatch):

@@ -12,12 +12,13 @@ from ser_lib.app import views
 from ser_lib.inference.prediction import NOT_SURE, Prediction
 from ser_lib.inference.streaming import timeline_table
 
+NAN = float("nan")
 EVIL = "<script>alert(1)</script>"
 SURE = Prediction("a", "sad", 0.7, {"sad": 0.7, "angry": 0.3}, 2.0, ("noisy", EVIL))
 
 
 def test_an_answer_names_every_class_with_its_share():
-    page = views.answer_html(SURE, threshold=0.5)
+    page = views.answer_html(SURE)
     assert "Sounds sad" in page
     assert re.findall(r"(\d+ %)</span></li>", page) == ["70 %", "30 %"]
     assert 'aria-live="polite"' in page
@@ -26,10 +27,11 @@ def test_an_answer_names_every_class_with_its_share():
 
 
 def test_an_answer_that_is_not_sure_says_why():
-    unsure = Prediction("a", NOT_SURE, 0.4, {"sad": 0.4, "angry": 0.6}, 2.0)
-    assert "from 50 %" in views.answer_html(unsure, threshold=0.5)
-    short = Prediction("a", NOT_SURE, 0.9, {"sad": 0.9, "angry": 0.1}, 0.2)
-    assert "too little speech" in views.answer_html(short, threshold=0.5)
+    unsure = Prediction("a", NOT_SURE, NAN, {"sad": 0.6, "angry": 0.4}, 2.0, threshold=0.7)
+    assert "No emotion reaches 70 %" in views.answer_html(unsure)
+    nothing = views.answer_html(Prediction("a", NOT_SURE, NAN, {}, 0.2, ("no speech found",)))
+    assert "no speech found" in nothing
+    assert "%" not in nothing
 
 
 def test_a_problem_is_an_alert():

@@ -61,20 +61,24 @@ def test_a_better_bundle_that_lacks_its_encoder_is_named(small_folder, clip, mon
     assert capsys.readouterr().err == ""
 
 
-def test_neutral_clips_are_asked_for_where_they_help(predict, clip, small_bundle, monkeypatch):
-    adapts = replace(small_bundle, speaker={"temperature": 1.0, "threshold": 0.3})
-    far = Predictor(replace(adapts, domain_limit=1e-6))
-    monkeypatch.setattr(commands.Predictor, "load", lambda folder: far)
+@pytest.mark.parametrize(("times", "is_asked"), [(1.3, True), (0.9, False), (2.0, False)])
+def test_neutral_clips_are_asked_for_where_they_help(
+    predict, clip, unlike, monkeypatch, times, is_asked
+):
+    adapts = Predictor(unlike(times=times, speaker={"temperature": 1.0, "threshold": 0.3}))
+    monkeypatch.setattr(commands.Predictor, "load", lambda folder: adapts)
     done = predict(clip)
-    assert done.rows[0]["warnings"][0].startswith(UNLIKE)
-    assert "1 recording unlike the training" in done.err
-    assert "--speaker-reference" in done.err
-    monkeypatch.setattr(commands.Predictor, "load", lambda folder: Predictor(adapts))
-    assert predict(clip).err == ""
+    assert any(one.startswith(UNLIKE) for one in done.rows[0]["warnings"]) == (times > 1)
+    assert ("1 recording unlike the training" in done.err) == is_asked
+    assert ("--speaker-reference" in done.err) == is_asked
 
 
-def test_who_gives_neutral_clips_is_not_asked_for_them(predict, clip, adaptable, monkeypatch):
-    far = Predictor(replace(adaptable.bundle, domain_limit=1e-6))
+def test_who_gives_neutral_clips_is_not_asked_for_them(
+    predict, clip, adaptable, unlike, speak, monkeypatch
+):
+    values = adaptable.bundle.domain_values(adaptable.features(speak(), 16_000))
+    limit = adaptable.bundle.domain.distance(values) / 1.3
+    far = Predictor(replace(adaptable.bundle, domain_limit=limit, card=unlike().card))
     monkeypatch.setattr(commands.Predictor, "load", lambda folder: far)
     assert "neutral clips of the speaker help" in predict(clip).err
     done = predict(clip, speaker_reference=clip.parent)

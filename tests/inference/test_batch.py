@@ -175,11 +175,48 @@ def test_a_table_shows_as_many_as_asked_for():
 def test_a_table_is_sure_of_no_answer_that_it_does_not_give_and_keeps_its_columns():
     labels = ("angry", "a rather long class")
     writer = Writer("table", labels)
-    unsure, sure = (writer.line(replace(GOOD, emotion=one)) for one in ("not sure", labels[1]))
+    unsure = writer.line(replace(GOOD, emotion="not sure", confidence=float("nan")))
+    sure = writer.line(replace(GOOD, emotion=labels[1]))
     assert unsure.count("61 %") == 1  # among the likeliest only
     assert sure.count("61 %") == 2
     assert unsure.index("sad 61 %") == sure.index("sad 61 %")
     assert writer.header.index("likeliest") == sure.index("sad 61 %")
+
+
+WITHHELD = Prediction("a.wav", "not sure", float("nan"), {}, 2.5, ("no speech found",))
+UNSURE = replace(WITHHELD, probabilities={"sad": 0.4, "angry": 0.3}, warnings=())
+
+
+@pytest.mark.parametrize("one", [WITHHELD, UNSURE])
+def test_no_output_gives_a_confidence_to_a_withheld_answer(one):
+    record = json.loads(Writer("json", LABELS).line(one))
+    assert record["confidence"] is None
+    assert record["probabilities"] == one.probabilities
+    writer = Writer("csv", LABELS)
+    (row,) = csv.DictReader(io.StringIO(writer.header + writer.line(one)))
+    assert (row["confidence"], row["emotion"]) == ("", "not sure")
+    assert row["p_sad"] == str(one.probabilities.get("sad", ""))
+    line = Writer("table", LABELS).line(one)
+    assert line.count("%") == len(one.probabilities)
+    assert all(part == part.rstrip() for part in line.splitlines())
+
+
+FORMULAS = ["=1+1.wav", "+1.wav", "-x.wav", "--out=a.csv", "@SUM(A1).wav", "=HYPERLINK(1).wav"]
+FORMULAS += ["＝1.wav", "=a\nb.wav", "-/=b/c.wav", '="x".wav']
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_a_name_is_no_formula_to_a_spreadsheet_and_no_option_to_a_shell(tmp_path, name):
+    writer, path = Writer("csv", LABELS, model="=1@2"), tmp_path / "out.csv"
+    path.write_text(writer.header + writer.line(replace(GOOD, path=name)))
+    (row,) = csv.reader(path.read_text().splitlines()[1:])
+    assert row[0] == f"./{printable(name)}"
+    assert not any(cell[:1] in tuple("=+-@") for cell in row if cell)
+    # A job goes on after it, and a program finds the file.
+    assert writer.resume(path) == ({writer.name(name)}, 0)
+    assert json.loads(Writer("json", LABELS).line(replace(GOOD, path=name)))["path"] == name
+    assert Writer("table", LABELS).line(replace(GOOD, path=name)).startswith("./")
+    assert Writer("csv", LABELS).name("-") == "-"
 
 
 @pytest.mark.parametrize("form", ["csv", "json"])

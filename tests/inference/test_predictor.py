@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 import soundfile
 
+from ser_lib.audio.corruptions import add_white_noise
 from ser_lib.audio.io import load_signal
 from ser_lib.errors import AudioError, BundleError
 from ser_lib.features.extraction import compute
@@ -56,7 +58,9 @@ def test_it_says_what_the_training_pipeline_says(predictor, speak, tmp_path, for
     levels = np.linspace(1, 0.5, n_channels)
     container = "OGG" if suffix == ".opus" else None
     soundfile.write(path, signal[:, np.newaxis] * levels, rate, subtype=subtype, format=container)
-    row = predictor.predict(path).iloc[0]
+    as_it_is = copy.copy(predictor)
+    as_it_is.is_bounded = False
+    row = as_it_is.predict(path).iloc[0]
     assert row["error"] == ""
     found = row[[f"p_{label}" for label in predictor.labels]].to_numpy(dtype=float)
     np.testing.assert_allclose(found, trained_output(predictor, path), atol=1e-5)
@@ -140,6 +144,102 @@ def test_it_is_not_sure_of_what_is_no_speech(small_bundle, rng):
     answer = bold.predict_signal(rng.normal(0, 0.1, 48_000), 16_000)
     assert answer.emotion == NOT_SURE
     assert "no speech found" in answer.warnings
+
+
+# --- no more confidence than there is reason for
+
+
+TIME_S = np.arange(48_000) / 16_000
+NO_SPEECH = {
+    "tone": np.sin(2 * np.pi * 440 * TIME_S),
+    "constant": np.full(48_000, 0.3),
+    "noise": np.random.default_rng(0).normal(0, 0.1, 48_000),
+    "dither": np.random.default_rng(0).normal(0, 1e-5, 48_000),
+    "square": np.sign(np.sin(2 * np.pi * 150 * TIME_S)),
+    "clicks": (np.arange(48_000) % 2000 == 0) * 0.8,
+    "sweep": np.sin(2 * np.pi * (100 + 300 * TIME_S) * TIME_S),
+    "hum": 0.3 * np.sin(2 * np.pi * 50 * TIME_S) + 0.1 * np.sin(2 * np.pi * 150 * TIME_S),
+}
+
+
+@pytest.mark.parametrize("name", NO_SPEECH)
+@pytest.mark.parametrize("bundle", ["small", "cnn-ravdess"])
+def test_what_is_no_speech_has_neither_an_answer_nor_a_probability(small_bundle, name, bundle):
+    bold = Predictor.load(bundle) if bundle != "small" else Predictor(small_bundle)
+    bold.threshold = 0.0
+    answer = bold.predict_signal(NO_SPEECH[name], 16_000)
+    assert (answer.emotion, answer.probabilities) == (NOT_SURE, {})
+    assert np.isnan(answer.confidence)
+    assert answer.warnings
+
+
+def test_below_the_threshold_the_ranking_is_left_and_the_confidence_is_not(small_bundle, speak):
+    answer = Predictor(replace(small_bundle, threshold=1.0)).predict_signal(speak(), 16_000)
+    assert np.isnan(answer.confidence)
+    assert max(answer.probabilities.values()) < answer.threshold == 1.0
+
+
+def test_speech_unlike_the_training_is_lowered_towards_chance_as_the_formula_says(unlike, speak):
+    sure = Predictor(unlike(times=0.9, threshold=0.0)).predict_signal(speak(), 16_000)
+    assert (sure.is_unlike, sure.threshold) == (False, 0.0)
+    lowered = Predictor(unlike(threshold=0.0)).predict_signal(speak(), 16_000)
+    assert lowered.is_unlike
+    assert list(lowered.probabilities) == list(sure.probabilities)
+    # A third of what is above chance, in four classes; the worse of two corpora counts.
+    expected = {one: p / 3 + 2 / 3 / 4 for one, p in sure.probabilities.items()}
+    assert lowered.probabilities == pytest.approx(expected)
+    assert sum(lowered.probabilities.values()) == pytest.approx(1)
+    assert lowered.confidence == max(lowered.probabilities.values())
+    assert lowered.threshold == pytest.approx(2 / 3 / 4)
+
+
+@pytest.mark.parametrize("offset", [-1e-6, 1e-6])
+def test_the_threshold_is_lowered_with_the_confidence(unlike, speak, offset):
+    at = Predictor(unlike(times=0.9)).predict_signal(speak(), 16_000).probabilities
+    threshold = max(at.values()) + offset
+    answer = Predictor(unlike(threshold=threshold)).predict_signal(speak(), 16_000)
+    assert (answer.emotion == NOT_SURE) == (offset > 0) == np.isnan(answer.confidence)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"times": 1.7}, {"is_tested": False}, {"times": 0.9, "is_tested": False}]
+)
+def test_what_no_test_came_near_is_withheld_unless_nothing_speaks_against_it(
+    unlike, speak, changes
+):
+    predictor = Predictor(unlike(threshold=0.0, **changes))
+    answer = predictor.predict_signal(speak(), 16_000)
+    is_near = changes.get("times") == 0.9
+    assert (answer.emotion != NOT_SURE) == bool(answer.probabilities) == is_near
+    assert answer.is_unlike != is_near
+    predictor.is_bounded = False
+    assert predictor.predict_signal(speak(), 16_000).confidence > 0.25
+
+
+@pytest.mark.parametrize("snr_db", [0, 5, 10])
+def test_speech_in_noise_is_no_surer_than_such_clips_were_right(unlike, speak, rng, snr_db):
+    noisy = add_white_noise(speak(), 16_000, rng, snr_db=snr_db)
+    for predictor in (
+        Predictor(unlike(times=0.9, threshold=0.0)),
+        Predictor.load("cnn-ravdess"),
+    ):
+        answer = predictor.predict_signal(noisy, 16_000)
+        share, chance = predictor.bundle.earned_share("new_voice"), 1 / len(predictor.labels)
+        assert answer.warnings
+        assert not answer.confidence > share + (1 - share) * chance
+        assert max(answer.probabilities.values(), default=0) <= share + (1 - share) * chance
+
+
+def test_a_known_voice_has_earned_what_known_voices_have(adaptable, unlike, speak, tmp_path):
+    paths = [tmp_path / f"{n}.wav" for n in range(5)]
+    for number, path in enumerate(paths):
+        soundfile.write(path, speak(pitch_hz=120 + 20 * number), 16_000, subtype="FLOAT")
+    new = Predictor(replace(adaptable.bundle, card=unlike().card))
+    voices = [new, new.enrolled(paths), new.enrolled(paths, is_neutral=False)]
+    thresholds = [one.predict_signal(speak(), 8000).threshold for one in voices]
+    shares = np.array([0.15, 0.35, 0.25]) / 0.45
+    expected = shares * [0.3, 0.9, 0.8] + (1 - shares) / 4
+    assert thresholds == pytest.approx(list(expected))
 
 
 def test_a_long_recording_is_predicted_from_its_beginning_and_warned_of(predictor, speak, tmp_path):

@@ -7,11 +7,13 @@ import pytest
 import soundfile
 
 from ser_lib.errors import AudioError
+from ser_lib.inference.predictor import Predictor
 from ser_lib.inference.streaming import (
     NO_SPEECH,
     WINDOW_S,
     LiveState,
     iter_windows,
+    shared_threshold,
     smooth,
     timeline,
     timeline_table,
@@ -105,6 +107,29 @@ def test_integers_and_stereo_of_another_rate_are_the_same_sound(predictor, speak
 
 def test_silence_is_no_speech(predictor):
     assert after(predictor, np.zeros(64_000, np.int16), 16_000).emotion == NO_SPEECH
+
+
+def test_live_answers_are_as_sure_as_those_of_files(unlike, speak):
+    sure, unsure, far = (
+        after(Predictor(unlike(**changes)), speak(duration_s=4.0), 16_000)
+        for changes in ({"threshold": 0.0}, {"threshold": 1.0}, {"times": 1.7, "threshold": 0.0})
+    )
+    whole = Predictor(unlike(threshold=0.0))
+    most = whole.bundle.earned_share("new_voice") * 0.75 + 0.25
+    assert sure.emotion in whole.labels
+    assert 0.25 < sure.confidence == max(sure.smoothed[-1]) < most
+    assert (unsure.emotion, far.emotion) == ("not sure", "not sure")
+    assert np.isnan([unsure.confidence, far.confidence, *far.smoothed[-1]]).all()
+    assert max(unsure.smoothed[-1]) < most
+
+
+def test_a_timeline_has_a_threshold_where_its_windows_agree_on_one(unlike, speak, tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.tile(speak(duration_s=4.0), 3), 16_000)
+    windows = list(timeline(Predictor(unlike()), tmp_path / "a.wav"))
+    like = list(timeline(Predictor(unlike(times=0.1)), tmp_path / "a.wav"))
+    assert shared_threshold(windows) == windows[0].prediction.threshold < 0.3
+    assert shared_threshold(like) == 0.3
+    assert shared_threshold(like + windows) is shared_threshold([]) is None
 
 
 def test_nothing_is_kept_for_long(predictor, speak):
