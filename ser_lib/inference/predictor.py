@@ -204,14 +204,18 @@ class Predictor:
         signal = checked_mono(signal, sample_rate_hz)
         duration_s = max(duration_s, len(signal) / sample_rate_hz)
         (voice, clipped), (values, raw) = self._inspect_and_run(signal, sample_rate_hz)
-        unlike = 0.0
+        unlike, farthest = 0.0, MAX_UNLIKE[self.bundle.kind]
         if self._domain:
             unlike = self._domain.distance(self.bundle.domain_values(values)) / self._domain.limit
         found = recording_warnings(
-            voice, sample_rate_hz=sample_rate_hz, clipped_share=clipped, unlike=unlike
+            voice,
+            sample_rate_hz=sample_rate_hz,
+            clipped_share=clipped,
+            unlike=unlike,
+            farthest=farthest,
         )
         share = self._earned_share if found and self.is_bounded else 1.0
-        can_tell = voice.speech_s >= MIN_SPEECH_S and unlike <= MAX_UNLIKE and share > 0
+        can_tell = voice.speech_s >= MIN_SPEECH_S and unlike <= farthest and share > 0
         if not share:
             found.append("no answer: no test shows how well the model does on such recordings")
         start_s, stop_s = self.input_range_s

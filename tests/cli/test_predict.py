@@ -61,7 +61,7 @@ def test_a_better_bundle_that_lacks_its_encoder_is_named(small_folder, clip, mon
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize(("times", "is_asked"), [(1.3, True), (0.9, False), (2.0, False)])
+@pytest.mark.parametrize(("times", "is_asked"), [(1.3, True), (0.9, False), (2.3, False)])
 def test_neutral_clips_are_asked_for_where_they_help(
     predict, clip, unlike, monkeypatch, times, is_asked
 ):

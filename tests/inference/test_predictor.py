@@ -202,7 +202,7 @@ def test_the_threshold_is_lowered_with_the_confidence(unlike, speak, offset):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"times": 1.7}, {"is_tested": False}, {"times": 0.9, "is_tested": False}]
+    "changes", [{"times": 2.3}, {"is_tested": False}, {"times": 0.9, "is_tested": False}]
 )
 def test_what_no_test_came_near_is_withheld_unless_nothing_speaks_against_it(
     unlike, speak, changes

@@ -112,7 +112,7 @@ def test_silence_is_no_speech(predictor):
 def test_live_answers_are_as_sure_as_those_of_files(unlike, speak):
     sure, unsure, far = (
         after(Predictor(unlike(**changes)), speak(duration_s=4.0), 16_000)
-        for changes in ({"threshold": 0.0}, {"threshold": 1.0}, {"times": 1.7, "threshold": 0.0})
+        for changes in ({"threshold": 0.0}, {"threshold": 1.0}, {"times": 2.3, "threshold": 0.0})
     )
     whole = Predictor(unlike(threshold=0.0))
     most = whole.bundle.earned_share("new_voice") * 0.75 + 0.25
