@@ -33,7 +33,7 @@ from ser_lib.evaluation.metrics import (
 )
 from ser_lib.features.extraction import Rows, extract
 from ser_lib.models import family_of
-from ser_lib.paths import atomic_path, duplicates_table_path, report_dir
+from ser_lib.paths import atomic_path, duplicates_table_path, report_dir, reports_dir
 from ser_lib.runs.store import provenance
 from ser_lib.runtime import progress
 from ser_lib.seeds import generator
@@ -545,3 +545,17 @@ def recall_table() -> pd.DataFrame:
         n_false=int(shipped["n_false"].sum()), n_copies=int(made["n_copies"].iloc[0])
     )
     return table
+
+
+def read_reports() -> pd.DataFrame:
+    """Read the findings of all committed reports of `ser audit`, without any audio.
+
+    From `reports/audit/*.json`; columns `corpus, level, kind, describes, n_clips, share, detail`.
+    """
+    findings = [
+        {"corpus": path.stem, **finding}
+        for path in sorted((reports_dir() / "audit").glob("*.json"))
+        for finding in json.loads(path.read_text(encoding="utf-8"))["findings"]
+    ]
+    columns = ["corpus", "level", "kind", "describes", "n_clips", "share", "detail"]
+    return pd.DataFrame(findings, columns=columns)

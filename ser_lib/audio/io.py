@@ -410,10 +410,15 @@ def read_facts(path: str | Path) -> ClipFacts:
     return read_recording(path).facts
 
 
-def read_recording(path: str | Path) -> Recording:
-    """Decode a recording once for both its facts (see `read_facts`) and its signal."""
-    samples, header = decode(Path(path))
-    signal, sample_rate_hz = mono(samples), header.sample_rate_hz
+def read_recording(path: str | Path, start_s: float = 0.0, end_s: float = np.inf) -> Recording:
+    """Decode a recording, or its part, once for both its facts (see `read_facts`) and its signal.
+
+    A part that lies outside of it is ignored.
+    """
+    samples, header = decode(Path(path), end_s if np.isfinite(end_s) else None)
+    sample_rate_hz = header.sample_rate_hz
+    part = samples[round(start_s * sample_rate_hz) :]
+    signal = mono(part if len(part) else samples)
     is_finite = bool(np.isfinite(signal).all())
     peak = float(np.abs(signal).max(initial=0.0)) if is_finite else 0.0
     rounded = np.round(np.nan_to_num(signal) * 32768.0).clip(-32768, 32767).astype("<i2")

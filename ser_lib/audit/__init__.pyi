@@ -2,8 +2,6 @@ from .dataset import AuditFinding as AuditFinding
 from .dataset import AuditReport as AuditReport
 from .dataset import audit_clips as audit_clips
 from .report import audit_dataset as audit_dataset
-from .report import read_report as read_report
-from .report import read_reports as read_reports
 from .report import report_json as report_json
 from .report import report_text as report_text
 from .tables import read_clips as read_clips
@@ -14,8 +12,6 @@ __all__ = [
     "audit_clips",
     "audit_dataset",
     "read_clips",
-    "read_report",
-    "read_reports",
     "report_json",
     "report_text",
 ]

@@ -58,13 +58,15 @@ class ClipFinding:
     detail: str
 
 
-def measure_clip(path: str | Path) -> tuple[dict[str, object], np.ndarray | None]:
+def measure_clip(
+    path: str | Path, start_s: float = 0.0, end_s: float = np.inf
+) -> tuple[dict[str, object], np.ndarray | None]:
     """Decode a clip once; return its numbers and its fingerprint, None where it cannot be decoded.
 
     `problem` is empty where the clip can be used.
     """
     try:
-        recording = read_recording(path)
+        recording = read_recording(path, start_s, end_s)
     except AudioError as error:
         return {"problem": str(error).removeprefix(f"{path}: "), "audio_sha256": ""}, None
     facts, signal = recording.facts, np.nan_to_num(recording.signal)

@@ -1,13 +1,14 @@
 """What a data set and its split leak, for anybody's clips: the computing half of `ser audit`.
 
 A **leak** is what two parts of a split share: a row, its audio or a copy of it, the clip that it
-was made from, its speaker. A **fault** has to be corrected whatever the split: unusable files, one
-audio under two labels. An **observation** has to be known: copies where there is no split, shared
-statements, odd formats. Kinds are named as in `ser_lib.data.leakage`, the guard of our own runs.
+was made from, its speaker, what is said. A **fault** has to be corrected whatever the split:
+unusable files, one audio under two labels. An **observation** has to be known: copies where there
+is no split, odd formats. Kinds are named as in `ser_lib.data.leakage`, the guard of our own runs.
 """
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -24,27 +25,41 @@ from ser_lib.audio.io import read_recording
 from ser_lib.audit.clip_quality import KINDS, check_clips, measure_clip
 from ser_lib.audit.duplicates import find_copies
 from ser_lib.audit.fingerprint import N_BANDS, N_STEPS, THRESHOLD, Fingerprints, gather
-from ser_lib.audit.tables import guess_parents, order_parts
+from ser_lib.audit.tables import (
+    guess_parents,
+    order_parts,
+    plain_label,
+    plain_name,
+    plain_part,
+    stated,
+)
 from ser_lib.data.leakage import FINDINGS, OBSERVATIONS
 from ser_lib.errors import AuditError
 from ser_lib.runtime import progress
 
 LEVELS = ("leak", "fault", "observation")
 
-# Shared by two parts: kind -> description, and the column that two rows have in common.
-SHARED: dict[str, tuple[str, str]] = {
-    "same_row": (FINDINGS["same_row"][0], "clip_id"),
-    "same_audio": (FINDINGS["same_audio"][0], "sound"),
-    "similar_audio": ("a copy of the same audio in two parts", "family"),
-    "same_parent": (FINDINGS["same_parent"][0], "parent"),
-    "same_speaker": (FINDINGS["same_speaker"][0], "speaker"),
-    "same_statement": (OBSERVATIONS["same_statement"][0], "statement"),
+# Shared by two parts: kind -> level, description, and the column that two rows have in common.
+SHARED: dict[str, tuple[str, str, str]] = {
+    "same_row": ("leak", FINDINGS["same_row"][0], "clip_id"),
+    "same_audio": ("leak", FINDINGS["same_audio"][0], "sound"),
+    "similar_audio": ("leak", "a copy of the same audio in two parts", "family"),
+    "overlap": ("leak", "overlapping segments of one recording in two parts", "stretch"),
+    "same_parent": ("leak", FINDINGS["same_parent"][0], "parent"),
+    "same_speaker": ("leak", FINDINGS["same_speaker"][0], "speaker"),
+    "similar_speaker": ("leak", "spellings of one speaker in two parts", "voice"),
+    "same_statement": ("leak", OBSERVATIONS["same_statement"][0], "said"),
 }
+# Of two kinds the narrower one is reported: who shares this column is no case of the kind.
+NARROWER = {"similar_audio": "sound", "similar_speaker": "speaker", "overlap": "clip_id"}
 
 # Found without a split, or whatever the split: kind -> level, description.
 WITHIN: dict[str, tuple[str, str]] = {
     "missing_file": ("fault", "listed in the table, but not there"),
     "left_out": ("fault", "left out by the corpus's loader"),
+    "left_alone": ("observation", "of no use to the corpus, left alone by its loader"),
+    "read_from_names": ("observation", "what the names of folders tell"),
+    "spelling": ("observation", "names in several spellings, taken as one"),
     "label_conflict": ("fault", "the same audio, or a copy of it, under two labels"),
     "speaker_conflict": ("fault", "the same audio, or a copy of it, under two speakers"),
     "same_audio": ("observation", "clips with the same audio"),
@@ -53,6 +68,9 @@ WITHIN: dict[str, tuple[str, str]] = {
     "unlisted_file": ("observation", "there, but not listed in the table"),
     "no_part": ("observation", "clips in no part of the split"),
 }
+
+# Segments that share less are neighbours, whose limits were rounded.
+MIN_OVERLAP_S = 0.05
 
 # More pictures than this are kept on disk while they are compared (6 kB each).
 MAX_IN_MEMORY = 20_000
@@ -93,6 +111,8 @@ class AuditReport:
     pictures, `texture` (that of their fine detail, NaN where it was not needed)."""
     not_checked: tuple[str, ...]
     """What could not be looked for, and why."""
+    verdict: str
+    """Whether the split leaks; without one, what a random split would leak."""
 
     def of_level(self, level: str) -> list[AuditFinding]:
         """Return the findings of one level."""
@@ -106,6 +126,7 @@ class AuditReport:
             "n_sounds": self.n_sounds,
             "threshold": self.threshold,
             "counts": {level: len(self.of_level(level)) for level in LEVELS},
+            "verdict": self.verdict,
             "not_checked": list(self.not_checked),
             "findings": [
                 asdict(one) | {"share": round(one.share, 4), "clips": list(one.clips)}
@@ -126,7 +147,7 @@ def measure_clips(clips: pd.DataFrame) -> tuple[pd.DataFrame, Fingerprints]:
     """
     files = clips.drop_duplicates("clip_id")
     # Decoding and the transforms release the interpreter's lock: threads are enough.
-    tasks = (delayed(measure_clip)(path) for path in files["path"])
+    tasks = (delayed(measure_clip)(*place) for place in _places(files))
     done = Parallel(n_jobs=-1, prefer="threads", return_as="generator")(tasks)
     rows: list[dict[str, object]] = []
     position_of: dict[str, int] = {}
@@ -153,12 +174,18 @@ def measure_clips(clips: pd.DataFrame) -> tuple[pd.DataFrame, Fingerprints]:
     return table, prints
 
 
+def _places(clips: pd.DataFrame) -> Iterator[tuple]:
+    """Say where the audio of each clip is: its path and, of a segment, start and end."""
+    return clips.filter(["path", "start", "end"]).itertuples(index=False, name=None)
+
+
 def audit_clips(
     clips: pd.DataFrame,
     *,
     source: str,
     parts: Sequence[pd.Series] = (),
     declared: Sequence[str] = (),
+    distinct_speakers: bool = False,
     threshold: float = THRESHOLD,
 ) -> AuditReport:
     """Audit a data set: its files, its table, and its split where it has one.
@@ -174,6 +201,8 @@ def audit_clips(
         The part of each row, one series a fold; none takes the column `part`.
     declared : sequence of str
         Kinds of leak that are known: reported as observations.
+    distinct_speakers : bool
+        Whether names that differ in spelling, as `01` and `1`, are those of different speakers.
     threshold : float
         Similarity of pictures from which two clips are copies.
 
@@ -189,8 +218,11 @@ def audit_clips(
     unknown = sorted(set(declared) - set(SHARED))
     if unknown:
         raise AuditError(f"no kind of leak is named {unknown}; known are {', '.join(SHARED)}")
+    roles = clips.columns.intersection(["label", "speaker", "statement", "parent", "part"])
+    clips = clips.assign(**{role: clips[role].map(stated) for role in roles})
     if not parts and "part" in clips:
-        parts = [clips["part"]]
+        # Each part under the first of its spellings.
+        parts = [clips["part"].groupby(clips["part"].map(plain_part)).transform("first")]
     for one in parts:
         names = order_parts(one)
         if len(names) < 2:
@@ -198,16 +230,16 @@ def audit_clips(
                 f"the split has {len(names)} part(s) ({', '.join(names) or 'none'}); it needs two"
             )
     measured, prints = measure_clips(clips)
-    path_of = dict(zip(clips["clip_id"], clips["path"], strict=True))
+    place_of = dict(zip(clips["clip_id"], _places(clips), strict=True))
     sounds = measured[measured["sound"] >= 0].drop_duplicates("sound").set_index("sound")["clip_id"]
 
     def load(position: int) -> tuple[np.ndarray, int]:
-        recording = read_recording(path_of[sounds[position]])
+        recording = read_recording(*place_of[sounds[position]])
         # As in `measure_clip`: a file with NaN is a fault, and no reason to stop.
         return np.nan_to_num(recording.signal), recording.facts.sample_rate_hz
 
     pairs = find_copies(prints, threshold=threshold, load=load)
-    known = _with_keys(clips, measured, pairs)
+    known = _with_keys(clips, measured, pairs, distinct_speakers)
     shared = [one for fold in parts for one in _crossings(known, fold, declared)]
     found = [*_summed(shared), *_within(known, clips, bool(parts))]
     for one in check_clips(measured):
@@ -215,6 +247,9 @@ def audit_clips(
     if parts:
         outside = tuple(known.loc[parts[0].to_numpy() == "", "clip_id"])
         found += _about(known, "no_part", outside, "not compared with any part")
+    not_checked = tuple(_not_checked(known, "parent" in clips, bool(parts)))
+    is_leaking = any(one.level == "leak" for one in found)
+    verdict = "This split leaks." if is_leaking else _verdict(known, bool(parts), not_checked)
     return AuditReport(
         source=source,
         n_clips=measured["clip_id"].nunique(),
@@ -222,11 +257,14 @@ def audit_clips(
         threshold=threshold,
         findings=tuple(sorted(found, key=lambda one: LEVELS.index(one.level))),
         pairs=pairs.assign(first=pairs["first"].map(sounds), second=pairs["second"].map(sounds)),
-        not_checked=tuple(_not_checked(clips, bool(parts))),
+        not_checked=not_checked,
+        verdict=verdict,
     )
 
 
-def _with_keys(clips: pd.DataFrame, measured: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+def _with_keys(
+    clips: pd.DataFrame, measured: pd.DataFrame, pairs: pd.DataFrame, distinct_speakers: bool
+) -> pd.DataFrame:
     """Add to each row the keys that two rows can share; an empty key is shared with nobody."""
     known = clips.drop(columns="part", errors="ignore").merge(
         measured[["clip_id", "sound"]], on="clip_id", how="left", validate="many_to_one"
@@ -248,6 +286,18 @@ def _with_keys(clips: pd.DataFrame, measured: pd.DataFrame, pairs: pd.DataFrame)
     given = given.map(lambda name: Path(name).stem)
     is_parent = stems.isin(set(given) - {""})
     known["parent"] = given.where(given != "", stems.where(is_parent, guessed))
+    if "speaker" in known:
+        known["voice"] = known["speaker"].map(str if distinct_speakers else plain_name)
+    if "statement" in known:
+        # Where most say a sentence, a word or two (Oh! Yes, please.) may be said by chance.
+        n_words = known["statement"].str.split().str.len()
+        known["said"] = (
+            known["statement"].map(plain_name).where(n_words >= min(3, n_words.median()), "")
+        )
+    if "start" in known:
+        order = known.sort_values(["path", "start"])
+        reach = order.groupby("path")["end"].cummax().groupby(order["path"]).shift()
+        known["stretch"] = (~(order["start"] + MIN_OVERLAP_S < reach)).cumsum().astype(str)
     return known
 
 
@@ -256,29 +306,30 @@ def _crossings(
 ) -> Iterator[AuditFinding]:
     """Find what any two parts of one fold share."""
     part = part.set_axis(known.index)
-    for kind, (describes, column) in SHARED.items():
+    for kind, (level, describes, column) in SHARED.items():
         if column not in known:
             continue
         keys = known[column].where(known[column] != "")
-        if kind == "similar_audio":
-            # Identical audio is reported as such.
-            keys = keys.where(known.groupby("family")["sound"].transform("nunique") > 1)
+        narrower = known[NARROWER.get(kind, column)]
         for first, second in combinations(order_parts(part), 2):
-            theirs = known[part == second]
-            is_known = keys[theirs.index].isin(set(keys[part == first].dropna()))
-            if kind == "similar_audio":
-                is_known &= ~theirs["sound"].isin(set(known.loc[part == first, "sound"]))
+            ours, theirs = known[part == first], known[part == second]
+            is_known = keys[theirs.index].isin(set(keys[ours.index].dropna()))
+            if kind in NARROWER:
+                is_known &= ~narrower[theirs.index].isin(set(narrower[ours.index]))
             rows = theirs[is_known]
             if rows.empty:
                 continue
-            is_leak = kind in FINDINGS or kind == "similar_audio"
             is_declared = kind in declared
-            if column in ("speaker", "statement"):
-                detail = _some(sorted(set(rows[column])))
-            else:
-                detail = f"for example {rows['clip_id'].iloc[0]}"
+            detail = f"for example {rows['clip_id'].iloc[0]}"
+            if kind == "similar_speaker":
+                name_of = dict(zip(ours["voice"], ours["speaker"], strict=True))
+                pairs = zip(rows["voice"].map(name_of), rows["speaker"], strict=True)
+                detail = _some(sorted({" = ".join(pair) for pair in pairs}))
+                detail += "; if these are different people: --distinct-speakers"
+            elif kind in ("same_speaker", "same_statement"):
+                detail = _some(sorted(set(rows[kind.removeprefix("same_")])))
             yield AuditFinding(
-                level="leak" if is_leak and not is_declared else "observation",
+                level="observation" if is_declared else level,
                 kind=kind,
                 describes=describes,
                 first=first,
@@ -308,12 +359,31 @@ def _summed(found: Sequence[AuditFinding]) -> list[AuditFinding]:
 
 def _within(known: pd.DataFrame, clips: pd.DataFrame, has_split: bool) -> Iterator[AuditFinding]:
     """Find what clips share and which facts contradict each other, whatever the split."""
-    for kind, attribute in (("missing_file", "missing"), ("left_out", "left_out")):
+    for kind, attribute in (
+        ("missing_file", "missing"),
+        ("left_out", "left_out"),
+        ("unlisted_file", "unlisted"),
+    ):
         names = tuple(clips.attrs.get(attribute, ()))
         yield from _about(known, kind, names, _some(names))
+    for line in clips.attrs.get("left_alone", ()):
+        n_files = int(re.findall(r"\d+", line)[0])
+        yield from _about(known, "left_alone", (line,), line, n_clips=n_files)
+    if read := "; ".join(clips.attrs.get("read", ())):
+        yield from _about(known, "read_from_names", tuple(known["clip_id"].unique()), read)
+    for column, plain in (("part", plain_part), ("label", plain_label), ("speaker", "voice")):
+        if column in clips:
+            names = clips[column].set_axis(known.index)
+            keys = known[plain] if isinstance(plain, str) else names.map(plain)
+            is_spelt = (names != "") & (names.groupby(keys).transform("nunique") > 1)
+            spelt = [" = ".join(sorted(set(same))) for _, same in names[is_spelt].groupby(keys)]
+            yield from _about(
+                known, "spelling", tuple(known.loc[is_spelt, "clip_id"]), _some(spelt)
+            )
     for kind, column in (("label_conflict", "label"), ("speaker_conflict", "speaker")):
         if column in known:
-            given = known[column].where(known[column] != "")
+            given = known["voice"] if column == "speaker" else known[column].map(plain_label)
+            given = given.where(known[column] != "")
             n_given = given.groupby(known["family"]).transform("nunique")
             yield from _groups(known, kind, known["family"].where(n_given > 1, ""), column)
     unique = known.drop_duplicates("clip_id")
@@ -322,8 +392,6 @@ def _within(known: pd.DataFrame, clips: pd.DataFrame, has_split: bool) -> Iterat
     yield from _groups(unique, "similar_audio", unique["family"].where(is_copy, ""))
     if not has_split:
         yield from _groups(unique, "same_parent", unique["parent"])
-    unlisted = tuple(clips.attrs.get("unlisted", ()))
-    yield from _about(known, "unlisted_file", unlisted, _some(unlisted))
 
 
 def _groups(
@@ -345,13 +413,14 @@ def _groups(
 
 
 def _about(
-    known: pd.DataFrame, kind: str, clips: tuple[str, ...], detail: str
+    known: pd.DataFrame, kind: str, clips: tuple[str, ...], detail: str, n_clips: int = 0
 ) -> Iterator[AuditFinding]:
     """Make a finding of some clips and of no part; none without clips."""
     if clips:
+        n_clips = n_clips or len(clips)
         level, describes = (WITHIN | KINDS)[kind]
-        share = min(1.0, len(clips) / max(1, known["clip_id"].nunique()))
-        yield AuditFinding(level, kind, describes, "", "", len(clips), share, detail, clips)
+        share = min(1.0, n_clips / max(1, known["clip_id"].nunique()))
+        yield AuditFinding(level, kind, describes, "", "", n_clips, share, detail, clips)
 
 
 def _some(names: Sequence[str], *, limit: int = 3) -> str:
@@ -359,15 +428,41 @@ def _some(names: Sequence[str], *, limit: int = 3) -> str:
     return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _not_checked(clips: pd.DataFrame, has_split: bool) -> Iterator[str]:
+def _not_checked(known: pd.DataFrame, has_parents: bool, has_split: bool) -> Iterator[str]:
     if not has_split:
         yield "leaks between parts: there is no split"
+    if n_silent := (known["sound"] == "").sum():
+        yield f"audio not checked for {n_silent} clips, which cannot be decoded"
     for role, what in (
         ("label", "contradicting labels"),
         ("speaker", "shared speakers"),
         ("statement", "shared statements"),
     ):
-        if role not in clips or (clips[role] == "").all():
+        if role not in known:
             yield f"{what}: there is no column for the {role}"
-    if "parent" not in clips:
+        elif n_unknown := (known[role] == "").sum():
+            yield f"{role}s not checked for {n_unknown} of {len(known)} clips: unknown"
+    if not has_parents:
         yield "shared parents, but by file names: there is no column for the parent"
+
+
+def _verdict(known: pd.DataFrame, has_split: bool, not_checked: Sequence[str]) -> str:
+    """Say what it is worth that no leak was found."""
+    if has_split:
+        limits = [one for one in not_checked if "audio" in one or "speakers" in one]
+        return "No leak was found" + "".join(f"; {one}" for one in limits) + "."
+    known, shares = known.drop_duplicates("clip_id"), []
+    for kind, column in zip(
+        ("same_audio", "same_parent", "same_speaker", "same_statement"),
+        ("family", "parent", "voice", "said"),
+        strict=True,
+    ):
+        if column in known:
+            n_same = known[column].map(known[column].value_counts()).where(known[column] != "", 1)
+            # Unless all others that share it are in the random fifth as well.
+            if share := round(100 * float((1 - 0.2 ** (n_same - 1)).mean())):
+                shares.append(f"{SHARED[kind][1].removesuffix(' in two parts')} ({share} %)")
+    return (
+        "No split was checked, as there is none. With a random fifth of the clips as test part, "
+        f"training would share with them: {', '.join(shares) or 'nothing that was looked for'}."
+    )

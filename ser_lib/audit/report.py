@@ -1,7 +1,7 @@
 """From the name of a corpus or a folder to an audit's report, and from the report to text and JSON.
 
 `ser audit` is `audit_dataset`, then `report_text` or `report_json`. Reports of our corpora are kept
-in `reports/audit`, from which `read_reports` takes them without any audio.
+in `reports/audit`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from ser_lib import data
 from ser_lib.audit.dataset import LEVELS, AuditReport, audit_clips
 from ser_lib.audit.fingerprint import THRESHOLD
 from ser_lib.audit.tables import read_clips
+from ser_lib.data.corpus import left_alone
 from ser_lib.data.labels import LABEL_SETS
 from ser_lib.data.splits import make_split, plain_protocol, rows_of
 from ser_lib.errors import AuditError
-from ser_lib.paths import reports_dir
 
 WIDTH = 100  # of a line of details
 TITLES = {"leak": "LEAKS", "fault": "FAULTS", "observation": "OBSERVATIONS"}
@@ -35,6 +35,7 @@ def audit_dataset(
     protocol: str = "",
     seed: int = 1,
     declared: Sequence[str] = (),
+    distinct_speakers: bool = False,
     threshold: float = THRESHOLD,
 ) -> AuditReport:
     """Audit a corpus by its name, or a folder of anybody's clips.
@@ -49,6 +50,8 @@ def audit_dataset(
         For corpora: audit the folds that this protocol makes of all clips.
     declared : sequence of str
         Kinds of leak that the split is known to have.
+    distinct_speakers : bool
+        See `audit_clips`.
     threshold : float in (0, 1]
         Similarity of pictures from which two clips are copies; less similar ones are copies if
         the fine detail of their audio agrees.
@@ -81,7 +84,13 @@ def audit_dataset(
     if protocol:
         raise AuditError(f"protocol '{protocol}': protocols divide corpora; give a folder a split")
     clips = read_clips(Path(source), table=table, split=split, columns=columns)
-    return audit_clips(clips, source=source, declared=declared, threshold=threshold)
+    return audit_clips(
+        clips,
+        source=source,
+        declared=declared,
+        distinct_speakers=distinct_speakers,
+        threshold=threshold,
+    )
 
 
 def _audit_corpus(
@@ -92,10 +101,7 @@ def _audit_corpus(
     if not table.attrs.get("has_audio", True) or (table["path"] == "").any():
         raise AuditError(f"{name}: its audio is not here; point SER_DATA at the corpora")
     clips = table[["clip_id", "path", "speaker", "statement"]].assign(label=table["emotion"])
-    left_out = [*table.attrs.get("left_out", [])]
-    if table.attrs.get("n_copies"):
-        left_out.append(f"{table.attrs['n_copies']} second copies of files")
-    clips.attrs["left_out"] = left_out
+    clips.attrs.update(left_out=table.attrs.get("left_out", []), left_alone=left_alone(table))
     parts: list[pd.Series] = []
     source = name
     if protocol:
@@ -107,7 +113,8 @@ def _audit_corpus(
                 row: part for part in ("train", "validation", "test") for row in getattr(fold, part)
             }
             parts.append(clips["clip_id"].map(part_of).fillna(""))
-        declared = (*declared, *plain.leaks)
+        # Corpora have few sentences, which all speakers say.
+        declared = (*declared, *plain.leaks, "same_statement")
         source = f"{name}, divided by {protocol}"
     return audit_clips(
         clips, source=source, parts=parts, declared=tuple(declared), threshold=threshold
@@ -136,9 +143,8 @@ def report_text(report: AuditReport) -> str:
     if report.not_checked:
         lines += ["", "NOT CHECKED", *(f"  {one}" for one in report.not_checked)]
     counts = {level: len(report.of_level(level)) for level in LEVELS}
-    verdict = "This split leaks." if counts["leak"] else "No leak was found."
     counted = ", ".join(f"{n} {level}{'' if n == 1 else 's'}" for level, n in counts.items())
-    return "\n".join([*lines, "", f"{verdict} {counted}."])
+    return "\n".join([*lines, "", f"{report.verdict} {counted}."])
 
 
 def report_json(report: AuditReport) -> str:
@@ -152,47 +158,3 @@ def is_report(text: str) -> bool:
         return {"source", "findings", "pairs", "not_checked"} <= set(json.loads(text))
     except (ValueError, TypeError):
         return False
-
-
-def read_report(name: str) -> pd.DataFrame:
-    """Read the findings of a corpus's committed report; no audio is needed.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `level, kind, describes, first, second, n_clips, share, detail`, one row a finding;
-        `attrs` holds `source, n_clips, n_sounds, threshold, pairs, not_checked`.
-
-    Raises
-    ------
-    AuditError
-        If there is none of that corpus.
-    """
-    path = reports_dir() / "audit" / f"{name}.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise AuditError(
-            f"{path}: no audit to read ({error}); make it with `ser audit {name} --out {path}`"
-        ) from error
-    columns = ["level", "kind", "describes", "first", "second", "n_clips", "share", "detail"]
-    table = pd.DataFrame(content["findings"], columns=columns)
-    names = ("source", "n_clips", "n_sounds", "threshold", "pairs", "not_checked")
-    table.attrs.update({one: content[one] for one in names})
-    return table
-
-
-def read_reports() -> pd.DataFrame:
-    """Read the findings of all committed reports, `reports/audit/*.json`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `corpus, level, kind, describes, n_clips, share, detail`; empty without reports.
-    """
-    names = sorted(one.stem for one in (reports_dir() / "audit").glob("*.json"))
-    tables = [read_report(name).assign(corpus=name) for name in names]
-    columns = ["corpus", "level", "kind", "describes", "n_clips", "share", "detail"]
-    return (
-        pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
-    )

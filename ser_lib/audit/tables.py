@@ -1,16 +1,23 @@
 """Tables of anybody's clips: a folder, a CSV of any column names, a split in it or next to it.
 
 The result is always the same table, one row a clip: `clip_id, path` and, where they are known,
-`label, speaker, statement, parent, part`. Columns are found by their usual names or named by the
-caller; an error lists the columns that are there.
+`label, speaker, statement, parent, part`, and `start, end` (s) where clips are segments of files.
+Columns are found by their usual names or named by the caller; an error lists the columns that are
+there. What no column says is read from the names of folders: `train/angry/a.wav`.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
+from unicodedata import normalize
 
+import numpy as np
 import pandas as pd
 
 from ser_lib.audio.io import SUFFIXES, is_recording
@@ -19,7 +26,7 @@ from ser_lib.errors import AuditError, offenders
 # Usual names of the column that plays a role, compared without case, spaces and underscores.
 COLUMN_NAMES: dict[str, tuple[str, ...]] = {
     "path": ("path", "file", "filename", "filepath", "audio", "audiopath", "audiofile", "wav",
-             "wavpath", "clip", "clipid", "clippath", "recording", "name", "id"),
+             "wavpath", "audiofilepath", "clip", "clipid", "clippath", "recording", "name", "id"),
     "label": ("label", "emotion", "class", "target", "category", "y"),
     "speaker": ("speaker", "speakerid", "spk", "spkid", "actor", "actorid", "subject", "subjectid"),
     "statement": ("statement", "sentence", "sentenceid", "text", "transcript", "transcription",
@@ -27,6 +34,9 @@ COLUMN_NAMES: dict[str, tuple[str, ...]] = {
     "parent": ("parent", "parentid", "source", "sourcefile", "original", "originalfile",
                "augmentedfrom"),
     "part": ("part", "split", "set", "subset", "partition", "fold"),
+    # In seconds, in milliseconds where the name ends in "ms", or as audformat writes them.
+    "start": ("start", "starttime", "starts", "startms", "begin", "begintime", "onset", "offset"),
+    "end": ("end", "endtime", "ends", "endms", "stop", "stoptime", "offset"),
 }  # fmt: skip
 ROLES = tuple(COLUMN_NAMES)
 
@@ -35,6 +45,27 @@ PARTS = (
     ("train", "training", "trn", "tr"),
     ("validation", "valid", "val", "dev", "devel", "development"),
     ("test", "testing", "tst", "eval", "evaluation"),
+)
+
+# Usual words; each begins with three letters that no other emotion has.
+EMOTIONS = """
+    ang anger angry hap happy happiness sad sadness fea fear fearful dis disgust disgusted neu
+    neutral sur surprise surprised cal calm bor bored boredom fru frustrated frustration exc excited
+    excitement
+    """.split()
+
+# By what values are recognised: the word for a part in a longer name (`train-clean-100`, `testset`,
+# `fold 3`), emotions as they are usually spelled, speakers by number.
+PATTERNS = {
+    "part": rf"(?:.*[\W\d_])?({'|'.join(sum(PARTS, ()))}|fold[\W_]*\d+)"
+    r"(?:(?:[\W\d_]|sets?\b|data).*)?",
+    "label": rf"[\W\d_]*({'|'.join(EMOTIONS)})[\W\d_]*",
+    "speaker": r"(?:actor|speaker|spkr?|subj?|subject|participant|person|talker|user|id)[\W_]*\d+",
+}
+# Usual ways to write that a value is unknown, without case and signs.
+UNKNOWN = re.compile(
+    r"(?:na[nt]?|none|null|nil|unk|unknown|undefined|unspecified|unidentified|missing|anon|anonymous|"
+    r"not?(?:available|known|applicable|given|specified)|tbd|speakerunknown|unknownspeaker)?"
 )
 
 # What tools append to the name of an augmented or copied clip.
@@ -52,6 +83,34 @@ def order_parts(names: pd.Series) -> list[str]:
     return sorted(
         set(names[names != ""]), key=lambda name: (place.get(name.casefold(), len(PARTS)), name)
     )
+
+
+def stated(value: str) -> str:
+    """Return a value; empty where it says, in one of the usual ways, that it is unknown."""
+    is_unknown = UNKNOWN.fullmatch(re.sub(r"[\W_]", "", value).casefold()) or value == "-1"
+    return "" if is_unknown else value
+
+
+def plain_name(name: str) -> str:
+    """Return what the spellings of a name share: `Actor_01`, `actor 1`, `01` and `1.0` give 1."""
+    name = re.sub("[\u0300-\u036f]", "", normalize("NFKD", name).casefold())
+    name = re.sub(r"(?<=\d)\.0+$", "", name)
+    if re.fullmatch(PATTERNS["speaker"], name):
+        name = re.sub(r"\D", "", name)
+    name = re.sub(r"[\W_]+", ".", re.sub(r"(?<!\d)0+(?=\d)", "", name))
+    return re.sub(r"(?<!\d)\.|\.(?!\d)", "", name)
+
+
+def plain_label(label: str) -> str:
+    """Return what the spellings of a class share: `Angry`, `01_anger` and `ANG` give ang."""
+    emotion = re.fullmatch(PATTERNS["label"], label.casefold())
+    return emotion[1][:3] if emotion else plain_name(label)
+
+
+def plain_part(part: str) -> str:
+    """Return what the spellings of a part share: `Train` and `training` give train."""
+    name = plain_name(part)
+    return next((usual[0] for usual in PARTS if name in usual), name)
 
 
 def folder_table(folder: Path) -> pd.DataFrame:
@@ -85,17 +144,19 @@ def read_clips(
     folder : Path
         Where the audio is.
     table : Path, optional
-        A CSV (comma, semicolon or tab) with one row a clip; without it only the files are known.
+        A CSV (comma, semicolon, tab or |, also as Excel writes it) or JSON (lines) with one row a
+        clip; without it only the files are known.
     split : Path, optional
-        A CSV that names each clip's part; else `table` may have such a column.
+        The same with each clip's part; else `table` or the folders' names may tell it.
     columns : mapping, optional
         From a role (`ROLES`) to the name of its column, where it is not a usual one.
 
     Returns
     -------
     pandas.DataFrame
-        `clip_id, path` and the roles that were found, as text. `attrs["missing"]` lists rows
-        without a file, `attrs["unlisted"]` files without a row.
+        `clip_id, path` and the roles that were found, as text; `start, end` as numbers.
+        `attrs["missing"]` lists rows without a file, `attrs["unlisted"]` files without a row,
+        `attrs["read"]` what the folders' names tell.
 
     Raises
     ------
@@ -114,59 +175,153 @@ def read_clips(
         clips = files
         clips.attrs.update(missing=[], unlisted=[])
     else:
-        clips = _match(files, *_read_roles(table, chosen, needed=("path",)), table=table)
-    return clips if split is None else _with_split(clips, split, chosen)
+        clips = _match(files, table, chosen)
+    if split is not None:
+        clips = _with_split(clips, split, chosen)
+    clips = _read_folders(clips)
+    if "start" in clips:
+        times = " [" + clips["start"].map(str) + "-" + clips["end"].map(str) + " s]"
+        is_segment = (clips["start"] > 0) | np.isfinite(clips["end"])
+        clips["clip_id"] += times.where(is_segment, "")
+    return clips
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
-    """Read a table as text, separated by what its first line has most of."""
+def _read_table(path: Path) -> pd.DataFrame:
+    """Read a table as text: JSON, or separated by what its lines have most regularly."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise AuditError(f"{path}: cannot be read as text ({error})") from error
-    head = text.partition("\n")[0]
-    separator = max(",;\t", key=head.count)
-    try:
-        frame = pd.read_csv(
-            path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig"
-        )
-    except (ValueError, pd.errors.ParserError) as error:
-        raise AuditError(f"{path}: cannot be read as a table ({error})") from error
+        data = path.read_bytes()
+        is_utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff") or data[1:2] == b"\0"
+        try:
+            text = data.decode("utf-16" if is_utf16 else "utf-8-sig")
+        except UnicodeDecodeError:
+            text = data.decode("cp1252")
+        if "\0" in text:
+            raise ValueError("no text")
+        if (first := text.lstrip()[:1]) in ("[", "{"):
+            frame = pd.read_json(io.StringIO(text), lines=first == "{", dtype=False)
+            frame = frame.where(frame.notna(), "").astype(str)
+        else:
+            frame = _parse_lines(text)
+    except OSError as error:
+        raise AuditError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, IndexError) as error:
+        raise AuditError(
+            f"{path}: cannot be read as a table ({error}); save it as 'CSV UTF-8'"
+        ) from error
     if frame.empty:
         raise AuditError(f"{path}: a table without rows")
     return frame
 
 
+def _parse_lines(text: str) -> pd.DataFrame:
+    """Parse lines of cells; the first has the columns' names."""
+    lines = re.split(r"\r\n?|\n", text.strip("\r\n"))
+    excel = re.fullmatch(r'"?sep=(.)"?\W*', lines[0], re.IGNORECASE)
+    lines = lines[1:] if excel else lines
+    # A comma may be in any text, hence it is what separates where nothing else does.
+    usual = [one for one in "|\t;" if all(one in line for line in lines if line)]
+    separator = excel[1] if excel else [*usual, max(",;\t|", key=lines[0].count)][0]
+    quoting = csv.QUOTE_NONE if separator == "|" else csv.QUOTE_MINIMAL
+    cells = pd.read_csv(
+        io.StringIO("\n".join(lines)),
+        sep=separator,
+        header=None,
+        dtype=str,
+        keep_default_na=False,
+        quoting=quoting,
+    )
+    cells = cells.fillna("").map(str.strip)
+    cells = cells[(cells != "").any(axis=1)]
+    return cells[1:].set_axis([_one_form(name) for name in cells.iloc[0]], axis=1)
+
+
 def _read_roles(
-    path: Path, chosen: Mapping[str, str], *, needed: tuple[str, ...]
+    path: Path, chosen: Mapping[str, str], keys: Mapping[str, str], *, needed: tuple[str, ...]
 ) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Read a CSV and rename the columns that play a role."""
-    frame = _read_csv(path)
-    there = f"its columns are: {', '.join(frame.columns)}"
+    """Read a table and rename the columns that play a role; `keys` are the names of its files."""
+    frame = _read_table(path)
+    chosen = {role: _one_form(name) for role, name in chosen.items()}
     plain = {re.sub(r"[\s_-]", "", name).casefold(): name for name in reversed(frame.columns)}
+    is_named = chosen.get("path") in frame.columns or set(plain) & set(COLUMN_NAMES["path"])
+    first = [place for place, cell in enumerate(frame.columns) if _look_up(cell, keys)]
+    if first and not is_named:
+        # The first line is no header, but a row.
+        numbers = [str(number) for number in range(1, len(frame.columns) + 1)]
+        frame = pd.DataFrame([frame.columns, *frame.to_numpy()], columns=numbers)
+        guessed = _guess_roles(frame.drop(columns=numbers[first[0]]))
+        chosen = {"path": numbers[first[0]]} | guessed | chosen
+        plain = {}
+    there = f"its columns are: {', '.join(frame.columns)}"
     found: dict[str, str] = {}
     for role, usual in COLUMN_NAMES.items():
         taken = {*chosen.values(), *found.values()}
-        known = [plain[name] for name in usual if name in plain and plain[name] not in taken]
+        usable = [plain[name] for name in usual if name in plain and plain[name] not in taken]
         if role in chosen and chosen[role] not in frame.columns:
             raise AuditError(f"{path}: no column '{chosen[role]}' for {role}; {there}")
-        if role in chosen or known:
-            found[role] = chosen.get(role) or known[0]
+        if role in chosen or usable:
+            found[role] = chosen.get(role) or usable[0]
     lacking = [role for role in needed if role not in found]
     if lacking:
         options = " ".join(f"--{role}-column NAME" for role in lacking)
         raise AuditError(
             f"{path}: no column for {' and '.join(lacking)}; {there}. Name it: {options}"
         )
-    frame = frame[list(found.values())].set_axis(list(found), axis=1)
-    return frame.map(str.strip), found
+    frame = frame.loc[:, ~frame.columns.duplicated()]
+    return _with_times(frame[list(found.values())].set_axis(list(found), axis=1), found), found
 
 
-def _match(
-    files: pd.DataFrame, rows: pd.DataFrame, found: Mapping[str, str], *, table: Path
-) -> pd.DataFrame:
+def _with_times(rows: pd.DataFrame, found: Mapping[str, str]) -> pd.DataFrame:
+    """Turn start and end into seconds; without them where a value is no time."""
+    for role in rows.columns.intersection(["start", "end"]):
+        text = rows[role].map(stated).str.replace(",", ".")
+        # A bare number would be nanoseconds.
+        unit = "ms" if found[role].casefold().endswith("ms") else "s"
+        text = text.where(~text.str.fullmatch(r"[\d.]+"), text + unit)
+        rows[role] = pd.to_timedelta(text, errors="coerce").dt.total_seconds().round(3)
+        if (rows[role].isna() & (text != "")).any():
+            return rows.drop(columns=["start", "end"], errors="ignore")
+    if {"start", "end"} & {*rows}:
+        rows = rows.assign(start=rows.get("start", 0.0), end=rows.get("end", np.inf))
+    return rows.fillna({"start": 0.0, "end": np.inf})
+
+
+def _guess_roles(columns: pd.DataFrame) -> dict[str, Any]:
+    """Find the columns whose values are parts, emotions, or speakers by number, in most rows."""
+    guessed: dict[str, Any] = {}
+    for role, pattern in PATTERNS.items():
+        for name, values in columns.items():
+            fits = values.str.fullmatch(pattern, case=False)
+            if fits.mean() >= 0.5 and values[fits].nunique() > 1:
+                guessed.setdefault(role, name)
+    return guessed
+
+
+def _read_folders(clips: pd.DataFrame) -> pd.DataFrame:
+    """Take part, class and speaker from the names of folders, where no column has them."""
+    folders = [Path(name).parent.parts for name in clips["clip_id"]]
+    levels = pd.DataFrame(folders, index=clips.index).fillna("")
+    guessed = _guess_roles(levels)
+    if "part" in guessed:
+        names = levels[guessed["part"]].str.casefold()
+        levels[guessed["part"]] = parts = names.str.extract(PATTERNS["part"], expand=False).fillna(
+            ""
+        )
+        below = guessed["part"] + 1
+        # Classes are in several parts.
+        if below in levels and parts.groupby(levels[below]).nunique().max() > 1:
+            guessed.setdefault("label", below)
+    for role, level in guessed.items():
+        if role not in clips:
+            clips[role] = levels[level]
+            shown = f"{role}: {', '.join(sorted(set(levels[level]))[:6])}"
+            clips.attrs["read"] = [*clips.attrs.get("read", ()), shown]
+    return clips
+
+
+def _match(files: pd.DataFrame, table: Path, chosen: Mapping[str, str]) -> pd.DataFrame:
     """Give each row of a table its file; a row without one goes to `attrs["missing"]`."""
     keys = _keys_of(files)
+    rows, found = _read_roles(table, chosen, keys, needed=("path",))
     clip_of = rows["path"].map(lambda name: _look_up(name, keys))
     if not clip_of.any():
         raise AuditError(
@@ -187,11 +342,15 @@ def _keys_of(files: pd.DataFrame) -> dict[str, str]:
     """Map every unambiguous way to name a file, by path, name or stem, to its clip."""
     keys = dict(zip(files["path"], files["clip_id"], strict=True))
     keys |= {Path(path).resolve().as_posix(): clip for path, clip in keys.copy().items()}
-    for shorten in (_without_suffix, lambda name: Path(name).name, lambda name: Path(name).stem):
-        short = files["clip_id"].map(shorten)
+    for shorten in (str, _without_suffix, lambda one: Path(one).name, lambda one: Path(one).stem):
+        short = files["clip_id"].map(shorten).map(_one_form)
         alone = ~short.duplicated(keep=False)
         keys = dict(zip(short[alone], files.loc[alone, "clip_id"], strict=True)) | keys
     return keys | {clip: clip for clip in files["clip_id"]}
+
+
+# Letters with marks are one sign in tables, two in the names that a Mac writes.
+_one_form = partial(normalize, "NFC")
 
 
 def _without_suffix(name: str) -> str:
@@ -209,14 +368,15 @@ def _look_up(name: str, keys: Mapping[str, str]) -> str:
     tries = [whole, *("/".join(parts[start:]) for start in range(len(parts)))]
     # Another ending: the table names .wav, the folder holds .flac.
     tries += [_without_suffix(one) for one in tries]
+    tries += [_one_form(one) for one in tries]
     return next((keys[one] for one in tries if one in keys), "")
 
 
 def _with_split(clips: pd.DataFrame, split: Path, chosen: Mapping[str, str]) -> pd.DataFrame:
     """Take each clip's part from a CSV of its own."""
     named = {role: name for role, name in chosen.items() if role == "part"}
-    rows, found = _read_roles(split, named, needed=("path", "part"))
     keys = _keys_of(clips.drop_duplicates("clip_id"))
+    rows, found = _read_roles(split, named, keys, needed=("path", "part"))
     clip_of = rows["path"].map(lambda name: _look_up(name, keys))
     unknown = list(rows.loc[clip_of == "", "path"])
     if unknown:
@@ -224,10 +384,12 @@ def _with_split(clips: pd.DataFrame, split: Path, chosen: Mapping[str, str]) -> 
             f"{split}: {len(unknown)} of {len(rows)} names in its column '{found['path']}' are no "
             f"clips of the table or folder:{offenders(unknown)}"
         )
-    parts = pd.DataFrame({"clip_id": clip_of, "part": rows["part"]}).drop_duplicates()
+    rows = rows.assign(clip_id=clip_of).filter(["clip_id", "start", "end", "part"])
+    clips_only = clips.drop(columns="part", errors="ignore")
     # A clip in two parts becomes two rows, which the audit then finds.
-    merged = clips.drop(columns="part", errors="ignore").merge(parts, on="clip_id", how="left")
-    merged["part"] = merged["part"].fillna("")
+    shared = [*rows.columns.intersection(clips_only.columns)]
+    merged = clips_only.merge(rows.drop_duplicates(), on=shared, how="left")
+    merged = merged.fillna({"part": "", "start": 0.0, "end": np.inf})
     merged.attrs.update(clips.attrs)
     return merged
 

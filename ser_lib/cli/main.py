@@ -225,6 +225,9 @@ def audit(
     declared: Annotated[
         list[str] | None, typer.Option(help="A kind of leak that is known; repeat for several.")
     ] = None,
+    distinct_speakers: Annotated[
+        bool, typer.Option("--distinct-speakers", help="01, 1 and Actor_01 are different people.")
+    ] = False,
     threshold: Annotated[
         float | None, typer.Option(help="Similarity from which clips are copies, up to 1.")
     ] = None,
@@ -270,6 +273,7 @@ def audit(
             protocol=protocol,
             seed=seed,
             declared=declared or (),
+            distinct_speakers=distinct_speakers,
             threshold=THRESHOLD if threshold is None else threshold,
         )
         if out:

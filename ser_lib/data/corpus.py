@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from operator import attrgetter
@@ -19,7 +20,7 @@ from pathlib import Path
 import pandas as pd
 from joblib import Parallel, delayed
 
-from ser_lib.audio.io import CORPUS_SUFFIXES, ClipFacts, check_facts, read_facts
+from ser_lib.audio.io import CORPUS_SUFFIXES, SUFFIXES, ClipFacts, check_facts, read_facts
 from ser_lib.errors import AudioError, CorpusError, offenders
 from ser_lib.paths import atomic_path, cache_dir, data_dir
 
@@ -27,6 +28,9 @@ CLIP_COLUMNS = (
     *("clip_id", "path", "corpus", "speaker", "gender", "emotion", "intensity", "statement"),
     *("repetition", "duration_s", "sample_rate_hz", "audio_sha256"),
 )
+
+# Files of other forms that archives of corpora hold: counted, and left alone.
+OTHER_SUFFIXES = SUFFIXES.union((".avi", ".flv", ".mov", ".mkv", ".zip")) - CORPUS_SUFFIXES
 
 # Raise it when what is read off a file changes, so that cached facts are read again.
 FACTS_VERSION = 1
@@ -86,7 +90,8 @@ class Corpus:
     """Regular expressions over what `grammar` reads, each with the reason why the published files
     that it matches are left out, whatever they hold; not a problem, but counted and reported."""
     names: tuple[str, ...] = ()
-    """The names of all clips, where the tables give them: missing ones are then named."""
+    """The names of all clips, where the tables give them: missing ones are then named, and others
+    are left alone."""
 
     def root(self) -> Path:
         """Return where this corpus is expected on this machine."""
@@ -103,12 +108,17 @@ class Corpus:
         texts, problems = _find_audio(self, root)
         texts, by_design = _leave_out(self, texts)
         rows, more = _parse_names(self, texts)
+        rows, others = _leave_alone(self, root, rows)
         table, worse, n_copies = _build_table(self, rows, _facts_of(root, rows))
+        by_design += others
+        if (n_more := len(table) - self.n_clips) > 0:
+            by_design.append(f"{n_more} clips more than published: perhaps another edition")
         lacking = _missing_clips(self, table)
         problems += more + worse + ([] if may_lack else lacking)
         if problems and (strict or table.empty):
             raise CorpusError(
-                f"{self.name}: {len(problems)} problem(s) under {root}:{offenders(problems)}\n"
+                f"{self.name}: {len(problems)} problem(s) under {root}:{offenders(problems)}"
+                f"{offenders(by_design)}\n"
                 "Repair the files, or leave them out with strict=False (STRICT=0 for make); "
                 "the report then says so."
             )
@@ -224,6 +234,24 @@ def _parse_names(
     return rows, problems
 
 
+def _leave_alone(
+    corpus: Corpus, root: Path, rows: list[dict[str, object]]
+) -> tuple[list[dict[str, object]], list[str]]:
+    """Take out clips of other editions; report them, and how many files have other forms."""
+    reports = []
+    published = {f"{corpus.name}/{name}" for name in corpus.names}
+    others = {str(row["clip_id"]) for row in rows} - published if published else set()
+    if others:
+        names = _some(sorted(name.removeprefix(f"{corpus.name}/") for name in others))
+        what = f"not among the {len(published)} published clips, perhaps of another edition"
+        reports.append(f"{len(others)} left alone, {what}: {names}")
+    forms = Counter(path.suffix.lower() for path in walk_files(root) if path.name[0] != ".")
+    for form, n_files in sorted(forms.items()):
+        if form in OTHER_SUFFIXES:
+            reports.append(f"{n_files} left alone, {form} files")
+    return [row for row in rows if row["clip_id"] not in others], reports
+
+
 def _facts_of(root: Path, rows: list[dict[str, object]]) -> list[ClipFacts | str]:
     """Decode the files of all rows, or read their facts from the cache; str: what is wrong."""
     paths = [root / str(row["path"]) for row in rows]
@@ -292,6 +320,13 @@ def _build_table(
 
 def _some(names: list[str], n_shown: int = 6) -> str:
     return ", ".join(names[:n_shown] + ["…"] * (len(names) > n_shown))
+
+
+def left_alone(clips: pd.DataFrame) -> list[str]:
+    """Say how many files of a loaded corpus were recognised and are not used, and why."""
+    n_copies = clips.attrs.get("n_copies", 0)
+    copies = [f"{n_copies} left alone, second copies of clips"] if n_copies else []
+    return [*clips.attrs.get("by_design", []), *copies]
 
 
 def _missing_clips(corpus: Corpus, table: pd.DataFrame) -> list[str]:

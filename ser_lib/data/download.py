@@ -38,7 +38,7 @@ from filelock import FileLock, Timeout
 
 from ser_lib import __version__
 from ser_lib.audio.io import CORPUS_SUFFIXES
-from ser_lib.data.corpus import Corpus, walk_files
+from ser_lib.data.corpus import Corpus, left_alone, walk_files
 from ser_lib.data.demo import CLIPS_DIR
 from ser_lib.errors import CorpusError, DownloadError, numbered, offenders
 from ser_lib.runtime import is_headless, progress
@@ -152,6 +152,7 @@ class CorpusState:
     """Sound clips."""
     n_speakers: int = 0
     problems: tuple[str, ...] = ()
+    left_alone: tuple[str, ...] = ()
 
     def sentence(self) -> str:
         """Describe it in a line, with the problems below."""
@@ -170,7 +171,8 @@ class CorpusState:
                 f"{self.n_clips:,} of {self.corpus.n_clips:,} clips of "
                 f"{self.n_speakers} of {self.corpus.n_speakers} speakers"
             )
-        return f"{self.state}, {counts}, in {self.root}{offenders(self.problems)}"
+        notes = offenders(self.problems) + offenders(self.left_alone)
+        return f"{self.state}, {counts}, in {self.root}{notes}"
 
     def remedy(self) -> str:
         """Say what a person can do about a corpus that is not complete."""
@@ -201,7 +203,8 @@ def inspect_corpus(corpus: Corpus) -> CorpusState:
     is_short = len(clips) < corpus.n_clips
     state = "damaged" if len(problems) > int(is_short) else "incomplete" if is_short else "complete"
     n_speakers = clips["speaker"].nunique()
-    return CorpusState(corpus, root, state, len(clips), n_speakers, tuple(problems))
+    left = tuple(left_alone(clips))
+    return CorpusState(corpus, root, state, len(clips), n_speakers, tuple(problems), left)
 
 
 def steps_for(corpus: Corpus) -> str:

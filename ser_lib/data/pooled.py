@@ -52,12 +52,13 @@ class Pool:
         stored = pd.DataFrame(columns=list(CLIP_COLUMNS))
         if committed.is_file():
             stored = pd.read_csv(committed, keep_default_na=False).assign(path="")
-        tables, left_out, missing, n_copies = [], [], [], 0
+        tables, left_out, by_design, missing, n_copies = [], [], [], [], 0
         for member in self.members:
             table = stored[stored["corpus"] == member.name]
             if member.root().is_dir():
                 table = member.load(strict=strict, may_lack=True)
                 left_out += [f"{member.name}: {one}" for one in table.attrs["left_out"]]
+                by_design += [f"{member.name}: {one}" for one in table.attrs.get("by_design", [])]
                 n_copies += table.attrs["n_copies"]
             if table.empty:
                 missing.append(member.name)
@@ -71,6 +72,8 @@ class Pool:
         pool = pd.concat(tables, ignore_index=True)[list(CLIP_COLUMNS)]
         pool = pool.sort_values("clip_id", ignore_index=True)
         pool.attrs.update(left_out=left_out, n_copies=n_copies, missing=missing)
+        if by_design:
+            pool.attrs["by_design"] = by_design
         pool.attrs["has_audio"] = bool((pool["path"] != "").all())
         return pool
 

@@ -85,6 +85,10 @@ RAVDESS = Corpus(
     ),
     known_duplicates=(frozenset({"ravdess/03-01-03-01-02-01-07", "ravdess/03-01-03-01-02-02-07"}),),
     statements={"kids": "Kids are talking by the door.", "dogs": "Dogs are sitting by the door."},
+    by_design={
+        r"0[12](-\d\d){6}": "the sound of videos of the same actors",
+        r"03-02(-\d\d){5}": "songs of the same actors",
+    },
     listeners_wa=(0.62, 0.67),
     listeners_source=(
         "Luna-Jiménez et al. (2022) and the listening test recomputed in "

@@ -8,10 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from ser_lib.audit import report as audit_report
-from ser_lib.audit.report import audit_dataset, read_report, read_reports, report_text
+from ser_lib.audit.report import audit_dataset, report_text
 from ser_lib.cli import main as command
-from ser_lib.errors import AuditError
-from ser_lib.paths import reports_dir
 
 
 def run(*arguments: object):
@@ -49,12 +47,39 @@ def test_a_leaking_split_exits_with_1_and_says_what_leaks(folder, table, split):
         assert text in result.output
 
 
-def test_a_clean_folder_exits_with_0_and_says_what_was_not_checked(folder):
+def test_a_folder_without_a_split_exits_with_0_and_says_that_nothing_was_checked(folder):
     result = run(folder)
     assert result.exit_code == 0
-    assert "No leak was found." in result.output
-    assert "there is no split" in result.output
+    last = result.output.splitlines()[-1]
+    assert last.startswith("No split was checked")
+    assert "the same audio (32 %)" in last
+    assert "No leak" not in result.output
     assert "a.wav = e.wav" in result.output
+
+
+def test_a_clean_split_exits_with_0_and_says_what_was_not_checked(folder, split):
+    (folder / "e.wav").unlink()
+    split.write_text("path,part\na,train\nb,train\nc,test\nd,test\n")
+    result = run(folder, "--split", split)
+    assert result.exit_code == 0
+    assert "No leak was found; shared speakers: " in result.output.splitlines()[-1]
+
+
+def test_folders_of_parts_and_classes_are_a_split(tmp_path, write_clip):
+    first = write_clip(tmp_path / "train" / "angry" / "1.wav")
+    for name in ("train/sad/2", "test/sad/3", "test/angry/4"):
+        write_clip(tmp_path / f"{name}.wav")
+    (tmp_path / "test" / "sad" / "5.wav").write_bytes(first.read_bytes())
+    result = run(tmp_path)
+    assert result.exit_code == 1
+    for text in ("same_audio", "train -> test", "label_conflict", "label: angry, sad"):
+        assert text in result.output
+
+
+def test_distinct_speakers_are_no_leak_when_it_is_said_so(folder, table, tmp_path):
+    table.write_text("path,speaker,part\na,01,train\nb,2,train\nc,1,test\nd,4,test\n")
+    assert run(folder, "--table", table).exit_code == 1
+    assert run(folder, "--table", table, "--distinct-speakers").exit_code == 0
 
 
 def test_declared_leaks_do_not_fail(folder, table, split):
@@ -114,24 +139,14 @@ def test_a_corpus_divided_by_a_protocol_is_audited(monkeypatch, few_clips):
     assert honest.of_level("leak") == []
     assert honest.source == "demo, divided by loso"
     (fault,) = [one for one in honest.findings if one.kind == "left_out"]
-    assert "one.wav: truncated, 2 second copies of files" in fault.detail
+    assert (fault.level, fault.detail) == ("fault", "one.wav: truncated")
+    # Not a fault: what the loader knows not to be of the corpus.
+    alone = [one for one in honest.findings if one.kind == "left_alone"]
+    assert [(one.level, one.n_clips) for one in alone] == [("observation", 2)]
     # What the protocol cannot avoid is declared without being asked for.
     sentence = audit_dataset("demo", protocol="sentence")
     assert sentence.of_level("leak") == []
     assert any(one.detail.startswith("declared") for one in sentence.findings)
-
-
-def test_a_written_report_is_read_back_for_notebooks(folder, table, split):
-    out = reports_dir() / "audit" / "mine.json"
-    out.parent.mkdir(parents=True)
-    result = run(folder, "--table", table, "--split", split, "--json", "--out", out)
-    findings = read_report("mine")
-    written = json.loads(result.stdout)
-    assert list(findings["kind"]) == [one["kind"] for one in written["findings"]]
-    assert findings.attrs["n_clips"] == 5
-    assert set(read_reports()["corpus"]) == {"mine"}
-    with pytest.raises(AuditError, match=r"yours\.json.*ser audit yours --out"):
-        read_report("yours")
 
 
 def test_details_are_wrapped(folder, table, split, monkeypatch):
@@ -144,11 +159,3 @@ def test_help_shows_examples_and_exit_codes():
     text = " ".join(run("--help").output.split())
     for words in ("ser audit ravdess", "--split split.csv", "Exit code: 0 no leak, 1 leaks, 2"):
         assert words in text
-
-
-def test_all_committed_reports_are_joined_and_none_is_no_error(tmp_path, monkeypatch):
-    assert read_reports().empty
-    monkeypatch.delenv("SER_REPORTS")
-    table = read_reports()
-    assert {"ravdess", "emodb", "tess"} <= set(table["corpus"])
-    assert "same_audio" in set(table.query("corpus == 'ravdess'")["kind"])

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unicodedata import normalize
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from ser_lib.audit.tables import COLUMN_NAMES, folder_table, guess_parents, order_parts, read_clips
+from ser_lib.audit.tables import (
+    COLUMN_NAMES,
+    folder_table,
+    guess_parents,
+    order_parts,
+    plain_label,
+    plain_name,
+    plain_part,
+    read_clips,
+    stated,
+)
 from ser_lib.errors import AuditError
 
 
@@ -33,7 +45,7 @@ def test_a_folder_lists_its_audio_files(folder):
     assert list(clips.columns) == ["clip_id", "path"]
 
 
-@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 def test_usual_columns_are_found_whatever_the_separator(folder, tmp_path, separator):
     lines = ["File Name,Emotion,Speaker_ID,Split,sentence,source", "ann/a.wav,sad,ann,train,s1,"]
     text = "\n".join(lines).replace(",", separator)
@@ -45,7 +57,9 @@ def test_usual_columns_are_found_whatever_the_separator(folder, tmp_path, separa
     assert clips.attrs["unlisted"] == ["ann/b.wav", "bob/c.wav"]
 
 
-@pytest.mark.parametrize("role", [role for role in COLUMN_NAMES if role != "path"])
+@pytest.mark.parametrize(
+    "role", [role for role in COLUMN_NAMES if role not in ("path", "start", "end")]
+)
 def test_every_usual_name_of_a_role_is_found(folder, tmp_path, role):
     for usual in COLUMN_NAMES[role]:
         table = write(tmp_path / "t.csv", f"path,{usual.upper()}\na.wav,x\n")
@@ -75,6 +89,206 @@ def test_an_ambiguous_name_belongs_to_no_file(folder, tmp_path, write_clip):
     clips = read_clips(folder, table=table)
     assert list(clips["clip_id"]) == ["ann/a.wav"]
     assert clips.attrs["missing"] == ["a"]
+
+
+FORMS = ("NFC", "NFD")
+
+
+@pytest.mark.parametrize("name", ["Zoë/ä.wav", "ä", "ä.flac", "clips\\Zoë\\ä.wav"])
+@pytest.mark.parametrize(("in_folder", "in_table"), [FORMS, FORMS[::-1]], ids="-".join)
+def test_names_are_found_in_either_unicode_form(tmp_path, write_clip, name, in_folder, in_table):
+    write_clip(tmp_path / "clips" / normalize(in_folder, "Zoë/ä.wav"))
+    text = normalize(in_table, f"path,Gefühl,part\n{name},froh,train\n")
+    table = write(tmp_path / "t.csv", text)
+    chosen = {"label": normalize(in_folder, "Gefühl")}
+    clips = read_clips(tmp_path / "clips", table=table, split=table, columns=chosen)
+    assert list(clips["clip_id"]) == [normalize(in_folder, "Zoë/ä.wav")]
+    assert list(clips["label"]) == ["froh"]
+
+
+def test_two_files_whose_names_differ_in_form_alone_are_told_apart(tmp_path, write_clip):
+    for form in FORMS:
+        write_clip(tmp_path / "clips" / normalize(form, "ä.wav"))
+    lines = [f"{normalize(form, 'ä.wav')},{form}" for form in FORMS]
+    table = write(tmp_path / "t.csv", "\n".join(["path,label", *lines]))
+    clips = read_clips(tmp_path / "clips", table=table)
+    assert dict(zip(clips["label"], clips["clip_id"], strict=True)) == {
+        form: normalize(form, "ä.wav") for form in FORMS
+    }
+
+
+ROWS = "path,label,part\na.wav,wütend,train\nb.wav,fröhlich,test\n"
+SAVED = {
+    "sep= on top": "sep=;\r\n" + ROWS.replace(",", ";").replace("\n", "\r\n"),
+    "quoted sep=": '"sep=;"\n' + ROWS.replace(",", ";"),
+    "sep=tab": "SEP=\t\n" + ROWS.replace(",", "\t"),
+    "Unicode text": ROWS.replace(",", "\t").encode("utf-16"),
+    "big endian": b"\xfe\xff" + ROWS.replace(",", "\t").encode("utf-16-be"),
+    "without a mark": ROWS.encode("utf-16-le"),
+    "Windows-1252": ROWS.encode("cp1252"),
+    "UTF-8 with a mark": ROWS.encode("utf-8-sig"),
+    "line ends of an old Mac": ROWS.replace("\n", "\r"),
+    "empty rows and columns": ROWS.replace("\n", ",,\n") + ",,,,\n,,,,\n",
+    "|": ROWS.replace(",", "|"),
+    "| without a header": "a.wav|wütend|train\nb.wav|fröhlich|test\n",
+    "no header": "a.wav,wütend,train\nb.wav,fröhlich,test\n",
+    "JSON lines": (
+        '{"file_name": "a.wav", "label": "wütend", "split": "train"}\n'
+        '{"file_name": "b.wav", "label": "fröhlich", "split": "test", "more": 1}\n\n'
+    ),
+    "JSON": (
+        '[{"file": "a.wav", "label": "wütend", "set": "train"},\n'
+        ' {"file": "b.wav", "label": "fröhlich", "set": "test"}]'
+    ),
+}
+
+
+@pytest.mark.parametrize("content", SAVED.values(), ids=SAVED)
+def test_a_table_is_read_as_programs_save_it(folder, tmp_path, content):
+    table = tmp_path / "table"
+    table.write_bytes(content if isinstance(content, bytes) else content.encode())
+    columns = {} if "label" in str(content).replace("\\x00", "") else {"label": "2"}
+    clips = read_clips(folder, table=table, columns=columns)
+    assert clips.drop(columns="path").to_numpy().tolist() == [
+        ["ann/a.wav", "wütend", "train"],
+        ["ann/b.wav", "fröhlich", "test"],
+    ]
+
+
+def test_a_table_without_a_header_is_understood_by_its_values(folder, tmp_path):
+    # As of LJSpeech and its like: text may hold commas and single quotes.
+    lines = ('ann/a|Actor_01|"Oh, my, he said|sad', "ann/b|Actor_02|well, well, well|angry")
+    clips = read_clips(folder, table=write(tmp_path / "t.csv", "\n".join(lines)))
+    assert list(clips["clip_id"]) == ["ann/a.wav", "ann/b.wav"]
+    assert list(clips["speaker"]) == ["Actor_01", "Actor_02"]
+    assert list(clips["label"]) == ["sad", "angry"]
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04\0\0", b"", b" \n", b"{]", b"\x81\x8d"])
+def test_what_is_no_table_says_how_to_save_it(folder, tmp_path, content):
+    (tmp_path / "t.xlsx").write_bytes(content)
+    with pytest.raises(AuditError, match=r"t\.xlsx.*CSV UTF-8"):
+        read_clips(folder, table=tmp_path / "t.xlsx")
+
+
+TIMES = {
+    "audformat": ("start,end", "0 days,0 days 00:00:01.500000", "0 days 00:00:01.500000,NaT"),
+    "seconds": ("onset,offset", "0,1.5", "1.5,"),
+    "milliseconds": ("start_ms,end_ms", "0,1500", "1500,n/a"),
+    "colons": ("Start Time,Stop Time", "00:00:00,00:00:01.5", "00:00:01.5,"),
+    "comma": ("begin,end", '0,"1,5"', '"1,5",'),
+}
+
+
+@pytest.mark.parametrize(("names", "first", "second"), TIMES.values(), ids=TIMES)
+def test_segments_of_a_file_are_clips(folder, tmp_path, names, first, second):
+    table = write(tmp_path / "t.csv", f"file,{names}\na.wav,{first}\na.wav,{second}\nb.wav,,\n")
+    clips = read_clips(folder, table=table)
+    assert list(clips["clip_id"]) == [
+        "ann/a.wav [0.0-1.5 s]",
+        "ann/a.wav [1.5-inf s]",
+        "ann/b.wav",
+    ]
+    assert list(clips["start"]) == [0.0, 1.5, 0.0]
+    assert list(clips["end"]) == [1.5, np.inf, np.inf]
+
+
+def test_a_column_of_other_words_is_no_start(folder, tmp_path):
+    table = write(tmp_path / "t.csv", "file,start\na.wav,monday\nb.wav,1\n")
+    assert list(read_clips(folder, table=table)["clip_id"]) == ["ann/a.wav", "ann/b.wav"]
+
+
+@pytest.mark.parametrize("with_times", [True, False])
+def test_a_split_may_name_segments_or_their_file(folder, tmp_path, with_times):
+    table = write(tmp_path / "t.csv", "file,start,end\na,0,1\na,1,2\n")
+    text = "file,start,end,set\na,0,1,train\na,1,2,test\n" if with_times else "file,set\na,dev\n"
+    clips = read_clips(folder, table=table, split=write(tmp_path / "s.csv", text))
+    assert list(clips["part"]) == (["train", "test"] if with_times else ["dev", "dev"])
+
+
+TREES = {
+    "train/angry": ("train/{0}/1", "dev/{0}/2", "test/{0}/3"),
+    "angry/train": ("{0}/Train/1", "{0}/dev-clean/2", "{0}/test_set/3"),
+    "deeper": ("x/01_training/y/{0}/1", "x/02_dev/y/{0}/2", "x/03_testdata/y/{0}/3"),
+}
+
+
+@pytest.mark.parametrize("tree", TREES.values(), ids=TREES)
+def test_part_and_class_are_read_from_folders(tmp_path, write_clip, tree):
+    for place in tree:
+        for emotion in ("Angry", "sadness"):
+            write_clip(tmp_path / "clips" / f"{place.format(emotion)}.wav")
+    clips = read_clips(tmp_path / "clips")
+    assert {plain_part(one) for one in clips["part"]} == {"train", "validation", "test"}
+    assert all(label in name for label, name in clips[["label", "clip_id"]].to_numpy())
+    assert len(clips.attrs["read"]) == 2
+
+
+def test_classes_of_any_name_are_read_below_the_parts(tmp_path, write_clip):
+    for name in ("train/c1/a", "train/c2/b", "test/c1/c", "test/c2/d"):
+        write_clip(tmp_path / f"{name}.wav")
+    assert list(read_clips(tmp_path)["label"]) == ["c1", "c2", "c1", "c2"]
+
+
+def test_speakers_by_number_are_read_from_folders_and_other_folders_say_nothing(
+    tmp_path, write_clip, folder
+):
+    for name in ("Actor_01/a", "actor_02/test_1", "Actor_03/train_1"):
+        write_clip(tmp_path / "tree" / f"{name}.wav")
+    clips = read_clips(tmp_path / "tree")
+    assert list(clips["speaker"]) == ["Actor_01", "Actor_03", "actor_02"]
+    assert "part" not in clips
+    assert set(read_clips(folder)) == {"clip_id", "path"}
+
+
+def test_what_a_column_says_is_not_read_from_folders(tmp_path, write_clip):
+    for name in ("train/sad/a", "test/angry/b"):
+        write_clip(tmp_path / "clips" / f"{name}.wav")
+    table = write(tmp_path / "t.csv", "file,emotion\na,x\nb,y\n")
+    split = write(tmp_path / "s.csv", "file,part\na,one\nb,two\n")
+    clips = read_clips(tmp_path / "clips", table=table, split=split)
+    assert list(clips["label"]) == ["x", "y"]
+    assert list(clips["part"]) == ["one", "two"]
+
+
+ONE = {
+    "1": ("01", "1.0", "Actor_01", "actor_01", "ACTOR 1", "spk-001", "(1)", " 1"),
+    "annlee": ("Ann Lee", "ann_lee", "ANN-LEE", "Ann.Lee"),
+    "m7": ("M07", "m7", "M_7"),
+    "zoe": ("Zoë", normalize("NFD", "Zoë"), "zoe"),
+}
+
+
+@pytest.mark.parametrize("plain", ONE)
+def test_spellings_of_one_speaker_have_one_plain_name(plain):
+    assert {plain_name(one) for one in ONE[plain]} == {plain}
+
+
+def test_other_names_keep_apart():
+    names = ["1", "10", "11", "1.1", "1_2", "2", "M1", "F1", "actress_1", "factor1", "Ann", "Anna"]
+    assert len({plain_name(one) for one in names}) == len(names)
+
+
+def test_spellings_of_a_class_and_of_a_part_have_one_plain_form():
+    assert {plain_label(one) for one in ("Angry", "anger", "ANG", "01_angry", "angry ")} == {"ang"}
+    assert {plain_label(one) for one in ("happy", "Happiness", "HAP")} == {"hap"}
+    assert len({plain_label(one) for one in ("disgust", "disappointed", "happy", "hate")}) == 4
+    assert {plain_part(one) for one in ("Train", "training", "TRN ")} == {"train"}
+    assert len({plain_part(one) for one in ("fold 1", "fold_2", "train", "dev", "test")}) == 5
+
+
+UNKNOWN = ("", " ", "?", "-", "--", "nan", "NaN", "NA", "N/A", "n.a.", "#N/A", "None", "null", "-1")
+WORDS = ("unknown", "UNK", "<unk>", "Unknown speaker", "not available", "missing", "anonymous")
+
+
+@pytest.mark.parametrize("value", UNKNOWN + WORDS)
+def test_what_is_unknown_in_the_usual_ways_is_not_stated(value):
+    assert stated(value) == ""
+
+
+@pytest.mark.parametrize("value", ["0", "1", "Anna", "Noah", "Nadine", "Unity", "x", "non-native"])
+def test_what_only_looks_unknown_is_stated(value):
+    assert stated(value) == value
 
 
 def test_columns_can_be_named(folder, tmp_path):

@@ -133,6 +133,18 @@ def test_the_list_tells_complete_incomplete_and_damaged(data, small_ravdess, mak
     assert (path.name in text) == (trouble == "bad")
 
 
+def test_what_the_loader_leaves_alone_is_counted_and_no_fault(data, small_ravdess, make_ravdess):
+    files = make_ravdess(data / "ravdess")
+    shutil.copytree(data / "ravdess", data / "ravdess" / "again")
+    for path in (data / "ravdess" / "again").rglob("*-01.wav"):
+        path.rename(path.with_name(path.name.replace("03-01-", "03-02-", 1)))
+    text = entry(call().output, "ravdess")
+    assert "complete, 16 clips" in text
+    assert "\n  4 left out by design, songs" in text
+    assert "\n  12 left alone, second copies" in text
+    assert len(files) == 16
+
+
 def test_the_list_has_no_pools(data, monkeypatch):
     pool = SimpleNamespace(name="pooled", members=("ravdess", "emodb"))
     monkeypatch.setitem(corpora.CORPORA, "pooled", pool)

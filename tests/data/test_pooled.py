@@ -15,7 +15,7 @@ from ser_lib.data.labels import LABEL_SETS
 from ser_lib.data.pooled import POOLED, Pool
 from ser_lib.errors import CorpusError
 
-EMODB_STEMS = ("03a01Fa", "03a01Nc", "08b02Td", "16b10Wb")
+EMODB_STEMS = ("03a01Fa", "03a01Nc", "08b02Tc", "16b10Wb")
 
 
 @pytest.fixture
@@ -134,6 +134,12 @@ def test_a_damaged_clip_of_a_member_is_refused_unless_it_may_be_left_out(tmp_pat
     # The damaged one, and that the corpus is therefore not whole.
     assert [one[:7] for one in table.attrs["left_out"]] == ["emodb: ", "emodb: "]
     assert any("03a01Fa.wav" in one for one in table.attrs["left_out"])
+
+
+def test_what_a_member_leaves_alone_is_counted(tmp_path, small_pool, write_clip):
+    write_clip(tmp_path / "data" / "emodb" / "03a01Fb.wav")
+    (line,) = load_corpus("pooled").attrs["by_design"]
+    assert line.startswith("emodb: 1 left alone")
 
 
 def test_a_member_alone_does_not_forgive_what_the_pool_forgives(tmp_path, small_pool):

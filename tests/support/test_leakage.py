@@ -293,6 +293,14 @@ def test_the_embedded_corpus_does_without_the_encoder():
     assert leakage.run_encoder_steps(data.load_corpus("demo")) == ({}, "")
 
 
+def test_all_committed_reports_of_audits_are_joined_and_none_is_no_error(monkeypatch):
+    assert leakage.read_reports().empty
+    monkeypatch.delenv("SER_REPORTS")
+    table = leakage.read_reports()
+    assert {"ravdess", "emodb", "tess"} <= set(table["corpus"])
+    assert "same_audio" in set(table.query("corpus == 'ravdess'")["kind"])
+
+
 def test_a_candidate_uses_one_layer_of_an_encoder(clips, planted, rng):
     features = rng.standard_normal((len(clips), 1, 9, 2, 4))
     # Layer 3 alone depends on the emotion.
