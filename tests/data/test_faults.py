@@ -121,7 +121,7 @@ FAULTS = [
     Fault("text named wav", _content(lambda b: b"not a sound\n" * 99), "cannot be decoded"),
     Fault("truncated", _content(lambda b: b[: len(b) // 2]), "truncated: .* bytes"),
     Fault("empty file", _content(lambda b: b""), "empty file of 0 bytes"),
-    Fault("dangling link", _dangling, "no such file"),
+    Fault("dangling link", _dangling, "link to nothing"),
     Fault("silent", _rewrite(np.zeros(8000)), "silent"),
     Fault("NaN", _rewrite(_noise() * np.nan, subtype="FLOAT"), "NaN or infinite"),
     Fault("8 kHz", _rewrite(_noise(), rate_hz=8000), "8000 Hz, below 16000 Hz"),
