@@ -16,12 +16,13 @@ from __future__ import annotations
 import logging
 import sys
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ser_lib.errors import CorpusError, EncoderError, SerError
+from ser_lib.errors import CorpusError, EncoderError, OutputError, SerError
 
 if TYPE_CHECKING:
     from ser_lib.data.corpus import Corpus
@@ -385,6 +386,10 @@ def main() -> None:
     logging.basicConfig(format="%(message)s")
     logging.getLogger("ser_lib").setLevel(logging.INFO)
     try:
+        # What a shell makes of `*` where a file is called `--out=a.csv`.
+        for name in takewhile(lambda one: one != "--", sys.argv[1:]):
+            if name[:1] == "-" and name != "-" and Path(name).exists():
+                raise OutputError(f"{name}: a file here has the name of an option; write ./{name}")
         app()
     except SerError as error:
         typer.echo(f"ser: {error}", err=True)

@@ -119,6 +119,21 @@ def test_an_error_of_ours_is_one_message_and_no_traceback(monkeypatch, capsys):
     assert "Traceback" not in streams.out + streams.err
 
 
+@pytest.mark.parametrize("name", ["--out=a.csv", "-x.wav", "--help"])
+def test_a_file_with_the_name_of_an_option_is_not_taken_for_one(
+    monkeypatch, capsys, tmp_path, name
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).touch()
+    for arguments, refused in ((["predict", name], 1), (["predict", "--", name], 0)):
+        monkeypatch.setattr(sys, "argv", ["ser", *arguments])
+        monkeypatch.setattr(command, "app", lambda: sys.exit(0))
+        with pytest.raises(SystemExit) as caught:
+            command.main()
+        assert caught.value.code == refused
+        assert (f"./{name}" in capsys.readouterr().err) == bool(refused)
+
+
 def test_another_error_is_not_hidden(monkeypatch):
     def fail(name: str, strict: bool) -> None:
         raise ZeroDivisionError("a bug")
