@@ -7,8 +7,11 @@ the session ends. What it shows is made in `ser_lib.app.views`; here it is wired
 from __future__ import annotations
 
 import os
+import re
+import signal
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +20,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from starlette.datastructures import Headers
+from starlette.formparsers import MultiPartException
+from starlette.responses import PlainTextResponse
+from starlette.types import Scope
 
 from ser_lib.app import views
 from ser_lib.audio.io import load_head
@@ -40,8 +47,10 @@ if TYPE_CHECKING:
 
 
 HOST = "127.0.0.1"
+OWN_HOST = re.compile(r"(127\.0\.0\.1|localhost)(:\d+)?")
 PORT = 7860
-MAX_UPLOAD = "100mb"  # an hour of speech as Opus, ten minutes as WAV
+MAX_UPLOAD_BYTES = 100 * 2**20  # an hour of speech as Opus, ten minutes as WAV
+MAX_MESSAGE_BYTES = 8 * 2**20  # of the page itself; a second of live sound has 0.2
 MAX_TIMELINE_S = 3600.0
 
 # A timeline says more than one answer from two windows on.
@@ -148,7 +157,7 @@ def _written(name: str, content: bytes) -> str | None:
     """Write a file of the session that can be saved; none without content."""
     if not content:
         return None
-    target = Path(tempfile.mkdtemp(dir=os.environ["GRADIO_TEMP_DIR"])) / name
+    target = Path(tempfile.mkdtemp(dir=os.environ.get("GRADIO_TEMP_DIR"))) / name
     target.write_bytes(content)
     return str(target)
 
@@ -263,7 +272,6 @@ def _load_gradio() -> ModuleType:
     """Import gradio with all that it would ask other machines for turned off."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="ser-app-"))
     # Gradio asks its own page whether it is there, which is behind no proxy.
     for name in [one for one in os.environ if one.lower().endswith("_proxy")]:
         del os.environ[name]
@@ -273,7 +281,7 @@ def _load_gradio() -> ModuleType:
 
 
 class _Guard:
-    """Adds headers to every answer that tell the browser to ask no other machine for anything."""
+    """Answers own pages only, reads no more than it must, and has the browser ask nobody else."""
 
     HEADERS = (
         (b"content-security-policy", CONTENT_POLICY.encode()),
@@ -284,17 +292,45 @@ class _Guard:
     def __init__(self, app: Callable) -> None:
         self.app = app
 
-    async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
+    async def __call__(self, scope: Scope, receive: Callable, send: Callable) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        host, origin = headers.get("host", ""), headers.get("origin")
+        is_upload = headers.get("content-type", "").startswith("multipart/")
+        most = MAX_UPLOAD_BYTES + 2**20 if is_upload else MAX_MESSAGE_BYTES
+        refused = None
+        if not OWN_HOST.fullmatch(host) or origin not in (None, f"http://{host}"):
+            refused = PlainTextResponse("not a page of this app", 403)
+        elif int(headers.get("content-length", 0)) > most:
+            refused = PlainTextResponse(f"more than {most} bytes", 413)
+        if refused:
+            await refused(scope, receive, send)
+            return
+        n_left, is_whole = most, False
+
+        async def bounded() -> dict:
+            nonlocal n_left, is_whole
+            message = await receive()
+            n_left -= len(message.get("body", b""))
+            is_cut = n_left < 0 or (message["type"] == "http.disconnect" and not is_whole)
+            if is_cut and is_upload:
+                # The one error for which gradio deletes what has come of the file.
+                raise MultiPartException(f"cut off, or above the maximum allowed size of {most}")
+            is_whole = is_whole or not message.get("more_body", False)
+            return {"type": "http.disconnect"} if is_cut else message
+
         async def guarded(message: dict) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *self.HEADERS]
             await send(message)
 
-        await self.app(scope, receive, guarded)
+        await self.app(scope, bounded, guarded)
 
 
 def run_app(*, port: int = PORT, opens_browser: bool = True) -> None:
-    """Serve the app on this machine until Ctrl-C.
+    """Serve the app on this machine until Ctrl-C; then no file of it is left.
 
     Parameters
     ----------
@@ -308,7 +344,19 @@ def run_app(*, port: int = PORT, opens_browser: bool = True) -> None:
     BundleError
         If no bundle is installed, or a hundred ports are in use.
     """
-    page = build_app()
+    # A terminal that is closed, or a system that shuts down, ends it as Ctrl-C does.
+    for name in ("SIGTERM", "SIGHUP"):
+        with suppress(AttributeError, ValueError):  # not known here, or not in the main thread
+            signal.signal(getattr(signal, name), signal.default_int_handler)
+    above = os.environ.get("GRADIO_TEMP_DIR")
+    with tempfile.TemporaryDirectory(
+        prefix="ser-app-", dir=above, ignore_cleanup_errors=True
+    ) as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        _launch(build_app(), port=port, opens_browser=opens_browser)
+
+
+def _launch(page: gr.Blocks, *, port: int, opens_browser: bool) -> None:
     gr = _load_gradio()
     fonts = ["system-ui", "-apple-system", "Segoe UI", "sans-serif"]
     # Blue: the default orange is too pale on white to be read by everybody.
@@ -321,7 +369,7 @@ def run_app(*, port: int = PORT, opens_browser: bool = True) -> None:
         inbrowser=opens_browser,
         share=False,
         quiet=True,
-        max_file_size=MAX_UPLOAD,
+        max_file_size=MAX_UPLOAD_BYTES,
         footer_links=[],
         ssr_mode=False,
         pwa=False,

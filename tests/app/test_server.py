@@ -19,6 +19,9 @@ from urllib.parse import urlparse
 import numpy as np
 import pytest
 import soundfile
+from starlette.formparsers import MultiPartException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse
 
 from ser_lib.app import server as app
 from ser_lib.app import views
@@ -77,8 +80,10 @@ def server(bundles, tmp_path_factory):
             assert process.poll() is None, "the server ended"
             time.sleep(0.5)
     yield address, uploads
+    # As a system that shuts down ends it: nothing of what was recorded is left.
     process.terminate()
-    process.wait(30)
+    assert process.wait(30) == 0
+    assert list(uploads.rglob("*")) == []
 
 
 @pytest.fixture(scope="module")
@@ -259,6 +264,139 @@ def test_the_browser_may_ask_nobody_else(server):
         policy = answer.headers["Content-Security-Policy"]
     assert "default-src 'self'" in policy
     assert "http" not in policy
+
+
+@pytest.mark.browser
+def test_a_tab_that_is_closed_while_it_listens_disturbs_nobody(page, browser, server):
+    other = browser.new_context(permissions=["microphone"]).new_page()
+    other.goto(server[0])
+    other.get_by_role("tab", name="Live").click()
+    other.wait_for_timeout(RECORDER_MS)
+    other.get_by_role("button", name="Record").last.click()
+    other.wait_for_selector("text=/took \\d+ ms/", timeout=PATIENCE_MS)
+    other.context.close()
+    page.get_by_role("tab", name="Live").click()
+    page.wait_for_timeout(RECORDER_MS)
+    page.get_by_role("button", name="Record").last.click()
+    page.wait_for_selector("text=/took \\d+ ms/")
+
+
+HEAD = b'--b\r\nContent-Disposition: form-data; name="files"; filename="%d.wav"\r\n\r\n'
+
+
+def send_upload(port: int, number: int, n_bytes: int = 20_000) -> socket.socket:
+    """Send the head of an upload and its first bytes; the rest never comes by itself."""
+    one = socket.create_connection(("127.0.0.1", port))
+    head = (
+        f"POST /gradio_api/upload HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n"
+        f"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {n_bytes + 1000}\r\n\r\n"
+    )
+    one.sendall(head.encode() + HEAD % number + number.to_bytes(2, "big") * (n_bytes // 2))
+    return one
+
+
+def test_uploads_at_once_are_taken_and_those_that_stop_half_way_leave_no_file(server):
+    port, uploads = urlparse(server[0]).port, server[1]
+
+    def n_files() -> int:
+        return sum(path.is_file() for path in uploads.rglob("*"))
+
+    before = n_files()
+    slow, whole = ([send_upload(port, number) for number in range(50)] for _ in range(2))
+    for number, one in enumerate(whole):
+        rest = b"\r\n--b--\r\n"
+        one.sendall(bytes(1000 - len(HEAD % number) - len(rest)) + rest)
+    for one in whole:
+        assert one.recv(15) == b"HTTP/1.1 200 OK"
+        one.close()
+    # The slow ones hold nobody up.
+    urllib.request.urlopen(server[0], timeout=30).close()
+    for one in slow:
+        one.close()
+    ends = time.monotonic() + 30
+    while n_files() > before + 50 and time.monotonic() < ends:
+        time.sleep(0.1)
+    assert n_files() == before + 50
+
+
+OWN = "127.0.0.1:7860"
+FOREIGN = {
+    "another name": {"host": "evil.example"},
+    "another name, our port": {"host": "evil.example:7860"},
+    "a name that begins as ours": {"host": "127.0.0.1.evil.example:7860"},
+    "a user as ours": {"host": "127.0.0.1:7860@evil.example"},
+    "no name": {"host": ""},
+    "another page": {"host": OWN, "origin": "http://evil.example"},
+    "a page of another port": {"host": OWN, "origin": "http://127.0.0.1:3000"},
+    "a file": {"host": OWN, "origin": "null"},
+    "too large": {
+        "host": OWN,
+        "content-type": "multipart/form-data",
+        "content-length": "500000000",
+    },
+    "large, no upload": {"host": OWN, "content-type": "text/json", "content-length": "50000000"},
+}
+OURS = {
+    "a page": {"host": OWN},
+    "our page": {"host": OWN, "origin": f"http://{OWN}"},
+    "through a tunnel": {"host": "localhost:9", "origin": "http://localhost:9"},
+    "port 80": {"host": "localhost"},
+    "an upload": {"host": OWN, "content-type": "multipart/form-data", "content-length": "99000000"},
+}
+
+
+def guarded(headers: dict[str, str], messages: list[dict]) -> tuple[int, int]:
+    """Send a request to an app that reads all of it; return the status and the bytes read."""
+    sent, n_read = [], 0
+
+    async def inner(scope, receive, send) -> None:
+        nonlocal n_read
+        async for piece in Request(scope, receive).stream():
+            n_read += len(piece)
+        await PlainTextResponse("read")(scope, receive, send)
+
+    waiting = iter(messages)
+
+    async def receive() -> dict:
+        return next(waiting)
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b""}
+    scope["headers"] = [(name.encode(), value.encode()) for name, value in headers.items()]
+    # Nothing in it waits; and the browser has a loop of its own here.
+    with pytest.raises(StopIteration):
+        app._Guard(inner)(scope, receive, send).send(None)
+    return sent[0]["status"], n_read
+
+
+WHOLE = [{"type": "http.request", "body": b"abc", "more_body": False}]
+
+
+@pytest.mark.parametrize("headers", FOREIGN.values(), ids=FOREIGN)
+def test_what_is_not_for_this_app_is_refused_unread(headers):
+    assert guarded(headers, WHOLE) in ((403, 0), (413, 0))
+
+
+@pytest.mark.parametrize("headers", OURS.values(), ids=OURS)
+def test_what_is_for_this_app_is_answered(headers):
+    assert guarded(headers, WHOLE) == (200, 3)
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data; boundary=b", "application/json"])
+def test_nothing_is_read_without_an_end_and_what_is_cut_off_is_an_error(kind):
+    headers = {"host": OWN, "content-type": kind}
+    endless = (
+        {"type": "http.request", "body": bytes(2**20), "more_body": True} for _ in range(999)
+    )
+    is_upload = kind.startswith("multipart")
+    error = MultiPartException if is_upload else ClientDisconnect
+    with pytest.raises(error):
+        guarded(headers, endless)
+    assert len(list(endless)) > 999 - (110 if is_upload else 12)
+    with pytest.raises(error):
+        guarded(headers, [WHOLE[0] | {"more_body": True}, {"type": "http.disconnect"}])
 
 
 def test_only_this_machine_is_served():
