@@ -411,14 +411,14 @@ def read_facts(path: str | Path) -> ClipFacts:
 
 
 def read_recording(path: str | Path, start_s: float = 0.0, end_s: float = np.inf) -> Recording:
-    """Decode a recording, or its part, once for both its facts (see `read_facts`) and its signal.
-
-    A part that lies outside of it is ignored.
-    """
+    """Decode a recording, or its part, once for both its facts and its signal."""
     samples, header = decode(Path(path), end_s if np.isfinite(end_s) else None)
     sample_rate_hz = header.sample_rate_hz
-    part = samples[round(start_s * sample_rate_hz) :]
-    signal = mono(part if len(part) else samples)
+    if start_s and start_s * sample_rate_hz >= len(samples):
+        raise AudioError(
+            f"{path}: a segment from {start_s:g} s on lies outside; give its times in s"
+        )
+    signal = mono(samples[round(start_s * sample_rate_hz) :])
     is_finite = bool(np.isfinite(signal).all())
     peak = float(np.abs(signal).max(initial=0.0)) if is_finite else 0.0
     rounded = np.round(np.nan_to_num(signal) * 32768.0).clip(-32768, 32767).astype("<i2")

@@ -220,6 +220,8 @@ def audit_clips(
         raise AuditError(f"no kind of leak is named {unknown}; known are {', '.join(SHARED)}")
     roles = clips.columns.intersection(["label", "speaker", "statement", "parent", "part"])
     clips = clips.assign(**{role: clips[role].map(stated) for role in roles})
+    if "speaker" in clips:
+        clips["speaker"] = clips["speaker"].mask(clips["speaker"].str.fullmatch(r"-\d+(\.0+)?"), "")
     if not parts and "part" in clips:
         # Each part under the first of its spellings.
         parts = [clips["part"].groupby(clips["part"].map(plain_part)).transform("first")]

@@ -26,17 +26,20 @@ from ser_lib.errors import AuditError, offenders
 # Usual names of the column that plays a role, compared without case, spaces and underscores.
 COLUMN_NAMES: dict[str, tuple[str, ...]] = {
     "path": ("path", "file", "filename", "filepath", "audio", "audiopath", "audiofile", "wav",
-             "wavpath", "audiofilepath", "clip", "clipid", "clippath", "recording", "name", "id"),
-    "label": ("label", "emotion", "class", "target", "category", "y"),
-    "speaker": ("speaker", "speakerid", "spk", "spkid", "actor", "actorid", "subject", "subjectid"),
+             "wavpath", "wavfile", "audiofilepath", "clip", "clipid", "clippath", "recording",
+             "name", "id"),
+    "label": ("label", "emotion", "class", "target", "category", "y", "emo", "emotionlabel"),
+    "speaker": ("speaker", "speakerid", "speakername", "spk", "spkid", "actor", "actorid", "talker",
+                "subject", "subjectid", "participant", "participantid", "clientid"),
     "statement": ("statement", "sentence", "sentenceid", "text", "transcript", "transcription",
-                  "script", "prompt", "utterance"),
+                  "script", "prompt", "utterance", "statementid", "textid", "phrase", "words"),
     "parent": ("parent", "parentid", "source", "sourcefile", "original", "originalfile",
                "augmentedfrom"),
     "part": ("part", "split", "set", "subset", "partition", "fold"),
     # In seconds, in milliseconds where the name ends in "ms", or as audformat writes them.
     "start": ("start", "starttime", "starts", "startms", "begin", "begintime", "onset", "offset"),
     "end": ("end", "endtime", "ends", "endms", "stop", "stoptime", "offset"),
+    "duration": ("duration", "durations", "durationms", "dur", "length"),
 }  # fmt: skip
 ROLES = tuple(COLUMN_NAMES)
 
@@ -65,7 +68,8 @@ PATTERNS = {
 # Usual ways to write that a value is unknown, without case and signs.
 UNKNOWN = re.compile(
     r"(?:na[nt]?|none|null|nil|unk|unknown|undefined|unspecified|unidentified|missing|anon|anonymous|"
-    r"not?(?:available|known|applicable|given|specified)|tbd|speakerunknown|unknownspeaker)?"
+    r"not?(?:name|available|known|applicable|given|specified)|tbd|speakerunknown|unknownspeaker|"
+    r"unbekannt|inconnue?|desconocid[oa])?"
 )
 
 # What tools append to the name of an augmented or copied clip.
@@ -87,8 +91,7 @@ def order_parts(names: pd.Series) -> list[str]:
 
 def stated(value: str) -> str:
     """Return a value; empty where it says, in one of the usual ways, that it is unknown."""
-    is_unknown = UNKNOWN.fullmatch(re.sub(r"[\W_]", "", value).casefold()) or value == "-1"
-    return "" if is_unknown else value
+    return "" if UNKNOWN.fullmatch(re.sub(r"[\W_]", "", value).casefold()) else value
 
 
 def plain_name(name: str) -> str:
@@ -180,9 +183,11 @@ def read_clips(
         clips = _with_split(clips, split, chosen)
     clips = _read_folders(clips)
     if "start" in clips:
+        # The times of a file of one row may be those in the recording that it was cut from.
         times = " [" + clips["start"].map(str) + "-" + clips["end"].map(str) + " s]"
-        is_segment = (clips["start"] > 0) | np.isfinite(clips["end"])
-        clips["clip_id"] += times.where(is_segment, "")
+        is_whole = times.groupby(clips["path"]).transform("nunique") == 1
+        clips.loc[is_whole, ["start", "end"]] = (0.0, np.inf)
+        clips["clip_id"] += times.mask(is_whole, "")
     return clips
 
 
@@ -229,6 +234,7 @@ def _parse_lines(text: str) -> pd.DataFrame:
         dtype=str,
         keep_default_na=False,
         quoting=quoting,
+        skipinitialspace=True,
     )
     cells = cells.fillna("").map(str.strip)
     cells = cells[(cells != "").any(axis=1)]
@@ -272,17 +278,19 @@ def _read_roles(
 
 def _with_times(rows: pd.DataFrame, found: Mapping[str, str]) -> pd.DataFrame:
     """Turn start and end into seconds; without them where a value is no time."""
-    for role in rows.columns.intersection(["start", "end"]):
+    for role in rows.columns.intersection(["start", "end", "duration"]):
         text = rows[role].map(stated).str.replace(",", ".")
         # A bare number would be nanoseconds.
         unit = "ms" if found[role].casefold().endswith("ms") else "s"
         text = text.where(~text.str.fullmatch(r"[\d.]+"), text + unit)
         rows[role] = pd.to_timedelta(text, errors="coerce").dt.total_seconds().round(3)
         if (rows[role].isna() & (text != "")).any():
-            return rows.drop(columns=["start", "end"], errors="ignore")
-    if {"start", "end"} & {*rows}:
-        rows = rows.assign(start=rows.get("start", 0.0), end=rows.get("end", np.inf))
-    return rows.fillna({"start": 0.0, "end": np.inf})
+            rows = rows.drop(columns=role)
+    if "start" not in rows:
+        return rows.drop(columns=["end", "duration"], errors="ignore")
+    start = rows["start"].fillna(0.0)
+    end = rows.get("end", start + rows.get("duration", np.inf)).fillna(np.inf)
+    return rows.assign(start=start, end=end).drop(columns="duration", errors="ignore")
 
 
 def _guess_roles(columns: pd.DataFrame) -> dict[str, Any]:

@@ -213,7 +213,7 @@ def report(
 @app.command()
 def audit(
     source: Annotated[str, typer.Argument(help="A corpus by name, or a folder of clips.")],
-    table: Annotated[Path | None, typer.Option(help="CSV with one row a clip.")] = None,
+    table: Annotated[Path | None, typer.Option(help="CSV or JSON lines, one row a clip.")] = None,
     split: Annotated[Path | None, typer.Option(help="CSV with each clip's part.")] = None,
     path_column: Annotated[str, typer.Option(help="Column of the files.")] = "",
     label_column: Annotated[str, typer.Option(help="Column of the labels.")] = "",
@@ -244,10 +244,11 @@ def audit(
     ser audit FOLDER --table clips.csv --speaker-column who --part-column fold --out audit.json
 
     A LEAK is what two parts of the split share: a row, the same audio, a copy of it (resampled,
-    re-encoded, padded, louder, noisy, stretched, pitched), versions of one clip, a
-    speaker. A FAULT is to be mended whatever the split: files that cannot be decoded, silence, one
-    sound under two labels or speakers. An OBSERVATION is to be known: copies where there is no
-    split, shared statements, clipping, cut-off speech, odd lengths and formats.
+    re-encoded, padded, louder, noisy, stretched, pitched), versions of one clip, a speaker in
+    whatever spelling, a sentence. A FAULT is to be mended whatever the split: files that cannot be
+    decoded, silence, one sound under two labels or speakers. An OBSERVATION is to be known: copies
+    where there is no split, names in two spellings, clipping, cut-off speech, odd lengths and
+    formats.
 
     Exit code: 0 no leak, 1 leaks, 2 the question cannot be answered as it was put.
     """

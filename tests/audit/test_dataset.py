@@ -151,7 +151,7 @@ def test_a_speaker_in_two_spellings_leaks_unless_they_are_different_people(few, 
 
 
 def test_unknown_speakers_are_shared_by_nobody_and_counted(few):
-    clips = few.assign(speaker=["unknown", "n/a", "?", "unknown", "N/A", "eve"])
+    clips = few.assign(speaker=["unknown", "-1", "?", "unknown", "-1", "eve"])
     report = audit_clips(clips, source="x")
     assert crossing(report) == {}
     assert any("speakers not checked for 5 of 6 clips" in one for one in report.not_checked)
@@ -207,9 +207,13 @@ def test_segments_that_overlap_leak(few):
     }
 
 
-def test_times_outside_of_a_file_are_those_of_its_source(few):
-    clips = few.assign(start=100.0, end=101.0)
-    assert audit_clips(clips, source="x").n_sounds == 6
+def test_segments_outside_of_their_file_are_faults_that_name_the_unit(few):
+    # As where times are in milliseconds and the column does not say so.
+    clips = segments(few, (0.0, 500.0, "train"), (500.0, 1000.0, "test"))
+    report = audit_clips(clips, source="x")
+    (fault,) = report.of_level("fault")
+    assert fault.clips == ("s1",)
+    assert "500 s" in fault.detail
 
 
 def test_without_a_split_nothing_was_checked_and_the_verdict_says_what_would_leak(few):

@@ -58,7 +58,7 @@ def test_usual_columns_are_found_whatever_the_separator(folder, tmp_path, separa
 
 
 @pytest.mark.parametrize(
-    "role", [role for role in COLUMN_NAMES if role not in ("path", "start", "end")]
+    "role", [role for role in COLUMN_NAMES if role not in ("path", "start", "end", "duration")]
 )
 def test_every_usual_name_of_a_role_is_found(folder, tmp_path, role):
     for usual in COLUMN_NAMES[role]:
@@ -177,6 +177,8 @@ TIMES = {
     "milliseconds": ("start_ms,end_ms", "0,1500", "1500,n/a"),
     "colons": ("Start Time,Stop Time", "00:00:00,00:00:01.5", "00:00:01.5,"),
     "comma": ("begin,end", '0,"1,5"', '"1,5",'),
+    "duration": ("onset,duration", "0,1.5", "1.5,"),
+    "duration in ms": ("offset,duration_ms", "0,1500", "1.5,NA"),
 }
 
 
@@ -193,9 +195,19 @@ def test_segments_of_a_file_are_clips(folder, tmp_path, names, first, second):
     assert list(clips["end"]) == [1.5, np.inf, np.inf]
 
 
-def test_a_column_of_other_words_is_no_start(folder, tmp_path):
-    table = write(tmp_path / "t.csv", "file,start\na.wav,monday\nb.wav,1\n")
-    assert list(read_clips(folder, table=table)["clip_id"]) == ["ann/a.wav", "ann/b.wav"]
+@pytest.mark.parametrize(
+    "text",
+    [
+        "file,start\na.wav,monday\nb.wav,1\n",
+        "file,end,duration\na.wav,2,2\nb.wav,3,3\n",
+        # One row a file: times in what it was cut from.
+        "file,StartTime,EndTime\na.wav,00:16:16.059,00:16:21\nb.wav,00:17:00,00:17:03\n",
+    ],
+)
+def test_other_times_than_those_of_segments_are_ignored(folder, tmp_path, text):
+    clips = read_clips(folder, table=write(tmp_path / "t.csv", text))
+    assert list(clips["clip_id"]) == ["ann/a.wav", "ann/b.wav"]
+    assert set(clips.filter(["start"]).to_numpy().ravel()) <= {0.0}
 
 
 @pytest.mark.parametrize("with_times", [True, False])
@@ -277,7 +289,22 @@ def test_spellings_of_a_class_and_of_a_part_have_one_plain_form():
     assert len({plain_part(one) for one in ("fold 1", "fold_2", "train", "dev", "test")}) == 5
 
 
-UNKNOWN = ("", " ", "?", "-", "--", "nan", "NaN", "NA", "N/A", "n.a.", "#N/A", "None", "null", "-1")
+UNKNOWN = (
+    "",
+    " ",
+    "?",
+    "-",
+    "--",
+    "nan",
+    "NaN",
+    "NA",
+    "N/A",
+    "n.a.",
+    "#N/A",
+    "None",
+    "null",
+    "nil",
+)
 WORDS = ("unknown", "UNK", "<unk>", "Unknown speaker", "not available", "missing", "anonymous")
 
 
@@ -286,7 +313,7 @@ def test_what_is_unknown_in_the_usual_ways_is_not_stated(value):
     assert stated(value) == ""
 
 
-@pytest.mark.parametrize("value", ["0", "1", "Anna", "Noah", "Nadine", "Unity", "x", "non-native"])
+@pytest.mark.parametrize("value", ["0", "-1", "Anna", "Noah", "Nadine", "Unity", "x", "non-native"])
 def test_what_only_looks_unknown_is_stated(value):
     assert stated(value) == value
 
