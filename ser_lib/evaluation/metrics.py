@@ -21,6 +21,7 @@ from ser_lib.evaluation.bootstrap import (
     resample_speakers,
     resampled,
 )
+from ser_lib.evaluation.formatting import score_text
 
 
 def uar(counts: np.ndarray) -> np.ndarray:
@@ -147,11 +148,9 @@ class Score:
 
     def sentence(self) -> str:
         """Write the score in one line, in percent."""
-        return (
-            f"UAR {100 * self.uar:.1f} % [{100 * self.uar_low:.1f}, {100 * self.uar_high:.1f}], "
-            f"WA {100 * self.wa:.1f} % [{100 * self.wa_low:.1f}, {100 * self.wa_high:.1f}], "
-            f"{self.n_rows} rows of {self.n_speakers} speakers, {self.n_seeds} seed(s)"
-        )
+        uar, wa = (score_text(self, name) for name in ("uar", "wa"))
+        rows = f"{self.n_rows} rows of {self.n_speakers} speakers, {self.n_seeds} seed(s)"
+        return f"UAR {uar}, WA {wa}, {rows}"
 
 
 def with_clip_columns(predictions: pd.DataFrame, clips: pd.DataFrame) -> pd.DataFrame:

@@ -82,13 +82,11 @@ def build_dummy(config: DummyConfig, seed: int) -> ClassifierMixin:
 def build_logistic(config: LogisticConfig, seed: int) -> ClassifierMixin:
     """Build principal components and a multinomial logistic regression on them."""
     from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import Pipeline
+    from sklearn.pipeline import make_pipeline
 
-    return Pipeline(
-        [
-            ("pca", _principal_components(config.n_components, seed, is_whitened=True)),
-            ("logistic", LogisticRegression(C=config.inverse_regularisation, max_iter=2000)),
-        ]
+    return make_pipeline(
+        _principal_components(config.n_components, seed, is_whitened=True),
+        LogisticRegression(C=config.inverse_regularisation, max_iter=2000),
     )
 
 
@@ -98,15 +96,13 @@ def build_svm(config: SvmConfig, seed: int) -> ClassifierMixin:
     It has no `predict_proba`: `ser_lib.training.fit` takes the softmax of its one-against-rest
     margins, which keeps their order, so that the largest is the machine's decision; not calibrated.
     """
-    from sklearn.pipeline import Pipeline
+    from sklearn.pipeline import make_pipeline
     from sklearn.svm import SVC
 
     inverse = config.inverse_regularisation
-    return Pipeline(
-        [
-            ("pca", _principal_components(config.n_components, seed, is_whitened=False)),
-            ("svc", SVC(C=inverse, decision_function_shape="ovr", break_ties=True)),
-        ]
+    return make_pipeline(
+        _principal_components(config.n_components, seed, is_whitened=False),
+        SVC(C=inverse, decision_function_shape="ovr", break_ties=True),
     )
 
 

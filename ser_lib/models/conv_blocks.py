@@ -45,13 +45,7 @@ class ConvBlocksConfig:
             raise StudyError(f"unknown recurrent layers {unknown}; known are {sorted(RECURRENT)}")
 
 
-# Name to Keras's class and whether it reads in both directions.
-RECURRENT = {
-    "bilstm": ("LSTM", True),
-    "lstm": ("LSTM", False),
-    "bigru": ("GRU", True),
-    "gru": ("GRU", False),
-}
+RECURRENT = ("bilstm", "lstm", "bigru", "gru")
 
 
 def build_conv_blocks(
@@ -97,16 +91,15 @@ def _read_sequence(x: keras.KerasTensor, config: ConvBlocksConfig) -> keras.Kera
     # (batch, n_steps, n_bands, n_filters) -> (batch, n_steps, n_bands * n_filters)
     x = layers.Reshape((n_steps, n_bands * n_filters), name="sequence")(x)
     for number, (kind, units) in enumerate(config.recurrent, start=1):
-        class_name, is_bidirectional = RECURRENT[kind]
         # Unrolled: the same sums without a loop in the graph, which takes longer than they do on a
         # CPU; a test compares the two.
-        layer = getattr(layers, class_name)(
+        layer = getattr(layers, kind.removeprefix("bi").upper())(
             units,
             return_sequences=number < len(config.recurrent),
             unroll=True,
             name=f"{kind}{number}",
         )
-        if is_bidirectional:
+        if kind.startswith("bi"):
             layer = layers.Bidirectional(layer, name=f"{kind}{number}")
         x = layer(x)
     return x

@@ -9,16 +9,18 @@ import numpy as np
 
 from ser_lib.errors import StudyError
 
-OPTIMIZERS = ("adam", "rmsprop", "sgd")
-LOSSES = ("cross_entropy", "focal")
-SCHEDULES = ("constant", "step", "restarts", "cosine")
+ALLOWED = {
+    "optimizer": ("adam", "rmsprop", "sgd"),
+    "schedule": ("constant", "step", "restarts", "cosine"),
+    "loss": ("cross_entropy", "focal"),
+    "keep": ("", "val_accuracy"),
+    "sampling": ("every_row", "balanced"),
+    "stop_on": ("val_loss", "val_accuracy"),
+    "precision": ("float32", "mixed_bfloat16"),
+}
 
 # Share of the training in which the rate of `cosine` rises.
 WARM_UP_SHARE = 0.1
-SAMPLINGS = ("every_row", "balanced")
-KEEPS = ("", "val_accuracy")
-STOPS = ("val_loss", "val_accuracy")
-PRECISIONS = ("float32", "mixed_bfloat16")
 
 
 def _added(default: object) -> Any:
@@ -68,16 +70,7 @@ class TrainingSettings:
     several times as fast on processors that support it."""
 
     def __post_init__(self) -> None:
-        allowed = {
-            "optimizer": OPTIMIZERS,
-            "schedule": SCHEDULES,
-            "loss": LOSSES,
-            "keep": KEEPS,
-            "sampling": SAMPLINGS,
-            "stop_on": STOPS,
-            "precision": PRECISIONS,
-        }
-        for name, known in allowed.items():
+        for name, known in ALLOWED.items():
             if getattr(self, name) not in known:
                 raise StudyError(f"{name}='{getattr(self, name)}': known are {', '.join(known)}")
         if self.max_epochs < 1 or self.batch_size < 1:
