@@ -178,11 +178,10 @@ class Results:
         """Join the results of two studies."""
         return Results(self.all + other.all, self.missing + other.missing)
 
-    def get(self, model: str, protocol: str, *, study: str = "") -> Result:
+    def get(self, model: str, protocol: str) -> Result:
         """Return the result of a model under "published" or "honest"; raise `RunError` if none."""
         for one in self.all:
-            is_study = study in ("", one.study.name)
-            if is_study and (one.model.name, one.protocol) == (model, protocol):
+            if (one.model.name, one.protocol) == (model, protocol):
                 return one
         known = ", ".join(f"{one.model.name}/{one.protocol}" for one in self.all)
         raise RunError(f"no result of {model} under {protocol}; there are {known}")

@@ -79,20 +79,6 @@ class Encoder:
         """Number of tensors that are read."""
         return len(self.outputs)
 
-    def facts(self) -> dict[str, object]:
-        """Return origin, licence and hash as plain data, for model cards."""
-        return {
-            "name": self.name,
-            "title": self.title,
-            "sha256": self.sha256,
-            "n_bytes": self.n_bytes,
-            "sample_rate_hz": self.sample_rate_hz,
-            "licence": self.licence,
-            "origin": self.origin,
-            "citation": self.citation,
-            "package": self.package.pinned if self.package else None,
-        }
-
 
 def _moonshine(size: str, *, n_blocks: int, n_values: int, n_bytes: int, sha256: str) -> Encoder:
     return Encoder(
