@@ -290,10 +290,8 @@ def _stat_key(paths: list[Path]) -> str:
 def _build_table(
     corpus: Corpus, rows: list[dict[str, object]], facts: list[ClipFacts | str]
 ) -> tuple[pd.DataFrame, list[str], int]:
-    """Join names and facts into the table; return it, the problems, and the number of copies.
-
-    The same name twice is a copy, of which one is kept; the same sound twice is a problem.
-    """
+    """Join names and facts into the table; return it, the problems, and the number of copies."""
+    # The same name twice is a copy, of which one is kept; the same sound twice is a problem.
     problems, sound = [], []
     for row, fact in zip(rows, facts, strict=True):
         phrases = [fact] if isinstance(fact, str) else check_facts(fact)

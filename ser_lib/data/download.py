@@ -389,10 +389,7 @@ def _send_request(url: str, start: int) -> HTTPResponse:
 
 
 def _blocks(name: str, archive: Archive, done: int, response: HTTPResponse) -> Iterator[bytes]:
-    """Read on under a progress bar until all is there or the connection breaks.
-
-    When headless, a line is logged at every tenth.
-    """
+    """Read on until all is there or the connection breaks, under a bar; a headless run logs."""
     n_blocks = math.ceil((archive.n_bytes - done) / BLOCK_BYTES)
     for _ in progress(range(n_blocks), total=n_blocks, what=f"{name} (MB)"):
         try:

@@ -83,11 +83,8 @@ def coverage_curve(
 
 
 def _hits_at(rows: np.ndarray, hits: np.ndarray) -> np.ndarray:
-    """Share of all rows that is answered and right, at each coverage of the grid.
-
-    `rows` and `hits` are cumulative over falling confidence; a group of equal confidence, between
-    two levels, is taken in part.
-    """
+    """Share of all rows that is answered and right; `rows`, `hits` cumulate over confidence."""
+    # A group of equal confidence, between two levels, is taken in part.
     n_rows = rows[-1]
     return np.interp(GRID * n_rows, np.append(0, rows), np.append(0, hits)) / n_rows
 

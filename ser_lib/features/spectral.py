@@ -42,10 +42,8 @@ def _mel_edges_hz(n_edges: int, f_max_hz: float) -> np.ndarray:
 
 @lru_cache(maxsize=16)
 def _mel_matrix(sample_rate_hz: int, n_fft: int, n_mels: int, f_max_hz: float) -> np.ndarray:
-    """Return triangular filters of equal area, shape (n_mels, 1 + n_fft // 2), read only.
-
-    The same as `librosa.filters.mel`: Slaney (1998), Auditory Toolbox, version 2.
-    """
+    """Return triangular filters of equal area, shape (n_mels, 1 + n_fft // 2), read only."""
+    # The same as `librosa.filters.mel`: Slaney (1998), Auditory Toolbox, version 2.
     bins_hz = np.fft.rfftfreq(n_fft, 1.0 / sample_rate_hz)
     edges_hz = _mel_edges_hz(n_mels + 2, f_max_hz)
     ramps = edges_hz[:, np.newaxis] - bins_hz
@@ -74,11 +72,8 @@ def _mel_power(
     hop_samples: int,
     f_max_hz: float,
 ) -> np.ndarray:
-    """Return the power in mel bands, shape (n_mels, 1 + n_samples // hop_samples).
-
-    Frames are centred on multiples of the hop, with zeros before and after the signal. The result
-    has the signal's precision.
-    """
+    """Return the power in mel bands, shape (n_mels, 1 + n_samples // hop_samples)."""
+    # Frames are centred on multiples of the hop; the result has the signal's precision.
     window = _hann(n_fft)
     padded = np.pad(signal, n_fft // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop_samples]

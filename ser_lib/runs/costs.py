@@ -173,10 +173,8 @@ def _network(model: ModelSpec, n_classes: int) -> tuple[Callable, list[np.ndarra
 def _fitted(
     study: Study, model: ModelSpec, clips: pd.DataFrame
 ) -> tuple[Callable, list[np.ndarray]]:
-    """Fit a head or classifier on the first honest fold: what it keeps depends on its rows.
-
-    Augmented rows are stood in for by their originals: how many there are decides the cost.
-    """
+    """Fit a head or classifier on the first honest fold: what it keeps depends on its rows."""
+    # Augmented rows are stood in for by their originals: how many there are decides the cost.
     protocol = study.protocol("honest", str(clips["corpus"].iloc[0]))
     plan = plan_run(study, model.name, protocol, study.seeds[0], clips)
     train = plan.rows.set_index("row_id").loc[list(plan.split.folds[0].train)]

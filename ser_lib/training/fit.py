@@ -350,10 +350,7 @@ def _probabilities(model: Any, x_test: np.ndarray, n_classes: int) -> np.ndarray
 def _fit_nested(
     config: object, arrays: FoldArrays, n_classes: int, seed: int
 ) -> tuple[np.ndarray, pd.DataFrame, int]:
-    """Fit a model that chooses its settings on inner folds of training and validation speakers.
-
-    Its history has the settings that were tried instead of epochs.
-    """
+    """Fit a model that chooses its settings on inner folds of training and validation speakers."""
     if arrays.speakers_train is None or arrays.speakers_validation is None:
         raise StudyError(f"{type(config).__name__} needs the speaker of each training row")
     head = build_sklearn(config, seed=seed).fit(

@@ -97,10 +97,8 @@ def train_network(
 def _mix_rows(
     inputs: np.ndarray, targets: np.ndarray, settings: TrainingSettings, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mix each row of a batch with another one, and targets by the same share (mixup).
-
-    Zhang et al. (2018), ICLR; one share a batch, as in their code.
-    """
+    """Mix each row of a batch with another one, and targets by the same share (mixup)."""
+    # Zhang et al. (2018), ICLR; one share a batch, as in their code.
     if not settings.mixup_alpha:
         return inputs, targets
     share = rng.beta(settings.mixup_alpha, settings.mixup_alpha)
@@ -129,10 +127,8 @@ def _validate(
 
 
 def _batches(order: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """Cut rows into batches of one size, so that the network is compiled once.
-
-    The last batch is filled up from the first rows; none is left out.
-    """
+    """Cut rows into batches of one size, the last filled up from the first rows."""
+    # One size, so that the network is compiled once.
     size = min(size, len(order))
     n_batches = -(-len(order) // size)
     for batch in np.resize(order, n_batches * size).reshape(n_batches, size):
@@ -184,10 +180,8 @@ def _has_soft_targets(settings: TrainingSettings) -> bool:
 
 
 def _row_weights(settings: TrainingSettings, classes: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return the weight of a row by its class: the focal loss's alpha, or 1 for cross-entropy.
-
-    As a weight instead of alpha, the network need not be compiled for each fold.
-    """
+    """Return the weight of a row by its class: the focal loss's alpha, or 1 for cross-entropy."""
+    # As a weight instead of alpha, the network need not be compiled for each fold.
     is_focal = settings.loss == "focal"
     return class_alpha(classes, n_classes) if is_focal else np.ones(n_classes)
 
@@ -259,15 +253,10 @@ def predict_rows(model: keras.Model, inputs: Rows) -> np.ndarray:
     ndarray, shape (n_rows, n_classes)
         Class probabilities.
     """
-    keras = load_keras()
-    parts = [
-        keras.ops.convert_to_numpy(model.predict_on_batch(inputs.take(rows)))
-        for rows in _prediction_batches(len(inputs))
-    ]
-    return np.concatenate(parts)[: len(inputs)]
-
-
-def _prediction_batches(n_rows: int) -> Iterator[np.ndarray]:
-    """Cut row numbers into batches of one size; the last row is repeated in the last batch."""
+    keras, n_rows = load_keras(), len(inputs)
+    parts = []
     for start in range(0, n_rows, PREDICTION_BATCH):
-        yield np.arange(start, start + PREDICTION_BATCH).clip(max=n_rows - 1)
+        # All batches have one size: in the last one the last row is repeated.
+        rows = np.arange(start, start + PREDICTION_BATCH).clip(max=n_rows - 1)
+        parts.append(keras.ops.convert_to_numpy(model.predict_on_batch(inputs.take(rows))))
+    return np.concatenate(parts)[:n_rows]

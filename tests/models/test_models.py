@@ -250,11 +250,11 @@ def test_every_build_gives_another_unfitted_classifier(name):
         (KnnConfig(n_neighbors=9), "n_neighbors", 9),
         (KnnConfig(metric="cosine"), "metric", "cosine"),
         (DummyConfig(strategy="prior"), "strategy", "prior"),
-        (LogisticConfig(inverse_regularisation=3.0), "logistic__C", 3.0),
-        (LogisticConfig(n_components=9), "pca__n_components", 9),
-        (LogisticConfig(), "pca__random_state", 11),
+        (LogisticConfig(inverse_regularisation=3.0), "logisticregression__C", 3.0),
+        (LogisticConfig(n_components=9), "cappedpca__n_components", 9),
+        (LogisticConfig(), "cappedpca__random_state", 11),
         (SvmConfig(inverse_regularisation=3.0), "svc__C", 3.0),
-        (SvmConfig(n_components=9), "pca__n_components", 9),
+        (SvmConfig(n_components=9), "cappedpca__n_components", 9),
     ],
 )
 def test_every_setting_reaches_scikit_learn(config, attribute, value):

@@ -31,10 +31,7 @@ GRAPH_VERSION = 2
 def _with_inner_outputs(
     model: onnx.ModelProto, outputs: Sequence[str], *, what: str = "encoder"
 ) -> onnx.ModelProto:
-    """Return a copy of a model with the named nodes' first outputs, or named tensors, as outputs.
-
-    What they do not need is left out; `what` names the model in messages.
-    """
+    """Return a copy of a model that gives the named nodes' first outputs, or named tensors."""
     import onnx
 
     graph = model.graph
