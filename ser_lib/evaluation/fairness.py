@@ -14,13 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ser_lib.errors import MetricError
-from ser_lib.evaluation.bootstrap import (
-    INTERVAL_LEVEL,
-    N_RESAMPLES,
-    class_numbers,
-    interval_of,
-    resample_speakers,
-)
+from ser_lib.evaluation import bootstrap
 from ser_lib.evaluation.metrics import uar
 
 
@@ -29,7 +23,7 @@ def group_scores(
     labels: Sequence[str],
     column: str,
     *,
-    n_resamples: int = N_RESAMPLES,
+    n_resamples: int = bootstrap.N_RESAMPLES,
     seed: int = 0,
 ) -> pd.DataFrame:
     """UAR of each group of rows, and its distance from all other rows.
@@ -63,14 +57,16 @@ def group_scores(
     if len(speakers) < 2:
         raise MetricError(f"one speaker only ({speakers[0]}): no interval by speaker can be given")
     n = len(labels)
-    truth, predicted = (class_numbers(predictions[one], labels) for one in ("truth", "prediction"))
+    truth, predicted = (
+        bootstrap.class_numbers(predictions[one], labels) for one in ("truth", "prediction")
+    )
     counts = np.zeros((len(speakers), len(groups), n, n))
     np.add.at(counts, (of_speaker, of_group, truth, predicted), 1)
     is_shared = (counts.sum(axis=(0, 3)) > 0).all(axis=0)
     if not is_shared.any():
         raise MetricError(f"no class occurs with every {column}: groups cannot be compared")
     counts[:, :, ~is_shared] = 0
-    weights = resample_speakers(len(speakers), n_resamples, seed)
+    weights = bootstrap.resample_speakers(len(speakers), n_resamples, seed)
     drawn = (weights @ counts.reshape(len(speakers), -1)).reshape(-1, *counts.shape[1:])
     observed = counts.sum(axis=0)
     rows = []
@@ -78,8 +74,8 @@ def group_scores(
         is_here = of_group == number
         value, others = _group_and_rest(observed, number)
         values, rests = _group_and_rest(drawn, number)
-        low, high = interval_of(values)
-        gap_low, gap_high = interval_of(values - rests)
+        low, high = bootstrap.interval_of(values)
+        gap_low, gap_high = bootstrap.interval_of(values - rests)
         rows.append(
             {
                 column: group,
@@ -138,7 +134,7 @@ def speaker_accuracies(predictions: pd.DataFrame) -> pd.DataFrame:
     low, high = proportion_confint(
         of_speaker["mean"] * of_speaker["count"],
         of_speaker["count"],
-        alpha=1 - INTERVAL_LEVEL,
+        alpha=1 - bootstrap.INTERVAL_LEVEL,
         method="wilson",
     )
     columns = {"accuracy": of_speaker["mean"], "low": low, "high": high}
@@ -177,7 +173,7 @@ class SpeakerChance:
 
 
 def speaker_chance(
-    predictions: pd.DataFrame, *, n_draws: int = N_RESAMPLES, seed: int = 0
+    predictions: pd.DataFrame, *, n_draws: int = bootstrap.N_RESAMPLES, seed: int = 0
 ) -> SpeakerChance:
     """Test whether the worst speaker scores lower than chance among so many would explain.
 

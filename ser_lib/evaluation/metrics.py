@@ -13,14 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ser_lib.errors import MetricError
-from ser_lib.evaluation.bootstrap import (
-    N_RESAMPLES,
-    class_numbers,
-    counts_by_speaker,
-    interval_of,
-    resample_speakers,
-    resampled,
-)
+from ser_lib.evaluation import bootstrap
 from ser_lib.evaluation.formatting import score_text
 
 
@@ -101,7 +94,7 @@ def _numbers(
         raise MetricError(f"{len(truth)} true labels but {len(prediction)} predictions")
     if not len(truth):
         raise MetricError("there is no row to score")
-    return class_numbers(truth, labels), class_numbers(prediction, labels)
+    return bootstrap.class_numbers(truth, labels), bootstrap.class_numbers(prediction, labels)
 
 
 def class_table(
@@ -187,7 +180,7 @@ def check_predictions(predictions: pd.DataFrame, labels: Sequence[str]) -> None:
     if predictions.empty:
         raise MetricError("there are no predictions to score")
     for column in ("truth", "prediction"):
-        class_numbers(predictions[column], labels)
+        bootstrap.class_numbers(predictions[column], labels)
     probabilities = predictions[names].to_numpy(dtype=float)
     if not np.isfinite(probabilities).all():
         raise MetricError("the probabilities hold NaN or infinite values")
@@ -205,7 +198,7 @@ def score_predictions(
     tables: Sequence[pd.DataFrame],
     labels: Sequence[str],
     *,
-    n_resamples: int = N_RESAMPLES,
+    n_resamples: int = bootstrap.N_RESAMPLES,
     seed: int = 0,
 ) -> Score:
     """Score the predictions of one model, one table a seed, with intervals by speaker.
@@ -234,14 +227,14 @@ def score_predictions(
     Efron & Tibshirani (1993), An Introduction to the Bootstrap, chapter 13; clusters are drawn
     whole, as in Field & Welsh (2007), JRSS B 69(3).
     """
-    counts, speakers = counts_by_speaker(tables, labels)
+    counts, speakers = bootstrap.counts_by_speaker(tables, labels)
     total = counts.sum(axis=1)
     if (total[0].sum(axis=1) > 0).sum() < 2:
         raise MetricError("only one class occurs: the mean over classes would say nothing")
-    weights = resample_speakers(len(speakers), n_resamples, seed)
+    weights = bootstrap.resample_speakers(len(speakers), n_resamples, seed)
     values: dict[str, float] = {}
     for name, metric in (("uar", uar), ("wa", wa)):
-        low, high = interval_of(resampled(counts, weights, metric))
+        low, high = bootstrap.interval_of(bootstrap.resampled(counts, weights, metric))
         values |= {name: float(metric(total).mean()), f"{name}_low": low, f"{name}_high": high}
     return Score(
         **{name: float(value) for name, value in values.items()},
@@ -257,7 +250,7 @@ def difference_interval(
     second: Sequence[pd.DataFrame],
     labels: Sequence[str],
     *,
-    n_resamples: int = N_RESAMPLES,
+    n_resamples: int = bootstrap.N_RESAMPLES,
     seed: int = 0,
 ) -> tuple[float, float, float]:
     """UAR of the first model minus that of the second, with its interval by speaker.
@@ -276,13 +269,15 @@ def difference_interval(
     tuple of float
         Difference, and the ends of its 95 % interval.
     """
-    counts, speakers = counts_by_speaker(first, labels)
-    others, other_speakers = counts_by_speaker(second, labels)
+    counts, speakers = bootstrap.counts_by_speaker(first, labels)
+    others, other_speakers = bootstrap.counts_by_speaker(second, labels)
     if speakers != other_speakers:
         raise MetricError(
             "the two models were tested on different speakers; compare like with like"
         )
-    weights = resample_speakers(len(speakers), n_resamples, seed)
-    differences = resampled(counts, weights, uar) - resampled(others, weights, uar)
+    weights = bootstrap.resample_speakers(len(speakers), n_resamples, seed)
+    differences = bootstrap.resampled(counts, weights, uar) - bootstrap.resampled(
+        others, weights, uar
+    )
     observed = uar(counts.sum(axis=1)).mean() - uar(others.sum(axis=1)).mean()
-    return (float(observed), *interval_of(differences))
+    return (float(observed), *bootstrap.interval_of(differences))

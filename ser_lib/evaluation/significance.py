@@ -15,14 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ser_lib.errors import MetricError
-from ser_lib.evaluation.bootstrap import (
-    N_RESAMPLES,
-    class_numbers,
-    counts_by_speaker,
-    interval_of,
-    resample_speakers,
-    resampled,
-)
+from ser_lib.evaluation import bootstrap
 from ser_lib.evaluation.metrics import uar
 
 PAIR_COLUMNS = [
@@ -136,7 +129,7 @@ def paired_tests(
     systems: Mapping[str, Sequence[pd.DataFrame]],
     labels: Sequence[str],
     *,
-    n_resamples: int = N_RESAMPLES,
+    n_resamples: int = bootstrap.N_RESAMPLES,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Test every pair of systems of one task.
@@ -166,9 +159,9 @@ def paired_tests(
     check_same_task(systems)
     counts = {}
     for name, tables in systems.items():
-        counts[name], speakers = counts_by_speaker(tables, labels)
-    weights = resample_speakers(len(speakers), n_resamples, seed)
-    scores = {name: resampled(one, weights, uar) for name, one in counts.items()}
+        counts[name], speakers = bootstrap.counts_by_speaker(tables, labels)
+    weights = bootstrap.resample_speakers(len(speakers), n_resamples, seed)
+    scores = {name: bootstrap.resampled(one, weights, uar) for name, one in counts.items()}
     observed = {name: uar(one.sum(axis=1)).mean() for name, one in counts.items()}
     by_speaker = {name: speaker_scores(one) for name, one in counts.items()}
     sizes = {min(len(a), len(b)) for a, b in combinations(systems.values(), 2)}
@@ -182,7 +175,7 @@ def paired_tests(
     for first, second in combinations(systems, 2):
         n_seeds = min(len(systems[first]), len(systems[second]))
         hits, others = is_right[first, n_seeds], is_right[second, n_seeds]
-        low, high = interval_of(scores[first] - scores[second])
+        low, high = bootstrap.interval_of(scores[first] - scores[second])
         rows.append(
             {
                 "first": first,
@@ -202,7 +195,9 @@ def paired_tests(
 
 def _is_right(tables: Sequence[pd.DataFrame], labels: Sequence[str]) -> np.ndarray:
     vote = mean_over_seeds(tables, labels)
-    return class_numbers(vote["truth"], labels) == class_numbers(vote["prediction"], labels)
+    return bootstrap.class_numbers(vote["truth"], labels) == bootstrap.class_numbers(
+        vote["prediction"], labels
+    )
 
 
 def with_holm(tests: pd.DataFrame) -> pd.DataFrame:

@@ -9,28 +9,8 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from ser_lib.errors import FeatureError
-from ser_lib.features.acoustic import (
-    N_FUNCTIONALS,
-    compare_functionals,
-    prosody,
-    speech_descriptors,
-    speech_statistics,
-    waveform_envelope,
-)
-from ser_lib.features.encoders.features import (
-    encoder_frames,
-    encoder_shape,
-    encoder_views,
-    frames_shape,
-)
-from ser_lib.features.spectral import (
-    log_mel,
-    mel_chunks,
-    mel_frames,
-    mel_picture,
-    mel_square,
-    mfcc_zcr_rms,
-)
+from ser_lib.features import acoustic, spectral
+from ser_lib.features.encoders import features as encoders
 
 
 @dataclass(frozen=True)
@@ -47,19 +27,21 @@ class Feature:
 
 
 FEATURES: dict[str, Feature] = {
-    "compare_functionals": Feature(compare_functionals, 1, lambda: (N_FUNCTIONALS,)),
-    "encoder_frames": Feature(encoder_frames, 1, frames_shape, (0,)),
-    "encoder_views": Feature(encoder_views, 1, encoder_shape),
-    "log_mel": Feature(log_mel, 1, time_axes=(1,)),
-    "mel_chunks": Feature(mel_chunks, 1, time_axes=(0, 2)),
-    "mel_frames": Feature(mel_frames, 1, time_axes=(0,)),
-    "mel_square": Feature(mel_square, 1, time_axes=(1,)),
-    "mel_picture": Feature(mel_picture, 1, time_axes=(1,)),
-    "mfcc_zcr_rms": Feature(mfcc_zcr_rms, 1, time_axes=(0,)),
-    "prosody": Feature(prosody, 1),
-    "speech_descriptors": Feature(speech_descriptors, 2, time_axes=(0,)),
-    "speech_statistics": Feature(speech_statistics, 1),
-    "waveform_envelope": Feature(waveform_envelope, 1, time_axes=(1,)),
+    "compare_functionals": Feature(
+        acoustic.compare_functionals, 1, lambda: (acoustic.N_FUNCTIONALS,)
+    ),
+    "encoder_frames": Feature(encoders.encoder_frames, 1, encoders.frames_shape, (0,)),
+    "encoder_views": Feature(encoders.encoder_views, 1, encoders.encoder_shape),
+    "log_mel": Feature(spectral.log_mel, 1, time_axes=(1,)),
+    "mel_chunks": Feature(spectral.mel_chunks, 1, time_axes=(0, 2)),
+    "mel_frames": Feature(spectral.mel_frames, 1, time_axes=(0,)),
+    "mel_square": Feature(spectral.mel_square, 1, time_axes=(1,)),
+    "mel_picture": Feature(spectral.mel_picture, 1, time_axes=(1,)),
+    "mfcc_zcr_rms": Feature(spectral.mfcc_zcr_rms, 1, time_axes=(0,)),
+    "prosody": Feature(acoustic.prosody, 1),
+    "speech_descriptors": Feature(acoustic.speech_descriptors, 2, time_axes=(0,)),
+    "speech_statistics": Feature(acoustic.speech_statistics, 1),
+    "waveform_envelope": Feature(acoustic.waveform_envelope, 1, time_axes=(1,)),
 }
 
 

@@ -24,14 +24,7 @@ from ser_lib.evaluation.metrics import (
     score_predictions,
     with_clip_columns,
 )
-from ser_lib.runs.runner import (
-    has_folders,
-    is_stored,
-    load_stored,
-    plan_runs,
-    run_or_load,
-    score_runs,
-)
+from ser_lib.runs import runner
 from ser_lib.runs.store import Run
 from ser_lib.studies import STUDIES
 from ser_lib.studies.study import ModelSpec, Study
@@ -84,7 +77,7 @@ class Result:
     @cached_property
     def score(self) -> Score:
         """UAR and WA with intervals by speaker."""
-        return score_runs(self.runs, self.clips)
+        return runner.score_runs(self.runs, self.clips)
 
     @cached_property
     def tables(self) -> tuple[pd.DataFrame, ...]:
@@ -257,7 +250,9 @@ def collect_cross_corpus(study: Study, shown_at: str) -> Results:
         # Ours are honest wherever no speaker is on both sides: on other corpora by `loso`.
         ours = ("honest",) if name in study.corpora else ("loso",)
         protocols = ours if is_ours else ("published", "honest")
-        models = [one.name for one in study.models if has_folders(study, one, name, protocols)]
+        models = [
+            one.name for one in study.models if runner.has_folders(study, one, name, protocols)
+        ]
         if name == shown_at or not models:
             continue
         clips = load_corpus(name, strict=False)
@@ -304,17 +299,19 @@ def collect(
     names = list(models) or [
         one.name
         for one in study.models
-        if not one.is_optional or has_folders(study, one, corpus, protocols)
+        if not one.is_optional or runner.has_folders(study, one, corpus, protocols)
     ]
-    plans = list(plan_runs(study, clips, models=names, protocols=protocols, n_seeds=n_seeds))
+    plans = list(runner.plan_runs(study, clips, models=names, protocols=protocols, n_seeds=n_seeds))
     first = [plan for _, plan in plans if plan.seed == study.seeds[0]]
-    lacking = {one.model.name for one in first if one.model.name in optional and not is_stored(one)}
+    lacking = {
+        one.model.name for one in first if one.model.name in optional and not runner.is_stored(one)
+    }
     gathered: dict[tuple[str, str], list[Run]] = {}
     missing: list[str] = []
     for protocol, plan in plans:
         if plan.model.name in lacking:
             continue
-        run = load_stored(plan) if stored_only else run_or_load(plan, clips)
+        run = runner.load_stored(plan) if stored_only else runner.run_or_load(plan, clips)
         if run is None:
             missing.append(f"{study.name} {plan.model.name} {plan.protocol.name} seed {plan.seed}")
         else:

@@ -46,17 +46,7 @@ from ser_lib.evaluation.metrics import (
 from ser_lib.features.extraction import extract, feature_shape
 from ser_lib.models import family_of, topology
 from ser_lib.paths import runs_dir
-from ser_lib.runs.store import (
-    Run,
-    finish_run,
-    folders_like,
-    key_of,
-    missing_folds,
-    read_run,
-    read_spec,
-    require_audio,
-    store_fold,
-)
+from ser_lib.runs import store
 from ser_lib.runtime import progress
 from ser_lib.studies.study import ModelSpec, Study
 from ser_lib.training.fit import (
@@ -148,7 +138,7 @@ class RunPlan:
 
     def folder(self, spec: dict[str, Any]) -> Path:
         """Return where the run of this spec lives."""
-        return runs_dir(self.corpus) / f"{self.name}-{key_of(spec)}"
+        return runs_dir(self.corpus) / f"{self.name}-{store.key_of(spec)}"
 
 
 def _sha256(text: str) -> str:
@@ -264,7 +254,7 @@ def load_auxiliary(names: Sequence[str]) -> pd.DataFrame:
 def load_audio(names: Sequence[str]) -> pd.DataFrame:
     """Load the same clips with their recordings, which must be those of the committed tables."""
     found = pd.concat([data.load_corpus(name) for name in names], ignore_index=True)
-    require_audio(found, f"clips of {', '.join(names)} are trained on as well")
+    store.require_audio(found, f"clips of {', '.join(names)} are trained on as well")
     identity = ["clip_id", "audio_sha256", "emotion"]
     if not found[identity].equals(load_auxiliary(names)[identity]):
         raise RunError(
@@ -305,7 +295,7 @@ def run_study(
     protocols: Sequence[str] = ("published", "honest"),
     n_seeds: int = 0,
     is_fresh: bool | None = None,
-) -> list[Run]:
+) -> list[store.Run]:
     """Run several models of a study under several protocols, or load what is stored.
 
     Parameters
@@ -331,7 +321,7 @@ def run_study(
     return [run_or_load(plan, clips, is_fresh=is_fresh) for _, plan in plans]
 
 
-def run_or_load(plan: RunPlan, clips: pd.DataFrame, *, is_fresh: bool | None = None) -> Run:
+def run_or_load(plan: RunPlan, clips: pd.DataFrame, *, is_fresh: bool | None = None) -> store.Run:
     """Return the stored run of a plan, or train what is missing of it.
 
     Parameters
@@ -349,13 +339,13 @@ def run_or_load(plan: RunPlan, clips: pd.DataFrame, *, is_fresh: bool | None = N
     stored = load_stored(plan, is_fresh=is_fresh)
     if stored is not None:
         return stored
-    require_audio(clips, f"{plan.name} is not stored, or is to be trained again")
+    store.require_audio(clips, f"{plan.name} is not stored, or is to be trained again")
     spec = plan.spec()
     folder = plan.folder(spec)
     if is_fresh or (folder / "predictions.csv").is_file():
         shutil.rmtree(folder, ignore_errors=True)
     _train_missing_folds(plan, clips, folder)
-    finish_run(folder, spec, plan.labels, len(plan.split.folds))
+    store.finish_run(folder, spec, plan.labels, len(plan.split.folds))
     return _read_checked(folder, plan)
 
 
@@ -364,7 +354,7 @@ def is_stored(plan: RunPlan) -> bool:
     return _stored_folder(plan) is not None
 
 
-def load_stored(plan: RunPlan, *, is_fresh: bool | None = None) -> Run | None:
+def load_stored(plan: RunPlan, *, is_fresh: bool | None = None) -> store.Run | None:
     """Read the stored run of a plan, of this code or of a version that is still valid."""
     folder = _stored_folder(plan, is_fresh=is_fresh)
     return None if folder is None else _read_checked(folder, plan)
@@ -382,13 +372,13 @@ def _stored_folder(plan: RunPlan, *, is_fresh: bool | None = None) -> Path | Non
     if not folders:
         return None
     for identity in _valid_versions(plan.identity()):
-        same = folders_like(folders, identity)
+        same = store.folders_like(folders, identity)
         if len(same) == 1:
             return same[0]
         if same:
             break
     else:
-        if all(read_spec(folder) for folder in folders):
+        if all(store.read_spec(folder) for folder in folders):
             return None
     # A spec is damaged, or two differ in what was built from the same plan: the key decides.
     named = (plan.folder(spec) for spec in _valid_versions(plan.spec()))
@@ -408,15 +398,15 @@ def has_folders(study: Study, model: ModelSpec, corpus: str, protocols: Sequence
     return all(any(runs_dir(corpus).glob(f"{one}*")) for one in names)
 
 
-def _read_checked(folder: Path, plan: RunPlan) -> Run:
+def _read_checked(folder: Path, plan: RunPlan) -> store.Run:
     """Read a run, and raise where it is not, row by row, what the plan says."""
-    run = read_run(folder)
+    run = store.read_run(folder)
     folds = dict(enumerate(plan.split.folds))
     expected = [(row, number) for number, fold in folds.items() for row in fold.test]
     columns = (run.predictions.get(name, []) for name in ("clip_id", "fold"))
     stored = list(zip(*columns, strict=True))
     faults = {
-        "its spec.json is not that of its name": read_spec(folder) is None,
+        "its spec.json is not that of its name": store.read_spec(folder) is None,
         f"it has {len(stored)} predictions, not the {len(expected)} of its test rows":
             sorted(stored) != sorted(expected),
         "its history lacks folds": set(run.history.get("fold", [])) != set(folds),
@@ -436,7 +426,7 @@ def _train_missing_folds(plan: RunPlan, clips: pd.DataFrame, folder: Path) -> No
     if not n_jobs.isdecimal() or int(n_jobs) < 1:
         raise RunError(f"SER_JOBS='{n_jobs}' must be a whole number from 1 on")
     n_folds = len(plan.split.folds)
-    missing = missing_folds(folder, n_folds)
+    missing = store.missing_folds(folder, n_folds)
     variants = [one for one in plan.rows["variant"].unique() if not one.startswith("copy")]
     tables = [clips, load_audio(plan.auxiliary)] if plan.auxiliary else [clips]
     clips = pd.concat(tables, ignore_index=True)
@@ -471,11 +461,11 @@ def _fit_and_store(
         is_scaled=plan.model.is_scaled,
         seed=plan.seed,
     )
-    store_fold(folder, number, table.loc[list(fold.test), "label"], plan.labels, result)
+    store.store_fold(folder, number, table.loc[list(fold.test), "label"], plan.labels, result)
     return number, result.duration_s
 
 
-def score_runs(runs: Sequence[Run], clips: pd.DataFrame) -> Score:
+def score_runs(runs: Sequence[store.Run], clips: pd.DataFrame) -> Score:
     """Score the runs of one model under one protocol, one a seed, with intervals by speaker."""
     for run in runs:
         check_predictions(run.predictions, run.labels)

@@ -29,15 +29,8 @@ from ser_lib.evaluation.metrics import confusion_counts, uar, wa
 from ser_lib.features.extraction import extract
 from ser_lib.models.cnn3d import Cnn3dConfig
 from ser_lib.paths import atomic_path, report_dir
+from ser_lib.runs import store
 from ser_lib.runs.runner import RunPlan, plan_run
-from ser_lib.runs.store import (
-    folders_like,
-    key_of,
-    provenance,
-    read_spec,
-    require_audio,
-    write_json,
-)
 from ser_lib.runtime import progress
 from ser_lib.seeds import child_seed
 from ser_lib.studies.study import Study
@@ -297,10 +290,10 @@ class _Search:
 
     def write(self, trials: Sequence[Mapping[str, Any]]) -> None:
         """Store all trials; the table comes last and is what counts."""
-        environment = provenance()
+        environment = store.provenance()
         environment["libraries"] |= {"optuna": version("optuna")}
         for name, content in (("spec", self.spec), ("environment", environment)):
-            write_json(self.folder / f"{name}.json", content, indent=1)
+            store.write_json(self.folder / f"{name}.json", content, indent=1)
         with atomic_path(self.folder / "trials.csv") as temporary:
             pd.DataFrame(trials).to_csv(temporary, index=False)
 
@@ -340,16 +333,16 @@ def _search_of(plan: RunPlan, space: SearchSpace) -> _Search:
     }
     search = json.loads(json.dumps(search))
     folder, name = report_dir(plan.corpus) / "tuning", plan.study.name
-    stored = folders_like(sorted(folder.glob(f"{name}-*")), plan.identity() | search)
-    spec = read_spec(stored[0]) if len(stored) == 1 else None
+    stored = store.folders_like(sorted(folder.glob(f"{name}-*")), plan.identity() | search)
+    spec = store.read_spec(stored[0]) if len(stored) == 1 else None
     spec = spec or plan.spec() | search
-    return _Search(space, spec, folder / f"{name}-{key_of(spec)}")
+    return _Search(space, spec, folder / f"{name}-{store.key_of(spec)}")
 
 
 def _run_missing(
     plan: RunPlan, search: _Search, clips: pd.DataFrame, trials: list[dict[str, Any]], n_trials: int
 ) -> None:
-    require_audio(clips, f"{len(trials)} of {n_trials} trials are stored")
+    store.require_audio(clips, f"{len(trials)} of {n_trials} trials are stored")
     arrays = _arrays(plan, clips)
     missing = range(len(trials), n_trials)
     for number in progress(missing, total=len(missing), what=f"tuning {plan.study.name}"):

@@ -9,13 +9,7 @@ from __future__ import annotations
 from ser_lib.data.labels import LABEL_SETS
 from ser_lib.data.splits import Protocol
 from ser_lib.features.registry import FeatureSpec
-from ser_lib.models.baselines import (
-    DecisionTreeConfig,
-    DummyConfig,
-    KnnConfig,
-    LogisticConfig,
-    SvmConfig,
-)
+from ser_lib.models import baselines
 from ser_lib.models.cnn import Cnn1dConfig
 from ser_lib.studies.study import ModelSpec, PublishedFigure, Study, class_figures
 from ser_lib.training.settings import TrainingSettings
@@ -55,11 +49,11 @@ BOUCHETA2025 = Study(
         *(
             ModelSpec(name, title, config, FEATURES, is_scaled=True, is_ours=is_ours)
             for name, title, config, is_ours in (
-                ("knn", "KNN (k = 4)", KnnConfig(), False),
-                ("decision_tree", "Decision tree", DecisionTreeConfig(), False),
-                ("svm", "SVM", SvmConfig(), True),
-                ("logistic", "Logistic regression", LogisticConfig(), True),
-                ("dummy", "Majority class", DummyConfig(), True),
+                ("knn", "KNN (k = 4)", baselines.KnnConfig(), False),
+                ("decision_tree", "Decision tree", baselines.DecisionTreeConfig(), False),
+                ("svm", "SVM", baselines.SvmConfig(), True),
+                ("logistic", "Logistic regression", baselines.LogisticConfig(), True),
+                ("dummy", "Majority class", baselines.DummyConfig(), True),
             )
         ),
     ),

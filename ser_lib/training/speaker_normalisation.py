@@ -11,12 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from ser_lib.data.enrolment import NORMALISATIONS, Normalisation
-from ser_lib.features.speaker_level import (
-    safe_spread,
-    shrunken_mean,
-    variance_between,
-    variance_within,
-)
+from ser_lib.features import speaker_level
 
 
 def normalise(
@@ -58,16 +53,18 @@ def normalise(
         for speaker in np.unique(speakers):
             ours = speakers == speaker
             clips = features[ours]
-            result[ours] = (clips - clips.mean(axis=0)) / safe_spread(clips.var(axis=0))
+            result[ours] = (clips - clips.mean(axis=0)) / speaker_level.safe_spread(
+                clips.var(axis=0)
+            )
         return result
     known = {one: features[(speakers == one) & is_known] for one in np.unique(speakers)}
     means = np.stack([known[one].mean(axis=0) for one in sorted(training_speakers)])
     is_training = np.isin(speakers, sorted(training_speakers))
     is_alike = is_training & is_eligible
-    within = variance_within(features[is_training], speakers[is_training])
+    within = speaker_level.variance_within(features[is_training], speakers[is_training])
     learnt = NORMALISATIONS.get(normalisation.learnt_on, normalisation)
-    noise = variance_within(features[is_alike], speakers[is_alike]) / learnt.n_clips
-    centre, between = means.mean(axis=0), variance_between(means, noise)
+    noise = speaker_level.variance_within(features[is_alike], speakers[is_alike]) / learnt.n_clips
+    centre, between = means.mean(axis=0), speaker_level.variance_between(means, noise)
     offsets = np.zeros_like(centre)
     if normalisation.learnt_on:
         offsets = emotion_offsets(
@@ -77,8 +74,8 @@ def normalise(
         ours, mean, own_noise = speakers == speaker, clips.mean(axis=0), noise
         if normalisation.learnt_on and speaker not in training_speakers:
             mean, own_noise = mean - offsets, within / normalisation.n_clips
-        level = shrunken_mean(mean, centre=centre, between=between, noise=own_noise)
-        result[ours] = (features[ours] - level) / safe_spread(within)
+        level = speaker_level.shrunken_mean(mean, centre=centre, between=between, noise=own_noise)
+        result[ours] = (features[ours] - level) / speaker_level.safe_spread(within)
     return result
 
 
