@@ -11,17 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ser_lib.plots.style import (
-    CHANCE_STYLE,
-    HONEST_COLOUR,
-    OTHER_COLOUR,
-    SQUARE,
-    SYSTEM_STYLES,
-    axes_or_new,
-    draw_interval,
-    name_rows,
-    write_right_of,
-)
+from ser_lib.plots import style
 
 # What the text right of the slowest system takes of the width of the axis of time.
 LABEL_SHARE = 0.35
@@ -35,13 +25,13 @@ def plot_reliability(curves: Mapping[str, pd.DataFrame], *, ax: Axes | None = No
     curves : mapping of str to pandas.DataFrame
         Columns `confidence, accuracy, low, high` in [0, 1] and `n_rows`, by the name to show.
     """
-    ax = axes_or_new(ax, SQUARE)
-    ax.plot([0, 100], [0, 100], **CHANCE_STYLE, label="as often as it says")
-    for (name, curve), style in zip(curves.items(), SYSTEM_STYLES(), strict=False):
+    ax = style.axes_or_new(ax, style.SQUARE)
+    ax.plot([0, 100], [0, 100], **style.CHANCE_STYLE, label="as often as it says")
+    for (name, curve), line in zip(curves.items(), style.SYSTEM_STYLES(), strict=False):
         x, y = 100 * curve["confidence"], 100 * curve["accuracy"]
-        colour, marker = style["color"], style["marker"]
+        colour, marker = line["color"], line["marker"]
         ax.vlines(x, 100 * curve["low"], 100 * curve["high"], color=colour, alpha=0.4, linewidth=3)
-        ax.plot(x, y, color=colour, linestyle=style["linestyle"])
+        ax.plot(x, y, color=colour, linestyle=line["linestyle"])
         sizes = 15 + 65 * curve["n_rows"] / curve["n_rows"].max()
         ax.scatter(x, y, s=sizes, color=colour, marker=marker, label=name, zorder=3)
     ax.set(xlim=(0, 102), ylim=(0, 102), xlabel="Confidence (%)", ylabel="Accuracy (%)")
@@ -58,12 +48,12 @@ def plot_coverage(curves: Mapping[str, pd.DataFrame], *, ax: Axes | None = None)
     curves : mapping of str to pandas.DataFrame
         Columns `coverage, accuracy, low, high` in [0, 1], by the name to show.
     """
-    ax = axes_or_new(ax, (8.0, 3.8))
-    for (name, curve), style in zip(curves.items(), SYSTEM_STYLES(), strict=False):
+    ax = style.axes_or_new(ax, (8.0, 3.8))
+    for (name, curve), line in zip(curves.items(), style.SYSTEM_STYLES(), strict=False):
         shown = 100 * curve
-        x, colour = shown["coverage"], style["color"]
+        x, colour = shown["coverage"], line["color"]
         ax.fill_between(x, shown["low"], shown["high"], color=colour, alpha=0.13, linewidth=0)
-        ax.plot(x, shown["accuracy"], color=colour, linestyle=style["linestyle"], label=name)
+        ax.plot(x, shown["accuracy"], color=colour, linestyle=line["linestyle"], label=name)
     ax.set(xlim=(0, 100), xlabel="Coverage: clips that are answered, surest first (%)")
     ax.set(ylim=(0, 102), ylabel="Accuracy (%)")
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0))
@@ -79,19 +69,19 @@ def plot_differences(tests: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         Columns `name`, `difference, low, high` (shares) and `is_clear`: whether the pair is
         distinguished after correction.
     """
-    ax = axes_or_new(ax, (8.0, 0.9 + 0.27 * len(tests)))
-    ax.axvline(0, **CHANCE_STYLE)
+    ax = style.axes_or_new(ax, (8.0, 0.9 + 0.27 * len(tests)))
+    ax.axvline(0, **style.CHANCE_STYLE)
     for position, row in enumerate(tests.itertuples()):
         values = (100 * row.difference, 100 * row.low, 100 * row.high)
-        colour = HONEST_COLOUR if row.is_clear else OTHER_COLOUR
-        draw_interval(
+        colour = style.HONEST_COLOUR if row.is_clear else style.OTHER_COLOUR
+        style.draw_interval(
             ax, position, values, colour=colour, alpha=0.5, size=6, is_filled=row.is_clear
         )
     for is_clear, name in ((True, "distinguished by both tests"), (False, "not distinguished")):
-        colour = HONEST_COLOUR if is_clear else OTHER_COLOUR
+        colour = style.HONEST_COLOUR if is_clear else style.OTHER_COLOUR
         face = colour if is_clear else "white"
         ax.plot([], [], "o", color=colour, markerfacecolor=face, markersize=6, label=name)
-    name_rows(ax, tests["name"], size=8)
+    style.name_rows(ax, tests["name"], size=8)
     ax.set_xlabel("Difference in UAR (points)")
     ax.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0))
     return ax
@@ -137,19 +127,22 @@ def plot_cost(costs: pd.DataFrame, *, chance: float, axes: Sequence[Axes] | None
     score, time = axes
     options: dict[str, Any] = {"width": 1.8, "alpha": 0.5, "size": 6, "cap": "projecting"}
     for row in rows.itertuples():
-        colour = HONEST_COLOUR if row.is_on_front else OTHER_COLOUR
+        colour = style.HONEST_COLOUR if row.is_on_front else style.OTHER_COLOUR
         values = (100 * row.uar, 100 * row.low, 100 * row.high)
-        draw_interval(score, row.Index, values, colour=colour, **options)
+        style.draw_interval(score, row.Index, values, colour=colour, **options)
         time.plot(row.ms, row.Index, "o", color=colour, markersize=6)
         text = f"{row.ms:.3g} ms, {row.n_bytes / 1e6:.1f} MB"
-        write_right_of(time, row.ms, row.Index, text, size=8, colour="#333333")
-    score.axvline(100 * chance, **CHANCE_STYLE)
-    names = {HONEST_COLOUR: "none is both faster and better", OTHER_COLOUR: "another is"}
+        style.write_right_of(time, row.ms, row.Index, text, size=8, colour="#333333")
+    score.axvline(100 * chance, **style.CHANCE_STYLE)
+    names = {
+        style.HONEST_COLOUR: "none is both faster and better",
+        style.OTHER_COLOUR: "another is",
+    }
     for colour, name in names.items():
         time.plot([], [], "o", color=colour, markersize=6, label=name)
     time.legend(ncols=2, loc="lower right", bbox_to_anchor=(1, 1.0))
-    name_rows(score, rows["name"], size=8)
-    name_rows(time, [""] * len(rows))
+    style.name_rows(score, rows["name"], size=8)
+    style.name_rows(time, [""] * len(rows))
     score.set(xlim=(0, 100), xlabel="UAR (%)")
     low, high = rows["ms"].min() / 1.4, rows["ms"].max()
     high *= (high / low) ** (LABEL_SHARE / (1 - LABEL_SHARE))

@@ -8,17 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ser_lib.plots.style import (
-    CHANCE_STYLE,
-    HONEST_COLOUR,
-    LEAKING_COLOUR,
-    PUBLISHED_COLOUR,
-    SYSTEM_STYLES,
-    axes_or_new,
-    draw_interval,
-    name_rows,
-    write_right_of,
-)
+from ser_lib.plots import style
 
 
 def plot_scores(scores: pd.DataFrame, *, chance: float, ax: Axes | None = None) -> Axes:
@@ -31,13 +21,13 @@ def plot_scores(scores: pd.DataFrame, *, chance: float, ax: Axes | None = None) 
     chance : float
         Drawn as a dashed line, in [0, 1].
     """
-    ax = axes_or_new(ax, (8.0, 0.7 + 0.42 * len(scores)))
+    ax = style.axes_or_new(ax, (8.0, 0.7 + 0.42 * len(scores)))
     for position, row in enumerate(scores.itertuples()):
         value, low, high = 100 * row.value, 100 * row.low, 100 * row.high
-        draw_interval(ax, position, (value, low, high), colour=row.colour)
-        write_right_of(ax, high, position, f"{value:.1f}")
+        style.draw_interval(ax, position, (value, low, high), colour=row.colour)
+        style.write_right_of(ax, high, position, f"{value:.1f}")
     _percent_axis(ax, "Unweighted average recall (%)", scores["name"])
-    ax.axvline(100 * chance, **CHANCE_STYLE)
+    ax.axvline(100 * chance, **style.CHANCE_STYLE)
     ax.annotate(
         "chance",
         (100 * chance, 1),
@@ -51,7 +41,7 @@ def plot_scores(scores: pd.DataFrame, *, chance: float, ax: Axes | None = None) 
 
 
 def _percent_axis(ax: Axes, x_label: str, names: pd.Series) -> None:
-    name_rows(ax, names)
+    style.name_rows(ax, names)
     ax.set(xlim=(0, 104), xlabel=x_label)
     ax.set_xticks(range(0, 101, 20))
 
@@ -67,26 +57,30 @@ def plot_ladder(steps: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         `chance` (the share of the largest class); where people were asked the same, `people_low`
         and `people_high`, drawn as a band behind that row; all WA in [0, 1].
     """
-    ax = axes_or_new(ax, (6.2, 1.4 + 0.66 * len(steps)))
+    ax = style.axes_or_new(ax, (6.2, 1.4 + 0.66 * len(steps)))
     _draw_people(ax, steps)
     styles = (
-        ("leaking", -0.13, LEAKING_COLOUR, "as published, here"),
-        ("honest", 0.17, HONEST_COLOUR, "unseen speakers"),
+        ("leaking", -0.13, style.LEAKING_COLOUR, "as published, here"),
+        ("honest", 0.17, style.HONEST_COLOUR, "unseen speakers"),
     )
     for position, row in enumerate(steps.itertuples()):
         for kind, offset, colour, name in styles:
             value, low, high = (100 * getattr(row, kind + end) for end in ("", "_low", "_high"))
             height = position + offset
             label = name if position == 0 else None
-            draw_interval(ax, height, (value, low, high), colour=colour, width=3.5, label=label)
+            style.draw_interval(
+                ax, height, (value, low, high), colour=colour, width=3.5, label=label
+            )
             text = f"{value:.0f}"
-            write_right_of(ax, high, height, text, distance=6, size=8.5, colour="#333333")
+            style.write_right_of(ax, high, height, text, distance=6, size=8.5, colour="#333333")
     rows = np.arange(len(steps))
-    ax.vlines(100 * steps["chance"], rows - 0.3, rows + 0.3, **CHANCE_STYLE, label="largest class")
+    ax.vlines(
+        100 * steps["chance"], rows - 0.3, rows + 0.3, **style.CHANCE_STYLE, label="largest class"
+    )
     if steps["published"].notna().any():
         diamond: dict[str, Any] = {
             "marker": "D",
-            "color": PUBLISHED_COLOUR,
+            "color": style.PUBLISHED_COLOUR,
             "markeredgecolor": "white",
         }
         ax.plot(100 * steps["published"], rows - 0.13, ls="none", ms=7, zorder=4, **diamond)
@@ -129,9 +123,9 @@ def plot_speakers(scores: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         Accuracy in [0, 1]; index speakers in the order to draw. Systems may have tasks of their
         own: no line of chance would hold for all.
     """
-    ax = axes_or_new(ax)
-    for (name, values), style in zip(scores.items(), SYSTEM_STYLES(), strict=False):
-        dots = style | {"linestyle": "none"}
+    ax = style.axes_or_new(ax)
+    for (name, values), line in zip(scores.items(), style.SYSTEM_STYLES(), strict=False):
+        dots = line | {"linestyle": "none"}
         ax.plot(range(len(values)), 100 * values, label=name, alpha=0.9, **dots)
     ax.set_xticks(range(len(scores)), scores.index, rotation=60, ha="right", fontsize=8)
     ax.set(ylim=(0, 100), ylabel="Accuracy (%)")
@@ -147,9 +141,9 @@ def plot_right_and_wrong(counts: pd.DataFrame, *, ax: Axes | None = None) -> Axe
     counts : pandas.DataFrame
         Columns `right` and `wrong`, numbers of clips; indexed by the system's name.
     """
-    ax = axes_or_new(ax, (8.0, 0.9 + 0.42 * len(counts)))
+    ax = style.axes_or_new(ax, (8.0, 0.9 + 0.42 * len(counts)))
     positions, left = np.arange(len(counts)), np.zeros(len(counts))
-    kinds = (("right", HONEST_COLOUR, "white"), ("wrong", "#CCCCCC", "black"))
+    kinds = (("right", style.HONEST_COLOUR, "white"), ("wrong", "#CCCCCC", "black"))
     for column, colour, text_colour in kinds:
         bars = ax.barh(positions, counts[column], left=left, color=colour, label=column)
         ax.bar_label(bars, fmt="{:,.0f}", label_type="center", fontsize=9, color=text_colour)

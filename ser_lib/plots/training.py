@@ -10,14 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ser_lib.data.labels import colour_of
-from ser_lib.plots.style import (
-    CHANCE_STYLE,
-    HONEST_COLOUR,
-    LEAKING_COLOUR,
-    PUBLISHED_COLOUR,
-    SQUARE,
-    axes_or_new,
-)
+from ser_lib.plots import style
 
 
 def plot_confusion(counts: np.ndarray, labels: Sequence[str], *, ax: Axes | None = None) -> Axes:
@@ -30,19 +23,19 @@ def plot_confusion(counts: np.ndarray, labels: Sequence[str], *, ax: Axes | None
     labels : sequence of str
         The classes.
     """
-    ax = axes_or_new(ax, SQUARE)
+    ax = style.axes_or_new(ax, style.SQUARE)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     ax.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal")
     for row, column in np.argwhere(counts > 0):
         share = shares[row, column]
-        style: dict[str, Any] = {
+        look: dict[str, Any] = {
             "ha": "center",
             "va": "center",
             "color": "white" if share > 0.55 else "#333333",
         }
         weight = "bold" if row == column else "normal"
-        ax.text(column, row - 0.1, f"{100 * share:.0f} %", size=8, weight=weight, **style)
-        ax.text(column, row + 0.24, f"{counts[row, column]:.0f}", size=6.5, **style)
+        ax.text(column, row - 0.1, f"{100 * share:.0f} %", size=8, weight=weight, **look)
+        ax.text(column, row + 0.24, f"{counts[row, column]:.0f}", size=6.5, **look)
     ax.set_xticks(range(len(labels)), labels, rotation=40, ha="right")
     ax.set_yticks(range(len(labels)), labels)
     ax.set(xlabel="Predicted", ylabel="Acted")
@@ -61,12 +54,12 @@ def plot_history(history: pd.DataFrame, *, quantity: str, ax: Axes | None = None
     quantity : str
         "accuracy" or "loss".
     """
-    ax = axes_or_new(ax)
-    style: dict[str, Any] = {"alpha": 0.8, "linewidth": 1.2}
+    ax = style.axes_or_new(ax)
+    look: dict[str, Any] = {"alpha": 0.8, "linewidth": 1.2}
     for _, curve in history.groupby("curve", sort=False):
         lines = [
-            *ax.plot(curve["epoch"], curve[quantity], color="#888888", **style),
-            *ax.plot(curve["epoch"], curve[f"val_{quantity}"], color=HONEST_COLOUR, **style),
+            *ax.plot(curve["epoch"], curve[quantity], color="#888888", **look),
+            *ax.plot(curve["epoch"], curve[f"val_{quantity}"], color=style.HONEST_COLOUR, **look),
         ]
     ax.set(xlabel="Epoch", ylabel=quantity.capitalize())
     ax.set_ylim(0, 1 if quantity == "accuracy" else None)
@@ -83,7 +76,7 @@ def plot_roc(curves: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> A
     curves : mapping of str to pandas.DataFrame
         Columns `false_positive_rate, true_positive_rate` by class; `attrs["auc"]` is the area.
     """
-    ax = axes_or_new(ax, SQUARE)
+    ax = style.axes_or_new(ax, style.SQUARE)
     for label, curve in curves.items():
         ax.plot(
             curve["false_positive_rate"],
@@ -92,7 +85,7 @@ def plot_roc(curves: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> A
             linewidth=1.5,
             label=f"{label}  {curve.attrs['auc']:.2f}",
         )
-    ax.plot([0, 1], [0, 1], **CHANCE_STYLE)
+    ax.plot([0, 1], [0, 1], **style.CHANCE_STYLE)
     ax.set(xlim=(0, 1), ylim=(0, 1.005), aspect="equal")
     ax.set(xlabel="False positive rate", ylabel="True positive rate")
     ax.legend(title="Area under the curve", title_fontsize=9, loc="lower right")
@@ -117,25 +110,25 @@ def plot_recalls(
     published : pandas.Series, optional
         The authors' recalls by class, drawn as marks.
     """
-    ax = axes_or_new(ax)
+    ax = style.axes_or_new(ax)
     first = next(iter(tables.values()))
     positions, width = np.arange(len(first)), 0.8 / len(tables)
-    colours = (LEAKING_COLOUR, HONEST_COLOUR, "#009E73", "#CC79A7")
+    colours = (style.LEAKING_COLOUR, style.HONEST_COLOUR, "#009E73", "#CC79A7")
     for number, (name, table) in enumerate(tables.items()):
         offset = (number - (len(tables) - 1) / 2) * width
         ax.bar(
             positions + offset, table["recall"], width * 0.92, color=colours[number % 4], label=name
         )
     if published is not None:
-        style: dict[str, Any] = {
+        look: dict[str, Any] = {
             "marker": "D",
             "s": 26,
-            "color": PUBLISHED_COLOUR,
+            "color": style.PUBLISHED_COLOUR,
             "edgecolor": "white",
         }
         known = published.reindex(first.index)
-        ax.scatter(positions - width / 2, known, lw=0.7, zorder=3, label="published", **style)
-    ax.axhline(chance, **CHANCE_STYLE)
+        ax.scatter(positions - width / 2, known, lw=0.7, zorder=3, label="published", **look)
+    ax.axhline(chance, **style.CHANCE_STYLE)
     ax.set_xticks(positions, first.index)
     ax.set(ylim=(0, 1.02), ylabel="Recall")
     ax.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1.0))

@@ -16,14 +16,7 @@ import pandas as pd
 
 from ser_lib.data import corpus_of, listener_accuracy, load_corpus
 from ser_lib.errors import RunError
-from ser_lib.evaluation.metrics import (
-    Score,
-    class_table,
-    confusion_counts,
-    difference_interval,
-    score_predictions,
-    with_clip_columns,
-)
+from ser_lib.evaluation import metrics
 from ser_lib.runs import runner
 from ser_lib.runs.store import Run
 from ser_lib.studies import STUDIES
@@ -75,14 +68,14 @@ class Result:
         return self.runs[0].labels
 
     @cached_property
-    def score(self) -> Score:
+    def score(self) -> metrics.Score:
         """UAR and WA with intervals by speaker."""
         return runner.score_runs(self.runs, self.clips)
 
     @cached_property
     def tables(self) -> tuple[pd.DataFrame, ...]:
         """Predictions with the clips' columns, one table a seed."""
-        return tuple(with_clip_columns(run.predictions, self.clips) for run in self.runs)
+        return tuple(metrics.with_clip_columns(run.predictions, self.clips) for run in self.runs)
 
     @property
     def pooled(self) -> pd.DataFrame:
@@ -92,12 +85,14 @@ class Result:
     def counts(self) -> np.ndarray:
         """Confusion counts, averaged over seeds, shape (n_classes, n_classes)."""
         pooled = self.pooled
-        return confusion_counts(pooled["truth"], pooled["prediction"], self.labels) / len(self.runs)
+        return metrics.confusion_counts(pooled["truth"], pooled["prediction"], self.labels) / len(
+            self.runs
+        )
 
     def class_table(self) -> pd.DataFrame:
         """Precision, recall and F1 of every class over all seeds; support is the mean of them."""
         pooled = self.pooled
-        table = class_table(pooled["truth"], pooled["prediction"], self.labels)
+        table = metrics.class_table(pooled["truth"], pooled["prediction"], self.labels)
         return table.assign(support=table["support"] // len(self.runs))
 
     def history(self) -> pd.DataFrame:
@@ -119,12 +114,12 @@ class Result:
         settings = self.model.training if is_published else self.model.honest_settings
         return kept_epochs(history, settings, by="curve") if settings else history
 
-    def by_corpus(self) -> dict[str, Score]:
+    def by_corpus(self) -> dict[str, metrics.Score]:
         """Scores on the clips of each corpus of a pool; UAR over the classes that it has."""
         # A speaker is named after the corpus: `crema_d-1001`.
         corpora = [one["speaker"].str.rsplit("-", n=1).str[0] for one in self.tables]
         return {
-            name: score_predictions(
+            name: metrics.score_predictions(
                 [one[own == name] for one, own in zip(self.tables, corpora, strict=True)],
                 self.labels,
             )
@@ -213,7 +208,7 @@ class Results:
 
         By speaker; of two systems alone, uncorrected (`support.comparison` tests all pairs).
         """
-        _, low, high = difference_interval(first.tables, second.tables, first.labels)
+        _, low, high = metrics.difference_interval(first.tables, second.tables, first.labels)
         if low <= 0 <= high:
             return "not distinguishable from"
         return "clearly above" if low > 0 else "clearly below"
@@ -351,7 +346,7 @@ def average_runs(runs: Sequence[Run], shares: Sequence[float] = ()) -> pd.DataFr
     return table.join(pd.DataFrame(total, columns=names, index=rows.index))
 
 
-def score_ensemble(systems: Sequence[Sequence[Run]], clips: pd.DataFrame) -> Score:
+def score_ensemble(systems: Sequence[Sequence[Run]], clips: pd.DataFrame) -> metrics.Score:
     """Score the average of several systems, each the average of its runs, by speaker.
 
     Parameters
@@ -369,7 +364,7 @@ def score_ensemble(systems: Sequence[Sequence[Run]], clips: pd.DataFrame) -> Sco
     runs = [run for system in systems for run in system]
     shares = [1 / (len(systems) * len(system)) for system in systems for _ in system]
     table = average_runs(runs, shares)
-    return score_predictions([with_clip_columns(table, clips)], runs[0].labels)
+    return metrics.score_predictions([metrics.with_clip_columns(table, clips)], runs[0].labels)
 
 
 def kept_epochs(

@@ -24,25 +24,11 @@ from joblib import Parallel, delayed
 
 from ser_lib import data
 from ser_lib.audio.augmentation import AUGMENTATIONS
-from ser_lib.data import corpus_of
+from ser_lib.data import corpus_of, splits
 from ser_lib.data.labels import LabelSet
 from ser_lib.data.leakage import check_split
-from ser_lib.data.splits import (
-    Fold,
-    Protocol,
-    Split,
-    make_split,
-    rows_of,
-    variants_of,
-    with_training_variants,
-)
 from ser_lib.errors import RunError, StudyError
-from ser_lib.evaluation.metrics import (
-    Score,
-    check_predictions,
-    score_predictions,
-    with_clip_columns,
-)
+from ser_lib.evaluation import metrics
 from ser_lib.features.extraction import extract, feature_shape
 from ser_lib.models import family_of, topology
 from ser_lib.paths import runs_dir
@@ -67,11 +53,11 @@ class RunPlan:
 
     study: Study
     model: ModelSpec
-    protocol: Protocol
+    protocol: splits.Protocol
     seed: int
     corpus: str
     rows: pd.DataFrame
-    split: Split
+    split: splits.Split
     findings: pd.DataFrame
     """What the leak guard found; all of it is declared by the protocol."""
     labels: tuple[str, ...]
@@ -145,12 +131,12 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _folder_name(study: Study, model: ModelSpec, protocol: Protocol) -> str:
+def _folder_name(study: Study, model: ModelSpec, protocol: splits.Protocol) -> str:
     return f"{study.name}-{model.name}-{protocol.full_name}-s"
 
 
 def plan_run(
-    study: Study, model_name: str, protocol: Protocol, seed: int, clips: pd.DataFrame
+    study: Study, model_name: str, protocol: splits.Protocol, seed: int, clips: pd.DataFrame
 ) -> RunPlan:
     """Divide the clips as the protocol says, and check the result for leaks; nothing is trained.
 
@@ -192,13 +178,13 @@ def plan_run(
     return RunPlan(study, model, protocol, seed, corpus, rows, split, findings, labels, auxiliary)
 
 
-_Division = tuple[pd.DataFrame, Split, pd.DataFrame]
+_Division = tuple[pd.DataFrame, splits.Split, pd.DataFrame]
 _DIVISIONS: dict[str, _Division] = {}
 N_DIVISIONS = 24
 
 
 def _divide(
-    study: Study, protocol: Protocol, seed: int, clips: pd.DataFrame, auxiliary: pd.DataFrame
+    study: Study, protocol: splits.Protocol, seed: int, clips: pd.DataFrame, auxiliary: pd.DataFrame
 ) -> _Division:
     """Return rows, split and findings; the last divisions are kept, as models share them."""
     label_set, augmentations = study.labels_for(corpus_of(clips)), study.augmentations
@@ -209,12 +195,14 @@ def _divide(
     if key in _DIVISIONS:
         return _DIVISIONS[key]
     if protocol.is_published:
-        rows = rows_of(clips, label_set, variants_of(study.copies, augmentations))
-        split = make_split(rows, protocol, seed=seed)
+        rows = splits.rows_of(clips, label_set, splits.variants_of(study.copies, augmentations))
+        split = splits.make_split(rows, protocol, seed=seed)
     else:
-        split = make_split(rows_of(clips, label_set, ("original",)), protocol, seed=seed)
-        rows = rows_of(clips, label_set, variants_of(1, augmentations))
-        folds = tuple(with_training_variants(fold, augmentations) for fold in split.folds)
+        split = splits.make_split(
+            splits.rows_of(clips, label_set, ("original",)), protocol, seed=seed
+        )
+        rows = splits.rows_of(clips, label_set, splits.variants_of(1, augmentations))
+        folds = tuple(splits.with_training_variants(fold, augmentations) for fold in split.folds)
         rows, folds = with_auxiliary(rows, folds, auxiliary, label_set, augmentations)
         split = replace(split, folds=folds)
     while len(_DIVISIONS) >= N_DIVISIONS:
@@ -266,24 +254,26 @@ def load_audio(names: Sequence[str]) -> pd.DataFrame:
 
 def with_auxiliary(
     rows: pd.DataFrame,
-    folds: Sequence[Fold],
+    folds: Sequence[splits.Fold],
     auxiliary: pd.DataFrame,
     label_set: LabelSet,
     augmentations: Sequence[str],
-) -> tuple[pd.DataFrame, tuple[Fold, ...]]:
+) -> tuple[pd.DataFrame, tuple[splits.Fold, ...]]:
     """Add auxiliary clips and their variants to the training rows of every fold.
 
     Clips of emotions that the label set leaves out, or that no row has, are not trained on.
     """
     if auxiliary.empty:
         return rows, tuple(folds)
-    added = rows_of(auxiliary, label_set, ("original", *augmentations))
+    added = splits.rows_of(auxiliary, label_set, ("original", *augmentations))
     added = added[added["label"].isin(rows["label"].unique())]
     originals = added.loc[added["variant"] == "original", "row_id"]
-    extra = with_training_variants(Fold(tuple(originals), (), ()), augmentations).train
+    extra = splits.with_training_variants(
+        splits.Fold(tuple(originals), (), ()), augmentations
+    ).train
     return (
         pd.concat([rows, added], ignore_index=True),
-        tuple(Fold(one.train + extra, one.validation, one.test) for one in folds),
+        tuple(splits.Fold(one.train + extra, one.validation, one.test) for one in folds),
     )
 
 
@@ -465,9 +455,9 @@ def _fit_and_store(
     return number, result.duration_s
 
 
-def score_runs(runs: Sequence[store.Run], clips: pd.DataFrame) -> Score:
+def score_runs(runs: Sequence[store.Run], clips: pd.DataFrame) -> metrics.Score:
     """Score the runs of one model under one protocol, one a seed, with intervals by speaker."""
     for run in runs:
-        check_predictions(run.predictions, run.labels)
-    tables = [with_clip_columns(run.predictions, clips) for run in runs]
-    return score_predictions(tables, runs[0].labels)
+        metrics.check_predictions(run.predictions, run.labels)
+    tables = [metrics.with_clip_columns(run.predictions, clips) for run in runs]
+    return metrics.score_predictions(tables, runs[0].labels)

@@ -13,13 +13,7 @@ import numpy as np
 
 from ser_lib.audio.signal import resample
 from ser_lib.errors import EncoderError
-from ser_lib.features.encoders.registry import (
-    ENCODERS,
-    Encoder,
-    check_weights,
-    encoder_from_file,
-    get_encoder,
-)
+from ser_lib.features.encoders import registry
 from ser_lib.features.encoders.runtime import STATISTICS, encode, pool_frames
 
 # Quieter frames at both ends of a clip, beyond a margin, are pauses.
@@ -112,7 +106,7 @@ def encoder_shape(
     input_name: str = "input_values",
 ) -> tuple[int, ...]:
     """Return the shape of `encoder_views` from its parameters, without the weights."""
-    known = ENCODERS.get(encoder)
+    known = registry.ENCODERS.get(encoder)
     n_layers = n_layers or (known.n_layers if known else len(outputs.split(",")))
     width = known.n_values if known else n_values
     return len(speeds.split(",")), n_layers, len(_statistics_of(statistics)), width
@@ -128,14 +122,15 @@ def _statistics_of(statistics: str) -> list[str]:
 
 def _find_encoder(
     encoder: str, outputs: str, n_values: int, input_name: str, sample_rate_hz: int
-) -> Encoder:
-    if encoder in ENCODERS:
-        return ENCODERS[encoder]
+) -> registry.Encoder:
+    if encoder in registry.ENCODERS:
+        return registry.ENCODERS[encoder]
     if not outputs or n_values < 1:
+        known = ", ".join(registry.ENCODERS)
         raise EncoderError(
-            f"'{encoder}' is none of {', '.join(ENCODERS)}; another file needs outputs and n_values"
+            f"'{encoder}' is none of {known}; another file needs outputs and n_values"
         )
-    return encoder_from_file(
+    return registry.encoder_from_file(
         encoder,
         outputs=outputs.split(","),
         n_values=n_values,
@@ -144,7 +139,7 @@ def _find_encoder(
     )
 
 
-def _checked(encoder: Encoder, sha256: str) -> Encoder:
+def _checked(encoder: registry.Encoder, sha256: str) -> registry.Encoder:
     """Return the encoder if it is the one that a feature was made for; raise EncoderError else."""
     if encoder.sha256 != sha256:
         raise EncoderError(
@@ -154,7 +149,7 @@ def _checked(encoder: Encoder, sha256: str) -> Encoder:
     return encoder
 
 
-def _lowest_layers(encoder: Encoder, n_layers: int) -> Encoder:
+def _lowest_layers(encoder: registry.Encoder, n_layers: int) -> registry.Encoder:
     """Return the encoder without its upper layers, which are then not computed."""
     if not 0 < n_layers <= encoder.n_layers:
         raise EncoderError(
@@ -196,7 +191,7 @@ def encoder_frames(
         As `encoder_views`; or if the encoder has no such layer.
     """
     numbers = [int(one) for one in layers.split(",")]
-    chosen = _checked(get_encoder(encoder), sha256)
+    chosen = _checked(registry.get_encoder(encoder), sha256)
     chosen = _lowest_layers(chosen, max(numbers) + 1)
     outputs = encode(signal, sample_rate_hz, encoder=chosen)
     frames = np.stack([outputs[number] for number in numbers], axis=1)
@@ -211,7 +206,7 @@ def frames_shape(
     encoder: str, *, layers: str, n_frames: int = 112, sha256: str = ""
 ) -> tuple[int, int]:
     """Return the shape of `encoder_frames` from its parameters, without the weights."""
-    return n_frames, (layers.count(",") + 1) * get_encoder(encoder).n_values
+    return n_frames, (layers.count(",") + 1) * registry.get_encoder(encoder).n_values
 
 
 def _speech(signal: np.ndarray, n_frames: int) -> tuple[int, int]:
@@ -222,7 +217,7 @@ def _speech(signal: np.ndarray, n_frames: int) -> tuple[int, int]:
     return max(int(loud[0]) - MARGIN_FRAMES, 0), int(loud[-1]) + 1 + MARGIN_FRAMES
 
 
-def block_weights(encoder: Encoder, number: int) -> dict[str, np.ndarray]:
+def block_weights(encoder: registry.Encoder, number: int) -> dict[str, np.ndarray]:
     """Read one block of attention of a Moonshine encoder, by `BLOCK_MATRICES` and `BLOCK_VECTORS`.
 
     Matrices have shape (n_in, n_out) and single precision, their 8 bits multiplied out. Blocks are
@@ -230,7 +225,7 @@ def block_weights(encoder: Encoder, number: int) -> dict[str, np.ndarray]:
     """
     import onnx
 
-    graph = onnx.load(check_weights(encoder)).graph
+    graph = onnx.load(registry.check_weights(encoder)).graph
     arrays = {one.name: one for one in graph.initializer}
 
     def array(name: str) -> np.ndarray:
@@ -246,7 +241,7 @@ def block_weights(encoder: Encoder, number: int) -> dict[str, np.ndarray]:
         for name in BLOCK_VECTORS:
             found[name] = array(f"layers.{number}.{name}")
     except KeyError as error:
-        known = ", ".join(ENCODERS)
+        known = ", ".join(registry.ENCODERS)
         raise EncoderError(
             f"{encoder.name} has no block {number} of the form that is known here ({error} "
             f"lacks); blocks can be read of {known}"
