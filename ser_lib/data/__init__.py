@@ -56,7 +56,6 @@ __all__ = [
     "rows_of",
 ]
 
-
 CORPORA: dict[str, Corpus | Pool] = {
     one.name: one for one in (DEMO, RAVDESS, EMODB, TESS, SAVEE, CREMA_D, IEMOCAP, POOLED)
 }

@@ -16,7 +16,6 @@ from ser_lib.models.layers import load_keras
 if TYPE_CHECKING:
     import keras
 
-
 ACTIVATIONS = ("relu", "leaky_relu", "elu")
 HEADS = ("pool", "lstm", "transformer")
 LEAK = 0.1  # fpt2025, section 3.2

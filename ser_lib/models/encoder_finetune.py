@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from ser_lib.features.extraction import Rows
 
-
 # Base of the rotary positions, as published with Moonshine.
 ROTARY_BASE = 10_000.0
 NORM_EPSILON = 1e-5

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from ser_lib.features.extraction import Rows
 
-
 # Scaled values are clipped here: a few very large ones of an encoder would outweigh all others.
 MAX_SCALED = 8.0
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from ser_lib.features.extraction import Rows
 
-
 # Added to the scores of padding; exp of it is 0 in single precision.
 MASKED = -1e4
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
-
 # Margins may be far less or far sharper than logits.
 LOG_TEMPERATURES = (-5.0, 5.0)
 

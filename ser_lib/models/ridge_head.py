@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-
 # Values that never vary in training are divided by this, not by 0.
 MIN_SPREAD = 1e-6
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from ser_lib.features.extraction import Rows
 
-
 # Frames that are left out together.
 STRETCH_FRAMES = 8
 

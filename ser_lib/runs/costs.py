@@ -162,12 +162,7 @@ def _network(model: ModelSpec, n_classes: int) -> tuple[Callable, list[np.ndarra
     training = cast(TrainingSettings, model.training)
     with computing_in(training.precision):
         network = build_keras(model.config, feature_shape(model.features), n_classes)
-    arrays = [np.asarray(one) for one in network.get_weights()]
-
-    def predict(rows: np.ndarray) -> object:
-        return network.predict_on_batch(rows.astype(np.float32))
-
-    return predict, arrays
+    return lambda rows: network.predict_on_batch(rows.astype(np.float32)), network.get_weights()
 
 
 def _fitted(

@@ -40,7 +40,6 @@ from ser_lib.training.settings import TrainingSettings
 if TYPE_CHECKING:
     import optuna
 
-
 logger = logging.getLogger(__name__)
 
 # Raised whenever trials change in a way that neither the space nor the study shows.

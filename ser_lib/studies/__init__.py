@@ -18,7 +18,6 @@ from ser_lib.studies.tdnn import SCRATCH, SCRATCH_ALONE
 
 __all__ = ["OURS", "STUDIES", "ModelSpec", "PublishedFigure", "Study", "get_study"]
 
-
 STUDIES: dict[str, Study] = {
     one.name: one for one in (SWART2025, BOUCHETA2025, PENUMAJJI2025, FPT2025, IEMOCAP5)
 }

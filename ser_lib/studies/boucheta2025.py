@@ -31,9 +31,7 @@ CLASS_TABLE = {
     "surprised": (0.74, 0.74, 0.74),
 }
 
-
 TRAINING = TrainingSettings(max_epochs=50, batch_size=32, stop_patience=10)
-
 
 BOUCHETA2025 = Study(
     name="boucheta2025",

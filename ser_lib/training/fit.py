@@ -32,7 +32,6 @@ from ser_lib.training.speaker_normalisation import normalise
 if TYPE_CHECKING:
     import keras
 
-
 # Raised whenever training changes in a way that its settings do not show (the optimiser, the
 # scaler, the plateau's factor), so that stored runs are not taken for those of the new code.
 TRAINING_VERSION = 2

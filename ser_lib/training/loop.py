@@ -21,7 +21,6 @@ from ser_lib.training.settings import TrainingSettings, scheduled_rate
 if TYPE_CHECKING:
     import keras
 
-
 HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 
 # Prediction needs no gradients, so that larger batches fit into memory.

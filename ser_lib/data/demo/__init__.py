@@ -13,7 +13,6 @@ from ser_lib.data.ravdess import GRAMMAR, RAVDESS, parse_ravdess
 
 CLIPS_DIR = Path(__file__).resolve().parent / "clips"
 
-
 DEMO = Corpus(
     name="demo",
     title="The embedded demo (synthetic voices)",
