@@ -9,6 +9,7 @@ the speakers' UAR. p-values are corrected by Holm's method over all pairs that a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import combinations
 
 import numpy as np
@@ -164,17 +165,16 @@ def paired_tests(
     scores = {name: bootstrap.resampled(one, weights, uar) for name, one in counts.items()}
     observed = {name: uar(one.sum(axis=1)).mean() for name, one in counts.items()}
     by_speaker = {name: speaker_scores(one) for name, one in counts.items()}
-    sizes = {min(len(a), len(b)) for a, b in combinations(systems.values(), 2)}
-    is_right = {
-        (name, size): _is_right(tables[:size], labels)
-        for name, tables in systems.items()
-        for size in sizes
-        if len(tables) >= size
-    }
+
+    @cache
+    def is_right(name: str, n_seeds: int) -> np.ndarray:
+        vote = mean_over_seeds(systems[name][:n_seeds], labels)
+        return vote["truth"].to_numpy() == vote["prediction"].to_numpy()
+
     rows = []
     for first, second in combinations(systems, 2):
         n_seeds = min(len(systems[first]), len(systems[second]))
-        hits, others = is_right[first, n_seeds], is_right[second, n_seeds]
+        hits, others = is_right(first, n_seeds), is_right(second, n_seeds)
         low, high = bootstrap.interval_of(scores[first] - scores[second])
         rows.append(
             {
@@ -191,13 +191,6 @@ def paired_tests(
             }
         )
     return pd.DataFrame(rows, columns=PAIR_COLUMNS)
-
-
-def _is_right(tables: Sequence[pd.DataFrame], labels: Sequence[str]) -> np.ndarray:
-    vote = mean_over_seeds(tables, labels)
-    return bootstrap.class_numbers(vote["truth"], labels) == bootstrap.class_numbers(
-        vote["prediction"], labels
-    )
 
 
 def with_holm(tests: pd.DataFrame) -> pd.DataFrame:

@@ -93,7 +93,5 @@ def plot_distribution(
         ax=ax,
     )
     ax.set(xlabel="", ylabel=label)
-    ax.tick_params(axis="x", rotation=40)
-    for tick in ax.get_xticklabels():
-        tick.set_horizontalalignment("right")
+    ax.set_xticks(range(len(order)), order, rotation=40, ha="right")
     return ax

@@ -78,13 +78,9 @@ def plot_ladder(steps: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         100 * steps["chance"], rows - 0.3, rows + 0.3, **style.CHANCE_STYLE, label="largest class"
     )
     if steps["published"].notna().any():
-        diamond: dict[str, Any] = {
-            "marker": "D",
-            "color": style.PUBLISHED_COLOUR,
-            "markeredgecolor": "white",
-        }
-        ax.plot(100 * steps["published"], rows - 0.13, ls="none", ms=7, zorder=4, **diamond)
-        ax.plot([], [], linestyle="none", label="the authors'", **diamond)
+        diamond: dict[str, Any] = {"color": style.PUBLISHED_COLOUR, "markeredgecolor": "white"}
+        ax.plot(100 * steps["published"], rows - 0.13, "D", ms=7, zorder=4, **diamond)
+        ax.plot([], [], "D", label="the authors'", **diamond)
     _percent_axis(ax, "Accuracy (WA, %)", steps["name"])
     ax.set_ylim(len(steps) - 0.45, -0.55)
     ax.legend(ncols=2, loc="lower left", bbox_to_anchor=(-0.02, 1.03))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,14 +29,11 @@ def plot_confusion(counts: np.ndarray, labels: Sequence[str], *, ax: Axes | None
     ax.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal")
     for row, column in np.argwhere(counts > 0):
         share = shares[row, column]
-        look: dict[str, Any] = {
-            "ha": "center",
-            "va": "center",
-            "color": "white" if share > 0.55 else "#333333",
-        }
+        colour = "white" if share > 0.55 else "#333333"
+        write = partial(ax.text, ha="center", va="center", color=colour)
         weight = "bold" if row == column else "normal"
-        ax.text(column, row - 0.1, f"{100 * share:.0f} %", size=8, weight=weight, **look)
-        ax.text(column, row + 0.24, f"{counts[row, column]:.0f}", size=6.5, **look)
+        write(column, row - 0.1, f"{100 * share:.0f} %", size=8, weight=weight)
+        write(column, row + 0.24, f"{counts[row, column]:.0f}", size=6.5)
     ax.set_xticks(range(len(labels)), labels, rotation=40, ha="right")
     ax.set_yticks(range(len(labels)), labels)
     ax.set(xlabel="Predicted", ylabel="Acted")
@@ -120,14 +118,9 @@ def plot_recalls(
             positions + offset, table["recall"], width * 0.92, color=colours[number % 4], label=name
         )
     if published is not None:
-        look: dict[str, Any] = {
-            "marker": "D",
-            "s": 26,
-            "color": style.PUBLISHED_COLOUR,
-            "edgecolor": "white",
-        }
-        known = published.reindex(first.index)
-        ax.scatter(positions - width / 2, known, lw=0.7, zorder=3, label="published", **look)
+        known, place = published.reindex(first.index), positions - width / 2
+        mark: dict[str, Any] = {"marker": "D", "edgecolor": "white", "lw": 0.7, "zorder": 3}
+        ax.scatter(place, known, 26, style.PUBLISHED_COLOUR, label="published", **mark)
     ax.axhline(chance, **style.CHANCE_STYLE)
     ax.set_xticks(positions, first.index)
     ax.set(ylim=(0, 1.02), ylabel="Recall")
