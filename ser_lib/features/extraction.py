@@ -191,8 +191,10 @@ class Rows:
     """Where in that array, shape (n_rows,); rows of one clip have the same."""
 
     @classmethod
-    def of(cls, array: np.ndarray) -> Rows:
-        """Wrap an array whose rows are all wanted, in order."""
+    def of(cls, array: np.ndarray | Rows) -> Rows:
+        """Wrap an array whose rows are all wanted, in order; rows stay as they are."""
+        if isinstance(array, Rows):
+            return array
         return cls((array,), np.zeros(len(array), int), np.arange(len(array)))
 
     def __len__(self) -> int:

@@ -209,20 +209,17 @@ def _scale(arrays: FoldArrays) -> FoldArrays:
     def scaled(part: np.ndarray | Rows) -> np.ndarray:
         return scaler.transform(_as_rows(part)).astype(np.float32).reshape(part.shape)
 
-    return replace(
-        arrays,
-        x_train=scaled(arrays.x_train),
-        x_validation=scaled(arrays.x_validation),
-        x_test=scaled(arrays.x_test),
-        test_views=tuple(Rows.of(scaled(view)) for view in arrays.test_views),
-    )
+    views = tuple(Rows.of(scaled(view)) for view in arrays.test_views)
+    parts = ("x_train", "x_validation", "x_test")
+    values: dict[str, Any] = {name: scaled(getattr(arrays, name)) for name in parts}
+    return replace(arrays, **values, test_views=views)
 
 
 def _fit_keras(
     config: object, settings: TrainingSettings, arrays: FoldArrays, n_classes: int, seed: int
 ) -> tuple[np.ndarray, pd.DataFrame, int]:
     model, history = fit_network(config, settings, arrays, n_classes=n_classes, seed=seed)
-    views = (_as_lazy_rows(arrays.x_test), *arrays.test_views)
+    views = (Rows.of(arrays.x_test), *arrays.test_views)
     probabilities = np.mean([predict_rows(model, view) for view in views], axis=0)
     return probabilities, history, model.count_params()
 
@@ -252,7 +249,7 @@ def fit_network(
     history : pandas.DataFrame
         As `FitResult.history`.
     """
-    train, validation = _as_lazy_rows(arrays.x_train), _as_lazy_rows(arrays.x_validation)
+    train, validation = Rows.of(arrays.x_train), Rows.of(arrays.x_validation)
     classes = arrays.y_train
     if settings.fits_validation:
         train, classes = train.joined(validation), np.concatenate([classes, arrays.y_validation])
@@ -368,7 +365,3 @@ def _as_array(part: np.ndarray | Rows) -> np.ndarray:
 def _as_rows(part: np.ndarray | Rows) -> np.ndarray:
     # (n_rows, ...) -> (n_rows, n_values)
     return _as_array(part).reshape(len(part), -1)
-
-
-def _as_lazy_rows(part: np.ndarray | Rows) -> Rows:
-    return part if isinstance(part, Rows) else Rows.of(part)
