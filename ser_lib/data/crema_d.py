@@ -70,13 +70,8 @@ def _parse(match: re.Match[str]) -> dict[str, object]:
     code = match.groupdict()
     if code["statement"] not in STATEMENTS:
         raise KeyError(code["statement"])
-    return {
-        "speaker": code["speaker"],
-        "gender": GENDERS[code["speaker"]],
-        "emotion": EMOTIONS[code["emotion"]],
-        "intensity": INTENSITIES[code["intensity"]],
-        "statement": code["statement"],
-    }
+    translated = {"emotion": EMOTIONS[code["emotion"]], "intensity": INTENSITIES[code["intensity"]]}
+    return code | {"gender": GENDERS[code["speaker"]]} | translated
 
 
 CREMA_D = Corpus(

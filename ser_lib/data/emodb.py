@@ -19,7 +19,7 @@ import re
 
 from ser_lib.data.corpus import Corpus
 
-GRAMMAR = r"(?P<speaker>\d\d)(?P<statement>[ab]\d\d)(?P<emotion>[A-Z])(?P<version>[a-g])"
+GRAMMAR = r"(?P<speaker>\d\d)(?P<statement>[ab]\d\d)(?P<emotion>[A-Z])(?P<repetition>[a-g])"
 EMOTIONS = {
     "N": "neutral",
     "F": "happy",  # Freude
@@ -67,13 +67,8 @@ def _parse(match: re.Match[str]) -> dict[str, object]:
     code = match.groupdict()
     if code["statement"] not in STATEMENTS:
         raise KeyError(code["statement"])
-    return {
-        "speaker": code["speaker"],
-        "gender": GENDERS[code["speaker"]],
-        "emotion": EMOTIONS[code["emotion"]],
-        "statement": code["statement"],
-        "repetition": "abcdefg".index(code["version"]) + 1,
-    }
+    translated = {"gender": GENDERS[code["speaker"]], "emotion": EMOTIONS[code["emotion"]]}
+    return code | translated | {"repetition": "abcdefg".index(code["repetition"]) + 1}
 
 
 EMODB = Corpus(

@@ -49,12 +49,8 @@ def _parse(match: re.Match[str]) -> dict[str, object]:
     code = match.groupdict()
     if code["speaker"] not in SESSIONS:
         raise KeyError(code["speaker"])
-    return {
-        "speaker": code["speaker"] + code["gender"],
-        "gender": GENDERS[code["gender"]],
-        "emotion": EMOTIONS[code["emotion"]],
-        "statement": code["statement"],
-    }
+    speaker, gender = code["speaker"] + code["gender"], GENDERS[code["gender"]]
+    return code | {"speaker": speaker, "gender": gender, "emotion": EMOTIONS[code["emotion"]]}
 
 
 IEMOCAP = Corpus(

@@ -55,12 +55,7 @@ def _parse(match: re.Match[str]) -> dict[str, object]:
     for part, published in (("speaker", SPEAKERS), ("statement", STATEMENTS)):
         if code[part] not in published:
             raise KeyError(code[part])
-    return {
-        "speaker": code["speaker"],
-        "gender": "male",
-        "emotion": EMOTIONS[code["emotion"]],
-        "statement": code["statement"],
-    }
+    return code | {"gender": "male", "emotion": EMOTIONS[code["emotion"]]}
 
 
 SAVEE = Corpus(

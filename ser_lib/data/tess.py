@@ -67,12 +67,7 @@ def _parse(match: re.Match[str]) -> dict[str, object]:
     for part, published in ((speaker, SPEAKERS), (code["statement"], WORDS)):
         if part not in published:
             raise KeyError(part)
-    return {
-        "speaker": speaker,
-        "gender": "female",
-        "emotion": EMOTIONS[code["emotion"]],
-        "statement": code["statement"],
-    }
+    return code | {"speaker": speaker, "gender": "female", "emotion": EMOTIONS[code["emotion"]]}
 
 
 TESS = Corpus(
