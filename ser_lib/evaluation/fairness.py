@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,8 @@ import pandas as pd
 from ser_lib.errors import MetricError
 from ser_lib.evaluation import bootstrap
 from ser_lib.evaluation.metrics import uar
+
+GROUP_COLUMNS = ("n_rows", "n_speakers", "uar", "low", "high", "gap", "gap_low", "gap_high")
 
 
 def group_scores(
@@ -74,25 +77,12 @@ def group_scores(
         is_here = of_group == number
         value, others = _group_and_rest(observed, number)
         values, rests = _group_and_rest(drawn, number)
-        low, high = bootstrap.interval_of(values)
-        gap_low, gap_high = bootstrap.interval_of(values - rests)
-        rows.append(
-            {
-                column: group,
-                "n_rows": int(is_here.sum()),
-                "n_speakers": len(set(of_speaker[is_here])),
-                "uar": float(value),
-                "low": low,
-                "high": high,
-                "gap": float(value - others),
-                "gap_low": gap_low,
-                "gap_high": gap_high,
-            }
-        )
-    table = pd.DataFrame(rows).set_index(column)
-    table.attrs["classes"] = [
-        one for one, is_kept in zip(labels, is_shared, strict=True) if is_kept
-    ]
+        sizes = (int(is_here.sum()), len(set(of_speaker[is_here])))
+        score = (float(value), *bootstrap.interval_of(values))
+        gap = (float(value - others), *bootstrap.interval_of(values - rests))
+        rows.append((group, *sizes, *score, *gap))
+    table = pd.DataFrame(rows, columns=[column, *GROUP_COLUMNS]).set_index(column)
+    table.attrs["classes"] = list(compress(labels, is_shared))
     return table
 
 

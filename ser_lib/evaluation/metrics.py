@@ -237,7 +237,7 @@ def score_predictions(
         low, high = bootstrap.interval_of(bootstrap.resampled(counts, weights, metric))
         values |= {name: float(metric(total).mean()), f"{name}_low": low, f"{name}_high": high}
     return Score(
-        **{name: float(value) for name, value in values.items()},
+        **values,
         n_rows=len(tables[0]),
         n_speakers=len(speakers),
         n_seeds=len(tables),

@@ -175,21 +175,11 @@ def paired_tests(
     for first, second in combinations(systems, 2):
         n_seeds = min(len(systems[first]), len(systems[second]))
         hits, others = is_right(first, n_seeds), is_right(second, n_seeds)
-        low, high = bootstrap.interval_of(scores[first] - scores[second])
-        rows.append(
-            {
-                "first": first,
-                "second": second,
-                "difference": float(observed[first] - observed[second]),
-                "low": low,
-                "high": high,
-                "n_only_first": int((hits & ~others).sum()),
-                "n_only_second": int((others & ~hits).sum()),
-                "mcnemar_p": mcnemar_p(hits, others),
-                "wilcoxon_p": wilcoxon_p(by_speaker[first], by_speaker[second]),
-                "n_seeds": n_seeds,
-            }
-        )
+        ends = bootstrap.interval_of(scores[first] - scores[second])
+        difference = (float(observed[first] - observed[second]), *ends)
+        n_only = (int((hits & ~others).sum()), int((others & ~hits).sum()))
+        p = (mcnemar_p(hits, others), wilcoxon_p(by_speaker[first], by_speaker[second]))
+        rows.append((first, second, *difference, *n_only, *p, n_seeds))
     return pd.DataFrame(rows, columns=PAIR_COLUMNS)
 
 

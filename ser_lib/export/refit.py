@@ -361,9 +361,7 @@ def _summarise_known(
         {"temperature": round(temperature, 4), "threshold": round(selection.threshold, 4)},
         {
             "run": known.folder.name,
-            "uar": round(score.uar, 4),
-            "uar_low": round(score.uar_low, 4),
-            "uar_high": round(score.uar_high, 4),
+            **{one: round(getattr(score, one), 4) for one in ("uar", "uar_low", "uar_high")},
             "uar_without": round(without.uar, 4),
             "coverage_share": round(selection.coverage_share, 4),
             "accuracy_share": round(selection.accuracy_share, 4),

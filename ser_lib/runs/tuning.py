@@ -117,9 +117,7 @@ def settings_of(base: TrainingSettings, values: Mapping[str, Any]) -> TrainingSe
         base,
         schedule=schedule,
         plateau_patience=base.plateau_patience if has_plateau else None,
-        optimizer=values["optimizer"],
-        learning_rate=values["learning_rate"],
-        loss=values["loss"],
+        **{name: values[name] for name in ("optimizer", "learning_rate", "loss")},
     )
 
 
