@@ -177,7 +177,7 @@ def _undecodable(path: Path, error: Exception) -> AudioError:
     )
 
 
-def load_head(path: str | Path, *, max_s: float) -> tuple[np.ndarray, int, float]:
+def load_head(path: str | Path, *, max_s: float | None = None) -> tuple[np.ndarray, int, float]:
     """Decode the first `max_s` seconds; return mono signal, rate in Hz and whole duration in s.
 
     AudioError as `load_signal`, and where there is no sample.
@@ -386,10 +386,7 @@ def load_signal(
     AudioError
         If the file is missing, empty, truncated, undecodable, or holds samples that are not finite.
     """
-    samples, header = decode(Path(path))
-    signal, native_hz = mono(samples), header.sample_rate_hz
-    if not np.isfinite(signal).all():
-        raise AudioError(f"{path}: holds NaN or infinite samples; export it again")
+    signal, native_hz, _ = load_head(path)
     signal = cut_signal(
         signal, native_hz, to_hz=sample_rate_hz, offset_s=offset_s, duration_s=duration_s
     )

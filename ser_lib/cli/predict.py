@@ -22,16 +22,15 @@ from ser_lib.audio.io import stored_stream
 from ser_lib.errors import AudioError, OutputError, SerError
 from ser_lib.inference.batch import (
     FORMATS,
-    N_DECIMALS,
     SearchReport,
     Writer,
+    as_record,
     csv_header,
     csv_line,
     find_recordings,
     json_line,
     predict_many,
     printable,
-    rounded,
 )
 from ser_lib.inference.bundle import better_bundle, default_bundle, find_bundle
 from ser_lib.inference.prediction import Prediction
@@ -264,17 +263,13 @@ def _window_line(window: Window, name: str, form: str, labels: tuple[str, ...]) 
         ranked = "  ".join(f"{label} {100 * p:.0f} %" for label, p in prediction.top(3))
         times = f"{_clock(window.start_s)} to {_clock(window.end_s)}"
         return f"{times}  {prediction.emotion:<11}{sure:<7}{ranked}".rstrip() + "\n"
-    values = (
-        name,
-        round(window.start_s, 3),
-        round(window.end_s, 3),
-        None if voice is None else round(voice.speech_s, 2),
-        prediction.emotion,
-        rounded(prediction.confidence),
-        {label: round(p, N_DECIMALS) for label, p in prediction.probabilities.items()},
-        list(prediction.warnings),
-    )
-    record = dict(zip(WINDOW_COLUMNS, values, strict=True))
+    answer = as_record(prediction)
+    record = {
+        "path": name,
+        "start_s": round(window.start_s, 3),
+        "end_s": round(window.end_s, 3),
+        "speech_s": None if voice is None else round(voice.speech_s, 2),
+    } | {column: answer[column] for column in WINDOW_COLUMNS[4:]}
     return json_line(record) if form == "json" else csv_line(record, labels)
 
 

@@ -138,11 +138,11 @@ def printable(path: str | Path) -> str:
 
 def as_record(prediction: Prediction, *, top: int = 0, model: str = "") -> dict[str, object]:
     """Return a prediction as plain data, numbers rounded; missing ones are None, as in JSON."""
-    is_usable = not prediction.error
+    is_usable, confidence = not prediction.error, prediction.confidence
     record: dict[str, object] = {
         "path": printable(prediction.path),
         "emotion": prediction.emotion if is_usable else None,
-        "confidence": rounded(prediction.confidence),
+        "confidence": None if math.isnan(confidence) else round(confidence, N_DECIMALS),
         "probabilities": {
             label: round(value, N_DECIMALS)
             for label, value in prediction.top(top or len(prediction.probabilities))
@@ -152,11 +152,6 @@ def as_record(prediction: Prediction, *, top: int = 0, model: str = "") -> dict[
         "model": model,
     }
     return record if is_usable else record | {"error": printable(prediction.error)}
-
-
-def rounded(confidence: float) -> float | None:
-    """Round a confidence for the outputs; none of what is withheld."""
-    return None if math.isnan(confidence) else round(confidence, N_DECIMALS)
 
 
 def json_line(record: Mapping[str, object]) -> str:
