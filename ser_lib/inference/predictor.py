@@ -181,10 +181,10 @@ class Predictor:
     ) -> Prediction:
         """Predict one signal.
 
-        Where a warning says that it is unlike the training, probabilities are lowered towards
-        chance as far as the bundle's tests on other corpora demand (`Bundle.earned_share`). Where
-        there is too little speech, where it is farther than any recording of those tests, or where
-        there was no such test, the answer is withheld and nothing has a probability.
+        Where there is a warning, probabilities are lowered towards chance as far as the bundle's
+        tests on other corpora demand (`Bundle.earned_share`). Where there is too little speech,
+        where the signal is farther from the training than recordings of those tests, or unlike it
+        without such a test, the answer is withheld and nothing has a probability.
 
         Parameters
         ----------
@@ -214,7 +214,9 @@ class Predictor:
             unlike=unlike,
             farthest=farthest,
         )
-        share = self._earned_share if found and self.is_bounded else 1.0
+        share = 1.0
+        if found and self.is_bounded:
+            share = self._earned_share or float(unlike <= 1)
         can_tell = voice.speech_s >= MIN_SPEECH_S and unlike <= farthest and share > 0
         if not share:
             found.append("no answer: no test shows how well the model does on such recordings")

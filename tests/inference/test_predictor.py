@@ -230,6 +230,16 @@ def test_speech_in_noise_is_no_surer_than_such_clips_were_right(unlike, speak, r
         assert max(answer.probabilities.values(), default=0) <= share + (1 - share) * chance
 
 
+def test_without_a_test_noise_alone_withholds_nothing_that_is_like_the_training(unlike, speak, rng):
+    noisy = add_white_noise(speak(), 16_000, rng, snr_db=15)
+    answer = Predictor(unlike(times=0.1, is_tested=False, threshold=0.0)).predict_signal(
+        noisy, 16_000
+    )
+    assert not answer.is_unlike
+    assert any(one.startswith("noisy") for one in answer.warnings)
+    assert answer.emotion != NOT_SURE
+
+
 def test_a_known_voice_has_earned_what_known_voices_have(adaptable, unlike, speak, tmp_path):
     paths = [tmp_path / f"{n}.wav" for n in range(5)]
     for number, path in enumerate(paths):
