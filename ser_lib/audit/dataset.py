@@ -434,7 +434,7 @@ def _not_checked(known: pd.DataFrame, has_parents: bool, has_split: bool) -> Ite
     if not has_split:
         yield "leaks between parts: there is no split"
     if n_silent := (known["sound"] == "").sum():
-        yield f"audio not checked for {n_silent} clips, which cannot be decoded"
+        yield f"audio not checked for {n_silent} of {len(known)} clips, which cannot be decoded"
     for role, what in (
         ("label", "contradicting labels"),
         ("speaker", "shared speakers"),

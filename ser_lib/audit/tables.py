@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Mapping
 from functools import partial
@@ -202,20 +203,30 @@ def _read_table(path: Path) -> pd.DataFrame:
             text = data.decode("cp1252")
         if "\0" in text:
             raise ValueError("no text")
-        if (first := text.lstrip()[:1]) in ("[", "{"):
-            frame = pd.read_json(io.StringIO(text), lines=first == "{", dtype=False)
-            frame = frame.where(frame.notna(), "").astype(str)
-        else:
-            frame = _parse_lines(text)
+        is_json = text.lstrip()[:1] in ("[", "{")
+        frame = _parse_json(text) if is_json else _parse_lines(text)
     except OSError as error:
         raise AuditError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, TypeError, AttributeError, NotImplementedError) as error:
         raise AuditError(
-            f"{path}: cannot be read as a table ({error}); save it as 'CSV UTF-8'"
+            f"{path}: cannot be read as a table ({str(error).strip()}); save it as 'CSV UTF-8'"
         ) from error
     if frame.empty:
         raise AuditError(f"{path}: a table without rows")
     return frame
+
+
+def _parse_json(text: str) -> pd.DataFrame:
+    """Parse a list of records, a record a line, or records by their names."""
+    try:
+        records = json.loads(text)
+    except ValueError:
+        records = [json.loads(line) for line in text.split("\n") if line.strip()]
+    if isinstance(records, dict) and all(isinstance(one, dict) for one in records.values()):
+        records = [{"id": name} | one for name, one in records.items()]
+    # What is nested is a column as well: audio.path.
+    frame = pd.json_normalize(records)
+    return frame.where(frame.notna(), "").astype(str)
 
 
 def _parse_lines(text: str) -> pd.DataFrame:
@@ -247,7 +258,7 @@ def _read_roles(
     """Read a table and rename the columns that play a role; `keys` are the names of its files."""
     frame = _read_table(path)
     chosen = {role: _one_form(name) for role, name in chosen.items()}
-    plain = {re.sub(r"[\s_-]", "", name).casefold(): name for name in reversed(frame.columns)}
+    plain = {re.sub(r"[\s._-]", "", name).casefold(): name for name in reversed(frame.columns)}
     is_named = chosen.get("path") in frame.columns or set(plain) & set(COLUMN_NAMES["path"])
     first = [place for place, cell in enumerate(frame.columns) if _look_up(cell, keys)]
     if first and not is_named:
@@ -311,9 +322,9 @@ def _read_folders(clips: pd.DataFrame) -> pd.DataFrame:
     guessed = _guess_roles(levels)
     if "part" in guessed:
         names = levels[guessed["part"]].str.casefold()
-        levels[guessed["part"]] = parts = names.str.extract(PATTERNS["part"], expand=False).fillna(
-            ""
-        )
+        levels[guessed["part"]] = parts = names.str.extract(
+            f"^{PATTERNS['part']}$", expand=False
+        ).fillna("")
         below = guessed["part"] + 1
         # Classes are in several parts.
         if below in levels and parts.groupby(levels[below]).nunique().max() > 1:

@@ -30,7 +30,9 @@ CLIP_COLUMNS = (
 )
 
 # Files of other forms that archives of corpora hold: counted, and left alone.
-OTHER_SUFFIXES = SUFFIXES.union((".avi", ".flv", ".mov", ".mkv", ".zip")) - CORPUS_SUFFIXES
+OTHER_SUFFIXES = SUFFIXES - CORPUS_SUFFIXES | set(
+    ".avi .flv .mov .mkv .mpg .wmv .zip .rar .7z .tar .gz .tgz".split()
+)
 
 # Raise it when what is read off a file changes, so that cached facts are read again.
 FACTS_VERSION = 1

@@ -228,7 +228,7 @@ def test_without_a_split_nothing_was_checked_and_the_verdict_says_what_would_lea
 def test_files_that_cannot_be_decoded_are_no_checked_audio(few, tmp_path):
     (tmp_path / "bad.wav").write_text("no audio")
     verdict = audit_clips(few.assign(path=str(tmp_path / "bad.wav")), source="x").verdict
-    assert "audio not checked for 6 clips" in verdict
+    assert "audio not checked for 6 of 6 clips" in verdict
 
 
 def test_a_row_in_two_parts_is_found(planted):

@@ -136,6 +136,18 @@ SAVED = {
         '{"file_name": "a.wav", "label": "wütend", "split": "train"}\n'
         '{"file_name": "b.wav", "label": "fröhlich", "split": "test", "more": 1}\n\n'
     ),
+    "JSON lines of numbers and times": (
+        '{"filename": "a.wav", "label": "wütend", "part": "train", "at_time": 5, "speaker": null}\n'
+        '{"filename": "b.wav", "label": "fröhlich", "part": "test", "at_time": 6}\n'
+    ),
+    "JSON by name": (
+        '{"1": {"wav": "{root}/a.wav", "emo": "wütend", "split": "train"},\n'
+        ' "2": {"wav": "{root}/b.wav", "emo": "fröhlich", "split": "test"}}'
+    ),
+    "nested JSON lines": (
+        '{"audio": {"path": "x/a.wav"}, "label": "wütend", "fold": "train"}\n'
+        '{"audio": {"path": "x/b.wav"}, "label": "fröhlich", "fold": "test"}\n'
+    ),
     "JSON": (
         '[{"file": "a.wav", "label": "wütend", "set": "train"},\n'
         ' {"file": "b.wav", "label": "fröhlich", "set": "test"}]'
@@ -147,9 +159,10 @@ SAVED = {
 def test_a_table_is_read_as_programs_save_it(folder, tmp_path, content):
     table = tmp_path / "table"
     table.write_bytes(content if isinstance(content, bytes) else content.encode())
-    columns = {} if "label" in str(content).replace("\\x00", "") else {"label": "2"}
+    is_named = any(one in str(content).replace("\\x00", "") for one in ("label", "emo"))
+    columns = {} if is_named else {"label": "2"}
     clips = read_clips(folder, table=table, columns=columns)
-    assert clips.drop(columns="path").to_numpy().tolist() == [
+    assert clips.drop(columns="path")[["clip_id", "label", "part"]].to_numpy().tolist() == [
         ["ann/a.wav", "wütend", "train"],
         ["ann/b.wav", "fröhlich", "test"],
     ]
@@ -164,7 +177,10 @@ def test_a_table_without_a_header_is_understood_by_its_values(folder, tmp_path):
     assert list(clips["label"]) == ["sad", "angry"]
 
 
-@pytest.mark.parametrize("content", [b"PK\x03\x04\0\0", b"", b" \n", b"{]", b"\x81\x8d"])
+@pytest.mark.parametrize(
+    "content",
+    [b"PK\x03\x04\0\0", b"", b" \n", b"{]", b"[1, 2]", b"\x81\x8d", b"title\na,b,c\n"],
+)
 def test_what_is_no_table_says_how_to_save_it(folder, tmp_path, content):
     (tmp_path / "t.xlsx").write_bytes(content)
     with pytest.raises(AuditError, match=r"t\.xlsx.*CSV UTF-8"):
@@ -234,6 +250,15 @@ def test_part_and_class_are_read_from_folders(tmp_path, write_clip, tree):
     assert {plain_part(one) for one in clips["part"]} == {"train", "validation", "test"}
     assert all(label in name for label, name in clips[["label", "clip_id"]].to_numpy())
     assert len(clips.attrs["read"]) == 2
+
+
+def test_folders_of_other_names_are_no_part(tmp_path, write_clip):
+    for name in ("train/a", "test/b", "extra/c"):
+        write_clip(tmp_path / f"{name}.wav")
+    clips = read_clips(tmp_path)
+    assert dict(zip(clips["clip_id"], clips["part"], strict=True)) == {
+        **{"extra/c.wav": "", "test/b.wav": "test", "train/a.wav": "train"}
+    }
 
 
 def test_classes_of_any_name_are_read_below_the_parts(tmp_path, write_clip):

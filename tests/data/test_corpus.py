@@ -422,6 +422,19 @@ def test_songs_and_videos_are_left_alone_and_counted(
         load_corpus("ravdess", root=tmp_path)
 
 
+@EACH
+def test_videos_and_archives_are_left_alone_by_every_loader(corpus, tmp_path, write_clip):
+    if corpus.labels:
+        pytest.skip("its clips need label files: see the tests of its own")
+    write_clip(tmp_path / corpus.example)
+    for suffix in (".avi", ".flv", ".mp3", ".mp4", ".zip"):
+        (tmp_path / corpus.example).with_suffix(suffix).write_bytes(b"no matter what")
+    table = corpus.load(tmp_path, strict=False)
+    assert len(table) == 1
+    assert len(table.attrs["left_out"]) == 1  # that clips are missing
+    assert [line.split()[0] for line in table.attrs["by_design"]] == ["1"] * 5
+
+
 def test_a_folder_of_songs_alone_says_so(tmp_path, write_clip, stem_of):
     write_clip(tmp_path / f"{stem_of(1, channel=2)}.wav")
     with pytest.raises(CorpusError, match=r"missing(?s:.*)1 left out by design, songs"):
