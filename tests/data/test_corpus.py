@@ -426,7 +426,7 @@ def test_songs_and_videos_are_left_alone_and_counted(
 def test_videos_and_archives_are_left_alone_by_every_loader(corpus, tmp_path, write_clip):
     if corpus.labels:
         pytest.skip("its clips need label files: see the tests of its own")
-    write_clip(tmp_path / corpus.example)
+    write_clip((tmp_path / corpus.example).with_suffix(".wav"))
     for suffix in (".avi", ".flv", ".mp3", ".mp4", ".zip"):
         (tmp_path / corpus.example).with_suffix(suffix).write_bytes(b"no matter what")
     table = corpus.load(tmp_path, strict=False)
