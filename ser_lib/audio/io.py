@@ -42,42 +42,76 @@ class Header:
 class _Sound(soundfile.SoundFile):
     """Read from start to end: soundfile seeks after each read, which fails without a length."""
 
-    has_length = True
-    """Whether the length is stated, not guessed by libsndfile from the first frames."""
-
     def seekable(self) -> bool:
         return False
 
+    @property
+    def has_length(self) -> bool:
+        """Whether the file states its length; FLAC from a pipe and MP3 without a tag do not."""
+        return self.frames < MAX_SAMPLES
 
-class _File(io.FileIO):
-    """A file for libsndfile; given by its name, it would be confused by a `._name` next to it.
 
-    A WAV whose recorder was stopped reads as if the size of its samples had been filled in.
-    """
+class _Wav(io.FileIO):
+    """A WAV of which some bytes are read as they should be."""
 
-    def __init__(self, path: Path) -> None:
-        self._at, self._size = _unfilled_size(path)
+    def __init__(self, path: Path, at: int, patch: bytes) -> None:
         super().__init__(path)
+        self._at, self._patch = at, patch
 
     def readinto(self, buffer: Any) -> int | None:
         start, n_bytes = self.tell(), super().readinto(buffer)
         view = memoryview(buffer).cast("B")
-        for place in range(max(start, self._at), min(start + (n_bytes or 0), self._at + 4)):
-            view[place - start] = self._size[place - self._at]
+        end = min(start + (n_bytes or 0), self._at + len(self._patch))
+        for place in range(max(start, self._at), end):
+            view[place - start] = self._patch[place - self._at]
         return n_bytes
 
 
+def _binary(path: Path) -> BinaryIO:
+    """Open a file for libsndfile: by its name it would take a `._name` next to it for a part of it.
+
+    Of an MP3 without a tag for its length, libsndfile would guess one from the first frame.
+    """
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[:4] == b"RIFF" and head[8:] == b"WAVE":
+            return _Wav(path, *_unfilled_size(path))
+        is_tagged = head[:3] == b"ID3"
+        start = 10 + sum(n << 7 * place for place, n in enumerate(head[9:5:-1])) if is_tagged else 0
+        file.seek(start)
+        tag = _endless_tag(file.read(200))
+        file.seek(start)
+        return io.BytesIO(tag + file.read()) if tag else path.open("rb")
+
+
+def _endless_tag(frame: bytes) -> bytes:
+    """Return a frame that says an MP3 is endless, like its first; none where one says its length.
+
+    It has 128 or 80 kbit/s, for which its own size is known.
+    """
+    is_mp3 = len(frame) == 200 and frame[0] == 0xFF and frame[1] & 0xE6 == 0xE2
+    if not is_mp3 or any(one in frame for one in (b"Xing", b"Info", b"VBRI")):
+        return b""
+    version, rate, is_mono = frame[1] >> 3 & 3, frame[2] >> 2 & 3, frame[3] >= 0xC0
+    if version == 1 or rate == 3:
+        return b""
+    n_side = (17 if is_mono else 32) if version == 3 else (9 if is_mono else 17)
+    rate_hz = (44_100, 48_000, 32_000)[rate] >> {3: 0, 2: 1, 0: 2}[version]
+    n_bytes = (144 * 128_000 if version == 3 else 72 * 80_000) // rate_hz
+    head = bytes((0xFF, frame[1] | 1, 0x90 | frame[2] & 0x0C, frame[3]))
+    return (head + bytes(n_side) + b"Xing\0\0\0\1\x7f\xff\xff\xff").ljust(n_bytes, b"\0")
+
+
 def _unfilled_size(path: Path) -> tuple[int, bytes]:
-    """Return where in a WAV the size of its samples is missing, and the size; else (-4, b"").
+    """Return where in a WAV the size of its samples was not filled in, and the size; else no bytes.
 
     AudioError where there are fewer samples than promised, which libsndfile ignores.
     """
     length = path.stat().st_size
     with path.open("rb") as file:
-        head = file.read(12)
-        is_wav = head[:4] == b"RIFF" and head[8:] == b"WAVE"
         # The size of the whole, in this head, is often wrong, and says nothing about the samples.
-        while is_wav and len(chunk := file.read(8)) == 8:
+        file.seek(12)
+        while len(chunk := file.read(8)) == 8:
             size, start = int.from_bytes(chunk[4:], "little"), file.tell()
             if chunk[:4] != b"data":
                 file.seek(start + size + size % 2)
@@ -92,19 +126,7 @@ def _unfilled_size(path: Path) -> tuple[int, bytes]:
                     f"{length - start}; copy or download it again"
                 )
             break
-    return -4, b""
-
-
-def _states_length(path: Path, file: soundfile.SoundFile) -> bool:
-    """Whether a file says how long it is: streamed FLAC does not, nor MP3 without a tag for it."""
-    if file.format != "MP3":
-        return file.frames < 2**62
-    with path.open("rb") as raw:
-        head = raw.read(10)
-        if head[:3] == b"ID3":
-            raw.seek(10 + sum(byte << 7 * place for place, byte in enumerate(head[:5:-1])))
-        first = raw.read(512)
-    return any(tag in first for tag in (b"Xing", b"Info", b"VBRI"))
+    return 0, b""
 
 
 @contextmanager
@@ -116,8 +138,7 @@ def _opened(path: Path) -> Iterator[_Sound]:
     if path.stat().st_size == 0:
         raise AudioError(f"{path}: an empty file of 0 bytes; copy or download it again")
     try:
-        with _decodable(path) as source, _File(source) as file, _Sound(file) as sound:
-            sound.has_length = _states_length(source, sound)
+        with _decodable(path) as source, _binary(source) as file, _Sound(file) as sound:
             yield sound
     except OSError as error:
         raise AudioError(
@@ -244,6 +265,7 @@ FOR_FFMPEG = (
 MAX_FFMPEG_S = 600  # two hours of AAC are decoded in less than a minute
 MAX_STREAM_BYTES = 4 * 2**30
 BLOCK_SAMPLES = 2**20
+MAX_SAMPLES = 2**40  # a year; more is no length
 MISCOUNTED_BYTES = 100  # writers count the header as samples too; a few milliseconds
 CHUNK_BYTES = 2**20
 
