@@ -171,7 +171,9 @@ def decode(path: Path, max_s: float | None = None) -> tuple[np.ndarray, Header]:
         if max_s is not None:
             n_wanted = min(n_wanted, int(max_s * file.samplerate))
         kept, n_read = [np.empty((0, file.channels), np.float32)], 0
-        for block in _blocks(path, file, max(1, min(n_wanted, BLOCK_SAMPLES))):
+        # At once, unless a header may promise anything.
+        n_block = min(n_wanted, 2**28 if file.has_length else BLOCK_SAMPLES)
+        for block in _blocks(path, file, max(1, n_block)):
             if n_read < n_wanted:
                 kept.append(block)
             n_read += len(block)
