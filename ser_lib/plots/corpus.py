@@ -22,17 +22,11 @@ def plot_class_balance(counts: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """
     ax = axes_or_new(ax)
     positions, base = np.arange(len(counts)), np.zeros(len(counts))
+    colours = [colour_of(emotion) for emotion in counts.index]
     for number, group in enumerate(counts.columns):
         values = counts[group].to_numpy()
-        bars = ax.bar(
-            positions,
-            values,
-            bottom=base,
-            width=0.72,
-            color=[colour_of(emotion) for emotion in counts.index],
-            alpha=1.0 if number == 0 else 0.55,
-            edgecolor="white",
-        )
+        alpha = 1.0 if number == 0 else 0.55
+        bars = ax.bar(positions, values, 0.72, base, color=colours, alpha=alpha, edgecolor="white")
         texts = [f"{value}" if value else "" for value in values]
         ax.bar_label(bars, texts, label_type="center", color="white", fontsize=8)
         base = base + values
@@ -43,15 +37,8 @@ def plot_class_balance(counts: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set_xticks(positions, counts.index)
     ax.set_ylabel("Clips")
     ax.margins(y=0.12)
-    ax.text(
-        1.0,
-        1.02,
-        " below, ".join(map(str, counts.columns)) + " above",
-        transform=ax.transAxes,
-        ha="right",
-        color="#555555",
-        fontsize=9,
-    )
+    legend = " below, ".join(map(str, counts.columns)) + " above"
+    ax.text(1.0, 1.02, legend, transform=ax.transAxes, ha="right", color="#555555", fontsize=9)
     return ax
 
 
@@ -79,19 +66,10 @@ def plot_distribution(
     import seaborn as sns
 
     ax = axes_or_new(ax)
-    sns.boxplot(
-        x=groups.to_numpy(),
-        y=values.to_numpy(),
-        order=list(order),
-        hue=groups.to_numpy(),
-        hue_order=list(order),
-        palette=[colour_of(one) for one in order],
-        legend=False,
-        width=0.6,
-        fliersize=1.5,
-        linewidth=0.8,
-        ax=ax,
-    )
+    x, y, order = groups.to_numpy(), values.to_numpy(), list(order)
+    box = {"width": 0.6, "fliersize": 1.5, "linewidth": 0.8, "legend": False}
+    colours = [colour_of(one) for one in order]
+    sns.boxplot(x=x, y=y, order=order, hue=x, hue_order=order, palette=colours, ax=ax, **box)
     ax.set(xlabel="", ylabel=label)
     ax.set_xticks(range(len(order)), order, rotation=40, ha="right")
     return ax

@@ -10,6 +10,9 @@ from matplotlib.axes import Axes
 
 from ser_lib.plots import style
 
+# A small text above the axes, at a value.
+ABOVE: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+
 
 def plot_scores(scores: pd.DataFrame, *, chance: float, ax: Axes | None = None) -> Axes:
     """Draw a score with its interval for every row, one line a row.
@@ -28,15 +31,7 @@ def plot_scores(scores: pd.DataFrame, *, chance: float, ax: Axes | None = None) 
         style.write_right_of(ax, high, position, f"{value:.1f}")
     _percent_axis(ax, "Unweighted average recall (%)", scores["name"])
     ax.axvline(100 * chance, **style.CHANCE_STYLE)
-    ax.annotate(
-        "chance",
-        (100 * chance, 1),
-        (3, 3),
-        xycoords=("data", "axes fraction"),
-        textcoords="offset points",
-        color="#777777",
-        fontsize=8,
-    )
+    ax.annotate("chance", (100 * chance, 1), (3, 3), size=8, color="#777777", **ABOVE)
     return ax
 
 
@@ -98,16 +93,8 @@ def _draw_people(ax: Axes, steps: pd.DataFrame) -> None:
         ax.barh(position, max(width, 0.8), left=low, height=1, color="#009E73", alpha=0.13)
     if len(known):
         first = known.iloc[0]
-        ax.annotate(
-            "listeners",
-            (50 * (first["people_low"] + first["people_high"]), 1),
-            (0, 3),
-            ha="center",
-            color="#00704F",
-            xycoords=("data", "axes fraction"),
-            textcoords="offset points",
-            fontsize=8,
-        )
+        middle = 50 * (first["people_low"] + first["people_high"])
+        ax.annotate("listeners", (middle, 1), (0, 3), size=8, ha="center", color="#00704F", **ABOVE)
 
 
 def plot_speakers(scores: pd.DataFrame, *, ax: Axes | None = None) -> Axes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 
@@ -10,6 +12,7 @@ from ser_lib.plots.style import SQUARE, axes_or_new
 # Lowest and highest voices of speech corpora, children and shouting included; the same for every
 # clip, so that contours can be compared.
 PITCH_LIMITS_HZ = (65.0, 600.0)
+PIXELS: dict[str, Any] = {"origin": "lower", "interpolation": "nearest"}
 
 
 def plot_envelope(
@@ -58,14 +61,8 @@ def plot_log_mel(
     import librosa
 
     ax = axes_or_new(ax)
-    image = ax.imshow(
-        level_db,
-        origin="lower",
-        extent=(0, duration_s, 0, len(level_db)),
-        vmin=-80,
-        vmax=0,
-        interpolation="nearest",
-    )
+    extent = (0, duration_s, 0, len(level_db))
+    image = ax.imshow(level_db, extent=extent, vmin=-80, vmax=0, **PIXELS)
     edges_hz = librosa.mel_frequencies(n_mels=len(level_db) + 2, fmax=f_max_hz)[1:-1]
     ticks_hz = [hz for hz in (250, 500, 1000, 2000, 4000, 8000) if hz <= f_max_hz]
     ax.set_yticks([np.searchsorted(edges_hz, hz) for hz in ticks_hz], [f"{t}" for t in ticks_hz])
@@ -94,15 +91,8 @@ def plot_mfcc(
         Where the colours end, in dB on both sides of zero.
     """
     ax = axes_or_new(ax)
-    ax.imshow(
-        coefficients,
-        origin="lower",
-        extent=(0, duration_s, first - 0.5, first + len(coefficients) - 0.5),
-        vmin=-limit,
-        vmax=limit,
-        cmap="RdBu_r",
-        interpolation="nearest",
-    )
+    extent = (0, duration_s, first - 0.5, first + len(coefficients) - 0.5)
+    ax.imshow(coefficients, "RdBu_r", extent=extent, vmin=-limit, vmax=limit, **PIXELS)
     ax.locator_params(axis="y", integer=True)
     ax.set(xlabel="Time (s)", ylabel="Coefficient")
     ax.grid(visible=False)

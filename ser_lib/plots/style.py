@@ -100,15 +100,8 @@ def write_right_of(
     colour: str = "black",
 ) -> None:
     """Write a text right of a point; `distance` and `size` in points."""
-    ax.annotate(
-        text,
-        (x, height),
-        (distance, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=size,
-        color=colour,
-    )
+    place = (x, height), (distance, 0)
+    ax.annotate(text, *place, textcoords="offset points", va="center", size=size, color=colour)
 
 
 def name_rows(ax: Axes, names: Iterable[str], *, size: float | None = None) -> None:

@@ -37,13 +37,8 @@ def plot_ranked(
         ax.text(share + 1, row, f"{share:.0f} %", va="center", fontsize=9)
     if threshold is not None:
         ax.axvline(100 * threshold, **CHANCE_STYLE)
-        ax.text(
-            *(100 * threshold, len(labels) - 0.3, "not sure below"),
-            ha="center",
-            va="bottom",
-            fontsize=8,
-            backgroundcolor="w",
-        )
+        centred: dict[str, Any] = {"ha": "center", "va": "bottom", "backgroundcolor": "w"}
+        ax.text(100 * threshold, len(labels) - 0.3, "not sure below", size=8, **centred)
     ax.set(xlim=(0, 108), xlabel="Probability (%)")
     ax.grid(visible=False, axis="y")
     return ax
@@ -104,16 +99,10 @@ def plot_timeline(
         chosen = sorted(np.argsort(-means)[:N_LINES])
         colours = [colour_of(labels[number]) for number in chosen]
         for place, number in enumerate(chosen):
-            ax.plot(
-                middle,
-                100 * columns[:, number],
-                color=colours[place],
-                # The same emotion of another gender has the same colour.
-                linestyle="--" if colours[place] in colours[:place] else "-",
-                marker=".",
-                markersize=4,
-                label=labels[number],
-            )
+            # The same emotion of another gender has the same colour.
+            line = ".--" if colours[place] in colours[:place] else ".-"
+            values, label = 100 * columns[:, number], labels[number]
+            ax.plot(middle, values, line, color=colours[place], markersize=4, label=label)
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=N_LINES, frameon=False)
     if threshold is not None:
         ax.axhline(100 * threshold, **CHANCE_STYLE)

@@ -76,13 +76,9 @@ def plot_roc(curves: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> A
     """
     ax = style.axes_or_new(ax, style.SQUARE)
     for label, curve in curves.items():
-        ax.plot(
-            curve["false_positive_rate"],
-            curve["true_positive_rate"],
-            color=colour_of(label),
-            linewidth=1.5,
-            label=f"{label}  {curve.attrs['auc']:.2f}",
-        )
+        x, y = curve["false_positive_rate"], curve["true_positive_rate"]
+        name = f"{label}  {curve.attrs['auc']:.2f}"
+        ax.plot(x, y, color=colour_of(label), linewidth=1.5, label=name)
     ax.plot([0, 1], [0, 1], **style.CHANCE_STYLE)
     ax.set(xlim=(0, 1), ylim=(0, 1.005), aspect="equal")
     ax.set(xlabel="False positive rate", ylabel="True positive rate")
