@@ -121,12 +121,8 @@ def speaker_accuracies(predictions: pd.DataFrame) -> pd.DataFrame:
 
     by_clip = _hits_by_clip(predictions)
     of_speaker = by_clip.groupby("speaker")["hits"].agg(["mean", "count"])
-    low, high = proportion_confint(
-        of_speaker["mean"] * of_speaker["count"],
-        of_speaker["count"],
-        alpha=1 - bootstrap.INTERVAL_LEVEL,
-        method="wilson",
-    )
+    n, alpha = of_speaker["count"], 1 - bootstrap.INTERVAL_LEVEL
+    low, high = proportion_confint(of_speaker["mean"] * n, n, alpha=alpha, method="wilson")
     columns = {"accuracy": of_speaker["mean"], "low": low, "high": high}
     table = pd.DataFrame(columns).assign(n_clips=of_speaker["count"])
     return table.sort_values(["accuracy"], kind="stable")

@@ -110,18 +110,15 @@ def _predicted(rows: pd.DataFrame, voices: Mapping[str, Predictor], what: str) -
         predictor = voices.get("") or voices[speaker]
         predictions = predict_many(predictor, map(Path, group["path"]))
         shown = progress(predictions, total=len(group), what=f"{what}, {speaker}")
-        tables.append(
-            pd.DataFrame(
-                {
-                    "prediction": next(iter(one.probabilities), ""),
-                    "confidence": one.confidence,
-                    "is_answered": one.emotion != NOT_SURE,
-                    "is_unlike": one.is_unlike,
-                    "error": one.error,
-                }
-                for one in shown
-            ).set_index(group.index)
+        found = (
+            {
+                "prediction": next(iter(one.probabilities), ""),
+                "is_answered": one.emotion != NOT_SURE,
+                **{name: getattr(one, name) for name in ("confidence", "is_unlike", "error")},
+            }
+            for one in shown
         )
+        tables.append(pd.DataFrame(found).set_index(group.index))
     return pd.concat(tables).loc[rows.index]
 
 

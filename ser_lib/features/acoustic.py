@@ -104,15 +104,9 @@ def prosody(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
     if not len(pitch_hz):
         raise FeatureError("the signal is silent: it has no pitch")
     quarter, median, three_quarters = np.percentile(pitch_hz, [25, 50, 75])
-    return np.array(
-        [
-            20 * np.log10(level),
-            median,
-            12 * np.log2(three_quarters / quarter),
-            is_speech.sum() * HOP_SAMPLES / sample_rate_hz,
-        ],
-        dtype=np.float32,
-    )
+    range_semitones = 12 * np.log2(three_quarters / quarter)
+    length_s = is_speech.sum() * HOP_SAMPLES / sample_rate_hz
+    return np.array([20 * np.log10(level), median, range_semitones, length_s], dtype=np.float32)
 
 
 def _pitch(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
@@ -156,14 +150,10 @@ def speech_statistics(signal: np.ndarray, sample_rate_hz: int, *, n_mfcc: int = 
         y=signal, sr=sample_rate_hz, n_mfcc=n_mfcc, n_fft=N_FFT, hop_length=HOP_SAMPLES
     )
     # (n_descriptors, n_frames)
-    frames = np.vstack(
-        [
-            20 * np.log10(np.maximum(rms, 1e-6)),
-            librosa.feature.zero_crossing_rate(signal, **FRAMING)[0],
-            12 * np.log2(_pitch(signal, sample_rate_hz)[: len(rms)] / 55),
-            mfcc,
-        ]
-    )
+    level_db = 20 * np.log10(np.maximum(rms, 1e-6))
+    crossings = librosa.feature.zero_crossing_rate(signal, **FRAMING)[0]
+    pitch = 12 * np.log2(_pitch(signal, sample_rate_hz)[: len(rms)] / 55)
+    frames = np.vstack([level_db, crossings, pitch, mfcc])
     spoken = frames[:, rms > loud * 10 ** (-STATISTICS_RANGE_DB / 20)]
     changes = np.abs(np.diff(spoken, axis=1)).sum(axis=1) / max(spoken.shape[1] - 1, 1)
     statistics = np.stack([spoken.mean(axis=1), spoken.std(axis=1), changes], axis=1)
@@ -203,25 +193,16 @@ def _describe_frames(signal: np.ndarray, sample_rate_hz: int) -> tuple[np.ndarra
     """Return descriptors, shape (n_frames, len(DESCRIPTORS)), and the level of each frame in dB."""
     import librosa
 
-    spectrum = np.abs(
-        librosa.stft(
-            signal,
-            n_fft=DESCRIPTOR_N_FFT,
-            win_length=DESCRIPTOR_WINDOW_SAMPLES,
-            hop_length=DESCRIPTOR_HOP_SAMPLES,
-        )
-    )
+    hop: dict[str, Any] = {"hop_length": DESCRIPTOR_HOP_SAMPLES}
+    window = DESCRIPTOR_WINDOW_SAMPLES
+    spectrum = np.abs(librosa.stft(signal, n_fft=DESCRIPTOR_N_FFT, win_length=window, **hop))
     power = spectrum**2
     mel = librosa.feature.melspectrogram(S=power, sr=sample_rate_hz, n_mels=DESCRIPTOR_N_MELS)
     # Quieter than any recording: digital silence must not become minus infinity.
     level_of_mel_db = librosa.power_to_db(mel, amin=1e-9, top_db=None)
+    lowest, highest = DESCRIPTOR_PITCH_RANGE_HZ
     pitch_hz = librosa.yin(
-        signal,
-        fmin=DESCRIPTOR_PITCH_RANGE_HZ[0],
-        fmax=DESCRIPTOR_PITCH_RANGE_HZ[1],
-        sr=sample_rate_hz,
-        frame_length=DESCRIPTOR_N_FFT,
-        hop_length=DESCRIPTOR_HOP_SAMPLES,
+        signal, fmin=lowest, fmax=highest, sr=sample_rate_hz, frame_length=DESCRIPTOR_N_FFT, **hop
     )[: power.shape[1]]
     level_db = 10 * np.log10(power.sum(axis=0) + 1e-9)
     shape = {"S": spectrum, "sr": sample_rate_hz}

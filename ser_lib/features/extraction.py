@@ -151,13 +151,8 @@ def _compute_all(clips: pd.DataFrame, spec: FeatureSpec, variant: str, n_jobs: i
         delayed(_compute_or_error)(path, spec, variant, audio_sha256)
         for path, audio_sha256 in zip(clips["path"], clips["audio_sha256"], strict=True)
     )
-    results = list(
-        progress(
-            Parallel(n_jobs=n_jobs, return_as="generator", batch_size=8)(tasks),
-            total=len(clips),
-            what=f"{spec.name}, {variant}",
-        )
-    )
+    running = Parallel(n_jobs=n_jobs, return_as="generator", batch_size=8)(tasks)
+    results = list(progress(running, total=len(clips), what=f"{spec.name}, {variant}"))
     failed = [one for one in results if isinstance(one, str)]
     if failed:
         raise FeatureError(f"{spec.name}: {len(failed)} clips failed:{offenders(failed)}")

@@ -137,14 +137,9 @@ def log_mel(
     check_signal(signal)
     if duration_s is not None:
         signal = crop_or_pad(signal, round(duration_s * sample_rate_hz))
-    power = _mel_power(
-        signal,
-        sample_rate_hz,
-        n_mels=n_mels,
-        n_fft=N_FFT,
-        hop_samples=hop_samples,
-        f_max_hz=sample_rate_hz / 2 if f_max_hz is None else f_max_hz,
-    )
+    top_hz = sample_rate_hz / 2 if f_max_hz is None else f_max_hz
+    framing = {"n_fft": N_FFT, "hop_samples": hop_samples}
+    power = _mel_power(signal, sample_rate_hz, n_mels=n_mels, f_max_hz=top_hz, **framing)
     return _power_to_db(power).astype(np.float32)
 
 

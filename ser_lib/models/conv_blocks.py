@@ -66,13 +66,8 @@ def build_conv_blocks(
     blocks = zip(config.n_filters, config.kernel_sizes, strict=True)
     for number, (n_filters, kernel_size) in enumerate(blocks, start=1):
         name = f"block{number}"
-        x = layers.Conv2D(
-            n_filters,
-            kernel_size,
-            padding="same",
-            activation=config.activation,
-            name=f"{name}_conv",
-        )(x)
+        options = {"activation": config.activation, "name": f"{name}_conv"}
+        x = layers.Conv2D(n_filters, kernel_size, padding="same", **options)(x)
         x = layers.BatchNormalization(momentum=config.norm_momentum, name=f"{name}_norm")(x)
         x = layers.MaxPooling2D(2, name=f"{name}_pool")(x)
         x = layers.Dropout(config.block_dropout_rate, name=f"{name}_dropout")(x)
@@ -93,13 +88,10 @@ def _read_sequence(x: keras.KerasTensor, config: ConvBlocksConfig) -> keras.Kera
     for number, (kind, units) in enumerate(config.recurrent, start=1):
         # Unrolled: the same sums without a loop in the graph, which takes longer than they do on a
         # CPU; a test compares the two.
-        layer = getattr(layers, kind.removeprefix("bi").upper())(
-            units,
-            return_sequences=number < len(config.recurrent),
-            unroll=True,
-            name=f"{kind}{number}",
-        )
+        name, is_last = f"{kind}{number}", number == len(config.recurrent)
+        reader = getattr(layers, kind.removeprefix("bi").upper())
+        layer = reader(units, return_sequences=not is_last, unroll=True, name=name)
         if kind.startswith("bi"):
-            layer = layers.Bidirectional(layer, name=f"{kind}{number}")
+            layer = layers.Bidirectional(layer, name=name)
         x = layer(x)
     return x

@@ -93,12 +93,8 @@ def start_from_ridge(
     keras = load_keras()
     pooling = keras.Model(model.inputs, model.get_layer("pooled").output)
     batches = np.array_split(np.arange(len(inputs)), -(-len(inputs) // POOLING_BATCH))
-    pooled = np.concatenate(
-        [
-            keras.ops.convert_to_numpy(pooling.predict_on_batch(inputs.take(rows)))
-            for rows in batches
-        ]
-    )
+    parts = (pooling.predict_on_batch(inputs.take(rows)) for rows in batches)
+    pooled = np.concatenate([keras.ops.convert_to_numpy(one) for one in parts])
     head = model.get_layer("probabilities")
     mean, spread = pooled.mean(axis=0), np.maximum(pooled.std(axis=0), MIN_SPREAD)
     scaled = (pooled - mean) / spread

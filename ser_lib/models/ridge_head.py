@@ -131,14 +131,11 @@ class RidgeHead:
     def history(self) -> pd.DataFrame:
         """Return every set of layers that was tried, best first; `weight` is its share."""
         n_members = min(self.config.n_members, len(self._tried))
-        return choice_history(
-            [one.uar for one in self._tried],
-            {
-                "layers": [" ".join(map(str, one.layers)) for one in self._tried],
-                "strength": [one.strength for one in self._tried],
-                "weight": [(n < n_members) / n_members for n in range(len(self._tried))],
-            },
-        )
+        layers = [" ".join(map(str, one.layers)) for one in self._tried]
+        strength = [one.strength for one in self._tried]
+        weight = [(n < n_members) / n_members for n in range(len(self._tried))]
+        more: dict[str, Sequence] = {"layers": layers, "strength": strength, "weight": weight}
+        return choice_history([one.uar for one in self._tried], more)
 
     def n_parameters(self) -> int:
         """Count the weights that are not 0, with the offsets."""

@@ -312,14 +312,12 @@ def collect(
         else:
             gathered.setdefault((plan.model.name, protocol), []).append(run)
     is_whole = {name: all((name, one) in gathered for one in protocols) for name in names}
-    return Results(
-        tuple(
-            Result(study, study.model(name), protocol, tuple(runs), clips)
-            for (name, protocol), runs in gathered.items()
-            if is_whole[name]
-        ),
-        tuple(missing),
+    found = (
+        Result(study, study.model(name), protocol, tuple(runs), clips)
+        for (name, protocol), runs in gathered.items()
+        if is_whole[name]
     )
+    return Results(tuple(found), tuple(missing))
 
 
 def average_runs(runs: Sequence[Run], shares: Sequence[float] = ()) -> pd.DataFrame:

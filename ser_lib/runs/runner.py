@@ -443,13 +443,9 @@ def _fit_and_store(
         named = (plan.protocol.normalisation, plan.rows, fold, positions)
         arrays = {name: normalise_fold(one, *named) for name, one in arrays.items()}
     inputs = gather_fold(fold, table, classes, arrays, positions, plan.study.test_views)
+    about: dict[str, Any] = {"n_classes": len(plan.labels), "seed": plan.seed}
     result = fit_fold(
-        plan.model.config,
-        plan.training,
-        inputs,
-        n_classes=len(plan.labels),
-        is_scaled=plan.model.is_scaled,
-        seed=plan.seed,
+        plan.model.config, plan.training, inputs, is_scaled=plan.model.is_scaled, **about
     )
     store.store_fold(folder, number, table.loc[list(fold.test), "label"], plan.labels, result)
     return number, result.duration_s

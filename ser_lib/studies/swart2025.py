@@ -29,14 +29,8 @@ CLASS_TABLE = {
 
 # Section 8.3: area under the one-against-rest ROC curve.
 AUC = {
-    "calm": 0.99,
-    "disgust": 0.99,
-    "fearful": 0.99,
-    "neutral": 0.99,
-    "surprised": 0.99,
-    "angry": 0.98,
-    "sad": 0.97,
-    "happy": 0.96,
+    **dict.fromkeys(("calm", "disgust", "fearful", "neutral", "surprised"), 0.99),
+    **{"angry": 0.98, "sad": 0.97, "happy": 0.96},
 }
 SWART2025 = Study(
     name="swart2025",

@@ -139,13 +139,9 @@ def normalise_fold(
     training_speakers = set(clips["speaker"]) - test_speakers
     is_known, is_eligible = known_clips(clips, rule, training_speakers)
     result = np.zeros(array.shape, dtype=np.float32)
+    about = (one.to_numpy() for one in (clips["speaker"], is_known, is_eligible))
     result[where] = normalise(
-        array[where],
-        clips["speaker"].to_numpy(),
-        is_known.to_numpy(),
-        is_eligible.to_numpy(),
-        normalisation=rule,
-        training_speakers=training_speakers,
+        array[where], *about, normalisation=rule, training_speakers=training_speakers
     )
     return result
 
@@ -257,15 +253,8 @@ def fit_network(
     start = family_of(config)[1].start
     if start:
         start(model, config, train, classes)
-    history = train_network(
-        model,
-        settings,
-        (train, classes),
-        (validation, arrays.y_validation),
-        n_classes=n_classes,
-        seed=seed,
-    )
-    return model, history
+    parts = (train, classes), (validation, arrays.y_validation)
+    return model, train_network(model, settings, *parts, n_classes=n_classes, seed=seed)
 
 
 def _fresh_network(

@@ -219,21 +219,12 @@ def _callbacks(settings: TrainingSettings) -> list:
         )
     if settings.keep:
         # Never stops: it restores the best weights at the end.
-        patience = settings.max_epochs
-        chosen.append(
-            callbacks.EarlyStopping(
-                settings.keep, mode="max", patience=patience, restore_best_weights=True
-            )
-        )
+        options = {"patience": settings.max_epochs, "restore_best_weights": True}
+        chosen.append(callbacks.EarlyStopping(settings.keep, mode="max", **options))
     if settings.stop_patience is not None:
-        chosen.append(
-            callbacks.EarlyStopping(
-                monitor=settings.stop_on,
-                mode="min" if settings.stop_on == "val_loss" else "max",
-                patience=settings.stop_patience,
-                restore_best_weights=not settings.keep,
-            )
-        )
+        mode, is_kept = "min" if settings.stop_on == "val_loss" else "max", not settings.keep
+        options = {"patience": settings.stop_patience, "restore_best_weights": is_kept}
+        chosen.append(callbacks.EarlyStopping(settings.stop_on, mode=mode, **options))
     return chosen
 
 

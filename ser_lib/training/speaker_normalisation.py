@@ -86,11 +86,6 @@ def emotion_offsets(
 
     Every speaker needs a neutral clip.
     """
-    return np.mean(
-        [
-            features[speakers == one].mean(axis=0)
-            - features[(speakers == one) & is_neutral].mean(axis=0)
-            for one in np.unique(speakers)
-        ],
-        axis=0,
-    )
+    masks = [speakers == one for one in np.unique(speakers)]
+    means = [(features[one].mean(axis=0), features[one & is_neutral].mean(axis=0)) for one in masks]
+    return np.mean([every - neutral for every, neutral in means], axis=0)
