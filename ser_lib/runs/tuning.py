@@ -364,8 +364,10 @@ def _arrays(plan: RunPlan, clips: pd.DataFrame) -> FoldArrays:
 def _fit(plan: RunPlan, values: Mapping[str, Any], arrays: FoldArrays) -> dict[str, Any]:
     config = config_of(plan.model.config, values)
     settings = settings_of(cast(TrainingSettings, plan.training), values)
-    about: dict[str, Any] = {"n_classes": len(plan.labels), "seed": plan.seed}
-    result = fit_fold(config, settings, arrays, is_scaled=plan.model.is_scaled, **about)
+    n_classes, is_scaled = len(plan.labels), plan.model.is_scaled
+    result = fit_fold(
+        config, settings, arrays, n_classes=n_classes, is_scaled=is_scaled, seed=plan.seed
+    )
     names = np.array(plan.labels)
     predicted = names[result.probabilities.argmax(axis=1)]
     counts = confusion_counts(names[arrays.y_validation], predicted, plan.labels)

@@ -126,9 +126,12 @@ def _find_encoder(
         raise EncoderError(
             f"'{encoder}' is none of {known}; another file needs outputs and n_values"
         )
-    about: dict[str, Any] = {"sample_rate_hz": sample_rate_hz, "input_name": input_name}
     return registry.encoder_from_file(
-        encoder, outputs=outputs.split(","), n_values=n_values, **about
+        encoder,
+        outputs=outputs.split(","),
+        n_values=n_values,
+        sample_rate_hz=sample_rate_hz,
+        input_name=input_name,
     )
 
 
