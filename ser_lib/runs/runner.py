@@ -443,14 +443,9 @@ def _fit_and_store(
         named = (plan.protocol.normalisation, plan.rows, fold, positions)
         arrays = {name: normalise_fold(one, *named) for name, one in arrays.items()}
     inputs = gather_fold(fold, table, classes, arrays, positions, plan.study.test_views)
-    model, n_classes, is_scaled = plan.model, len(plan.labels), plan.model.is_scaled
+    config, n_classes, is_scaled = plan.model.config, len(plan.labels), plan.model.is_scaled
     result = fit_fold(
-        model.config,
-        plan.training,
-        inputs,
-        n_classes=n_classes,
-        is_scaled=is_scaled,
-        seed=plan.seed,
+        config, plan.training, inputs, n_classes=n_classes, is_scaled=is_scaled, seed=plan.seed
     )
     store.store_fold(folder, number, table.loc[list(fold.test), "label"], plan.labels, result)
     return number, result.duration_s
