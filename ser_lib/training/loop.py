@@ -222,8 +222,8 @@ def _callbacks(settings: TrainingSettings) -> list:
         options = {"patience": settings.max_epochs, "restore_best_weights": True}
         chosen.append(callbacks.EarlyStopping(settings.keep, mode="max", **options))
     if settings.stop_patience is not None:
-        mode, is_kept = "min" if settings.stop_on == "val_loss" else "max", not settings.keep
-        options = {"patience": settings.stop_patience, "restore_best_weights": is_kept}
+        mode = "min" if settings.stop_on == "val_loss" else "max"
+        options = {"patience": settings.stop_patience, "restore_best_weights": not settings.keep}
         chosen.append(callbacks.EarlyStopping(settings.stop_on, mode=mode, **options))
     return chosen
 
