@@ -252,6 +252,8 @@ def audit_clips(
     not_checked = tuple(_not_checked(known, "parent" in clips, bool(parts)))
     is_leaking = any(one.level == "leak" for one in found)
     verdict = "This split leaks." if is_leaking else _verdict(known, bool(parts), not_checked)
+    if parts and any(one.detail.startswith("declared") for one in found):
+        verdict = verdict.replace("No leak", "No leak but those declared")
     return AuditReport(
         source=source,
         n_clips=measured["clip_id"].nunique(),
@@ -463,8 +465,8 @@ def _verdict(known: pd.DataFrame, has_split: bool, not_checked: Sequence[str]) -
             n_same = known[column].map(known[column].value_counts()).where(known[column] != "", 1)
             # Unless all others that share it are in the random fifth as well.
             if share := round(100 * float((1 - 0.2 ** (n_same - 1)).mean())):
-                shares.append(f"{SHARED[kind][1].removesuffix(' in two parts')} ({share} %)")
+                shares.append(f"{SHARED[kind][1].removesuffix(' in two parts')} of {share} %")
     return (
-        "No split was checked, as there is none. With a random fifth of the clips as test part, "
-        f"training would share with them: {', '.join(shares) or 'nothing that was looked for'}."
+        "No split was checked, as there is none. Of a random fifth of the clips as test part, "
+        f"training would know {', '.join(shares) or 'nothing that was looked for'}."
     )

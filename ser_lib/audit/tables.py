@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Mapping
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
@@ -26,14 +27,14 @@ from ser_lib.errors import AuditError, offenders
 
 # Usual names of the column that plays a role, compared without case, spaces and underscores.
 COLUMN_NAMES: dict[str, tuple[str, ...]] = {
-    "path": ("path", "file", "filename", "filepath", "audio", "audiopath", "audiofile", "wav",
-             "wavpath", "wavfile", "audiofilepath", "clip", "clipid", "clippath", "recording",
-             "name", "id"),
+    "path": ("path", "file", "filename", "fileid", "filepath", "audio", "audiopath", "audiofile",
+             "wav", "wavpath", "wavfile", "audiofilepath", "clip", "clipid", "clippath",
+             "recording", "name", "id"),
     "label": ("label", "emotion", "class", "target", "category", "y", "emo", "emotionlabel"),
     "speaker": ("speaker", "speakerid", "speakername", "spk", "spkid", "actor", "actorid", "talker",
                 "subject", "subjectid", "participant", "participantid", "clientid"),
     "statement": ("statement", "sentence", "sentenceid", "text", "transcript", "transcription",
-                  "script", "prompt", "utterance", "statementid", "textid", "phrase", "words"),
+                  "script", "prompt", "utterance", "statementid", "textid", "rawtext", "phrase"),
     "parent": ("parent", "parentid", "source", "sourcefile", "original", "originalfile",
                "augmentedfrom"),
     "part": ("part", "split", "set", "subset", "partition", "fold"),
@@ -232,7 +233,7 @@ def _parse_json(text: str) -> pd.DataFrame:
 def _parse_lines(text: str) -> pd.DataFrame:
     """Parse lines of cells; the first has the columns' names."""
     lines = re.split(r"\r\n?|\n", text.strip("\r\n"))
-    excel = re.fullmatch(r'"?sep=(.)"?\W*', lines[0], re.IGNORECASE)
+    excel = re.fullmatch(r'"?sep=([,;|:\t])"?\W*', lines[0], re.IGNORECASE)
     lines = lines[1:] if excel else lines
     # A comma may be in any text, hence it is what separates where nothing else does.
     usual = [one for one in "|\t;" if all(one in line for line in lines if line)]
@@ -318,7 +319,7 @@ def _guess_roles(columns: pd.DataFrame) -> dict[str, Any]:
 def _read_folders(clips: pd.DataFrame) -> pd.DataFrame:
     """Take part, class and speaker from the names of folders, where no column has them."""
     folders = [Path(name).parent.parts for name in clips["clip_id"]]
-    levels = pd.DataFrame(folders, index=clips.index).fillna("")
+    levels = pd.DataFrame(zip_longest(*folders, fillvalue="")).T
     guessed = _guess_roles(levels)
     if "part" in guessed:
         names = levels[guessed["part"]].str.casefold()

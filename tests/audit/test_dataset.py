@@ -99,6 +99,7 @@ def test_a_declared_leak_is_an_observation(planted):
     assert report.of_level("leak") == []
     declared = [one for one in report.of_level("observation") if one.kind == "same_speaker"]
     assert declared[0].detail.startswith("declared; ")
+    assert "but those declared" in report.verdict
 
 
 def test_without_a_split_copies_are_observations_and_it_says_so(planted):
@@ -111,8 +112,8 @@ def test_without_a_split_copies_are_observations_and_it_says_so(planted):
     assert any("no split" in one for one in report.not_checked)
     # Of 15 clips 4 have one copy or version, and a random fifth as test leaves it in training with
     # a chance of 0.8.
-    assert "the same audio (21 %)" in report.verdict
-    assert "versions of one clip (copies, augmentations) (11 %)" in report.verdict
+    assert "the same audio of 21 %" in report.verdict
+    assert "versions of one clip (copies, augmentations) of 11 %" in report.verdict
 
 
 def test_what_is_not_in_the_table_is_said(planted):
@@ -220,7 +221,7 @@ def test_without_a_split_nothing_was_checked_and_the_verdict_says_what_would_lea
     twice = pd.concat([few, few.assign(clip_id="again " + few["clip_id"])], ignore_index=True)
     verdict = audit_clips(twice.drop(columns="part"), source="x").verdict
     assert verdict.startswith("No split was checked")
-    assert "the same audio (80 %), the same speaker (80 %)" in verdict
+    assert "the same audio of 80 %, the same speaker of 80 %" in verdict
     alone = audit_clips(few[["clip_id", "path"]], source="x").verdict
     assert "nothing that was looked for" in alone
 

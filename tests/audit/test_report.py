@@ -52,7 +52,7 @@ def test_a_folder_without_a_split_exits_with_0_and_says_that_nothing_was_checked
     assert result.exit_code == 0
     last = result.output.splitlines()[-1]
     assert last.startswith("No split was checked")
-    assert "the same audio (32 %)" in last
+    assert "the same audio of 32 %" in last
     assert "No leak" not in result.output
     assert "a.wav = e.wav" in result.output
 

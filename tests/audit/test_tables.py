@@ -121,6 +121,8 @@ ROWS = "path,label,part\na.wav,wütend,train\nb.wav,fröhlich,test\n"
 SAVED = {
     "sep= on top": "sep=;\r\n" + ROWS.replace(",", ";").replace("\n", "\r\n"),
     "quoted sep=": '"sep=;"\n' + ROWS.replace(",", ";"),
+    "sep= in a name": "sep=ä,path,label,part\n"
+    + "\n".join(f"-,{line}" for line in ROWS.splitlines()[1:]),
     "sep=tab": "SEP=\t\n" + ROWS.replace(",", "\t"),
     "Unicode text": ROWS.replace(",", "\t").encode("utf-16"),
     "big endian": b"\xfe\xff" + ROWS.replace(",", "\t").encode("utf-16-be"),
@@ -253,11 +255,11 @@ def test_part_and_class_are_read_from_folders(tmp_path, write_clip, tree):
 
 
 def test_folders_of_other_names_are_no_part(tmp_path, write_clip):
-    for name in ("train/a", "test/b", "extra/c"):
+    for name in ("train/x/y/a", "test/b", "extra/c", "d"):
         write_clip(tmp_path / f"{name}.wav")
     clips = read_clips(tmp_path)
     assert dict(zip(clips["clip_id"], clips["part"], strict=True)) == {
-        **{"extra/c.wav": "", "test/b.wav": "test", "train/a.wav": "train"}
+        **{"d.wav": "", "extra/c.wav": "", "test/b.wav": "test", "train/x/y/a.wav": "train"}
     }
 
 
