@@ -6,12 +6,17 @@ nothing is raised for it. What is made of the copies lives in `build` and `html`
 
 from __future__ import annotations
 
+import ast
+import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 import weakref
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from copy import deepcopy
@@ -19,12 +24,14 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import papermill
 import zmq
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.provisioning import LocalProvisioner
 from jupyter_core.utils import ensure_event_loop
 from nbclient.exceptions import CellTimeoutError
 from nbformat import NotebookNode
@@ -52,7 +59,7 @@ class Job:
     """The working folder of its kernel, as in JupyterLab."""
     target: Path
     weight: float = 0.0
-    """Its share of the time; of the notebooks that may start, the heaviest does."""
+    """Its share of the time, with what waits for it: the heaviest that may start is the first."""
 
 
 # As many notebooks as run side by side by default share the cores: threads that wait for each other
@@ -83,6 +90,79 @@ def kernel_environment() -> dict[str, str]:
 _LIVE_KERNELS: weakref.WeakSet[AsyncKernelManager] = weakref.WeakSet()
 
 
+class _KernelServer:
+    """The process of `kernel_server`, which forks kernels that have imported these modules."""
+
+    running: _KernelServer | None = None
+
+    def __init__(self, modules: Iterable[str], folder: Path) -> None:
+        self._lock = threading.Lock()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", f"{__package__}.kernel_server", *modules],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            cwd=folder,
+            env=os.environ | kernel_environment(),
+            start_new_session=True,
+        )
+
+    def fork(self, connection_file: str, folder: str) -> _ForkedKernel:
+        """Fork a kernel; wait until the modules are imported."""
+        request = json.dumps({"connection_file": connection_file, "folder": folder})
+        with self._lock:
+            self._process.stdin.write(request + "\n")
+            self._process.stdin.flush()
+            return _ForkedKernel(int(self._process.stdout.readline()))
+
+    def __enter__(self) -> None:
+        _KernelServer.running = self
+
+    def __exit__(self, *error: object) -> None:
+        _KernelServer.running = None
+        self._process.kill()
+        self._process.communicate()
+
+
+@dataclass(frozen=True)
+class _ForkedKernel:
+    """As much of `subprocess.Popen` as a provisioner needs, for a process that is no child."""
+
+    pid: int
+    stdin = stdout = stderr = None
+
+    def poll(self) -> int | None:
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return 0
+        return None
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def wait(self) -> int:
+        return 0
+
+
+class _ForkingProvisioner(LocalProvisioner):
+    """Asks the kernel server for a process instead of starting one."""
+
+    async def launch_kernel(self, cmd: list[str], **options: Any) -> dict[str, Any]:
+        file = cmd[cmd.index("-f") + 1]
+        self.process = _KernelServer.running.fork(file, str(options["cwd"]))
+        self.pid = self.pgid = self.process.pid
+        self.cwd = options["cwd"]
+        return self.connection_info
+
+
 class _OwnKernelManager(AsyncKernelManager):
     """Starts this interpreter, not whichever one a kernelspec of the machine names."""
 
@@ -94,6 +174,9 @@ class _OwnKernelManager(AsyncKernelManager):
         _LIVE_KERNELS.add(self)
 
     async def _async_start_kernel(self, **options: object) -> None:
+        if _KernelServer.running:
+            named = {"kernel_id": self.kernel_id, "kernel_spec": self.kernel_spec}
+            self.provisioner = _ForkingProvisioner(**named, parent=self)
         # Errors of cells travel as messages; what a dying kernel writes is noise.
         await super()._async_start_kernel(stderr=subprocess.DEVNULL, **options)
 
@@ -120,19 +203,55 @@ def run_all(
     jobs: Mapping[str, Job], order: TopologicalSorter[str], n_jobs: int
 ) -> dict[str, float]:
     """Run the notebooks, `n_jobs` side by side, each after those that it needs."""
+    shared = _shared_imports(jobs.values())
+    # A fork needs a system that has it, and pays where several kernels import the same.
+    if shared and hasattr(os, "fork"):
+        with _KernelServer(shared, next(iter(jobs.values())).folder):
+            return _run_in_order(jobs, order, n_jobs)
+    return _run_in_order(jobs, order, n_jobs)
+
+
+def _shared_imports(jobs: Iterable[Job]) -> list[str]:
+    """Return the modules that two notebooks or more import."""
+    counts: Counter[str] = Counter()
+    for job in jobs:
+        found: dict[str, None] = {}
+        for cell in job.source.cells:
+            try:
+                nodes = list(ast.walk(ast.parse(cell.source))) if cell.cell_type == "code" else []
+            except SyntaxError:  # IPython's own, such as magics
+                continue
+            for node in nodes:
+                # Whether `from a import b` names a module or not, shows when it is imported.
+                prefix = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+                if isinstance(node, ast.Import | ast.ImportFrom):
+                    found |= dict.fromkeys(prefix + one.name for one in node.names)
+        counts.update(list(found))
+    shared = [name for name, n in counts.items() if n > 1]
+    # What the library imports when it is first used.
+    later = ["sklearn.model_selection"] if any(one.startswith("ser_lib") for one in shared) else []
+    return shared + later
+
+
+def _run_in_order(
+    jobs: Mapping[str, Job], order: TopologicalSorter[str], n_jobs: int
+) -> dict[str, float]:
     durations_s: dict[str, float] = {}
+    waiting: list[str] = []
     running: dict[Future[tuple[float, bool]], str] = {}
     width = max(map(len, jobs)) + 2
     with ThreadPoolExecutor(n_jobs) as pool:
         try:
             while order.is_active():
+                waiting += order.get_ready()
                 # Long ones first: else the last one runs alone while the other cores wait.
-                for name in sorted(order.get_ready(), key=lambda one: (-jobs[one].weight, one)):
+                waiting.sort(key=lambda one: (-jobs[one].weight, one))
+                while waiting and len(running) < n_jobs:
+                    name = waiting.pop(0)
                     running[pool.submit(_run_one, jobs[name])] = name
                 if sys.stdout.isatty():
                     # The next line overwrites this one.
-                    names = ", ".join(list(running.values())[:n_jobs])
-                    print(f"  running: {names}", end="\r\x1b[K", flush=True)
+                    print(f"  running: {', '.join(running.values())}", end="\r\x1b[K", flush=True)
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     name = running.pop(future)
