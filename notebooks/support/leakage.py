@@ -22,7 +22,7 @@ from ser_lib.audio.augmentation import AUGMENTATIONS
 from ser_lib.data import corpus_of, get_corpus
 from ser_lib.data.labels import LABEL_SETS
 from ser_lib.data.leakage import FINDINGS, check_split
-from ser_lib.data.splits import Fold, Split, rows_of, with_training_variants
+from ser_lib.data.splits import Fold, Split, csv_of_rows, rows_of, with_training_variants
 from ser_lib.errors import EncoderError, LeakError, RunError, SplitError
 from ser_lib.evaluation.metrics import (
     Score,
@@ -63,15 +63,25 @@ class Plan:
     rows: pd.DataFrame
     split: Split
     labels: tuple[str, ...]
-    known: dict[str, float]
-    """By name in `KNOWN`: the share of test rows that have it in common with training rows."""
 
-    @property
+    @cached_property
+    def known(self) -> dict[str, float]:
+        """By name in `KNOWN`: the share of test rows that have it in common with training rows."""
+        table = self.rows.set_index("row_id", drop=False)
+        shares = {}
+        for what, key_of in KNOWN.items():
+            keys = key_of(table)
+            is_known = [
+                keys[list(fold.test)].isin(set(keys[list(fold.train)])) for fold in self.split.folds
+            ]
+            shares[what] = round(float(pd.concat(is_known).mean()), 4)
+        return shares
+
+    @cached_property
     def folds_sha256(self) -> str:
         """Hash of folds, labels and audio."""
-        folds = json.dumps([asdict(fold) for fold in self.split.folds])
-        labels = self.rows[["row_id", "label", "audio_sha256"]].to_csv(index=False)
-        return hashlib.sha256((folds + labels).encode()).hexdigest()
+        folds = json.dumps([vars(fold) for fold in self.split.folds])
+        return hashlib.sha256((folds + csv_of_rows(self.rows)).encode()).hexdigest()
 
 
 def assign_folds(
@@ -129,8 +139,8 @@ def plan_step(step: Step, clips: pd.DataFrame, seed: int) -> Plan:
     label_set = LABEL_SETS[get_corpus(corpus_of(clips)).label_set]
     if step.is_permuted:
         clips = clips.assign(emotion=_permuted(clips, seed))
-    originals = rows_of(clips, label_set)
     rows = rows_of(clips, label_set, step.variants)
+    originals = rows[rows["variant"] == "original"].reset_index(drop=True)
     divided = rows if step.is_made_before else originals
     n_train = _size_of(step, clips, seed)
     folds = []
@@ -144,7 +154,7 @@ def plan_step(step: Step, clips: pd.DataFrame, seed: int) -> Plan:
     check_split(rows, split, declared=step.leaks)
     present = set(originals["label"])
     labels = tuple(label for label in label_set.labels if label in present)
-    return Plan(step, seed, rows, split, labels, _known_shares(rows, split))
+    return Plan(step, seed, rows, split, labels)
 
 
 def n_training_speakers(clips: pd.DataFrame) -> int:
@@ -191,16 +201,6 @@ def _fold_of(
         free = free.iloc[np.sort(rng.choice(len(free), min(n_train, len(free)), replace=False))]
     selection = test if step.selected_on == "test" else validation
     return Fold(*(tuple(part["row_id"]) for part in (free, selection, test)))
-
-
-def _known_shares(rows: pd.DataFrame, split: Split) -> dict[str, float]:
-    table = rows.set_index("row_id", drop=False)
-    shares = {}
-    for what, key_of in KNOWN.items():
-        keys = key_of(table)
-        is_known = [keys[list(fold.test)].isin(set(keys[list(fold.train)])) for fold in split.folds]
-        shares[what] = round(float(pd.concat(is_known).mean()), 4)
-    return shares
 
 
 TWIN_COLUMNS = [

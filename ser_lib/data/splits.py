@@ -8,10 +8,12 @@ seed to folds and one line in `PROTOCOLS`. Whether a split leaks is checked in
 
 from __future__ import annotations
 
+import csv
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from io import StringIO
 
 import numpy as np
 import pandas as pd
@@ -103,6 +105,16 @@ def rows_of(
     suffix = np.where(rows["variant"] == "original", "", "#" + rows["variant"])
     rows["row_id"] = rows["clip_id"] + suffix
     return rows[list(ROW_COLUMNS)]
+
+
+def csv_of_rows(rows: pd.DataFrame) -> str:
+    """Write which rows there are, with their labels and sounds, as CSV: runs are named by it."""
+    text = StringIO()
+    columns = ["row_id", "label", "audio_sha256"]
+    # As `DataFrame.to_csv` writes it, in a tenth of the time.
+    lines = zip(*(rows[name] for name in columns), strict=True)
+    csv.writer(text, lineterminator="\n").writerows([columns, *lines])
+    return text.getvalue()
 
 
 def variants_of(copies: int, augmentations: Sequence[str]) -> tuple[str, ...]:

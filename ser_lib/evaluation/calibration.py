@@ -283,11 +283,13 @@ def cross_fitted(
             f"speaker {n_folds.idxmax()} is tested in {n_folds.max()} folds: the temperature would "
             "be fitted on the speakers on whom it is evaluated"
         )
-    names = [f"p_{label}" for label in labels]
-    calibrated, temperatures = predictions.copy(), {}
+    probabilities, truth = _scored(predictions, labels)
+    logits = np.log(np.maximum(probabilities, MIN_PROBABILITY))
+    calibrated, temperatures = probabilities.copy(), {}
     for fold in folds:
         is_here = (predictions["fold"] == fold).to_numpy()
-        temperatures[fold] = fit_temperature(predictions[~is_here], labels)
-        part = with_temperature(predictions[is_here], labels, temperatures[fold])
-        calibrated.loc[is_here, names] = part[names].to_numpy()
-    return calibrated, pd.Series(temperatures, name="temperature").rename_axis("fold")
+        temperatures[fold] = temperature_of_logits(logits[~is_here], truth[~is_here])
+        calibrated[is_here] = apply_temperature(probabilities[is_here], temperatures[fold])
+    columns = {f"p_{label}": column for label, column in zip(labels, calibrated.T, strict=True)}
+    table = predictions.assign(**columns)
+    return table, pd.Series(temperatures, name="temperature").rename_axis("fold")

@@ -24,14 +24,15 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import nbformat
 import papermill
 import zmq
+from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
-from jupyter_client.provisioning import LocalProvisioner
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_core.utils import ensure_event_loop
 from nbclient.exceptions import CellTimeoutError
 from nbformat import NotebookNode
@@ -109,12 +110,13 @@ class _KernelServer:
         )
 
     def fork(self, connection_file: str, folder: str) -> _ForkedKernel:
-        """Fork a kernel; wait until the modules are imported."""
-        request = json.dumps({"connection_file": connection_file, "folder": folder})
+        """Fork a kernel; the first waits until the modules are imported."""
+        requests, answers = self._process.stdin, self._process.stdout
+        assert requests is not None
+        assert answers is not None
         with self._lock:
-            self._process.stdin.write(request + "\n")
-            self._process.stdin.flush()
-            return _ForkedKernel(int(self._process.stdout.readline()))
+            print(json.dumps([connection_file, folder]), file=requests, flush=True)
+            return _ForkedKernel(int(answers.readline()))
 
     def __enter__(self) -> None:
         _KernelServer.running = self
@@ -140,10 +142,8 @@ class _ForkedKernel:
         return None
 
     def send_signal(self, number: int) -> None:
-        os.kill(self.pid, number)
-
-    def terminate(self) -> None:
-        self.send_signal(signal.SIGTERM)
+        if self.poll() is None:
+            os.kill(self.pid, number)
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
@@ -155,11 +155,12 @@ class _ForkedKernel:
 class _ForkingProvisioner(LocalProvisioner):
     """Asks the kernel server for a process instead of starting one."""
 
-    async def launch_kernel(self, cmd: list[str], **options: Any) -> dict[str, Any]:
-        file = cmd[cmd.index("-f") + 1]
-        self.process = _KernelServer.running.fork(file, str(options["cwd"]))
-        self.pid = self.pgid = self.process.pid
+    async def launch_kernel(self, cmd: list[str], **options: Any) -> KernelConnectionInfo:
+        assert _KernelServer.running is not None
         self.cwd = options["cwd"]
+        kernel = _KernelServer.running.fork(cmd[cmd.index("-f") + 1], str(self.cwd))
+        self.process = cast(Any, kernel)
+        self.pid = self.pgid = kernel.pid
         return self.connection_info
 
 
@@ -261,9 +262,12 @@ def _run_in_order(
                     print(f"  {name:<{width}}{verdict:<6}{durations_s[name]:>9.1f} s", flush=True)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            for manager in list(_LIVE_KERNELS):
-                if process := getattr(manager.provisioner, "process", None):
-                    process.kill()
+            # Also those that are only just being started.
+            while not all(future.done() for future in running):
+                for manager in list(_LIVE_KERNELS):
+                    if process := getattr(manager.provisioner, "process", None):
+                        process.kill()
+                time.sleep(0.05)
             raise
     return durations_s
 

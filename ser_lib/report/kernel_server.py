@@ -1,9 +1,9 @@
 """A process that forks notebook kernels, so that what they all import is imported once.
 
-`python -m ser_lib.report.kernel_server MODULE ...` imports the modules, reads one line a kernel from
-its input (connection file and working folder, as JSON), and answers with the kernel's process id.
-It ends with its input, and kernels end with it. Nothing here may start a thread or compute: a fork
-copies neither threads nor what they hold.
+`python -m ser_lib.report.kernel_server MODULE ...` imports the modules, reads one line a kernel
+from its input (connection file and working folder, as JSON), and answers with the kernel's process
+id. It ends with its input, and kernels end with it. Nothing here may start a thread or compute: a
+fork copies neither threads nor what they hold.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main(modules: list[str]) -> None:
     for line in sys.stdin:
         process_id = os.fork()
         if process_id == 0:
-            _become_kernel(**json.loads(line))
+            _become_kernel(*json.loads(line))
         print(process_id, flush=True)
 
 

@@ -70,7 +70,9 @@ class Result:
     @cached_property
     def score(self) -> metrics.Score:
         """UAR and WA with intervals by speaker."""
-        return runner.score_runs(self.runs, self.clips)
+        for run in self.runs:
+            metrics.check_predictions(run.predictions, run.labels)
+        return metrics.score_predictions(self.tables, self.labels)
 
     @cached_property
     def tables(self) -> tuple[pd.DataFrame, ...]:

@@ -15,6 +15,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,29 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class Division:
+    """The rows of a task in their folds, and what leaks between them; models share it."""
+
+    rows: pd.DataFrame
+    split: splits.Split
+    findings: pd.DataFrame
+    """What the leak guard found; all of it is declared by the protocol."""
+
+    @cached_property
+    def hashes(self) -> dict[str, str]:
+        """Hashes of the rows and of the folds."""
+        folds = json.dumps([vars(fold) for fold in self.split.folds])
+        rows = splits.csv_of_rows(self.rows)
+        return {"rows_sha256": _sha256(rows), "folds_sha256": _sha256(folds)}
+
+    @cached_property
+    def test_rows(self) -> list[tuple[str, int]]:
+        """Every test row with the number of its fold, sorted."""
+        folds = enumerate(self.split.folds)
+        return sorted((row, number) for number, fold in folds for row in fold.test)
+
+
+@dataclass(frozen=True)
 class RunPlan:
     """A run before it is trained: who is in which fold, what leaks, where it will be stored."""
 
@@ -56,13 +80,20 @@ class RunPlan:
     protocol: splits.Protocol
     seed: int
     corpus: str
-    rows: pd.DataFrame
-    split: splits.Split
-    findings: pd.DataFrame
-    """What the leak guard found; all of it is declared by the protocol."""
+    division: Division
     labels: tuple[str, ...]
     auxiliary: tuple[str, ...] = ()
     """Other corpora that are trained on."""
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """All rows of the task, see `ser_lib.data.splits.rows_of`."""
+        return self.division.rows
+
+    @property
+    def split(self) -> splits.Split:
+        """The folds."""
+        return self.division.split
 
     @property
     def training(self) -> TrainingSettings | None:
@@ -73,7 +104,8 @@ class RunPlan:
     @property
     def leaks(self) -> tuple[str, ...]:
         """Kinds of finding between training or validation rows and test rows."""
-        return tuple(self.findings.loc[self.findings["second"] == "test", "kind"].unique())
+        found = self.division.findings
+        return tuple(found.loc[found["second"] == "test", "kind"].unique())
 
     @property
     def name(self) -> str:
@@ -103,10 +135,7 @@ class RunPlan:
             "family": family_name,
             "config": asdict(model.config),
             "training": self.training.identity() if self.training else None,
-            "rows_sha256": _sha256(
-                self.rows[["row_id", "label", "audio_sha256"]].to_csv(index=False)
-            ),
-            "folds_sha256": _sha256(json.dumps([vars(fold) for fold in self.split.folds])),
+            **self.division.hashes,
             "n_folds": len(self.split.folds),
             "leaks": list(self.leaks),
             "versions": versions,
@@ -171,22 +200,21 @@ def plan_run(
     # A corpus does not help itself, nor a pool that it is part of.
     tested = set(clips["corpus"])
     auxiliary = tuple(one for one in study.auxiliary_corpora if one not in tested)
-    rows, split, findings = _divide(study, protocol, seed, clips, load_auxiliary(auxiliary))
-    present = set(rows["label"])
+    division = _divide(study, protocol, seed, clips, load_auxiliary(auxiliary))
+    present = set(division.rows["label"])
     labels = tuple(label for label in study.labels_for(corpus).labels if label in present)
     model = study.model(model_name)
-    return RunPlan(study, model, protocol, seed, corpus, rows, split, findings, labels, auxiliary)
+    return RunPlan(study, model, protocol, seed, corpus, division, labels, auxiliary)
 
 
-_Division = tuple[pd.DataFrame, splits.Split, pd.DataFrame]
-_DIVISIONS: dict[str, _Division] = {}
-N_DIVISIONS = 24
+_DIVISIONS: dict[str, Division] = {}
+N_DIVISIONS = 64
 
 
 def _divide(
     study: Study, protocol: splits.Protocol, seed: int, clips: pd.DataFrame, auxiliary: pd.DataFrame
-) -> _Division:
-    """Return rows, split and findings; the last divisions are kept, as models share them."""
+) -> Division:
+    """Divide and audit the clips; the last divisions are kept, as models share them."""
     label_set, augmentations = study.labels_for(corpus_of(clips)), study.augmentations
     key = repr((label_set, study.copies, augmentations, protocol, seed))
     for table in (clips, auxiliary):
@@ -207,7 +235,7 @@ def _divide(
         split = replace(split, folds=folds)
     while len(_DIVISIONS) >= N_DIVISIONS:
         del _DIVISIONS[next(iter(_DIVISIONS))]
-    _DIVISIONS[key] = rows, split, check_split(rows, split, declared=protocol.leaks)
+    _DIVISIONS[key] = Division(rows, split, check_split(rows, split, declared=protocol.leaks))
     return _DIVISIONS[key]
 
 
@@ -391,15 +419,15 @@ def has_folders(study: Study, model: ModelSpec, corpus: str, protocols: Sequence
 def _read_checked(folder: Path, plan: RunPlan) -> store.Run:
     """Read a run, and raise where it is not, row by row, what the plan says."""
     run = store.read_run(folder)
-    folds = dict(enumerate(plan.split.folds))
-    expected = [(row, number) for number, fold in folds.items() for row in fold.test]
+    expected = plan.division.test_rows
     columns = (run.predictions.get(name, []) for name in ("clip_id", "fold"))
     stored = list(zip(*columns, strict=True))
     faults = {
         "its spec.json is not that of its name": store.read_spec(folder) is None,
         f"it has {len(stored)} predictions, not the {len(expected)} of its test rows":
-            sorted(stored) != sorted(expected),
-        "its history lacks folds": set(run.history.get("fold", [])) != set(folds),
+            sorted(stored) != expected,
+        "its history lacks folds":
+            set(run.history.get("fold", [])) != set(range(len(plan.split.folds))),
     }  # fmt: skip
     found = [fault for fault, is_there in faults.items() if is_there]
     if found:

@@ -10,6 +10,7 @@ import json
 import re
 import sys
 import time
+import weakref
 from copy import deepcopy
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -512,8 +513,34 @@ def test_a_page_that_cannot_be_rendered_leaves_the_old_one(folder, monkeypatch):
     assert sorted(one.name for one in target.parent.iterdir()) == ["executed", "report.html"]
 
 
+def test_notebooks_that_share_imports_are_forked_and_still_fail_alone(folder):
+    write(folder, "01_dies", code("import os\nimport fractions"), code("os._exit(3)"))
+    told = "import os\nimport sys\nis_there = 'fractions' in sys.modules"
+    write(folder, "02_lives", code(told), code("assert is_there\nimport fractions"))
+    result = build_report("demo", notebooks_dir=folder)
+    assert [one.notebook for one in result.failures] == ["01_dies"]
+    assert execution._KernelServer.running is None
+
+
+def test_imports_are_shared_where_two_notebooks_have_them(tmp_path):
+    sources = (
+        "import a.b\nfrom c import d, e",
+        "%magic\nx",
+        "def f():\n    import a.b",
+        "from c import e",
+    )
+    jobs = [
+        execution.Job(str(n), new_notebook(cells=[code(one)]), {}, tmp_path, tmp_path)
+        for n, one in enumerate(sources)
+    ]
+    assert execution._shared_imports(jobs) == ["a.b", "c.e"]
+
+
 def test_an_interrupt_ends_the_kernels_at_once(folder, monkeypatch):
     write(folder, "01_a", code("import time\ntime.sleep(600)"))
+
+    # Kernels of other tests may still be remembered.
+    monkeypatch.setattr(execution, "_LIVE_KERNELS", weakref.WeakSet())
 
     def interrupt(*_: object, **__: object) -> None:
         while not any(one.has_kernel for one in list(execution._LIVE_KERNELS)):

@@ -400,7 +400,8 @@ def test_a_run_of_other_code_is_noticed(few_clips, unbuilt, monkeypatch, part):
     else:
         (fold,) = plan.split.folds
         other = replace(fold, train=fold.train[::-1])
-        plan = replace(plan, split=replace(plan.split, folds=(other,)))
+        split = replace(plan.split, folds=(other,))
+        plan = replace(plan, division=replace(plan.division, split=split))
     assert not runs.is_stored(plan)
 
 
