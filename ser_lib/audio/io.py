@@ -134,6 +134,8 @@ def _opened(path: Path) -> Iterator[_Sound]:
     """Open a recording for reading; whatever is wrong with it, then or later, raises AudioError."""
     if not path.is_file():
         found = "a link to nothing" if path.is_symlink() else "no such file"
+        if path.is_symlink() and "/annex/" in os.readlink(path):
+            raise AudioError(f"{path}: {NO_RECORDINGS[b'/annex/objects']}")
         raise AudioError(f"{path}: {found}; if it is a clip of a corpus, check SER_DATA")
     if path.stat().st_size == 0:
         raise AudioError(f"{path}: an empty file of 0 bytes; copy or download it again")

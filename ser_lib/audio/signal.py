@@ -32,7 +32,8 @@ def mono(samples: np.ndarray) -> np.ndarray:
     if samples.shape[1] == 1:
         return samples[:, 0]
     with np.errstate(invalid="ignore", over="ignore"):
-        products = samples.T @ samples
+        centred = samples - samples.mean(axis=0)  # an offset is no sound
+        products = centred.T @ centred
         powers = np.diag(products)
         loudest = powers.argmax()
         least = MIN_OPPOSITION * np.sqrt(powers) * np.sqrt(powers[loudest])

@@ -119,6 +119,11 @@ def test_channels_in_opposite_phase_are_the_sound_not_what_they_leave_of_each_ot
     )
 
 
+def test_an_offset_hides_no_opposite_phase(noise):
+    signal = mono(0.01 * noise[:, None] * [1, -1] + 0.1)
+    assert abs(np.corrcoef(signal, noise)[0, 1]) > 0.999
+
+
 @pytest.mark.parametrize("correlation", [1.0, 0.5, 0.0, -0.3])
 def test_channels_of_one_room_are_averaged(noise, rng, correlation):
     other = correlation * noise + np.sqrt(1 - correlation**2) * rng.permutation(noise)
@@ -397,6 +402,14 @@ def test_loading_samples_that_are_not_finite_is_refused(tmp_path, write_clip, no
     path = write_clip(tmp_path / "a.wav", noise, subtype="FLOAT")
     with pytest.raises(AudioError, match=r"a\.wav.*NaN"):
         load_signal(path)
+
+
+def test_a_link_to_what_git_annex_has_not_fetched_is_named(tmp_path):
+    (tmp_path / "a.wav").symlink_to(".git/annex/objects/xx/SHA256E-s9--00.wav")
+    (tmp_path / "b.wav").symlink_to("nowhere.wav")
+    for name, remedy in (("a.wav", "git annex get"), ("b.wav", "link to nothing")):
+        with pytest.raises(AudioError, match=remedy):
+            load_signal(tmp_path / name)
 
 
 PHONES = ".oga .opus .m4a .mpeg .mpga .qta .amr .3gp .webm .mp4 .aac .wma .mov .3gpp .m4b .ogg .caf"
