@@ -69,6 +69,9 @@ WITHIN: dict[str, tuple[str, str]] = {
     "no_part": ("observation", "clips in no part of the split"),
 }
 
+# What more clips share, and is no clip, is no parent of theirs: a corpus, or a site.
+MAX_VERSIONS = 20
+
 # Segments that share less are neighbours, whose limits were rounded.
 MIN_OVERLAP_S = 0.05
 
@@ -289,6 +292,8 @@ def _with_keys(
     stems = known["clip_id"].map(lambda name: Path(name).stem)
     given = given.map(lambda name: Path(name).stem)
     is_parent = stems.isin(set(given) - {""})
+    if not is_parent.any() and given[given != ""].value_counts().median() > MAX_VERSIONS:
+        given = given.mask(given != "", "")
     known["parent"] = given.where(given != "", stems.where(is_parent, guessed))
     if "speaker" in known:
         known["voice"] = known["speaker"].map(str if distinct_speakers else plain_name)

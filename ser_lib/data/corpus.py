@@ -305,7 +305,8 @@ def _build_table(
     order = table.assign(depth=table["path"].str.count("/"))
     order = order.sort_values(["clip_id", "depth", "path"], ignore_index=True)
     for clip_id, group in order[order.duplicated("clip_id", keep=False)].groupby("clip_id"):
-        if group["audio_sha256"].nunique() > 1:
+        # At another rate it is the clip once more.
+        if group.groupby("sample_rate_hz")["audio_sha256"].nunique().max() > 1:
             paths = ", ".join(group["path"])
             problems.append(f"{clip_id}: files of this name hold different audio: {paths}")
     kept = order.drop_duplicates("clip_id", ignore_index=True).drop(columns="depth")

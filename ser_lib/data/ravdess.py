@@ -19,6 +19,7 @@ each clip twice (`Actor_XX/` and `audio_speech_actors_01-24/Actor_XX/`), of whic
 from __future__ import annotations
 
 import re
+from itertools import product
 
 from ser_lib.data.corpus import Corpus
 
@@ -89,6 +90,11 @@ RAVDESS = Corpus(
         r"0[12](-\d\d){6}": "the sound of videos of the same actors",
         r"03-02(-\d\d){5}": "songs of the same actors",
     },
+    names=tuple(
+        f"03-01-{'-'.join(codes)}"
+        for codes in product(EMOTIONS, INTENSITIES, STATEMENTS, REPETITIONS, GENDERS)
+        if codes[:2] != ("01", "02")
+    ),
     listeners_wa=(0.62, 0.67),
     listeners_source=(
         "Luna-Jiménez et al. (2022) and the listening test recomputed in "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -230,6 +232,15 @@ def test_files_that_cannot_be_decoded_are_no_checked_audio(few, tmp_path):
     (tmp_path / "bad.wav").write_text("no audio")
     verdict = audit_clips(few.assign(path=str(tmp_path / "bad.wav")), source="x").verdict
     assert "audio not checked for 6 of 6 clips" in verdict
+
+
+def test_the_corpus_that_clips_are_from_is_no_parent(few, monkeypatch):
+    monkeypatch.setattr("ser_lib.audit.dataset.MAX_VERSIONS", 5)
+    assert crossing(audit_clips(few.assign(parent="ravdess"), source="x")) == {}
+    # The twin: a clip, and what few clips share.
+    parent = ["", *[Path(few["path"][0]).name] * 5]
+    assert len(crossing(audit_clips(few.assign(parent=parent), source="x"))) == 1
+    assert len(crossing(audit_clips(few.assign(parent=[*"xyz"] * 2), source="x"))) == 1
 
 
 def test_a_row_in_two_parts_is_found(planted):

@@ -262,6 +262,14 @@ def test_the_archive_that_holds_each_clip_twice_gives_each_once(
     assert sorted(table["path"]) == sorted(map(str, files.values()))
 
 
+def test_clips_once_more_at_another_rate_are_copies(tmp_path, make_ravdess, small_ravdess):
+    files = make_ravdess(tmp_path)
+    make_ravdess(tmp_path / "48 kHz", rate_hz=48_000)
+    table = load_corpus("ravdess", root=tmp_path)
+    assert table.attrs["n_copies"] == 16
+    assert sorted(table["path"]) == sorted(map(str, files.values()))
+
+
 def test_speakers_whose_folders_are_links_are_read(tmp_path, make_ravdess, small_ravdess):
     make_ravdess(tmp_path / "elsewhere")
     root = tmp_path / "ravdess"
@@ -416,7 +424,10 @@ def test_songs_and_videos_are_left_alone_and_counted(
     assert ["video" in said[0], "songs" in said[1], ".mp4" in said[2], ".zip" in said[3]] == [
         True
     ] * 4
-    # Another code is still a problem.
+    # As is what was never published; another code is still a problem.
+    write_clip(tmp_path / f"{stem_of(1, intensity=2)}.wav")
+    lines = load_corpus("ravdess", root=tmp_path).attrs["by_design"]
+    assert any(line.endswith(f": {stem_of(1, intensity=2)}") for line in lines)
     write_clip(tmp_path / f"{stem_of(1, channel=3)}.wav")
     with pytest.raises(CorpusError, match=r"1 problem\(s\)(?s:.*)'03'"):
         load_corpus("ravdess", root=tmp_path)
