@@ -49,6 +49,7 @@ SHARED: dict[str, tuple[str, str, str]] = {
     "same_speaker": ("leak", FINDINGS["same_speaker"][0], "speaker"),
     "similar_speaker": ("leak", "spellings of one speaker in two parts", "voice"),
     "same_statement": ("leak", OBSERVATIONS["same_statement"][0], "said"),
+    "same_recording": ("observation", "segments of one recording in two parts", "recording"),
 }
 # Of two kinds the narrower one is reported: who shares this column is no case of the kind.
 NARROWER = {"similar_audio": "sound", "similar_speaker": "speaker", "overlap": "clip_id"}
@@ -304,6 +305,7 @@ def _with_keys(
             known["statement"].map(plain_name).where(n_words >= min(3, n_words.median()), "")
         )
     if "start" in known:
+        known["recording"] = known["path"].where(known["path"].duplicated(keep=False), "")
         order = known.sort_values(["path", "start"])
         reach = order.groupby("path")["end"].cummax().groupby(order["path"]).shift()
         known["stretch"] = (~(order["start"] + MIN_OVERLAP_S < reach)).cumsum().astype(str)
@@ -462,8 +464,8 @@ def _verdict(known: pd.DataFrame, has_split: bool, not_checked: Sequence[str]) -
         return "No leak was found" + "".join(f"; {one}" for one in limits) + "."
     known, shares = known.drop_duplicates("clip_id"), []
     for kind, column in zip(
-        ("same_audio", "same_parent", "same_speaker", "same_statement"),
-        ("family", "parent", "voice", "said"),
+        ("same_audio", "same_parent", "same_speaker", "same_statement", "same_recording"),
+        ("family", "parent", "voice", "said", "recording"),
         strict=True,
     ):
         if column in known:

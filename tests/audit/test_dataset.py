@@ -201,6 +201,9 @@ def test_segments_of_one_file_are_clips_of_their_own(few):
     assert report.n_sounds == 2
     assert crossing(report) == {}
     assert report.of_level("fault") == []
+    assert crossing(report, "observation") == {("same_recording", "train", "test"): {"s1"}}
+    verdict = audit_clips(clips.drop(columns="part"), source="x").verdict
+    assert verdict.endswith("segments of one recording of 80 %.")
 
 
 def test_segments_that_overlap_leak(few):
