@@ -8,8 +8,6 @@ trained (`ser_lib.models.encoder_finetune`).
 from __future__ import annotations
 
 from dataclasses import replace
-from inspect import signature
-from typing import Any
 
 import numpy as np
 
@@ -96,16 +94,22 @@ def encoder_views(
     return np.stack(views).astype(np.float16)
 
 
-def encoder_shape(**params: Any) -> tuple[int, ...]:
+def encoder_shape(
+    *,
+    encoder: str,
+    sha256: str,
+    statistics: str = "mean,spread",
+    speeds: str = "1",
+    n_layers: int = 0,
+    outputs: str = "",
+    n_values: int = 0,
+    input_name: str = "input_values",
+) -> tuple[int, ...]:
     """Return the shape of `encoder_views` from its parameters, without the weights."""
-    call = signature(encoder_views).bind(None, 0, **params)
-    call.apply_defaults()
-    given = call.arguments
-    known = registry.ENCODERS.get(given["encoder"])
-    n_layers = given["n_layers"] or (known.n_layers if known else len(given["outputs"].split(",")))
-    width = known.n_values if known else given["n_values"]
-    n_statistics = len(_statistics_of(given["statistics"]))
-    return len(given["speeds"].split(",")), n_layers, n_statistics, width
+    known = registry.ENCODERS.get(encoder)
+    n_layers = n_layers or (known.n_layers if known else len(outputs.split(",")))
+    width = known.n_values if known else n_values
+    return len(speeds.split(",")), n_layers, len(_statistics_of(statistics)), width
 
 
 def _statistics_of(statistics: str) -> list[str]:
