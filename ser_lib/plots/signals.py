@@ -130,11 +130,7 @@ def plot_picture(picture: np.ndarray, *, ax: Axes | None = None) -> Axes:
     ax = axes_or_new(ax, SQUARE)
     is_grey = picture.shape[-1] == 1
     # Arrays have the lowest band first, pictures the highest.
-    ax.imshow(
-        picture[..., 0] if is_grey else picture,
-        origin="lower" if is_grey else "upper",
-        aspect="equal",
-        interpolation="nearest",
-    )
+    shown, origin = (picture[..., 0], "lower") if is_grey else (picture, "upper")
+    ax.imshow(shown, aspect="equal", **PIXELS | {"origin": origin})
     ax.set_axis_off()
     return ax

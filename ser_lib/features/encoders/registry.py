@@ -301,14 +301,10 @@ def _npm_command() -> list[str] | None:
 
 
 def _npm_pack(encoder: Encoder, pinned: str, npm: list[str], folder: Path) -> Path:
+    command = [*npm, "pack", pinned, "--silent"]
     try:
         done = subprocess.run(
-            [*npm, "pack", pinned, "--silent"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=NPM_TIMEOUT_S,
-            check=False,
+            command, cwd=folder, capture_output=True, text=True, timeout=NPM_TIMEOUT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EncoderError(
