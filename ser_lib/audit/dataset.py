@@ -253,7 +253,7 @@ def audit_clips(
     if parts:
         outside = tuple(known.loc[parts[0].to_numpy() == "", "clip_id"])
         found += _about(known, "no_part", outside, "not compared with any part")
-    not_checked = tuple(_not_checked(known, "parent" in clips, bool(parts)))
+    not_checked = tuple(_not_checked(known, clips, parts))
     is_leaking = any(one.level == "leak" for one in found)
     verdict = "This split leaks." if is_leaking else _verdict(known, bool(parts), not_checked)
     if parts and any(one.detail.startswith("declared") for one in found):
@@ -439,11 +439,17 @@ def _some(names: Sequence[str], *, limit: int = 3) -> str:
     return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _not_checked(known: pd.DataFrame, has_parents: bool, has_split: bool) -> Iterator[str]:
-    if not has_split:
+def _not_checked(
+    known: pd.DataFrame, clips: pd.DataFrame, parts: Sequence[pd.Series]
+) -> Iterator[str]:
+    if not parts:
         yield "leaks between parts: there is no split"
-    if n_silent := (known["sound"] == "").sum():
-        yield f"audio not checked for {n_silent} of {len(known)} clips, which cannot be decoded"
+    elif n_outside := (parts[0] == "").sum():
+        yield f"leaks not checked for {n_outside} of {len(known)} clips: in no part"
+    n_missing = len(clips.attrs.get("missing", ()))
+    if n_unheard := n_missing + (known["sound"] == "").sum():
+        n_rows = n_missing + len(known)
+        yield f"audio not checked for {n_unheard} of {n_rows} clips: missing or not to be decoded"
     for role, what in (
         ("label", "contradicting labels"),
         ("speaker", "shared speakers"),
@@ -453,15 +459,15 @@ def _not_checked(known: pd.DataFrame, has_parents: bool, has_split: bool) -> Ite
             yield f"{what}: there is no column for the {role}"
         elif n_unknown := (known[role] == "").sum():
             yield f"{role}s not checked for {n_unknown} of {len(known)} clips: unknown"
-    if not has_parents:
+    if "parent" not in clips:
         yield "shared parents, but by file names: there is no column for the parent"
 
 
 def _verdict(known: pd.DataFrame, has_split: bool, not_checked: Sequence[str]) -> str:
     """Say what it is worth that no leak was found."""
     if has_split:
-        limits = [one for one in not_checked if "audio" in one or "speakers" in one]
-        return "No leak was found" + "".join(f"; {one}" for one in limits) + "."
+        limits = [one for one in not_checked if re.search("leaks|audio|speakers", one)]
+        return "; ".join(["No leak was found", *limits]) + "."
     known, shares = known.drop_duplicates("clip_id"), []
     for kind, column in zip(
         ("same_audio", "same_parent", "same_speaker", "same_statement", "same_recording"),

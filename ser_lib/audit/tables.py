@@ -208,7 +208,7 @@ def _read_table(path: Path) -> pd.DataFrame:
         frame = _parse_json(text) if is_json else _parse_lines(text)
     except OSError as error:
         raise AuditError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, IndexError, TypeError, AttributeError, NotImplementedError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         raise AuditError(
             f"{path}: cannot be read as a table ({str(error).strip()}); save it as 'CSV UTF-8'"
         ) from error
@@ -323,9 +323,8 @@ def _read_folders(clips: pd.DataFrame) -> pd.DataFrame:
     guessed = _guess_roles(levels)
     if "part" in guessed:
         names = levels[guessed["part"]].str.casefold()
-        levels[guessed["part"]] = parts = names.str.extract(
-            f"^{PATTERNS['part']}$", expand=False
-        ).fillna("")
+        parts = names.str.extract(f"^{PATTERNS['part']}$", expand=False).fillna("")
+        levels[guessed["part"]] = parts
         below = guessed["part"] + 1
         # Classes are in several parts.
         if below in levels and parts.groupby(levels[below]).nunique().max() > 1:

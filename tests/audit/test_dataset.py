@@ -235,6 +235,12 @@ def test_files_that_cannot_be_decoded_are_no_checked_audio(few, tmp_path):
     (tmp_path / "bad.wav").write_text("no audio")
     verdict = audit_clips(few.assign(path=str(tmp_path / "bad.wav")), source="x").verdict
     assert "audio not checked for 6 of 6 clips" in verdict
+    few.attrs["missing"] = ["gone.wav"] * 4
+    clips = few.assign(part=[*few["part"][:5], ""])
+    few.attrs.clear()
+    verdict = audit_clips(clips, source="x").verdict
+    assert "audio not checked for 4 of 10 clips" in verdict
+    assert "leaks not checked for 1 of 6 clips" in verdict
 
 
 def test_the_corpus_that_clips_are_from_is_no_parent(few, monkeypatch):
