@@ -43,6 +43,16 @@ def chromium() -> str:
     return program
 
 
+@pytest.fixture
+def eager():
+    """Run networks operation by operation: compiling takes longer than small arithmetic."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Compile librosa's functions before the workers start, which would do it side by side."""
     if not hasattr(config, "workerinput"):

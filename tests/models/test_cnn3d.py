@@ -157,19 +157,19 @@ def test_a_network_in_another_order_gives_other_outputs(rng):
     # The twin: normalised after the activation, it is another network.
     ours, literal = both("relu", rng, order="conv activation norm pool")
     inputs = unlike(rng)
-    difference = np.abs(ours.predict(inputs, verbose=0) - literal.predict(inputs, verbose=0))
+    difference = np.abs(np.asarray(ours(inputs)) - np.asarray(literal(inputs)))
     assert difference.max() > 1e-3
 
 
 def test_chunks_and_rows_do_not_get_mixed_up(rng):
     model = build_keras(TINY, SHAPE, N_CLASSES)
     inputs = rng.normal(size=(4, *SHAPE)).astype(np.float32)
-    together = model.predict(inputs, verbose=0)
+    together = np.asarray(model(inputs))
     for row in range(4):
-        alone = model.predict(inputs[row : row + 1], verbose=0)
+        alone = np.asarray(model(inputs[row : row + 1]))
         np.testing.assert_allclose(alone[0], together[row], atol=1e-5)
     # The head pool takes the mean over chunks: their order is nothing to it.
-    turned = model.predict(inputs[:, ::-1], verbose=0)
+    turned = np.asarray(model(inputs[:, ::-1]))
     np.testing.assert_allclose(turned, together, atol=1e-5)
 
 
@@ -266,7 +266,7 @@ def test_a_head_gives_probabilities_and_can_be_trained(head, rng):
         for weight, old in zip(model.trainable_weights, before, strict=True)
     ]
     assert all(moved)
-    outputs = model.predict(inputs, verbose=0)
+    outputs = np.asarray(model(inputs))
     np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-5)
 
 
@@ -276,7 +276,7 @@ def test_the_lstm_reads_in_time_and_the_others_do_not(rng):
     for head, is_in_time in (("pool", False), ("lstm", True), ("transformer", False)):
         seed_everything(1)
         model = build_keras(replace(TINY, head=head), SHAPE, N_CLASSES)
-        forwards, backwards = (model.predict(one, verbose=0) for one in (inputs, turned))
+        forwards, backwards = (np.asarray(model(one)) for one in (inputs, turned))
         change = np.abs(forwards - backwards).max()
         assert (change > 1e-4) == is_in_time, head
 

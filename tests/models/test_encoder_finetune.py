@@ -75,12 +75,10 @@ def test_frames_of_zeros_change_nothing(frames):
     longer = build_keras(SMALL, (16, 12), 3)
     longer.set_weights(model.get_weights())
     padded = np.pad(frames, ((0, 0), (0, 6), (0, 0)))
-    np.testing.assert_allclose(
-        longer.predict(padded, verbose=0), model.predict(frames, verbose=0), atol=1e-5
-    )
+    np.testing.assert_allclose(np.asarray(longer(padded)), np.asarray(model(frames)), atol=1e-5)
     # A frame of anything else does.
     padded[:, -1] = 1.0
-    assert np.abs(longer.predict(padded, verbose=0) - model.predict(frames, verbose=0)).max() > 1e-3
+    assert np.abs(np.asarray(longer(padded)) - np.asarray(model(frames))).max() > 1e-3
 
 
 def test_pooling_is_the_mean_and_the_spread_of_the_frames_that_are_there(frames):
@@ -110,15 +108,15 @@ def test_training_starts_where_the_linear_head_ends(rng):
     frames[np.arange(60), :, classes] += 2.0
     config = replace(SMALL, n_blocks=0, strength=0.1)
     model = build_keras(config, SHAPE, 3)
-    before = (model.predict(frames, verbose=0).argmax(axis=1) == classes).mean()
+    before = (np.asarray(model(frames)).argmax(axis=1) == classes).mean()
     start_from_encoder(model, config, Rows.of(frames), classes)
-    said = model.predict(frames, verbose=0)
+    said = np.asarray(model(frames))
     assert (said.argmax(axis=1) == classes).mean() > 0.95 > before
     # And a fit goes on from there: a rate of nearly 0 leaves the outputs as they were.
     still = TrainingSettings(max_epochs=1, learning_rate=1e-9, label_smoothing=0.1)
     arrays = FoldArrays(frames, classes, frames[:6], classes[:6], frames[:6])
     fitted, history = fit_network(config, still, arrays, n_classes=3, seed=1)
-    np.testing.assert_allclose(fitted.predict(frames, verbose=0), said, atol=1e-3)
+    np.testing.assert_allclose(np.asarray(fitted(frames)), said, atol=1e-3)
     assert history["val_accuracy"].iloc[0] > 0.8
 
 

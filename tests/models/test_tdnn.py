@@ -14,6 +14,9 @@ from ser_lib.training.fit import FoldArrays, fit_fold, fit_network
 from ser_lib.training.loop import predict_rows
 from ser_lib.training.settings import TrainingSettings
 
+# Arithmetic on small inputs; that compiled networks learn is tested in tests/training.
+pytestmark = pytest.mark.usefixtures("eager")
+
 SMALL = TdnnConfig(n_filters=8, n_blocks=1, n_attention=4)
 SHAPE = (24, 5)
 QUICK = TrainingSettings(max_epochs=1)
@@ -62,10 +65,10 @@ def test_frames_of_zeros_are_neither_scaled_nor_convolved_nor_pooled(frames, rng
     start_tdnn(model, SMALL, Rows.of(frames), np.zeros(40))
     longer.set_weights(model.get_weights())
     padded = np.pad(frames, ((0, 0), (0, 16), (0, 0)))
-    expected = model.predict(frames, verbose=0)
-    np.testing.assert_allclose(longer.predict(padded, verbose=0), expected, atol=1e-5)
+    expected = np.asarray(model(frames))
+    np.testing.assert_allclose(np.asarray(longer(padded)), expected, atol=1e-5)
     padded[:, -4:] = 60.0
-    assert np.abs(longer.predict(padded, verbose=0) - expected).max() > 1e-3
+    assert np.abs(np.asarray(longer(padded)) - expected).max() > 1e-3
 
 
 def test_padding_counts_in_no_mean_of_a_batch(frames):
@@ -92,7 +95,7 @@ def test_half_precision_predicts_nearly_the_same_with_weights_in_single(frames):
     for settings in (single, replace(single, precision="mixed_bfloat16")):
         model, _ = fit_network(SMALL, settings, arrays, n_classes=3, seed=1)
         assert {str(one.dtype) for one in model.weights} <= {"float32", "uint32", "int64"}
-        answers.append(model.predict(frames, verbose=0))
+        answers.append(np.asarray(model(frames)))
     assert 0 < np.abs(answers[0] - answers[1]).max() < 0.05
 
 

@@ -34,9 +34,12 @@ STUDY = Study(
 )
 
 
-@pytest.fixture
-def runs(few_clips):
-    return run_study(STUDY, few_clips, protocols=["honest"], n_seeds=1)
+@pytest.fixture(scope="module")
+def runs(few_clips, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("SER_CACHE", "SER_REPORTS"):
+            patch.setenv(name, str(tmp_path_factory.mktemp(name)))
+        return run_study(STUDY, few_clips, protocols=["honest"], n_seeds=1)
 
 
 def test_probabilities_are_averaged_row_by_row(runs):

@@ -22,9 +22,15 @@ STUDY = OURS["moonshine"]
 N_OTHERS = int((read_literature()["size"] != "").sum())
 
 
-@pytest.fixture
-def planted(monkeypatch, demo_clips):
-    """Put an array in the place of the encoder: emotions show in layer 3, speakers everywhere."""
+ASKED = ("honest", "luna5_norm_all", "luna5_norm_any3")
+
+
+@pytest.fixture(scope="module")
+def folders(demo_clips, tmp_path_factory):
+    """Reports with stored runs of two systems, on arrays in the place of the encoder's.
+
+    Emotions show in layer 3, speakers everywhere.
+    """
     rng = np.random.default_rng(1)
     clips = demo_clips
     emotions, speakers = pd.factorize(clips["emotion"])[0], pd.factorize(clips["speaker"])[0]
@@ -37,12 +43,30 @@ def planted(monkeypatch, demo_clips):
         small[:, :, 3] += effect[emotions]
         return np.pad(small, [(0, 0)] * 4 + [(0, shape[-1] - 4)]).astype(np.float16)
 
-    monkeypatch.setattr("ser_lib.runs.runner.extract", fake)
-    monkeypatch.setattr(transfer.data, "load_corpus", lambda name, strict: clips)
+    found = {name: str(tmp_path_factory.mktemp(name)) for name in ("SER_CACHE", "SER_REPORTS")}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, folder in found.items():
+            patch.setenv(name, folder)
+        patch.setattr("ser_lib.runs.runner.extract", fake)
+        run_study(STUDY, clips, models=["base_one_layer"], protocols=["honest"], n_seeds=1)
+        run_study(STUDY, clips, models=["base_one_speed"], protocols=ASKED, n_seeds=1)
+    return found
+
+
+@pytest.fixture
+def clips(monkeypatch, demo_clips):
+    monkeypatch.setattr(transfer.data, "load_corpus", lambda name, strict: demo_clips)
+    return demo_clips
+
+
+@pytest.fixture
+def planted(monkeypatch, clips, folders):
+    for name, folder in folders.items():
+        monkeypatch.setenv(name, folder)
     return clips
 
 
-def test_nothing_stored_is_nothing_shown_and_nothing_trained(planted):
+def test_nothing_stored_is_nothing_shown_and_nothing_trained(clips):
     wanted = [("base", "honest", "demo"), ("base_one_layer", "honest", "demo")]
     assert transfer.stored_results(STUDY, wanted) == {}
     assert transfer.transfer_table({}).empty
@@ -52,10 +76,7 @@ def test_nothing_stored_is_nothing_shown_and_nothing_trained(planted):
 
 def test_stored_runs_are_laid_out(planted):
     models = ["base_one_layer", "base_one_speed"]
-    asked = ["honest", "luna5_norm_all", "luna5_norm_any3"]
-    run_study(STUDY, planted, models=models, protocols=["honest"], n_seeds=1)
-    run_study(STUDY, planted, models=models[1:], protocols=asked[1:], n_seeds=1)
-    results = transfer.stored_results(STUDY, [(m, p, "demo") for m in models for p in asked])
+    results = transfer.stored_results(STUDY, [(m, p, "demo") for m in models for p in ASKED])
     assert len(results) == 4
     table = transfer.transfer_table(results)
     assert set(table["protocol"]) == {"luna5", "luna5_norm_all", "luna5_norm_any3"}
@@ -74,7 +95,6 @@ def test_stored_runs_are_laid_out(planted):
 
 def test_systems_are_joined_with_their_ensemble_and_gains_are_paired(planted):
     models = ["base_one_layer", "base_one_speed"]
-    run_study(STUDY, planted, models=models, protocols=["honest"], n_seeds=1)
     results = transfer.stored_results(STUDY, [(m, "honest", "demo") for m in models])
     bars = transfer.ensemble_bars(results).set_index("name")
     assert bars["value"].is_monotonic_decreasing
@@ -92,7 +112,6 @@ def test_systems_are_joined_with_their_ensemble_and_gains_are_paired(planted):
 
 
 def test_ours_are_listed_with_others_of_the_same_protocol_with_their_size(planted):
-    run_study(STUDY, planted, models=["base_one_speed"], protocols=["honest"], n_seeds=1)
     (result,) = transfer.stored_results(STUDY, [("base_one_speed", "honest", "demo")]).values()
     scratch = OURS["scratch"]
     network = replace(result, model=scratch.model("tdnn"))
@@ -108,7 +127,6 @@ def test_ours_are_listed_with_others_of_the_same_protocol_with_their_size(plante
 
 
 def test_averaged_systems_are_listed_with_others_and_count_the_encoder_once(planted):
-    run_study(STUDY, planted, models=["base_one_speed"], protocols=["honest"], n_seeds=1)
     (result,) = transfer.stored_results(STUDY, [("base_one_speed", "honest", "demo")]).values()
     tuned = replace(result, model=OURS["tuned"].model("blocks2"))
     both = {("a", "luna5", "ravdess"): result, ("b", "luna5", "ravdess"): tuned}
@@ -124,7 +142,6 @@ def test_averaged_systems_are_listed_with_others_and_count_the_encoder_once(plan
 
 
 def test_one_system_alone_is_no_ensemble(planted):
-    run_study(STUDY, planted, models=["base_one_speed"], protocols=["honest"], n_seeds=1)
     results = transfer.stored_results(STUDY, [("base_one_speed", "honest", "demo")])
     assert len(transfer.ensemble_bars(results)) == 1
     assert transfer.ensemble_bars({}).empty
