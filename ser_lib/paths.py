@@ -2,22 +2,25 @@
 
 `SER_DATA` holds the corpora (read only), `SER_CACHE` what can be made again, `SER_REPORTS` the
 stored runs and reports, `SER_BUNDLES` trained models to predict with. Without the variables they
-stand in the project's root. No other module composes a path outside these four folders; locks lie
-among the temporary files.
+stand in the project's root. No other module composes a path outside these four folders. A lock lies
+next to what is written, while it is.
 """
 
 from __future__ import annotations
 
 import getpass
+import glob
 import hashlib
+import logging
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ser_lib.errors import OutputError
+
+logger = logging.getLogger(__name__)
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 NOTEBOOKS_DIR = PROJECT_DIR / "notebooks"
@@ -25,7 +28,8 @@ NOTEBOOKS_DIR = PROJECT_DIR / "notebooks"
 
 def _from_environment(variable: str, default: Path) -> Path:
     value = os.environ.get(variable, "").strip()
-    return Path(value).expanduser().resolve() if value else default
+    # Unlike `Path.expanduser`, this leaves `~` as it is for a user without a home.
+    return Path(os.path.expanduser(value)).resolve() if value else default
 
 
 def data_dir() -> Path:
@@ -36,21 +40,6 @@ def data_dir() -> Path:
 def cache_dir() -> Path:
     """Folder of features and clip tables that can be made again (`SER_CACHE`, else `.cache/`)."""
     return _from_environment("SER_CACHE", PROJECT_DIR / ".cache")
-
-
-def _user() -> str:
-    """Name whoever runs this, also where the system knows no name for the number."""
-    return str(os.getuid()) if hasattr(os, "getuid") else getpass.getuser()
-
-
-def compile_lock_path() -> Path:
-    """File that is locked while librosa's functions are compiled: one an environment and user.
-
-    Compiled code may be kept inside the environment, whatever `SER_CACHE` says, so the lock must
-    not move with `SER_CACHE` either.
-    """
-    environment = hashlib.sha256(f"{sys.prefix} {_user()}".encode()).hexdigest()[:12]
-    return Path(tempfile.gettempdir()) / f"ser-compile-{environment}.lock"
 
 
 def encoders_dir() -> Path:
@@ -100,38 +89,88 @@ def refuse_foreign(target: Path, is_ours: Callable[[str], bool]) -> None:
         )
 
 
-@contextmanager
-def only_writer(target: Path) -> Iterator[None]:
-    """Keep other processes from writing a file; who comes second is told the first one's id.
+def _refusal(path: Path, error: Exception, variable: str = "") -> OutputError:
+    """Say what cannot be written or locked, and what moves it elsewhere."""
+    folders = {
+        "SER_CACHE": cache_dir(),
+        "SER_REPORTS": reports_dir(),
+        "SER_DATA": data_dir(),
+        "SER_BUNDLES": bundles_dir(),
+    }
+    found = (name for name, folder in folders.items() if path.is_relative_to(folder))
+    variable = variable or next(found, "")
+    remedy = f"point {variable} to a folder where it can" if variable else "choose another place"
+    reason = getattr(error, "strerror", None) or error
+    return OutputError(f"{path}: cannot be written or locked ({reason}); {remedy}")
 
-    The lock lies among the temporary files and holds nobody when its process was killed.
+
+@contextmanager
+def locked(target: Path, *, at: Path | None = None, waits: bool = True) -> Iterator[bool]:
+    """Keep other processes from a file or folder; say whether one had to be waited for.
+
+    The lock lies next to it, or `at` a place, and holds nobody when its process was killed. What
+    that one left half written is deleted. Who does not wait is told the id of the other process.
     """
     # Imported here: whoever writes no file starts faster.
     from filelock import FileLock, Timeout
 
-    if target.is_dir():
-        raise OutputError(f"{target}: is a directory; name a file")
-    if _is_device(target):
+    path = at or target.with_name(f".{target.name}.lock")
+    has_waited = False
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            has_waited, holder = True, "another process"
+            with suppress(OSError, ValueError):
+                holder = f"process {int(path.read_text())}"
+            if not waits:
+                raise OutputError(
+                    f"{target}: {holder} is writing it; wait for that, or choose another place"
+                ) from None
+            # Kernels of a report are silent: what they print is part of it.
+            level = logging.INFO if os.environ.get("SER_HEADLESS") == "1" else logging.WARNING
+            logger.log(level, "waiting for %s, which is writing %s", holder, target)
+            lock.acquire(timeout=-1)
+    except (OSError, NotImplementedError) as error:
+        raise _refusal(path, error, "TMPDIR" if at else "") from error
+    try:
+        with suppress(OSError):
+            path.write_text(str(os.getpid()))
+            own = f".{glob.escape(target.stem)}.ser-*{glob.escape(target.suffix)}"
+            for one in target.glob(".*.ser-*") if target.is_dir() else target.parent.glob(own):
+                one.unlink()
+        yield has_waited
+    finally:
+        with suppress(OSError):
+            path.unlink()
+        lock.release()
+
+
+@contextmanager
+def only_writer(target: Path | None) -> Iterator[None]:
+    """Keep other processes from writing what a user named; who comes second is refused.
+
+    The lock lies among the temporary files: the folder is the user's.
+    """
+    if target is None or _is_device(target):
         yield
         return
-    digest = hashlib.sha256(f"{target.resolve()} {_user()}".encode()).hexdigest()[:12]
-    path = Path(tempfile.gettempdir()) / f"ser-out-{digest}.lock"
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path, timeout=0)
-        lock.acquire()
-    except Timeout as error:
-        holder = path.read_text() or "another"
-        raise OutputError(
-            f"{target}: process {holder} is writing it; wait for that, or choose another file"
-        ) from error
-    except (OSError, NotImplementedError) as error:
-        raise OutputError(f"{target}: cannot be written, or {path} not locked ({error})") from error
-    try:
-        path.write_text(str(os.getpid()))
+    user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
+    digest = hashlib.sha256(f"{target.resolve()} {user}".encode()).hexdigest()[:12]
+    with locked(target, at=Path(tempfile.gettempdir()) / f"ser-{digest}.lock", waits=False):
         yield
-    finally:
-        lock.release()
+
+
+def keep(target: Path, write: Callable[[Path], object]) -> Path:
+    """Return a file that is written where it is not there yet, by one process for all."""
+    if not target.is_file():
+        with locked(target):
+            if not target.is_file():
+                with atomic_path(target) as temporary:
+                    write(temporary)
+    return target
 
 
 @contextmanager
@@ -144,11 +183,8 @@ def whole_file(target: Path) -> Iterator[Path]:
     umask = os.umask(0)
     os.umask(umask)
     mode = real.stat().st_mode & 0o777 if real.exists() else 0o666 & ~umask
-    try:
-        with atomic_path(real, mode=mode) as temporary:
-            yield temporary
-    except OSError as error:
-        raise OutputError(f"{target}: cannot be written ({error.strerror or error})") from error
+    with atomic_path(real, mode=mode) as temporary:
+        yield temporary
 
 
 @contextmanager
@@ -158,16 +194,20 @@ def atomic_path(target: Path, *, mode: int = 0o644) -> Iterator[Path]:
     A reader sees the old file or the whole new one, never a half; a block that raises leaves
     nothing behind. The folder is made, and the path has the suffix of `target`.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        dir=target.parent, prefix=f".{target.stem}-", suffix=target.suffix
-    )
-    os.close(handle)
-    temporary = Path(name)
+    temporary = None
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            dir=target.parent, prefix=f".{target.stem}.ser-", suffix=target.suffix
+        )
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
         # mkstemp makes private files; what lands in the tree gets the usual permissions.
         temporary.chmod(mode)
         os.replace(temporary, target)
+    except OSError as error:
+        raise _refusal(target, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary:
+            temporary.unlink(missing_ok=True)

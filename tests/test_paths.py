@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import subprocess
 import sys
+import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from ser_lib import paths
-from ser_lib.paths import atomic_path, compile_lock_path
+from ser_lib.errors import OutputError
+from ser_lib.paths import atomic_path, keep, locked, only_writer
 
 FOLDERS = [
     ("SER_DATA", paths.data_dir, "data"),
@@ -98,10 +103,118 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path):
     assert target.read_text() == "first"  # whose block ended last
 
 
-def test_the_lock_of_what_is_compiled_stays_when_the_cache_moves(tmp_path, monkeypatch):
-    monkeypatch.setenv("SER_CACHE", str(tmp_path / "one"))
-    first = compile_lock_path()
-    monkeypatch.setenv("SER_CACHE", str(tmp_path / "other"))
-    assert compile_lock_path() == first
-    monkeypatch.setattr(sys, "prefix", str(tmp_path / "another environment"))
-    assert compile_lock_path() != first
+# --- one process at a time
+
+KEEP = """
+import sys, time
+from pathlib import Path
+from ser_lib.paths import keep
+
+def write(temporary):
+    temporary.write_text("ha")
+    print("writes", flush=True)
+    time.sleep(float(sys.argv[2]))
+    temporary.write_text("whole")
+
+print(keep(Path(sys.argv[1]), write).read_text(), flush=True)
+"""
+
+
+def test_who_comes_later_waits_says_so_and_reads_and_a_killed_one_holds_nobody(tmp_path):
+    target = tmp_path / "table.csv"
+
+    def start(duration_s: float) -> subprocess.Popen:
+        arguments = [sys.executable, "-c", KEEP, str(target), str(duration_s)]
+        return subprocess.Popen(
+            arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    killed = start(60)
+    assert killed.stdout.readline() == "writes\n"
+    others = [start(0.2), start(0.2)]
+    waited_for = [one.stderr.readline() for one in others]
+    killed.kill()
+    killed.communicate()
+    outputs = sorted(one.communicate()[0] for one in others)
+    assert all(str(killed.pid) in line and str(target) in line for line in waited_for)
+    assert outputs == ["whole\n", "writes\nwhole\n"]
+    assert os.listdir(tmp_path) == ["table.csv"]
+
+
+@pytest.mark.parametrize("has_lock", [True, False])
+def test_without_the_lock_two_would_write(tmp_path, monkeypatch, has_lock):
+    """And its twin."""
+    if not has_lock:
+        monkeypatch.setattr(paths, "locked", nullcontext)
+    written, gate = [], threading.Barrier(2)
+
+    def write(temporary: Path) -> None:
+        written.append(temporary)
+        if not has_lock:
+            gate.wait(10)
+        temporary.write_text("whole")
+
+    threads = [threading.Thread(target=keep, args=(tmp_path / "a", write)) for _ in range(2)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert len(written) == (1 if has_lock else 2)
+
+
+def test_what_a_killed_process_left_is_deleted_and_nothing_else(tmp_path):
+    others = {".a-b.csv", ".ab.ser-x.csv", "a.csv", ".a.ser-x.json", "a.ser-x.csv"}
+    for name in [*others, ".a.ser-x.csv"]:
+        (tmp_path / name).write_text("")
+    with locked(tmp_path / "a.csv"):
+        pass
+    assert set(os.listdir(tmp_path)) == others
+    with locked(tmp_path):
+        pass
+    assert set(os.listdir(tmp_path)) == {".a-b.csv", "a.csv", "a.ser-x.csv"}
+    assert not list(tmp_path.parent.glob(".*.lock"))
+
+
+@pytest.mark.parametrize("kind", [OSError(errno.ENOLCK, "No locks available"), NotImplementedError])
+@pytest.mark.parametrize(
+    ("variable", "folder"),
+    [
+        ("SER_CACHE", paths.cache_dir),
+        ("SER_REPORTS", paths.reports_dir),
+        ("SER_DATA", paths.data_dir),
+        ("SER_BUNDLES", paths.bundles_dir),
+    ],
+)
+def test_a_folder_without_locks_is_named_with_what_moves_it(
+    tmp_path, monkeypatch, variable, folder, kind
+):
+    monkeypatch.setenv(variable, str(tmp_path / "nfs"))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise kind
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+    with pytest.raises(OutputError, match=f"{folder()}.*{variable}"), locked(folder() / "a"):
+        pass
+    with pytest.raises(OutputError, match="TMPDIR"), only_writer(tmp_path / "a.csv"):
+        pass
+    monkeypatch.undo()
+    with locked(tmp_path / "a"):
+        pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT])
+def test_a_folder_that_takes_no_file_is_named_with_what_moves_it(tmp_path, monkeypatch, number):
+    target = paths.cache_dir() / "features" / "a.npy"
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tempfile.mkstemp", refuse)
+        with pytest.raises(OutputError, match="SER_CACHE"):
+            keep(target, Path.touch)
+    with pytest.raises(OutputError, match="SER_CACHE"):
+        keep(target, lambda _: refuse())
+    assert os.listdir(target.parent) == []
+    assert keep(target, Path.touch) == target

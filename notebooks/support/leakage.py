@@ -33,8 +33,8 @@ from ser_lib.evaluation.metrics import (
 )
 from ser_lib.features.extraction import Rows, extract
 from ser_lib.models import family_of
-from ser_lib.paths import atomic_path, duplicates_table_path, report_dir, reports_dir
-from ser_lib.runs.store import provenance
+from ser_lib.paths import duplicates_table_path, locked, report_dir, reports_dir
+from ser_lib.runs.store import provenance, write_json
 from ser_lib.runtime import progress
 from ser_lib.seeds import generator
 from ser_lib.training.fit import TRAINING_VERSION, FitResult, FoldArrays, fit_fold
@@ -264,9 +264,12 @@ def run_step(step: Step, clips: pd.DataFrame, *, n_seeds: int = 0, max_epochs: i
             "missing; point SER_DATA at the corpora"
         )
     for plan in progress(missing, total=len(missing), what=f"ladder, {step.name}"):
-        stored[str(plan.seed)] = _train(plan, clips)
-        with atomic_path(target) as temporary:
-            temporary.write_text(json.dumps(stored, sort_keys=True) + "\n", encoding="utf-8")
+        with locked(target):
+            if target.is_file():  # with what another process has trained meanwhile
+                stored = json.loads(target.read_text(encoding="utf-8"))
+            if not _is_stored(stored, plan):
+                stored[str(plan.seed)] = _train(plan, clips)
+                write_json(target, stored)
     return Trial(step, plans[0].labels, tuple(stored[str(seed)] for seed in wanted))
 
 

@@ -254,7 +254,7 @@ def audit(
     """
     from ser_lib.audit import report as audit_report
     from ser_lib.audit.fingerprint import THRESHOLD
-    from ser_lib.paths import refuse_foreign, whole_file
+    from ser_lib.paths import only_writer, refuse_foreign, whole_file
 
     given = {
         "path": path_column,
@@ -267,20 +267,21 @@ def audit(
     try:
         if out:
             refuse_foreign(out, audit_report.is_report)
-        report = audit_report.audit_dataset(
-            source,
-            table=table,
-            split=split,
-            columns={role: name for role, name in given.items() if name},
-            protocol=protocol,
-            seed=seed,
-            declared=declared or (),
-            distinct_speakers=distinct_speakers,
-            threshold=THRESHOLD if threshold is None else threshold,
-        )
-        if out:
-            with whole_file(out) as temporary:
-                temporary.write_text(audit_report.report_json(report), encoding="utf-8")
+        with only_writer(out):
+            report = audit_report.audit_dataset(
+                source,
+                table=table,
+                split=split,
+                columns={role: name for role, name in given.items() if name},
+                protocol=protocol,
+                seed=seed,
+                declared=declared or (),
+                distinct_speakers=distinct_speakers,
+                threshold=THRESHOLD if threshold is None else threshold,
+            )
+            if out:
+                with whole_file(out) as temporary:
+                    temporary.write_text(audit_report.report_json(report), encoding="utf-8")
     except (SerError, OSError) as error:
         typer.echo(f"ser audit: {error}", err=True)
         sys.exit(2)
@@ -309,18 +310,20 @@ def train(
     """Fit a study on all speakers of a corpus, and write a bundle to predict with."""
     from ser_lib import data, studies
     from ser_lib.export.build import fit_bundle
+    from ser_lib.paths import only_writer
 
     clips = data.load_corpus(corpus, strict=strict)
     chosen = studies.get_study(study).with_max_epochs(max_epochs)
-    folder = fit_bundle(
-        chosen,
-        clips,
-        out,
-        model=model,
-        protocol=protocol,
-        with_keras=keras,
-        cross_corpora=elsewhere or (),
-    )
+    with only_writer(out):
+        folder = fit_bundle(
+            chosen,
+            clips,
+            out,
+            model=model,
+            protocol=protocol,
+            with_keras=keras,
+            cross_corpora=elsewhere or (),
+        )
     typer.echo((folder / "README.md").read_text(encoding="utf-8"))
     typer.echo(f"Bundle: {folder}")
 
@@ -392,6 +395,7 @@ def main() -> None:
             if name[:1] == "-" and name != "-" and Path(name).exists():
                 raise OutputError(f"{name}: a file here has the name of an option; write ./{name}")
         app()
-    except SerError as error:
+    # Of the system, too: a disk that is full, a folder that vanished.
+    except (SerError, OSError) as error:
         typer.echo(f"ser: {error}", err=True)
         sys.exit(1)

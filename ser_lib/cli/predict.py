@@ -90,8 +90,8 @@ def run_prediction(request: Request) -> int:
         n_clips = f"{len(references)} clip{'s' if len(references) > 1 else ''}"
         _report(f"speaker reference: {n_clips} of {own}")
     try:
-        alone = only_writer(request.out) if request.out else nullcontext()
-        with _without_stdin(request) as (ready, names), alone:
+        alone = only_writer(request.out), only_writer(request.plot)
+        with _without_stdin(request) as (ready, names), alone[0], alone[1]:
             predict = _predict_windows if request.is_timeline else _predict_recordings
             return predict(predictor, ready, names)
     except KeyboardInterrupt:

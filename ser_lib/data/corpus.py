@@ -22,7 +22,7 @@ from joblib import Parallel, delayed
 
 from ser_lib.audio.io import CORPUS_SUFFIXES, SUFFIXES, ClipFacts, check_facts, read_facts
 from ser_lib.errors import AudioError, CorpusError, offenders
-from ser_lib.paths import atomic_path, cache_dir, data_dir
+from ser_lib.paths import cache_dir, data_dir, keep
 
 CLIP_COLUMNS = (
     *("clip_id", "path", "corpus", "speaker", "gender", "emotion", "intensity", "statement"),
@@ -264,8 +264,8 @@ def _facts_of(root: Path, rows: list[dict[str, object]]) -> list[ClipFacts | str
     facts = Parallel(n_jobs=-1, prefer="threads")(delayed(_facts_or_error)(path) for path in paths)
     # An error may be repaired by what changes neither size nor time, permissions for example.
     if not any(isinstance(one, str) for one in facts):
-        with atomic_path(cached) as temporary:
-            temporary.write_text(json.dumps([asdict(one) for one in facts]), encoding="utf-8")
+        text = json.dumps([asdict(one) for one in facts])
+        keep(cached, lambda path: path.write_text(text, encoding="utf-8"))
     return facts
 
 

@@ -5,7 +5,7 @@ An archive is downloaded only where its publisher lets anybody have it and its c
 appears at the end, whole, by one renaming, so whatever goes wrong, the state before is untouched::
 
     SER_DATA/ravdess/                               made last; never written over
-    SER_DATA/.ravdess.lock                          held while one process downloads; stays, empty
+    SER_DATA/.ravdess.lock                          while a process downloads
     SER_DATA/.ravdess.download/….zip.part           grows; the next call resumes it
     SER_DATA/.ravdess.download/….zip                has the pinned checksum
     SER_DATA/.ravdess.download/unpacked/            until it loads without a complaint
@@ -34,13 +34,13 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 import pooch
-from filelock import FileLock, Timeout
 
 from ser_lib import __version__
 from ser_lib.audio.io import CORPUS_SUFFIXES
 from ser_lib.data.corpus import Corpus, left_alone, walk_files
 from ser_lib.data.demo import CLIPS_DIR
-from ser_lib.errors import CorpusError, DownloadError, numbered, offenders
+from ser_lib.errors import CorpusError, DownloadError, OutputError, numbered, offenders
+from ser_lib.paths import locked
 from ser_lib.runtime import is_headless, progress
 
 logger = logging.getLogger(__name__)
@@ -235,17 +235,12 @@ def download_corpus(corpus: Corpus) -> Path:
             f"{steps_for(corpus)}"
         )
     root = corpus.root()
-    lock = root.with_name(f".{root.name}.lock")
     try:
-        root.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(lock, timeout=0):
+        with locked(root, waits=False):
             _check_place(corpus.name, root)
             _fetch_and_place(corpus, root, root.with_name(f".{root.name}.download"))
-    except Timeout as error:
-        raise DownloadError(
-            f"{corpus.name}: another process is downloading it (it holds {lock}). Wait until it is "
-            f"done, or stop it and run `ser data {corpus.name}` again: that resumes it."
-        ) from error
+    except OutputError as error:
+        raise DownloadError(f"{error}. `ser data {corpus.name}` goes on with it.") from error
     except OSError as error:
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         remedy = "make room" if is_full else "correct that"

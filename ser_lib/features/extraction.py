@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,7 +21,7 @@ from ser_lib.audio.augmentation import AUGMENTATIONS, augment
 from ser_lib.audio.io import load_signal
 from ser_lib.errors import FeatureError, SerError, offenders
 from ser_lib.features.registry import FEATURES, FeatureSpec
-from ser_lib.paths import atomic_path, cache_dir, compile_lock_path
+from ser_lib.paths import cache_dir, keep, locked
 from ser_lib.runtime import progress
 from ser_lib.seeds import generator
 
@@ -115,9 +117,7 @@ def extract(
                 f"{spec.name}: the clips' audio is not here, only their table. Point SER_DATA at "
                 "the corpora (`make data` says where it looks)"
             )
-        arrays = _compute_all(clips, spec, variant, n_jobs)
-        with atomic_path(target) as temporary:
-            np.save(temporary, arrays)
+        keep(target, lambda path: np.save(path, _compute_all(clips, spec, variant, n_jobs)))
     return np.load(target, mmap_mode="r")
 
 
@@ -135,11 +135,8 @@ def compile_once(spec: FeatureSpec) -> None:
 
     Several that do it at once can damage numba's cache, which crashes later processes.
     """
-    # Imported here: prediction, which has to start quickly, holds no lock.
-    from filelock import FileLock
-
     signal = np.sin(np.arange(spec.sample_rate_hz, dtype=np.float32))
-    with FileLock(compile_lock_path()):
+    with locked(Path(os.environ["NUMBA_CACHE_DIR"])):
         FEATURES[spec.name].function(signal, spec.sample_rate_hz, **spec.params)
 
 

@@ -27,7 +27,7 @@ from ser_lib.data.corpus import Corpus
 from ser_lib.data.pooled import Pool
 from ser_lib.errors import CorpusError, ReportError, SerError, offenders
 from ser_lib.evaluation.formatting import RESULTS_MIME
-from ser_lib.paths import NOTEBOOKS_DIR, atomic_path, report_dir
+from ser_lib.paths import NOTEBOOKS_DIR, atomic_path, locked, report_dir
 from ser_lib.report.execution import Job, check_kernel, failures_of, read_executed, run_all
 from ser_lib.report.html import Failure, ReportFacts, first_line, render_report, tags_of
 from ser_lib.runs.store import provenance
@@ -101,9 +101,10 @@ def build_report(
         target = folder / "executed" / f"{name}.ipynb"
         weight = source.metadata.get("ser", {}).get("weight", 0.0)
         jobs[name] = Job(name, source, routed[name], notebooks_dir, target, weight)
-    _keep_clip_table(card)
-    durations_s = run_all(jobs, order, n_jobs)
-    return _finish(card, profile, chosen, jobs, durations_s)
+    with locked(folder):
+        _keep_clip_table(card)
+        durations_s = run_all(jobs, order, n_jobs)
+        return _finish(card, profile, chosen, jobs, durations_s)
 
 
 def _folder_name(card: Corpus | Pool, profile: str, parameters: Mapping[str, object]) -> str:

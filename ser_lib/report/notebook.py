@@ -41,7 +41,7 @@ from ser_lib.evaluation.formatting import (
 )
 from ser_lib.features.extraction import extract, feature_key
 from ser_lib.features.registry import FeatureSpec
-from ser_lib.paths import NOTEBOOKS_DIR, atomic_path, report_dir
+from ser_lib.paths import NOTEBOOKS_DIR, keep, report_dir
 from ser_lib.plots.style import STYLE_FILE
 from ser_lib.report.tables import (
     corpus_table,
@@ -281,8 +281,7 @@ def exhibit(clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "original"
         array = extract(clips, spec, variant=variant)
         if not corpus.is_embedded and not kept.is_file():
             small = array if array.dtype == np.uint8 else array.astype(np.float16)
-            with atomic_path(kept) as temporary:
-                np.savez_compressed(temporary, small)
+            keep(kept, lambda path: np.savez_compressed(path, small))
     elif not kept.is_file():
         raise FeatureError(
             f"{spec.name}: neither the audio of {corpus.name} nor {kept.name} is here; point "

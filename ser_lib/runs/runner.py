@@ -32,7 +32,7 @@ from ser_lib.errors import RunError, StudyError
 from ser_lib.evaluation import metrics
 from ser_lib.features.extraction import extract, feature_shape
 from ser_lib.models import family_of, topology
-from ser_lib.paths import runs_dir
+from ser_lib.paths import locked, runs_dir
 from ser_lib.runs import store
 from ser_lib.runtime import progress
 from ser_lib.studies.study import ModelSpec, Study
@@ -356,14 +356,20 @@ def run_or_load(plan: RunPlan, clips: pd.DataFrame, *, is_fresh: bool | None = N
     """
     stored = load_stored(plan, is_fresh=is_fresh)
     if stored is not None:
+        # What a call left that was killed at its very end.
+        shutil.rmtree(stored.folder / "folds", ignore_errors=True)
         return stored
     store.require_audio(clips, f"{plan.name} is not stored, or is to be trained again")
     spec = plan.spec()
     folder = plan.folder(spec)
-    if is_fresh or (folder / "predictions.csv").is_file():
-        shutil.rmtree(folder, ignore_errors=True)
-    _train_missing_folds(plan, clips, folder)
-    store.finish_run(folder, spec, plan.labels, len(plan.split.folds))
+    with locked(folder) as has_waited:
+        stored = load_stored(plan, is_fresh=False if has_waited else is_fresh)
+        if stored is not None:  # trained meanwhile by another process
+            return stored
+        if is_fresh or (folder / "predictions.csv").is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+        _train_missing_folds(plan, clips, folder)
+        store.finish_run(folder, spec, plan.labels, len(plan.split.folds))
     return _read_checked(folder, plan)
 
 

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from ser_lib.errors import RunError
-from ser_lib.paths import PROJECT_DIR, atomic_path
+from ser_lib.paths import PROJECT_DIR, atomic_path, keep
 from ser_lib.training.fit import FitResult
 
 # Libraries that decide a result; recorded with each run and shown in the report.
@@ -213,16 +213,10 @@ def cached_result(
         As read from the file, whether or not it was there.
     """
     target = folder / f"{name}{'-' if name else ''}{key_of(identity)}{suffix}"
-    if not target.is_file():
-        result = compute()
-        if suffix == ".json":
-            write_json(target, result)
-        else:
-            with atomic_path(target) as temporary:
-                np.savez_compressed(temporary, **result)
     if suffix == ".json":
+        keep(target, lambda path: write_json(path, compute()))
         return json.loads(target.read_text(encoding="utf-8"))
-    with np.load(target) as stored:
+    with np.load(keep(target, lambda path: np.savez_compressed(path, **compute()))) as stored:
         return dict(stored)
 
 

