@@ -5,13 +5,3 @@ from .report import audit_dataset as audit_dataset
 from .report import report_json as report_json
 from .report import report_text as report_text
 from .tables import read_clips as read_clips
-
-__all__ = [
-    "AuditFinding",
-    "AuditReport",
-    "audit_clips",
-    "audit_dataset",
-    "read_clips",
-    "report_json",
-    "report_text",
-]

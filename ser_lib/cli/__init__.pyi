@@ -1,3 +1,1 @@
 from .main import app as app
-
-__all__ = ["app"]

@@ -11,19 +11,3 @@ from .prediction import Prediction as Prediction
 from .predictor import Predictor as Predictor
 from .streaming import timeline as timeline
 from .streaming import timeline_table as timeline_table
-
-__all__ = [
-    "Bundle",
-    "Prediction",
-    "Predictor",
-    "card_table",
-    "card_text",
-    "cross_corpus_figures",
-    "cross_corpus_table",
-    "find_recordings",
-    "installed_bundles",
-    "load_bundle",
-    "predict_many",
-    "timeline",
-    "timeline_table",
-]
