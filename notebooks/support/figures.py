@@ -1,11 +1,14 @@
 """Figures of single chapters: leakage (08), robustness and maps (11), transfer (07), search (05).
 
-They take tables of numbers, scores in [0, 1], and return Axes; no result is computed here.
+Below them corpus (01), pictures (02), ROC (03), tallies (06), predictions (10); those of 09 are in
+`support.evaluation_figures`. They take tables of numbers, scores in
+[0, 1], and return Axes; no result is computed here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +20,7 @@ from ser_lib.plots.style import (
     HONEST_COLOUR,
     LEAKING_COLOUR,
     PUBLISHED_COLOUR,
+    SQUARE,
     axes_or_new,
     draw_interval,
     hide,
@@ -371,3 +375,170 @@ def _top(trials: pd.DataFrame, chance: float) -> float:
     """Return the upper end of the axis, at most 104 percent."""
     highest = np.nanmax([chance, *trials["uar"]])
     return min(104.0, 100 * highest * 1.25)
+
+
+def plot_class_balance(counts: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw how many clips each emotion has, split by the columns (gender, for example).
+
+    Parameters
+    ----------
+    counts : pandas.DataFrame, shape (n_emotions, n_groups)
+        Number of clips; index emotions in canonical order.
+    """
+    ax = axes_or_new(ax)
+    positions, base = np.arange(len(counts)), np.zeros(len(counts))
+    colours = [colour_of(emotion) for emotion in counts.index]
+    for number, group in enumerate(counts.columns):
+        values = counts[group].to_numpy()
+        alpha = 1.0 if number == 0 else 0.55
+        bars = ax.bar(positions, values, 0.72, base, color=colours, alpha=alpha, edgecolor="white")
+        texts = [f"{value}" if value else "" for value in values]
+        ax.bar_label(bars, texts, label_type="center", color="white", fontsize=8)
+        base = base + values
+    for position, total in zip(positions, base, strict=True):
+        ax.annotate(
+            f"{total:.0f}", (position, total), (0, 3), textcoords="offset points", ha="center"
+        )
+    ax.set_xticks(positions, counts.index)
+    ax.set_ylabel("Clips")
+    ax.margins(y=0.12)
+    legend = " below, ".join(map(str, counts.columns)) + " above"
+    ax.text(1.0, 1.02, legend, transform=ax.transAxes, ha="right", color="#555555", fontsize=9)
+    return ax
+
+
+def plot_distribution(
+    values: pd.Series,
+    groups: pd.Series,
+    order: Sequence[str],
+    *,
+    label: str,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw one box a group, each point behind it.
+
+    Parameters
+    ----------
+    values : pandas.Series of float, shape (n_clips,)
+        What is compared, in the unit that `label` names.
+    groups : pandas.Series of str, shape (n_clips,)
+        The emotion of each clip.
+    order : sequence of str
+        Groups from left to right.
+    label : str
+        Of the vertical axis, with its unit.
+    """
+    import seaborn as sns
+
+    ax = axes_or_new(ax)
+    x, y, order = groups.to_numpy(), values.to_numpy(), list(order)
+    box = {"width": 0.6, "fliersize": 1.5, "linewidth": 0.8, "legend": False}
+    colours = [colour_of(one) for one in order]
+    sns.boxplot(x=x, y=y, order=order, hue=x, hue_order=order, palette=colours, ax=ax, **box)
+    ax.set(xlabel="", ylabel=label)
+    ax.set_xticks(range(len(order)), order, rotation=40, ha="right")
+    return ax
+
+
+def plot_picture(picture: np.ndarray, *, ax: Axes | None = None) -> Axes:
+    """Show an array of shape (height, width, 3) or (height, width, 1) as a network sees it."""
+    ax = axes_or_new(ax, SQUARE)
+    is_grey = picture.shape[-1] == 1
+    # Arrays have the lowest band first, pictures the highest.
+    shown, origin = (picture[..., 0], "lower") if is_grey else (picture, "upper")
+    ax.imshow(shown, aspect="equal", origin=origin, interpolation="nearest")
+    ax.set_axis_off()
+    return ax
+
+
+def plot_roc(curves: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> Axes:
+    """Draw one-against-rest ROC curves, the area below each in the legend.
+
+    Parameters
+    ----------
+    curves : mapping of str to pandas.DataFrame
+        Columns `false_positive_rate, true_positive_rate` by class; `attrs["auc"]` is the area.
+    """
+    ax = axes_or_new(ax, SQUARE)
+    for label, curve in curves.items():
+        x, y = curve["false_positive_rate"], curve["true_positive_rate"]
+        name = f"{label}  {curve.attrs['auc']:.2f}"
+        ax.plot(x, y, color=colour_of(label), linewidth=1.5, label=name)
+    ax.plot([0, 1], [0, 1], **CHANCE_STYLE)
+    ax.set(xlim=(0, 1), ylim=(0, 1.005), aspect="equal")
+    ax.set(xlabel="False positive rate", ylabel="True positive rate")
+    ax.legend(title="Area under the curve", title_fontsize=9, loc="lower right")
+    return ax
+
+
+def plot_right_and_wrong(counts: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw how many clips each system gets right and wrong, one bar a system.
+
+    Parameters
+    ----------
+    counts : pandas.DataFrame
+        Columns `right` and `wrong`, numbers of clips; indexed by the system's name.
+    """
+    ax = axes_or_new(ax, (8.0, 0.9 + 0.42 * len(counts)))
+    positions, left = np.arange(len(counts)), np.zeros(len(counts))
+    kinds = (("right", HONEST_COLOUR, "white"), ("wrong", "#CCCCCC", "black"))
+    for column, colour, text_colour in kinds:
+        bars = ax.barh(positions, counts[column], left=left, color=colour, label=column)
+        ax.bar_label(bars, fmt="{:,.0f}", label_type="center", fontsize=9, color=text_colour)
+        left += counts[column].to_numpy()
+    ax.set_yticks(positions, counts.index)
+    ax.invert_yaxis()
+    ax.grid(visible=False, axis="y")
+    ax.set_xlabel("Clips")
+    ax.legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
+    return ax
+
+
+def plot_ranked(
+    probabilities: Mapping[str, float], *, threshold: float | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw one clip's probabilities as bars, the likeliest on top.
+
+    Parameters
+    ----------
+    probabilities : mapping of str to float
+        By class, in [0, 1].
+    threshold : float, optional
+        Below which the prediction is 'not sure'; drawn as a line.
+    """
+    ax = axes_or_new(ax)
+    ranked = sorted(probabilities.items(), key=lambda item: item[1])
+    labels, shares = [one for one, _ in ranked], [100 * share for _, share in ranked]
+    ax.barh(labels, shares, color=[colour_of(one) for one in labels], height=0.7)
+    for row, share in enumerate(shares):
+        ax.text(share + 1, row, f"{share:.0f} %", va="center", fontsize=9)
+    if threshold is not None:
+        ax.axvline(100 * threshold, **CHANCE_STYLE)
+        centred: dict[str, Any] = {"ha": "center", "va": "bottom", "backgroundcolor": "w"}
+        ax.text(100 * threshold, len(labels) - 0.3, "not sure below", size=8, **centred)
+    ax.set(xlim=(0, 108), xlabel="Probability (%)")
+    ax.grid(visible=False, axis="y")
+    return ax
+
+
+def plot_sureness(predictions: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw mean confidence and accuracy of predictions, one line a kind of recording.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        Columns `name`, `sure` (mean confidence) and `right` (accuracy), both shares.
+    """
+    ax = axes_or_new(ax, (8.0, 1.2 + 0.42 * len(predictions)))
+    rows = range(len(predictions))
+    right, sure = 100 * predictions["right"], 100 * predictions["sure"]
+    ax.hlines(rows, right, sure, "#999999", linewidth=3, alpha=0.6, capstyle="projecting", zorder=1)
+    diamond: dict[str, Any] = {"color": "#CC79A7", "markerfacecolor": "w", "markersize": 8}
+    handles = [
+        *ax.plot(sure, rows, "D", **diamond, label="sure"),
+        *ax.plot(right, rows, "o", color=HONEST_COLOUR, markersize=8, label="right"),
+    ]
+    name_rows(ax, predictions["name"])
+    ax.set(xlim=(0, 100), xlabel="Share of the clips; mean confidence (%)")
+    ax.legend(handles=handles[::-1], ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0))
+    return ax

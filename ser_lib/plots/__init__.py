@@ -1,12 +1,10 @@
 """Figures: draw numbers on an Axes and return it.
 
 style       the style sheet, sizes and colours; a value with its interval
-corpus      how many clips, and how their measurements spread
-signals     one clip: waveform, spectrogram, pitch, what a network gets
-training    one model: learning curves, confusions, ROC, recall of each class
-scores      systems compared: scores, the step to unseen speakers, speakers
-evaluation  calibration, coverage, differences in pairs, costs
-timeline    predictions: one clip's probabilities, a long recording over time
+signals     one clip: waveform, spectrogram, pitch
+training    one model: learning curves, confusions, recall of each class
+scores      systems compared
+timeline    a long recording over time
 
 Nothing is computed here that could be called a result: scores, counts and spectrograms come in.
 Axes are labelled with units, emotions have their fixed colours and are always named as well,

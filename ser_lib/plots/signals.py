@@ -1,4 +1,4 @@
-"""Figures of single clips: waveform, spectrogram, and what a network gets."""
+"""Figures of single clips: waveform, spectrogram, cepstral coefficients, pitch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from ser_lib.plots.style import SQUARE, axes_or_new
+from ser_lib.plots.style import axes_or_new
 
 # Lowest and highest voices of speech corpora, children and shouting included; the same for every
 # clip, so that contours can be compared.
@@ -122,15 +122,4 @@ def plot_pitch(
     ticks_hz = (75, 150, 300, 600)
     ax.set_yticks(ticks_hz, [str(hz) for hz in ticks_hz])
     ax.minorticks_off()
-    return ax
-
-
-def plot_picture(picture: np.ndarray, *, ax: Axes | None = None) -> Axes:
-    """Show an array of shape (height, width, 3) or (height, width, 1) as a network sees it."""
-    ax = axes_or_new(ax, SQUARE)
-    is_grey = picture.shape[-1] == 1
-    # Arrays have the lowest band first, pictures the highest.
-    shown, origin = (picture[..., 0], "lower") if is_grey else (picture, "upper")
-    ax.imshow(shown, aspect="equal", **PIXELS | {"origin": origin})
-    ax.set_axis_off()
     return ax

@@ -11,7 +11,6 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -25,14 +24,6 @@ CHANCE_STYLE: dict[str, Any] = {"color": "#888888", "linestyle": (0, (4, 3)), "l
 PUBLISHED_COLOUR = "#D55E00"
 LEAKING_COLOUR = "#E69F00"
 HONEST_COLOUR = "#0072B2"
-OTHER_COLOUR = "#777777"
-
-# Systems in one figure: colours for any colour vision, and a line style or marker each.
-SYSTEM_STYLES = cycler(
-    color=(HONEST_COLOUR, "#CC79A7", "#009E73", LEAKING_COLOUR, "#555555", "#56B4E9"),
-    linestyle=("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1))),
-    marker="osD^vP",
-)
 
 
 def new_figure(

@@ -1,70 +1,19 @@
-"""Figures of predictions: one clip's ranked probabilities, and a long recording over time."""
+"""The figure of predictions: a long recording over time."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from ser_lib.data.labels import colour_of
-from ser_lib.plots.style import CHANCE_STYLE, HONEST_COLOUR, axes_or_new, name_rows
+from ser_lib.plots.style import CHANCE_STYLE, axes_or_new
 
 # More lines than these cannot be distinguished; the others lie below them.
 N_LINES = 4
 MINUTES_FROM_S = 180.0
-
-
-def plot_ranked(
-    probabilities: Mapping[str, float], *, threshold: float | None = None, ax: Axes | None = None
-) -> Axes:
-    """Draw one clip's probabilities as bars, the likeliest on top.
-
-    Parameters
-    ----------
-    probabilities : mapping of str to float
-        By class, in [0, 1].
-    threshold : float, optional
-        Below which the prediction is 'not sure'; drawn as a line.
-    """
-    ax = axes_or_new(ax)
-    ranked = sorted(probabilities.items(), key=lambda item: item[1])
-    labels, shares = [one for one, _ in ranked], [100 * share for _, share in ranked]
-    ax.barh(labels, shares, color=[colour_of(one) for one in labels], height=0.7)
-    for row, share in enumerate(shares):
-        ax.text(share + 1, row, f"{share:.0f} %", va="center", fontsize=9)
-    if threshold is not None:
-        ax.axvline(100 * threshold, **CHANCE_STYLE)
-        centred: dict[str, Any] = {"ha": "center", "va": "bottom", "backgroundcolor": "w"}
-        ax.text(100 * threshold, len(labels) - 0.3, "not sure below", size=8, **centred)
-    ax.set(xlim=(0, 108), xlabel="Probability (%)")
-    ax.grid(visible=False, axis="y")
-    return ax
-
-
-def plot_sureness(predictions: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw mean confidence and accuracy of predictions, one line a kind of recording.
-
-    Parameters
-    ----------
-    predictions : pandas.DataFrame
-        Columns `name`, `sure` (mean confidence) and `right` (accuracy), both shares.
-    """
-    ax = axes_or_new(ax, (8.0, 1.2 + 0.42 * len(predictions)))
-    rows = range(len(predictions))
-    right, sure = 100 * predictions["right"], 100 * predictions["sure"]
-    ax.hlines(rows, right, sure, "#999999", linewidth=3, alpha=0.6, capstyle="projecting", zorder=1)
-    diamond: dict[str, Any] = {"color": "#CC79A7", "markerfacecolor": "w", "markersize": 8}
-    handles = [
-        *ax.plot(sure, rows, "D", **diamond, label="sure"),
-        *ax.plot(right, rows, "o", color=HONEST_COLOUR, markersize=8, label="right"),
-    ]
-    name_rows(ax, predictions["name"])
-    ax.set(xlim=(0, 100), xlabel="Share of the clips; mean confidence (%)")
-    ax.legend(handles=handles[::-1], ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0))
-    return ax
 
 
 def plot_timeline(

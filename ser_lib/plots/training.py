@@ -1,4 +1,4 @@
-"""Figures of one model: learning curves, confusions, ROC, recall of each class."""
+"""Figures of one model: learning curves, confusions, recall of each class."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ser_lib.data.labels import colour_of
 from ser_lib.plots import style
 
 
@@ -63,26 +62,6 @@ def plot_history(history: pd.DataFrame, *, quantity: str, ax: Axes | None = None
     ax.set_ylim(0, 1 if quantity == "accuracy" else None)
     ax.locator_params(axis="x", integer=True)
     ax.legend(lines, ["training", "validation"])
-    return ax
-
-
-def plot_roc(curves: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> Axes:
-    """Draw one-against-rest ROC curves, the area below each in the legend.
-
-    Parameters
-    ----------
-    curves : mapping of str to pandas.DataFrame
-        Columns `false_positive_rate, true_positive_rate` by class; `attrs["auc"]` is the area.
-    """
-    ax = style.axes_or_new(ax, style.SQUARE)
-    for label, curve in curves.items():
-        x, y = curve["false_positive_rate"], curve["true_positive_rate"]
-        name = f"{label}  {curve.attrs['auc']:.2f}"
-        ax.plot(x, y, color=colour_of(label), linewidth=1.5, label=name)
-    ax.plot([0, 1], [0, 1], **style.CHANCE_STYLE)
-    ax.set(xlim=(0, 1), ylim=(0, 1.005), aspect="equal")
-    ax.set(xlabel="False positive rate", ylabel="True positive rate")
-    ax.legend(title="Area under the curve", title_fontsize=9, loc="lower right")
     return ax
 
 

@@ -1,4 +1,4 @@
-"""Figures of ladder, robustness and maps: labels, limits, numbers of marks; never pixels."""
+"""Figures of single chapters: labels, limits, numbers of marks; never pixels."""
 
 from __future__ import annotations
 
@@ -125,3 +125,47 @@ def test_normalisations_have_one_series_per_table():
     assert len(ax.containers) == 2
     assert [one.get_text() for one in ax.get_xticklabels()] == ["nothing", "all"]
     assert {one.get_text() for one in ax.get_legend().get_texts()} == {"a", "b"}
+
+
+# --- corpus, pictures, ROC, predictions
+
+
+def test_class_balance_labels_every_emotion_with_its_total():
+    counts = pd.DataFrame({"female": [3, 5], "male": [4, 1]}, index=["neutral", "angry"])
+    ax = figures.plot_class_balance(counts)
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["neutral", "angry"]
+    texts = {t.get_text() for t in ax.texts}
+    assert {"7", "6"} <= texts
+    assert ax.get_ylabel() == "Clips"
+
+
+def test_an_array_is_shown_with_its_lowest_band_at_the_bottom():
+    ax = figures.plot_picture(np.zeros((4, 4, 1)))
+    assert ax.images[0].origin == "lower"
+    assert figures.plot_picture(np.zeros((4, 4, 3), np.uint8)).images[0].origin == "upper"
+
+
+def test_roc_names_each_area():
+    curve = pd.DataFrame({"false_positive_rate": [0, 1], "true_positive_rate": [0, 1]})
+    curve.attrs["auc"] = 0.5
+    ax = figures.plot_roc({"sad": curve})
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["sad  0.50"]
+
+
+def test_distributions_keep_the_order_that_is_asked_for():
+    values = pd.Series([1.0, 2, 3, 4])
+    groups = pd.Series(["sad", "happy", "sad", "happy"])
+    ax = figures.plot_distribution(values, groups, ["happy", "sad"], label="level (dB)")
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["happy", "sad"]
+    assert ax.get_ylabel() == "level (dB)"
+
+
+def test_sureness_has_a_dot_where_answers_are_right_and_a_diamond_where_they_are_sure():
+    ax = figures.plot_sureness(
+        pd.DataFrame({"name": ["home", "away"], "sure": [0.8, 0.7], "right": [0.79, 0.5]})
+    )
+    drawn = {one.get_marker(): one.get_xydata().tolist() for one in ax.lines}
+    assert drawn == {"D": [[80, 0], [70, 1]], "o": [[79, 0], [50, 1]]}
+    assert [one.get_text() for one in ax.get_legend().get_texts()] == ["right", "sure"]
+    assert [one.get_text() for one in ax.get_yticklabels()] == ["home", "away"]
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]

@@ -1,4 +1,7 @@
-"""Figures of an evaluation: calibration, coverage, differences in pairs, cost."""
+"""Figures of an evaluation (09): the step to unseen speakers, calibration, coverage, pairs, cost.
+
+They take tables of numbers, scores in [0, 1], and return Axes; no result is computed here.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,101 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ser_lib.plots import style
 
+OTHER_COLOUR = "#777777"
+# Systems in one figure: colours for any colour vision, and a line style or marker each.
+SYSTEM_STYLES = cycler(
+    color=(style.HONEST_COLOUR, "#CC79A7", "#009E73", style.LEAKING_COLOUR, "#555555", "#56B4E9"),
+    linestyle=("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1))),
+    marker="osD^vP",
+)
+
+# A small text above the axes, at a value.
+ABOVE: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
 # What the text right of the slowest system takes of the width of the axis of time.
 LABEL_SHARE = 0.35
+
+
+def plot_ladder(steps: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw, for every model, the published figure, the same protocol here, and the honest one.
+
+    Parameters
+    ----------
+    steps : pandas.DataFrame
+        One row a model, columns `name`, `published` (NaN where there is none), and
+        `leaking`, `leaking_low`, `leaking_high`, `honest`, `honest_low`, `honest_high`, and
+        `chance` (the share of the largest class); where people were asked the same, `people_low`
+        and `people_high`, drawn as a band behind that row; all WA in [0, 1].
+    """
+    ax = style.axes_or_new(ax, (6.2, 1.4 + 0.66 * len(steps)))
+    _draw_people(ax, steps)
+    styles = (
+        ("leaking", -0.13, style.LEAKING_COLOUR, "as published, here"),
+        ("honest", 0.17, style.HONEST_COLOUR, "unseen speakers"),
+    )
+    for position, row in enumerate(steps.itertuples()):
+        for kind, offset, colour, name in styles:
+            value, low, high = (100 * getattr(row, kind + end) for end in ("", "_low", "_high"))
+            height = position + offset
+            label = name if position == 0 else None
+            style.draw_interval(
+                ax, height, (value, low, high), colour=colour, width=3.5, label=label
+            )
+            text = f"{value:.0f}"
+            style.write_right_of(ax, high, height, text, distance=6, size=8.5, colour="#333333")
+    rows = np.arange(len(steps))
+    ax.vlines(
+        100 * steps["chance"], rows - 0.3, rows + 0.3, **style.CHANCE_STYLE, label="largest class"
+    )
+    if steps["published"].notna().any():
+        diamond: dict[str, Any] = {"color": style.PUBLISHED_COLOUR, "markeredgecolor": "white"}
+        ax.plot(100 * steps["published"], rows - 0.13, "D", ms=7, zorder=4, **diamond)
+        ax.plot([], [], "D", label="the authors'", **diamond)
+    style.name_rows(ax, steps["name"])
+    ax.set(xlim=(0, 104), xlabel="Accuracy (WA, %)")
+    ax.set_xticks(range(0, 101, 20))
+    ax.set_ylim(len(steps) - 0.45, -0.55)
+    ax.legend(ncols=2, loc="lower left", bbox_to_anchor=(-0.02, 1.03))
+    return ax
+
+
+def _draw_people(ax: Axes, steps: pd.DataFrame) -> None:
+    """Draw people's accuracy as a band behind the rows whose task they were given."""
+    if "people_low" not in steps:
+        return
+    known = steps.reset_index(drop=True).dropna(subset=["people_low"])
+    for position, row in zip(known.index, known.itertuples(), strict=True):
+        low, width = 100 * row.people_low, 100 * (row.people_high - row.people_low)
+        # At least as wide as can be seen, where one figure is known.
+        ax.barh(position, max(width, 0.8), left=low, height=1, color="#009E73", alpha=0.13)
+    if len(known):
+        first = known.iloc[0]
+        middle = 50 * (first["people_low"] + first["people_high"])
+        ax.annotate("listeners", (middle, 1), (0, 3), size=8, ha="center", color="#00704F", **ABOVE)
+
+
+def plot_speakers(scores: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw one column of dots a speaker, one colour and marker a system.
+
+    Parameters
+    ----------
+    scores : pandas.DataFrame, shape (n_speakers, n_systems)
+        Accuracy in [0, 1]; index speakers in the order to draw. Systems may have tasks of their
+        own: no line of chance would hold for all.
+    """
+    ax = style.axes_or_new(ax)
+    for (name, values), line in zip(scores.items(), SYSTEM_STYLES(), strict=False):
+        dots = line | {"linestyle": "none"}
+        ax.plot(range(len(values)), 100 * values, label=name, alpha=0.9, **dots)
+    ax.set_xticks(range(len(scores)), scores.index, rotation=60, ha="right", fontsize=8)
+    ax.set(ylim=(0, 100), ylabel="Accuracy (%)")
+    ax.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0))
+    return ax
 
 
 def plot_reliability(curves: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> Axes:
@@ -27,7 +118,7 @@ def plot_reliability(curves: Mapping[str, pd.DataFrame], *, ax: Axes | None = No
     """
     ax = style.axes_or_new(ax, style.SQUARE)
     ax.plot([0, 100], [0, 100], **style.CHANCE_STYLE, label="as often as it says")
-    for (name, curve), line in zip(curves.items(), style.SYSTEM_STYLES(), strict=False):
+    for (name, curve), line in zip(curves.items(), SYSTEM_STYLES(), strict=False):
         x, y = 100 * curve["confidence"], 100 * curve["accuracy"]
         colour, marker = line["color"], line["marker"]
         ax.vlines(x, 100 * curve["low"], 100 * curve["high"], color=colour, alpha=0.4, linewidth=3)
@@ -49,7 +140,7 @@ def plot_coverage(curves: Mapping[str, pd.DataFrame], *, ax: Axes | None = None)
         Columns `coverage, accuracy, low, high` in [0, 1], by the name to show.
     """
     ax = style.axes_or_new(ax, (8.0, 3.8))
-    for (name, curve), line in zip(curves.items(), style.SYSTEM_STYLES(), strict=False):
+    for (name, curve), line in zip(curves.items(), SYSTEM_STYLES(), strict=False):
         shown = 100 * curve
         x, colour = shown["coverage"], line["color"]
         ax.fill_between(x, shown["low"], shown["high"], color=colour, alpha=0.13, linewidth=0)
@@ -73,12 +164,12 @@ def plot_differences(tests: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.axvline(0, **style.CHANCE_STYLE)
     for position, row in enumerate(tests.itertuples()):
         values = (100 * row.difference, 100 * row.low, 100 * row.high)
-        colour = style.HONEST_COLOUR if row.is_clear else style.OTHER_COLOUR
+        colour = style.HONEST_COLOUR if row.is_clear else OTHER_COLOUR
         style.draw_interval(
             ax, position, values, colour=colour, alpha=0.5, size=6, is_filled=row.is_clear
         )
     for is_clear, name in ((True, "distinguished by both tests"), (False, "not distinguished")):
-        colour = style.HONEST_COLOUR if is_clear else style.OTHER_COLOUR
+        colour = style.HONEST_COLOUR if is_clear else OTHER_COLOUR
         face = colour if is_clear else "white"
         ax.plot([], [], "o", color=colour, markerfacecolor=face, markersize=6, label=name)
     style.name_rows(ax, tests["name"], size=8)
@@ -127,7 +218,7 @@ def plot_cost(costs: pd.DataFrame, *, chance: float, axes: Sequence[Axes] | None
     score, time = axes
     options: dict[str, Any] = {"width": 1.8, "alpha": 0.5, "size": 6, "cap": "projecting"}
     for row in rows.itertuples():
-        colour = style.HONEST_COLOUR if row.is_on_front else style.OTHER_COLOUR
+        colour = style.HONEST_COLOUR if row.is_on_front else OTHER_COLOUR
         values = (100 * row.uar, 100 * row.low, 100 * row.high)
         style.draw_interval(score, row.Index, values, colour=colour, **options)
         time.plot(row.ms, row.Index, "o", color=colour, markersize=6)
@@ -136,7 +227,7 @@ def plot_cost(costs: pd.DataFrame, *, chance: float, axes: Sequence[Axes] | None
     score.axvline(100 * chance, **style.CHANCE_STYLE)
     names = {
         style.HONEST_COLOUR: "none is both faster and better",
-        style.OTHER_COLOUR: "another is",
+        OTHER_COLOUR: "another is",
     }
     for colour, name in names.items():
         time.plot([], [], "o", color=colour, markersize=6, label=name)
