@@ -36,7 +36,7 @@ def folders(demo_clips, tmp_path_factory):
     emotions, speakers = pd.factorize(clips["emotion"])[0], pd.factorize(clips["speaker"])[0]
 
     def fake(table, spec, *, variant="original", n_jobs=-1):
-        shape = (len(spec.params["speeds"].split(",")), 9, 2, 416)
+        shape = (len(spec.params["speeds"].split(",")), 9, 2, 8)
         small = rng.standard_normal((len(table), *shape[:-1], 4))
         small += rng.standard_normal((speakers.max() + 1, *shape[:-1], 4))[speakers]
         effect = 2 * np.random.default_rng(2).standard_normal((emotions.max() + 1, shape[0], 2, 4))
