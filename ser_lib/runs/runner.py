@@ -55,7 +55,6 @@ class Division:
     rows: pd.DataFrame
     split: splits.Split
     findings: pd.DataFrame
-    """What the leak guard found; all of it is declared by the protocol."""
 
     @cached_property
     def hashes(self) -> dict[str, str]:
@@ -96,6 +95,11 @@ class RunPlan:
         return self.division.split
 
     @property
+    def findings(self) -> pd.DataFrame:
+        """What the leak guard found; all of it is declared by the protocol."""
+        return self.division.findings
+
+    @property
     def training(self) -> TrainingSettings | None:
         """How the model is trained under this protocol."""
         is_held_to_paper = self.protocol == self.study.published_protocol
@@ -104,8 +108,7 @@ class RunPlan:
     @property
     def leaks(self) -> tuple[str, ...]:
         """Kinds of finding between training or validation rows and test rows."""
-        found = self.division.findings
-        return tuple(found.loc[found["second"] == "test", "kind"].unique())
+        return tuple(self.findings.loc[self.findings["second"] == "test", "kind"].unique())
 
     @property
     def name(self) -> str:

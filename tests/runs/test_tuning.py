@@ -157,7 +157,7 @@ def parts(clips) -> dict[str, pd.Series]:
     }
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("eager")
 def test_test_speakers_are_never_read(clips, poison, monkeypatch, tmp_path):
     fit, histories = tuning.fit_fold, []
 
