@@ -2,8 +2,7 @@
 
 style       the style sheet, sizes and colours; a value with its interval
 signals     one clip: waveform, spectrogram, pitch
-training    one model: learning curves, confusions, recall of each class
-scores      systems compared
+training    models: learning curves, confusions, recall of each class, scores with intervals
 timeline    a long recording over time
 
 Nothing is computed here that could be called a result: scores, counts and spectrograms come in.

@@ -1,4 +1,3 @@
-from .scores import plot_scores as plot_scores
 from .signals import plot_envelope as plot_envelope
 from .signals import plot_log_mel as plot_log_mel
 from .signals import plot_mfcc as plot_mfcc
@@ -15,3 +14,4 @@ from .timeline import plot_timeline as plot_timeline
 from .training import plot_confusion as plot_confusion
 from .training import plot_history as plot_history
 from .training import plot_recalls as plot_recalls
+from .training import plot_scores as plot_scores

@@ -2,7 +2,8 @@
 
 Everything that a notebook shows is self-contained HTML, so that JupyterLab, the report and a saved
 page look alike; the report renumbers figures and tables, and moves the findings to the top.
-In captions and findings, names between backticks are shown as code.
+In captions and findings, names between backticks are shown as code. Words of
+`ser_lib.evaluation.formatting` and tables of `ser_lib.report.tables` are at hand here as well.
 Importing this module applies the project's figure style.
 """
 
@@ -27,59 +28,28 @@ from PIL import Image
 
 from ser_lib.data import corpus_of, get_corpus
 from ser_lib.errors import FeatureError, ReportError
-from ser_lib.evaluation.formatting import (
-    FINDINGS_MIME,
-    RESULTS_MIME,
-    change,
-    joined,
-    pct,
-    pick,
-    points,
-    points_text,
-    score_text,
-    share_text,
-)
+from ser_lib.evaluation.formatting import FINDINGS_MIME, RESULTS_MIME
+from ser_lib.evaluation.formatting import change as change
+from ser_lib.evaluation.formatting import joined as joined
+from ser_lib.evaluation.formatting import pct as pct
+from ser_lib.evaluation.formatting import pick as pick
+from ser_lib.evaluation.formatting import points as points
+from ser_lib.evaluation.formatting import points_text as points_text
+from ser_lib.evaluation.formatting import score_text as score_text
+from ser_lib.evaluation.formatting import share_text as share_text
 from ser_lib.features.extraction import extract, feature_key
 from ser_lib.features.registry import FeatureSpec
 from ser_lib.paths import NOTEBOOKS_DIR, keep, report_dir
 from ser_lib.plots.style import STYLE_FILE
-from ser_lib.report.tables import (
-    corpus_table,
-    cost_text,
-    headline_table,
-    published_table,
-    run_table,
-    score_table,
-)
+from ser_lib.report.tables import corpus_table as corpus_table
+from ser_lib.report.tables import cost_text as cost_text
+from ser_lib.report.tables import headline_table as headline_table
+from ser_lib.report.tables import published_table as published_table
+from ser_lib.report.tables import run_table as run_table
+from ser_lib.report.tables import score_table as score_table
 from ser_lib.runs.results import Results
 from ser_lib.runtime import is_headless
 from ser_lib.studies.study import Study
-
-__all__ = [
-    "change",
-    "corpus_table",
-    "cost_text",
-    "exhibit",
-    "findings",
-    "headline_table",
-    "joined",
-    "parameter_table",
-    "pct",
-    "pick",
-    "picture",
-    "play",
-    "points",
-    "points_text",
-    "publish",
-    "published_table",
-    "run_table",
-    "score_table",
-    "score_text",
-    "share_text",
-    "show",
-    "study_card",
-    "table",
-]
 
 plt.style.use(STYLE_FILE)
 
