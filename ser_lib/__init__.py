@@ -21,10 +21,18 @@ The names below are loaded at first use: importing the package loads none of its
 """
 
 import os
+import tempfile
 
 import lazy_loader
 
 from ser_lib.paths import cache_dir
+
+# What libraries keep is kept in the cache; where that cannot be written, until this process ends.
+_kept = str(cache_dir())
+_parent = next(one for one in (cache_dir(), *cache_dir().parents) if one.is_dir())
+if not os.access(_parent, os.W_OK):
+    _temporary = tempfile.TemporaryDirectory(prefix="ser-")
+    _kept = _temporary.name
 
 # Set before any of these libraries is loaded, here and in every process that is started from here;
 # what the user has set stays.
@@ -35,11 +43,11 @@ _QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     # Nothing is kept in the user's home, and no settings from there change results: another backend
     # in `~/.keras/keras.json`, another style in `matplotlibrc`.
-    "KERAS_HOME": str(cache_dir() / "keras"),
-    "MPLCONFIGDIR": str(cache_dir() / "matplotlib"),
+    "KERAS_HOME": f"{_kept}/keras",
+    "MPLCONFIGDIR": f"{_kept}/matplotlib",
     # librosa's compiled functions. Kept inside the environment, clones that share one could spoil
     # each other's: numba then crashes whoever reads them.
-    "NUMBA_CACHE_DIR": str(cache_dir() / "numba"),
+    "NUMBA_CACHE_DIR": f"{_kept}/numba",
 }
 for _variable, _value in _QUIET.items():
     os.environ.setdefault(_variable, _value)

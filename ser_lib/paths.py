@@ -99,7 +99,7 @@ def _refusal(path: Path, error: Exception, variable: str = "") -> OutputError:
     }
     found = (name for name, folder in folders.items() if path.is_relative_to(folder))
     variable = variable or next(found, "")
-    remedy = f"point {variable} to a folder where it can" if variable else "choose another place"
+    remedy = f"point {variable} to a folder where it can be" if variable else "choose another place"
     reason = getattr(error, "strerror", None) or error
     return OutputError(f"{path}: cannot be written or locked ({reason}); {remedy}")
 
@@ -134,7 +134,7 @@ def locked(target: Path, *, at: Path | None = None, waits: bool = True) -> Itera
             logger.log(level, "waiting for %s, which is writing %s", holder, target)
             lock.acquire(timeout=-1)
     except (OSError, NotImplementedError) as error:
-        raise _refusal(path, error, "TMPDIR" if at else "") from error
+        raise _refusal(at or target, error, "TMPDIR" if at else "") from error
     try:
         with suppress(OSError):
             path.write_text(str(os.getpid()))
@@ -150,15 +150,21 @@ def locked(target: Path, *, at: Path | None = None, waits: bool = True) -> Itera
 
 @contextmanager
 def only_writer(target: Path | None) -> Iterator[None]:
-    """Keep other processes from writing what a user named; who comes second is refused.
+    """Refuse what cannot be made, and keep other processes from what a user named.
 
     The lock lies among the temporary files: the folder is the user's.
     """
     if target is None or _is_device(target):
         yield
         return
-    user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
-    digest = hashlib.sha256(f"{target.resolve()} {user}".encode()).hexdigest()[:12]
+    real, user = target.resolve(), os.getuid() if hasattr(os, "getuid") else getpass.getuser()
+    try:
+        real.parent.mkdir(parents=True, exist_ok=True)
+        if not real.is_file():
+            tempfile.TemporaryFile(dir=real.parent).close()
+    except OSError as error:
+        raise _refusal(target, error) from error
+    digest = hashlib.sha256(f"{real} {user}".encode()).hexdigest()[:12]
     with locked(target, at=Path(tempfile.gettempdir()) / f"ser-{digest}.lock", waits=False):
         yield
 

@@ -109,3 +109,17 @@ def test_without_the_setting_something_would_be_queued(as_a_user, home):
     """The twin: the library does what the setting stops."""
     assert as_a_user(*ENTRIES["script"], ORT_DISABLE_TELEMETRY="0").returncode == 0
     assert any(one.is_file() for one in home.rglob("*"))
+
+
+def test_where_the_cache_cannot_be_written_nothing_is_kept(as_a_user, tmp_path):
+    code = (
+        "import os, pathlib; os.access = lambda *_: False; import ser_lib; "
+        "names = 'NUMBA_CACHE_DIR', 'MPLCONFIGDIR', 'KERAS_HOME'; "
+        "print(*(os.environ[name] for name in names)); "
+        "assert pathlib.Path(os.environ['NUMBA_CACHE_DIR']).parent.is_dir()"
+    )
+    done = as_a_user(sys.executable, "-c", code, SER_CACHE=str(tmp_path / "none"))
+    folders = [Path(one) for one in done.stdout.split()]
+    assert len(folders) == 3, done.stderr
+    assert not (tmp_path / "none").exists()
+    assert not any(one.parent.exists() for one in folders)

@@ -166,6 +166,25 @@ def test_what_is_written_at_the_end_has_one_writer_too(holder, clip, tmp_path, n
     assert not out.exists()
 
 
+@pytest.mark.parametrize("name", ["predict", "timeline", "audit", "train"])
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_computed(
+    clip, tmp_path, monkeypatch, name
+):
+    # Not even root may make files there.
+    out = Path("/proc/self") / "a.csv"
+    for one in ("export.build.fit_bundle", "audit.report.audit_dataset"):
+        monkeypatch.setattr(f"ser_lib.{one}", lambda *_, **__: pytest.fail("computed"))
+    monkeypatch.setattr("ser_lib.cli.predict.timeline", lambda *_, **__: pytest.fail("computed"))
+    commands = {**entries(clip, out), "train": ("train", "boucheta2025", "--out", out)}
+    result = call(*commands[name])
+    assert result.exit_code != 0
+    assert not isinstance(result.exception, OSError)
+
+
+def test_a_folder_of_an_output_is_made(clip, tmp_path):
+    assert call(*entries(clip, tmp_path / "new" / "er" / "a.csv")["predict"]).exit_code == 0
+
+
 def test_a_bundle_has_one_writer(holder, tmp_path):
     result = call("train", "boucheta2025", "--out", tmp_path / "a.csv")
     assert isinstance(result.exception, OutputError)
