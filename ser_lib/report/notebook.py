@@ -87,7 +87,9 @@ def show(drawn: Figure | Axes, *, caption: str, alt: str) -> None:
         raise ReportError("show needs a figure, and a caption and an alternative text not empty")
     drawing, packed = io.BytesIO(), io.BytesIO()
     dpi = figure.dpi * PIXELS_PER_DOT
-    figure.savefig(drawing, format="png", dpi=dpi, bbox_inches="tight", pad_inches=0.05)
+    # Read again at once: compressing it well would be in vain.
+    options = {"pad_inches": 0.05, "pil_kwargs": {"compress_level": 1}}
+    figure.savefig(drawing, format="png", dpi=dpi, bbox_inches="tight", **options)
     plt.close(figure)
     with Image.open(drawing) as image:
         small = image.convert("RGB").quantize(N_COLOURS, dither=Image.Dither.NONE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -319,12 +320,19 @@ def fit_maps(data: int, settings: TrainingSettings = HALVED, config=NORMED, **op
     return fit(config, maps(data), settings, is_scaled=False, **options)
 
 
+@cache
+def trained_alone(settings: TrainingSettings):
+    """Fit a network that was not trained before."""
+    training._compiled.cache_clear()
+    found = fit_maps(2, settings)
+    training._compiled.cache_clear()
+    return found
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
 def test_a_second_fold_is_trained_as_if_it_were_the_first(optimizer):
     settings = replace(HALVED, optimizer=optimizer)
-    training._compiled.cache_clear()
-    alone = fit_maps(2, settings)
-    training._compiled.cache_clear()
+    alone = trained_alone(settings)
     first = fit_maps(1, settings)
     second = fit_maps(2, settings)
     # The first fold has left its mark on everything: weights, moments, means, rate, dropout.
@@ -354,9 +362,7 @@ def test_the_network_between_two_folds_is_as_newly_built():
 
 @pytest.mark.parametrize("lost", ["weights and generators", "generators", "optimiser"])
 def test_whatever_a_fold_leaves_behind_would_be_noticed(monkeypatch, lost):
-    training._compiled.cache_clear()
-    alone = fit_maps(2)
-    training._compiled.cache_clear()
+    alone = trained_alone(HALVED)
     fit_maps(1)
     if lost == "weights and generators":
         monkeypatch.setattr(training, "_state_of", lambda model: [])
