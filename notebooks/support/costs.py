@@ -10,7 +10,7 @@ import numpy as np
 
 from ser_lib.features.extraction import feature_shape
 from ser_lib.features.registry import FEATURES, FeatureSpec
-from ser_lib.models import family_of, n_parameters
+from ser_lib.models import build_keras, family_of
 from ser_lib.paths import cache_dir
 from ser_lib.runs.store import cached_result
 from ser_lib.studies.study import ModelSpec
@@ -20,11 +20,16 @@ def count_weights(model: ModelSpec, n_classes: int) -> int:
     """Count the weights of a network, trainable or not, as Keras's summary does; cached."""
     name, family = family_of(model.config)
     config, features = asdict(cast(Any, model.config)), model.features
+
+    def count() -> int:
+        shape = feature_shape(features)
+        return build_keras(model.config, shape, n_classes).count_params()
+
     return int(
         cached_result(
             cache_dir() / "weights",
             [name, family.version, config, features.identity(), n_classes],
-            lambda: n_parameters(model.config, feature_shape(features), n_classes),
+            count,
         )
     )
 

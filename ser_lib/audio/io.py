@@ -274,23 +274,15 @@ MISCOUNTED_BYTES = 100  # writers count the header as samples too; a few millise
 CHUNK_BYTES = 2**20
 
 
-def _reader_of(path: Path) -> str | None:
-    """Return ffmpeg's reader for a file that libsndfile does not decode; None for others."""
-    with path.open("rb") as file:
-        head = file.read(16)
-    for offset, magic, reader in FOR_FFMPEG:
-        if head[offset : offset + len(magic)] == magic:
-            return reader
-    return None
-
-
 @contextmanager
 def _decodable(path: Path) -> Iterator[Path]:
     """Give a path that libsndfile can decode: the file itself, or a temporary WAV made by ffmpeg.
 
     AudioError where ffmpeg is needed but not installed, or cannot decode the file either.
     """
-    reader = _reader_of(path)
+    with path.open("rb") as file:
+        head = file.read(16)
+    reader = next((one for place, magic, one in FOR_FFMPEG if head[place:].startswith(magic)), None)
     if reader is None:
         yield path
         return
@@ -340,21 +332,6 @@ def stored_stream(stream: BinaryIO) -> Iterator[Path]:
                     )
                 file.write(chunk)
         yield path
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What is accepted as a clip of a corpus; outside of these limits a file is suspect."""
-
-    min_sample_rate_hz: int = 16_000
-    """Features reach up to 8 kHz, which a lower rate cannot hold."""
-    max_channels: int = 2
-    """Speech corpora are mono, or stereo with the same voice on both sides."""
-    min_duration_s: float = 0.2
-    max_duration_s: float = 60.0
-    """The longest clip of the supported corpora is under 35 s (IEMOCAP)."""
-    min_peak_db: float = -60.0
-    """Below it a 16-bit recording is practically silent."""
 
 
 @dataclass(frozen=True)
@@ -459,34 +436,41 @@ def read_recording(path: str | Path, start_s: float = 0.0, end_s: float = np.inf
     return Recording(facts, header.container, signal)
 
 
-def check_facts(facts: ClipFacts, *, limits: Limits = Limits()) -> list[str]:
+# What is accepted as a clip of a corpus; outside of these limits a file is suspect.
+MIN_SAMPLE_RATE_HZ = 16_000  # features reach up to 8 kHz, which a lower rate cannot hold
+MAX_CHANNELS = 2  # speech corpora are mono, or stereo with the same voice on both sides
+MIN_DURATION_S, MAX_DURATION_S = 0.2, 60.0  # the longest clip of the corpora is under 35 s
+MIN_PEAK_DB = -60.0  # below it a 16-bit recording is practically silent
+
+
+def check_facts(facts: ClipFacts) -> list[str]:
     """List what is wrong with a clip of a corpus: one phrase a problem, with value and remedy."""
     rate, duration = facts.sample_rate_hz, facts.duration_s
     rules = (
         (not facts.is_finite, "holds NaN or infinite samples; export it again"),
         (
-            facts.is_finite and duration > 0 and facts.peak_db < limits.min_peak_db,
+            facts.is_finite and duration > 0 and facts.peak_db < MIN_PEAK_DB,
             f"silent (peak {facts.peak_db:.0f} dB re full scale); remove or replace it",
         ),
         (
-            rate < limits.min_sample_rate_hz,
-            f"{rate} Hz, below {limits.min_sample_rate_hz} Hz; get the original recording",
+            rate < MIN_SAMPLE_RATE_HZ,
+            f"{rate} Hz, below {MIN_SAMPLE_RATE_HZ} Hz; get the original recording",
         ),
         (
             facts.sample_format in ("PCM_U8", "PCM_S8", "ULAW", "ALAW"),
             f"8-bit samples ({facts.sample_format}); get the original recording",
         ),
         (
-            facts.n_channels > limits.max_channels,
-            f"{facts.n_channels} channels, more than {limits.max_channels}; mix it to mono first",
+            facts.n_channels > MAX_CHANNELS,
+            f"{facts.n_channels} channels, more than {MAX_CHANNELS}; mix it to mono first",
         ),
         (
-            duration < limits.min_duration_s,
+            duration < MIN_DURATION_S,
             f"{duration:.2f} s, too short to hold speech; remove or replace it",
         ),
         (
-            duration > limits.max_duration_s,
-            f"{duration:.0f} s, longer than {limits.max_duration_s:.0f} s; cut it into clips",
+            duration > MAX_DURATION_S,
+            f"{duration:.0f} s, longer than {MAX_DURATION_S:.0f} s; cut it into clips",
         ),
     )
     return [phrase for is_broken, phrase in rules if is_broken]

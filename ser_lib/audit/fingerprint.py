@@ -88,7 +88,8 @@ def fingerprint(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
     levels = _levels(resample(signal, sample_rate_hz, FINGERPRINT_RATE_HZ))
     if levels is None:
         return np.zeros((N_BANDS, N_STEPS), dtype=np.int8)
-    picture = _detail(_in_own_time(levels))
+    picture = _in_own_time(levels)
+    picture -= gaussian_filter1d(picture, ENVELOPE_BANDS, axis=0, mode="nearest", truncate=2.5)
     scale = np.abs(picture).max()
     return np.round(127.0 / scale * picture if scale > 0 else picture).astype(np.int8)
 
@@ -146,12 +147,6 @@ def _sample(picture: np.ndarray, positions: np.ndarray) -> np.ndarray:
     left = np.clip(np.floor(positions).astype(int) + 1, 0, padded.shape[1] - 2)
     share = np.clip(positions + 1 - left, 0.0, 1.0)
     return ((1 - share) * padded[:, left] + share * padded[:, left + 1]).astype(np.float32)
-
-
-def _detail(picture: np.ndarray) -> np.ndarray:
-    return picture - gaussian_filter1d(
-        picture, ENVELOPE_BANDS, axis=0, mode="nearest", truncate=2.5
-    )
 
 
 def unit(pictures: np.ndarray) -> np.ndarray:

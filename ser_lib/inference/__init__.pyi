@@ -3,7 +3,6 @@ from .batch import predict_many as predict_many
 from .bundle import Bundle as Bundle
 from .bundle import installed_bundles as installed_bundles
 from .bundle import load_bundle as load_bundle
-from .model_card import card_table as card_table
 from .model_card import card_text as card_text
 from .model_card import cross_corpus_figures as cross_corpus_figures
 from .model_card import cross_corpus_table as cross_corpus_table

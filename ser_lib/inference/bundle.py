@@ -56,17 +56,17 @@ HEAD = ("head_mean", "head_scale", "head_weights", "head_bias")
 
 # For a known voice: a head of its own, and how speakers differ (see `Predictor.enrolled`).
 SPEAKER_HEAD = tuple(f"speaker_{name}" for name in HEAD)
-SPEAKER_CLOUD = (
-    "speaker_centre",
-    "speaker_between",
-    "speaker_noise",
-    "speaker_within",
-    "speaker_moods",
-)
+SPEAKER_CLOUD = tuple(f"speaker_{one}" for one in "centre between noise within moods".split())
 SPEAKER_NUMBERS = {"temperature", "threshold", "mixed_temperature", "mixed_threshold"}
 DOMAIN = ("domain_centre", "domain_whitening")
 SCALING = ("input_mean", "input_scale")
 ARRAYS = (*HEAD, *SPEAKER_HEAD, *SPEAKER_CLOUD, *DOMAIN, *SCALING)
+
+# What a manifest holds as a bundle has it.
+MANIFEST = (
+    *("name", "title", "kind", "temperature", "threshold", "domain_limit", "labels"),
+    *("input_shape", "probe", "encoder", "speaker", "card"),
+)
 
 # How a voice was known when a bundle was tested on other corpora: keys of its card.
 VOICES = ("new_voice", "known_voice", "mixed_known_voice")
@@ -145,23 +145,9 @@ class Bundle:
 
     def manifest(self) -> dict[str, Any]:
         """Return all but arrays and weights as plain data."""
-        return {
-            "format": FORMAT,
-            "version": FORMAT_VERSION,
-            "name": self.name,
-            "title": self.title,
-            "kind": self.kind,
-            "temperature": self.temperature,
-            "threshold": self.threshold,
-            "domain_limit": self.domain_limit,
-            "labels": list(self.labels),
-            "features": self.features.identity(),
-            "input_shape": list(self.input_shape),
-            "probe": list(self.probe),
-            "encoder": dict(self.encoder),
-            "speaker": dict(self.speaker),
-            "card": dict(self.card),
-        }
+        plain = {name: getattr(self, name) for name in MANIFEST}
+        own = {"format": FORMAT, "version": FORMAT_VERSION, "features": self.features.identity()}
+        return own | plain
 
 
 def probe_signal(sample_rate_hz: int) -> np.ndarray:

@@ -17,9 +17,8 @@ from ser_lib.inference.prediction import UNLIKE
 
 MIN_SPEECH_S = 0.5  # two syllables; the shortest clips of the corpora hold about one second
 MAX_CLIPPED_SHARE = 1e-3
-MIN_SNR_DB = (
-    20.0  # one clip in twenty of EmoDB and TESS is below 22, one in a hundred of RAVDESS 38
-)
+# One clip in twenty of EmoDB and TESS is below 22, one in a hundred of RAVDESS 38.
+MIN_SNR_DB = 20.0
 MIN_LEVEL_DB = -55.0  # the quietest training clips reach -49
 MIN_RATE_HZ = 16_000  # below, consonants are missing
 

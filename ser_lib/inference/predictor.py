@@ -298,7 +298,9 @@ class Predictor:
                 f"only {len(paths)} unlabelled clips: so few show the emotion rather than the "
                 f"voice; give {MIN_MIXED_CLIPS} or more, better ten, or two to five neutral ones"
             )
-        rows = np.stack([self._file_features(path).ravel() for path in paths]).astype(np.float64)
+        heads = (load_head(path, max_s=MAX_CLIP_S) for path in paths)
+        found = [self.features(checked_mono(signal, hz), hz).ravel() for signal, hz, _ in heads]
+        rows = np.stack(found).astype(np.float64)
         noise, mean, kind = arrays["speaker_noise"], rows.mean(axis=0), ""
         if not is_neutral:
             noise, mean = arrays["speaker_within"], mean - arrays["speaker_moods"]
@@ -314,10 +316,6 @@ class Predictor:
         ours.temperature = self.bundle.speaker[f"{kind}temperature"]
         ours.threshold = self.bundle.speaker[f"{kind}threshold"]
         return ours
-
-    def _file_features(self, path: str | Path) -> np.ndarray:
-        signal, rate, _ = load_head(path, max_s=MAX_CLIP_S)
-        return self.features(checked_mono(signal, rate), rate)
 
     def predict_file(self, path: str | Path) -> Prediction:
         """Predict one recording, of which at most `MAX_CLIP_S` are decoded; AudioError as above."""

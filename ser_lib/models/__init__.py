@@ -65,12 +65,7 @@ __all__ = [
     "RidgeHeadConfig",
     "SvmConfig",
     "TdnnConfig",
-    "build_keras",
     "build_model",
-    "build_sklearn",
-    "family_of",
-    "n_parameters",
-    "topology",
 ]
 
 
@@ -112,22 +107,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def family_of(config: object) -> tuple[str, Family]:
-    """Return the name and the family of a config.
-
-    Parameters
-    ----------
-    config : object
-        Of a class that a family in `FAMILIES` has.
-
-    Returns
-    -------
-    tuple of str and Family
-
-    Raises
-    ------
-    StudyError
-        If no family has this class.
-    """
+    """Return the name and the family of a config; StudyError if no family has its class."""
     for name, family in FAMILIES.items():
         if type(config) is family.config:
             return name, family
@@ -176,65 +156,21 @@ def build_model(
 
 
 def build_keras(config: object, input_shape: tuple[int, ...], n_classes: int) -> keras.Model:
-    """Build an untrained network; its first weights come from Keras's global seed.
-
-    Parameters
-    ----------
-    config, input_shape, n_classes
-        As `build_model`.
-
-    Returns
-    -------
-    keras.Model
-    """
+    """Build an untrained network; its first weights come from Keras's global seed."""
     return family_of(config)[1].build(input_shape, n_classes, config=config)
 
 
 def build_sklearn(config: object, *, seed: int) -> ClassifierMixin:
-    """Build an unfitted scikit-learn classifier.
-
-    Parameters
-    ----------
-    config, seed
-        As `build_model`.
-
-    Returns
-    -------
-    scikit-learn classifier
-    """
+    """Build an unfitted scikit-learn classifier."""
     return family_of(config)[1].build(config, seed)
-
-
-def n_parameters(config: object, input_shape: tuple[int, ...], n_classes: int) -> int:
-    """Count the weights of a network, trainable or not, as Keras's summary does.
-
-    Parameters
-    ----------
-    config, input_shape, n_classes
-        As `build_model`.
-
-    Returns
-    -------
-    int
-    """
-    return build_keras(config, input_shape, n_classes).count_params()
 
 
 @lru_cache(maxsize=64)
 def topology(config: object, input_shape: tuple[int, ...], n_classes: int) -> str:
-    """Describe what a config builds, as text that changes whenever a result could.
+    """Describe what a config builds, as JSON that changes whenever a result could.
 
-    Parameters
-    ----------
-    config, input_shape, n_classes
-        As `build_model`.
-
-    Returns
-    -------
-    str
-        JSON. Of a network its layers, by those settings of Keras's own config that decide its
-        arithmetic; the others depend on Keras's version. Of a classifier "null": its config is
-        complete.
+    Of a network its layers, by those settings of Keras's own config that decide its arithmetic; the
+    others depend on Keras's version. Of a classifier "null": its config is complete.
     """
     if not family_of(config)[1].is_keras:
         return "null"

@@ -10,7 +10,6 @@ import soundfile
 
 from ser_lib.audio.io import (
     ClipFacts,
-    Limits,
     check_facts,
     is_recording,
     iter_blocks,
@@ -477,10 +476,6 @@ def test_the_limits_themselves_are_allowed(change):
 def test_a_clip_with_several_problems_is_reported_with_all_of_them():
     bad = replace(SOUND, sample_rate_hz=8000, n_channels=6, duration_s=600.0)
     assert len(check_facts(bad)) == 3
-
-
-def test_limits_can_be_others():
-    assert check_facts(replace(SOUND, sample_rate_hz=8000), limits=Limits(8000)) == []
 
 
 REAL_BAD = [

@@ -1,0 +1,18 @@
+"""The table of a model card's facts: what the card itself says."""
+
+from __future__ import annotations
+
+import pytest
+
+from ser_lib.inference.bundle import find_bundle, load_bundle
+from ser_lib.inference.model_card import card_text
+from support.card import card_table
+
+
+@pytest.mark.parametrize("name", ["moonshine-ravdess", "cnn-ravdess"])
+def test_the_table_says_what_the_card_says(name):
+    bundle = load_bundle(find_bundle(name))
+    table = card_table(bundle).set_index("what")["value"]
+    score = table["UAR on unseen speakers"].split(",")[0]
+    assert all(one in card_text(bundle) for one in (table["stored run"], score))
+    assert table["classes"] == ", ".join(bundle.labels)
