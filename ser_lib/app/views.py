@@ -35,8 +35,6 @@ DPI = 130
 SPEECH_COLOUR = "#0072B2"
 LIVE_SIZE = (720, 220)
 LIVE_SHOWN_S = 30.0
-
-
 _percent = partial(pct, digits=0)
 
 

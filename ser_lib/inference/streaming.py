@@ -19,7 +19,7 @@ from ser_lib.audio.signal import mono, resample
 from ser_lib.audio.voice_activity import RATE_HZ, inspect_voice
 from ser_lib.errors import AudioError
 from ser_lib.inference.out_of_domain import MIN_SPEECH_S
-from ser_lib.inference.prediction import NOT_SURE, Prediction
+from ser_lib.inference.prediction import NOT_SURE, Prediction, as_table
 from ser_lib.inference.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -144,23 +144,14 @@ def timeline_table(windows: Iterable[Window], labels: Sequence[str]) -> pd.DataF
         Columns `start_s, end_s, speech_s, emotion, confidence, p_<label>..., warnings,
         smooth_<label>...`; one row a window. Probabilities are missing where nobody speaks.
     """
-    import pandas as pd
-
-    rows = [
-        {
-            "start_s": round(one.start_s, 3),
-            "end_s": round(one.end_s, 3),
-            "speech_s": one.prediction.voice.speech_s if one.prediction.voice else np.nan,
-            "emotion": one.prediction.emotion,
-            "confidence": one.prediction.confidence,
-        }
-        | {f"p_{label}": one.prediction.probabilities.get(label, np.nan) for label in labels}
-        | {"warnings": "; ".join(one.prediction.warnings)}
-        for one in windows
-    ]
+    windows = list(windows)
+    answers = as_table((one.prediction for one in windows), labels)
+    table = answers.drop(columns=["path", "duration_s", "error"])
+    voices = [one.prediction.voice for one in windows]
+    table.insert(0, "start_s", [round(one.start_s, 3) for one in windows])
+    table.insert(1, "end_s", [round(one.end_s, 3) for one in windows])
+    table.insert(2, "speech_s", [voice.speech_s if voice else np.nan for voice in voices])
     names = [f"p_{label}" for label in labels]
-    columns = ["start_s", "end_s", "speech_s", "emotion", "confidence", *names, "warnings"]
-    table = pd.DataFrame(rows, columns=columns)
     table[[f"smooth_{label}" for label in labels]] = smooth(table[names].to_numpy(dtype=float))
     return table
 
