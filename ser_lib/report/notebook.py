@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -88,7 +89,7 @@ def show(drawn: Figure | Axes, *, caption: str, alt: str) -> None:
     drawing, packed = io.BytesIO(), io.BytesIO()
     dpi = figure.dpi * PIXELS_PER_DOT
     # Read again at once: compressing it well would be in vain.
-    options = {"pad_inches": 0.05, "pil_kwargs": {"compress_level": 1}}
+    options: dict[str, Any] = {"pad_inches": 0.05, "pil_kwargs": {"compress_level": 1}}
     figure.savefig(drawing, format="png", dpi=dpi, bbox_inches="tight", **options)
     plt.close(figure)
     with Image.open(drawing) as image:
