@@ -14,8 +14,10 @@ ser app                  the same in a browser, on this machine only
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from contextlib import suppress
+from io import TextIOWrapper
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -389,6 +391,10 @@ def main() -> None:
     """Run the command; an expected error is one message, not a traceback."""
     logging.basicConfig(format="%(message)s")
     logging.getLogger("ser_lib").setLevel(logging.INFO)
+    # What the user has set for libraries changes no result; kernels of a report inherit this.
+    os.environ |= {"KERAS_BACKEND": "tensorflow", "MATPLOTLIBRC": ""}
+    if isinstance(sys.stdout, TextIOWrapper):  # not every terminal can write every sign
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         # What a shell makes of `*` where a file is called `--out=a.csv`.
         for name in takewhile(lambda one: one != "--", sys.argv[1:]):

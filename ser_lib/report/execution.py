@@ -83,6 +83,8 @@ def kernel_environment() -> dict[str, str]:
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "PYTHONHASHSEED": "0",
         "JUPYTER_PLATFORM_DIRS": "1",
+        # Start-up files in the user's profile would run in front of every notebook.
+        "IPYTHONDIR": str(cache_dir() / "ipython"),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 import re
 import sys
 from dataclasses import replace
@@ -132,6 +135,38 @@ def test_a_file_with_the_name_of_an_option_is_not_taken_for_one(
             command.main()
         assert caught.value.code == refused
         assert (f"./{name}" in capsys.readouterr().err) == bool(refused)
+
+
+def test_an_error_of_the_system_is_one_message_too(monkeypatch, capsys):
+    def fail() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a.csv")
+
+    monkeypatch.setattr(sys, "argv", ["ser"])
+    monkeypatch.setattr(command, "app", fail)
+    with pytest.raises(SystemExit) as caught:
+        command.main()
+    assert caught.value.code == 1
+    assert "a.csv" in capsys.readouterr().err
+
+
+def test_settings_of_the_user_for_libraries_do_not_reach_commands(monkeypatch):
+    for name in ("KERAS_BACKEND", "MATPLOTLIBRC"):
+        monkeypatch.setenv(name, "theirs")
+    monkeypatch.setattr(sys, "argv", ["ser"])
+    monkeypatch.setattr(command, "app", lambda: None)
+    command.main()
+    assert os.environ["KERAS_BACKEND"] == "tensorflow"
+    assert not os.environ["MATPLOTLIBRC"]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+def test_every_terminal_gets_the_whole_answer(monkeypatch, encoding):
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
+    monkeypatch.setattr(sys, "argv", ["ser"])
+    monkeypatch.setattr(command, "app", lambda: print("… 日本 ×", "the end", flush=True))
+    command.main()
+    assert raw.getvalue().decode(encoding).endswith("the end\n")
 
 
 def test_another_error_is_not_hidden(monkeypatch):

@@ -92,7 +92,7 @@ def text(title: str) -> nbformat.NotebookNode:
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):
-    """Build a report where all is well, on a machine whose `python3` kernelspec is broken."""
+    """Build a report where all is well, though kernelspec and profile of the user are broken."""
     root = tmp_path_factory.mktemp("good {of} ours")
     folder = root / "notebooks"
     profiles(folder, "n_seeds: 2\n")
@@ -132,9 +132,13 @@ def good(tmp_path_factory):
     spec.mkdir(parents=True)
     broken = {"argv": ["/bin/false"], "display_name": "another", "language": "python"}
     (spec / "kernel.json").write_text(json.dumps(broken), encoding="utf-8")
+    startup = root / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "00.py").write_text("import os; os.environ.pop('SER_HEADLESS')")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SER_REPORTS", str(root / "reports"))
         patch.setenv("JUPYTER_PATH", str(root))
+        patch.setenv("IPYTHONDIR", str(root / "ipython"))
         patch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
         result = build_report("demo", notebooks_dir=folder)
     return result
