@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ser_lib.data import corpus_of, listener_accuracy, load_corpus
-from ser_lib.errors import RunError
+from ser_lib.errors import CorpusError, RunError
 from ser_lib.evaluation import metrics
 from ser_lib.runs import runner
 from ser_lib.runs.store import Run
@@ -298,7 +298,14 @@ def collect(
         for one in study.models
         if not one.is_optional or runner.has_folders(study, one, corpus, protocols)
     ]
-    plans = list(runner.plan_runs(study, clips, models=names, protocols=protocols, n_seeds=n_seeds))
+    planned = runner.plan_runs(study, clips, models=names, protocols=protocols, n_seeds=n_seeds)
+    try:
+        plans = list(planned)
+    except CorpusError as error:
+        if not stored_only:
+            raise
+        # Not even what it is trained on as well is known here.
+        return Results((), (f"{study.name}: {error}",))
     first = [plan for _, plan in plans if plan.seed == study.seeds[0]]
     lacking = {
         one.model.name for one in first if one.model.name in optional and not runner.is_stored(one)

@@ -10,11 +10,12 @@ import pytest
 
 from ser_lib.data.labels import LABEL_SETS
 from ser_lib.data.splits import Fold, Protocol, rows_of
-from ser_lib.errors import LeakError, RunError, StudyError
+from ser_lib.errors import CorpusError, LeakError, RunError, StudyError
 from ser_lib.features.registry import FeatureSpec
 from ser_lib.models.baselines import KnnConfig
 from ser_lib.runs import runner as auxiliary
 from ser_lib.runs import runner as runs
+from ser_lib.runs.results import collect
 from ser_lib.runs.runner import load_auxiliary, plan_run, run_or_load, with_auxiliary
 from ser_lib.studies import STUDIES
 from ser_lib.studies.study import ModelSpec
@@ -156,3 +157,12 @@ def test_a_copy_that_is_not_the_committed_one_is_not_trained_on(
 def test_a_protocol_that_augments_first_does_not_go_with_them(few_clips, others):
     with pytest.raises(StudyError, match="boucheta2025"):
         plan_run(STUDY, "knn", STUDY.published_protocol, 1, few_clips)
+
+
+def test_without_the_table_of_the_other_corpus_nothing_is_stored(few_clips):
+    options = {"models": ["knn"], "protocols": ("honest",)}
+    found = collect(STUDY, few_clips, **options, stored_only=True)
+    assert found.all == ()
+    assert "emodb" in found.missing[0]
+    with pytest.raises(CorpusError, match="emodb"):
+        collect(STUDY, few_clips, **options)
