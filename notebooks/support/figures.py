@@ -1,8 +1,8 @@
 """Figures of single chapters: leakage (08), robustness and maps (11), transfer (07), search (05).
 
-Below them corpus (01), pictures (02), ROC (03), tallies (06), predictions (10); those of 09 are in
-`support.evaluation_figures`. They take tables of numbers, scores in
-[0, 1], and return Axes; no result is computed here.
+Then a corpus (01), pictures (02), ROC (03), tallies (06) and predictions (10); those of 09 are in
+`support.evaluation_figures`. All take tables of numbers, scores in [0, 1], and return Axes; no
+result is computed here.
 """
 
 from __future__ import annotations
