@@ -461,7 +461,7 @@ def test_honest_training_is_for_any_protocol_but_the_published_one(protocol, is_
     study = STUDIES["penumajji2025"]
     chosen = study.protocol(protocol, "ravdess")
     plan = RunPlan(
-        *(study, study.model("cnn"), chosen, 42, "ravdess", pd.DataFrame(), None, None, ()),
+        *(study, study.model("cnn"), chosen, 42, "ravdess", None, ()),
     )
     model = study.model("cnn")
     assert plan.training == (model.honest_training if is_honest else model.training)
@@ -474,7 +474,7 @@ def test_a_model_without_honest_training_is_trained_alike_everywhere(study):
             continue
         for protocol in (study.published_protocol, study.honest_protocol):
             plan = RunPlan(
-                *(study, model, protocol, 42, "ravdess", pd.DataFrame(), None, None, ()),
+                *(study, model, protocol, 42, "ravdess", None, ()),
             )
             assert plan.training is model.training
 
