@@ -103,6 +103,9 @@ def run_prediction(request: Request) -> int:
         # `| head` has ended; Python would complain once more while closing.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        what = request.out or "standard output"
+        raise OutputError(f"{what}: cannot be written to its end ({error})") from error
 
 
 def _check(request: Request) -> None:
@@ -176,10 +179,7 @@ def _predict_recordings(predictor: Predictor, request: Request, names: dict[str,
     if request.out:
         predictions = progress(predictions, total=n_paths - len(done), what="predict")
     n_unlike = 0
-    try:
-        opened = request.out.open("a", encoding="utf-8", newline="") if request.out else None
-    except OSError as error:
-        raise OutputError(f"{request.out}: cannot be written ({error.strerror})") from error
+    opened = request.out.open("a", encoding="utf-8", newline="") if request.out else None
     with opened or nullcontext(sys.stdout) as target:
         if request.out is None or request.out.stat().st_size == 0:
             target.write(writer.header)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -179,6 +180,28 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_computed(
     result = call(*commands[name])
     assert result.exit_code != 0
     assert not isinstance(result.exception, OSError)
+
+
+@pytest.mark.parametrize("name", ["predict", "timeline", "audit", "plot"])
+def test_a_full_disk_is_one_sentence_that_names_the_file_and_leaves_no_half(
+    clip, tmp_path, monkeypatch, name
+):
+    out = tmp_path / ("a.png" if name == "plot" else "a.json")
+    assert call(*entries(clip, out)[name]).exit_code == 0
+    before = out.read_bytes()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, resource.RLIM_INFINITY))
+    try:
+        if name == "predict":
+            before = b""
+            out.unlink()
+        result = call(*entries(clip, out)[name])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    assert result.exit_code != 0
+    assert isinstance(result.exception, OutputError | SystemExit)
+    assert name == "audit" or str(out) in str(result.exception)
+    assert (out.read_bytes() == before) is (name != "predict")
+    assert call(*entries(clip, out)[name]).exit_code == 0
 
 
 def test_a_folder_of_an_output_is_made(clip, tmp_path):
