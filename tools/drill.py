@@ -60,7 +60,7 @@ COMMANDS = {
 # They hold times and dates.
 TIMED = ("environment.json", "report.html")
 # What libraries keep; executed notebooks are not results.
-IGNORED = ("numba", "matplotlib", "keras", "executed", "books")
+IGNORED = ("numba", "matplotlib", "keras", "ipython", "executed", "books")
 
 
 @dataclass

@@ -298,12 +298,13 @@ class _Guard:
             return
         headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin")
+        length = headers.get("content-length", "0")
         is_upload = headers.get("content-type", "").startswith("multipart/")
         most = MAX_UPLOAD_BYTES + 2**20 if is_upload else MAX_MESSAGE_BYTES
         refused = None
         if not OWN_HOST.fullmatch(host) or origin not in (None, f"http://{host}"):
             refused = PlainTextResponse("not a page of this app", 403)
-        elif int(headers.get("content-length", 0)) > most:
+        elif not re.fullmatch("[0-9]{1,12}", length) or int(length) > most:
             refused = PlainTextResponse(f"more than {most} bytes", 413)
         if refused:
             await refused(scope, receive, send)

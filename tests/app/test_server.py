@@ -334,6 +334,8 @@ FOREIGN = {
         "content-type": "multipart/form-data",
         "content-length": "500000000",
     },
+    "no length": {"host": OWN, "content-length": "9\x9b0"},
+    "a length that takes long to read": {"host": OWN, "content-length": "9" * 5000},
     "large, no upload": {"host": OWN, "content-type": "text/json", "content-length": "50000000"},
 }
 OURS = {
