@@ -152,7 +152,7 @@ def plan_step(step: Step, clips: pd.DataFrame, seed: int) -> Plan:
         folds.append(fold)
     split = Split(step.name, tuple(folds))
     check_split(rows, split, declared=step.leaks)
-    present = set(originals["label"])
+    present = set(originals["label"].unique())
     labels = tuple(label for label in label_set.labels if label in present)
     return Plan(step, seed, rows, split, labels)
 

@@ -8,6 +8,7 @@ many other systems were considered.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from math import prod
 
 import pandas as pd
@@ -131,6 +132,7 @@ def stored_results(
     return {name: result for name, result in found.items() if result is not None}
 
 
+@cache
 def _clips_or_none(corpus: str) -> pd.DataFrame | None:
     try:
         return data.load_corpus(corpus, strict=False)

@@ -13,7 +13,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 
@@ -264,7 +264,7 @@ def _facts_of(root: Path, rows: list[dict[str, object]]) -> list[ClipFacts | str
     facts = Parallel(n_jobs=-1, prefer="threads")(delayed(_facts_or_error)(path) for path in paths)
     # An error may be repaired by what changes neither size nor time, permissions for example.
     if not any(isinstance(one, str) for one in facts):
-        text = json.dumps([asdict(one) for one in facts])
+        text = json.dumps([vars(one) for one in facts])
         keep(cached, lambda path: path.write_text(text, encoding="utf-8"))
     return facts
 
@@ -299,7 +299,7 @@ def _build_table(
         phrases = [fact] if isinstance(fact, str) else check_facts(fact)
         problems += [f"{row['path']}: {phrase}" for phrase in phrases]
         if not phrases and not isinstance(fact, str):
-            sound.append(row | asdict(fact))
+            sound.append(row | vars(fact))
     table = pd.DataFrame(sound, columns=list(CLIP_COLUMNS))
     # Shorter paths first: the archive's second copy is one folder deeper.
     order = table.assign(depth=table["path"].str.count("/"))

@@ -153,7 +153,7 @@ def with_clip_columns(predictions: pd.DataFrame, clips: pd.DataFrame) -> pd.Data
     """
     base = predictions["clip_id"].str.split("#").str[0]
     extra = clips.set_index("clip_id").drop(columns=["path", "corpus"])
-    missing = sorted(set(base) - set(extra.index))
+    missing = sorted(base[~base.isin(extra.index)].unique())
     if missing:
         raise MetricError(
             f"{len(missing)} predicted clips are not in the clip table (first: {missing[0]})"

@@ -204,7 +204,7 @@ def plan_run(
     tested = set(clips["corpus"])
     auxiliary = tuple(one for one in study.auxiliary_corpora if one not in tested)
     division = _divide(study, protocol, seed, clips, load_auxiliary(auxiliary))
-    present = set(division.rows["label"])
+    present = set(division.rows["label"].unique())
     labels = tuple(label for label in study.labels_for(corpus).labels if label in present)
     model = study.model(model_name)
     return RunPlan(study, model, protocol, seed, corpus, division, labels, auxiliary)
@@ -429,8 +429,8 @@ def _read_checked(folder: Path, plan: RunPlan) -> store.Run:
     """Read a run, and raise where it is not, row by row, what the plan says."""
     run = store.read_run(folder)
     expected = plan.division.test_rows
-    columns = (run.predictions.get(name, []) for name in ("clip_id", "fold"))
-    stored = list(zip(*columns, strict=True))
+    columns = run.predictions.reindex(columns=["clip_id", "fold"])
+    stored = list(zip(*(columns[name].tolist() for name in columns), strict=True))
     faults = {
         "its spec.json is not that of its name": store.read_spec(folder) is None,
         f"it has {len(stored)} predictions, not the {len(expected)} of its test rows":

@@ -56,6 +56,7 @@ def folders(demo_clips, tmp_path_factory):
 @pytest.fixture
 def clips(monkeypatch, demo_clips):
     monkeypatch.setattr(transfer.data, "load_corpus", lambda name, strict: demo_clips)
+    transfer._clips_or_none.cache_clear()
     return demo_clips
 
 
