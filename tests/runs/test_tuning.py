@@ -6,6 +6,8 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -346,6 +348,18 @@ def test_asking_for_fewer_trials_deletes_none(clips, fitted, n_trials):
     first = go(clips, 3)
     # Nor does it need recordings: there is nothing to run.
     pd.testing.assert_frame_equal(go(clips.assign(path=""), n_trials), first)
+    assert len(fitted) == 3
+
+
+def test_trials_that_another_process_has_run_meanwhile_are_read(clips, fitted, monkeypatch):
+    @contextmanager
+    def after_another(_: Path) -> Iterator[bool]:
+        monkeypatch.setattr(tuning, "locked", lambda _: nullcontext(False))
+        go(clips, n_trials=2)
+        yield True
+
+    monkeypatch.setattr(tuning, "locked", after_another)
+    assert list(go(clips, n_trials=3)["number"]) == [0, 1, 2]
     assert len(fitted) == 3
 
 
