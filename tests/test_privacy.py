@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +31,42 @@ KERAS = (
     "told = c.backend.backend(), c.config.floatx(), c.config.image_data_format(); "
     "assert told == ('tensorflow', 'float32', 'channels_last'), told"
 )
+# Two notebooks, so that their kernels are forked, which start workers.
+REPORT = """
+import pathlib, sys
+from nbformat import v4, write
+from ser_lib.report.build import build_report
+cell = "from ser_lib import data; from ser_lib.features.extraction import extract; "
+cell += "from ser_lib.features.registry import FeatureSpec as Spec; "
+cell += "spec = Spec('mel_square', sample_rate_hz=16_000, params=dict(side_px=16)); "
+cell += "extract(data.load_corpus('demo'), spec, n_jobs=2)"
+root = pathlib.Path(sys.argv[1]) / "notebooks"
+(root / "params").mkdir(parents=True)
+(root / "params" / "quick.yml").touch()
+for name in ("01_a", "02_b"):
+    write(v4.new_notebook(cells=[v4.new_code_cell(cell)]), root / f"{name}.ipynb")
+assert build_report("demo", notebooks_dir=root).is_complete
+"""
+# As a reader: the page, then Ctrl-C.
+APP = """
+import os, signal, sys, threading, time, urllib.request
+from ser_lib.app.server import run_app
+port = int(sys.argv[1])
+def visit():
+    for _ in range(600):
+        time.sleep(0.1)
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}").read()
+        except OSError:
+            continue
+        os.kill(os.getpid(), signal.SIGINT)
+        return
+threading.Thread(target=visit, daemon=True).start()
+run_app(port=port, opens_browser=False)
+"""
 ENTRIES = {
+    "report": [sys.executable, "-c", REPORT, "{folder}"],
+    "app": [sys.executable, "-c", APP, "{port}"],
     "command": [SER, "predict", "{clip}", "--bundle", "cnn-ravdess"],
     "audit": [SER, "audit", "{folder}"],
     "script": [sys.executable, "-c", PREDICT, "{clip}"],
@@ -63,7 +99,10 @@ def as_a_user(home, tmp_path, tone, write_clip):
     def run(*command: str, **variables: str) -> subprocess.CompletedProcess:
         environment = {name: value for name, value in os.environ.items() if name not in HIDING}
         environment |= {"HOME": str(home), **variables}
-        filled = [one.format(clip=clip, folder=clip.parent) for one in command]
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            named = {"{clip}": clip, "{folder}": clip.parent, "{port}": free.getsockname()[1]}
+        filled = [str(named.get(one, one)) for one in command]
         return subprocess.run(
             filled, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path
         )
