@@ -99,7 +99,11 @@ def _refusal(path: Path, error: Exception, variable: str = "") -> OutputError:
     }
     found = (name for name, folder in folders.items() if path.is_relative_to(folder))
     variable = variable or next(found, "")
-    remedy = f"point {variable} to a folder where it can be" if variable else "choose another place"
+    remedy = (
+        f"point {variable} to a folder that can be, and has room"
+        if variable
+        else "choose another place"
+    )
     reason = getattr(error, "strerror", None) or error
     return OutputError(f"{path}: cannot be written or locked ({reason}); {remedy}")
 

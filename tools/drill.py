@@ -108,6 +108,8 @@ def _start(name: str, folder: Path) -> subprocess.Popen[bytes]:
     nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "books" / "01_a.ipynb")
     (folder / "books" / "params" / "quick.yml").touch()
     own = {"SER_CACHE": str(folder / "cache"), "SER_REPORTS": str(folder / "reports")}
+    # tf2onnx numbers constants in the order of a set: by the hashes of their names.
+    own["PYTHONHASHSEED"] = "0"
     with (folder.parent / f"{folder.name}.log").open("ab") as log:
         command = [sys.executable, *COMMANDS[name]]
         return subprocess.Popen(

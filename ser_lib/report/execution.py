@@ -85,6 +85,8 @@ def kernel_environment() -> dict[str, str]:
         "JUPYTER_PLATFORM_DIRS": "1",
         # Start-up files in the user's profile would run in front of every notebook.
         "IPYTHONDIR": str(cache_dir() / "ipython"),
+        # Where it is set, modules next to the notebooks are not found before the user's own.
+        "PYTHONSAFEPATH": "",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
 

@@ -7,6 +7,7 @@ tests: one where all is well and one where everything goes wrong.
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import time
@@ -92,7 +93,7 @@ def text(title: str) -> nbformat.NotebookNode:
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):
-    """Build a report where all is well, though kernelspec and profile of the user are broken."""
+    """Build a report where all is well, whatever kernelspec, profile and modules the user has."""
     root = tmp_path_factory.mktemp("good {of} ours")
     folder = root / "notebooks"
     profiles(folder, "n_seeds: 2\n")
@@ -103,6 +104,7 @@ def good(tmp_path_factory):
         new_markdown_cell("## Setup"),
         PARAMETERS,
         code("import os, sys, time\nfrom pathlib import Path\nnumbers = corpus, n_seeds"),
+        code("import beside\nassert beside.WHO == 'ours'"),
         code("print('wrote:', Path('written.txt').read_text(), numbers, sys.executable)"),
         code("print('port.cc: oneDNN is on', file=sys.stderr)", "remove-input"),
         code("print(sorted(k for k in os.environ if k in ('SER_HEADLESS', 'PYTHONHASHSEED')))"),
@@ -119,7 +121,7 @@ def good(tmp_path_factory):
         text("the writer"),
         PARAMETERS,
         # Slow on purpose: the reader would overtake it if nothing held it back.
-        code("import time\nfrom pathlib import Path\ntime.sleep(1)"),
+        code("import time, beside\nfrom pathlib import Path\ntime.sleep(1)"),
         code("_ = Path('written.txt').write_text('by the writer')"),
         shown(FIGURE.replace("NAME", "at the top"), "summary"),
         shown(TABLE.replace("NAME", "at the top"), "summary"),
@@ -132,6 +134,9 @@ def good(tmp_path_factory):
     spec.mkdir(parents=True)
     broken = {"argv": ["/bin/false"], "display_name": "another", "language": "python"}
     (spec / "kernel.json").write_text(json.dumps(broken), encoding="utf-8")
+    for place, who in ((folder, "ours"), (root / "theirs", "theirs")):
+        place.mkdir(exist_ok=True)
+        (place / "beside.py").write_text(f"WHO = '{who}'")
     startup = root / "ipython" / "profile_default" / "startup"
     startup.mkdir(parents=True)
     (startup / "00.py").write_text("import os; os.environ.pop('SER_HEADLESS')")
@@ -139,6 +144,8 @@ def good(tmp_path_factory):
         patch.setenv("SER_REPORTS", str(root / "reports"))
         patch.setenv("JUPYTER_PATH", str(root))
         patch.setenv("IPYTHONDIR", str(root / "ipython"))
+        patch.setenv("PYTHONPATH", str(root / "theirs"), prepend=os.pathsep)
+        patch.setenv("PYTHONSAFEPATH", "1")
         patch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
         result = build_report("demo", notebooks_dir=folder)
     return result
