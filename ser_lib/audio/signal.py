@@ -29,7 +29,7 @@ def mono(samples: np.ndarray) -> np.ndarray:
 
     Channels in opposite phase to the loudest are inverted first, or nothing but noise were left.
     """
-    if samples.shape[1] == 1:
+    if samples.shape[1] == 1 or not len(samples):
         return samples[:, 0]
     with np.errstate(invalid="ignore", over="ignore"):
         centred = samples - samples.mean(axis=0)  # an offset is no sound

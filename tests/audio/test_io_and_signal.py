@@ -130,6 +130,11 @@ def test_channels_of_one_room_are_averaged(noise, rng, correlation):
     np.testing.assert_array_equal(mono(samples), samples.mean(axis=1))
 
 
+def test_no_samples_of_two_channels_are_no_samples():
+    # Where a mean were asked for, NumPy would warn.
+    assert mono(np.empty((0, 2), np.float32)).shape == (0,)
+
+
 def test_a_part_is_cut_out_in_seconds(tmp_path, write_clip, noise):
     path = write_clip(tmp_path / "a.wav", noise)
     signal, _ = load_signal(path, offset_s=0.1, duration_s=0.25)
