@@ -94,6 +94,7 @@ def test_the_package_itself_imports_nothing_but_where_compiled_functions_are_kep
         "os",
         "ser_lib.paths",
         "ser_lib.paths.cache_dir",
+        "tempfile",
     }
 
 

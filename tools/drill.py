@@ -57,8 +57,9 @@ COMMANDS = {
     ),
     "report": ("-c", REPORT),
 }
-# They hold times and dates.
-TIMED = ("environment.json", "report.html")
+# They hold times and dates; and tf2onnx names and orders constants as they lie in sets of objects,
+# differently each time, so of a network only the sums of its other files can be compared.
+TIMED = ("environment.json", "report.html", "model.onnx", "SHA256SUMS")
 # What libraries keep; executed notebooks are not results.
 IGNORED = ("numba", "matplotlib", "keras", "ipython", "executed", "books")
 
@@ -108,8 +109,6 @@ def _start(name: str, folder: Path) -> subprocess.Popen[bytes]:
     nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "books" / "01_a.ipynb")
     (folder / "books" / "params" / "quick.yml").touch()
     own = {"SER_CACHE": str(folder / "cache"), "SER_REPORTS": str(folder / "reports")}
-    # tf2onnx numbers constants in the order of a set: by the hashes of their names.
-    own["PYTHONHASHSEED"] = "0"
     with (folder.parent / f"{folder.name}.log").open("ab") as log:
         command = [sys.executable, *COMMANDS[name]]
         return subprocess.Popen(
