@@ -47,7 +47,7 @@ for name in ("01_a", "02_b"):
     write(v4.new_notebook(cells=[v4.new_code_cell(cell)]), root / f"{name}.ipynb")
 assert build_report("demo", notebooks_dir=root).is_complete
 """
-# As a reader: the page, then Ctrl-C.
+# As a reader: the page, then the end (a shell that runs this in the background ignores Ctrl-C).
 APP = """
 import os, signal, sys, threading, time, urllib.request
 from ser_lib.app.server import run_app
@@ -59,7 +59,7 @@ def visit():
             urllib.request.urlopen(f"http://127.0.0.1:{port}").read()
         except OSError:
             continue
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
         return
 threading.Thread(target=visit, daemon=True).start()
 run_app(port=port, opens_browser=False)

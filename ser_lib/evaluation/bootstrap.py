@@ -7,6 +7,7 @@ their intervals from here.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -49,11 +50,14 @@ def counts_by_speaker(
     return counts, speakers
 
 
+@lru_cache(maxsize=8)
 def resample_speakers(n_speakers: int, n_resamples: int, seed: int) -> np.ndarray:
     """Draw how often each speaker is in each resample, shape (n_resamples, n_speakers)."""
     rng = np.random.default_rng(seed)
     shares = np.full(n_speakers, 1 / n_speakers)
-    return rng.multinomial(n_speakers, shares, size=n_resamples).astype(float)
+    drawn = rng.multinomial(n_speakers, shares, size=n_resamples).astype(float)
+    drawn.flags.writeable = False  # shared by all who ask for it
+    return drawn
 
 
 def resampled(

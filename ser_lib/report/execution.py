@@ -36,6 +36,7 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_core.utils import ensure_event_loop
 from nbclient.exceptions import CellTimeoutError
 from nbformat import NotebookNode
+from papermill.engines import NBClientEngine, papermill_engines
 from papermill.execute import remove_error_markers
 
 from ser_lib.errors import ReportError
@@ -195,6 +196,21 @@ class _OwnKernelManager(AsyncKernelManager):
         return KernelSpec(**get_kernel_dict(), env=kernel_environment())
 
 
+class _SavedOnce(NBClientEngine):
+    """Papermill's own engine, but a notebook is written when it has ended, not with each cell."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man: Any, *given: Any, **options: Any) -> None:
+        target, nb_man.output_path = nb_man.output_path, None
+        try:
+            super().execute_managed_notebook(nb_man, *given, **options)
+        finally:
+            nb_man.output_path = target
+
+
+papermill_engines.register("saved-once", _SavedOnce)
+
+
 def check_kernel() -> None:
     """Raise where this interpreter cannot start a kernel."""
     if find_spec("ipykernel_launcher") is None:
@@ -291,6 +307,7 @@ def _run_one(job: Job) -> tuple[float, bool]:
                 dict(job.parameters),
                 kernel_name="python3",
                 language="python",
+                engine_name="saved-once",
                 kernel_manager_class=_OwnKernelManager,
                 progress_bar=False,
                 log_output=False,

@@ -94,7 +94,7 @@ def show(drawn: Figure | Axes, *, caption: str, alt: str) -> None:
     plt.close(figure)
     with Image.open(drawing) as image:
         small = image.convert("RGB").quantize(N_COLOURS, dither=Image.Dither.NONE)
-    small.save(packed, format="png", optimize=True)
+    small.save(packed, format="png")
     width, height = (pixels // PIXELS_PER_DOT for pixels in small.size)
     size = f'width="{width}" height="{height}"'
     _display_png(packed.getvalue(), size, caption=caption, alt=alt)
