@@ -49,7 +49,7 @@ assert build_report("demo", notebooks_dir=root).is_complete
 """
 # As a reader: the page, then the end (a shell that runs this in the background ignores Ctrl-C).
 APP = """
-import os, signal, sys, threading, time, urllib.request
+import contextlib, os, signal, sys, threading, time, urllib.request
 from ser_lib.app.server import run_app
 port = int(sys.argv[1])
 def visit():
@@ -62,7 +62,8 @@ def visit():
         os.kill(os.getpid(), signal.SIGTERM)
         return
 threading.Thread(target=visit, daemon=True).start()
-run_app(port=port, opens_browser=False)
+with contextlib.suppress(KeyboardInterrupt):  # where it is still starting
+    run_app(port=port, opens_browser=False)
 """
 ENTRIES = {
     "report": [sys.executable, "-c", REPORT, "{folder}"],
