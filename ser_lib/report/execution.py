@@ -18,7 +18,7 @@ import weakref
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import closing
+from contextlib import closing, suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
@@ -120,8 +120,12 @@ class _KernelServer:
         assert requests is not None
         assert answers is not None
         with self._lock:
-            print(json.dumps([connection_file, folder]), file=requests, flush=True)
-            return _ForkedKernel(int(answers.readline()))
+            with suppress(BrokenPipeError):
+                print(json.dumps([connection_file, folder]), file=requests, flush=True)
+            answer = answers.readline()
+        if not answer:
+            raise ReportError("the process that starts kernels has ended, perhaps out of memory")
+        return _ForkedKernel(int(answer))
 
     def __enter__(self) -> None:
         _KernelServer.running = self

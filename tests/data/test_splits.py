@@ -27,6 +27,7 @@ from ser_lib.data.splits import (
     Fold,
     Protocol,
     Split,
+    csv_of_rows,
     make_split,
     plain_protocol,
     rows_of,
@@ -994,3 +995,11 @@ def test_augmented_rows_are_rows_of_the_table(few_clips, demo_clips, name):
         train = with_training_variants(fold, augmentations).train
         assert set(train) <= every
         assert len(np.unique(train)) == 3 * len(fold.train)
+
+
+def test_rows_are_written_as_pandas_writes_them():
+    """Stored runs are named by it: whatever a name holds, the text stays."""
+    columns = ["row_id", "label", "audio_sha256"]
+    cells = [["a,b", "sad", "0"], ['say "x"', "", "1"], ["c\nd", "angry", "ü"]]
+    rows = pd.DataFrame(cells, columns=columns).assign(other=1)
+    assert csv_of_rows(rows) == rows[columns].to_csv(index=False)

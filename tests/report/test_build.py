@@ -533,6 +533,14 @@ def test_notebooks_that_share_imports_are_forked_and_still_fail_alone(folder):
     assert execution._KernelServer.running is None
 
 
+def test_a_kernel_server_that_has_ended_is_named(tmp_path):
+    server = execution._KernelServer([], tmp_path)
+    server._process.kill()
+    server._process.wait()
+    with server, pytest.raises(ReportError):
+        server.fork("connection.json", str(tmp_path))
+
+
 def test_imports_are_shared_where_two_notebooks_have_them(tmp_path):
     sources = (
         "import a.b\nfrom c import d, e",
