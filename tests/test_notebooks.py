@@ -14,7 +14,7 @@ from ser_lib.paths import NOTEBOOKS_DIR
 PATHS = sorted(NOTEBOOKS_DIR.glob("[0-9][0-9]_*.ipynb"))
 # For JupyterLab only: they show widgets, have no findings, and are not part of the report.
 INTERACTIVE = [NOTEBOOKS_DIR / "explore.ipynb"]
-TAGS = {"parameters", "setup", "figure", "table", "findings", "summary", "remove-input"}
+TAGS = {"parameters", "setup", "figure", "table", "findings", "summary", "lead", "remove-input"}
 MAX_CELL_LINES, MAX_NOTEBOOK_LINES, MAX_TEXT_WORDS = 12, 120, 120
 MAX_INTERACTIVE_LINES = 4
 FORBIDDEN_NODES = (

@@ -30,20 +30,22 @@ from ser_lib.evaluation.formatting import FINDINGS_MIME, RESULTS_MIME
 
 THEME_DIR = Path(__file__).parent / "theme"
 
-# What a phone shows on its first screen, below one sentence and one figure.
-N_HEADLINE_FINDINGS = 3
+# The section whose place is the chapter on provenance, and the one that nobody is to overlook.
+SETUP, CAVEATS = "Setup", "What can go wrong"
+
+# Findings at the top of a chapter: its answer, and what else is worth a line there.
+N_TOP_FINDINGS = 4
 
 # A figure wider than this is drawn on a phone at this share of its width, and scrolls: shrunk to
 # the screen its letters would be of 3 to 5 pixels.
 WIDE_PX = 650
 LEAST_SHARE = 0.65
 
-# Stands in a notebook where an output went to the top of the page.
-MOVED = Markup('<p class="ser-moved">Shown in the <a href="#summary">summary</a>.</p>')
+# Stands in a notebook where an output went to the top of the page or of its chapter.
+MOVED = Markup('<p class="ser-moved">Shown <a href="#{}">{}</a>.</p>')
 ERROR_BOX = '<div class="ser-error"'
 FIGURE = re.compile(r'<figure class="ser-figure">.*?</figure>', re.DOTALL)
 TABLE = re.compile(r'<figure class="ser-table">.*?</figure>', re.DOTALL)
-LONE_HEADING = re.compile(r"\s*<h3\b[^>]*>(?:(?!</h3>).)*</h3>\s*")
 NUMBERED = re.compile(r'<span class="ser-number">(\w+)[^<]*</span>')
 
 # What TensorFlow writes to stderr whatever one asks of it, and what progress bars leave behind.
@@ -145,27 +147,11 @@ def render_report(executed: Mapping[str, NotebookNode], facts: ReportFacts) -> s
         failed_text=_count(len({one.notebook for one in facts.failures}), "notebook") + " failed",
         css=Markup((THEME_DIR / "report.css").read_text(encoding="utf-8")),
         javascript=Markup((THEME_DIR / "report.js").read_text(encoding="utf-8")),
-        **_summary_of(chapters),
+        n_top=N_TOP_FINDINGS,
     )
     page = _bind_numbers(_renumber(page))
     _check_self_contained(page)
     return page
-
-
-def _summary_of(chapters: Sequence[Chapter]) -> dict[str, object]:
-    """Divide what stands at the top of the page: a figure, some findings, the rest of both."""
-    outputs = [one for chapter in chapters for one in chapter.summary]
-    figure = next((one for one in outputs if 'class="ser-figure"' in one), None)
-    # The notebook that sums up speaks first; without one, the last that found anything.
-    telling = [one for one in chapters if one.findings]
-    head = next((one for one in telling if one.summary), telling[-1] if telling else None)
-    groups = [(one, one.findings[N_HEADLINE_FINDINGS if one is head else 0 :]) for one in chapters]
-    return {
-        "headline_figure": figure,
-        "headline_findings": head.findings[:N_HEADLINE_FINDINGS] if head else [],
-        "summary_outputs": [one for one in outputs if one != figure],
-        "finding_groups": [(one, sentences) for one, sentences in groups if sentences],
-    }
 
 
 def _renumber(page: str) -> str:
@@ -212,26 +198,39 @@ def _count(number: int, one: str, many: str = "") -> str:
 def build_chapter(name: str, notebook: NotebookNode, siblings: tuple[str, ...]) -> Chapter:
     """Turn one executed notebook into a chapter: first heading, first paragraph, the rest."""
     chapter = Chapter(name, siblings)
-    n_leading = None
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             chapter.add_markdown(cell)
         elif cell.cell_type == "code":
-            n_leading = len(chapter.blocks) if n_leading is None else n_leading
             chapter.add_code(cell)
             chapter.n_failures += len(error_outputs(cell))
     chapter.flush()
-    n_leading = len(chapter.blocks) if n_leading is None else n_leading
-    leading = BeautifulSoup("".join(chapter.blocks[:n_leading]), "html.parser")
-    heading = leading.find("h2")
-    chapter.title = (heading.extract().get_text().strip() if heading else "") or name
-    first = leading.find(["p", "h3"])
-    if first is not None and first.name == "p":
-        chapter.intro = Markup(first.extract())
-    chapter.body = Markup(str(leading) + "\n".join(chapter.blocks[n_leading:]))
-    if chapter.findings_code:
-        chapter.findings_code = Markup(_fold(chapter.findings_code))
     return chapter
+
+
+@dataclass
+class Section:
+    """What stands below one heading of a chapter, folded away."""
+
+    anchor: str
+    title: str
+    blocks: list[str] = field(default_factory=list)
+
+    @property
+    def body(self) -> Markup:
+        """All of it as HTML."""
+        return Markup("\n".join(self.blocks))
+
+    @property
+    def contents(self) -> str:
+        """How many figures and tables are in it, in words."""
+        counts = ((_count(self.body.count(f'"ser-{one}"'), one)) for one in ("figure", "table"))
+        return ", ".join(one for one in counts if not one.startswith("0 "))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is not to be folded away: it says what may be wrong, or a cell failed."""
+        return self.title == CAVEATS or 'class="ser-error"' in self.body
 
 
 @dataclass
@@ -244,55 +243,69 @@ class Chapter:
     name: str
     siblings: tuple[str, ...]
     title: str = ""
-    intro: str = ""
-    body: str = ""
-    headings: list[tuple[str, str]] = field(default_factory=list)
-    """Anchor and text of each section."""
+    sections: list[Section] = field(default_factory=list)
+    """The first is what stands before any heading."""
     findings: list[Markup] = field(default_factory=list)
-    findings_code: str = ""
     summary: list[Markup] = field(default_factory=list)
     """Outputs that belong at the top of the page."""
+    lead: list[Markup] = field(default_factory=list)
+    """Outputs that belong at the top of the chapter."""
     n_failures: int = 0
-    blocks: list[str] = field(default_factory=list)
     code: list[str] = field(default_factory=list)
     """Of the fold that is being filled."""
-    has_moved: bool = False
-    """Whether that code has its outputs in the summary."""
     parameters: str = ""
     slugs: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        """Begin with what stands before the first heading."""
+        self.title = self.title or self.name
+        self.begin("")
+
+    @property
+    def setup(self) -> Sequence[Section]:
+        """The sections that say with what the notebook was run."""
+        return [one for one in self.sections if one.title == SETUP]
+
+    @property
+    def body(self) -> Sequence[Section]:
+        """All other sections with a heading."""
+        return [one for one in self.sections[1:] if one.title != SETUP and one.blocks]
+
+    @property
+    def blocks(self) -> list[str]:
+        """What the last section holds."""
+        return self.sections[-1].blocks
+
+    def begin(self, title: str) -> None:
+        """Begin a section."""
+        self.sections.append(Section(self._anchor(title), title))
 
     def flush(self) -> None:
         """Close the fold that is being filled."""
         if self.code:
             self.blocks.append(_fold("".join(self.code)))
             self.code.clear()
-        if self.has_moved:
-            self.blocks.append(MOVED)
-            self.has_moved = False
 
     def add_markdown(self, cell: NotebookNode) -> None:
-        """Add text, with headings one level down and anchors that are unique in the page."""
+        """Add text; a second-level heading begins a section, lower ones stay one level down."""
         self.flush()
         soup = _markdown(cell.source)
-        for heading in soup.find_all(re.compile("^h[1-6]$")):
-            level = min(int(heading.name[1]) + 1, 6)
-            heading.name = f"h{level}"
-            text = heading.get_text().strip()
-            heading["id"] = anchor = self._anchor(text)
-            if level == 3:
-                self.headings.append((anchor, text))
-            if level > 2:
-                link = soup.new_tag("a", href=f"#{anchor}", attrs={"class": "ser-anchor"})
-                link["aria-label"] = f"Link to: {text}"
-                link.string = "#"
-                heading.append(link)
         for link in soup.find_all("a", href=re.compile(r"^[^:]*\.ipynb(#.*)?$")):
             target = Path(str(link["href"]).split("#")[0]).stem
             if target in self.siblings:
                 link["href"] = f"#{target}"
             else:
                 link.unwrap()
-        self.blocks.append(str(soup))
+        for part in list(soup.contents):
+            text = part.get_text().strip()
+            if part.name == "h1":
+                self.title = text
+            elif part.name == "h2":
+                self.begin(text)
+            elif str(part).strip():
+                if part.name in ("h3", "h4", "h5"):
+                    part.name, part["id"] = f"h{int(part.name[1]) + 1}", self._anchor(text)
+                self.blocks.append(str(part))
 
     def _anchor(self, text: str) -> str:
         slug = f"{self.name}--{re.sub(r'[^a-z0-9]+', '-', text.lower()).strip('-')}"
@@ -309,34 +322,36 @@ class Chapter:
             self.blocks.append(_parameters_fold(cell.source, ""))
         elif "injected-parameters" in tags:
             self.blocks[-1] = _parameters_fold(self.parameters, cell.source)
-        elif "findings" in tags and not is_failed:
-            self._add_findings(cell, source)
-            return
         else:
             self.code.append(source)
+        if "findings" in tags and not is_failed:
+            self._add_findings(cell)
+            return
         outputs = Markup("").join(_outputs(cell))
-        if "summary" in tags and not is_failed and outputs:
+        if not outputs:
+            return
+        self.flush()
+        if "summary" in tags and not is_failed:
             self.summary.append(outputs)
-            self.has_moved = True
-        elif outputs:
-            self.flush()
+            self.blocks.append(MOVED.format("summary", "on the first page"))
+        elif "lead" in tags and not is_failed:
+            self.lead.append(outputs)
+            self.blocks.append(MOVED.format(self.name, "at the top of the chapter"))
+        else:
             # The list of failures on top leads to the first one.
             first = f'<div id="{self.name}--error" class="ser-error"'
-            is_first = not any(first in one for one in self.blocks)
-            self.blocks.append(Markup(str(outputs).replace(ERROR_BOX, first, int(is_first))))
+            is_first = not any(first in one.body for one in self.sections)
+            self.blocks.append(str(outputs).replace(ERROR_BOX, first, int(is_first)))
 
-    def _add_findings(self, cell: NotebookNode, source: str) -> None:
-        """Keep the sentences for the top; a heading that they leave empty goes too."""
-        self.flush()
-        self.findings_code += source
+    def _add_findings(self, cell: NotebookNode) -> None:
+        """Keep the first sentences for the chapter's top; the others stay."""
         for output in cell.outputs:
             sentences = output.get("data", {}).get(FINDINGS_MIME, {}).get("sentences", ())
             self.findings += [Markup(one) for one in sentences]
-            if not sentences:
-                self.blocks += _output(output)
-        if self.blocks and LONE_HEADING.fullmatch(self.blocks[-1]):
-            self.blocks.pop()
-            self.headings.pop()
+            self.blocks.extend(() if sentences else _output(output))
+        items = Markup("").join(map(Markup("<li>{}</li>").format, self.findings[N_TOP_FINDINGS:]))
+        self.blocks.append(Markup('<ul class="ser-findings">{}</ul>').format(items))
+        self.flush()
 
 
 def _highlighted(code: str) -> str:

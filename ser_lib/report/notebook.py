@@ -42,6 +42,7 @@ from ser_lib.features.extraction import extract, feature_key
 from ser_lib.features.registry import FeatureSpec
 from ser_lib.paths import NOTEBOOKS_DIR, keep, report_dir
 from ser_lib.plots.style import STYLE_FILE
+from ser_lib.report.tables import LEAKS
 from ser_lib.report.tables import corpus_table as corpus_table
 from ser_lib.report.tables import cost_text as cost_text
 from ser_lib.report.tables import headline_table as headline_table
@@ -294,6 +295,20 @@ def study_card(study: Study) -> None:
     rows = {"source": study.source, "corpus of the authors": joined(study.corpora)}
     rows |= {f"departure {n}": text for n, text in enumerate(study.departures, start=1)}
     _two_columns(rows, caption=f"The study {study.name}, and what is done otherwise here.")
+
+
+def study_result(results: Results) -> None:
+    """Show what studies claim beside what is measured here, and which leak their protocol has."""
+    leaking = results.protocol("published")
+    sources = {one.study.name: one.study.source.rstrip(".") for one in leaking}
+    known = dict.fromkeys(LEAKS.get(leak, leak) for one in leaking for leak in one.leaks)
+    table(
+        headline_table(results),
+        caption="Claim and measurement: accuracy (WA) as printed, under the authors' protocol here, "
+        "and on unseen speakers. What test rows share with training under that protocol: "
+        f"{joined(list(known)) or 'nothing'}. "
+        + " ".join(f"`{name}`: {source}." for name, source in sources.items()),
+    )
 
 
 def _two_columns(rows: Mapping[str, object], *, caption: str) -> None:

@@ -269,24 +269,42 @@ def test_the_page_follows_the_colour_scheme(opened, scheme, is_dark):
         assert luminance(image) == 255
 
 
-def test_code_opens_by_keyboard(opened):
+def test_a_fold_opens_by_keyboard(opened):
     page = opened()
-    fold = page.locator("details.ser-code").first
-    fold.locator("summary").focus()
+    fold = page.locator("details.ser-section:not([open])").first.element_handle()
+    fold.query_selector("summary").focus()
     page.keyboard.press("Enter")
     assert fold.evaluate("one => one.open")
-    assert fold.locator("pre").first.is_visible()
+    assert fold.query_selector(".ser-inside").is_visible()
 
 
-def test_one_button_shows_and_hides_all_code(opened):
+def test_one_button_unfolds_everything_and_folds_it_again(opened):
     page = opened()
-    state = "[...document.querySelectorAll('details.ser-code')].map(one => one.open)"
-    button = page.get_by_role("button", name="Show all code")
-    assert not any(page.evaluate(state))
-    button.click()
+    state = "[...document.querySelectorAll('main details')].map(one => one.open)"
+    page.get_by_role("button", name="Unfold everything").click()
     assert all(page.evaluate(state))
-    page.get_by_role("button", name="Hide all code").click()
+    page.get_by_role("button", name="Fold again").click()
     assert not any(page.evaluate(state))
+
+
+@pytest.mark.parametrize("has_scripts", [True, False])
+def test_a_link_into_a_fold_opens_it(opened, has_scripts):
+    page = opened(java_script_enabled=has_scripts)
+    inside = page.locator("details.ser-section:not([open]) .ser-inside").last
+    name = inside.get_attribute("id")
+    assert not inside.is_visible()
+    page.goto(f"{page.url}#{name}")
+    page.locator(f"[id='{name}']").wait_for()
+
+
+@pytest.mark.parametrize("has_scripts", [True, False])
+def test_paper_shows_what_is_folded(opened, has_scripts):
+    page = opened(java_script_enabled=has_scripts)
+    inside = page.locator("details.ser-section:not([open]) .ser-inside").last
+    assert inside.bounding_box() is None or not inside.is_visible()
+    page.emulate_media(media="print")
+    assert inside.bounding_box()["height"] > 10
+    assert inside.is_visible()
 
 
 def test_the_first_tab_offers_to_skip_to_the_text(opened):

@@ -108,8 +108,8 @@ def good(tmp_path_factory):
         code("print('wrote:', Path('written.txt').read_text(), numbers, sys.executable)"),
         code("print('port.cc: oneDNN is on', file=sys.stderr)", "remove-input"),
         code("print(sorted(k for k in os.environ if k in ('SER_HEADLESS', 'PYTHONHASHSEED')))"),
-        new_markdown_cell("See [the writer](02_writer.ipynb).\n\n## Setup"),
-        shown(FIGURE.replace("NAME", "of the reader"), "figure"),
+        new_markdown_cell("See [the writer](02_writer.ipynb).\n\n## Read"),
+        shown(FIGURE.replace("NAME", "of the reader"), "figure", "lead"),
         shown(TABLE.replace("NAME", "of the reader"), "table"),
         new_markdown_cell("## What we learned"),
         found("The reader <em>reads</em>."),
@@ -127,7 +127,7 @@ def good(tmp_path_factory):
         shown(TABLE.replace("NAME", "at the top"), "summary"),
         published(RECORD),
         new_markdown_cell("## What we learned"),
-        found("One.", "Two.", "Three.", "Four."),
+        found("One.", "Two.", "Three.", "Four.", "Five."),
     )
     write(folder, "explore", code("1 / 0"))
     spec = root / "kernels" / "python3"
@@ -310,37 +310,45 @@ def test_figures_and_tables_are_numbered_through_the_page(page):
     ]
 
 
-def test_findings_stand_at_the_top_of_their_notebook(page):
+def test_a_chapter_opens_with_its_text_its_answer_and_what_leads(page):
     chapter = page[page.index('<section id="01_reader"') : page.index('<section id="02_writer"')]
-    first, said, body = (
-        chapter.index(one)
-        for one in (
-            "The first paragraph",
-            "The reader <em>reads</em>.",
-            '<h3 id="01_reader--setup"',
-        )
+    marks = (
+        "The first paragraph",
+        '<p class="ser-answer">The reader <em>reads</em>.',
+        "of the reader</figcaption",
+        '<details class="ser-section"',
+        "at the top of the chapter</a>",
     )
-    assert first < said < body
+    places = [chapter.index(one) for one in marks]
+    assert places == sorted(places)
 
 
-def test_a_heading_that_the_findings_leave_empty_goes(page):
-    assert "What we learned" not in page
+def test_setup_stands_in_the_chapter_on_provenance(page):
+    before, _, after = page.partition('<section id="provenance"')
+    assert 'id="01_reader--setup"' not in before
+    assert 'id="01_reader--setup"' in after
 
 
-def test_three_findings_of_the_summing_up_notebook_come_first(page):
-    summary = page[page.index('<section id="summary"') : page.index('<section id="01_reader"')]
-    headline = summary.index("ser-headline")
-    assert summary.index("at the top") < headline < summary.index("Findings, notebook by notebook")
-    order = [
-        summary.index(f"<li>{one}") for one in ("One.", "Two.", "Three.", "The reader", "Four.")
-    ]
-    assert order == sorted(order)
-
-
-def test_summary_outputs_are_replaced_by_a_link(page):
+def test_findings_beyond_the_first_stay_folded_and_each_stands_once(page):
     chapter = page[page.index('<section id="02_writer"') : page.index('<section id="provenance"')]
-    assert "at the top" not in re.sub(r"<pre.*?</pre>", "", chapter, flags=re.DOTALL)
-    assert chapter.count('<a href="#summary">summary</a>') == 1
+    top, _, folded = chapter.partition('<details class="ser-section"')
+    assert [one in top for one in ("One.", "Two.", "Four.", "Five.")] == [True] * 3 + [False]
+    assert "<li>Five.</li>" in folded
+    assert page.count("One.</") == 1
+
+
+def test_what_can_go_wrong_and_what_failed_is_not_folded():
+    notebook = new_notebook(
+        cells=[new_markdown_cell(f"## {one}\n\nText.") for one in ("Train", page_html.CAVEATS)]
+    )
+    folds = page_html.build_chapter("01_a", notebook, ("01_a",)).body
+    assert [one.is_open for one in folds] == [False, True]
+
+
+def test_outputs_for_the_first_page_are_replaced_by_a_link(page):
+    chapter = page[page.index('<section id="02_writer"') : page.index('<section id="provenance"')]
+    assert "at the top<" not in re.sub(r"<pre.*?</pre>", "", chapter, flags=re.DOTALL)
+    assert chapter.count('<a href="#summary">on the first page</a>') == 2
 
 
 def test_the_first_sentence_is_counted_from_the_records(page):
@@ -355,18 +363,17 @@ def test_the_demo_says_that_its_numbers_are_no_results_about_people(page):
 def test_ids_are_unique_and_links_within_the_page_lead_somewhere(page):
     ids = re.findall(r'\sid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
-    assert "01_reader--setup-2" in ids
+    assert "01_reader--read" in ids
     links = set(re.findall(r'href="#([^"]+)"', page))
     assert "02_writer" in links
     assert links <= set(ids)
 
 
 def test_all_code_is_there_and_folded(page):
-    folds = re.findall(r'<details class="ser-code[^"]*">.*?</details>', page, flags=re.DOTALL)
     assert not re.search(r'<details[^>]*class="ser-code[^>]*open', page)
-    assert any("written" in one for one in folds)
-    outside = re.sub(r"<details.*?</details>", "", page, flags=re.DOTALL)
-    assert '<div class="highlight' not in re.sub(r"\s+", " ", outside)
+    outside = re.sub(r'<details class="ser-code.*?</details>', "", page, flags=re.DOTALL)
+    assert "written" in page
+    assert '<div class="highlight' not in outside
 
 
 def test_parameters_are_one_quiet_line(page):
@@ -579,7 +586,7 @@ def test_an_output_without_html_is_shown_by_its_picture_or_its_text():
     picture = new_output("display_data", {"image/png": PIXEL}, metadata={"alt": "a dot"})
     plain = new_output("execute_result", {"text/plain": "<Axes: >"}, execution_count=1)
     cell = new_code_cell("1", outputs=[picture, plain])
-    body = page_html.build_chapter("01_a", new_notebook(cells=[cell]), ("01_a",)).body
+    body = page_html.build_chapter("01_a", new_notebook(cells=[cell]), ("01_a",)).sections[0].body
     assert f'<img alt="a dot" src="data:image/png;base64,{PIXEL}">' in body
     assert "&lt;Axes: &gt;" in body
 
@@ -655,7 +662,8 @@ def test_a_number_and_its_interval_are_not_torn(words, bound):
 
 def test_links_to_notebooks_that_are_not_in_the_report_become_words():
     cell = new_markdown_cell("[a](01_a.ipynb#x) [b](explore.ipynb) [c](https://x.org/y.ipynb)")
-    body = page_html.build_chapter("02_b", new_notebook(cells=[cell, code("1")]), ("01_a",)).intro
+    chapter = page_html.build_chapter("02_b", new_notebook(cells=[cell, code("1")]), ("01_a",))
+    body = chapter.sections[0].body
     assert '<a href="#01_a">a</a> b <a href="https://x.org/y.ipynb">c</a>' in body
 
 

@@ -2,20 +2,36 @@
 (function () {
   "use strict";
 
-  const folds = document.querySelectorAll("details.ser-code");
+  const folds = document.querySelectorAll("main details");
   const button = document.querySelector(".ser-toggle");
   button.hidden = folds.length === 0;
   button.addEventListener("click", function () {
     const isShown = button.getAttribute("aria-pressed") !== "true";
     folds.forEach(function (fold) { fold.open = isShown; });
     button.setAttribute("aria-pressed", String(isShown));
-    button.textContent = isShown ? "Hide all code" : "Show all code";
+    button.textContent = isShown ? "Fold again" : "Unfold everything";
   });
 
-  // On paper nothing can be unfolded.
+  // On paper nothing can be unfolded; what was folded is folded again.
+  let opened = [];
   window.addEventListener("beforeprint", function () {
-    document.querySelectorAll("details.ser-long").forEach(function (one) { one.open = true; });
+    opened = Array.from(folds).filter(function (one) { return !one.open && !one.matches(".ser-code"); });
+    opened.forEach(function (one) { one.open = true; });
   });
+  window.addEventListener("afterprint", function () {
+    opened.forEach(function (one) { one.open = false; });
+  });
+
+  // Not every browser unfolds what a link leads into.
+  function unfold() {
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const fold = target && target.closest("details:not([open])");
+    if (!fold || fold.matches(".ser-menu")) { return; }
+    for (let one = fold; one; one = one.parentElement.closest("details")) { one.open = true; }
+    target.scrollIntoView();
+  }
+  window.addEventListener("hashchange", unfold);
+  unfold();
 
   const menu = document.querySelector(".ser-menu");
   menu.addEventListener("click", function (event) {
@@ -69,7 +85,7 @@
   function update() {
     const edge = window.innerHeight / 4;
     const passed = targets.filter(function (one) {
-      return one.getBoundingClientRect().top <= edge;
+      return one.checkVisibility() && one.getBoundingClientRect().top <= edge;
     });
     mark((passed.pop() || targets[0]).id);
   }
