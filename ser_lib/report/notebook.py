@@ -304,8 +304,8 @@ def study_result(results: Results) -> None:
     known = dict.fromkeys(LEAKS.get(leak, leak) for one in leaking for leak in one.leaks)
     table(
         headline_table(results),
-        caption="Claim and measurement: accuracy (WA) as printed, under the authors' protocol here, "
-        "and on unseen speakers. What test rows share with training under that protocol: "
+        caption="Claim and measurement: accuracy (WA) as printed, under the authors' protocol "
+        "here, and on unseen speakers. What test rows share with training under that protocol: "
         f"{joined(list(known)) or 'nothing'}. "
         + " ".join(f"`{name}`: {source}." for name, source in sources.items()),
     )
