@@ -296,13 +296,13 @@ class Chapter:
                 link["href"] = f"#{target}"
             else:
                 link.unwrap()
-        for part in list(soup.contents):
+        for part in soup.find_all(recursive=False):
             text = part.get_text().strip()
             if part.name == "h1":
                 self.title = text
             elif part.name == "h2":
                 self.begin(text)
-            elif str(part).strip():
+            else:
                 if part.name in ("h3", "h4", "h5"):
                     part.name, part["id"] = f"h{int(part.name[1]) + 1}", self._anchor(text)
                 self.blocks.append(str(part))
