@@ -35,7 +35,7 @@ def counts_by_speaker(
     Returns counts of shape (n_tables, n_speakers, n_classes, n_classes), truth before prediction,
     and the speakers in order. One speaker alone is refused: no interval by speaker can be given.
     """
-    speakers = sorted(set().union(*(set(table["speaker"]) for table in tables)))
+    speakers = sorted(set().union(*(table["speaker"].unique() for table in tables)))
     if not speakers:
         raise MetricError("there are no predictions to score")
     if len(speakers) < 2:
@@ -61,18 +61,18 @@ def resample_speakers(n_speakers: int, n_resamples: int, seed: int) -> np.ndarra
 
 
 def resampled(
-    counts: np.ndarray, weights: np.ndarray, metric: Callable[[np.ndarray], np.ndarray]
+    counts: np.ndarray, weights: np.ndarray, metric: Callable[[np.ndarray, np.ndarray], np.ndarray]
 ) -> np.ndarray:
     """Score every resample of the speakers, averaged over tables (seeds): shape (n_resamples,).
 
-    `counts` is from `counts_by_speaker`, `weights` from `resample_speakers`; `metric` is `uar` or
-    `wa`.
+    `counts` is from `counts_by_speaker`, `weights` from `resample_speakers`; `metric` takes right
+    and all rows of every class: `mean_recall` or `share_right` of `ser_lib.evaluation.metrics`.
     """
-    n_tables, n_speakers, n_classes, _ = counts.shape
     # A product of floats goes to BLAS; one of integers does not.
-    flat = counts.reshape(n_tables, n_speakers, -1).astype(float)
-    shape = (len(weights), n_classes, n_classes)
-    return np.mean([metric((weights @ one).reshape(shape)) for one in flat], axis=0)
+    right = np.diagonal(counts, axis1=2, axis2=3).astype(float)
+    n_rows = counts.sum(axis=3, dtype=float)
+    pairs = zip(right, n_rows, strict=True)
+    return np.mean([metric(weights @ one, weights @ rows) for one, rows in pairs], axis=0)
 
 
 def interval_of(values: np.ndarray) -> tuple[float, float]:

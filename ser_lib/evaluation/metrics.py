@@ -35,9 +35,12 @@ def uar(counts: np.ndarray) -> np.ndarray:
     >>> float(uar(np.array([[9, 1], [1, 1]])))
     0.7
     """
-    n_rows = counts.sum(axis=-1)
-    hits = np.diagonal(counts, axis1=-2, axis2=-1)
-    recalls = np.divide(hits, n_rows, out=np.full(hits.shape, np.nan), where=n_rows > 0)
+    return mean_recall(np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(axis=-1))
+
+
+def mean_recall(right: np.ndarray, n_rows: np.ndarray) -> np.ndarray:
+    """Compute `uar` from right and all rows of every class, each of shape (..., n_classes)."""
+    recalls = np.divide(right, n_rows, out=np.full(right.shape, np.nan), where=n_rows > 0)
     return np.nanmean(recalls, axis=-1)
 
 
@@ -51,7 +54,12 @@ def wa(counts: np.ndarray) -> np.ndarray:
     >>> float(wa(np.array([[9, 1], [1, 1]]))) == 10 / 12
     True
     """
-    return np.trace(counts, axis1=-2, axis2=-1) / counts.sum(axis=(-2, -1))
+    return share_right(np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(axis=-1))
+
+
+def share_right(right: np.ndarray, n_rows: np.ndarray) -> np.ndarray:
+    """Compute `wa` from right and all rows of every class, each of shape (..., n_classes)."""
+    return right.sum(axis=-1) / n_rows.sum(axis=-1)
 
 
 def confusion_counts(
@@ -229,13 +237,15 @@ def score_predictions(
     """
     counts, speakers = bootstrap.counts_by_speaker(tables, labels)
     total = counts.sum(axis=1)
-    if (total[0].sum(axis=1) > 0).sum() < 2:
+    right, n_rows = np.diagonal(total, axis1=1, axis2=2), total.sum(axis=2)
+    if (n_rows[0] > 0).sum() < 2:
         raise MetricError("only one class occurs: the mean over classes would say nothing")
     weights = bootstrap.resample_speakers(len(speakers), n_resamples, seed)
     values: dict[str, float] = {}
-    for name, metric in (("uar", uar), ("wa", wa)):
+    for name, metric in (("uar", mean_recall), ("wa", share_right)):
         low, high = bootstrap.interval_of(bootstrap.resampled(counts, weights, metric))
-        values |= {name: float(metric(total).mean()), f"{name}_low": low, f"{name}_high": high}
+        mean = float(metric(right, n_rows).mean())
+        values |= {name: mean, f"{name}_low": low, f"{name}_high": high}
     return Score(
         **values,
         n_rows=len(tables[0]),
@@ -276,8 +286,8 @@ def difference_interval(
             "the two models were tested on different speakers; compare like with like"
         )
     weights = bootstrap.resample_speakers(len(speakers), n_resamples, seed)
-    differences = bootstrap.resampled(counts, weights, uar) - bootstrap.resampled(
-        others, weights, uar
+    differences = bootstrap.resampled(counts, weights, mean_recall) - bootstrap.resampled(
+        others, weights, mean_recall
     )
     observed = uar(counts.sum(axis=1)).mean() - uar(others.sum(axis=1)).mean()
     return (float(observed), *bootstrap.interval_of(differences))

@@ -10,21 +10,25 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import importlib
 import json
 import os
 import signal
 import sys
+from importlib import import_module
+
+
+# What every kernel imports before its first cell.
+KERNEL_MODULES = ("ipykernel.kernelapp", "matplotlib_inline.backend_inline")
 
 
 def main(modules: list[str]) -> None:
     """Import what can be imported, then fork a kernel for each line of input."""
     # As IPython sets it; matplotlib reads it when it is imported.
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
-    for name in modules:
+    for name in (*KERNEL_MODULES, *modules):
         # What is no module is a name in one; what fails, fails again in the notebook and is shown.
         with contextlib.suppress(Exception):
-            importlib.import_module(name)
+            import_module(name)
     # Kernels that have ended leave no entry in the table of processes.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     gc.freeze()
@@ -48,9 +52,7 @@ def _become_kernel(connection_file: str, folder: str) -> None:
     sys.argv = ["ipykernel_launcher", "-f", connection_file]
     code = 1
     try:
-        from ipykernel.kernelapp import launch_new_instance
-
-        launch_new_instance()
+        import_module("ipykernel.kernelapp").launch_new_instance()
         code = 0
     finally:
         os._exit(code)
