@@ -200,7 +200,7 @@ def _fold_of(
     if n_train:
         free = free.iloc[np.sort(rng.choice(len(free), min(n_train, len(free)), replace=False))]
     selection = test if step.selected_on == "test" else validation
-    return Fold(*(tuple(part["row_id"]) for part in (free, selection, test)))
+    return Fold(*(tuple(part["row_id"].tolist()) for part in (free, selection, test)))
 
 
 TWIN_COLUMNS = [

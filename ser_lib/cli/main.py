@@ -197,6 +197,9 @@ def report(
 ) -> None:
     """Run every notebook and write reports/<corpus>/report.html and results.json."""
     from ser_lib import data
+
+    # Else jsonschema compiles a grammar of addresses, which takes a second; notebooks hold none.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     from ser_lib.report.build import build_report
 
     result = build_report(corpus, profile=profile, parameters={} if strict else {"strict": False})

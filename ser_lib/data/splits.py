@@ -201,7 +201,7 @@ def _random(
     """Divide rows at random; `validation_share` is that of the rows left by the test."""
     rest, test = _divide(rows, test_share, seed, "random", is_stratified=is_stratified)
     train, validation = _divide(rest, validation_share, seed, "random", is_stratified=is_stratified)
-    return [Fold(tuple(train["row_id"]), tuple(validation["row_id"]), tuple(test["row_id"]))]
+    return [Fold(*(tuple(part["row_id"].tolist()) for part in (train, validation, test)))]
 
 
 def _divide(
@@ -379,7 +379,7 @@ def _last_speaker_out(
     rest, drawn = _divide(rows[~is_last], n_random, seed, "last_speaker_out")
     train, validation = _divide(rest, validation_share, seed, "last_speaker_out")
     test = (*rows.loc[is_last, "row_id"], *drawn["row_id"])
-    return [Fold(tuple(train["row_id"]), tuple(validation["row_id"]), test)]
+    return [Fold(tuple(train["row_id"].tolist()), tuple(validation["row_id"].tolist()), test)]
 
 
 def _cross_corpus(

@@ -254,7 +254,11 @@ def _shared_imports(jobs: Iterable[Job]) -> list[str]:
         counts.update(list(found))
     shared = [name for name, n in counts.items() if n > 1]
     # What the library imports when it is first used.
-    later = ["sklearn.model_selection"] if any(one.startswith("ser_lib") for one in shared) else []
+    later = (
+        ["sklearn.model_selection", "numba"]
+        if any(one.startswith("ser_lib") for one in shared)
+        else []
+    )
     return shared + later
 
 
