@@ -16,7 +16,6 @@ import signal
 import sys
 from importlib import import_module
 
-
 # What every kernel imports before its first cell.
 KERNEL_MODULES = ("ipykernel.kernelapp", "matplotlib_inline.backend_inline")
 
