@@ -27,9 +27,11 @@ def pct(share: float, *, digits: int = 1) -> str:
 def points(difference: float) -> str:
     """Write a difference of shares as signed percentage points.
 
-    >>> points(-0.413), points(-0.0001)
-    ('−41.3', '+0.0')
+    >>> points(-0.413), points(-0.0001), points(float("nan"))
+    ('−41.3', '+0.0', '–')
     """
+    if math.isnan(difference):
+        return "–"
     # No negative zero.
     return f"{round(100 * difference, 1) + 0.0:+.1f}".replace("-", "−")
 

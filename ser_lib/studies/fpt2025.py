@@ -107,6 +107,9 @@ FPT2025 = Study(
             *class_figures(model, CLASS_TABLE, "section 6.2"),
         )
     ),
+    differences={
+        "cnn3d_small": "another network: an eighth of the filters and units, half the bands",
+    },
     departures=(
         "The published network is trained on request only: on two cores one of its trainings "
         "takes many hours. What is shown is the same network with an eighth of the filters and "

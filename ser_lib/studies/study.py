@@ -97,6 +97,8 @@ class Study:
     published_figures: tuple[PublishedFigure, ...] = ()
     departures: tuple[str, ...] = ()
     """What is done otherwise than in the report, or had to be guessed, and why."""
+    differences: Mapping[str, str] = field(default_factory=dict)
+    """By model: what keeps its run here from being that of the printed figure."""
     label_sets: Mapping[str, str] = field(default_factory=dict)
     """For corpora other than the authors': the name of the label set to use."""
     stand_in: str = ""
