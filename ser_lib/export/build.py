@@ -25,7 +25,7 @@ from ser_lib.errors import BundleError
 from ser_lib.evaluation.metrics import score_predictions
 from ser_lib.export.refit import fit_final_head, fit_final_network, summarise_run
 from ser_lib.inference.batch import predict_many
-from ser_lib.inference.bundle import Bundle, write_bundle
+from ser_lib.inference.bundle import Bundle, check_replaceable, write_bundle
 from ser_lib.inference.model_card import card_text
 from ser_lib.inference.prediction import NOT_SURE
 from ser_lib.inference.predictor import Predictor, with_probe
@@ -162,7 +162,7 @@ def fit_bundle(
     clips : pandas.DataFrame
         Clip table, with audio.
     folder : str or Path
-        Where to write; new, empty, or a bundle to replace. It names the bundle.
+        Where to write; new, empty, or a bundle of the same model to replace. It names the bundle.
     model : str
         One of the study's models; the first where nothing is named.
     protocol : str
@@ -180,7 +180,8 @@ def fit_bundle(
     Raises
     ------
     BundleError
-        If no bundle can hold the model, its folds leak, or `cross_corpora` names a training corpus.
+        If no bundle can hold the model, the folder holds something else, the folds leak, or
+        `cross_corpora` names a training corpus.
     """
     spec = study.model(model or study.models[0].name)
     family = family_of(spec.config)[1]
@@ -200,6 +201,8 @@ def fit_bundle(
             "not do: the figures would not be its own. Train another study"
         )
     corpus = corpus_of(clips)
+    title = f"{spec.title} ({study.name}), trained on {get_corpus(corpus).title}"
+    check_replaceable(Path(folder), title)
     other_clips = _other_corpora(cross_corpora, clips)
     plan = plan_run(study, spec.name, study.protocol(protocol, corpus), study.seeds[0], clips)
     if plan.leaks:
@@ -214,7 +217,7 @@ def fit_bundle(
     parts = fit(plan, run, clips)
     bundle = Bundle(
         name=Path(folder).name,
-        title=f"{spec.title} ({study.name}), trained on {get_corpus(corpus).title}",
+        title=title,
         kind=parts.kind,
         labels=plan.labels,
         features=parts.features,

@@ -159,15 +159,28 @@ def probe_signal(sample_rate_hz: int) -> np.ndarray:
     return (0.1 * swell * voice).astype(np.float32)
 
 
+def check_replaceable(folder: Path, title: str = "") -> None:
+    """Raise BundleError where a folder holds anything but a bundle, or one of another title."""
+    held = {one.name for one in folder.iterdir()} if folder.is_dir() else set()
+    is_bundle = {"bundle.json", SUMS} <= held <= {*FILES, SUMS}
+    if (folder.exists() and not folder.is_dir()) or (held and not is_bundle):
+        raise BundleError(f"{folder}: holds other files than a bundle's; choose another folder")
+    if held and title:
+        path = folder / "bundle.json"
+        other = read_json(path.read_bytes(), what=str(path)).get("title")
+        if other != title:
+            raise BundleError(
+                f"{folder}: holds another model ({other}); choose another folder, or delete it"
+            )
+
+
 def write_bundle(bundle: Bundle, folder: str | Path, *, card: str, keras_file: bytes = b"") -> Path:
     """Write a bundle into a folder, all of it or nothing; a bundle that is there is replaced.
 
     BundleError where the folder holds other files, or where the bundle could not be loaded.
     """
     folder = Path(folder)
-    held = {one.name for one in folder.iterdir()} if folder.is_dir() else set()
-    if (folder.exists() and not folder.is_dir()) or (held and held - {*FILES, SUMS}):
-        raise BundleError(f"{folder}: holds other files than a bundle's; choose another folder")
+    check_replaceable(folder)
     packed = io.BytesIO()
     arrays: dict[str, Any] = dict(bundle.arrays)
     np.savez_compressed(packed, **arrays)
@@ -210,7 +223,7 @@ def load_bundle(folder: str | Path) -> Bundle:
         bundle = _parse(files, folder)
         for voice in VOICES:
             bundle.earned_share(voice)
-    except (KeyError, TypeError, ValueError, FeatureError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, FeatureError) as error:
         detail = f"lacks {error}" if isinstance(error, KeyError) else error
         raise BundleError(f"{folder}: bundle.json {detail}; {AGAIN}") from error
     _check_axes(bundle)

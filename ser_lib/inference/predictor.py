@@ -152,6 +152,11 @@ class Predictor:
         token = THREADS.set(self.n_threads)
         try:
             values = FEATURES[spec.name].function(part, spec.sample_rate_hz, **spec.params)
+        except (TypeError, ValueError, ArithmeticError) as error:
+            raise BundleError(
+                f"{self.bundle.folder}: the feature '{spec.name}' cannot be computed with "
+                f"{dict(spec.params)} ({error}); get the bundle again"
+            ) from error
         finally:
             THREADS.reset(token)
         if values.shape != self.bundle.input_shape:

@@ -31,6 +31,17 @@ def test_speech_is_found_where_it_is(speak):
     assert 0.8 < inspect_voice(signal.astype(np.float32)).speech_s < 2.1
 
 
+@pytest.mark.parametrize("offset", [0.02, -0.3])
+def test_an_offset_is_no_sound(speak, offset):
+    signal = np.r_[np.zeros(RATE_HZ), speak(duration_s=2.0)].astype(np.float32)
+    np.testing.assert_allclose(
+        frame_levels_db(signal + np.float32(offset))[60:],
+        frame_levels_db(signal)[60:],
+        atol=0.1,
+    )
+    assert inspect_voice(signal + np.float32(offset)).has_speech
+
+
 NO_SPEECH = {
     "silence": lambda rng, t: np.zeros_like(t),
     "noise": lambda rng, t: rng.normal(0, 0.1, t.shape),

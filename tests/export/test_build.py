@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -193,6 +194,28 @@ def test_a_bundle_is_not_tested_on_what_it_is_trained_on(few_clips, tmp_path, mo
     with pytest.raises(BundleError, match="demo"):
         fit_bundle(STUDY, few_clips, tmp_path / "tiny", cross_corpora=["demo"])
     assert not (tmp_path / "tiny").exists()
+
+
+@pytest.mark.parametrize("holder", ["another model", "a file"])
+def test_what_a_folder_holds_is_kept_and_nothing_is_trained(
+    few_clips, tmp_path, monkeypatch, small_folder, holder
+):
+    if holder == "another model":
+        folder = shutil.copytree(small_folder, tmp_path / "kept")
+    else:
+        (folder := tmp_path / "kept").mkdir()
+        (folder / "README.md").write_text("Mine")
+    held = {one.name: one.read_bytes() for one in folder.iterdir()}
+    monkeypatch.setattr(build, "run_or_load", lambda *_: pytest.fail("it was trained"))
+    with pytest.raises(BundleError, match="kept"):
+        fit_bundle(STUDY, few_clips, folder)
+    assert {one.name: one.read_bytes() for one in folder.iterdir()} == held
+
+
+def test_a_bundle_of_the_same_model_is_replaced(tiny, few_clips, monkeypatch):
+    monkeypatch.setattr(build, "run_or_load", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        fit_bundle(STUDY, few_clips, tiny)
 
 
 def test_a_corpus_without_recordings_is_refused_before_anything_is_trained(

@@ -20,6 +20,7 @@ from ser_lib.inference.bundle import (
     probe_signal,
     write_bundle,
 )
+from ser_lib.inference.predictor import Predictor
 from ser_lib.paths import PROJECT_DIR
 
 
@@ -42,10 +43,13 @@ def test_a_bundle_replaces_a_bundle_and_nothing_else(small_bundle, folder, tmp_p
     changed = replace(small_bundle, title="Another")
     assert load_bundle(write_bundle(changed, folder, card="b")).title == "Another"
     (tmp_path / "letters").mkdir()
-    (tmp_path / "letters" / "to-mother.txt").write_text("Dear")
-    with pytest.raises(BundleError, match="letters"):
-        write_bundle(small_bundle, tmp_path / "letters", card="a")
-    assert (tmp_path / "letters" / "to-mother.txt").read_text() == "Dear"
+    # A name that a bundle has as well makes no bundle of a folder.
+    for name in ("to-mother.txt", "README.md"):
+        (tmp_path / "letters" / name).write_text("Dear")
+        with pytest.raises(BundleError, match="letters"):
+            write_bundle(small_bundle, tmp_path / "letters", card="a")
+        assert (tmp_path / "letters" / name).read_text() == "Dear"
+        (tmp_path / "letters" / name).unlink()
     assert [path.name for path in tmp_path.glob(".bundle-*")] == []
 
 
@@ -133,6 +137,7 @@ def test_a_manifest_that_does_not_fit_is_refused(folder, edit, changes, message)
         ({"params": {"n_mels": 10**9}}, "n_mels"),
         ({"params": {"n_mels": "../../etc/passwd"}}, "n_mels"),
         ({"params": {"no_such": 1}}, "no_such"),
+        ({"params": []}, r"bundle\.json"),
         ({"name": "encoder_views", "params": {"encoder": "file.onnx"}}, "'file.onnx'"),
     ],
 )
@@ -141,6 +146,14 @@ def test_a_feature_spec_that_does_not_fit_is_refused(folder, edit, changes, mess
     edit(features=features | changes)
     with pytest.raises(BundleError, match=message):
         load_bundle(folder)
+
+
+@pytest.mark.parametrize("params", [{"n_mels": 0}, {"n_mels": "x"}, {"n_frames": "x"}])
+def test_a_feature_that_cannot_be_computed_is_refused(folder, edit, params):
+    features = json.loads((folder / "bundle.json").read_text())["features"]
+    edit(features=features | {"params": features["params"] | params})
+    with pytest.raises(BundleError, match="mel_chunks"):
+        Predictor.load(folder)
 
 
 @pytest.mark.parametrize("key", ["labels", "features", "temperature", "probe", "card", "version"])
