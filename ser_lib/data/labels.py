@@ -47,6 +47,17 @@ class LabelSet:
     is_by_gender: bool = False
     """Whether classes are emotions of one gender: "female sad", "male sad"."""
 
+    @property
+    def text(self) -> str:
+        """How many classes there are, and which emotions count as another.
+
+        >>> LABEL_SETS["seven"].text
+        '7: calm counts as neutral'
+        """
+        pairs = self.from_emotion.items()
+        merged = [f"{one} counts as {label}" for one, label in pairs if one != label]
+        return ": ".join(filter(None, (str(len(self.labels)), ", ".join(merged))))
+
     def apply(self, emotions: pd.Series, genders: pd.Series | None = None) -> pd.Series:
         """Translate canonical emotions into classes, NaN where the task leaves an emotion out.
 

@@ -204,12 +204,28 @@ def summarise_run(run: Run, clips: pd.DataFrame) -> dict[str, Any]:
 
 
 def _calibrated(predictions: pd.DataFrame, labels: Sequence[str]) -> tuple[float, Selection]:
-    """Find temperature and 'not sure' threshold on predictions of unseen speakers."""
+    """Find temperature and 'not sure' threshold on predictions of unseen speakers.
+
+    What the threshold gives is measured on the clips of each fold with temperature and threshold of
+    the others.
+    """
+    names = [f"p_{label}" for label in labels]
+
+    def select(table: pd.DataFrame) -> Selection:
+        truth = table["truth"].map(list(labels).index).to_numpy()
+        return select_threshold(table[names].to_numpy(dtype=float), truth)
+
     temperature = fit_temperature(predictions, labels)
-    calibrated = with_temperature(predictions, labels, temperature)
-    probabilities = calibrated[[f"p_{label}" for label in labels]].to_numpy(dtype=float)
-    truth = predictions["truth"].map(list(labels).index).to_numpy()
-    return temperature, select_threshold(probabilities, truth)
+    selection = select(with_temperature(predictions, labels, temperature))
+    fair, _ = cross_fitted(predictions, labels)
+    least = {fold: select(fair[fair["fold"] != fold]).threshold for fold in fair["fold"].unique()}
+    answered = fair[fair[names].max(axis=1) >= fair["fold"].map(least)]
+    is_right = answered["truth"] == answered["prediction"]
+    return temperature, replace(
+        selection,
+        coverage_share=len(answered) / len(fair),
+        accuracy_share=float(is_right.mean()) if len(answered) else np.nan,
+    )
 
 
 def flat_head(arrays: dict[str, np.ndarray], input_shape: tuple[int, ...]) -> dict[str, np.ndarray]:
@@ -352,7 +368,7 @@ def _summarise_known(
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """Find temperature and threshold for known voices, and what knowing them gains."""
     labels = list(known.labels)
-    temperature, selection = _calibrated(known.predictions, labels)
+    temperature, selection = _calibrated(with_clip_columns(known.predictions, clips), labels)
     # Clips by which a voice is known are no test rows: both are compared on the others.
     same = new.predictions[new.predictions["clip_id"].isin(known.predictions["clip_id"])]
     without = score_predictions([with_clip_columns(same, clips)], labels)

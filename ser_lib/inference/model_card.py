@@ -89,7 +89,7 @@ def _figures(bundle: Bundle) -> list[str]:
         f"'not sure' below a confidence of {pct(bundle.threshold)}: on these clips "
         f"{pct(chosen['coverage_share'])} get an answer, and {pct(chosen['accuracy_share'])} of "
         f"the answers are right, where {pct(chosen['accuracy_of_all_share'])} were if all were "
-        "answered.",
+        "answered (each fold with the threshold of the others).",
     ]
     for name, (kind, option) in KNOWN_VOICES.items():
         if known := card.get(name):

@@ -293,6 +293,7 @@ def parameter_table(clips: pd.DataFrame, parameters: Mapping[str, object]) -> No
 def study_card(study: Study) -> None:
     """Show where a study comes from and what is done otherwise here than in its report."""
     rows = {"source": study.source, "corpus of the authors": joined(study.corpora)}
+    rows["classes"] = study.label_set.text
     rows |= {f"departure {n}": text for n, text in enumerate(study.departures, start=1)}
     _two_columns(rows, caption=f"The study {study.name}, and what is done otherwise here.")
 

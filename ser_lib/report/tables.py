@@ -23,7 +23,7 @@ def score_table(results: Results) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "model": one.model.title,
-            "corpus": one.corpus,
+            "corpus": one.corpus_text,
             "protocol": one.protocol_name + (", shortened" if one.is_shortened else ""),
             "test rows known by": ", ".join(LEAKS.get(leak, leak) for leak in one.leaks)
             or "nothing",
@@ -46,7 +46,8 @@ def headline_table(results: Results) -> pd.DataFrame:
             "honest WA": score_text(honest.score, "wa"),
             "step": points(honest.score.wa - leaking.score.wa),
             "honest UAR": score_text(honest.score),
-            "corpus": leaking.corpus,
+            "corpus": leaking.corpus_text,
+            "classes": leaking.study.labels_for(leaking.corpus).text,
             "study": leaking.study.name,
         }
         for leaking, honest in pairs

@@ -46,6 +46,12 @@ class Result:
         return str(self.runs[0].spec["corpus"])
 
     @property
+    def corpus_text(self) -> str:
+        """Name of the corpus; where its clips were cut or filled to one length, with that."""
+        durations_s = self.clips["duration_s"].unique()
+        return self.corpus + (f" (clips of {durations_s[0]:g} s)" if len(durations_s) == 1 else "")
+
+    @property
     def leaks(self) -> tuple[str, ...]:
         """What the audit found between training and test rows."""
         return tuple(self.runs[0].spec["leaks"])

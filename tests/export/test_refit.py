@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from ser_lib.evaluation.probabilities import softmax
-from ser_lib.export.refit import _adapted, _without_idle_layers, flat_head
+from ser_lib.evaluation.selective import select_threshold
+from ser_lib.export.refit import _adapted, _calibrated, _without_idle_layers, flat_head
 from ser_lib.features.registry import FeatureSpec
 from ser_lib.models.ridge_head import RidgeHead, RidgeHeadConfig
 
@@ -80,3 +81,22 @@ def test_a_bundle_subtracts_what_emotions_add_to_its_training_clips(rng):
     # Neutral clips vary by 1; all of them by their emotions as well.
     np.testing.assert_allclose(cloud["speaker_noise"], 1, atol=0.3)
     np.testing.assert_allclose(cloud["speaker_within"], 1 + 25 * 0.75 * 0.25, rtol=0.2)
+
+
+def test_what_a_threshold_gives_is_measured_on_folds_that_did_not_set_it(rng):
+    # Confidence says nothing here: whatever a threshold promises on its own clips is luck.
+    promised, kept = [], []
+    for _ in range(40):
+        logits = rng.normal(size=(60, 3))
+        probabilities = softmax(logits)
+        truth = rng.integers(0, 3, 60)
+        table = pd.DataFrame(probabilities, columns=["p_a", "p_b", "p_c"]).assign(
+            fold=np.arange(60) % 5,
+            speaker=(np.arange(60) % 5).astype(str),
+            truth=np.array(list("abc"))[truth],
+            prediction=np.array(list("abc"))[probabilities.argmax(axis=1)],
+        )
+        promised.append(select_threshold(probabilities, truth).accuracy_share)
+        kept.append(_calibrated(table, ["a", "b", "c"])[1].accuracy_share)
+    assert np.mean(promised) > np.mean(kept) + 0.05
+    assert np.nanmean(kept) == pytest.approx(1 / 3, abs=0.06)
