@@ -98,5 +98,5 @@ def test_what_a_threshold_gives_is_measured_on_folds_that_did_not_set_it(rng):
         )
         promised.append(select_threshold(probabilities, truth).accuracy_share)
         kept.append(_calibrated(table, ["a", "b", "c"])[1].accuracy_share)
-    assert np.mean(promised) > np.mean(kept) + 0.05
-    assert np.nanmean(kept) == pytest.approx(1 / 3, abs=0.06)
+    assert np.mean(promised) > np.nanmean(kept) + 0.05
+    assert np.nanmean(kept) < 1 / 3 + 0.05
