@@ -6,6 +6,7 @@ A small report is built here; the real ones under `reports/` are looked at too w
 from __future__ import annotations
 
 import re
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -100,30 +101,52 @@ def path(request):
     return request.getfixturevalue("built") if request.param == "built" else request.param
 
 
+# What a reader changes, changed back: the next Tab and the next sight are those of a new page.
+RESTORE = """() => {
+  document.querySelector(".ser-toggle[aria-pressed=true]")?.click();
+  for (const one of document.querySelectorAll("details[open]")) one.open = false;
+  history.replaceState(null, "", location.pathname);
+  document.body.tabIndex = -1;
+  document.body.focus();
+  document.body.removeAttribute("tabindex");
+  scrollTo(0, 0);
+  return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+}"""
+
+
 @pytest.fixture(scope="module")
-def still(browser, path):
-    """Give the report in a window that no test changes."""
-    page = browser.new_page(viewport=DESK)
-    page.goto(path.as_uri())
-    yield page
-    page.close()
+def open_window(browser):
+    """Return a function that shows a report in a window of some kind, as when it is opened.
+
+    It is loaded once in each. `page.asked` lists what the page asked for, `page.complaints` what it
+    logged.
+    """
+    kept = {}
+
+    def show(path, viewport=DESK, *, has_scripts=True, **media):
+        kind = (path, viewport["width"], has_scripts)
+        if kind not in kept:
+            context = browser.new_context(viewport=viewport, java_script_enabled=has_scripts)
+            page = kept[kind] = context.new_page()
+            page.asked, page.complaints = [], []
+            page.on("request", lambda one: page.asked.append(one.url))
+            page.on("console", lambda one: page.complaints.append(one.text))
+            page.on("pageerror", lambda one: page.complaints.append(str(one)))
+            page.emulate_media(reduced_motion="reduce")
+            page.goto(path.as_uri())
+        page = kept[kind]
+        page.emulate_media(**({"media": "screen", "color_scheme": "light"} | media))
+        if has_scripts:
+            page.evaluate(RESTORE)
+        return page
+
+    return show
 
 
 @pytest.fixture
-def opened(browser, path):
-    """Return a function that opens the report in a window of its own kind."""
-    contexts = []
-
-    def open_page(viewport=DESK, **options):
-        context = browser.new_context(viewport=viewport, reduced_motion="reduce", **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.goto(path.as_uri())
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
+def opened(open_window, path):
+    """Return a function that shows the report built here, then each real one."""
+    return partial(open_window, path)
 
 
 def luminance(colour: str) -> float:
@@ -131,24 +154,17 @@ def luminance(colour: str) -> float:
     return sum(int(one) for one in re.findall(r"\d+", colour)[:3]) / 3
 
 
-def test_nothing_is_requested_but_the_file_and_nothing_is_logged(browser, path):
-    context = browser.new_context(viewport=DESK)
-    page = context.new_page()
-    requests, complaints = [], []
-    page.on("request", lambda one: requests.append(one.url))
-    page.on("console", lambda one: complaints.append(one.text))
-    page.on("pageerror", lambda one: complaints.append(str(one)))
-    page.goto(path.as_uri())
+def test_nothing_is_requested_but_the_file_and_nothing_is_logged(opened, path):
+    page = opened()
     page.mouse.wheel(0, 5000)
     page.wait_for_load_state("networkidle")
-    context.close()
-    assert requests[0] == path.as_uri()
-    assert [one for one in requests[1:] if not one.startswith("data:")] == []
-    assert complaints == []
+    assert page.asked[0] == path.as_uri()
+    assert [one for one in page.asked[1:] if not one.startswith("data:")] == []
+    assert page.complaints == []
 
 
-def test_each_picture_is_described(still):
-    texts = still.eval_on_selector_all("img", "all => all.map(one => one.alt)")
+def test_each_picture_is_described(opened):
+    texts = opened().eval_on_selector_all("img", "all => all.map(one => one.alt)")
     assert texts
     assert all(text.strip() and NO_DESCRIPTION not in text for text in texts)
 
@@ -211,11 +227,9 @@ def test_a_phone_has_the_contents_in_a_menu_that_closes(opened):
 
 
 def test_the_menu_of_a_phone_shows_sections_of_what_is_read_and_closes_on_a_click_beside(
-    browser, built
+    open_window, built
 ):
-    context = browser.new_context(viewport=PHONE, reduced_motion="reduce")
-    page = context.new_page()
-    page.goto(built.as_uri())
+    page = open_window(built, PHONE)
     sections = page.locator(".ser-menu li li")
     page.locator(".ser-menu > summary").click()
     assert page.locator(".ser-menu a").first.is_visible()
@@ -229,13 +243,10 @@ def test_the_menu_of_a_phone_shows_sections_of_what_is_read_and_closes_on_a_clic
     page.locator(".ser-menu > summary").dispatch_event("click")
     page.locator(".ser-menu li.is-open li").first.wait_for()
     assert page.locator(".ser-menu [aria-current]").count() == 1
-    context.close()
 
 
-def test_a_wide_figure_scrolls_on_a_phone_and_is_whole_on_paper(browser, built):
-    context = browser.new_context(viewport=PHONE)
-    page = context.new_page()
-    page.goto(built.as_uri())
+def test_a_wide_figure_scrolls_on_a_phone_and_is_whole_on_paper(open_window, built):
+    page = open_window(built, PHONE)
     box = page.locator(".ser-figure > .ser-scroll").first
     sizes = "one => [one.scrollWidth, one.clientWidth, one.tabIndex]"
     whole, seen, index = box.evaluate(sizes)
@@ -244,7 +255,6 @@ def test_a_wide_figure_scrolls_on_a_phone_and_is_whole_on_paper(browser, built):
     page.emulate_media(media="print")
     whole, seen, _ = box.evaluate(sizes)
     assert whole <= seen
-    context.close()
 
 
 def test_a_wide_table_scrolls_inside_itself(opened):
@@ -315,8 +325,8 @@ def test_the_first_tab_offers_to_skip_to_the_text(opened):
     assert page.evaluate("document.activeElement.id") == "main"
 
 
-def test_there_is_one_main_and_one_first_heading_and_no_level_is_jumped(still):
-    page = still
+def test_there_is_one_main_and_one_first_heading_and_no_level_is_jumped(opened):
+    page = opened()
     assert page.locator("main").count() == page.locator("h1").count() == 1
     levels = page.eval_on_selector_all(
         "h1,h2,h3,h4,h5,h6", "all => all.map(one => +one.tagName[1])"
@@ -324,8 +334,8 @@ def test_there_is_one_main_and_one_first_heading_and_no_level_is_jumped(still):
     assert all(later - earlier <= 1 for earlier, later in pairwise(levels))
 
 
-def test_ids_are_unique(still):
-    ids = still.eval_on_selector_all("[id]", "all => all.map(one => one.id)")
+def test_ids_are_unique(opened):
+    ids = opened().eval_on_selector_all("[id]", "all => all.map(one => one.id)")
     assert len(ids) == len(set(ids))
 
 
@@ -344,7 +354,7 @@ def test_the_figure_is_on_the_first_screen(opened):
 
 
 def test_the_page_is_complete_without_scripts(opened):
-    page = opened(java_script_enabled=False)
+    page = opened(has_scripts=False)
     assert page.locator(".ser-sidebar li li").first.is_visible()
     assert not page.locator(".ser-toggle").is_visible()
 
@@ -353,11 +363,8 @@ def test_a_report_weighs_less_than_ten_megabytes(path):
     assert path.stat().st_size < 10e6
 
 
-def test_a_failed_cell_can_be_read_on_the_page(browser, built):
-    context = browser.new_context(viewport=PHONE)
-    page = context.new_page()
-    page.goto(built.as_uri())
+def test_a_failed_cell_can_be_read_on_the_page(open_window, built):
+    page = open_window(built, PHONE)
     page.get_by_text("This report is incomplete").click()
     page.locator(".ser-summary .ser-error a").click()
     assert page.locator("[id='02_fails--error']").is_visible()
-    context.close()
