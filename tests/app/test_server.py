@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from itertools import count
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -36,7 +37,6 @@ ARGUMENTS = (
 ).split()
 PHONE = {"width": 390, "height": 844}
 # The page loads some sixty files from a server that may share its core with other tests.
-RECORDER_MS = 2000
 PATIENCE_MS = 90_000
 SERVE = (
     "import sys; from ser_lib.app.server import run_app; "
@@ -72,13 +72,13 @@ def server(bundles, tmp_path_factory):
     environment |= {"ALL_PROXY": "socks5://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
     process = subprocess.Popen([sys.executable, "-c", SERVE, str(port)], env=environment)
     address = f"http://127.0.0.1:{port}/"
-    for _ in range(240):
+    for _ in range(1200):
         try:
             urllib.request.urlopen(address, timeout=5).close()
             break
         except OSError:
             assert process.poll() is None, "the server ended"
-            time.sleep(0.5)
+            time.sleep(0.1)
     yield address, uploads
     # As a system that shuts down ends it: nothing of what was recorded is left.
     process.terminate()
@@ -97,38 +97,84 @@ def browser(chromium, spoken):
         opened.close()
 
 
-@pytest.fixture
-def page(browser, server):
-    """Open the app; `page.asked` lists all hosts that it asked for anything."""
-    context = browser.new_context(permissions=["microphone"], accept_downloads=True)
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE_MS)
-    page.asked, page.faults = set(), []
-    page.on("request", lambda request: page.asked.add(urlparse(request.url).netloc))
-    page.on("pageerror", lambda error: page.faults.append(str(error)))
-    page.goto(server[0])
-    page.wait_for_selector("text=Everything stays on this computer")
+@pytest.fixture(scope="module")
+def open_page(browser, server):
+    """Return a function that opens the app; `page.asked` lists all hosts that it asked."""
+    contexts = []
+
+    def show():
+        contexts.append(browser.new_context(permissions=["microphone"], accept_downloads=True))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.asked, page.faults = set(), []
+        page.on("request", lambda request: page.asked.add(urlparse(request.url).netloc))
+        page.on("pageerror", lambda error: page.faults.append(str(error)))
+        page.goto(server[0])
+        page.wait_for_selector("text=Everything stays on this computer")
+        # Gradio fetches its recorder, two programs, when the tab is first shown. A script can click
+        # before it is there, and then nothing is recorded; a hand cannot.
+        workers = count(1)
+        with page.expect_event(
+            "requestfinished",
+            lambda request: request.url.startswith("blob:") and next(workers) == 2,
+        ):
+            page.get_by_role("tab", name="Live").click()
+        page.wait_for_timeout(200)
+        return page
+
+    yield show
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def untouched(open_page):
+    return open_page()
+
+
+@pytest.fixture(scope="module")
+def answering(open_page, spoken):
+    page = open_page()
+    drop(page, spoken)
+    page.get_by_text("This session").click()
+    return page
+
+
+def watched(page):
+    page.get_by_role("tab", name="A recording").click()
     yield page
-    assert page.asked <= {"", urlparse(server[0]).netloc}
+    assert page.asked <= {"", urlparse(page.url).netloc}
     assert page.faults == []
-    context.close()
+
+
+@pytest.fixture
+def page(untouched):
+    """The app in a window in which no file is dropped."""
+    yield from watched(untouched)
+
+
+@pytest.fixture
+def answered(answering):
+    """The app in another window, with the answer to a recording and the session's table."""
+    yield from watched(answering)
 
 
 def drop(page, path) -> None:
+    page.get_by_role("tab", name="A recording").click()
     page.set_input_files("input[type=file] >> nth=0", str(path))
     page.wait_for_selector(".ser-answer h2")
+    page.wait_for_selector(".ser-figure img")
 
 
 @pytest.mark.browser
-def test_a_dropped_file_gets_an_answer_a_picture_and_a_row(page, spoken):
-    drop(page, spoken)
+def test_a_dropped_file_gets_an_answer_a_picture_and_a_row(answered):
+    page = answered
     shares = page.locator(".ser-bars .ser-share").all_inner_texts()
     assert len(shares) == 4
     assert sum(int(one.split()[0]) for one in shares) == pytest.approx(100, abs=2)
-    page.wait_for_selector(".ser-figure img")
+    assert page.locator(".ser-figure img").count()
     for picture in page.locator("img").all():
         assert len(picture.get_attribute("alt") or "") > 20
-    page.get_by_text("This session").click()
     row = page.wait_for_selector(".ser-scroll tbody tr")
     assert "my voice.wav" in row.inner_text()
     with page.expect_download() as download:
@@ -146,7 +192,7 @@ def test_a_letter_is_refused_as_no_sound(page, tmp_path):
 @pytest.mark.browser
 def test_what_is_spoken_gets_an_answer(page):
     page.get_by_role("button", name="Record").first.click()
-    page.wait_for_timeout(4000)
+    page.wait_for_timeout(2500)
     page.get_by_role("button", name="Stop").first.click()
     page.wait_for_selector(".ser-answer h2")
     assert re.match(r"Sounds|Not sure", page.locator(".ser-answer h2").first.inner_text())
@@ -155,9 +201,6 @@ def test_what_is_spoken_gets_an_answer(page):
 @pytest.mark.browser
 def test_live_answers_come_while_one_speaks(page):
     page.get_by_role("tab", name="Live").click()
-    # Gradio fetches its recorder when the tab is shown. A script can click before it is there, and
-    # then nothing is recorded; a hand cannot.
-    page.wait_for_timeout(RECORDER_MS)
     page.get_by_role("button", name="Record").last.click()
     page.wait_for_selector(".ser-live polyline", state="attached")
     page.wait_for_selector("text=/took \\d+ ms/")
@@ -165,10 +208,11 @@ def test_live_answers_come_while_one_speaks(page):
 
 
 @pytest.mark.browser
-def test_it_fits_a_phone(page, spoken):
-    page.set_viewport_size(PHONE)
-    drop(page, spoken)
-    width = page.evaluate("document.documentElement.scrollWidth")
+def test_it_fits_a_phone(answered):
+    size = answered.viewport_size
+    answered.set_viewport_size(PHONE)
+    width = answered.evaluate("document.documentElement.scrollWidth")
+    answered.set_viewport_size(size)
     assert width <= PHONE["width"]
 
 
@@ -201,25 +245,26 @@ PALE = """() => {
 
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_from_what_is_behind_it(page, spoken, scheme):
-    page.emulate_media(color_scheme=scheme)
-    page.reload()
-    page.wait_for_selector("text=Everything stays on this computer")
+def test_text_stands_out_from_what_is_behind_it(answered, spoken, scheme):
+    page = answered
+    if scheme == "dark":
+        page.emulate_media(color_scheme=scheme)
+        page.reload()
+        drop(page, spoken)
     assert ("dark" in (page.evaluate("document.body.className") or "")) == (scheme == "dark")
-    drop(page, spoken)
-    page.wait_for_selector(".ser-figure img")
     for tab in ("A recording", "Live", "What it is not"):
         page.get_by_role("tab", name=tab).click()
         page.wait_for_timeout(300)
         assert page.evaluate(PALE) == [], tab
     # And the measure can fail.
-    page.add_style_tag(content="h2 { color: #888 !important; opacity: 0.5 }")
+    tag = page.add_style_tag(content="h2 { color: #888 !important; opacity: 0.5 }")
     assert page.evaluate(PALE)
+    tag.evaluate("one => one.remove()")
 
 
 @pytest.mark.browser
-def test_a_screen_reader_finds_a_name_for_everything_that_can_be_used(page, spoken):
-    drop(page, spoken)
+def test_a_screen_reader_finds_a_name_for_everything_that_can_be_used(answered):
+    page = answered
     reader = page.context.new_cdp_session(page)
     named = set()
     for tab in ("A recording", "Live", "What it is not"):
@@ -267,18 +312,16 @@ def test_the_browser_may_ask_nobody_else(server):
 
 
 @pytest.mark.browser
-def test_a_tab_that_is_closed_while_it_listens_disturbs_nobody(page, browser, server):
-    other = browser.new_context(permissions=["microphone"]).new_page()
-    other.goto(server[0])
-    other.get_by_role("tab", name="Live").click()
-    other.wait_for_timeout(RECORDER_MS)
-    other.get_by_role("button", name="Record").last.click()
-    other.wait_for_selector("text=/took \\d+ ms/", timeout=PATIENCE_MS)
-    other.context.close()
-    page.get_by_role("tab", name="Live").click()
-    page.wait_for_timeout(RECORDER_MS)
-    page.get_by_role("button", name="Record").last.click()
-    page.wait_for_selector("text=/took \\d+ ms/")
+def test_a_tab_that_is_closed_while_it_listens_disturbs_nobody(page, open_page):
+    other = open_page()
+    for one in (other, page):
+        one.get_by_role("tab", name="Live").click()
+        one.get_by_role("button", name="Record").last.click()
+        one.wait_for_selector("text=/took \\d+ ms/")
+        if one is other:
+            one.context.close()
+    page.get_by_role("button", name="Stop").last.click()
+    page.get_by_role("button", name="Record").last.wait_for()
 
 
 HEAD = b'--b\r\nContent-Disposition: form-data; name="files"; filename="%d.wav"\r\n\r\n'
