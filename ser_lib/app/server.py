@@ -386,7 +386,7 @@ def _launch(page: gr.Blocks, *, port: int, opens_browser: bool) -> None:
 def _free_port(first: int) -> int:
     import socket
 
-    for port in range(first, first + 100):
+    for port in range(first, min(first + 100, 2**16)):
         with socket.socket() as one:
             if one.connect_ex((HOST, port)):
                 return port

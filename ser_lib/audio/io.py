@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -51,12 +52,18 @@ class _Sound(soundfile.SoundFile):
         return self.frames < MAX_SAMPLES
 
 
-class _Wav(io.FileIO):
-    """A WAV of which some bytes are read as they should be."""
+class _File(io.FileIO):
+    """A file of which some bytes are read as they should be."""
 
-    def __init__(self, path: Path, at: int, patch: bytes) -> None:
+    def __init__(self, path: Path, at: int = 0, patch: bytes = b"") -> None:
         super().__init__(path)
         self._at, self._patch = at, patch
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Stay where a damaged file sends libsndfile to before its start."""
+        with suppress(OSError):
+            super().seek(offset, whence)
+        return self.tell()
 
     def readinto(self, buffer: Any) -> int | None:
         start, n_bytes = self.tell(), super().readinto(buffer)
@@ -75,13 +82,17 @@ def _binary(path: Path) -> BinaryIO:
     with path.open("rb") as file:
         head = file.read(12)
         if head[:4] == b"RIFF" and head[8:] == b"WAVE":
-            return _Wav(path, *_unfilled_size(path))
+            return _File(path, *_unfilled_size(path))
+        if head[:4] == b"caff" and (at := file.read(CHUNK_BYTES).find(b"data" + b"\xff" * 8)) > 0:
+            # A recorder was killed, or wrote into a pipe.
+            at += len(head) + 4
+            return _File(path, at, (path.stat().st_size - at - 8).to_bytes(8, "big"))
         is_tagged = head[:3] == b"ID3"
         start = 10 + sum(n << 7 * place for place, n in enumerate(head[9:5:-1])) if is_tagged else 0
         file.seek(start)
         tag = _endless_tag(file.read(200))
         file.seek(start)
-        return io.BytesIO(tag + file.read()) if tag else path.open("rb")
+        return io.BytesIO(tag + file.read()) if tag else _File(path)
 
 
 def _endless_tag(frame: bytes) -> bytes:
@@ -129,6 +140,20 @@ def _unfilled_size(path: Path) -> tuple[int, bytes]:
     return 0, b""
 
 
+def _check_length(path: Path, sound: _Sound) -> None:
+    """Raise where libsndfile's notes on a header say that the file is shorter than promised.
+
+    Those on a WAV were read; AIFF has a size of its whole as well, which may be wrong.
+    """
+    notes = re.findall(r"^ *(?!FORM)[\w ]+: (\d+) \(should be (\d+)\)", sound.extra_info, re.M)
+    for promised, held in () if sound.format.startswith("WAV") else notes:
+        if MISCOUNTED_BYTES < int(promised) - int(held) and int(promised) < 2**31 - 4096:
+            raise AudioError(
+                f"{path}: truncated: its header promises {promised} bytes, it holds {held}; "
+                "copy or download it again"
+            )
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[_Sound]:
     """Open a recording for reading; whatever is wrong with it, then or later, raises AudioError."""
@@ -141,6 +166,7 @@ def _opened(path: Path) -> Iterator[_Sound]:
         raise AudioError(f"{path}: an empty file of 0 bytes; copy or download it again")
     try:
         with _decodable(path) as source, _binary(source) as file, _Sound(file) as sound:
+            _check_length(path, sound)
             yield sound
     except OSError as error:
         raise AudioError(
@@ -247,6 +273,11 @@ def is_recording(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith(".")
 
 
+def is_hidden(path: Path) -> bool:
+    """Whether a path below a folder leads into a hidden one, such as `.git` or `.Trash`."""
+    return any(one.startswith(".") for one in path.parts)
+
+
 # Beginnings of files that are found in the place of a recording, and what to do about each.
 NO_RECORDINGS = {
     b"version https://git-lfs": "a Git LFS pointer, not the recording; run `git lfs pull`",
@@ -312,7 +343,7 @@ def _convert(ffmpeg: str, reader: str, path: Path, target: Path) -> None:
     if done.returncode or not target.is_file():
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
         raise AudioError(
-            f"{path}: cannot be decoded by ffmpeg ({lines[-1][:120]}); it is damaged or holds no "
+            f"{path}: cannot be decoded by ffmpeg ({lines[0][:120]}); it is damaged or holds no "
             "sound"
         )
 

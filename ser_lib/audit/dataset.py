@@ -446,6 +446,7 @@ def _not_checked(
         yield "leaks between parts: there is no split"
     elif n_outside := (parts[0] == "").sum():
         yield f"leaks not checked for {n_outside} of {len(known)} clips: in no part"
+    yield from clips.attrs.get("unread", ())
     n_missing = len(clips.attrs.get("missing", ()))
     if n_unheard := n_missing + (known["sound"] == "").sum():
         n_rows = n_missing + len(known)
@@ -466,7 +467,7 @@ def _not_checked(
 def _verdict(known: pd.DataFrame, has_split: bool, not_checked: Sequence[str]) -> str:
     """Say what it is worth that no leak was found."""
     if has_split:
-        limits = [one for one in not_checked if re.search("leaks|audio|speakers", one)]
+        limits = [one for one in not_checked if re.search("leaks|segments|audio|speakers", one)]
         return "; ".join(["No leak was found", *limits]) + "."
     known, shares = known.drop_duplicates("clip_id"), []
     for kind, column in zip(

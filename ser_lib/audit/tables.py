@@ -22,8 +22,8 @@ from unicodedata import normalize
 import numpy as np
 import pandas as pd
 
-from ser_lib.audio.io import SUFFIXES, is_recording
-from ser_lib.errors import AuditError, offenders
+from ser_lib.audio.io import SUFFIXES, is_hidden, is_recording, load_head
+from ser_lib.errors import AudioError, AuditError, offenders
 
 # Usual names of the column that plays a role, compared without case, spaces and underscores.
 COLUMN_NAMES: dict[str, tuple[str, ...]] = {
@@ -74,6 +74,9 @@ UNKNOWN = re.compile(
     r"unbekannt|inconnue?|desconocid[oa])?"
 )
 
+# Ends of segments are rounded.
+ROUNDED_S = 0.05
+
 # What tools append to the name of an augmented or copied clip.
 AUGMENTED = re.compile(
     r"(?:[-_. ]+(?:aug(?:mented)?|nois(?:e|y)|pitch(?:ed)?|stretch(?:ed)?|shift(?:ed)?|speed|tempo|"
@@ -122,7 +125,9 @@ def folder_table(folder: Path) -> pd.DataFrame:
     """List the audio files below a folder, sorted: `clip_id` (the path below it) and `path`."""
     if not folder.is_dir():
         raise AuditError(f"{folder}: no such folder")
-    paths = sorted(path for path in folder.rglob("*") if is_recording(path.name) and path.is_file())
+    found = (path for path in folder.rglob("*") if is_recording(path.name) and not path.is_dir())
+    # What a hidden folder holds was deleted, or is the store behind links.
+    paths = sorted(path for path in found if not is_hidden(path.relative_to(folder)))
     if not paths:
         raise AuditError(
             f"{folder}: no audio file below it (looked for {', '.join(sorted(SUFFIXES))})"
@@ -185,12 +190,23 @@ def read_clips(
         clips = _with_split(clips, split, chosen)
     clips = _read_folders(clips)
     if "start" in clips:
-        # The times of a file of one row may be those in the recording that it was cut from.
         times = " [" + clips["start"].map(str) + "-" + clips["end"].map(str) + " s]"
-        is_whole = times.groupby(clips["path"]).transform("nunique") == 1
+        # Times of a file's only row, outside of it, are those in what it was cut from.
+        is_only = times.groupby(clips["path"]).transform("nunique") == 1
+        length_s = clips["path"].where(is_only).map(_duration_s, na_action="ignore")
+        is_inside = (clips["start"] < length_s) & (clips["end"].replace(np.inf, 0) <= length_s)
+        is_part = (clips["start"] > 0) | (clips["end"] < length_s - ROUNDED_S)
+        is_whole = is_only & ~(is_inside & is_part)
         clips.loc[is_whole, ["start", "end"]] = (0.0, np.inf)
         clips["clip_id"] += times.mask(is_whole, "")
     return clips
+
+
+def _duration_s(path: str) -> float:
+    try:
+        return load_head(path, max_s=0.01)[2] + ROUNDED_S
+    except AudioError:
+        return 0.0  # found when it is decoded
 
 
 def _read_table(path: Path) -> pd.DataFrame:
@@ -284,20 +300,27 @@ def _read_roles(
         raise AuditError(
             f"{path}: no column for {' and '.join(lacking)}; {there}. Name it: {options}"
         )
-    frame = frame.loc[:, ~frame.columns.duplicated()]
+    if doubled := [name for name in found.values() if list(frame.columns).count(name) > 1]:
+        raise AuditError(f"{path}: has the column '{doubled[0]}' twice; rename or delete one")
     return _with_times(frame[list(found.values())].set_axis(list(found), axis=1), found), found
 
 
 def _with_times(rows: pd.DataFrame, found: Mapping[str, str]) -> pd.DataFrame:
-    """Turn start and end into seconds; without them where a value is no time."""
+    """Turn start and end into seconds; without them, and noted, where a value is no time."""
     for role in rows.columns.intersection(["start", "end", "duration"]):
         text = rows[role].map(stated).str.replace(",", ".")
         # A bare number would be nanoseconds.
         unit = "ms" if found[role].casefold().endswith("ms") else "s"
         text = text.where(~text.str.fullmatch(r"[\d.]+"), text + unit)
-        rows[role] = pd.to_timedelta(text, errors="coerce").dt.total_seconds().round(3)
-        if (rows[role].isna() & (text != "")).any():
-            rows = rows.drop(columns=role)
+        text = text.mask(text.str.fullmatch(r"\d+:\d+(\.\d+)?"), "00:" + text)
+        seconds = pd.to_timedelta(text, errors="coerce").dt.total_seconds().round(3)
+        is_no_time = seconds.isna() & (text != "")
+        if is_no_time.any() and "start" in found:
+            wrong = f"{rows.loc[is_no_time, role].iloc[0]!r} in column '{found[role]}' is no time"
+            rows = rows.drop(columns=["start", "end", "duration"], errors="ignore")
+            rows.attrs["unread"] = (f"segments: {wrong}; give seconds",)
+            return rows
+        rows[role] = seconds
     if "start" not in rows:
         return rows.drop(columns=["end", "duration"], errors="ignore")
     start = rows["start"].fillna(0.0)
@@ -352,6 +375,7 @@ def _match(files: pd.DataFrame, table: Path, chosen: Mapping[str, str]) -> pd.Da
     clips = clips.merge(files, on="clip_id", how="left")
     order = ["clip_id", "path", *(role for role in ROLES if role in clips and role != "path")]
     clips = clips[order].reset_index(drop=True)
+    clips.attrs["unread"] = rows.attrs.get("unread", ())
     clips.attrs["missing"] = list(rows.loc[clip_of == "", "path"])
     clips.attrs["unlisted"] = sorted(set(files["clip_id"]) - set(clip_of))
     return clips

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from contextlib import suppress
 from io import TextIOWrapper
@@ -380,7 +381,9 @@ def predict(
 
 @app.command(name="app")
 def app_command(
-    port: Annotated[int, typer.Option(help="On this machine; else the next free one.")] = 7860,
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="On this machine; else the next free one.")
+    ] = 7860,
     browser: Annotated[bool, typer.Option(help="Open a window.")] = True,
 ) -> None:
     """Open the browser app, on this machine only; Ctrl-C ends it."""
@@ -396,6 +399,14 @@ def main() -> None:
     logging.getLogger("ser_lib").setLevel(logging.INFO)
     # What the user has set for libraries changes no result; kernels of a report inherit this.
     os.environ |= {"KERAS_BACKEND": "tensorflow", "MATPLOTLIBRC": ""}
+    os.environ.pop("MPLBACKEND", None)
+    for name in ("SIGTERM", "SIGHUP"):  # unless ignored (nohup): end, but tidy up first
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, lambda received, _: sys.exit(128 + received))
+    for name in ("stdout", "stderr"):  # a service may have closed them
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
     if isinstance(sys.stdout, TextIOWrapper):  # not every terminal can write every sign
         sys.stdout.reconfigure(errors="backslashreplace")
     try:

@@ -122,6 +122,10 @@ def _check(request: Request) -> None:
 
         if request.plot.suffix[1:].lower() not in Figure().canvas.get_supported_filetypes():
             raise SerError(f"--plot {request.plot}: name a picture, such as timeline.png")
+    if request.out == Path(STDIN):
+        raise SerError("--out names a file; without it, rows go to standard output")
+    if folders := [one for one in (request.out, request.plot) if one is not None and one.is_dir()]:
+        raise OutputError(f"{folders[0]}: is a directory; name a file")
     outputs = [one.resolve() for one in (request.out, request.plot) if one is not None]
     inputs = {Path(path).resolve() for path in request.paths}
     if len(outputs) > len(set(outputs)) or inputs & set(outputs):

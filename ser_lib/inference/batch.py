@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from ser_lib.audio.io import is_recording
+from ser_lib.audio.io import is_hidden, is_recording
 from ser_lib.errors import AudioError
 from ser_lib.inference.prediction import Prediction
 from ser_lib.inference.predictor import Predictor
@@ -45,7 +45,8 @@ class SearchReport:
     """What a search for recordings left out."""
 
     others: Counter[str] = field(default_factory=Counter)
-    """Number of files in folders that have no name of a recording, by suffix or "hidden"."""
+    """Number of files in folders that have no name of a recording, by suffix or "hidden", which
+    folders may be as well."""
     problems: list[str] = field(default_factory=list)
     """Folders that could not be read."""
 
@@ -84,7 +85,9 @@ def find_recordings(
                 subfolders.clear()
                 continue
             seen.add((status.st_dev, status.st_ino))
-            subfolders.sort()
+            hidden = [one for one in subfolders if is_hidden(Path(one))]
+            found.others.update(["hidden"] * len(hidden))
+            subfolders[:] = sorted(set(subfolders) - set(hidden))
             for name in sorted(names):
                 if is_recording(name):
                     yield Path(folder, name)
@@ -268,6 +271,9 @@ class Writer:
         raw = path.read_bytes()
         # What follows the last line break was being written when the job stopped.
         n_whole = raw.rfind(b"\n") + 1
+        if n_whole and self._is_answer(raw[n_whole:]):
+            raw += b"\n"  # which an editor took
+            n_whole = len(raw)
         begins = (self.header or '{"path": ').encode()
         rest = raw[n_whole:] if self.format == "json" or not n_whole else b""
         try:
@@ -281,7 +287,21 @@ class Writer:
             ) from error
         if n_whole < len(raw):
             os.truncate(path, n_whole)
+        elif len(raw) > path.stat().st_size:
+            with path.open("ab") as file:
+                file.write(b"\n")
         return held
+
+    def _is_answer(self, line: bytes) -> bool:
+        """Whether a line without an end is a whole answer: of an error, none could tell."""
+        try:
+            if self.format == "json":
+                return bool(json.loads(line)["emotion"])
+            (row,) = csv.reader([line.decode()])
+        except (ValueError, KeyError, TypeError):
+            return False
+        n_cells = len(COLUMNS) - 1 + len(self.labels)
+        return len(row) == n_cells and bool(row[1]) and not row[-1]
 
     def _names(self, file: TextIO) -> tuple[set[str], int]:
         if self.format == "csv":

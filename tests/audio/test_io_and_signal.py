@@ -320,6 +320,43 @@ def test_a_wav_that_lost_samples_is_truncated_whatever_the_size_of_the_whole(
             read(path)
 
 
+@pytest.mark.parametrize("suffix", ["aiff", "au", "w64", "rf64", "svx"])
+def test_what_lost_its_end_is_truncated_in_other_containers_too(tmp_path, noise, suffix):
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, noise, 16_000, subtype="PCM_16")
+    raw = path.read_bytes()
+    expected = load_signal(path)[0]
+    path.write_bytes(raw + bytes(10))  # what follows does no harm
+    np.testing.assert_array_equal(load_signal(path)[0][: len(expected)], expected)
+    path.write_bytes(raw[: len(raw) // 2])
+    with pytest.raises(AudioError, match="truncated"):
+        load_signal(path)
+
+
+@pytest.mark.parametrize("size", ["whole", "unknown"])
+def test_an_aiff_whose_size_of_the_whole_is_wrong_is_read(tmp_path, noise, size):
+    path = tmp_path / "a.aiff"
+    soundfile.write(path, noise, 16_000)
+    raw = path.read_bytes()
+    expected = load_signal(path)[0]
+    number = len(raw) + 1000 if size == "whole" else 2**32 - 1
+    path.write_bytes(raw[:4] + number.to_bytes(4, "big") + raw[8:])
+    np.testing.assert_array_equal(load_signal(path)[0], expected)
+
+
+def test_a_caf_whose_size_was_never_filled_in_is_read_to_its_end(tmp_path, noise, capfd):
+    path = tmp_path / "a.caf"
+    soundfile.write(path, noise, 16_000)
+    raw, expected = path.read_bytes(), load_signal(path)[0]
+    at = raw.index(b"data") + 4
+    path.write_bytes(raw[:at] + b"\xff" * 8 + raw[at + 8 :])
+    np.testing.assert_array_equal(load_signal(path)[0], expected)
+    path.write_bytes(raw[: len(raw) // 2])
+    with pytest.raises(AudioError):
+        load_signal(path)
+    assert not capfd.readouterr().err
+
+
 def test_an_empty_wav_with_a_chunk_after_it_holds_no_samples(tmp_path, write_clip):
     path = write_clip(tmp_path / "a.wav", np.zeros(0))
     path.write_bytes(path.read_bytes() + b"LIST\x04\0\0\0INFO" * 1000)

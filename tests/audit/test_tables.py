@@ -30,12 +30,18 @@ def folder(tmp_path, write_clip):
         write_clip(root / name)
     (root / "notes.txt").write_text("no audio")
     (root / ".hidden.wav").write_bytes(b"")
+    write_clip(root / ".Trash" / "ann" / "a.wav")
     return root
 
 
 def write(path: Path, text: str) -> Path:
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def test_a_link_to_nothing_is_a_clip_that_is_not_there(folder):
+    (folder / "ann" / "d.wav").symlink_to("/annex/objects/x.wav")
+    assert "ann/d.wav" in set(read_clips(folder)["clip_id"])
 
 
 def test_a_folder_lists_its_audio_files(folder):
@@ -196,6 +202,7 @@ TIMES = {
     "colons": ("Start Time,Stop Time", "00:00:00,00:00:01.5", "00:00:01.5,"),
     "comma": ("begin,end", '0,"1,5"', '"1,5",'),
     "duration": ("onset,duration", "0,1.5", "1.5,"),
+    "minutes": ("start,end", "00:00,00:01.5", "00:01.5,"),
     "duration in ms": ("offset,duration_ms", "0,1500", "1.5,NA"),
 }
 
@@ -218,7 +225,8 @@ def test_segments_of_a_file_are_clips(folder, tmp_path, names, first, second):
     [
         "file,start\na.wav,monday\nb.wav,1\n",
         "file,end,duration\na.wav,2,2\nb.wav,3,3\n",
-        # One row a file: times in what it was cut from.
+        # One row a file: times in what it was cut from, or of all of it.
+        "file,start,end\na.wav,0,0.3\nb.wav,0,0.31\n",
         "file,StartTime,EndTime\na.wav,00:16:16.059,00:16:21\nb.wav,00:17:00,00:17:03\n",
     ],
 )
@@ -226,6 +234,27 @@ def test_other_times_than_those_of_segments_are_ignored(folder, tmp_path, text):
     clips = read_clips(folder, table=write(tmp_path / "t.csv", text))
     assert list(clips["clip_id"]) == ["ann/a.wav", "ann/b.wav"]
     assert set(clips.filter(["start"]).to_numpy().ravel()) <= {0.0}
+
+
+@pytest.mark.parametrize("times", ["0,0.2", "0.1,0.3", "0.1,"])
+def test_the_only_segment_of_a_longer_file_is_no_more_than_that(folder, tmp_path, times):
+    clips = read_clips(folder, table=write(tmp_path / "t.csv", f"file,start,end\na.wav,{times}\n"))
+    start, _, end = times.partition(",")
+    assert list(clips["clip_id"]) == [f"ann/a.wav [{float(start)}-{float(end or 'inf')} s]"]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_noted"),
+    [
+        ("file,start,end\na.wav,0,later\na.wav,1,2\n", True),
+        ("file,start,end\na.wav,?,2\na.wav,1,\n", False),
+        ("file,length\na.wav,short\nb.wav,long\n", False),
+    ],
+)
+def test_times_that_cannot_be_read_are_noted(folder, tmp_path, text, is_noted):
+    clips = read_clips(folder, table=write(tmp_path / "t.csv", text))
+    assert ["'later'" in one for one in clips.attrs["unread"]] == [True] * is_noted
+    assert ("start" in clips) is ("length" not in text and not is_noted)
 
 
 @pytest.mark.parametrize("with_times", [True, False])
@@ -372,6 +401,7 @@ BAD = {
         "path,label\na,sad\n", {"speaker": "who"}, r"'who' for speaker;.*: path, label"),
     "no row of the folder": ("path\nzzz\n", {}, r"1 rows.*'zzz'.*'ann/a.wav'"),
     "no rows": ("path,label\n", {}, "without rows"),
+    "a column twice": ("path,label,label\na,sad,angry\n", {}, "'label' twice"),
     "an unknown role": ("path\na\n", {"age": "x"}, r"\['age'\].*path, label"),
     "ragged lines": ('path,label\n"a,sad\n', {}, r"t\.csv.*table"),
 }  # fmt: skip

@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import re
+import signal
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
@@ -150,13 +151,48 @@ def test_an_error_of_the_system_is_one_message_too(monkeypatch, capsys):
 
 
 def test_settings_of_the_user_for_libraries_do_not_reach_commands(monkeypatch):
-    for name in ("KERAS_BACKEND", "MATPLOTLIBRC"):
+    for name in ("KERAS_BACKEND", "MATPLOTLIBRC", "MPLBACKEND"):
         monkeypatch.setenv(name, "theirs")
     monkeypatch.setattr(sys, "argv", ["ser"])
     monkeypatch.setattr(command, "app", lambda: None)
     command.main()
     assert os.environ["KERAS_BACKEND"] == "tensorflow"
     assert not os.environ["MATPLOTLIBRC"]
+    assert "MPLBACKEND" not in os.environ
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("is_ignored", [False, True])
+def test_a_command_that_is_ended_tidies_up_unless_that_is_ignored(monkeypatch, name, is_ignored):
+    number, tidied = getattr(signal, name), []
+
+    def wait() -> None:
+        try:
+            os.kill(os.getpid(), number)
+        finally:
+            tidied.append(name)
+
+    monkeypatch.setattr(sys, "argv", ["ser"])
+    monkeypatch.setattr(command, "app", wait)
+    before = signal.signal(number, signal.SIG_IGN if is_ignored else signal.SIG_DFL)
+    try:
+        if is_ignored:
+            command.main()
+        else:
+            with pytest.raises(SystemExit) as caught:
+                command.main()
+            assert caught.value.code == 128 + number
+    finally:
+        signal.signal(number, before)
+    assert tidied == [name]
+
+
+def test_without_a_standard_output_a_command_does_its_work(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "argv", ["ser"])
+    monkeypatch.setattr(command, "app", lambda: sys.stdout.write("done"))
+    command.main()
+    sys.stdout.close()
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])

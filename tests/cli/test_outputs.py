@@ -70,10 +70,18 @@ def test_a_file_of_somebody_else_is_refused_and_stays_and_an_own_one_is_taken(
     assert sorted(one.name for one in tmp_path.iterdir() if one.name.startswith(".")) == []
 
 
-@pytest.mark.parametrize("name", ["timeline", "plot", "audit"])
+@pytest.mark.parametrize("name", ["predict", "timeline", "plot", "audit"])
 def test_a_folder_in_the_place_of_a_file_is_refused(clip, tmp_path, name):
-    (tmp_path / "out.json").mkdir()
-    assert call(*entries(clip, tmp_path / "out.json")[name]).exit_code != 0
+    out = tmp_path / ("out.png" if name == "plot" else "out.json")
+    out.mkdir()
+    result = call(*entries(clip, out)[name])
+    assert "is a directory" in f"{result.exception} {result.output}"
+
+
+def test_a_dash_is_no_name_of_a_file(clip, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert call(*entries(clip, "-")["predict"]).exit_code != 0
+    assert not (tmp_path / "-").exists()
 
 
 def test_a_header_without_rows_is_not_written_twice(clip, tmp_path):

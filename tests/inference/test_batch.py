@@ -32,14 +32,15 @@ LABELS = ("angry", "sad")
 
 
 def test_folders_are_searched_by_name_and_files_taken_as_they_are(tmp_path):
-    others = ("notes.txt", "README", "._a.mp3", ".trashed-1.wav", "b/more.TXT")
+    others = ("notes.txt", "README", "._a.mp3", ".trashed-1.wav", "b/more.TXT", ".git/x/1.wav")
     for name in ("b/2.wav", "b/1.FLAC", "a.mp3", "c/d/e.opus", *others):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     found = SearchReport()
     paths = [one.relative_to(tmp_path) for one in find_recordings([tmp_path], found=found)]
     assert [str(one) for one in paths] == ["a.mp3", "b/1.FLAC", "b/2.wav", "c/d/e.opus"]
-    assert found.others == {".txt": 2, "no suffix": 1, "hidden": 2}
+    assert found.others == {".txt": 2, "no suffix": 1, "hidden": 3}
+    assert list(find_recordings([tmp_path / ".git"])) == [tmp_path / ".git" / "x" / "1.wav"]
     assert list(find_recordings([tmp_path / "notes.txt"])) == [tmp_path / "notes.txt"]
 
 
@@ -227,6 +228,22 @@ def test_a_stopped_job_is_continued(tmp_path, form):
     assert writer.resume(path) == ({"a.wav", writer.name("b\n.wav")}, 1)
     assert path.read_text() == whole
     assert writer.resume(tmp_path / "none") == (set(), 0)
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_a_whole_last_line_is_kept_where_an_editor_took_its_end(tmp_path, form):
+    writer, path = Writer(form, LABELS), tmp_path / "out"
+    for last, n_kept in ((GOOD, 2), (BAD, 1)):
+        begin = writer.header + writer.line(replace(GOOD, path="0.wav"))
+        text = begin + writer.line(last)
+        path.write_text(text[:-1], encoding="utf-8")
+        assert len(writer.resume(path)[0]) == n_kept
+        # Of an error, nobody knows whether it was longer.
+        assert path.read_text(encoding="utf-8") == (text if last is GOOD else begin)
+    # Wherever it stopped, nothing less than a whole line is taken for one.
+    for n_bytes in range(len(begin) + 1, len(begin + writer.line(GOOD)) - 1):
+        path.write_text((begin + writer.line(GOOD))[:n_bytes], encoding="utf-8")
+        assert writer.resume(path) == ({"0.wav"}, 0)
 
 
 FOREIGN = {

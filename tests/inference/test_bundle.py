@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -24,6 +25,13 @@ from ser_lib.inference.predictor import Predictor
 from ser_lib.paths import PROJECT_DIR
 
 
+def load_sums(folder):
+    return {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        for name in ("bundle.json", "README.md", "SHA256SUMS")
+    }
+
+
 def test_what_is_written_is_read_back(small_folder, small_bundle):
     loaded = load_bundle(small_folder)
     for name in ("labels", "features", "input_shape", "temperature", "threshold", "graph"):
@@ -37,6 +45,21 @@ def test_checksums_are_those_of_sha256sum(small_folder):
     for line in (small_folder / "SHA256SUMS").read_text().splitlines():
         digest, name = line.split("  ")
         assert hashlib.sha256((small_folder / name).read_bytes()).hexdigest() == digest
+
+
+@pytest.mark.parametrize("has_rule", [True, False])
+def test_git_changes_no_line_end_of_a_bundle(tmp_path, small_folder, has_rule):
+    """As Git for Windows does, unless the rules of the project forbid it."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    shutil.copytree(small_folder, first)
+    if has_rule:
+        shutil.copy(PROJECT_DIR / ".gitattributes", first)
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(first)]
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "a"]):
+        subprocess.run([*git, *command], check=True)
+    clone = ["git", "-c", "core.autocrlf=true", "clone", "-q", str(first), str(second)]
+    subprocess.run(clone, check=True)
+    assert (load_sums(second) == load_sums(small_folder)) is has_rule
 
 
 def test_a_bundle_replaces_a_bundle_and_nothing_else(small_bundle, folder, tmp_path):
