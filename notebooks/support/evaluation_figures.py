@@ -5,7 +5,7 @@ They take tables of numbers, scores in [0, 1], and return Axes; no result is com
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -45,8 +45,8 @@ def plot_ladder(steps: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = style.axes_or_new(ax, (6.2, 1.4 + 0.66 * len(steps)))
     _draw_people(ax, steps)
     styles = (
-        ("leaking", -0.13, style.LEAKING_COLOUR, "as published, here"),
-        ("honest", 0.17, style.HONEST_COLOUR, "unseen speakers"),
+        ("leaking", 0.0, style.LEAKING_COLOUR, "as published, here"),
+        ("honest", 0.27, style.HONEST_COLOUR, "unseen speakers"),
     )
     for position, row in enumerate(steps.itertuples()):
         for kind, offset, colour, name in styles:
@@ -64,7 +64,7 @@ def plot_ladder(steps: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     )
     if steps["published"].notna().any():
         diamond: dict[str, Any] = {"color": style.PUBLISHED_COLOUR, "markeredgecolor": "white"}
-        ax.plot(100 * steps["published"], rows - 0.13, "D", ms=7, zorder=4, **diamond)
+        ax.plot(100 * steps["published"], rows - 0.27, "D", ms=7, zorder=4, **diamond)
         ax.plot([], [], "D", label="the authors'", **diamond)
     style.name_rows(ax, steps["name"])
     ax.set(xlim=(0, 104), xlabel="Accuracy (WA, %)")
@@ -89,23 +89,31 @@ def _draw_people(ax: Axes, steps: pd.DataFrame) -> None:
         ax.annotate("listeners", (middle, 1), (0, 3), size=8, ha="center", color="#00704F", **ABOVE)
 
 
-def plot_speakers(scores: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw one column of dots a speaker, one colour and marker a system.
+def plot_speakers(scores: pd.DataFrame) -> Figure:
+    """Draw the accuracy of each speaker, lowest first, one pair of axes a system.
 
     Parameters
     ----------
     scores : pandas.DataFrame, shape (n_speakers, n_systems)
-        Accuracy in [0, 1]; index speakers in the order to draw. Systems may have tasks of their
-        own: no line of chance would hold for all.
+        Accuracy in [0, 1] by speaker; systems may have tasks of their own, so each has its axes.
     """
-    ax = style.axes_or_new(ax)
-    for (name, values), line in zip(scores.items(), SYSTEM_STYLES(), strict=False):
-        dots = line | {"linestyle": "none"}
-        ax.plot(range(len(values)), 100 * values, label=name, alpha=0.9, **dots)
-    ax.set_xticks(range(len(scores)), scores.index, rotation=60, ha="right", fontsize=8)
-    ax.set(ylim=(0, 100), ylabel="Accuracy (%)")
-    ax.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0))
-    return ax
+    figure, axes = _grid(scores)
+    for ax, (name, values), line in zip(axes, scores.items(), SYSTEM_STYLES(), strict=False):
+        ranked = values.dropna().sort_values()
+        ax.plot(range(len(ranked)), 100 * ranked, marker="o", linestyle="none", color=line["color"])
+        names = ranked.index.str.rsplit("-", n=1).str[-1]
+        ax.set_xticks(range(len(ranked)), names, rotation=90, fontsize=8)
+        ax.set(ylim=(0, 100), ylabel="Accuracy (%)", xlabel="Speaker")
+        ax.set_title(str(name), fontsize=9)
+    return figure
+
+
+def _grid(panels: Sized) -> tuple[Figure, np.ndarray]:
+    """Make two axes a row, as many as there are panels."""
+    n_rows = max(-(-len(panels) // 2), 1)
+    figure, axes = style.new_figure(n_rows, 2, size=(9.0, 2.9 * n_rows))
+    style.hide(axes[len(panels) :])
+    return figure, axes
 
 
 def plot_reliability(curves: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> Axes:
@@ -131,24 +139,24 @@ def plot_reliability(curves: Mapping[str, pd.DataFrame], *, ax: Axes | None = No
     return ax
 
 
-def plot_coverage(curves: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> Axes:
-    """Draw the accuracy of the surest predictions against their share.
+def plot_coverage(curves: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw the accuracy of the surest predictions against their share, one pair of axes a curve.
 
     Parameters
     ----------
     curves : mapping of str to pandas.DataFrame
         Columns `coverage, accuracy, low, high` in [0, 1], by the name to show.
     """
-    ax = style.axes_or_new(ax, (8.0, 3.8))
-    for (name, curve), line in zip(curves.items(), SYSTEM_STYLES(), strict=False):
+    figure, axes = _grid(curves)
+    for ax, (name, curve), line in zip(axes, curves.items(), SYSTEM_STYLES(), strict=False):
         shown = 100 * curve
         x, colour = shown["coverage"], line["color"]
-        ax.fill_between(x, shown["low"], shown["high"], color=colour, alpha=0.13, linewidth=0)
-        ax.plot(x, shown["accuracy"], color=colour, linestyle=line["linestyle"], label=name)
-    ax.set(xlim=(0, 100), xlabel="Coverage: clips that are answered, surest first (%)")
-    ax.set(ylim=(0, 102), ylabel="Accuracy (%)")
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0))
-    return ax
+        ax.fill_between(x, shown["low"], shown["high"], color=colour, alpha=0.2, linewidth=0)
+        ax.plot(x, shown["accuracy"], color=colour)
+        ax.set(xlim=(0, 100), xlabel="Clips that are answered, surest first (%)")
+        ax.set(ylim=(0, 102), ylabel="Accuracy (%)")
+        ax.set_title(name, fontsize=9)
+    return figure
 
 
 def plot_differences(tests: pd.DataFrame, *, ax: Axes | None = None) -> Axes:

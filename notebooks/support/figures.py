@@ -1,6 +1,6 @@
-"""Figures of single chapters: leakage (08), robustness and maps (11), transfer (07), search (05).
+"""Figures of single chapters: leakage (08), robustness and maps (11), transfer (07), layers.
 
-Then a corpus (01), pictures (02), ROC (03), tallies (06) and predictions (10); those of 09 are in
+Then cues (01), pictures (02), ROC (03), tallies (06) and confidence (10); those of 09 are in
 `support.evaluation_figures`. All take tables of numbers, scores in [0, 1], and return Axes; no
 result is computed here.
 """
@@ -19,13 +19,10 @@ from ser_lib.plots.style import (
     CHANCE_STYLE,
     HONEST_COLOUR,
     LEAKING_COLOUR,
-    PUBLISHED_COLOUR,
     SQUARE,
     axes_or_new,
     draw_interval,
-    hide,
     name_rows,
-    new_figure,
     write_right_of,
 )
 
@@ -245,10 +242,6 @@ def plot_band_profiles(
     return ax
 
 
-# Corpora are distinguished by markers: colours have other meanings.
-MARKERS = ("o", "s", "^", "D")
-
-
 def plot_layers(curve: pd.DataFrame, *, chance: float, ax: Axes | None = None) -> Axes:
     """Draw the score of each layer of an encoder, with its range over folds."""
     ax = axes_or_new(ax)
@@ -263,147 +256,20 @@ def plot_layers(curve: pd.DataFrame, *, chance: float, ax: Axes | None = None) -
 
 
 def plot_normalisations(tables: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> Axes:
-    """Draw scores by what is known of a new speaker in advance, one series per table."""
-    ax = axes_or_new(ax, (9.0, 4.2))
+    """Draw scores by what is known of a new speaker in advance, a row each, one series a table."""
     names = list(dict.fromkeys(name for table in tables.values() for name in table["name"]))
+    ax = axes_or_new(ax, (8.0, 1.2 + 0.42 * len(names)))
     for number, (corpus, table) in enumerate(tables.items()):
-        across = [
-            names.index(one) + 0.16 * (number - (len(tables) - 1) / 2) for one in table["name"]
-        ]
-        values = 100 * table["value"]
-        ax.errorbar(
-            across,
-            values,
-            [values - 100 * table["low"], 100 * table["high"] - values],
-            fmt=MARKERS[number % len(MARKERS)],
-            color=HONEST_COLOUR if number == 0 else "#444444",
-            capsize=3,
-            label=corpus,
-        )
-    ax.set_xticks(range(len(names)), [one.replace(" of ", "\nof ") for one in names])
-    ax.set(xlabel="Known of the speaker in advance", ylabel="UAR (%)", ylim=(0, 100))
+        colour = HONEST_COLOUR if number == 0 else CONTROL_COLOUR
+        for place, row in enumerate(table.itertuples()):
+            height = names.index(row.name) + 0.24 * (number - (len(tables) - 1) / 2)
+            values = (100 * row.value, 100 * row.low, 100 * row.high)
+            label = None if place else corpus
+            draw_interval(ax, height, values, colour=colour, size=6, label=label)
+    name_rows(ax, names)
+    ax.set(xlim=(0, 100), xlabel="UAR (%)", ylabel="Known of the speaker in advance")
     if tables:
-        ax.legend(loc="lower right")
-    return ax
-
-
-N_COLUMNS = 4
-POINT = {"linestyle": "none", "marker": "o", "markersize": 5, "alpha": 0.75}
-OWN = {"linestyle": "none", "marker": "D", "markersize": 7, "markeredgecolor": "white", "zorder": 3}
-
-
-def plot_search(trials: pd.DataFrame, *, chance: float, ax: Axes | None = None) -> Axes:
-    """Draw the score of every trial in the order of the search, and the best one so far."""
-    ax = axes_or_new(ax)
-    tried = trials[trials["number"] > 0]
-    own = trials[trials["number"] == 0]
-    ax.step(
-        trials["number"],
-        100 * trials["uar"].cummax(),
-        where="post",
-        color=HONEST_COLOUR,
-        label="best so far",
-    )
-    ax.plot(tried["number"], 100 * tried["uar"], color="#777777", label="trial", **POINT)
-    ax.plot(
-        own["number"], 100 * own["uar"], color=PUBLISHED_COLOUR, label="the study's choice", **OWN
-    )
-    ax.axhline(100 * chance, **CHANCE_STYLE, label="chance")
-    ax.set(xlabel="Trial", ylabel="Validation UAR (%)")
-    ax.set_ylim(0, _top(trials, chance))
-    ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1.0))
-    return ax
-
-
-def plot_parameters(
-    trials: pd.DataFrame,
-    choices: Mapping[str, Sequence[object]],
-    *,
-    chance: float,
-    importances: pd.Series | None = None,
-    axes: np.ndarray | None = None,
-) -> np.ndarray:
-    """Draw one panel per parameter: the scores of the trials against its value.
-
-    `choices` are those of `ser_lib.runs.tuning.SearchSpace`; those of `learning_rate` are the ends
-    of a logarithmic range. `importances`, shares in [0, 1], are written after the names.
-    """
-    if axes is None:
-        n_rows = -(-len(choices) // N_COLUMNS)
-        size = (11.0, 2.3 * n_rows)
-        _, axes = new_figure(n_rows, N_COLUMNS, size=size, share_y=True)
-    hide(axes[len(choices) :])
-    for number, (name, values) in enumerate(choices.items()):
-        ax = axes[number]
-        if name == "learning_rate":
-            _points(ax, trials, trials[name])
-            ax.set(xscale="log", xlim=(values[0] / 1.3, values[-1] * 1.3))
-        else:
-            _strips(ax, trials, name, values)
-        ax.axhline(100 * chance, **CHANCE_STYLE)
-        ax.set_ylim(0, _top(trials, chance))
-        ax.set_ylabel("UAR (%)" if number % N_COLUMNS == 0 else "")
-        share = np.nan if importances is None else importances.get(name, np.nan)
-        words = name.removeprefix("n_").replace("_", " ")
-        ax.set_title(words if np.isnan(share) else f"{words}: {100 * share:.0f} %")
-    return axes[: len(choices)]
-
-
-def _strips(ax: Axes, trials: pd.DataFrame, name: str, values: Sequence[object]) -> None:
-    for position, value in enumerate(values):
-        ours = trials[trials[name] == value]
-        # In their order from left to right, so that equal scores do not hide each other.
-        spread = np.linspace(-0.22, 0.22, len(ours)) if len(ours) > 1 else np.zeros(len(ours))
-        _points(ax, ours, position + spread)
-        if ours["uar"].notna().any():
-            median = 100 * ours["uar"].median()
-            ends = [position - 0.32, position + 0.32]
-            ax.plot(ends, [median] * 2, color=HONEST_COLOUR, linewidth=2.4, zorder=1.5)
-    ax.set_xticks(range(len(values)), [str(value).replace("_", "\n") for value in values])
-    ax.set_xlim(-0.6, len(values) - 0.4)
-
-
-def _points(ax: Axes, trials: pd.DataFrame, across: pd.Series | np.ndarray) -> None:
-    across, is_own = np.asarray(across, dtype=float), (trials["number"] == 0).to_numpy(dtype=bool)
-    score = 100 * trials["uar"].to_numpy(dtype=float)
-    ax.plot(across[~is_own], score[~is_own], color="#777777", **POINT)
-    ax.plot(across[is_own], score[is_own], color=PUBLISHED_COLOUR, **OWN)
-
-
-def _top(trials: pd.DataFrame, chance: float) -> float:
-    """Return the upper end of the axis, at most 104 percent."""
-    highest = np.nanmax([chance, *trials["uar"]])
-    return min(104.0, 100 * highest * 1.25)
-
-
-def plot_class_balance(counts: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw how many clips each emotion has, split by the columns (gender, for example).
-
-    Parameters
-    ----------
-    counts : pandas.DataFrame, shape (n_emotions, n_groups)
-        Number of clips; index emotions in canonical order.
-    """
-    ax = axes_or_new(ax)
-    positions, base = np.arange(len(counts)), np.zeros(len(counts))
-    colours = [colour_of(emotion) for emotion in counts.index]
-    for number, group in enumerate(counts.columns):
-        values = counts[group].to_numpy()
-        alpha = 1.0 if number == 0 else 0.55
-        bars = ax.bar(positions, values, 0.72, base, color=colours, alpha=alpha, edgecolor="white")
-        texts = [f"{value}" if value else "" for value in values]
-        ax.bar_label(bars, texts, label_type="center", color="white", fontsize=8)
-        base = base + values
-    for position, total in zip(positions, base, strict=True):
-        ax.annotate(
-            f"{total:.0f}", (position, total), (0, 3), textcoords="offset points", ha="center"
-        )
-    ax.set_xticks(positions, counts.index)
-    ax.set_ylabel("Clips")
-    ax.margins(y=0.12)
-    legend = " below, ".join(map(str, counts.columns)) + " above"
-    ax.text(1.0, 1.02, legend, transform=ax.transAxes, ha="right", color="#555555", fontsize=9)
+        ax.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0))
     return ax
 
 
@@ -461,12 +327,12 @@ def plot_roc(curves: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> A
     """
     ax = axes_or_new(ax, SQUARE)
     for label, curve in curves.items():
-        x, y = curve["false_positive_rate"], curve["true_positive_rate"]
+        x, y = 100 * curve["false_positive_rate"], 100 * curve["true_positive_rate"]
         name = f"{label}  {curve.attrs['auc']:.2f}"
         ax.plot(x, y, color=colour_of(label), linewidth=1.5, label=name)
-    ax.plot([0, 1], [0, 1], **CHANCE_STYLE)
-    ax.set(xlim=(0, 1), ylim=(0, 1.005), aspect="equal")
-    ax.set(xlabel="False positive rate", ylabel="True positive rate")
+    ax.plot([0, 100], [0, 100], **CHANCE_STYLE)
+    ax.set(xlim=(0, 100), ylim=(0, 100.5), aspect="equal")
+    ax.set(xlabel="False positive rate (%)", ylabel="True positive rate (%)")
     ax.legend(title="Area under the curve", title_fontsize=9, loc="lower right")
     return ax
 
@@ -481,7 +347,7 @@ def plot_right_and_wrong(counts: pd.DataFrame, *, ax: Axes | None = None) -> Axe
     """
     ax = axes_or_new(ax, (8.0, 0.9 + 0.42 * len(counts)))
     positions, left = np.arange(len(counts)), np.zeros(len(counts))
-    kinds = (("right", HONEST_COLOUR, "white"), ("wrong", "#CCCCCC", "black"))
+    kinds = (("right", HONEST_COLOUR, "white"), ("wrong", "#CCCCCC", "#1c1e21"))
     for column, colour, text_colour in kinds:
         bars = ax.barh(positions, counts[column], left=left, color=colour, label=column)
         ax.bar_label(bars, fmt="{:,.0f}", label_type="center", fontsize=9, color=text_colour)
@@ -491,33 +357,6 @@ def plot_right_and_wrong(counts: pd.DataFrame, *, ax: Axes | None = None) -> Axe
     ax.grid(visible=False, axis="y")
     ax.set_xlabel("Clips")
     ax.legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
-    return ax
-
-
-def plot_ranked(
-    probabilities: Mapping[str, float], *, threshold: float | None = None, ax: Axes | None = None
-) -> Axes:
-    """Draw one clip's probabilities as bars, the likeliest on top.
-
-    Parameters
-    ----------
-    probabilities : mapping of str to float
-        By class, in [0, 1].
-    threshold : float, optional
-        Below which the prediction is 'not sure'; drawn as a line.
-    """
-    ax = axes_or_new(ax)
-    ranked = sorted(probabilities.items(), key=lambda item: item[1])
-    labels, shares = [one for one, _ in ranked], [100 * share for _, share in ranked]
-    ax.barh(labels, shares, color=[colour_of(one) for one in labels], height=0.7)
-    for row, share in enumerate(shares):
-        ax.text(share + 1, row, f"{share:.0f} %", va="center", fontsize=9)
-    if threshold is not None:
-        ax.axvline(100 * threshold, **CHANCE_STYLE)
-        centred: dict[str, Any] = {"ha": "center", "va": "bottom", "backgroundcolor": "w"}
-        ax.text(100 * threshold, len(labels) - 0.3, "not sure below", size=8, **centred)
-    ax.set(xlim=(0, 108), xlabel="Probability (%)")
-    ax.grid(visible=False, axis="y")
     return ax
 
 

@@ -34,7 +34,7 @@ from ser_lib.evaluation.metrics import (
 from ser_lib.features.extraction import Rows, extract
 from ser_lib.models import family_of
 from ser_lib.paths import duplicates_table_path, locked, report_dir, reports_dir
-from ser_lib.runs.store import provenance, write_json
+from ser_lib.runs.store import note_read, provenance, write_json
 from ser_lib.runtime import progress
 from ser_lib.seeds import generator
 from ser_lib.training.fit import TRAINING_VERSION, FitResult, FoldArrays, fit_fold
@@ -270,6 +270,7 @@ def run_step(step: Step, clips: pd.DataFrame, *, n_seeds: int = 0, max_epochs: i
             if not _is_stored(stored, plan):
                 stored[str(plan.seed)] = _train(plan, clips)
                 write_json(target, stored)
+    note_read(target)
     return Trial(step, plans[0].labels, tuple(stored[str(seed)] for seed in wanted))
 
 

@@ -229,6 +229,12 @@ def ensemble_bars(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFram
     return _bars(scores)
 
 
+def bar_text(bars: pd.DataFrame) -> pd.DataFrame:
+    """Write bars as a table."""
+    scores = [share_text(one) for one in bars[list(BAR_COLUMNS)[1:]].itertuples(index=False)]
+    return pd.DataFrame({"system": list(bars["name"]), "UAR [95 %]": scores})
+
+
 def best_bar(bars: pd.DataFrame) -> str:
     """Write the first bar with its value and interval; empty where there is none."""
     if not len(bars):

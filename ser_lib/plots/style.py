@@ -21,6 +21,7 @@ STYLE_FILE = Path(__file__).with_name("ser.mplstyle")
 WIDE = (8.0, 3.2)
 SQUARE = (6.2, 5.6)
 CHANCE_STYLE: dict[str, Any] = {"color": "#888888", "linestyle": (0, (4, 3)), "linewidth": 1.2}
+INK = "#1c1e21"
 PUBLISHED_COLOUR = "#D55E00"
 LEAKING_COLOUR = "#E69F00"
 HONEST_COLOUR = "#0072B2"
@@ -88,7 +89,7 @@ def write_right_of(
     *,
     distance: float = 7,
     size: float = 9,
-    colour: str = "black",
+    colour: str = INK,
 ) -> None:
     """Write a text right of a point; `distance` and `size` in points."""
     place = (x, height), (distance, 0)

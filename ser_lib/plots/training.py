@@ -28,7 +28,8 @@ def plot_confusion(counts: np.ndarray, labels: Sequence[str], *, ax: Axes | None
     ax.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal")
     for row, column in np.argwhere(counts > 0):
         share = shares[row, column]
-        colour = "white" if share > 0.55 else "#333333"
+        # On the map, which is the same on dark paper: no colour that would change there.
+        colour = "#fefefe" if share > 0.55 else "#222222"
         write = partial(ax.text, ha="center", va="center", color=colour)
         weight = "bold" if row == column else "normal"
         write(column, row - 0.1, f"{100 * share:.0f} %", size=8, weight=weight)
@@ -53,13 +54,17 @@ def plot_history(history: pd.DataFrame, *, quantity: str, ax: Axes | None = None
     """
     ax = style.axes_or_new(ax)
     look: dict[str, Any] = {"alpha": 0.8, "linewidth": 1.2}
+    is_share = quantity == "accuracy"
+    scale = 100 if is_share else 1
     for _, curve in history.groupby("curve", sort=False):
         lines = [
-            *ax.plot(curve["epoch"], curve[quantity], color="#888888", **look),
-            *ax.plot(curve["epoch"], curve[f"val_{quantity}"], color=style.HONEST_COLOUR, **look),
+            *ax.plot(curve["epoch"], scale * curve[quantity], color="#888888", **look),
+            *ax.plot(
+                curve["epoch"], scale * curve[f"val_{quantity}"], color=style.HONEST_COLOUR, **look
+            ),
         ]
-    ax.set(xlabel="Epoch", ylabel=quantity.capitalize())
-    ax.set_ylim(0, 1 if quantity == "accuracy" else None)
+    ax.set(xlabel="Epoch", ylabel=quantity.capitalize() + (" (%)" if is_share else ""))
+    ax.set_ylim(0, 100 if is_share else None)
     ax.locator_params(axis="x", integer=True)
     ax.legend(lines, ["training", "validation"])
     return ax
@@ -90,15 +95,19 @@ def plot_recalls(
     for number, (name, table) in enumerate(tables.items()):
         offset = (number - (len(tables) - 1) / 2) * width
         ax.bar(
-            positions + offset, table["recall"], width * 0.92, color=colours[number % 4], label=name
+            positions + offset,
+            100 * table["recall"],
+            width * 0.92,
+            color=colours[number % 4],
+            label=name,
         )
     if published is not None:
-        known, place = published.reindex(first.index), positions - width / 2
+        known, place = 100 * published.reindex(first.index), positions - width / 2
         mark: dict[str, Any] = {"marker": "D", "edgecolor": "white", "lw": 0.7, "zorder": 3}
         ax.scatter(place, known, 26, style.PUBLISHED_COLOUR, label="published", **mark)
-    ax.axhline(chance, **style.CHANCE_STYLE)
+    ax.axhline(100 * chance, **style.CHANCE_STYLE)
     ax.set_xticks(positions, first.index)
-    ax.set(ylim=(0, 1.02), ylabel="Recall")
+    ax.set(ylim=(0, 102), ylabel="Recall (%)")
     ax.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1.0))
     return ax
 

@@ -22,12 +22,18 @@ import nbformat
 import yaml
 from nbformat import NotebookNode
 
-from ser_lib.data import get_corpus, load_corpus, other_recordings, write_committed_clips
+from ser_lib.data import (
+    CORPORA,
+    get_corpus,
+    load_corpus,
+    other_recordings,
+    write_committed_clips,
+)
 from ser_lib.data.corpus import Corpus
 from ser_lib.data.pooled import Pool
 from ser_lib.errors import CorpusError, ReportError, SerError, offenders
 from ser_lib.evaluation.formatting import RESULTS_MIME
-from ser_lib.paths import NOTEBOOKS_DIR, atomic_path, locked, report_dir
+from ser_lib.paths import NOTEBOOKS_DIR, atomic_path, locked, report_dir, reports_dir
 from ser_lib.report.execution import Job, check_kernel, failures_of, read_executed, run_all
 from ser_lib.report.html import Failure, ReportFacts, first_line, render_report, tags_of
 from ser_lib.runs.store import provenance
@@ -155,6 +161,7 @@ def _finish(
         records=records,
         failures=failures,
         durations_s={name: durations_s[name] for name in jobs},
+        runs=_stored_runs(card),
         provenance={
             **provenance(),
             "corpus_fingerprint": _fingerprint(card.name),
@@ -268,6 +275,24 @@ def _published_records(notebooks: Mapping[str, NotebookNode]) -> list[dict[str, 
         for output in cell.get("outputs", ())
         for record in output.get("data", {}).get(RESULTS_MIME, {}).get("records", ())
     ]
+
+
+def _stored_runs(card: Corpus | Pool) -> list[dict[str, Any]]:
+    """List the stored runs: those of all real corpora, or of the embedded one."""
+    runs = []
+    for path in sorted(reports_dir().glob("*/runs/*/environment.json")):
+        name = path.parts[-4]
+        if name in CORPORA and get_corpus(name).is_embedded == card.is_embedded:
+            facts = json.loads(path.read_text(encoding="utf-8"))
+            runs.append(
+                {
+                    "path": path.with_name("predictions.csv").relative_to(reports_dir()),
+                    "date": facts["date"],
+                    "minutes": sum(facts["duration_s"]) / 60,
+                    "commit": facts["commit"],
+                }
+            )
+    return runs
 
 
 def _without_nan(value: Any) -> Any:

@@ -44,9 +44,14 @@ LEAST_SHARE = 0.65
 # Stands in a notebook where an output went to the top of the page or of its chapter.
 MOVED = Markup('<p class="ser-moved">Shown <a href="#{}">{}</a>.</p>')
 ERROR_BOX = '<div class="ser-error"'
-FIGURE = re.compile(r'<figure class="ser-figure">.*?</figure>', re.DOTALL)
-TABLE = re.compile(r'<figure class="ser-table">.*?</figure>', re.DOTALL)
-NUMBERED = re.compile(r'<span class="ser-number">(\w+)[^<]*</span>')
+FIGURE = re.compile(r'<figure class="ser-figure".*?</figure>', re.DOTALL)
+TABLE = re.compile(r'<figure class="ser-table".*?</figure>', re.DOTALL)
+# What names a figure or table: its beginning, its number, its file, and links to it.
+NAMED = re.compile(
+    r'<figure class="ser-(figure|table)"(?: id="([^"]*)")?>|'
+    r'<span class="ser-number">[^<]*</span>|download="numbers(?=\.)'
+)
+REFERENCE = re.compile(r'<a href="#([^"]+)"></a>')
 
 # What TensorFlow writes to stderr whatever one asks of it, and what progress bars leave behind.
 NOISE = re.compile(
@@ -108,6 +113,8 @@ class ReportFacts:
     records: Sequence[Mapping[str, Any]]
     failures: Sequence[Failure]
     durations_s: Mapping[str, float]
+    runs: Sequence[Mapping[str, Any]]
+    """Every stored run: `path` below the folder of all reports, `date`, `minutes`, `commit`."""
     provenance: Mapping[str, object]
 
     @property
@@ -155,16 +162,29 @@ def render_report(executed: Mapping[str, NotebookNode], facts: ReportFacts) -> s
 
 
 def _renumber(page: str) -> str:
-    """Give figures and tables, each kind on its own, numbers in reading order."""
+    """Give figures and tables numbers in reading order, each kind its own, and fill links to them."""
     counts: Counter[str] = Counter()
+    numbers: dict[str, str] = {}
+    anchor = ""
 
-    def number(match: re.Match[str]) -> str:
-        kind = match[1]
-        counts[kind] += 1
-        anchor = f"{kind.lower()}-{counts[kind]}"
-        return f'<span class="ser-number" id="{anchor}">{kind} {counts[kind]}.</span>'
+    def name(match: re.Match[str]) -> str:
+        nonlocal anchor
+        kind, given = match.groups()
+        if kind:
+            counts[kind] += 1
+            anchor = given or f"{kind}-{counts[kind]}"
+            numbers[anchor] = f"{kind.capitalize()} {counts[kind]}"
+            return f'<figure class="ser-{kind}" id="{anchor}">'
+        if match[0].startswith("download"):
+            return f'download="{anchor}'
+        return f'<a class="ser-number" href="#{anchor}">{numbers[anchor]}.</a>'
 
-    return NUMBERED.sub(number, page)
+    def refer(match: re.Match[str]) -> str:
+        if match[1] not in numbers:
+            raise ReportError(f"text refers to '{match[1]}'; no figure or table has this name")
+        return f'<a href="#{match[1]}">{numbers[match[1]]}</a>'
+
+    return REFERENCE.sub(refer, NAMED.sub(name, page))
 
 
 def _bind_numbers(page: str) -> str:
@@ -205,6 +225,10 @@ def build_chapter(name: str, notebook: NotebookNode, siblings: tuple[str, ...]) 
             chapter.add_code(cell)
             chapter.n_failures += len(error_outputs(cell))
     chapter.flush()
+    if chapter.runs:
+        link = f'CSV</a> <a class="ser-runs" href="#{name}--runs">runs</a>'
+        for blocks in (chapter.summary, chapter.lead, *(one.blocks for one in chapter.sections)):
+            blocks[:] = [Markup(one.replace("CSV</a>", link)) for one in map(str, blocks)]
     return chapter
 
 
@@ -250,6 +274,8 @@ class Chapter:
     """Outputs that belong at the top of the page."""
     lead: list[Markup] = field(default_factory=list)
     """Outputs that belong at the top of the chapter."""
+    runs: list[str] = field(default_factory=list)
+    """What the notebook read of stored results, below the folder of all reports."""
     n_failures: int = 0
     code: list[str] = field(default_factory=list)
     """Of the fold that is being filled."""
@@ -346,7 +372,9 @@ class Chapter:
     def _add_findings(self, cell: NotebookNode) -> None:
         """Keep the first sentences for the chapter's top; the others stay."""
         for output in cell.outputs:
-            sentences = output.get("data", {}).get(FINDINGS_MIME, {}).get("sentences", ())
+            told = output.get("data", {}).get(FINDINGS_MIME, {})
+            sentences = told.get("sentences", ())
+            self.runs += told.get("runs", ())
             self.findings += [Markup(one) for one in sentences]
             self.blocks.extend(() if sentences else _output(output))
         items = Markup("").join(map(Markup("<li>{}</li>").format, self.findings[N_TOP_FINDINGS:]))
@@ -408,7 +436,7 @@ def _output(output: NotebookNode) -> Iterator[Markup]:
             content = b64encode(content.encode()).decode()
         alt = output.metadata.get(image, {}).get("alt") or output.metadata.get("alt", "")
         source = f"data:{image};base64,{''.join(content.split())}"
-        figure = Markup('<figure class="ser-figure"><img alt="{}" src="{}"></figure>')
+        figure = Markup('<figure class="ser-figure ser-plain"><img alt="{}" src="{}"></figure>')
         yield figure.format(alt, source)
     elif "text/markdown" in bundle:
         yield Markup(_markdown(bundle["text/markdown"]))
@@ -428,6 +456,10 @@ def _error_box(output: NotebookNode) -> Markup:
 def _set_figure(figure: str) -> str:
     """Put a wide picture, without its caption, into a box that scrolls on narrow screens."""
     soup = BeautifulSoup(figure, "html.parser")
+    if soup.select('img[src^="data:image/svg"]') and (caption := soup.find("figcaption")):
+        # The page's script lets it lead to the picture, which is in the page once.
+        link = {"class": "ser-svg", "download": "numbers.svg", "href": "#"}
+        caption.extend([" ", soup.new_tag("a", attrs=link, string="SVG")])
     for image in soup.find_all("img"):
         width = str(image.get("width", ""))
         if width.isdigit() and int(width) > WIDE_PX:
@@ -453,6 +485,9 @@ def _set_table(figure: str) -> str:
         if n_numbers * 2 > len(texts) and any(re.search(r"\d", one) for one in texts):
             for cell in (*column, *heads):
                 cell["class"] = [*cell.get("class", []), "ser-num"]
+        # Narrow screens show a row as a block, each cell with the name of its column.
+        for cell in column if heads else ():
+            cell["data-label"] = heads[0].get_text().strip()
     for box in soup.select(".ser-scroll"):
         _make_scrollable(box, soup)
     for table in soup.find_all("table"):
@@ -464,8 +499,8 @@ def _make_scrollable(box: Tag, soup: BeautifulSoup) -> None:
     """Let the keyboard scroll a box, and name it by the caption of its figure."""
     caption = copy(soup.find("figcaption"))
     # The page has its own numbers of figures and tables; that of the notebook would be wrong.
-    if caption and (number := caption.select_one(".ser-number")):
-        number.decompose()
+    for one in caption.select(".ser-number, .ser-csv, .ser-svg") if caption else ():
+        one.decompose()
     box["tabindex"], box["role"] = "0", "region"
     kind = "Table" if box.find("table") else "Figure"
     box["aria-label"] = f"{kind}: {caption.get_text().strip()[:120]}" if caption else kind

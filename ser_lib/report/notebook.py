@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 import re
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -25,7 +23,6 @@ import pandas as pd
 from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image
 
 from ser_lib.data import corpus_of, get_corpus
 from ser_lib.errors import FeatureError, ReportError
@@ -42,6 +39,7 @@ from ser_lib.features.extraction import extract, feature_key
 from ser_lib.features.registry import FeatureSpec
 from ser_lib.paths import NOTEBOOKS_DIR, keep, report_dir
 from ser_lib.plots.style import STYLE_FILE
+from ser_lib.report.drawing import numbers_of, numeric, svg_of
 from ser_lib.report.tables import LEAKS
 from ser_lib.report.tables import corpus_table as corpus_table
 from ser_lib.report.tables import cost_text as cost_text
@@ -50,16 +48,12 @@ from ser_lib.report.tables import published_table as published_table
 from ser_lib.report.tables import run_table as run_table
 from ser_lib.report.tables import score_table as score_table
 from ser_lib.runs.results import Results
+from ser_lib.runs.store import READ
 from ser_lib.runtime import is_headless
 from ser_lib.studies.study import Study
 
 plt.style.use(STYLE_FILE)
 
-# Twice as many pixels as are shown: sharp on today's screens.
-PIXELS_PER_DOT = 2
-
-# Colours of one picture; more makes a large report and no visible difference.
-N_COLOURS = 256
 _figure_numbers = count(1)
 _table_numbers = count(1)
 
@@ -67,8 +61,8 @@ _table_numbers = count(1)
 LONG_TABLE = 40
 
 
-def show(drawn: Figure | Axes, *, caption: str, alt: str) -> None:
-    """Show a figure with its number, caption and description, and close it.
+def show(drawn: Figure | Axes, *, caption: str, alt: str, name: str = "") -> None:
+    """Show a figure with its number, caption, description and numbers, and close it.
 
     Parameters
     ----------
@@ -78,6 +72,8 @@ def show(drawn: Figure | Axes, *, caption: str, alt: str) -> None:
         First what to see, then how it was made (corpus, number of clips, split).
     alt : str
         What somebody would need who cannot see it: axes, trend, the one salient value.
+    name : str
+        By which text refers to it: `[](#name)` becomes its number.
 
     Raises
     ------
@@ -87,29 +83,42 @@ def show(drawn: Figure | Axes, *, caption: str, alt: str) -> None:
     figure = drawn.get_figure(root=True) if isinstance(drawn, Axes) else drawn
     if figure is None or not caption.strip() or not alt.strip():
         raise ReportError("show needs a figure, and a caption and an alternative text not empty")
-    drawing, packed = io.BytesIO(), io.BytesIO()
-    dpi = figure.dpi * PIXELS_PER_DOT
-    # Read again at once: compressing it well would be in vain.
-    options: dict[str, Any] = {"pad_inches": 0.05, "pil_kwargs": {"compress_level": 1}}
-    figure.savefig(drawing, format="png", dpi=dpi, bbox_inches="tight", **options)
+    drawing = svg_of(figure)
+    size = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', drawing)
+    assert size is not None
+    # An inch has 72 points; on the page 100 pixels.
+    width, height = (round(float(one) / 0.72) for one in size.groups())
+    image = f'width="{width}" height="{height}" {_source("image/svg+xml", drawing)}'
+    _display_figure(image, caption=caption, alt=alt, name=name, numbers=numbers_of(figure))
     plt.close(figure)
-    with Image.open(drawing) as image:
-        small = image.convert("RGB").quantize(N_COLOURS, dither=Image.Dither.NONE)
-    small.save(packed, format="png")
-    width, height = (pixels // PIXELS_PER_DOT for pixels in small.size)
-    size = f'width="{width}" height="{height}"'
-    _display_png(packed.getvalue(), size, caption=caption, alt=alt)
 
 
-def _display_png(data: bytes, size: str, *, caption: str, alt: str) -> None:
-    encoded = base64.b64encode(data).decode()
+def _display_figure(
+    image: str, *, caption: str, alt: str, name: str = "", numbers: pd.DataFrame | None = None
+) -> None:
     _display_html(
-        f'<figure class="ser-figure"><img alt="{html.escape(alt)}" {size} '
-        f'style="max-width:100%;height:auto;background:white" '
-        f'src="data:image/png;base64,{encoded}">'
+        f'<figure class="ser-figure"{_id(name)}><img alt="{html.escape(alt)}" '
+        f'style="max-width:100%;height:auto" {image}>'
         f'<figcaption><span class="ser-number">Figure {next(_figure_numbers)}.</span> '
-        f"{_inline(caption)}</figcaption></figure>"
+        f"{_inline(caption)}{_csv(numbers)}</figcaption></figure>"
     )
+
+
+def _id(name: str) -> str:
+    return f' id="{name}"' if name else ""
+
+
+def _source(mime: str, data: str | bytes, *, attribute: str = "src") -> str:
+    content = data.encode() if isinstance(data, str) else data
+    return f'{attribute}="data:{mime};base64,{base64.b64encode(content).decode()}"'
+
+
+def _csv(numbers: pd.DataFrame | None) -> str:
+    """Offer numbers as a file."""
+    if numbers is None or numbers.empty:
+        return ""
+    link = _source("text/csv", numbers.to_csv(index=False), attribute="href")
+    return f' <a class="ser-csv" download="numbers.csv" {link}>CSV</a>'
 
 
 def picture(path: str | Path, *, caption: str, alt: str, width_px: int) -> None:
@@ -132,18 +141,23 @@ def picture(path: str | Path, *, caption: str, alt: str, width_px: int) -> None:
     file = NOTEBOOKS_DIR / path
     if not file.is_file() or not caption.strip() or not alt.strip():
         raise ReportError(f"{path}: a picture needs a file, a caption and an alternative text")
-    _display_png(file.read_bytes(), f'width="{width_px}"', caption=caption, alt=alt)
+    source = _source("image/png", file.read_bytes())
+    _display_figure(f'width="{width_px}" {source}', caption=caption, alt=alt)
 
 
-def table(frame: pd.DataFrame, *, caption: str) -> None:
+def table(frame: pd.DataFrame, *, caption: str, name: str = "") -> None:
     """Show a table with its number and caption; the index becomes the first columns.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        Cells that are strings are shown as they are (see `pct`), floats with three digits.
+        Texts that are numbers or intervals (see `pct`, `score_text`) take columns of numbers;
+        floats are shown with three digits.
+    caption, name : str
+        As for `show`.
     """
     shown = frame.reset_index() if frame.index.name or frame.index.nlevels > 1 else frame
+    shown = numeric(shown)
     options = {"index": False, "border": 0, "na_rep": "–", "classes": "ser-cells"}
     body = shown.to_html(float_format="{:.3f}".format, **options)
     if shown.empty:
@@ -153,15 +167,16 @@ def table(frame: pd.DataFrame, *, caption: str) -> None:
         rows = f"Show all {len(shown)} rows"
         body = f'<details class="ser-long"><summary>{rows}</summary>{body}</details>'
     _display_html(
-        f'<figure class="ser-table"><figcaption><span class="ser-number">'
-        f"Table {next(_table_numbers)}.</span> {_inline(caption)}</figcaption>"
+        f'<figure class="ser-table"{_id(name)}><figcaption><span class="ser-number">'
+        f"Table {next(_table_numbers)}.</span> {_inline(caption)}{_csv(shown)}</figcaption>"
         f"{body}</figure>"
     )
 
 
 def _inline(text: str) -> str:
-    """Write plain text as HTML, names between backticks as code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
+    """Write plain text as HTML: names between backticks as code, `[](#name)` as a link."""
+    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
+    return re.sub(r"\[\]\(#([\w-]+)\)", r'<a href="#\1"></a>', text)
 
 
 def play(clip: pd.Series, *, caption: str) -> None:
@@ -195,7 +210,7 @@ def findings(*sentences: str) -> None:
         {
             "text/html": f'<ul class="ser-findings">{items}</ul>',
             "text/plain": "\n".join(f"- {one}" for one in sentences),
-            FINDINGS_MIME: {"sentences": safe},
+            FINDINGS_MIME: {"sentences": safe, "runs": sorted(READ)},
         },
         raw=True,
     )
@@ -304,7 +319,7 @@ def study_result(results: Results) -> None:
     sources = {one.study.name: one.study.source.rstrip(".") for one in leaking}
     known = dict.fromkeys(LEAKS.get(leak, leak) for one in leaking for leak in one.leaks)
     table(
-        headline_table(results),
+        headline_table(results).drop(columns=["honest UAR", "corpus"]),
         caption="Claim and measurement: accuracy (WA) as printed, under the authors' protocol "
         "here, and on unseen speakers. What test rows share with training under that protocol: "
         f"{joined(list(known)) or 'nothing'}. "

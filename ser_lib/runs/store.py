@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from ser_lib.errors import RunError
-from ser_lib.paths import PROJECT_DIR, atomic_path, keep
+from ser_lib.paths import PROJECT_DIR, atomic_path, keep, reports_dir
 from ser_lib.training.fit import FitResult
 
 # Libraries that decide a result; recorded with each run and shown in the report.
@@ -35,6 +35,9 @@ RECORDED_LIBRARIES = (
 
 # Parts of a spec that follow from the others by the code: known once the network has been built.
 BUILT_PARTS = ("input_shape", "topology_sha256")
+
+# What this process has read of stored results, relative to the folder of all reports.
+READ: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,14 @@ def read_run(folder: Path) -> Run:
         raise RunError(
             f"{folder}: this stored run is damaged ({error}); delete the folder or set FRESH=1"
         ) from error
+    note_read(folder / "predictions.csv")
     return Run(spec, predictions, history, environment, folder)
+
+
+def note_read(path: Path) -> None:
+    """Remember what was read below the folder of all reports, for `READ`."""
+    if path.is_relative_to(reports_dir()):
+        READ.add(path.relative_to(reports_dir()).as_posix())
 
 
 def read_spec(folder: Path) -> dict[str, Any] | None:
@@ -213,6 +223,7 @@ def cached_result(
         As read from the file, whether or not it was there.
     """
     target = folder / f"{name}{'-' if name else ''}{key_of(identity)}{suffix}"
+    note_read(target)
     if suffix == ".json":
         keep(target, lambda path: write_json(path, compute()))
         return json.loads(target.read_text(encoding="utf-8"))

@@ -41,12 +41,12 @@ def test_log_mel_labels_bands_in_hertz_at_their_place():
     assert ax.get_xlim() == (0, 2.0)
 
 
-def test_learning_curves_have_two_lines_a_curve_and_accuracy_up_to_one():
+def test_learning_curves_have_two_lines_a_curve_and_accuracy_up_to_all_of_it():
     epochs = pd.DataFrame({"epoch": [1, 2], "accuracy": [0.1, 0.4], "val_accuracy": [0.2, 0.3]})
     history = pd.concat([epochs.assign(curve="a"), epochs.assign(curve="b")])
     ax = plots.plot_history(history, quantity="accuracy")
     assert len(ax.lines) == 4
-    assert ax.get_ylim() == (0, 1)
+    assert ax.get_ylim() == (0, 100)
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["training", "validation"]
 
 

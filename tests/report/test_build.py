@@ -69,6 +69,12 @@ def found(*sentences: str) -> nbformat.NotebookNode:
     return code(f"from IPython.display import display\ndisplay({bundle!r}, raw=True)", "findings")
 
 
+def code_of_findings(told: dict[str, object]) -> nbformat.NotebookNode:
+    """Return a cell that has shown findings."""
+    shown = new_output("display_data", {"text/html": "<ul></ul>", FINDINGS_MIME: told})
+    return new_code_cell("1", outputs=[shown], metadata={"tags": ["findings"]})
+
+
 def published(record: dict[str, object]) -> nbformat.NotebookNode:
     bundle = {"text/html": "", RESULTS_MIME: {"records": [record]}}
     return code(f"from IPython.display import display\ndisplay({bundle!r}, raw=True)")
@@ -301,13 +307,36 @@ def test_without_records_there_is_no_results_file(bad):
 
 
 def test_figures_and_tables_are_numbered_through_the_page(page):
-    numbers = re.findall(r'<span class="ser-number" id="(\S+)">(.*?)</span> (.*?)<', page)
+    numbers = re.findall(r'<a class="ser-number" href="#(\S+)">(.*?)</a> (.*?)<', page)
     assert numbers == [
         ("figure-1", "Figure 1.", "at the top"),
         ("table-1", "Table 1.", "at the top"),
         ("figure-2", "Figure 2.", "of the reader"),
         ("table-2", "Table 2.", "of the reader"),
     ]
+    assert all(
+        f'<figure class="ser-{one.split("-")[0]}" id="{one}">' in page for one, _, _ in numbers
+    )
+
+
+def test_text_refers_to_figures_and_tables_by_name():
+    named = TABLE.replace('"ser-table"', '"ser-table" id="pairs"')
+    page = page_html._renumber(f'{TABLE}{named} see <a href="#pairs"></a>')
+    assert 'see <a href="#pairs">Table 2</a>' in page
+    with pytest.raises(ReportError, match="nothing-such"):
+        page_html._renumber(f'{named} see <a href="#nothing-such"></a>')
+
+
+def test_stored_runs_that_a_notebook_read_are_listed_and_linked():
+    told = {"sentences": ["It is."], "runs": ["demo/runs/a-b-c/predictions.csv"]}
+    table = TABLE.replace("NAME", 'NAME <a class="ser-csv" href="data:,">CSV</a>')
+    cells = [
+        new_code_cell("1", outputs=[new_output("display_data", {"text/html": table})]),
+        code_of_findings(told),
+    ]
+    chapter = page_html.build_chapter("01_a", new_notebook(cells=cells), ("01_a",))
+    assert chapter.runs == told["runs"]
+    assert '<a class="ser-runs" href="#01_a--runs">' in chapter.sections[0].body
 
 
 def test_a_chapter_opens_with_its_text_its_answer_and_what_leads(page):
@@ -611,7 +640,7 @@ def test_numbers_in_tables_are_told_from_words(words, is_number):
 def test_columns_of_numbers_are_set_right_and_a_number_among_words_is_not(page):
     table = page_html._set_table(TABLE)
     assert '<th class="ser-num">UAR</th>' in table
-    assert '<td class="ser-num">38.0 % [32.0, 44.0]</td>' in table
+    assert '<td class="ser-num" data-label="UAR">38.0 % [32.0, 44.0]</td>' in table
     words = "".join(f"<tr><td>{one}</td></tr>" for one in ("CC0", "24", "here"))
     mixed = f'<figure class="ser-table"><table><tbody>{words}</tbody></table></figure>'
     assert "ser-num" not in page_html._set_table(mixed)
@@ -625,7 +654,7 @@ def test_a_column_of_values_is_set_left_beside_what_they_are_and_right_among_oth
             f"<figure><table><thead><tr>{head}</tr></thead><tbody><tr>{row}</tr></tbody></table>"
         )
 
-    assert '<td class="ser-num">0</td><td>0</td>' in set_table("clips", "value")
+    assert '<td class="ser-num" data-label="clips">0</td><td>0</td>' in set_table("clips", "value")
     assert '<th>value</th><th class="ser-num">clips</th>' in set_table("value", "clips")
     assert set_table("task", "value", "clips").count("ser-num") == 6
 

@@ -581,57 +581,6 @@ def test_sentences_say_when_no_search_is_stored(clips, fitted):
     assert "too few" in mattered
 
 
-def test_the_search_is_drawn_as_points_with_the_best_so_far():
-    trials = made_up(4)
-    trials["uar"] = [0.3, np.nan, 0.2, 0.5]
-    ax = figures.plot_search(trials, chance=1 / 7)
-    steps, tried, own, chance = ax.lines
-    assert steps.get_ydata()[0] == 30
-    assert list(steps.get_ydata()[2:]) == [30, 50]
-    assert list(tried.get_xdata()) == [1, 2, 3]
-    assert list(own.get_ydata()) == [30]
-    assert set(np.round(chance.get_ydata(), 2)) == {14.29}
-    assert ax.get_ylim()[0] == 0
-    assert ax.get_ylim()[1] > 50
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Trial", "Validation UAR (%)")
-
-
-def test_every_parameter_has_a_panel_with_its_choices_in_order():
-    trials, choices = made_up(), SearchSpace().choices()
-    axes = figures.plot_parameters(trials, choices, chance=1 / 7)
-    titles = [ax.get_title() or ax.get_title("left") for ax in axes]
-    assert titles[:3] == ["blocks", "width", "first kernel"]
-    assert len(titles) == len(choices)
-    by_name = dict(zip(choices, axes, strict=True))
-    ticks = [tick.get_text() for tick in by_name["activation"].get_xticklabels()]
-    assert ticks == ["relu", "leaky\nrelu", "elu"]
-    assert by_name["learning_rate"].get_xscale() == "log"
-    for ax in axes:
-        marks = [line for line in ax.lines if line.get_linestyle() == "None"]
-        assert sum(len(line.get_xdata()) for line in marks) == len(trials)
-    medians = [line for line in by_name["head"].lines if line.get_linewidth() == 2.4]
-    assert [round(line.get_ydata()[0]) for line in medians] == [30, 60, 30]
-    hidden = [ax for ax in axes[0].figure.axes if not ax.get_visible()]
-    assert len(hidden) == 1
-
-
-def test_panels_tell_the_importance_of_their_parameter():
-    trials = made_up()
-    importances = parameter_importances(trials)
-    axes = figures.plot_parameters(
-        trials, SearchSpace().choices(), chance=1 / 7, importances=importances
-    )
-    titles = [ax.get_title() or ax.get_title("left") for ax in axes]
-    assert f"head: {100 * importances['head']:.0f} %" in titles
-    assert all(title.endswith(" %") for title in titles)
-
-
-def test_a_search_without_trials_is_drawn_empty(clips, fitted):
-    trials = go(clips, 0)
-    assert figures.plot_search(trials, chance=0.5).get_ylim()[0] == 0
-    assert len(figures.plot_parameters(trials, SPACE.choices(), chance=0.5)) == 11
-
-
 # --- the command
 
 

@@ -48,11 +48,12 @@ def test_listeners_stand_only_behind_rows_whose_task_they_had():
     assert band.get_x() == pytest.approx(60)
 
 
-def test_speakers_are_drawn_in_the_order_given():
-    frame = pd.DataFrame({"net": [0.2, 0.5]}, index=["demo-03", "demo-01"])
-    ax = evaluation_figures.plot_speakers(frame)
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["demo-03", "demo-01"]
-    assert list(ax.lines[0].get_ydata()) == [20, 50]
+def test_each_system_has_its_speakers_from_the_lowest():
+    frame = pd.DataFrame({"a": [0.5, 0.2], "b": [0.1, 0.3]}, index=["demo-03", "demo-01"])
+    panels = evaluation_figures.plot_speakers(frame).axes
+    names = [[t.get_text() for t in ax.get_xticklabels()] for ax in panels]
+    assert names == [["01", "03"], ["03", "01"]]
+    assert list(panels[0].lines[0].get_ydata()) == [20, 50]
 
 
 def test_reliability_has_the_diagonal_and_one_line_a_curve():
@@ -74,9 +75,10 @@ def test_reliability_has_the_diagonal_and_one_line_a_curve():
 
 def test_coverage_has_a_band_and_a_line_a_system():
     curve = pd.DataFrame({"coverage": [0.5, 1.0], "accuracy": [0.9, 0.6], "low": 0.5, "high": 0.95})
-    ax = evaluation_figures.plot_coverage({"a": curve, "b": curve})
-    assert (len(ax.lines), len(ax.collections)) == (2, 2)
-    np.testing.assert_allclose(ax.lines[0].get_ydata(), [90, 60])
+    panels = evaluation_figures.plot_coverage({"a": curve, "b": curve, "c": curve}).axes
+    assert [ax.get_visible() for ax in panels] == [True, True, True, False]
+    assert (len(panels[0].lines), len(panels[0].collections)) == (1, 1)
+    np.testing.assert_allclose(panels[0].lines[0].get_ydata(), [90, 60])
 
 
 def test_pairs_that_are_distinguished_are_filled():

@@ -122,21 +122,13 @@ def test_normalisations_have_one_series_per_table():
         {"name": ["nothing", "all"], "value": [0.7, 0.8], "low": [0.6, 0.7], "high": [0.8, 0.9]}
     )
     ax = figures.plot_normalisations({"a": table, "b": table})
-    assert len(ax.containers) == 2
-    assert [one.get_text() for one in ax.get_xticklabels()] == ["nothing", "all"]
+    spans = [line.get_xdata() for line in ax.lines if len(line.get_xdata()) == 2]
+    assert sorted(map(tuple, spans)) == [(60, 80), (60, 80), (70, 90), (70, 90)]
+    assert [one.get_text() for one in ax.get_yticklabels()] == ["nothing", "all"]
     assert {one.get_text() for one in ax.get_legend().get_texts()} == {"a", "b"}
 
 
 # --- corpus, pictures, ROC, predictions
-
-
-def test_class_balance_labels_every_emotion_with_its_total():
-    counts = pd.DataFrame({"female": [3, 5], "male": [4, 1]}, index=["neutral", "angry"])
-    ax = figures.plot_class_balance(counts)
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["neutral", "angry"]
-    texts = {t.get_text() for t in ax.texts}
-    assert {"7", "6"} <= texts
-    assert ax.get_ylabel() == "Clips"
 
 
 def test_an_array_is_shown_with_its_lowest_band_at_the_bottom():

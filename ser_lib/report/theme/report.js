@@ -33,6 +33,11 @@
   window.addEventListener("hashchange", unfold);
   unfold();
 
+  document.querySelectorAll(".ser-svg").forEach(function (link) {
+    const picture = link.closest("figure").querySelector("img");
+    link.addEventListener("click", function () { link.href = picture.src; });
+  });
+
   const menu = document.querySelector(".ser-menu");
   menu.addEventListener("click", function (event) {
     if (event.target.closest("a")) { menu.open = false; }

@@ -1,0 +1,147 @@
+"""What a notebook shows, in the forms that the report offers: a figure as SVG, its numbers as CSV.
+
+An SVG is legible on light and on dark paper: it carries a second set of greys and blues, which a
+browser takes where the reader's colour scheme is dark.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+# What replaces a colour on dark paper: ink, greys, paper, and the blue of what is honest.
+DARK = {
+    "#1c1e21": "#e3e5e8",
+    "#333333": "#d0d4d8",
+    "#555555": "#a9b0b7",
+    "#777777": "#9aa1a8",
+    "#bbbbbb": "#5a6067",
+    "#cccccc": "#4a5057",
+    "#e6e6e6": "#32383e",
+    "#eeeeee": "#2a2f34",
+    "#ffffff": "#15181b",
+    "#0072b2": "#3f9fdc",
+}
+SCHEME = "".join(
+    f'[style*="{kind}: {light}"]{{{kind}:{dark}!important}}'
+    for light, dark in DARK.items()
+    for kind in ("fill", "stroke")
+)
+STYLE = f"<style>@media (prefers-color-scheme: dark) {{{SCHEME}}}</style>"
+
+# Fonts of the same width as the one that places were computed with.
+FONTS = "'DejaVu Sans', Verdana, sans-serif"
+SVG: dict[str, Any] = {"svg.fonttype": "none", "svg.hashsalt": "ser"}
+DPI_OF_IMAGES = 150
+
+# More points than these are a signal: its numbers are in the recording.
+MAX_POINTS = 1000
+
+
+def svg_of(figure: Figure) -> str:
+    """Draw a figure as SVG with text that can be searched, for light and dark paper."""
+    drawing = io.StringIO()
+    options: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": 0.05, "transparent": True}
+    metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with plt.rc_context(SVG):
+        figure.savefig(drawing, format="svg", dpi=DPI_OF_IMAGES, metadata=metadata, **options)
+    source = drawing.getvalue()
+    source = re.sub(r"\s*\n\s*", "\n", source[source.index("<svg") :])
+    source = re.sub(r"'DejaVu Sans'[^;\"]*", FONTS, source)
+    return source.replace("<defs>", f"{STYLE}<defs>", 1)
+
+
+def numbers_of(figure: Figure) -> pd.DataFrame:
+    """Return the points of a figure: `panel, series, x, y`, names where an axis has names."""
+    rows = [
+        (title, series, _named(ax.xaxis, x), _named(ax.yaxis, y))
+        for number, ax in enumerate(figure.axes, start=1)
+        for title in [ax.get_title(loc="left") or ax.get_title() or str(number)]
+        for series, points in _series_of(ax)
+        for x, y in points[: MAX_POINTS + 1]
+        if len(points) <= MAX_POINTS
+    ]
+    return pd.DataFrame(rows, columns=["panel", "series", "x", "y"])
+
+
+def _series_of(ax: Axes) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield what is drawn, with its name in the legend: lines, bars, dots and intervals."""
+    for line in ax.lines:
+        yield str(line.get_label()), np.column_stack([line.get_xdata(), line.get_ydata()])
+    for bar in ax.patches:
+        if isinstance(bar, Rectangle):
+            ends = (bar.get_x() + bar.get_width(), bar.get_y() + bar.get_height())
+            middle = (bar.get_x() + bar.get_width() / 2, bar.get_y() + bar.get_height() / 2)
+            is_flat = bar.get_width() > bar.get_height()
+            point = (ends[0], middle[1]) if is_flat else (middle[0], ends[1])
+            yield str(bar.get_label()), np.array([point])
+    for one in ax.collections:
+        if isinstance(one, LineCollection):
+            yield str(one.get_label()), np.concatenate([*one.get_segments(), np.empty((0, 2))])
+        elif isinstance(one, PathCollection):
+            yield str(one.get_label()), np.asarray(one.get_offsets())
+
+
+def _named(axis: Axis, value: float) -> str:
+    """Write a place on an axis: the name of the nearest tick where ticks have names."""
+    texts = [" ".join(one.get_text().split()) for one in axis.get_ticklabels()]
+    places = np.asarray(axis.get_ticklocs(), dtype=float)
+    if any(re.search("[a-z]{2}", one) for one in texts) and len(texts) == len(places):
+        nearest = np.abs(places - value).argmin()
+        if abs(places[nearest] - value) < 0.5:
+            return texts[nearest]
+    return f"{value:.6g}"
+
+
+NUMBER = r"[+\u2212-]?\d[\d,]*(?:\.\d+)?(?:e-?\d+)?"
+SINGLE = re.compile(rf"(?:= )?((?:< )?{NUMBER})( %)?")
+INTERVAL = re.compile(rf"({NUMBER})( %)?(?: \[({NUMBER})(?: %)?, ({NUMBER})(?: %)?\])?")
+EMPTY = ("", "\u2013", "nan")
+
+
+def numeric(frame: pd.DataFrame) -> pd.DataFrame:
+    """Give numbers columns of their own, units in the heads: "61.0 % [55.1, 67.0]" takes three.
+
+    >>> numeric(pd.DataFrame({"UAR [95 %]": ["61.0 % [55.1, 67.0]"], "p": ["= 0.013"]}))
+      UAR, %   low  high      p
+    0   61.0  55.1  67.0  0.013
+    """
+    parts = {name: _numbers_in(column) for name, column in frame.items()}
+    n_intervals = sum(one is not None and 2 in one for one in parts.values())
+    columns: dict[Any, Any] = {}
+    for name, column in frame.items():
+        numbers = parts[name]
+        if numbers is None:
+            columns[name] = column
+            continue
+        title = str(name).removesuffix(" [95 %]")
+        is_bare = numbers[1].isna().all() or "%" in title
+        columns[title if is_bare else f"{title}, %"] = numbers[0]
+        for place, end in ((2, "low"), (3, "high")):
+            if place in numbers:
+                columns[end if n_intervals == 1 else f"{title} {end}"] = numbers[place]
+    return pd.DataFrame(columns, index=frame.index)
+
+
+def _numbers_in(column: pd.Series) -> pd.DataFrame | None:
+    """Split texts into number, percent sign and ends of an interval; None of other texts."""
+    if not pd.api.types.is_object_dtype(column) and not pd.api.types.is_string_dtype(column):
+        return None
+    texts = column.astype(str).str.replace("\xa0", " ")
+    said = texts[~texts.isin(EMPTY)]
+    pattern = INTERVAL if said.str.contains("[", regex=False).any() else SINGLE
+    parts = said.str.extract(f"^{pattern.pattern}$")
+    if not len(said) or parts[0].isna().any() or parts[1].notna().nunique() > 1:
+        return None
+    return parts.apply(lambda one: one.str.replace("\u2212", "-")).reindex(column.index)
