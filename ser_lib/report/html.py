@@ -162,7 +162,7 @@ def render_report(executed: Mapping[str, NotebookNode], facts: ReportFacts) -> s
 
 
 def _renumber(page: str) -> str:
-    """Give figures and tables numbers in reading order, each kind its own, and fill links to them."""
+    """Give figures and tables numbers in reading order, each kind its own, and fill their links."""
     counts: Counter[str] = Counter()
     numbers: dict[str, str] = {}
     anchor = ""

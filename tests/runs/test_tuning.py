@@ -42,7 +42,6 @@ from ser_lib.studies import STUDIES
 from ser_lib.studies.study import ModelSpec, Study
 from ser_lib.training.fit import FitResult
 from ser_lib.training.settings import TrainingSettings
-from support import figures
 
 FILES = ["environment.json", "spec.json", "trials.csv"]
 CHUNKS = FeatureSpec(
