@@ -42,7 +42,6 @@ STYLE = f"<style>@media (prefers-color-scheme: dark) {{{SCHEME}}}</style>"
 
 # Fonts of the same width as the one that places were computed with.
 FONTS = "'DejaVu Sans', Verdana, sans-serif"
-SVG: dict[str, Any] = {"svg.fonttype": "none", "svg.hashsalt": "ser"}
 DPI_OF_IMAGES = 150
 
 # More points than these are a signal: its numbers are in the recording.
@@ -54,7 +53,7 @@ def svg_of(figure: Figure) -> str:
     drawing = io.StringIO()
     options: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": 0.05, "transparent": True}
     metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    with plt.rc_context(SVG):
+    with plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": "ser"}):
         figure.savefig(drawing, format="svg", dpi=DPI_OF_IMAGES, metadata=metadata, **options)
     source = drawing.getvalue()
     source = re.sub(r"\s*\n\s*", "\n", source[source.index("<svg") :])

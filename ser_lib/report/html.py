@@ -228,7 +228,7 @@ def build_chapter(name: str, notebook: NotebookNode, siblings: tuple[str, ...]) 
     if chapter.runs:
         link = f'CSV</a> <a class="ser-runs" href="#{name}--runs">runs</a>'
         for blocks in (chapter.summary, chapter.lead, *(one.blocks for one in chapter.sections)):
-            blocks[:] = [Markup(one.replace("CSV</a>", link)) for one in map(str, blocks)]
+            blocks[:] = [Markup(str(one).replace("CSV</a>", link)) for one in blocks]
     return chapter
 
 
@@ -270,9 +270,9 @@ class Chapter:
     sections: list[Section] = field(default_factory=list)
     """The first is what stands before any heading."""
     findings: list[Markup] = field(default_factory=list)
-    summary: list[Markup] = field(default_factory=list)
+    summary: list[str] = field(default_factory=list)
     """Outputs that belong at the top of the page."""
-    lead: list[Markup] = field(default_factory=list)
+    lead: list[str] = field(default_factory=list)
     """Outputs that belong at the top of the chapter."""
     runs: list[str] = field(default_factory=list)
     """What the notebook read of stored results, below the folder of all reports."""
