@@ -54,8 +54,14 @@ def eager():
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compile librosa's functions before the workers start, which would do it side by side."""
+    """Prepare what the workers, which start later, would else do side by side.
+
+    They share the cores already: threads of one would wait for those of the other. And librosa's
+    functions are compiled once.
+    """
     if not hasattr(config, "workerinput"):
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            os.environ.setdefault(name, "1")
         from ser_lib.features.extraction import compile_once
         from ser_lib.features.registry import FeatureSpec
 
