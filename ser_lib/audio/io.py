@@ -342,9 +342,9 @@ def _convert(ffmpeg: str, reader: str, path: Path, target: Path) -> None:
         raise AudioError(f"{path}: ffmpeg did not finish within {MAX_FFMPEG_S} s") from error
     if done.returncode or not target.is_file():
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
+        reason = re.sub(r"^\[[^]]* @ 0x\w+\] ", "", lines[0])  # another address in each run
         raise AudioError(
-            f"{path}: cannot be decoded by ffmpeg ({lines[0][:120]}); it is damaged or holds no "
-            "sound"
+            f"{path}: cannot be decoded by ffmpeg ({reason[:120]}); it is damaged or holds no sound"
         )
 
 

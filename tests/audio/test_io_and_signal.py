@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -355,6 +356,19 @@ def test_a_caf_whose_size_was_never_filled_in_is_read_to_its_end(tmp_path, noise
     with pytest.raises(AudioError):
         load_signal(path)
     assert not capfd.readouterr().err
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+def test_what_ffmpeg_cannot_decode_is_the_same_sentence_in_each_run(tmp_path):
+    path = tmp_path / "a.m4a"
+    path.write_bytes(b"\0\0\0\x18ftypM4A " + bytes(400))
+    reasons = set()
+    for _ in range(2):
+        with pytest.raises(AudioError, match="ffmpeg") as caught:
+            load_signal(path)
+        reasons.add(str(caught.value))
+    assert len(reasons) == 1
+    assert " @ 0x" not in reasons.pop()
 
 
 def test_an_empty_wav_with_a_chunk_after_it_holds_no_samples(tmp_path, write_clip):
