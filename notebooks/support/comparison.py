@@ -166,7 +166,7 @@ def p_text(p: float) -> str:
 
 
 def anchor_scores(task: Task) -> pd.DataFrame:
-    """Return the UAR of a task's results and of published systems, best first, for `plot_scores`.
+    """Return the UAR of a task's results and of published systems, best first.
 
     `is_ours` and `source` say whose; no row where nobody printed a UAR for this task.
     """

@@ -42,7 +42,7 @@ def plot_ladder(steps: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         `chance` (the share of the largest class); where people were asked the same, `people_low`
         and `people_high`, drawn as a band behind that row; all WA in [0, 1].
     """
-    ax = style.axes_or_new(ax, (6.2, 1.4 + 0.66 * len(steps)))
+    ax = style.axes_or_new(ax, (7.2, 1.2 + 0.5 * len(steps)))
     _draw_people(ax, steps)
     styles = (
         ("leaking", 0.0, style.LEAKING_COLOUR, "as published, here"),

@@ -164,7 +164,7 @@ def transfer_table(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFra
 
 
 def ablation_table(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFrame:
-    """Return the UAR of each result in [0, 1], best first, for `plot_scores`."""
+    """Return the UAR of each result in [0, 1], best first."""
     return _bars([(one.model.title, one.score) for one in results.values()])
 
 
@@ -188,7 +188,7 @@ def _bar(name: str, score: Score) -> tuple[str, float, float, float]:
 
 
 def _bars(scores: Sequence[tuple[str, Score]]) -> pd.DataFrame:
-    """Return scores for `plot_scores`, best first."""
+    """Return scores, best first."""
     table = pd.DataFrame([_bar(*one) for one in scores], columns=BAR_COLUMNS)
     return table.sort_values("value", ascending=False, ignore_index=True)
 
@@ -209,7 +209,7 @@ def layer_curve(result: Result) -> pd.DataFrame:
 
 
 def ensemble_bars(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFrame:
-    """Return the UAR of systems and of their averages, for `plot_scores`, best first.
+    """Return the UAR of systems and of their averages, best first.
 
     A system's value is the mean over its seeds; where it has several, their averaged predictions
     have a row, and so has the average of all systems, each with the same weight.

@@ -14,4 +14,3 @@ from .timeline import plot_timeline as plot_timeline
 from .training import plot_confusion as plot_confusion
 from .training import plot_history as plot_history
 from .training import plot_recalls as plot_recalls
-from .training import plot_scores as plot_scores

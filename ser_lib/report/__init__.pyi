@@ -5,5 +5,4 @@ from .tables import corpus_table as corpus_table
 from .tables import cost_text as cost_text
 from .tables import headline_table as headline_table
 from .tables import published_table as published_table
-from .tables import run_table as run_table
 from .tables import score_table as score_table

@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import count
 from pathlib import Path
 from types import MappingProxyType
@@ -45,7 +45,6 @@ from ser_lib.report.tables import corpus_table as corpus_table
 from ser_lib.report.tables import cost_text as cost_text
 from ser_lib.report.tables import headline_table as headline_table
 from ser_lib.report.tables import published_table as published_table
-from ser_lib.report.tables import run_table as run_table
 from ser_lib.report.tables import score_table as score_table
 from ser_lib.runs.results import Results
 from ser_lib.runs.store import READ
@@ -214,6 +213,29 @@ def findings(*sentences: str) -> None:
         },
         raw=True,
     )
+
+
+# What one reads at a glance.
+MAX_ANSWER_WORDS = 25
+
+
+def answers(rows: Iterable[tuple[str, str, str]]) -> None:
+    """Show short answers to questions, each with a link to the table or figure of that name.
+
+    Raises
+    ------
+    ReportError
+        If an answer is longer than 25 words.
+    """
+    items = ""
+    for question, answer, name in rows:
+        # A percent sign is no word.
+        if sum(one[0].isalnum() for one in answer.split()) > MAX_ANSWER_WORDS:
+            raise ReportError(f"an answer has at most {MAX_ANSWER_WORDS} words, not: {answer}")
+        items += (
+            f"<div><dt>{_inline(question)}</dt><dd>{_inline(f'{answer} [](#{name})')}</dd></div>"
+        )
+    _display_html(f'<dl class="ser-answers">{items}</dl>')
 
 
 def publish(

@@ -54,20 +54,6 @@ def headline_table(results: Results) -> pd.DataFrame:
     )
 
 
-def run_table(results: Results) -> pd.DataFrame:
-    """List the stored runs behind results: which folder, trained when, in how long."""
-    return pd.DataFrame(
-        {
-            "run": run.folder.name,
-            "trained": run.environment["date"],
-            "minutes": f"{sum(run.environment['duration_s']) / 60:.1f}",
-            "commit": run.environment["commit"],
-        }
-        for one in results.all
-        for run in one.runs
-    )
-
-
 def cost_text(costs: pd.DataFrame) -> pd.DataFrame:
     """Write what systems cost, one row a system.
 

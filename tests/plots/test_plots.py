@@ -50,19 +50,6 @@ def test_learning_curves_have_two_lines_a_curve_and_accuracy_up_to_all_of_it():
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["training", "validation"]
 
 
-def test_scores_draw_an_interval_and_chance_for_every_row():
-    scores = pd.DataFrame(
-        {"name": ["a", "b"], "value": [0.5, 0.4], "low": [0.4, 0.3], "high": [0.6, 0.5],
-         "colour": ["#000000", "#000000"]}
-    )  # fmt: skip
-    ax = plots.plot_scores(scores, chance=0.125)
-    spans = sorted(tuple(line.get_xdata()) for line in ax.lines if len(line.get_xdata()) == 2)
-    assert any(np.allclose(span, (12.5, 12.5)) for span in spans)
-    assert any(np.allclose(span, (40, 60)) for span in spans)
-    assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b"]
-    assert ax.get_xlim()[0] == 0
-
-
 def test_recalls_draw_one_bar_a_class_and_result():
     table = pd.DataFrame({"recall": [0.1, 0.2, 0.3]}, index=list(EMOTIONS[:3]))
     ax = plots.plot_recalls({"a": table, "b": table}, chance=0.125)

@@ -1,0 +1,155 @@
+"""The first page of the report, chapter 09: four answers, one figure, one table.
+
+Everything is the accuracy (WA) in [0, 1], because that is what the authors print.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from ser_lib.data import listener_accuracy
+from ser_lib.evaluation.formatting import joined, pct
+from ser_lib.inference.bundle import Bundle
+from ser_lib.inference.model_card import cross_corpus_figures
+from ser_lib.plots import style
+from ser_lib.runs.results import Result
+from support.comparison import Task, differences_of
+from support.literature import figures_for
+
+COLUMNS = ("name", "kind", "printed", "rerun", "unseen", "low", "high")
+PEOPLE_COLOUR = "#009E73"
+
+# Above this loss of accuracy on other recordings a user is told to test first.
+TOLERATED_LOSS = 0.05
+
+
+def first_rows(steps: pd.DataFrame, task: Task) -> pd.DataFrame:
+    """Return what the first page compares, one row a published model, then ours and others'.
+
+    Parameters
+    ----------
+    steps : pandas.DataFrame
+        From `Results.ladder`, of published models; of each the first row counts.
+    task : Task
+        Whose best system, best published rival and listeners are added.
+    """
+    rows = [
+        (
+            f"{one.name.split(chr(10))[0]}, {one.study}, {one.n_classes} classes",
+            "published",
+            *(one.published, one.leaking, one.honest, one.honest_low, one.honest_high),
+        )
+        for one in steps.drop_duplicates(["study", "model"]).itertuples()
+    ]
+    best, nothing = best_of(task), float("nan")
+    score, n_classes = best.score, len(task.labels)
+    name = f"{task.name_of(best)}, ours, {n_classes} classes"
+    rows.append((name, "ours", nothing, nothing, score.wa, score.wa_low, score.wa_high))
+    for one in _rivals(task).head(1).itertuples():
+        name = f"{one.system}, others, {n_classes} classes"
+        rows.append((name, "rival", one.wa, *[nothing] * 4))
+    if people := listener_accuracy(task.first.corpus, task.labels):
+        name = f"listeners, {n_classes} classes"
+        rows.append((name, "listeners", nothing, nothing, sum(people) / 2, *people))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def best_of(task: Task) -> Result:
+    """Return the result with the highest WA, selected on its own test speakers."""
+    return max(task.results, key=lambda one: one.score.wa)
+
+
+def _rivals(task: Task) -> pd.DataFrame:
+    """Return what others published for the task, the highest WA first."""
+    found = figures_for(task.first.corpus, task.labels, task.first.protocol_name)
+    is_theirs = ~found["source"].str.startswith("measured")
+    return found[is_theirs].dropna(subset="wa").sort_values("wa", ascending=False)
+
+
+def first_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Write the rows of the first page."""
+    names = {"printed": "printed, %", "rerun": "their protocol here, %", "unseen": "unseen, %"}
+    shown = rows.drop(columns="kind").rename(columns={"name": "system", **names})
+    numbers = shown.columns[1:]
+    texts = (100 * shown[numbers]).map("{:.1f}".format).replace("nan", "–")
+    return shown.assign(**texts)
+
+
+def answers(
+    rows: pd.DataFrame, task: Task, tests: pd.DataFrame, bundle: Bundle
+) -> list[tuple[str, str, str]]:
+    """Answer four questions: question, answer, and the name of the table that shows it."""
+    best, published = best_of(task), rows[rows["kind"] == "published"]
+    pairs = differences_of(tests[tests["task"] == task.title], task.name_of(best))
+    n_level = int((pairs["verdict"] == "not distinguishable from").sum())
+    rivals = "".join(
+        f" The best published figure is {pct(one.wa)}, {one.system}."
+        for one in _rivals(task).head(1).itertuples()
+    )
+    score = best.score
+    fallen = published["high"] < published["rerun"]
+    own = cross_corpus_figures(bundle)
+    own = own[own["voice"] == "new"] if len(own) else own
+    home, lowest = bundle.card["score"]["wa"], own["accuracy_share"].min() if len(own) else 0.0
+    is_worse = lowest < home - TOLERATED_LOSS
+    return [
+        (
+            "Which system is best?",
+            f"{task.name_of(best)}, {pct(score.wa)} right on unseen speakers.{rivals}",
+            "first-table",
+        ),
+        (
+            "How sure is that?",
+            f"The interval is {pct(score.wa_low)} to {pct(score.wa_high)}, by "
+            f"{score.n_speakers} speakers; {n_level} of {len(pairs)} rivals on the same clips are "
+            "level.",
+            "pairs",
+        ),
+        (
+            "What went wrong in the published ones?",
+            f"Test speakers were in training. On unseen ones the median accuracy is "
+            f"{pct(published['unseen'].median())}, not {pct(published['rerun'].median())}; "
+            f"{int(fallen.sum())} of {len(published)} models clearly fall.",
+            "ladder",
+        ),
+        (
+            "Can I use it on my recordings?",
+            f"{'Not without a test of your own' if is_worse else 'Yes'}: on "
+            f"{joined(list(own['title'].str.split(' ').str[0]))} it is right in "
+            f"{joined([pct(one, digits=0) for one in own['accuracy_share']])} of clips, at home "
+            f"in {pct(home, digits=0)}."
+            if len(own)
+            else "It was tested on no other corpus.",
+            "elsewhere",
+        ),
+    ]
+
+
+def plot_first_page(rows: pd.DataFrame) -> Axes:
+    """Draw printed, re-run and unseen accuracy, one row a system, 16 to 9."""
+    ax = style.axes_or_new(None, (8.8, 4.95))
+    colours = {"listeners": PEOPLE_COLOUR}
+    for place, row in enumerate(rows.itertuples()):
+        known = [100 * one for one in (row.printed, row.rerun, row.unseen) if pd.notna(one)]
+        ax.plot([min(known), max(known)], [place] * 2, color="#bbbbbb", linewidth=1, zorder=0)
+        if pd.notna(row.unseen):
+            colour = colours.get(row.kind, style.HONEST_COLOUR)
+            values = tuple(100 * one for one in (row.unseen, row.low, row.high))
+            style.draw_interval(ax, place, values, colour=colour, size=6.5)
+        ax.plot(100 * row.rerun, place - 0.2, "s", color=style.LEAKING_COLOUR, markersize=5)
+        ax.plot(100 * row.printed, place + 0.2, "D", color=style.PUBLISHED_COLOUR, markersize=5)
+        said = row.unseen if pd.notna(row.unseen) else row.printed
+        style.write_right_of(ax, 101, place, f"{100 * said:.0f}", distance=0, size=8.5)
+    for marker, colour, name in (
+        ("D", style.PUBLISHED_COLOUR, "printed"),
+        ("s", style.LEAKING_COLOUR, "their protocol, here"),
+        ("o", style.HONEST_COLOUR, "unseen speakers"),
+        ("o", PEOPLE_COLOUR, "listeners"),
+    ):
+        ax.plot([], [], marker, color=colour, markersize=6, label=name)
+    style.name_rows(ax, rows["name"], size=8)
+    ax.set(xlim=(0, 106), xlabel="Accuracy (WA, %)")
+    ax.set_xticks(range(0, 101, 20))
+    ax.legend(ncols=4, loc="lower right", bbox_to_anchor=(1, 1.0), columnspacing=1.2)
+    return ax

@@ -1,0 +1,90 @@
+"""The first page: what it compares, in how many words, and what it says of other recordings."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ser_lib.errors import ReportError
+from ser_lib.report import notebook
+from support import first_page
+
+STEPS = pd.DataFrame(
+    {
+        "study": ["x", "x"],
+        "model": ["cnn", "cnn"],
+        "name": ["CNN\nx", "CNN\nx, emodb"],
+        "n_classes": [8, 7],
+        "published": [0.9, np.nan],
+        "leaking": [0.8, 0.7],
+        "honest": [0.4, 0.5],
+        "honest_low": [0.3, 0.4],
+        "honest_high": [0.5, 0.6],
+    }
+)
+
+
+def result(title: str, wa: float) -> SimpleNamespace:
+    score = SimpleNamespace(wa=wa, wa_low=wa - 0.1, wa_high=wa + 0.1, n_speakers=24)
+    return SimpleNamespace(title=title, score=score)
+
+
+@pytest.fixture
+def task():
+    """Return a task of RAVDESS with two systems, as far as the first page looks."""
+    results = (result("best", 0.7), result("other", 0.6))
+    first = SimpleNamespace(corpus="ravdess", protocol_name="luna5")
+    labels = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
+    return SimpleNamespace(
+        results=results, first=first, labels=labels, title="t", name_of=lambda one: one.title
+    )
+
+
+def bundle(accuracy: float) -> SimpleNamespace:
+    new = {"accuracy_share": accuracy}
+    about = {"corpus": "emodb", "title": "EmoDB (x)", "n_clips": 1, "n_speakers": 1}
+    elsewhere = [about | {"new_voice": new}]
+    return SimpleNamespace(card={"score": {"wa": 0.7}, "elsewhere": elsewhere})
+
+
+def test_rows_are_each_published_model_once_then_ours_others_and_listeners(task):
+    rows = first_page.first_rows(STEPS, task)
+    assert list(rows["kind"]) == ["published", "ours", "rival", "listeners"]
+    assert rows["name"][0] == "CNN, x, 8 classes"
+    assert rows["unseen"][1] == 0.7
+    assert rows["printed"][2] > 0.8
+    assert list(first_page.first_table(rows).iloc[0, 1:]) == [
+        "90.0",
+        "80.0",
+        "40.0",
+        "30.0",
+        "50.0",
+    ]
+    assert first_page.first_table(rows).shape[1] == 6
+
+
+def test_the_figure_is_16_to_9_and_names_every_row(task):
+    ax = first_page.plot_first_page(first_page.first_rows(STEPS, task))
+    width, height = ax.figure.get_size_inches()
+    assert width / height == pytest.approx(16 / 9, abs=0.01)
+    assert len(ax.get_yticklabels()) == 4
+
+
+@pytest.mark.parametrize(("accuracy", "is_ready"), [(0.4, False), (0.69, True)])
+def test_the_last_answer_depends_on_other_corpora(task, accuracy, is_ready):
+    rows = first_page.first_rows(STEPS, task)
+    pair = {"task": "t", "first": "best", "second": "other", "difference": 0.1, "low": 0, "high": 1}
+    tests = pd.DataFrame([pair | {"verdict": "not distinguishable from"}])
+    found = first_page.answers(rows, task, tests, bundle(accuracy))
+    assert "1 of 1 rivals" in found[1][1]
+    assert "1 of 1 models clearly fall" in found[2][1]
+    assert found[3][1].startswith("Yes") == is_ready
+    notebook.answers(found)
+
+
+def test_an_answer_that_is_too_long_is_refused():
+    with pytest.raises(ReportError, match="25 words"):
+        notebook.answers([("Why?", "word " * 26, "table")])
