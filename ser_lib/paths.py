@@ -67,6 +67,11 @@ def duplicates_table_path() -> Path:
     return reports_dir() / "audit" / "fingerprint.csv"
 
 
+def simulated_tests_path() -> Path:
+    """Return the file with errors and power of tests, of `tools.simulate_tests`."""
+    return reports_dir() / "simulation" / "tests.csv"
+
+
 def runs_dir(corpus: str) -> Path:
     """Folder of one corpus's stored runs."""
     return report_dir(corpus) / "runs"

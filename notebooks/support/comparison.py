@@ -30,17 +30,16 @@ from ser_lib.evaluation.calibration import (
 )
 from ser_lib.evaluation.fairness import SpeakerChance, group_scores
 from ser_lib.evaluation.formatting import pct, points_text, share_text
+from ser_lib.evaluation.metrics import uar
 from ser_lib.evaluation.selective import coverage_curve
-from ser_lib.evaluation.significance import mean_over_seeds, paired_tests, speaker_scores, with_holm
-from ser_lib.paths import data_dir, report_dir
+from ser_lib.evaluation.significance import mean_over_seeds, paired_tests, turned
+from ser_lib.paths import data_dir, report_dir, simulated_tests_path
 from ser_lib.runs.costs import SCORED_COLUMNS, scored_costs
-from ser_lib.runs.results import Result, Results
+from ser_lib.runs.results import Result, Results, collect
+from ser_lib.studies import OURS, STUDIES
 from support.error_analysis import clip_hits
 from support.literature import figures_for
 from support.variance import variance_parts
-
-# Familywise error rate of all pairs together.
-LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -95,63 +94,84 @@ class Task:
 
 
 def tasks_of(results: Results, *, protocol: str = "honest") -> tuple[Task, ...]:
-    """Group results that may be compared: of the same corpus, classes, protocol and clips."""
-    groups: dict[tuple, list[Result]] = {}
+    """Group results that may be compared (`Result.task`)."""
+    groups: dict[tuple[object, ...], list[Result]] = {}
     for one in results.protocol(protocol):
-        truth = one.tables[0].set_index("clip_id")["truth"].sort_index()
-        digest = int(pd.util.hash_pandas_object(truth).sum())
-        key = (one.corpus, tuple(sorted(one.labels)), one.protocol_name, digest)
-        groups.setdefault(key, []).append(one)
+        groups.setdefault(one.task, []).append(one)
     return tuple(Task(tuple(group)) for group in groups.values())
 
 
-def all_tests(tasks: Sequence[Task], *, n_resamples: int = N_RESAMPLES) -> pd.DataFrame:
-    """Test every pair of systems within each task, with Holm's correction over all pairs.
+def with_rivals(results: Results) -> Results:
+    """Add what else is stored of the tasks of honest results.
 
-    Adds `task` and `verdict` to `paired_tests`: "above" or "below" where both tests and the
-    interval agree after correction, else "not distinguishable from".
+    A verdict holds for all pairs of its task, and is then the same in every chapter.
     """
-    parts = [
-        paired_tests(one.systems, one.labels, n_resamples=n_resamples).assign(task=one.title)
-        for one in tasks
-    ]
-    filled = [one for one in parts if len(one)]
-    tests = with_holm(pd.concat(filled, ignore_index=True) if filled else parts[0])
-    is_clear = tests[["mcnemar_holm", "wilcoxon_holm"]].max(axis=1) < LEVEL
-    is_above, is_below = is_clear & (tests["low"] > 0), is_clear & (tests["high"] < 0)
-    words = np.where(is_above, "above", np.where(is_below, "below", "not distinguishable from"))
-    return tests.assign(verdict=words)
+    names = {one.name for one in results.all}
+    for first in {one.task: one for one in results.protocol("honest")}.values():
+        for study in {**STUDIES, **OURS}.values():
+            is_known = first.corpus in (*study.corpora, *study.label_sets)
+            is_here = {f"{study.name}/{one.name}" for one in study.models} <= names
+            if is_known and not is_here:
+                if set(study.labels_for(first.corpus).labels) == set(first.labels):
+                    found = collect(study, first.clips, protocols=("honest",), stored_only=True)
+                    others = (one for one in found.all if one.name not in names)
+                    results += Results(tuple(one for one in others if one.task == first.task))
+    return results
+
+
+def all_tests(tasks: Sequence[Task]) -> pd.DataFrame:
+    """Compare every pair of systems within each task (`paired_tests`); `task` says which."""
+    parts = [paired_tests(one.systems, one.labels).assign(task=one.title) for one in tasks]
+    return pd.concat([one for one in parts if len(one)] or parts[:1], ignore_index=True)
 
 
 def differences_of(tests: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return the pairs of one system of a task as its differences from the others (`name`)."""
-    is_first, is_second = tests["first"] == name, tests["second"] == name
-    sign = is_first.astype(int) - is_second.astype(int)
-    turned = tests.assign(
-        name=tests["second"].where(is_first, tests["first"]),
-        difference=sign * tests["difference"],
-        low=tests["low"].where(is_first, -tests["high"]),
-        high=tests["high"].where(is_first, -tests["low"]),
-    )
-    return turned[is_first | is_second].sort_values("difference", ignore_index=True)
+    own = [
+        {"name": row["second"], **row}
+        if row["first"] == name
+        else {**row, "name": row["first"], **turned(row)}
+        for row in tests.to_dict("records")
+        if name in (row["first"], row["second"])
+    ]
+    columns = ["name", *tests.columns]
+    return pd.DataFrame(own, columns=columns).sort_values("difference", ignore_index=True)
 
 
 def pair_table(tests: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate paired tests as strings, one row per pair."""
+    """Tabulate comparisons as strings, one row per pair."""
     rows = [
         {
             "task": row.task,
             "first": row.first,
             "second": row.second,
-            "UAR, first less second [95 %]": points_text((row.difference, row.low, row.high)),
-            "right: first only / second only": f"{row.n_only_first} / {row.n_only_second}",
-            "McNemar, Holm: p": p_text(row.mcnemar_holm),
-            "Wilcoxon, Holm: p": p_text(row.wilcoxon_holm),
+            "UAR, first less second [95 %, all pairs of the task]": points_text(
+                (row.difference, row.low, row.high)
+            ),
+            "p": "–" if np.isnan(row.p) else p_text(row.p),
             "the first is": row.verdict,
+            "seeds": row.n_seeds,
         }
         for row in tests.itertuples(index=False)
     ]
     return pd.DataFrame(rows)
+
+
+def simulation_table() -> pd.DataFrame:
+    """Read the simulated errors and power of tests, in percent; no row where there is none."""
+    path = simulated_tests_path()
+    if not path.is_file():
+        return pd.DataFrame(columns=["speakers", "rule"])
+    table = pd.read_csv(path)
+    shares = {
+        "error_equal": "wrong verdict, all equal",
+        "error_unequal": "wrong verdict, some equal",
+        "power_5": "found, 5 points",
+        "power_10": "found, 10 points",
+        "coverage": "coverage of a score's interval",
+    }
+    shown = table[list(shares)].map(lambda one: pct(one, digits=0)).rename(columns=shares)
+    return table[["n_speakers", "rule"]].rename(columns={"n_speakers": "speakers"}).join(shown)
 
 
 def p_text(p: float) -> str:
@@ -203,8 +223,7 @@ def variance_table(results: Results) -> pd.DataFrame:
         of_mean = "–"
         if len(one.runs) > 1:
             counts, _ = counts_by_speaker(one.tables, one.labels)
-            scores = np.array([speaker_scores(seed[np.newaxis]) for seed in counts]).T
-            parts = variance_parts(scores)
+            parts = variance_parts(uar(counts).T)
             spread = {name: f"{100 * getattr(parts, name) ** 0.5:.1f}" for name in spread}
             shares = parts.of_mean
             total = sum(shares.values())
@@ -410,7 +429,7 @@ def record_extras(
     tasks: Sequence[Task], tests: pd.DataFrame, calibration: pd.DataFrame
 ) -> Mapping[tuple[str, str, str], dict[str, object]]:
     """Return what `results.json` holds beyond the scores, by study, model and corpus."""
-    numbers = ["difference", "low", "high", "mcnemar_holm", "wilcoxon_holm"]
+    numbers = ["difference", "low", "high", "p"]
     extras = {}
     for task in tasks:
         for one in task.results:
@@ -503,7 +522,7 @@ def listener_agreement(
     return ListenerAgreement(
         len(hits),
         _correlation(people, systems, np.ones(len(hits))),
-        *interval_of(np.array(drawn)),
+        *interval_of(np.array(drawn), len(names)),
         float(shares[is_hit].mean()) if is_hit.any() else np.nan,
         float(shares[is_missed].mean()) if is_missed.any() else np.nan,
     )

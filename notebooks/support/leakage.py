@@ -27,10 +27,10 @@ from ser_lib.errors import EncoderError, LeakError, RunError, SplitError
 from ser_lib.evaluation.metrics import (
     Score,
     confusion_counts,
-    difference_interval,
     score_predictions,
     uar,
 )
+from ser_lib.evaluation.significance import compare_tables
 from ser_lib.features.extraction import Rows, extract
 from ser_lib.models import family_of
 from ser_lib.paths import duplicates_table_path, locked, report_dir, reports_dir
@@ -205,7 +205,7 @@ def _fold_of(
 
 TWIN_COLUMNS = [
     *("step", "twin", "name", "twin_name"),
-    *("with_leak", "without", "value", "low", "high"),
+    *("with_leak", "without"),
 ]
 
 # Raised when a trial changes in a way that neither its step nor its folds show.
@@ -482,29 +482,35 @@ def with_controls(steps: pd.DataFrame, trials: Mapping[str, Trial]) -> pd.DataFr
     )
 
 
-def twin_table(trials: Mapping[str, Trial]) -> pd.DataFrame:
+def twin_table(
+    trials: Mapping[str, Trial],
+    *,
+    further: Sequence[tuple[str, str]] = (),
+    best_of: str = "",
+) -> pd.DataFrame:
     """Compare steps with their twins: `value, low, high` are the UAR that the leak is worth.
 
-    The difference is paired by speaker, over the seeds that both have.
+    All rows are one family of `compare_tables`, paired by speaker over the seeds that both have;
+    `further` are pairs of steps as well, `best_of` a step whose best seed on the test speakers is
+    compared with the mean of all.
     """
-    rows = []
-    for one in trials.values():
-        if one.step.twin:
-            twin = trials[one.step.twin]
-            n_seeds = min(len(one.entries), len(twin.entries))
-            interval = difference_interval(one.tables[:n_seeds], twin.tables[:n_seeds], one.labels)
-            names = (one.step.name, twin.step.name, one.step.title, twin.step.title)
-            rows.append((*names, one.score.uar, twin.score.uar, *interval))
-    return pd.DataFrame(rows, columns=TWIN_COLUMNS)
-
-
-def best_of_seeds(trial: Trial) -> tuple[object, ...]:
-    """Return a row of `twin_table`: the best seed on the test speakers against the mean of all."""
-    scores = trial.uar_by_seed
-    best, n_seeds = trial.tables[int(np.argmax(scores))], len(scores)
-    interval = difference_interval([best], trial.tables, trial.labels)
-    titles = (f"Best of {n_seeds} seeds reported", f"Mean of {n_seeds} seeds")
-    return ("best_seed", trial.step.name, *titles, max(scores), float(np.mean(scores)), *interval)
+    twins = [(name, one.step.twin) for name, one in trials.items() if one.step.twin]
+    rows, pairs = [], []
+    for name, twin_name in (*twins, *further):
+        one, twin = trials[name], trials[twin_name]
+        n_seeds = min(len(one.entries), len(twin.entries))
+        titles = (one.step.title, twin.step.title)
+        rows.append((one.step.name, twin.step.name, *titles, one.score.uar, twin.score.uar))
+        pairs.append((one.tables[:n_seeds], twin.tables[:n_seeds]))
+    if best_of and len(trials[best_of].tables) > 1:
+        trial = trials[best_of]
+        scores = trial.uar_by_seed
+        titles = (f"Best of {len(scores)} seeds reported", f"Mean of {len(scores)} seeds")
+        rows.append(("best_seed", best_of, *titles, max(scores), float(np.mean(scores))))
+        pairs.append(([trial.tables[int(np.argmax(scores))]], trial.tables))
+    labels = next(iter(trials.values())).labels
+    worth = compare_tables(pairs, labels).rename(columns={"difference": "value"})
+    return pd.DataFrame(rows, columns=TWIN_COLUMNS).join(worth)
 
 
 def null_table(trials: Mapping[str, Trial]) -> pd.DataFrame:

@@ -47,17 +47,15 @@ def rank_of_truth(predictions: pd.DataFrame, labels: Sequence[str]) -> pd.Series
 def share_interval(is_hit: pd.Series, speakers: pd.Series) -> tuple[float, float, float]:
     """Share of rows for which something holds, with the ends of its 95 % interval by speaker.
 
-    The ends are NaN for a single speaker.
+    The ends are NaN for few speakers.
     """
     table = pd.DataFrame({"hits": is_hit.to_numpy(float), "speaker": speakers.to_numpy()})
     if table.empty:
         raise MetricError("there are no rows of which to take a share")
     sums = table.groupby("speaker")["hits"].agg(["sum", "count"]).to_numpy(float)
     share = float(sums[:, 0].sum() / sums[:, 1].sum())
-    if len(sums) < 2:
-        return share, np.nan, np.nan
     drawn = resample_speakers(len(sums), N_RESAMPLES, 0) @ sums
-    return (share, *interval_of(drawn[:, 0] / drawn[:, 1]))
+    return (share, *interval_of(drawn[:, 0] / drawn[:, 1], len(sums)))
 
 
 def top_k(result: Result, k: int) -> tuple[float, float, float]:

@@ -20,7 +20,7 @@ from ser_lib.audio.corruptions import Condition, corrupt
 from ser_lib.audio.io import load_signal
 from ser_lib.data import corpus_of
 from ser_lib.errors import SerError
-from ser_lib.evaluation.metrics import difference_interval
+from ser_lib.evaluation.significance import compare_tables
 from ser_lib.features.acoustic import statistic_names
 from ser_lib.features.extraction import compile_once, extract
 from ser_lib.features.registry import FEATURES
@@ -115,23 +115,25 @@ def compare_conditions(
 
 
 def condition_table(trials: Mapping[str, Trial]) -> pd.DataFrame:
-    """Tabulate conditions: UAR and its loss against clean clips, paired by speaker, in [0, 1]."""
+    """Tabulate conditions: UAR and its `loss` against clean clips, in [0, 1].
+
+    The losses are one family of `compare_tables`, with `loss_low, loss_high, p, verdict`.
+    """
     clean = trials[CLEAN.name]
-    rows = []
-    for one in CONDITIONS:
-        if one.name not in trials or one is CLEAN:
-            continue
-        trial = trials[one.name]
-        loss, loss_low, loss_high = difference_interval(clean.tables, trial.tables, trial.labels)
-        score = trial.score
-        rows.append(
-            {
-                **{"name": one.name, "family": one.family, "value": one.value, "unit": one.unit},
-                **{"uar": score.uar, "low": score.uar_low, "high": score.uar_high},
-                **{"loss": loss, "loss_low": loss_low, "loss_high": loss_high},
-            }
-        )
-    return pd.DataFrame(rows)
+    shown = [one for one in CONDITIONS if one.name in trials and one is not CLEAN]
+    scores = [trials[one.name].score for one in shown]
+    losses = compare_tables(
+        [(clean.tables, trials[one.name].tables) for one in shown], clean.labels
+    )
+    about = [
+        {
+            **{"name": one.name, "family": one.family, "value": one.value, "unit": one.unit},
+            **{"uar": score.uar, "low": score.uar_low, "high": score.uar_high},
+        }
+        for one, score in zip(shown, scores, strict=True)
+    ]
+    names = {"difference": "loss", "low": "loss_low", "high": "loss_high"}
+    return pd.DataFrame(about).join(losses.rename(columns=names))
 
 
 def _test_all(
@@ -314,9 +316,7 @@ def _importances(stored: list[Mapping[str, object]], labels: tuple[str, ...]) ->
         for name in (WHOLE, *GROUPS)
     }
     whole = trials[WHOLE]
-    rows = [
-        (name, *difference_interval(whole.tables, trials[name].tables, labels)) for name in GROUPS
-    ]
-    table = pd.DataFrame(rows, columns=["name", "value", "low", "high"])
+    losses = compare_tables([(whole.tables, trials[name].tables) for name in GROUPS], labels)
+    table = losses.rename(columns={"difference": "value"}).assign(name=list(GROUPS))
     table.attrs["uar"] = whole.score.uar
     return table

@@ -8,6 +8,7 @@ many other systems were considered.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from math import prod
 
@@ -18,14 +19,16 @@ from ser_lib.data.enrolment import NORMALISATIONS
 from ser_lib.data.splits import Protocol
 from ser_lib.errors import CorpusError, RunError, SplitError
 from ser_lib.evaluation.formatting import pct, points_text, score_text, share_text
-from ser_lib.evaluation.metrics import Score, difference_interval
+from ser_lib.evaluation.metrics import Score
+from ser_lib.evaluation.significance import COMPARISON_COLUMNS
 from ser_lib.features.encoders.registry import ENCODERS, get_encoder, inspect_encoder
 from ser_lib.features.extraction import feature_shape
 from ser_lib.models import family_of
 from ser_lib.paths import report_dir, runs_dir
-from ser_lib.runs.results import Result, score_ensemble
+from ser_lib.runs.results import Result, Results, score_ensemble
 from ser_lib.runs.runner import load_stored, plan_run
 from ser_lib.studies.study import Study
+from support.comparison import with_rivals
 from support.costs import count_weights
 from support.literature import read_literature
 
@@ -248,17 +251,24 @@ def gain_table(
 ) -> pd.DataFrame:
     """Return what the first system of each pair of models gains over the second, in UAR.
 
-    Paired by speaker; pairs of which one is not stored are left out.
+    As `Results.difference` says, whose claims are the attribute `claims`; pairs of which one is not
+    stored are left out.
     """
-    by_model = {model: one for (model, _, _), one in results.items()}
-    rows = []
-    for first, second in pairs:
-        if first in by_model and second in by_model:
-            one, other = by_model[first], by_model[second]
-            gain = difference_interval(one.tables, other.tables, one.labels)
-            rows.append((one.model.title, other.model.title, points_text(gain), *gain))
-    names = ["system", "baseline", "points [95 %]", "points", "low", "high"]
-    return pd.DataFrame(rows, columns=names)
+    by_model = {one.model.name: replace(one, protocol="honest") for one in results.values()}
+    family = with_rivals(Results(tuple(by_model.values())))
+    rows = [
+        {
+            "system": by_model[first].model.title,
+            "baseline": by_model[second].model.title,
+            **family.difference(by_model[first], by_model[second]),
+        }
+        for first, second in pairs
+        if first in by_model and second in by_model
+    ]
+    table = pd.DataFrame(rows, columns=["system", "baseline", *COMPARISON_COLUMNS])
+    shown = [points_text(one) for one in table[["difference", "low", "high"]].to_numpy()]
+    table.attrs["claims"] = family.claims
+    return table.assign(**{"points [95 %]": shown})
 
 
 def read_trials(corpus: str) -> pd.DataFrame:

@@ -11,12 +11,12 @@ from .formatting import pct as pct
 from .metrics import Score as Score
 from .metrics import class_table as class_table
 from .metrics import confusion_counts as confusion_counts
-from .metrics import difference_interval as difference_interval
 from .metrics import score_predictions as score_predictions
 from .metrics import uar as uar
 from .metrics import wa as wa
 from .selective import accuracy_at as accuracy_at
 from .selective import coverage_curve as coverage_curve
+from .significance import compare_counts as compare_counts
+from .significance import compare_tables as compare_tables
 from .significance import mean_over_seeds as mean_over_seeds
 from .significance import paired_tests as paired_tests
-from .significance import with_holm as with_holm

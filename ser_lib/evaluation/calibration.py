@@ -109,7 +109,7 @@ def reliability(
         drawn_hits, drawn_rows, out=np.full_like(drawn_hits, np.nan), where=drawn_rows > 0
     )
     filled = np.flatnonzero(rows)
-    ends = np.array([interval_of(accuracy[:, one]) for one in filled])
+    ends = np.array([interval_of(accuracy[:, one], sums.shape[1]) for one in filled])
     return pd.DataFrame(
         {
             "confidence": confidence[filled] / rows[filled],
@@ -147,7 +147,7 @@ def ece(
     sums = _bin_sums(predictions, labels, n_bins, is_adaptive=is_adaptive)
     drawn = resample_speakers(sums.shape[1], n_resamples, seed)
     values = _ece_of(np.stack([drawn @ one for one in sums]))
-    return (float(_ece_of(sums.sum(axis=1))), *interval_of(values))
+    return (float(_ece_of(sums.sum(axis=1))), *interval_of(values, sums.shape[1]))
 
 
 def brier(predictions: pd.DataFrame, labels: Sequence[str]) -> float:

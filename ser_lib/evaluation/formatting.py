@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from ser_lib.evaluation.metrics import Score
 
 
+# In place of an interval, see `bootstrap.MIN_SPEAKERS`.
+TOO_FEW = "too few speakers"
+
+
 def pct(share: float, *, digits: int = 1) -> str:
     """Write a share in [0, 1] as percent.
 
@@ -42,6 +46,8 @@ def points_text(interval: tuple[float, float, float]) -> str:
     >>> points_text((0.05, -0.01, 0.11))
     '+5.0 [−1.0, +11.0]'
     """
+    if math.isnan(interval[1]):
+        return f"{points(interval[0])} [{TOO_FEW}]"
     value, low, high = map(points, interval)
     return f"{value} [{low}, {high}]"
 
@@ -69,8 +75,9 @@ def pick(values: Sequence[str], wanted: str | int, *, what: str) -> str:
 
 
 def score_text(score: Score, metric: str = "uar") -> str:
-    """Write a score with its 95 % interval, as `share_text` does."""
-    return share_text(tuple(getattr(score, metric + end) for end in ("", "_low", "_high")))
+    """Write a score with its 95 % interval, as `share_text` does, or why it has none."""
+    text = share_text(tuple(getattr(score, metric + end) for end in ("", "_low", "_high")))
+    return text.replace(TOO_FEW, f"{score.n_speakers} speakers: no interval")
 
 
 def share_text(interval: tuple[float, float, float]) -> str:
@@ -78,8 +85,12 @@ def share_text(interval: tuple[float, float, float]) -> str:
 
     >>> share_text((0.5, 0.4, 0.6))
     '50.0 % [40.0, 60.0]'
+    >>> share_text((0.5, float("nan"), float("nan")))
+    '50.0 % [too few speakers]'
     """
     value, low, high = (100 * one for one in interval)
+    if math.isnan(low):
+        return f"{value:.1f} % [{TOO_FEW}]"
     return f"{value:.1f} % [{low:.1f}, {high:.1f}]"
 
 
@@ -95,6 +106,6 @@ def joined(words: Sequence[str]) -> str:
 
 # Mime types by which notebooks hand data to the report, in addition to what they show.
 FINDINGS_MIME = "application/vnd.ser.findings+json"
-"""`{"sentences": [html, ...]}`: what a notebook learned."""
+"""`{"sentences": [html, ...], "claims": [...]}`: what a notebook learned, on which comparisons."""
 RESULTS_MIME = "application/vnd.ser.results+json"
 """`{"records": [...]}`: records of `results.json`."""

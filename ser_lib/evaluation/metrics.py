@@ -132,7 +132,10 @@ def class_table(
 
 @dataclass(frozen=True)
 class Score:
-    """UAR and WA with their 95 % intervals; means over seeds."""
+    """UAR and WA with their 95 % intervals; means over seeds.
+
+    The ends are NaN below `bootstrap.MIN_SPEAKERS`.
+    """
 
     uar: float
     uar_low: float
@@ -243,7 +246,8 @@ def score_predictions(
     weights = bootstrap.resample_speakers(len(speakers), n_resamples, seed)
     values: dict[str, float] = {}
     for name, metric in (("uar", mean_recall), ("wa", share_right)):
-        low, high = bootstrap.interval_of(bootstrap.resampled(counts, weights, metric))
+        drawn = bootstrap.resampled(counts, weights, metric)
+        low, high = bootstrap.interval_of(drawn, len(speakers))
         mean = float(metric(right, n_rows).mean())
         values |= {name: mean, f"{name}_low": low, f"{name}_high": high}
     return Score(
@@ -253,41 +257,3 @@ def score_predictions(
         n_seeds=len(tables),
         uar_seed_spread=float(np.std(uar(total), ddof=1)) if len(tables) > 1 else 0.0,
     )
-
-
-def difference_interval(
-    first: Sequence[pd.DataFrame],
-    second: Sequence[pd.DataFrame],
-    labels: Sequence[str],
-    *,
-    n_resamples: int = bootstrap.N_RESAMPLES,
-    seed: int = 0,
-) -> tuple[float, float, float]:
-    """UAR of the first model minus that of the second, with its interval by speaker.
-
-    Both are scored on the same resampled speakers, so that a speaker's difficulty cancels out.
-
-    Parameters
-    ----------
-    first, second : sequence of pandas.DataFrame
-        As for `score_predictions`; MetricError where the speakers differ.
-    labels, n_resamples, seed
-        As for `score_predictions`.
-
-    Returns
-    -------
-    tuple of float
-        Difference, and the ends of its 95 % interval.
-    """
-    counts, speakers = bootstrap.counts_by_speaker(first, labels)
-    others, other_speakers = bootstrap.counts_by_speaker(second, labels)
-    if speakers != other_speakers:
-        raise MetricError(
-            "the two models were tested on different speakers; compare like with like"
-        )
-    weights = bootstrap.resample_speakers(len(speakers), n_resamples, seed)
-    differences = bootstrap.resampled(counts, weights, mean_recall) - bootstrap.resampled(
-        others, weights, mean_recall
-    )
-    observed = uar(counts.sum(axis=1)).mean() - uar(others.sum(axis=1)).mean()
-    return (float(observed), *bootstrap.interval_of(differences))

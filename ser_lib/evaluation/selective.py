@@ -76,7 +76,7 @@ def coverage_curve(
     ]
     values = np.array(drawn) / GRID
     observed = _hits_at(*sums.sum(axis=1)) / GRID
-    ends = np.array([interval_of(column) for column in values.T])
+    ends = np.array([interval_of(column, len(speakers)) for column in values.T])
     return pd.DataFrame(
         {"coverage": GRID, "accuracy": observed, "low": ends[:, 0], "high": ends[:, 1]}
     )

@@ -1,28 +1,37 @@
-"""Paired tests between systems on the same clips, and their correction for many pairs.
+"""The one test behind every comparison of systems, and its words.
 
-A system is its tables of predictions, one a seed. Of each pair are reported: the difference in UAR
-with its interval by speaker; McNemar's exact test on clips, which takes clips for independent
-(those of one speaker are not: read it together with the next); and Wilcoxon's signed-rank test over
-the speakers' UAR. p-values are corrected by Holm's method over all pairs that are shown together.
+A comparison is the mean over seeds of a score of one system less that of another, and speakers are
+its unit. The jackknife over speakers gives what each of them contributes; flipping the signs of
+these contributions, for all comparisons of a family at once, gives how large the largest of their
+standardised differences becomes by chance. Interval, p-value and verdict come from that one
+distribution and cannot contradict each other; they hold for all comparisons of the family together.
+The variance over seeds is added where there are several, so that a verdict is of the recipe; of one
+seed it is of that one training. `tools/simulate_tests.py` shows its errors and its power beside
+those of other tests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cache
-from itertools import combinations
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations, product
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ser_lib.errors import MetricError
 from ser_lib.evaluation import bootstrap
-from ser_lib.evaluation.metrics import mean_recall, uar
+from ser_lib.evaluation.metrics import uar
 
-PAIR_COLUMNS = [
-    *("first", "second", "difference", "low", "high", "n_only_first", "n_only_second"),
-    *("mcnemar_p", "wilcoxon_p", "n_seeds"),
-]
+COMPARISON_COLUMNS = ["difference", "low", "high", "p", "verdict"]
+ABOVE, BELOW, LEVEL = "clearly above", "clearly below", "not distinguishable from"
+TOO_FEW = "with too few speakers to be compared with"
+
+# Chance that any verdict of a family is wrong.
+ERROR_RATE = 1 - bootstrap.INTERVAL_LEVEL
+
+# All signs of up to so many speakers are tried, of more as many are drawn: 2^13 is about 10,000.
+MAX_ENUMERATED = 14
 
 
 def mean_over_seeds(tables: Sequence[pd.DataFrame], labels: Sequence[str]) -> pd.DataFrame:
@@ -86,56 +95,115 @@ def check_same_task(systems: Mapping[str, Sequence[pd.DataFrame]]) -> None:
             )
 
 
-def mcnemar_p(is_first_right: np.ndarray, is_second_right: np.ndarray) -> float:
-    """Two-sided p-value of McNemar's exact test of two systems on the same clips.
+def compare_counts(
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]],
+    *,
+    metric: Callable[[np.ndarray], np.ndarray] = uar,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Compare the two systems of each pair; all pairs are one family.
 
-    It is 1 where no clip is right for one of them only. McNemar (1947), Psychometrika 12(2);
-    Dietterich (1998), Neural Computation 10(7), section 3.1.
+    Parameters
+    ----------
+    pairs : sequence of (ndarray, ndarray)
+        Counts of `bootstrap.counts_by_speaker`, all of the same speakers.
+    metric : callable
+        `uar` or `wa`.
+    seed : int
+        Of the signs, where there are too many speakers to try all.
+
+    Returns
+    -------
+    pandas.DataFrame, shape (n_pairs, 5)
+        Columns `difference` (first less second) with its simultaneous 95 % interval `low, high`;
+        `p`, corrected for the largest of the family; `verdict`, in the words of this file: clear
+        where the interval excludes 0, which is where p is at most 0.05. Below
+        `bootstrap.MIN_SPEAKERS` there is a difference only.
+
+    References
+    ----------
+    Miller (1974), The jackknife, Biometrika 61(1). Westfall & Young (1993), Resampling-based
+    multiple testing, chapter 2. Liu (1988), Annals of Statistics 16(4), for the signs.
     """
-    from statsmodels.stats.contingency_tables import mcnemar
+    differences, errors, signed = [], [], []
+    for pair in pairs:
+        (first, own, variance), (second, others, other_variance) = (
+            _jackknife(one, metric) for one in pair
+        )
+        differences.append(first - second)
+        errors.append(variance + other_variance)
+        signed.append(own - others)
+    difference = np.array(differences)
+    n_speakers = len(signed[0]) if signed else 0
+    if n_speakers < bootstrap.MIN_SPEAKERS:
+        table = pd.DataFrame({"difference": difference}, columns=COMPARISON_COLUMNS)
+        return table.assign(low=np.nan, high=np.nan, p=np.nan, verdict=TOO_FEW)
+    parts = np.transpose(signed)
+    parts -= parts.mean(axis=0)
+    signs = _signs(n_speakers, seed)
+    size = np.sqrt(parts.var(axis=0, ddof=1) / n_speakers + np.array(errors))
+    largest = np.sort(_standardised(signs @ parts, (parts**2).sum(axis=0), n_speakers).max(axis=1))
+    n_signs = len(largest) + 1
+    # Where no speaker differs from another there is no width, however wide others become.
+    widest = np.where(size > 0, largest[-int(ERROR_RATE * n_signs)] * size, 0.0)
+    found = _divide(np.abs(difference), size)
+    p = (n_signs - np.searchsorted(largest, found - 1e-9)) / n_signs
+    low, high = difference - widest, difference + widest
+    is_clear = p <= ERROR_RATE
+    words = np.select([is_clear & (difference > 0), is_clear], [ABOVE, BELOW], LEVEL)
+    columns = (difference, low, high, p, words)
+    return pd.DataFrame(dict(zip(COMPARISON_COLUMNS, columns, strict=True)))
 
-    first, second = (np.asarray(one, dtype=bool) for one in (is_first_right, is_second_right))
-    if first.shape != second.shape:
-        raise MetricError(f"{len(first)} clips of one system, {len(second)} of the other")
-    table = [
-        [int((first & second).sum()), int((first & ~second).sum())],
-        [int((~first & second).sum()), int((~first & ~second).sum())],
-    ]
-    if table[0][1] + table[1][0] == 0:
-        return 1.0
-    return float(mcnemar(table, exact=True).pvalue)
+
+def turned(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of `compare_counts` with the second system first."""
+    other = {ABOVE: BELOW, BELOW: ABOVE}
+    return {
+        "difference": -row["difference"],
+        "low": -row["high"],
+        "high": -row["low"],
+        "p": row["p"],
+        "verdict": other.get(row["verdict"], row["verdict"]),
+    }
 
 
-def wilcoxon_p(first: np.ndarray, second: np.ndarray) -> float:
-    """Two-sided p-value of Wilcoxon's signed-rank test of two systems' scores on the same speakers.
-
-    Speakers on whom both score the same are left out; it is 1 where no speaker differs. Wilcoxon
-    (1945), Biometrics Bulletin 1(6); Demšar (2006), JMLR 7, section 3.1.3.
-    """
-    from scipy.stats import wilcoxon
-
-    if len(first) != len(second):
-        raise MetricError(f"{len(first)} speakers of one system, {len(second)} of the other")
-    # Rounded, so that scores that are equal up to the order of summation count as equal.
-    difference = np.round(np.asarray(first, dtype=float) - np.asarray(second, dtype=float), 12)
-    if not difference.any():
-        return 1.0
-    return float(wilcoxon(difference[difference != 0]).pvalue)
+def _jackknife(
+    counts: np.ndarray, metric: Callable[[np.ndarray], np.ndarray]
+) -> tuple[float, np.ndarray, float]:
+    """Score of one system, its speakers' pseudo-values, and its variance over seeds."""
+    total = counts.sum(axis=1)
+    by_seed = metric(total)
+    n_seeds, n_speakers = counts.shape[:2]
+    without = metric(total[:, np.newaxis] - counts).mean(axis=0)
+    score = float(by_seed.mean())
+    variance = float(by_seed.var(ddof=1)) / n_seeds if n_seeds > 1 else 0.0
+    return score, n_speakers * score - (n_speakers - 1) * without, variance
 
 
-def speaker_scores(counts: np.ndarray) -> np.ndarray:
-    """UAR of every speaker over the speaker's classes, mean over seeds, of `counts_by_speaker`."""
-    return uar(counts).mean(axis=0)
+def _signs(n_speakers: int, seed: int) -> np.ndarray:
+    """Signs by speaker, without those as observed: all, up to their mirror images, or drawn."""
+    if n_speakers <= MAX_ENUMERATED:
+        return np.array([(1.0, *one) for one in product((1.0, -1.0), repeat=n_speakers - 1)])[1:]
+    rng = np.random.default_rng(seed)
+    return rng.choice((1.0, -1.0), size=(bootstrap.N_RESAMPLES - 1, n_speakers))
+
+
+def _standardised(sums: np.ndarray, squares: np.ndarray, n: int) -> np.ndarray:
+    """Size of the t statistics of samples of n, from their sums and sums of squares."""
+    return np.abs(_divide(sums, np.sqrt(np.maximum(squares - sums**2 / n, 0) * n / (n - 1))))
+
+
+def _divide(values: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Divide; by zero it is infinite, and zero where both are (up to rounding) zero."""
+    is_zero = sizes < 1e-12
+    large = np.where(np.abs(values) < 1e-12, 0.0, np.inf * np.sign(values + (values == 0)))
+    return np.where(is_zero, large, values / np.where(is_zero, 1.0, sizes))
 
 
 def paired_tests(
-    systems: Mapping[str, Sequence[pd.DataFrame]],
-    labels: Sequence[str],
-    *,
-    n_resamples: int = bootstrap.N_RESAMPLES,
-    seed: int = 0,
+    systems: Mapping[str, Sequence[pd.DataFrame]], labels: Sequence[str]
 ) -> pd.DataFrame:
-    """Test every pair of systems of one task.
+    """Compare every pair of systems of one task, as `compare_counts`.
 
     Parameters
     ----------
@@ -143,16 +211,12 @@ def paired_tests(
         Tables of predictions, one a seed, by the system's name.
     labels : sequence of str
         All classes.
-    n_resamples, seed : int
-        Of the bootstrap over speakers.
 
     Returns
     -------
-    pandas.DataFrame, shape (n_pairs, 10)
-        Columns `first, second`; `difference, low, high`: UAR of the first minus that of the second,
-        in [0, 1], with its 95 % interval by speaker; `n_only_first, n_only_second`: clips that only
-        one of them gets right; `mcnemar_p, wilcoxon_p`: not corrected (see `with_holm`); `n_seeds`:
-        seeds whose probabilities are averaged for McNemar's test, the fewer of both systems.
+    pandas.DataFrame, shape (n_pairs, 8)
+        Columns `first, second`, those of `compare_counts`, in UAR, and `n_seeds`, the fewer of
+        both systems.
 
     Raises
     ------
@@ -160,53 +224,32 @@ def paired_tests(
         If the systems were not tested on the same clips, or on one speaker only.
     """
     check_same_task(systems)
-    counts = {}
-    for name, tables in systems.items():
-        counts[name], speakers = bootstrap.counts_by_speaker(tables, labels)
-    weights = bootstrap.resample_speakers(len(speakers), n_resamples, seed)
-    scores = {name: bootstrap.resampled(one, weights, mean_recall) for name, one in counts.items()}
-    observed = {name: uar(one.sum(axis=1)).mean() for name, one in counts.items()}
-    by_speaker = {name: speaker_scores(one) for name, one in counts.items()}
-
-    @cache
-    def is_right(name: str, n_seeds: int) -> np.ndarray:
-        vote = mean_over_seeds(systems[name][:n_seeds], labels)
-        return vote["truth"].to_numpy() == vote["prediction"].to_numpy()
-
-    rows = []
-    for first, second in combinations(systems, 2):
-        n_seeds = min(len(systems[first]), len(systems[second]))
-        hits, others = is_right(first, n_seeds), is_right(second, n_seeds)
-        ends = bootstrap.interval_of(scores[first] - scores[second])
-        difference = (float(observed[first] - observed[second]), *ends)
-        n_only = (int((hits & ~others).sum()), int((others & ~hits).sum()))
-        p = (mcnemar_p(hits, others), wilcoxon_p(by_speaker[first], by_speaker[second]))
-        rows.append((first, second, *difference, *n_only, *p, n_seeds))
-    return pd.DataFrame(rows, columns=PAIR_COLUMNS)
+    counts = {
+        name: bootstrap.counts_by_speaker(tables, labels)[0] for name, tables in systems.items()
+    }
+    names = list(combinations(systems, 2))
+    tests = compare_counts([(counts[first], counts[second]) for first, second in names])
+    first, second = zip(*names, strict=True) if names else ((), ())
+    fewer = [min(len(systems[one]), len(systems[other])) for one, other in names]
+    return pd.DataFrame({"first": first, "second": second}).join(tests).assign(n_seeds=fewer)
 
 
-def with_holm(tests: pd.DataFrame) -> pd.DataFrame:
-    """Add p-values corrected by Holm's method over all rows, for each kind of test separately.
+def compare_tables(
+    pairs: Sequence[tuple[Sequence[pd.DataFrame], Sequence[pd.DataFrame]]],
+    labels: Sequence[str],
+) -> pd.DataFrame:
+    """Compare pairs of systems by UAR, each given by its tables of predictions, one a seed.
 
-    Parameters
-    ----------
-    tests : pandas.DataFrame
-        All pairs that are shown together, with `mcnemar_p` and `wilcoxon_p`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        With `mcnemar_holm` and `wilcoxon_holm`: where only those below 0.05 are claimed, the chance
-        that any claim of the whole table is wrong is below 5 %.
-
-    References
-    ----------
-    Holm (1979), Scandinavian Journal of Statistics 6(2).
+    As `compare_counts`; MetricError where the two of a pair were tested on different speakers.
     """
-    from statsmodels.stats.multitest import multipletests
-
-    kinds = ("mcnemar", "wilcoxon")
-    if tests.empty:
-        return tests.assign(**{f"{kind}_holm": np.empty(0) for kind in kinds})
-    holm = {kind: multipletests(tests[f"{kind}_p"], method="holm")[1] for kind in kinds}
-    return tests.assign(**{f"{kind}_holm": values for kind, values in holm.items()})
+    counts = []
+    for pair in pairs:
+        (first, speakers), (second, others) = (
+            bootstrap.counts_by_speaker(tables, labels) for tables in pair
+        )
+        if speakers != others:
+            raise MetricError(
+                "the two systems were tested on different speakers; compare like with like"
+            )
+        counts.append((first, second))
+    return compare_counts(counts)

@@ -193,8 +193,10 @@ def play(clip: pd.Series, *, caption: str) -> None:
     )
 
 
-def findings(*sentences: str) -> None:
+def findings(*sentences: str, claims: Sequence[Mapping[str, object]] = ()) -> None:
     """Show what was learned: plain sentences, their numbers and verdicts filled in by code.
+
+    The comparisons that the sentences rest on, `Results.claims`, go into `claims.json`.
 
     Raises
     ------
@@ -209,7 +211,7 @@ def findings(*sentences: str) -> None:
         {
             "text/html": f'<ul class="ser-findings">{items}</ul>',
             "text/plain": "\n".join(f"- {one}" for one in sentences),
-            FINDINGS_MIME: {"sentences": safe, "runs": sorted(READ)},
+            FINDINGS_MIME: {"sentences": safe, "claims": list(claims), "runs": sorted(READ)},
         },
         raw=True,
     )

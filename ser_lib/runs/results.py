@@ -17,6 +17,14 @@ import pandas as pd
 from ser_lib.data import corpus_of, listener_accuracy, load_corpus
 from ser_lib.errors import CorpusError, RunError
 from ser_lib.evaluation import metrics
+from ser_lib.evaluation.bootstrap import MIN_SPEAKERS, counts_by_speaker
+from ser_lib.evaluation.significance import (
+    COMPARISON_COLUMNS,
+    check_same_task,
+    compare_counts,
+    paired_tests,
+    turned,
+)
 from ser_lib.runs import runner
 from ser_lib.runs.store import Run
 from ser_lib.studies import STUDIES
@@ -86,6 +94,18 @@ class Result:
         return tuple(metrics.with_clip_columns(run.predictions, self.clips) for run in self.runs)
 
     @property
+    def name(self) -> str:
+        """Study and model."""
+        return f"{self.study.name}/{self.model.name}"
+
+    @cached_property
+    def task(self) -> tuple[str, tuple[str, ...], str, int]:
+        """Corpus, classes, protocol and clips: what systems share that may be compared."""
+        truth = self.tables[0].set_index("clip_id")["truth"].sort_index()
+        digest = int(pd.util.hash_pandas_object(truth).sum())
+        return self.corpus, tuple(sorted(self.labels)), self.protocol_name, digest
+
+    @property
     def pooled(self) -> pd.DataFrame:
         """Predictions of all seeds, one below the other."""
         return pd.concat(self.tables, ignore_index=True)
@@ -122,16 +142,20 @@ class Result:
         settings = self.model.training if is_published else self.model.honest_settings
         return kept_epochs(history, settings, by="curve") if settings else history
 
-    def by_corpus(self) -> dict[str, metrics.Score]:
-        """Scores on the clips of each corpus of a pool; UAR over the classes that it has."""
+    def tables_by_corpus(self) -> dict[str, list[pd.DataFrame]]:
+        """Give the `tables` of the clips of each corpus of a pool."""
         # A speaker is named after the corpus: `crema_d-1001`.
         corpora = [one["speaker"].str.rsplit("-", n=1).str[0] for one in self.tables]
         return {
-            name: metrics.score_predictions(
-                [one[own == name] for one, own in zip(self.tables, corpora, strict=True)],
-                self.labels,
-            )
+            name: [one[own == name] for one, own in zip(self.tables, corpora, strict=True)]
             for name in sorted(set(pd.concat(corpora)))
+        }
+
+    def by_corpus(self) -> dict[str, metrics.Score]:
+        """Scores on the clips of each corpus of a pool; UAR over the classes that it has."""
+        return {
+            name: metrics.score_predictions(tables, self.labels)
+            for name, tables in self.tables_by_corpus().items()
         }
 
     def duration_s(self) -> float:
@@ -141,6 +165,8 @@ class Result:
     def record(self) -> dict[str, Any]:
         """Return the result as one record of `results.json`."""
         score = self.score
+        is_few = score.n_speakers < MIN_SPEAKERS
+        no_interval = {"no_interval": f"{score.n_speakers} speakers"} if is_few else {}
         measures = ("uar", "uar_low", "uar_high", "wa", "wa_low", "wa_high")
         return {
             "study": self.study.name,
@@ -159,6 +185,7 @@ class Result:
             "published": self.published,
             "runs": [run.folder.name for run in self.runs],
             **{name: round(getattr(score, name), 6) for name in measures},
+            **no_interval,
         }
 
 
@@ -193,11 +220,13 @@ class Results:
     def ladder(self, home: str) -> pd.DataFrame:
         """Tabulate the step from 'as published' to 'honest', one row a model, as WA in [0, 1].
 
-        `step` is honest minus leaking, `chance` the share of the largest class; `people_low,
-        people_high` are NaN where people did not choose between these classes. Names of rows of
-        other corpora than `home` have theirs.
+        `step, step_low, step_high, verdict` are honest minus leaking (`steps`), `chance` the share
+        of the largest class; `people_low, people_high` are NaN where people did not choose between
+        these classes. Names of rows of other corpora than `home` have theirs.
         """
         table = pd.DataFrame([_step(one, self.partner(one)) for one in self.protocol("published")])
+        names = {"difference": "step", "low": "step_low", "high": "step_high"}
+        table = table.join(self.steps().rename(columns=names))
         if len(table):
             is_other = table["corpus"] != home
             table.loc[is_other, "name"] += ", " + table.loc[is_other, "corpus"]
@@ -211,15 +240,87 @@ class Results:
                 return one
         raise RunError("no honest result of {} {} on {}".format(*wanted))
 
-    def compare(self, first: Result, second: Result) -> str:
-        """Say how the first UAR relates to the second, by the interval of their difference.
+    @cached_property
+    def claims(self) -> list[dict[str, Any]]:
+        """What `compare` and `steps` have said so far, for `findings`."""
+        return []
 
-        By speaker; of two systems alone, uncorrected (`support.comparison` tests all pairs).
+    @cached_property
+    def _tests(self) -> dict[tuple[object, ...], pd.DataFrame]:
+        return {}
+
+    def tests(self, one: Result) -> pd.DataFrame:
+        """Compare all pairs of the results of a task (`paired_tests`), by `Result.name`."""
+        if one.task not in self._tests:
+            family = {
+                other.name: other.tables
+                for other in self.protocol(one.protocol)
+                if other.task == one.task
+            }
+            self._tests[one.task] = paired_tests(family, one.labels)
+        return self._tests[one.task]
+
+    def difference(self, first: Result, second: Result) -> dict[str, Any]:
+        """Compare the UAR of two results; all pairs of their task here are one family.
+
+        The values are those of `compare_counts`, by name; what they say is added to `claims`.
         """
-        _, low, high = metrics.difference_interval(first.tables, second.tables, first.labels)
-        if low <= 0 <= high:
-            return "not distinguishable from"
-        return "clearly above" if low > 0 else "clearly below"
+        check_same_task({first.name: first.tables, second.name: second.tables})
+        tests = self.tests(first).set_index(["first", "second"])[COMPARISON_COLUMNS]
+        names = (first.name, second.name)
+        found = (
+            tests.loc[names].to_dict() if names in tests.index else turned(tests.loc[names[::-1]])
+        )
+        about = {"corpus": first.corpus, "protocol": first.protocol_name, "measure": "uar"}
+        self.claims.append({**about, "first": names[0], "second": names[1], **found})
+        return found
+
+    def compare(self, first: Result, second: Result) -> str:
+        """Say how the first UAR relates to the second (`difference`)."""
+        return str(self.difference(first, second)["verdict"])
+
+    def steps(self) -> pd.DataFrame:
+        """Compare the accuracy of each honest result with that of its leaking `partner`.
+
+        One row a published result, in order, with the columns of `compare_counts`. Those of one
+        corpus are one family, and the speakers are its; what they say is added to `claims`.
+        """
+        pairs = [(self.partner(one), one) for one in self.protocol("published")]
+        parts = []
+        for corpus in dict.fromkeys(one.corpus for _, one in pairs):
+            here = [number for number, (_, one) in enumerate(pairs) if one.corpus == corpus]
+            tables = [[one.tables for one in pairs[number]] for number in here]
+            labels = [pairs[number][0].labels for number in here]
+            parts.append(compare_accuracies(tables, labels).set_axis(here))
+        table = pd.concat(parts or [pd.DataFrame(columns=COMPARISON_COLUMNS)]).sort_index()
+        for (honest, leaking), (_, row) in zip(pairs, table.iterrows(), strict=True):
+            about = {"corpus": honest.corpus, "protocol": honest.protocol_name, "measure": "wa"}
+            names = {"first": honest.name, "second": f"{leaking.name} as published"}
+            self.claims.append({**about, **names, **row.to_dict()})
+        return table
+
+
+def compare_accuracies(
+    pairs: Sequence[Sequence[Sequence[pd.DataFrame]]], labels: Sequence[Sequence[str]]
+) -> pd.DataFrame:
+    """Compare accuracies on clips that may differ, but are of the same speakers.
+
+    Parameters
+    ----------
+    pairs : sequence of two sequences of pandas.DataFrame
+        Predictions of the first and of the second of each pair, one table a seed.
+    labels : sequence of sequence of str
+        The classes of each pair.
+    """
+    speakers = set().union(*(one["speaker"] for pair in pairs for each in pair for one in each))
+    counts = [
+        (
+            counts_by_speaker(first, classes, others=sorted(speakers))[0],
+            counts_by_speaker(second, classes, others=sorted(speakers))[0],
+        )
+        for (first, second), classes in zip(pairs, labels, strict=True)
+    ]
+    return compare_counts(counts, metric=metrics.wa)
 
 
 def _step(leaking: Result, honest: Result) -> dict[str, Any]:
@@ -230,7 +331,6 @@ def _step(leaking: Result, honest: Result) -> dict[str, Any]:
         "name": f"{leaking.model.title}\n{leaking.study.name}",
         "is_ours": leaking.model.is_ours,
         "published": leaking.published or np.nan,
-        "step": honest.score.wa - leaking.score.wa,
         "chance": float(honest.counts().sum(axis=1).max() / honest.counts().sum()),
         "n_classes": len(honest.labels),
     }
