@@ -33,7 +33,11 @@ def results_block(records: Sequence[Mapping[str, object]]) -> str:
     A model has a row for each corpus where it is known as published and honestly; a study without
     published figures has one for each model that is not optional.
     """
-    honest = {_task(one): one for one in records if not one["is_as_published"]}
+    honest = {
+        _task(one): one
+        for one in records
+        if not one["is_as_published"] and not one.get("is_further")
+    }
     published = [
         _published_row(one, honest[_task(one)])
         for one in records

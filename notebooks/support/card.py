@@ -6,6 +6,8 @@ import pandas as pd
 
 from ser_lib.evaluation.formatting import pct
 from ser_lib.inference.bundle import Bundle
+from ser_lib.studies import OURS, STUDIES
+from support.transfer import stored_results
 
 
 def card_table(bundle: Bundle) -> pd.DataFrame:
@@ -29,3 +31,34 @@ def card_table(bundle: Bundle) -> pd.DataFrame:
         "made": f"{card['made_with']['date']}, commit {card['made_with']['commit']}",
     }
     return pd.DataFrame({"what": list(rows), "value": list(rows.values())})
+
+
+def sources_of(bundle: Bundle) -> tuple[str, list[str]]:
+    """Say how figures of a card differ from those of the same system in other chapters.
+
+    First, in brackets, from the mean over seeds; then, of encoders that were tested across
+    languages, from a head trained on the classes that both corpora have. Nothing where the runs
+    are not stored.
+    """
+    card = bundle.card
+    study = {**STUDIES, **OURS}[card["study"]]
+    wanted = [(card["model"], card["protocol"], card["corpus"])]
+    means = "".join(
+        f" (This is seed {card['seed']} alone; the mean over {len(one.runs)} seeds in other "
+        f"chapters is {pct(one.score.uar)}.)"
+        for one in stored_results(study, wanted).values()
+    )
+    joint = []
+    across = [("base_one_speed", "german", "pooled")] if study is OURS["moonshine"] else []
+    for one in stored_results(study, across).values():
+        for other in card.get("elsewhere", ()):
+            if other["corpus"] == "emodb":
+                joint.append(
+                    f"Chapter 7 has a UAR of {pct(one.score.uar)} from English to German, where "
+                    f"the bundle has {pct(other['new_voice']['uar'])} on EmoDB: there a head is "
+                    f"trained on the {len(one.labels)} classes that both corpora have and tested "
+                    f"on all their {one.score.n_rows:,} clips, here {len(bundle.labels)} classes "
+                    f"can be answered, and the {other['n_clips']:,} clips are those by which no "
+                    "voice was made known."
+                )
+    return means, joint

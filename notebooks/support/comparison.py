@@ -29,13 +29,14 @@ from ser_lib.evaluation.calibration import (
     log_loss,
 )
 from ser_lib.evaluation.fairness import SpeakerChance, group_scores
-from ser_lib.evaluation.formatting import pct, points_text, share_text
+from ser_lib.evaluation.formatting import joined, pct, points, points_text, share_text
 from ser_lib.evaluation.metrics import uar
 from ser_lib.evaluation.selective import coverage_curve
-from ser_lib.evaluation.significance import mean_over_seeds, paired_tests, turned
+from ser_lib.evaluation.significance import BELOW, LEVEL, mean_over_seeds, paired_tests, turned
 from ser_lib.paths import data_dir, report_dir, simulated_tests_path
 from ser_lib.runs.costs import SCORED_COLUMNS, scored_costs
-from ser_lib.runs.results import Result, Results, collect
+from ser_lib.runs.results import Result, Results, collect, compare_accuracies
+from ser_lib.runs.runner import plan_run
 from ser_lib.studies import OURS, STUDIES
 from support.error_analysis import clip_hits
 from support.literature import figures_for
@@ -117,6 +118,62 @@ def with_rivals(results: Results) -> Results:
                     others = (one for one in found.all if one.name not in names)
                     results += Results(tuple(one for one in others if one.task == first.task))
     return results
+
+
+def training_rows(result: Result) -> float:
+    """Mean number of training rows of a fold, with copies and augmented versions."""
+    study, seed = result.study, int(result.runs[0].spec["seed"])
+    is_published = result.protocol == "published"
+    rule = (
+        study.published_protocol if is_published else study.protocol(result.protocol, result.corpus)
+    )
+    plan = plan_run(study, result.model.name, rule, seed, result.clips)
+    return float(np.mean([len(one.train) for one in plan.split.folds]))
+
+
+def side_effects(results: Results) -> str:
+    """Say what changes along with the leaks: training rows and seeds."""
+    rows, seeds = [], 0
+    for leaking in results.protocol("published"):
+        honest = results.partner(leaking)
+        rows.append(training_rows(honest) / training_rows(leaking) - 1)
+        seeds += len(honest.runs) != len(leaking.runs)
+    low, high = (points(one) for one in (min(rows), max(rows)))
+    span = f"{low} %" if low == high else f"{low} to {high} %"
+    return (
+        f"along with the leak, the training rows of a fold change by {span}"
+        + (f" and the number of seeds in {seeds} of {len(rows)}" if seeds else "")
+        + "; the step is of both"
+    )
+
+
+def corpus_steps(leaking: Result, honest: Result) -> pd.DataFrame:
+    """Compare the accuracies of both on the clips of each corpus of a pool, one row a corpus.
+
+    Columns `corpus, leaking, honest`, those of `compare_counts`, and `words`, the verdict in
+    brackets; each corpus is a family of its own, as speakers are of one corpus only.
+    """
+    before, after = leaking.tables_by_corpus(), honest.tables_by_corpus()
+    scores = leaking.by_corpus(), honest.by_corpus()
+    parts = [
+        compare_accuracies([(after[name], before[name])], honest.labels).assign(
+            corpus=name, leaking=scores[0][name].wa, honest=scores[1][name].wa
+        )
+        for name in after
+        if name in before
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    words = table["verdict"].str.removesuffix(" from").where(table["low"].notna(), "not tested")
+    return table.assign(words=words)
+
+
+def steps_text(steps: pd.DataFrame) -> str:
+    """Count how many steps are clear, and list the others."""
+    fell = steps["verdict"] == BELOW
+    level = steps.loc[steps["verdict"] == LEVEL, "name"].str.replace("\n", ", ")
+    return f"{int(fell.sum())} of {len(steps)} are {BELOW} the authors' protocol" + (
+        f", and {joined(list(level))} {LEVEL} it" if len(level) else ""
+    )
 
 
 def all_tests(tasks: Sequence[Task]) -> pd.DataFrame:

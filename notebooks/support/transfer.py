@@ -25,7 +25,7 @@ from ser_lib.features.encoders.registry import ENCODERS, get_encoder, inspect_en
 from ser_lib.features.extraction import feature_shape
 from ser_lib.models import family_of
 from ser_lib.paths import report_dir, runs_dir
-from ser_lib.runs.results import Result, Results, score_ensemble
+from ser_lib.runs.results import Result, Results, score_ensemble, score_record
 from ser_lib.runs.runner import load_stored, plan_run
 from ser_lib.studies.study import Study
 from support.comparison import with_rivals
@@ -236,6 +236,43 @@ def bar_text(bars: pd.DataFrame) -> pd.DataFrame:
     """Write bars as a table."""
     scores = [share_text(one) for one in bars[list(BAR_COLUMNS)[1:]].itertuples(index=False)]
     return pd.DataFrame({"system": list(bars["name"]), "UAR [95 %]": scores})
+
+
+def further_records(
+    alone: Mapping[tuple[str, str, str], Result],
+    averaged: Sequence[Mapping[tuple[str, str, str], Result]],
+) -> list[dict[str, object]]:
+    """Return records of results under other protocols, and of averages of systems.
+
+    `alone` are single systems; of each of `averaged`, all of one protocol, the seeds of each system
+    and all systems are averaged as in `ensemble_bars`.
+    """
+    records: list[dict[str, object]] = [one.record() for one in alone.values()]
+    for systems in averaged:
+        groups = [[one] for one in systems.values() if len(one.runs) > 1]
+        groups += [list(systems.values())] if len(systems) > 1 else []
+        for group in groups:
+            score = score_ensemble([one.runs for one in group], group[0].clips)
+            first = group[0].record()
+            same = ("corpus", "protocol", "is_as_published", "is_ours", "n_classes", "leaks")
+            records.append(
+                {name: first[name] for name in (*same, "n_clips", "published")}
+                | {"study": "ensemble", "model": " + ".join(one.name for one in group)}
+                | {"runs": [run.folder.name for one in group for run in one.runs]}
+                | {"is_shortened": False, "seeds": [], **score_record(score)}
+            )
+    return [{**one, "is_further": True} for one in records]
+
+
+def highest_tried(trials: pd.DataFrame, protocol: str) -> tuple[float, int]:
+    """Return the highest UAR on test speakers in the log of trials, and how many there are.
+
+    In [0, 1], of trials under a protocol that know nothing of the test speaker; NaN if none is.
+    """
+    is_blind = trials["normalisation"] == "none"
+    told = trials.loc[is_blind & trials["protocol"].str.startswith(protocol), "tried"]
+    found = told.str.extract(r"on test speakers (\d+\.\d)$")[0].dropna().astype(float) / 100
+    return float(found.max()), len(found)
 
 
 def best_bar(bars: pd.DataFrame) -> str:

@@ -32,7 +32,7 @@ from ser_lib.data import (
 from ser_lib.data.corpus import Corpus
 from ser_lib.data.pooled import Pool
 from ser_lib.errors import CorpusError, ReportError, SerError, offenders
-from ser_lib.evaluation.formatting import RESULTS_MIME
+from ser_lib.evaluation.formatting import FINDINGS_MIME, RESULTS_MIME
 from ser_lib.paths import NOTEBOOKS_DIR, atomic_path, locked, report_dir, reports_dir
 from ser_lib.report.execution import Job, check_kernel, failures_of, read_executed, run_all
 from ser_lib.report.html import Failure, ReportFacts, first_line, render_report, tags_of
@@ -151,7 +151,7 @@ def _finish(
     """Write results and page from the executed notebooks; neither is ever half-written."""
     executed = {name: read_executed(job) for name, job in jobs.items()}
     failures = tuple(one for name in executed for one in failures_of(name, executed[name]))
-    records = _published_records(executed)
+    records = _published(executed, RESULTS_MIME, "records")
     facts = ReportFacts(
         corpus=card.name,
         title=card.title,
@@ -174,10 +174,8 @@ def _finish(
         temporary.write_text(page, encoding="utf-8")
     results_path = target.with_name("results.json") if records else None
     if results_path:
-        content = [{"corpus": card.name} | record for record in records]
-        text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
-        with atomic_path(results_path) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
+        _write_json(results_path, [{"corpus": card.name} | record for record in records])
+        _write_json(target.with_name("claims.json"), _published(executed, FINDINGS_MIME, "claims"))
     return ReportResult(target, results_path, failures, facts.durations_s)
 
 
@@ -266,14 +264,14 @@ def _order_of(notebooks: Mapping[str, NotebookNode]) -> TopologicalSorter[str]:
     return order
 
 
-def _published_records(notebooks: Mapping[str, NotebookNode]) -> list[dict[str, Any]]:
-    """Collect what `publish` put into the outputs, in the order of the notebooks."""
+def _published(notebooks: Mapping[str, NotebookNode], mime: str, what: str) -> list[dict[str, Any]]:
+    """Collect what `publish` or `findings` put into the outputs, in the order of the notebooks."""
     return [
-        _without_nan(record)
-        for notebook in notebooks.values()
+        _without_nan({"notebook": name, **one} if what == "claims" else one)
+        for name, notebook in notebooks.items()
         for cell in notebook.cells
         for output in cell.get("outputs", ())
-        for record in output.get("data", {}).get(RESULTS_MIME, {}).get("records", ())
+        for one in output.get("data", {}).get(mime, {}).get(what, ())
     ]
 
 
@@ -293,6 +291,12 @@ def _stored_runs(card: Corpus | Pool) -> list[dict[str, Any]]:
                 }
             )
     return runs
+
+
+def _write_json(path: Path, content: list[dict[str, Any]]) -> None:
+    text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def _without_nan(value: Any) -> Any:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import html
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from types import MappingProxyType
@@ -243,6 +243,8 @@ def answers(rows: Iterable[tuple[str, str, str]]) -> None:
 def publish(
     results: Results,
     extras: Mapping[tuple[str, str, str], Mapping[str, object]] = MappingProxyType({}),
+    *,
+    further: Sequence[Mapping[str, object]] = (),
 ) -> None:
     """Hand results to the report, which writes them to `results.json`.
 
@@ -252,12 +254,14 @@ def publish(
         Of all studies.
     extras : mapping
         By study, model and corpus: what is said of an honest result beyond its score.
+    further : sequence of mapping
+        Records that are no result of one model under its study's protocols, marked `is_further`.
     """
     records = results.records()
     for one in records:
         if not one["is_as_published"]:
             one.update(extras.get((one["study"], one["model"], one["corpus"]), {}))
-    display({"text/html": "", RESULTS_MIME: {"records": records}}, raw=True)
+    display({"text/html": "", RESULTS_MIME: {"records": [*records, *further]}}, raw=True)
 
 
 def _display_html(source: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from ser_lib.evaluation.formatting import pct, points, score_text
+from ser_lib.evaluation.formatting import pct, points_text, score_text
 from ser_lib.runs.results import Result, Results
 
 # An audit's leaks in a reader's words.
@@ -37,20 +37,23 @@ def score_table(results: Results) -> pd.DataFrame:
 
 def headline_table(results: Results) -> pd.DataFrame:
     """Lay results of both protocols out, one row a model: from the printed to the honest figure."""
-    pairs = ((one, results.partner(one)) for one in results.protocol("published"))
+    pairs = [(one, results.partner(one)) for one in results.protocol("published")]
+    steps = results.steps[["difference", "low", "high", "verdict"]].itertuples(index=False)
     return pd.DataFrame(
         {
             "model": leaking.model.title + (" (ours)" if leaking.model.is_ours else ""),
             "authors' WA": pct(leaking.published or np.nan),
             "as published, WA": pct(leaking.score.wa),
             "honest WA": score_text(honest.score, "wa"),
-            "step": points(honest.score.wa - leaking.score.wa),
+            "step [95 %]": points_text(tuple(step[:3])),
+            "unseen speakers are": step.verdict,
+            "seeds": f"{len(leaking.runs)} → {len(honest.runs)}",
             "honest UAR": score_text(honest.score),
             "corpus": leaking.corpus_text,
             "classes": leaking.study.labels_for(leaking.corpus).text,
             "study": leaking.study.name,
         }
-        for leaking, honest in pairs
+        for (leaking, honest), step in zip(pairs, steps, strict=True)
     )
 
 

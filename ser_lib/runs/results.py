@@ -165,9 +165,6 @@ class Result:
     def record(self) -> dict[str, Any]:
         """Return the result as one record of `results.json`."""
         score = self.score
-        is_few = score.n_speakers < MIN_SPEAKERS
-        no_interval = {"no_interval": f"{score.n_speakers} speakers"} if is_few else {}
-        measures = ("uar", "uar_low", "uar_high", "wa", "wa_low", "wa_high")
         return {
             "study": self.study.name,
             "model": self.model.name,
@@ -180,13 +177,19 @@ class Result:
             "seeds": [run.spec["seed"] for run in self.runs],
             "is_shortened": self.is_shortened,
             "n_clips": int(self.pooled["clip_id"].str.split("#").str[0].nunique()),
-            "n_rows": score.n_rows,
-            "n_speakers": score.n_speakers,
             "published": self.published,
             "runs": [run.folder.name for run in self.runs],
-            **{name: round(getattr(score, name), 6) for name in measures},
-            **no_interval,
+            **score_record(score),
         }
+
+
+def score_record(score: metrics.Score) -> dict[str, Any]:
+    """Return a score as part of a record of `results.json`; it says why there is no interval."""
+    measures = ("uar", "uar_low", "uar_high", "wa", "wa_low", "wa_high")
+    numbers = {name: round(getattr(score, name), 6) for name in measures}
+    is_few = score.n_speakers < MIN_SPEAKERS
+    why = {"no_interval": f"{score.n_speakers} speakers: no interval"} if is_few else {}
+    return {"n_rows": score.n_rows, "n_speakers": score.n_speakers, **numbers, **why}
 
 
 @dataclass(frozen=True)
@@ -226,7 +229,7 @@ class Results:
         """
         table = pd.DataFrame([_step(one, self.partner(one)) for one in self.protocol("published")])
         names = {"difference": "step", "low": "step_low", "high": "step_high"}
-        table = table.join(self.steps().rename(columns=names))
+        table = table.join(self.steps.rename(columns=names))
         if len(table):
             is_other = table["corpus"] != home
             table.loc[is_other, "name"] += ", " + table.loc[is_other, "corpus"]
@@ -279,19 +282,21 @@ class Results:
         """Say how the first UAR relates to the second (`difference`)."""
         return str(self.difference(first, second)["verdict"])
 
+    @cached_property
     def steps(self) -> pd.DataFrame:
         """Compare the accuracy of each honest result with that of its leaking `partner`.
 
         One row a published result, in order, with the columns of `compare_counts`. Those of one
-        corpus are one family, and the speakers are its; what they say is added to `claims`.
+        study and corpus are one family; what they say is added to `claims`.
         """
         pairs = [(self.partner(one), one) for one in self.protocol("published")]
+        families: dict[tuple[str, str], list[int]] = {}
+        for number, (_, one) in enumerate(pairs):
+            families.setdefault((one.study.name, one.corpus), []).append(number)
         parts = []
-        for corpus in dict.fromkeys(one.corpus for _, one in pairs):
-            here = [number for number, (_, one) in enumerate(pairs) if one.corpus == corpus]
+        for here in families.values():
             tables = [[one.tables for one in pairs[number]] for number in here]
-            labels = [pairs[number][0].labels for number in here]
-            parts.append(compare_accuracies(tables, labels).set_axis(here))
+            parts.append(compare_accuracies(tables, pairs[here[0]][0].labels).set_axis(here))
         table = pd.concat(parts or [pd.DataFrame(columns=COMPARISON_COLUMNS)]).sort_index()
         for (honest, leaking), (_, row) in zip(pairs, table.iterrows(), strict=True):
             about = {"corpus": honest.corpus, "protocol": honest.protocol_name, "measure": "wa"}
@@ -301,7 +306,7 @@ class Results:
 
 
 def compare_accuracies(
-    pairs: Sequence[Sequence[Sequence[pd.DataFrame]]], labels: Sequence[Sequence[str]]
+    pairs: Sequence[Sequence[Sequence[pd.DataFrame]]], labels: Sequence[str]
 ) -> pd.DataFrame:
     """Compare accuracies on clips that may differ, but are of the same speakers.
 
@@ -309,18 +314,13 @@ def compare_accuracies(
     ----------
     pairs : sequence of two sequences of pandas.DataFrame
         Predictions of the first and of the second of each pair, one table a seed.
-    labels : sequence of sequence of str
-        The classes of each pair.
+    labels : sequence of str
+        All classes.
     """
-    speakers = set().union(*(one["speaker"] for pair in pairs for each in pair for one in each))
-    counts = [
-        (
-            counts_by_speaker(first, classes, others=sorted(speakers))[0],
-            counts_by_speaker(second, classes, others=sorted(speakers))[0],
-        )
-        for (first, second), classes in zip(pairs, labels, strict=True)
-    ]
-    return compare_counts(counts, metric=metrics.wa)
+    tables = [one for pair in pairs for each in pair for one in each]
+    others = sorted(set().union(*(one["speaker"] for one in tables)))
+    counts = [[counts_by_speaker(one, labels, others=others)[0] for one in pair] for pair in pairs]
+    return compare_counts([(first, second) for first, second in counts], metric=metrics.wa)
 
 
 def _step(leaking: Result, honest: Result) -> dict[str, Any]:
@@ -339,6 +339,7 @@ def _step(leaking: Result, honest: Result) -> dict[str, Any]:
     for kind, one in (("leaking", leaking), ("honest", honest)):
         score = one.score
         row |= {kind: score.wa, f"{kind}_low": score.wa_low, f"{kind}_high": score.wa_high}
+        row |= {f"{kind}_seeds": score.n_seeds}
     return row
 
 
