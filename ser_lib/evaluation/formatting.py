@@ -6,7 +6,7 @@ It loads no tables, so that everything may write its numbers with it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ser_lib.errors import StudyError
@@ -40,16 +40,16 @@ def points(difference: float) -> str:
     return f"{round(100 * difference, 1) + 0.0:+.1f}".replace("-", "−")
 
 
-def points_text(interval: tuple[float, float, float]) -> str:
+def points_text(interval: Iterable[float]) -> str:
     """Write a difference of shares with the ends of its interval, in signed percentage points.
 
     >>> points_text((0.05, -0.01, 0.11))
     '+5.0 [−1.0, +11.0]'
     """
-    if math.isnan(interval[1]):
-        return f"{points(interval[0])} [{TOO_FEW}]"
-    value, low, high = map(points, interval)
-    return f"{value} [{low}, {high}]"
+    value, low, high = interval
+    if math.isnan(low):
+        return f"{points(value)} [{TOO_FEW}]"
+    return f"{points(value)} [{points(low)}, {points(high)}]"
 
 
 def change(difference: float) -> str:

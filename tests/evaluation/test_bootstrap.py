@@ -9,6 +9,7 @@ from sklearn.metrics import confusion_matrix
 
 from ser_lib.errors import MetricError
 from ser_lib.evaluation.bootstrap import (
+    MIN_SPEAKERS,
     class_numbers,
     counts_by_speaker,
     interval_of,
@@ -66,8 +67,13 @@ def test_scores_of_resamples_are_those_of_a_loop(table):
 
 
 def test_an_interval_leaves_one_in_forty_at_each_end():
-    assert interval_of(np.arange(41.0)) == pytest.approx((1, 39))
-    assert interval_of(np.append(np.arange(41.0), np.nan)) == pytest.approx((1, 39))
+    assert interval_of(np.arange(41.0), 24) == pytest.approx((1, 39))
+    assert interval_of(np.append(np.arange(41.0), np.nan), 24) == pytest.approx((1, 39))
+
+
+def test_there_is_no_interval_over_few_speakers():
+    assert np.isfinite(interval_of(np.arange(41.0), MIN_SPEAKERS)).all()
+    assert np.isnan(interval_of(np.arange(41.0), MIN_SPEAKERS - 1)).all()
 
 
 def test_an_unknown_class_is_named():

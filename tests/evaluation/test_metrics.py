@@ -15,7 +15,6 @@ from ser_lib.evaluation.metrics import (
     check_predictions,
     class_table,
     confusion_counts,
-    difference_interval,
     score_predictions,
     uar,
     wa,
@@ -279,64 +278,6 @@ def test_a_score_is_said_in_percent(table):
 def test_what_cannot_be_scored_is_refused(table, change, message):
     with pytest.raises(MetricError, match=message):
         score_predictions(change(table), LABELS)
-
-
-# --- differences
-
-
-def test_a_model_does_not_differ_from_itself(table):
-    assert difference_interval([table], [table], LABELS) == (0.0, 0.0, 0.0)
-
-
-def test_two_models_of_the_same_skill_are_not_distinguished(rng):
-    tables = [simulate(rng, n_speakers=20, accuracy=0.6) for _ in range(2)]
-    difference, low, high = difference_interval(tables[:1], tables[1:], LABELS)
-    assert low < 0 < high
-    assert low < difference < high
-
-
-def test_a_planted_difference_is_found_with_its_sign(rng):
-    worse, better = (simulate(rng, n_speakers=20, accuracy=a) for a in (0.5, 0.75))
-    difference, low, high = difference_interval([better], [worse], LABELS)
-    # Four standard errors of two shares over 400 rows.
-    assert difference == pytest.approx(0.25, abs=0.13)
-    assert 0 < low < difference < high
-    np.testing.assert_allclose(
-        difference_interval([worse], [better], LABELS), (-difference, -high, -low), atol=1e-12
-    )
-
-
-def test_the_difference_is_that_of_the_scores(rng):
-    first, second = ([simulate(rng) for _ in range(2)] for _ in range(2))
-    difference, _, _ = difference_interval(first, second, LABELS, n_resamples=50)
-    one, other = (score_predictions(t, LABELS, n_resamples=50) for t in (first, second))
-    assert difference == pytest.approx(one.uar - other.uar, abs=1e-12)
-
-
-def test_what_is_hard_about_a_speaker_cancels_out(rng):
-    # Both models are right on the same clips of each speaker, but for one more in the second.
-    own = np.linspace(0.2, 0.9, 10)
-    worse = simulate(rng, n_speakers=10, n_clips=40, accuracy=own)
-    is_wrong = worse["truth"] != worse["prediction"]
-    mended = worse[is_wrong].groupby("speaker").head(2).index
-    better = worse.copy()
-    better.loc[mended, "prediction"] = better.loc[mended, "truth"]
-    _, low, high = difference_interval([better], [worse], LABELS)
-    single = score_predictions([worse], LABELS)
-    assert low > 0
-    assert (high - low) < 0.2 * (single.uar_high - single.uar_low)
-
-
-def test_models_of_different_speakers_are_not_compared(table):
-    with pytest.raises(MetricError, match="different speakers"):
-        difference_interval([table], [table[table["speaker"] > "s01"]], LABELS)
-
-
-@pytest.mark.parametrize("kept", ["s01", "nobody"])
-def test_a_difference_over_one_speaker_or_none_has_no_interval(table, kept):
-    alone = table[table["speaker"] == kept]
-    with pytest.raises(MetricError):
-        difference_interval([alone], [alone], LABELS)
 
 
 # --- predictions

@@ -13,7 +13,7 @@ from ser_lib.evaluation.selective import accuracy_at, coverage_curve, select_thr
 LABELS = ("happy", "sad")
 
 
-def predictions(confidence, is_right, speakers=4) -> pd.DataFrame:
+def predictions(confidence, is_right, speakers=8) -> pd.DataFrame:
     """Predictions of 'happy' that are as confident as given."""
     confidence, is_right = np.asarray(confidence, dtype=float), np.asarray(is_right, dtype=bool)
     return pd.DataFrame(
@@ -46,10 +46,10 @@ def test_the_curve_is_the_accuracy_of_the_most_confident(knowing):
 
 def test_the_band_is_that_of_a_loop_over_resampled_speakers(knowing):
     curve = coverage_curve(knowing, LABELS, n_resamples=12, seed=4)
-    draws = np.random.default_rng(4).multinomial(4, np.full(4, 0.25), size=12)
+    draws = np.random.default_rng(4).multinomial(8, np.full(8, 0.125), size=12)
     values = []
     for times in draws:
-        parts = [knowing[knowing["speaker"] == f"s{k}"] for k in range(4) for _ in range(times[k])]
+        parts = [knowing[knowing["speaker"] == f"s{k}"] for k in range(8) for _ in range(times[k])]
         rows = pd.concat(parts).sort_values("p_happy", ascending=False)
         values.append((rows["truth"] == "happy").to_numpy()[: len(rows) // 2].mean())
     row = curve[curve["coverage"] == 0.5].iloc[0]
