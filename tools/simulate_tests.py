@@ -20,7 +20,7 @@ from statsmodels.stats.multitest import multipletests
 
 from ser_lib import data
 from ser_lib.evaluation.bootstrap import resample_speakers, resampled
-from ser_lib.evaluation.metrics import uar
+from ser_lib.evaluation.metrics import mean_recall, uar
 from ser_lib.evaluation.significance import ERROR_RATE, compare_counts
 from ser_lib.paths import atomic_path, simulated_tests_path
 from ser_lib.runs.results import collect
@@ -76,7 +76,7 @@ def by_this_report(counts: np.ndarray) -> np.ndarray:
 def by_interval(counts: np.ndarray) -> np.ndarray:
     """Signs of differences whose percentile interval excludes zero, not corrected."""
     weights = resample_speakers(counts.shape[2], 1000, 0)
-    drawn = [resampled(one, weights, uar) for one in counts]
+    drawn = [resampled(one, weights, mean_recall) for one in counts]
     ends = np.array([np.percentile(a - b, [2.5, 97.5]) for a, b in combinations(drawn, 2)])
     return np.select([ends[:, 0] > 0, ends[:, 1] < 0], [1, -1], 0)
 
@@ -117,7 +117,7 @@ def rates(n_speakers: int, n_rounds: int) -> list[dict[str, object]]:
     for _ in range(n_rounds):
         for skill, values in SKILLS.items():
             counts = simulate(n_speakers, values, rng)
-            ends = np.percentile(resampled(counts[0], weights, uar), [2.5, 97.5])
+            ends = np.percentile(resampled(counts[0], weights, mean_recall), [2.5, 97.5])
             inside.append(ends[0] <= stats.norm.cdf(LEVEL) <= ends[1])
             for rule, decide in RULES.items():
                 outcomes.setdefault((rule, skill), []).append(decide(counts))

@@ -114,7 +114,9 @@ def test_names_between_backticks_are_code(shown):
 
 def test_findings_are_escaped_and_kept_as_data(shown):
     notebook.findings("a < b", "c")
+    notebook.findings("d", claims=[{"first": "a"}])
     assert shown[0][notebook.FINDINGS_MIME]["sentences"] == ["a &lt; b", "c"]
+    assert shown[1][notebook.FINDINGS_MIME]["claims"] == [{"first": "a"}]
     with pytest.raises(ReportError, match="at least one"):
         notebook.findings()
 

@@ -48,7 +48,7 @@ def tasks(results):
 
 @pytest.fixture(scope="module")
 def tests(tasks):
-    return comparison.all_tests(tasks, n_resamples=200)
+    return comparison.all_tests(tasks)
 
 
 @pytest.fixture(scope="module")
@@ -83,19 +83,56 @@ def test_a_system_at_chance_has_no_vote(tasks):
 def test_pairs_are_tested_within_a_task_only_and_the_dummy_is_below(tests):
     assert len(tests) == 1
     row = tests.iloc[0]
-    assert (row["first"], row["second"], row["verdict"]) == ("KNN", "Dummy", "above")
+    assert (row["first"], row["second"], row["verdict"]) == ("KNN", "Dummy", "clearly above")
     text = comparison.pair_table(tests).iloc[0]
-    assert text["the first is"] == "above"
+    assert text["the first is"] == "clearly above"
 
 
-def test_a_pair_is_distinguished_only_if_both_tests_agree(tasks, monkeypatch):
-    monkeypatch.setattr("ser_lib.evaluation.significance.wilcoxon_p", lambda *_: 0.2)
-    found = comparison.all_tests(tasks, n_resamples=50)
-    assert list(found["verdict"]) == ["not distinguishable from"]
+def test_a_chapter_and_the_last_say_the_same_of_a_pair(results, tests):
+    knn, dummy = (results.get(name, "honest") for name in ("knn", "dummy"))
+    said = results.difference(knn, dummy)
+    for name in ("difference", "low", "high", "p", "verdict"):
+        assert said[name] == tests.iloc[0][name]
+    assert results.claims[-1]["second"] == "boucheta2025/dummy"
+    assert results.claims[-1]["verdict"] == said["verdict"]
+
+
+def test_rivals_are_those_of_the_same_task(results, monkeypatch):
+    part = Results(tuple(one for one in results.all if one.study.name != "eight"))
+    others = {one: replace(STUDY, name=one, corpora=("demo",)) for one in ("more", "eight")}
+    others["eight"] = replace(EIGHT, corpora=("demo",))
+    monkeypatch.setattr(comparison, "STUDIES", others)
+    monkeypatch.setattr(comparison, "OURS", {})
+    monkeypatch.setattr(
+        comparison,
+        "collect",
+        lambda study, *_, **__: Results(tuple(replace(one, study=study) for one in part.all)),
+    )
+    found = comparison.with_rivals(part)
+    assert {one.study.name for one in found.all} == {STUDY.name, "more"}
+    assert {one.task for one in found.protocol("honest")} == {part.get("knn", "honest").task}
+
+
+def test_steps_say_what_changes_along_with_the_leak(results):
+    text = comparison.side_effects(results)
+    rows = [
+        comparison.training_rows(results.partner(one)) / comparison.training_rows(one) - 1
+        for one in results.protocol("published")
+    ]
+    assert comparison.points(min(rows)) in text
+    assert "seeds" not in text
+    one = results.get("knn", "published")
+    fewer = Results((replace(one, runs=one.runs[:1]), results.get("knn", "honest")))
+    assert "seeds in 1 of 1" in comparison.side_effects(fewer)
+
+
+def test_steps_are_counted_by_their_verdicts():
+    steps = pd.DataFrame({"name": ["a\nb", "c"], "verdict": ["not distinguishable from", "x"]})
+    assert "a, b not distinguishable from" in comparison.steps_text(steps)
 
 
 def test_a_task_without_pairs_gives_an_empty_table(tasks):
-    assert comparison.all_tests(tasks[1:], n_resamples=20).empty
+    assert comparison.all_tests(tasks[1:]).empty
 
 
 def test_no_published_figure_is_comparable_on_the_demo_corpus(tasks):
@@ -227,6 +264,8 @@ def test_differences_of_one_system_have_its_own_sign():
             "difference": [0.1, -0.3, -0.2],
             "low": [0.0, -0.4, -0.3],
             "high": [0.2, -0.2, -0.1],
+            "p": [0.06, 0.01, 0.02],
+            "verdict": ["not distinguishable from", "clearly below", "clearly below"],
         }
     )
     beside = comparison.differences_of(tests, "b")

@@ -216,7 +216,7 @@ def trial_of(name: str, *accuracies: float) -> leakage.Trial:
     for share in accuracies:
         right = round(100 * share)
         matrix = [[right, 100 - right], [100 - right, right]]
-        counts = {speaker: matrix for speaker in "abcd"}
+        counts = {speaker: matrix for speaker in "abcdefgh"}
         known = dict.fromkeys(("audio", "clip", "speaker", "sentence"), 0.0)
         entries.append({"counts": counts, "known": known, "n_train": 10.0})
     return leakage.Trial(STEPS[name], ("p", "q"), tuple(entries))
@@ -233,8 +233,8 @@ def test_a_twin_table_is_the_paired_difference():
 
 
 def test_the_best_of_seeds_is_above_their_mean():
-    found = leakage.best_of_seeds(trial_of("stopped", 0.5, 0.6, 0.7))
-    row = dict(zip(leakage.TWIN_COLUMNS, found, strict=True))
+    trials = {"speakers": trial_of("speakers", 0.5, 0.6, 0.7)}
+    (row,) = leakage.twin_table(trials, best_of="speakers").to_dict("records")
     assert row["with_leak"] == pytest.approx(0.7)
     assert row["value"] == pytest.approx(0.1)
 

@@ -106,10 +106,10 @@ def test_systems_are_joined_with_their_ensemble_and_gains_are_paired(planted):
     assert len(gains) == 1  # base is not stored
     titles = [STUDY.model(name).title for name in models]
     assert gains[["system", "baseline"]].iloc[0].tolist() == titles
-    assert gains["points"].iloc[0] == pytest.approx(
+    assert gains["difference"].iloc[0] == pytest.approx(
         bars.loc[titles[0], "value"] - bars.loc[titles[1], "value"]
     )
-    assert gains["low"].iloc[0] <= gains["points"].iloc[0] <= gains["high"].iloc[0]
+    assert gains["low"].iloc[0] <= gains["difference"].iloc[0] <= gains["high"].iloc[0]
 
 
 def test_ours_are_listed_with_others_of_the_same_protocol_with_their_size(planted):
