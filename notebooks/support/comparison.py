@@ -501,6 +501,7 @@ def record_extras(
             ]
             extras[one.study.name, one.model.name, one.corpus] = {
                 "task": task.title,
+                "title": name,
                 "calibration": {key: _rounded(value) for key, value in known.items()},
                 "tests": pairs,
             }
