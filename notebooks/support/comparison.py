@@ -132,9 +132,10 @@ def training_rows(result: Result) -> float:
 
 
 def side_effects(results: Results) -> str:
-    """Say what changes along with the leaks: training rows and seeds."""
+    """Say what changes along with the leaks of published systems: training rows and seeds."""
     rows, seeds = [], 0
-    for leaking in results.protocol("published"):
+    published = results.protocol("published")
+    for leaking in [one for one in published if not one.model.is_ours] or published:
         honest = results.partner(leaking)
         rows.append(training_rows(honest) / training_rows(leaking) - 1)
         seeds += len(honest.runs) != len(leaking.runs)

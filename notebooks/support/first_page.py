@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from ser_lib.data import listener_accuracy
 from ser_lib.evaluation.formatting import joined, pct
+from ser_lib.evaluation.significance import BELOW, LEVEL
 from ser_lib.inference.bundle import Bundle
 from ser_lib.inference.model_card import cross_corpus_figures
 from ser_lib.plots import style
@@ -17,7 +18,7 @@ from ser_lib.runs.results import Result
 from support.comparison import Task, differences_of
 from support.literature import figures_for
 
-COLUMNS = ("name", "kind", "printed", "rerun", "unseen", "low", "high")
+COLUMNS = ("name", "kind", "printed", "rerun", "unseen", "low", "high", "verdict")
 PEOPLE_COLOUR = "#009E73"
 
 # Above this loss of accuracy on other recordings a user is told to test first.
@@ -39,19 +40,20 @@ def first_rows(steps: pd.DataFrame, task: Task) -> pd.DataFrame:
             f"{one.name.split(chr(10))[0]}, {one.study}, {one.n_classes} classes",
             "published",
             *(one.published, one.leaking, one.honest, one.honest_low, one.honest_high),
+            one.verdict,
         )
         for one in steps.drop_duplicates(["study", "model"]).itertuples()
     ]
     best, nothing = best_of(task), float("nan")
     score, n_classes = best.score, len(task.labels)
     name = f"{task.name_of(best)}, ours, {n_classes} classes"
-    rows.append((name, "ours", nothing, nothing, score.wa, score.wa_low, score.wa_high))
+    rows.append((name, "ours", nothing, nothing, score.wa, score.wa_low, score.wa_high, ""))
     for one in _rivals(task).head(1).itertuples():
         name = f"{one.system}, others, {n_classes} classes"
-        rows.append((name, "rival", one.wa, *[nothing] * 4))
+        rows.append((name, "rival", one.wa, *[nothing] * 4, ""))
     if people := listener_accuracy(task.first.corpus, task.labels):
         name = f"listeners, {n_classes} classes"
-        rows.append((name, "listeners", nothing, nothing, sum(people) / 2, *people))
+        rows.append((name, "listeners", nothing, nothing, sum(people) / 2, *people, ""))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -70,7 +72,7 @@ def _rivals(task: Task) -> pd.DataFrame:
 def first_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Write the rows of the first page."""
     names = {"printed": "printed, %", "rerun": "their protocol here, %", "unseen": "unseen, %"}
-    shown = rows.drop(columns="kind").rename(columns={"name": "system", **names})
+    shown = rows.drop(columns=["kind", "verdict"]).rename(columns={"name": "system", **names})
     numbers = shown.columns[1:]
     texts = (100 * shown[numbers]).map("{:.1f}".format).replace("nan", "–")
     return shown.assign(**texts)
@@ -82,13 +84,13 @@ def answers(
     """Answer four questions: question, answer, and the name of the table that shows it."""
     best, published = best_of(task), rows[rows["kind"] == "published"]
     pairs = differences_of(tests[tests["task"] == task.title], task.name_of(best))
-    n_level = int((pairs["verdict"] == "not distinguishable from").sum())
+    n_level = int((pairs["verdict"] == LEVEL).sum())
     rivals = "".join(
         f" The best published figure is {pct(one.wa)}, {one.system}."
         for one in _rivals(task).head(1).itertuples()
     )
     score = best.score
-    fallen = published["high"] < published["rerun"]
+    fallen = published["verdict"] == BELOW
     own = cross_corpus_figures(bundle)
     own = own[own["voice"] == "new"] if len(own) else own
     home, lowest = bundle.card["score"]["wa"], own["accuracy_share"].min() if len(own) else 0.0

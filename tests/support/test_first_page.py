@@ -23,6 +23,7 @@ STEPS = pd.DataFrame(
         "honest": [0.4, 0.5],
         "honest_low": [0.3, 0.4],
         "honest_high": [0.5, 0.6],
+        "verdict": ["clearly below", "not distinguishable from"],
     }
 )
 
