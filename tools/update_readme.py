@@ -1,4 +1,4 @@
-"""The results in the README: two tables between two markers.
+"""The results in the README: a table between two markers.
 
 Nothing there is typed: `make report CORPUS=ravdess` ends with `python -m tools.update_readme
 ravdess`, which reads `reports/ravdess/results.json`; a test compares the two.
@@ -13,79 +13,70 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ser_lib.paths import PROJECT_DIR, atomic_path
-from ser_lib.studies import OURS
+from ser_lib.studies import OURS, STUDIES
 
 README = PROJECT_DIR / "README.md"
-PUBLISHED_HEAD = (
-    "| study | model | clips | authors' accuracy | the same protocol here | unseen speakers "
-    "| UAR [95 % by speaker] | how |\n"
-    "| --- | --- | --- | --- | --- | --- | --- | --- |"
+HEAD = (
+    "| system | trained and tested on | printed | run again as published | unseen speakers "
+    "| UAR there [95 % by speaker] |\n| --- | --- | --- | --- | --- | --- |"
 )
-OURS_HEAD = (
-    "| system of ours | clips | unseen speakers | UAR [95 % by speaker] | how |\n"
-    "| --- | --- | --- | --- | --- |"
-)
+# Of our own: the model that `ser predict` uses, and the best that nothing was pretrained for.
+SHOWN = (("moonshine", "base_low"), ("scratch_alone", "tdnn_alone"))
 
 
 def results_block(records: Sequence[Mapping[str, object]]) -> str:
-    """Lay the records of `results.json` out as two Markdown tables, in percent.
+    """Lay the most telling records of `results.json` out as a Markdown table, in percent.
 
-    A model has a row for each corpus where it is known as published and honestly; a study without
-    published figures has one for each model that is not optional.
+    Every model with a printed figure, the best of each study without one, our best system on the
+    corpus of most records, and those of `SHOWN`.
     """
     honest = {
         _task(one): one
         for one in records
         if not one["is_as_published"] and not one.get("is_further")
     }
-    published = [
-        _published_row(one, honest[_task(one)])
+    pairs = [
+        (one, honest[_task(one)])
         for one in records
-        if one["is_as_published"] and _task(one) in honest
+        if one["is_as_published"] and not one["is_ours"] and _task(one) in honest
     ]
-    ours = [_our_row(one) for one in honest.values() if _stands_for_us(one)]
-    return "\n".join([PUBLISHED_HEAD, *published, "", OURS_HEAD, *ours])
+    printed = {one["study"] for one, _ in pairs if one["published"] is not None}
+    shown = [pair for pair in pairs if pair[0]["published"] is not None]
+    for study in dict.fromkeys(one["study"] for one, _ in pairs if one["study"] not in printed):
+        shown.append(max((two for two in pairs if two[0]["study"] == study), key=_uar))
+    ours = [(None, one) for one in honest.values() if one["study"] in OURS]
+    home = ours[0][1]["corpus"] if ours else ""
+    ours = [pair for pair in ours if pair[1]["corpus"] == home]
+    picked = [pair for pair in ours if (pair[1]["study"], pair[1]["model"]) in SHOWN]
+    best = max(ours, key=_uar, default=None)
+    rows = [*shown, *([best] if best and best not in picked else []), *picked]
+    return "\n".join([HEAD, *(_row(*pair) for pair in rows)])
 
 
 def _task(record: Mapping[str, object]) -> tuple[object, ...]:
     return record["study"], record["model"], record["corpus"]
 
 
-def _stands_for_us(record: Mapping[str, object]) -> bool:
-    study = OURS.get(str(record["study"]))
-    return study is not None and not study.model(str(record["model"])).is_optional
+def _uar(pair: tuple[object, Mapping[str, object]]) -> float:
+    return float(pair[1]["uar"])
 
 
-def _published_row(leaking: Mapping[str, object], honest: Mapping[str, object]) -> str:
-    published = leaking["published"]
-    return _line(
-        honest["study"],
-        f"{honest['model']}{' (ours)' if honest['is_ours'] else ''}",
-        honest["corpus"],
+def _row(leaking: Mapping[str, object] | None, honest: Mapping[str, object]) -> str:
+    study = {**STUDIES, **OURS}[str(honest["study"])]
+    title = study.model(str(honest["model"])).title
+    name = f"{title}, {study.name}" if leaking else f"**{title}** (ours)"
+    published = leaking["published"] if leaking else None
+    interval = [honest["uar_low"], honest["uar_high"]]
+    ends = "" if None in interval else f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
+    cells = (
+        name,
+        f"{honest['corpus']}, {honest['n_classes']} classes, `{honest['protocol']}`",
         "–" if published is None else f"{100 * published:.1f} %",
-        f"{100 * leaking['wa']:.1f} %",
-        *_scores(honest),
+        f"{100 * leaking['wa']:.1f} %" if leaking else "–",
+        f"{100 * honest['wa']:.1f} %",
+        f"{100 * honest['uar']:.1f} %{ends}",
     )
-
-
-def _our_row(record: Mapping[str, object]) -> str:
-    title = OURS[str(record["study"])].model(str(record["model"])).title
-    return _line(title, record["corpus"], *_scores(record))
-
-
-def _scores(record: Mapping[str, object]) -> tuple[str, str, str]:
-    n_seeds = len(record["seeds"])
-    seeds = f"{n_seeds} seed{'s' if n_seeds > 1 else ''}"
-    return (
-        f"{100 * record['wa']:.1f} %",
-        f"{100 * record['uar']:.1f} % "
-        f"[{100 * record['uar_low']:.1f}, {100 * record['uar_high']:.1f}]",
-        f"`{record['protocol']}`, {record['n_classes']} classes, {seeds}",
-    )
-
-
-def _line(*cells: object) -> str:
-    return f"| {' | '.join(map(str, cells))} |"
+    return f"| {' | '.join(cells)} |"
 
 
 def write_results_block(

@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from ser_lib.data.labels import LABEL_SETS
+from ser_lib.evaluation.formatting import pct, share_text
 
 PATH = Path(__file__).with_name("literature.csv")
 SOURCES_PATH = PATH.with_name("sources.csv")
@@ -80,3 +81,22 @@ def field_table(corpus: str, labels: Sequence[str], ours: pd.DataFrame) -> pd.Da
     table = table.sort_values(["protocol", "ranked_by"], ascending=[True, False], kind="stable")
     columns = ["protocol", "system", "whose", "size", "wa", "uar", "low", "high", "note", "source"]
     return table[columns].reset_index(drop=True)
+
+
+def field_text(table: pd.DataFrame) -> pd.DataFrame:
+    """Write `field_table` for a reader, in percent."""
+    intervals = table[["uar", "low", "high"]].itertuples(index=False)
+    return pd.DataFrame(
+        {
+            **{name: table[name] for name in ("protocol", "system", "whose", "size")},
+            "WA": table["wa"].map(pct),
+            "UAR [95 %]": [
+                pct(uar) if low == high or pd.isna(uar) else share_text((uar, low, high))
+                for uar, low, high in intervals
+            ],
+            "source": [
+                "; ".join(filter(None, pair))
+                for pair in zip(table["source"], table["note"], strict=True)
+            ],
+        }
+    )

@@ -1,16 +1,18 @@
-"""Robustness and permutation importance of the ladder's model, chapter 11.
+"""Robustness of the shipped model, and permutation importance of the ladder's, chapter 11.
 
-The model is trained on clean clips and tested on corrupted clips of other speakers; results are
-stored as `reports/<corpus>/robustness/<key>.json`. Importance is what it loses when a group of
-features is permuted among the test clips of a fold, stored as `importance/<key>.json`: groups,
-since single cepstral coefficients are redundant, and permuting one of them costs almost nothing.
+The head of the shipped model is trained on clean clips and tested on corrupted clips of other
+speakers; where its encoder is not here, the ladder's SVM stands in. Results are stored as
+`reports/<corpus>/robustness/<key>.json`. Importance is what the SVM loses when a group of features
+is permuted among the test clips of a fold, stored as `importance/<key>.json`: groups, since single
+cepstral coefficients are redundant, and permuting one of them costs almost nothing.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,24 +20,30 @@ from joblib import Parallel, delayed
 
 from ser_lib.audio.corruptions import Condition, corrupt
 from ser_lib.audio.io import load_signal
-from ser_lib.data import corpus_of
+from ser_lib.data import corpus_of, get_corpus
 from ser_lib.errors import SerError
 from ser_lib.evaluation.significance import compare_tables
 from ser_lib.features.acoustic import statistic_names
+from ser_lib.features.encoders.registry import get_encoder
 from ser_lib.features.extraction import compile_once, extract
-from ser_lib.features.registry import FEATURES
+from ser_lib.features.registry import FEATURES, FeatureSpec
 from ser_lib.paths import cache_dir, report_dir
 from ser_lib.runs.store import cached_result, require_audio
 from ser_lib.runtime import progress
 from ser_lib.seeds import generator
+from ser_lib.studies import OURS
 from ser_lib.training.fit import FoldArrays, fit_fold
 from support.leakage import FIRST_SEED, Plan, Trial, count_by_speaker, plan_step
-from support.leakage_steps import STEPS
+from support.leakage_steps import STEPS, Candidate
 
 # Raised when a corruption or its measurement changes in a way that no parameter shows.
 ROBUSTNESS_VERSION = 1
 STEP = STEPS["speakers"]
 SPEC = STEP.candidates[0].features
+SHIPPED = OURS["moonshine"].model("base_low")
+SHIPPED_STEP = replace(
+    STEP, title=SHIPPED.title, candidates=(Candidate(SHIPPED.config, SHIPPED.features),)
+)
 CLIPS_A_SPEAKER = 12
 VOICES_A_SPEAKER = 2
 N_SEEDS = 3
@@ -84,17 +92,20 @@ def compare_conditions(
     clips_a_speaker: int = 0,
     n_seeds: int = 0,
 ) -> dict[str, Trial]:
-    """Test the ladder's model, trained on clean clips of other speakers, under every condition.
+    """Test the shipped model, trained on clean clips of other speakers, under every condition.
 
-    All conditions are tested on the same clips; 0 takes 12 clips per speaker and 3 seeds. Raises
-    `RunError` if nothing is stored and the audio is missing.
+    All conditions are tested on the same clips; 0 takes 12 clips per speaker and 3 seeds. The
+    `step` of each trial says which model it was. Raises `RunError` if nothing is stored and the
+    audio is missing.
     """
     tested = draw_tested(clips, clips_a_speaker=clips_a_speaker)
     seeds = range(FIRST_SEED, FIRST_SEED + (n_seeds or N_SEEDS))
-    plans = [plan_step(STEP, clips, seed) for seed in seeds]
+    step = SHIPPED_STEP if _has_shipped(clips) else STEP
+    (candidate,) = step.candidates
+    plans = [plan_step(step, clips, seed) for seed in seeds]
     identity = [
         [asdict(one) for one in conditions],
-        SPEC.identity(),
+        *(candidate.features.identity(), repr(candidate.config)),
         [plan.folds_sha256 for plan in plans],
         list(tested["clip_id"]),
         ROBUSTNESS_VERSION,
@@ -102,16 +113,30 @@ def compare_conditions(
 
     def compute() -> dict[str, list[object]]:
         require_audio(clips, "robustness is not stored for these conditions")
-        arrays = {one.name: _corrupted_features(clips, tested, one) for one in conditions}
+        arrays = {
+            one.name: _corrupted_features(clips, tested, one, candidate.features)
+            for one in conditions
+        }
         entries = [_test_all(plan, clips, tested, arrays) for plan in plans]
         return {name: [entry[name] for entry in entries] for name in arrays}
 
-    stored = cached_result(report_dir(corpus_of(clips)) / "robustness", identity, compute)
+    stored = cached_result(_folder(clips), identity, compute)
     labels = plans[0].labels
     return {
-        one.name: Trial(STEP, labels, tuple({"counts": c} for c in stored[one.name]))
+        one.name: Trial(step, labels, tuple({"counts": c} for c in stored[one.name]))
         for one in conditions
     }
+
+
+def _folder(clips: pd.DataFrame) -> Path:
+    return report_dir(corpus_of(clips)) / "robustness"
+
+
+def _has_shipped(clips: pd.DataFrame) -> bool:
+    """Whether the shipped model can be tested: it says little about synthetic voices."""
+    corpus = get_corpus(corpus_of(clips))
+    encoder = get_encoder(str(SHIPPED.features.params["encoder"]))
+    return not corpus.is_embedded and (_folder(clips).is_dir() or encoder.file.is_file())
 
 
 def condition_table(trials: Mapping[str, Trial]) -> pd.DataFrame:
@@ -178,9 +203,12 @@ def count_versions(
             candidate.config,
             candidate.training,
             # Nothing is selected: what stands in the place of validation rows has no effect.
-            FoldArrays(x_train, y_train, x_train, y_train, np.concatenate(list(named.values()))),
+            FoldArrays(
+                *(x_train, y_train, x_train, y_train, np.concatenate(list(named.values()))),
+                speakers_train=table.loc[train, "speaker"].to_numpy(),
+            ),
             n_classes=len(labels),
-            is_scaled=True,
+            is_scaled=candidate.features == SPEC,
             seed=plan.seed,
         )
         predicted = labels[result.probabilities.argmax(axis=1)].reshape(len(named), len(test))
@@ -191,23 +219,25 @@ def count_versions(
 
 
 def _corrupted_features(
-    clips: pd.DataFrame, tested: pd.DataFrame, condition: Condition
+    clips: pd.DataFrame, tested: pd.DataFrame, condition: Condition, spec: FeatureSpec
 ) -> np.ndarray:
     """Compute the features of the corrupted clips, or read them from the cache."""
     identity = [
-        *(asdict(condition), SPEC.identity(), list(tested["audio_sha256"])),
+        *(asdict(condition), spec.identity(), list(tested["audio_sha256"])),
         ROBUSTNESS_VERSION,
     ]
 
     def compute() -> dict[str, np.ndarray]:
-        compile_once(SPEC)
+        compile_once(spec)
         is_babble = condition.function == "add_babble"
-        voices, speakers = _voices(clips) if is_babble else (None, np.array([]))
+        rate_hz = spec.sample_rate_hz
+        voices, speakers = _voices(clips, rate_hz) if is_babble else (None, np.array([]))
         tasks = (
             delayed(_corrupt_and_extract)(
                 row.path,
                 row.audio_sha256,
                 condition,
+                spec,
                 voices[speakers != row.speaker] if voices is not None else None,
             )
             for row in tested.itertuples()
@@ -220,22 +250,26 @@ def _corrupted_features(
     return cached_result(folder, identity, compute, suffix=".npz")["features"]
 
 
-def _voices(clips: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+def _voices(clips: pd.DataFrame, sample_rate_hz: int) -> tuple[np.ndarray, np.ndarray]:
     """Load some clips of every speaker at one length, with their speakers' names."""
     chosen = draw_tested(clips, clips_a_speaker=VOICES_A_SPEAKER)
-    signals = [load_signal(path, sample_rate_hz=SPEC.sample_rate_hz)[0] for path in chosen["path"]]
+    signals = [load_signal(path, sample_rate_hz=sample_rate_hz)[0] for path in chosen["path"]]
     length = max(map(len, signals))
     return np.stack([np.resize(one, length) for one in signals]), chosen["speaker"].to_numpy()
 
 
 def _corrupt_and_extract(
-    path: str, audio_sha256: str, condition: Condition, voices: np.ndarray | None
+    path: str,
+    audio_sha256: str,
+    condition: Condition,
+    spec: FeatureSpec,
+    voices: np.ndarray | None,
 ) -> np.ndarray:
-    signal, rate = load_signal(path, sample_rate_hz=SPEC.sample_rate_hz)
+    signal, rate = load_signal(path, sample_rate_hz=spec.sample_rate_hz)
     rng = generator("corrupt", condition.family, audio_sha256)
     try:
         changed = corrupt(signal, rate, condition, rng=rng, voices=voices)
-        return FEATURES[SPEC.name].function(changed, rate, **SPEC.params)
+        return FEATURES[spec.name].function(changed, rate, **spec.params)
     except SerError as error:
         raise type(error)(f"{path}, {condition.name}: {error}") from error
 

@@ -7,6 +7,7 @@ many other systems were considered.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -19,7 +20,7 @@ from ser_lib.data.enrolment import NORMALISATIONS
 from ser_lib.data.splits import Protocol
 from ser_lib.errors import CorpusError, RunError, SplitError
 from ser_lib.evaluation.formatting import pct, points_text, score_text, share_text
-from ser_lib.evaluation.metrics import Score
+from ser_lib.evaluation.metrics import Score, score_predictions
 from ser_lib.evaluation.significance import COMPARISON_COLUMNS
 from ser_lib.features.encoders.registry import ENCODERS, get_encoder, inspect_encoder
 from ser_lib.features.extraction import feature_shape
@@ -27,46 +28,43 @@ from ser_lib.models import family_of
 from ser_lib.paths import report_dir, runs_dir
 from ser_lib.runs.results import Result, Results, score_ensemble, score_record
 from ser_lib.runs.runner import load_stored, plan_run
+from ser_lib.studies import OURS
 from ser_lib.studies.study import Study
 from support.comparison import with_rivals
 from support.costs import count_weights
-from support.literature import read_literature
 
 TRIAL_COLUMNS = ["date", "tried", "normalisation", "protocol", "inner_uar", "is_tested"]
 BAR_COLUMNS = ["name", "value", "low", "high"]
 
 
-def field_table(
-    results: Mapping[tuple[str, str, str], Result],
-    averaged: Sequence[Mapping[tuple[str, str, str], Result]] = (),
+def field_rows(
+    results: Sequence[Result], averaged: Sequence[Sequence[Result]] = ()
 ) -> pd.DataFrame:
-    """Tabulate systems of others and ours on RAVDESS by protocol; compare only within one.
+    """Tabulate systems of ours for `literature.field_table`, one row a system.
 
-    Each of `averaged` is of one protocol, on encoders; the average of its systems has a row too.
+    Each of `averaged` are systems of one protocol, whose averaged predictions have a row too.
     """
-    others = read_literature().query("size != ''")
-    rows = others.assign(UAR=others["uar"].map(pct))[
-        ["protocol", "system", "size", "UAR", "source"]
+    rows = [
+        (one.protocol_name, one.title, _size_of([one]), one.study.name in OURS, one.score)
+        for one in results
     ]
-    ours = [
-        (protocol, one.model.title, _size_of([one]), one.score)
-        for (_, protocol, corpus), one in results.items()
-        if corpus == "ravdess"
-    ]
-    for some in averaged:
-        members = [one for (_, _, corpus), one in some.items() if corpus == "ravdess"]
+    for members in averaged:
         if len(members) > 1:
             score = score_ensemble([one.runs for one in members], members[0].clips)
-            name = f"{len(members)} systems averaged"
-            ours.append((members[0].protocol_name, name, _size_of(members), score))
-    known = set(others["protocol"])
-    here = [
-        (protocol, f"{name}, here", size, score_text(score, "uar"), "stored runs")
-        for protocol, name, size, score in ours
-        if protocol in known
-    ]
-    table = pd.concat([rows, pd.DataFrame(here, columns=rows.columns)])
-    return table.sort_values("protocol", kind="stable", ignore_index=True)
+            name = f"{len(members)} systems averaged †"
+            rows.append((members[0].protocol_name, name, _size_of(members), True, score))
+    return pd.DataFrame(
+        {
+            "protocol": protocol,
+            "system": name,
+            "whose": "ours" if is_ours else "published system, run here",
+            "size": size,
+            "wa": score.wa,
+            **dict(zip(("uar", "low", "high"), _bar(name, score)[1:], strict=True)),
+            "note": f"{score.n_seeds} seed{'s' * (score.n_seeds > 1)}",
+        }
+        for protocol, name, size, is_ours, score in rows
+    )
 
 
 def _size_of(results: Sequence[Result]) -> str:
@@ -149,12 +147,36 @@ def inner_uar(result: Result) -> float:
     return float(history[history["weight"] > 0].groupby("curve")["val_accuracy"].mean().mean())
 
 
+def nested_choice(results: Sequence[Result]) -> tuple[Score, Counter[str]]:
+    """Score what choosing among systems gives on speakers that had no say in the choice.
+
+    In every fold and seed the system is taken whose own choice of layers did best on inner folds of
+    its training speakers. All must have the same folds and seeds. Returns the score of their
+    predictions together, and how often each system was taken, by its title.
+    """
+    inner = [
+        one.history().query("weight > 0").groupby("curve")["val_accuracy"].mean() for one in results
+    ]
+    best = pd.concat(inner, axis=1, keys=range(len(results))).idxmax(axis=1)
+    taken: Counter[str] = Counter()
+    tables = []
+    for number, run in enumerate(results[0].runs):
+        parts = []
+        for fold in run.predictions["fold"].unique():
+            chosen = results[best[f"{fold}-{run.spec['seed']}"]]
+            taken[chosen.model.title] += 1
+            table = chosen.tables[number]
+            parts.append(table[table["fold"] == fold])
+        tables.append(pd.concat(parts, ignore_index=True))
+    return score_predictions(tables, results[0].labels), taken
+
+
 def transfer_table(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFrame:
     """Tabulate results, one row each: the score on inner folds and that on test speakers."""
     return pd.DataFrame(
         {
             "corpus": one.corpus,
-            "model": one.model.title,
+            "model": one.title,
             "protocol": one.protocol_name,
             "seeds": len(one.runs),
             "test clips": one.score.n_rows,
@@ -168,7 +190,7 @@ def transfer_table(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFra
 
 def ablation_table(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFrame:
     """Return the UAR of each result in [0, 1], best first."""
-    return _bars([(one.model.title, one.score) for one in results.values()])
+    return _bars([(one.title, one.score) for one in results.values()])
 
 
 def normalisation_table(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFrame:
@@ -217,9 +239,9 @@ def ensemble_bars(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFram
     A system's value is the mean over its seeds; where it has several, their averaged predictions
     have a row, and so has the average of all systems, each with the same weight.
     """
-    scores = [(one.model.title, one.score) for one in results.values()]
+    scores = [(one.title, one.score) for one in results.values()]
     scores += [
-        (f"{one.model.title}: {len(one.runs)} seeds averaged", averaged)
+        (f"{one.title}: {len(one.runs)} seeds averaged", averaged)
         for one in results.values()
         if len(one.runs) > 1 and (averaged := score_ensemble([one.runs], one.clips))
     ]

@@ -22,7 +22,7 @@ def score_table(results: Results) -> pd.DataFrame:
     """Lay results out, one row a model, corpus and protocol."""
     return pd.DataFrame(
         {
-            "model": one.model.title,
+            "model": one.title,
             "corpus": one.corpus_text,
             "protocol": one.protocol_name + (", shortened" if one.is_shortened else ""),
             "test rows known by": ", ".join(LEAKS.get(leak, leak) for leak in one.leaks)

@@ -55,6 +55,11 @@ class Result:
         return str(self.runs[0].spec["corpus"])
 
     @property
+    def title(self) -> str:
+        """Title of the model; † where its test speakers were looked at while it was chosen."""
+        return self.model.title + (" †" if self.corpus in self.study.developed_on else "")
+
+    @property
     def corpus_text(self) -> str:
         """Name of the corpus; where its clips were cut or filled to one length, with that."""
         durations_s = self.clips["duration_s"].unique()

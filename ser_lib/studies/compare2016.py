@@ -25,6 +25,7 @@ COMPARE2016 = our_study(
             is_ours=True,
         ),
     ),
+    developed_on=(),
     other_protocols={"luna5_norm_all": Protocol("luna5", normalisation="all")},
     departures=(
         "openSMILE is not installed with this project, since its licence allows research and "

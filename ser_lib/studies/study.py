@@ -99,6 +99,8 @@ class Study:
     """What is done otherwise than in the report, or had to be guessed, and why."""
     differences: Mapping[str, str] = field(default_factory=dict)
     """By model: what keeps its run here from being that of the printed figure."""
+    developed_on: tuple[str, ...] = ()
+    """Corpora whose test speakers were looked at while it was chosen."""
     label_sets: Mapping[str, str] = field(default_factory=dict)
     """For corpora other than the authors': the name of the label set to use."""
     stand_in: str = ""
@@ -216,4 +218,5 @@ our_study = partial(
     published_protocol=Protocol("luna5"),
     honest_protocol=Protocol("luna5"),
     seeds=(42, 43, 44),
+    developed_on=("ravdess", "emodb"),
 )
