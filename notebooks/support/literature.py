@@ -64,7 +64,7 @@ def field_table(corpus: str, labels: Sequence[str], ours: pd.DataFrame) -> pd.Da
     corpus, labels : str, sequence of str
         The task.
     ours : pandas.DataFrame
-        `protocol, system, size, whose, wa, uar, low, high, note`; scores in [0, 1].
+        From `support.transfer.field_rows`; scores in [0, 1].
 
     Returns
     -------
@@ -74,13 +74,14 @@ def field_table(corpus: str, labels: Sequence[str], ours: pd.DataFrame) -> pd.Da
     """
     others = figures_for(corpus, labels)
     whose = {True: "others' features, measured by us", False: "published"}
-    others = others.assign(whose=others["is_measured"].map(whose))
+    others = others.assign(
+        whose=others["is_measured"].map(whose), wa_low=others["wa"], wa_high=others["wa"]
+    )
     kept = others[others["protocol"].isin(ours["protocol"])]
     table = pd.concat([kept, ours.assign(source="stored runs")], ignore_index=True)
     table = table.assign(ranked_by=table["wa"].fillna(table["uar"]))
     table = table.sort_values(["protocol", "ranked_by"], ascending=[True, False], kind="stable")
-    columns = ["protocol", "system", "whose", "size", "wa", "uar", "low", "high", "note", "source"]
-    return table[columns].reset_index(drop=True)
+    return table[[*ours.columns, "source"]].reset_index(drop=True)
 
 
 def field_text(table: pd.DataFrame) -> pd.DataFrame:

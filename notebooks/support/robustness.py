@@ -199,13 +199,18 @@ def count_versions(
         named = versions(test, plan.seed)
         train = list(fold.train)
         x_train, y_train = features[position[train]], numbers[train].to_numpy()
+        # Nothing is selected: what stands in the place of validation rows has no effect, but on
+        # heads with inner folds, which would train on them as well.
+        held = slice(None) if candidate.features == SPEC else slice(0)
+        speakers = table.loc[train, "speaker"].to_numpy()
         result = fit_fold(
             candidate.config,
             candidate.training,
-            # Nothing is selected: what stands in the place of validation rows has no effect.
             FoldArrays(
-                *(x_train, y_train, x_train, y_train, np.concatenate(list(named.values()))),
-                speakers_train=table.loc[train, "speaker"].to_numpy(),
+                *(x_train, y_train, x_train[held], y_train[held]),
+                np.concatenate(list(named.values())),
+                speakers_train=speakers,
+                speakers_validation=speakers[held],
             ),
             n_classes=len(labels),
             is_scaled=candidate.features == SPEC,

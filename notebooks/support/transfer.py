@@ -59,12 +59,34 @@ def field_rows(
             "system": name,
             "whose": "ours" if is_ours else "published system, run here",
             "size": size,
-            "wa": score.wa,
+            **{key: getattr(score, key) for key in ("wa", "wa_low", "wa_high")},
             **dict(zip(("uar", "low", "high"), _bar(name, score)[1:], strict=True)),
             "note": f"{score.n_seeds} seed{'s' * (score.n_seeds > 1)}",
         }
         for protocol, name, size, is_ours, score in rows
     )
+
+
+def members_of(results: Sequence[Result]) -> list[Result]:
+    """Return the systems that are averaged: the recipe, heads on its frames, fine-tuned blocks."""
+    names = {("moonshine", "base"), *((one, "") for one in ("heads", "tuned"))}
+    return [
+        one
+        for one in results
+        if names & {(one.study.name, one.model.name), (one.study.name, "")}
+    ]
+
+
+def loso_results(corpus: str) -> list[Result]:
+    """Return our systems that are stored with one speaker of a corpus left out at a time."""
+    wanted = {"moonshine": ("base", "tiny"), "heads": ("convolutions",)}
+    return [
+        result
+        for study, models in wanted.items()
+        for result in stored_results(
+            OURS[study], [(model, "loso", corpus) for model in models]
+        ).values()
+    ]
 
 
 def _size_of(results: Sequence[Result]) -> str:
