@@ -84,7 +84,7 @@ def test_a_corruption_that_fails_names_the_clip_and_the_condition(few):
 
 
 def test_babble_does_not_contain_the_own_speaker(few, monkeypatch):
-    voices, speakers = robustness._voices(few)
+    voices, speakers = robustness._voices(few, RATE_HZ)
     assert len(voices) == len(speakers) == 2 * few["speaker"].nunique()
     babble = next(one for one in CONDITIONS if one.family == "babble")
     crowds = []
