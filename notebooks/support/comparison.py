@@ -29,7 +29,7 @@ from ser_lib.evaluation.calibration import (
     log_loss,
 )
 from ser_lib.evaluation.fairness import SpeakerChance, group_scores
-from ser_lib.evaluation.formatting import joined, pct, points, points_text, share_text
+from ser_lib.evaluation.formatting import joined, pct, points, points_text, score_text, share_text
 from ser_lib.evaluation.metrics import uar
 from ser_lib.evaluation.selective import coverage_curve
 from ser_lib.evaluation.significance import BELOW, LEVEL, mean_over_seeds, paired_tests, turned
@@ -39,7 +39,6 @@ from ser_lib.runs.results import Result, Results, collect, compare_accuracies
 from ser_lib.runs.runner import plan_run
 from ser_lib.studies import OURS, STUDIES
 from support.error_analysis import clip_hits
-from support.literature import figures_for
 from support.variance import variance_parts
 
 
@@ -72,8 +71,7 @@ class Task:
 
     def name_of(self, result: Result) -> str:
         """Return the shortest name that is unique within the task."""
-        titles = [one.model.title for one in self.results]
-        title = result.model.title
+        titles, title = [one.title for one in self.results], result.title
         return title if titles.count(title) == 1 else f"{title}, {result.study.name}"
 
     @property
@@ -243,31 +241,26 @@ def p_text(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
-def anchor_scores(task: Task) -> pd.DataFrame:
-    """Return the UAR of a task's results and of published systems, best first.
+def level_text(task: Task, tests: pd.DataFrame, costs: pd.DataFrame) -> str:
+    """Say which system of a task has the highest UAR, and which are level with it.
 
-    `is_ours` and `source` say whose; no row where nobody printed a UAR for this task.
+    Of these the smallest and the fastest are named, where their cost was measured.
     """
-    columns = ["name", "value", "low", "high", "is_ours", "source"]
-    found = figures_for(task.first.corpus, task.labels, task.first.protocol_name).dropna(
-        subset="uar"
+    best = task.name_of(task.best)
+    pairs = differences_of(tests[tests["task"] == task.title], best)
+    level = list(pairs.loc[pairs["verdict"] == LEVEL, "name"])
+    text = (
+        f"{best} has the highest UAR of {len(task.results)} systems, "
+        f"{score_text(task.best.score)}; {len(level)} of the others are {LEVEL} it"
     )
-    rows = [
-        (
-            one.system,
-            one.uar,
-            one.low,
-            one.high,
-            False,
-            "; ".join(filter(None, (one.source, one.note))),
-        )
-        for one in found.itertuples()
-    ]
-    for one in task.results if rows else ():
-        score = one.score
-        rows.append((task.name_of(one), score.uar, score.uar_low, score.uar_high, True, "here"))
-    table = pd.DataFrame(rows, columns=columns)
-    return table.sort_values("value", ascending=False, ignore_index=True)
+    known = costs[(costs["task"] == task.title) & costs["name"].isin([best, *level])]
+    if not level or known.empty:
+        return text + "."
+    small, fast = (known.loc[known[by].idxmin()] for by in ("n_bytes", "ms"))
+    return (
+        f"{text}. Of these, the smallest is {small['name']} ({small['n_bytes'] / 1e6:.1f} MB), the "
+        f"fastest {fast['name']} ({fast['ms']:.3g} ms a clip)."
+    )
 
 
 def variance_table(results: Results) -> pd.DataFrame:

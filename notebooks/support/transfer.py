@@ -71,9 +71,7 @@ def members_of(results: Sequence[Result]) -> list[Result]:
     """Return the systems that are averaged: the recipe, heads on its frames, fine-tuned blocks."""
     names = {("moonshine", "base"), *((one, "") for one in ("heads", "tuned"))}
     return [
-        one
-        for one in results
-        if names & {(one.study.name, one.model.name), (one.study.name, "")}
+        one for one in results if names & {(one.study.name, one.model.name), (one.study.name, "")}
     ]
 
 
