@@ -65,7 +65,7 @@ def best_of(task: Task) -> Result:
 def _rivals(task: Task) -> pd.DataFrame:
     """Return what others published for the task, the highest WA first."""
     found = figures_for(task.first.corpus, task.labels, task.first.protocol_name)
-    is_theirs = ~found["source"].str.startswith("measured")
+    is_theirs = ~found["is_measured"]
     return found[is_theirs].dropna(subset="wa").sort_values("wa", ascending=False)
 
 

@@ -1,8 +1,9 @@
-"""Tasks, pairs and anchors over results; every table against what it is made from."""
+"""Tasks and pairs over results; every table against what it is made from."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from ser_lib.models.baselines import DummyConfig, KnnConfig
 from ser_lib.runs.results import Results, collect
 from ser_lib.studies import STUDIES
 from ser_lib.studies.study import ModelSpec
-from support import comparison, literature
+from support import comparison
 
 ROW = FeatureSpec("waveform_envelope", params={"duration_s": 0.5, "n_points": 16})
 KNN = ModelSpec("knn", "KNN", KnnConfig(), ROW, is_scaled=True)
@@ -136,20 +137,30 @@ def test_a_task_without_pairs_gives_an_empty_table(tasks):
     assert comparison.all_tests(tasks[1:]).empty
 
 
-def test_no_published_figure_is_comparable_on_the_demo_corpus(tasks):
-    assert comparison.anchor_scores(tasks[0]).empty
-
-
-def test_published_figures_are_joined_with_results_of_their_own_task_only(tasks, monkeypatch):
-    task = tasks[1]
-    figures = literature.read_literature().query("label_set == 'ravdess8'").dropna(subset="uar")
-    moved = figures.assign(corpus="demo", protocol=task.first.protocol_name)
-    monkeypatch.setattr(literature, "read_literature", lambda: moved)
-    table = comparison.anchor_scores(task)
-    assert table["is_ours"].sum() == 1
-    assert len(table) == 1 + len(moved)
-    assert table["value"].is_monotonic_decreasing
-    assert comparison.anchor_scores(tasks[0]).empty
+def test_systems_that_are_level_with_the_highest_are_counted_and_the_cheapest_named():
+    task = SimpleNamespace(
+        title="t", best="a", results=("a", "b", "c"), name_of=lambda one: one, score=None
+    )
+    task.best = SimpleNamespace(
+        score=SimpleNamespace(uar=0.8, uar_low=0.7, uar_high=0.9, n_speakers=9)
+    )
+    task.name_of = lambda one: "a"
+    row = {"task": "t", "first": "a", "difference": 0.1, "low": 0.0, "high": 0.2, "p": 0.5}
+    tests = pd.DataFrame(
+        [
+            row | {"second": "b", "verdict": "not distinguishable from"},
+            row | {"second": "c", "verdict": "clearly above"},
+        ]
+    )
+    costs = pd.DataFrame(
+        {"task": "t", "name": ["a", "b", "c"], "n_bytes": [3e6, 2e6, 1e6], "ms": [5.0, 9.0, 1.0]}
+    )
+    text = comparison.level_text(task, tests, costs)
+    # c is the smallest and the fastest, and clearly below.
+    assert "1 of the others" in text
+    assert "smallest is b (2.0 MB)" in text
+    assert "fastest a (5 ms" in text
+    assert "smallest" not in comparison.level_text(task, tests, costs.iloc[:0])
 
 
 def test_seeds_and_speakers_are_divided_where_there_are_seeds(results):

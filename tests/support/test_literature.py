@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ser_lib.data import CORPORA, listener_accuracy
 from ser_lib.data.labels import LABEL_SETS
 from ser_lib.data.splits import PROTOCOLS
-from support.literature import figures_for, read_literature
+from support.literature import (
+    field_table,
+    field_text,
+    figures_for,
+    read_literature,
+    read_sources,
+)
 
 EIGHT = LABEL_SETS["ravdess8"].labels
 SEVEN = LABEL_SETS["seven"].labels
@@ -55,3 +62,34 @@ def test_people_are_drawn_only_beside_what_they_were_asked():
     by_gender = LABEL_SETS["six_by_gender"].labels
     assert listener_accuracy("ravdess", by_gender) is None
     assert listener_accuracy("demo", EIGHT) is None
+
+
+def test_sources_have_a_title_and_a_place_and_are_all_cited():
+    sources = read_sources()
+    assert (sources[["key", "cited", "title", "place"]] != "").all().all()
+    assert set(read_literature()["source"]) <= set(sources["cited"])
+
+
+def test_the_field_is_ranked_by_accuracy_and_nobody_is_dropped():
+    ours = pd.DataFrame(
+        [
+            ("luna5", "mine", "ours", "1 MB", 0.7, 0.6, 0.8, 0.69, 0.6, 0.78, "3 seeds"),
+            ("other", "elsewhere", "ours", "1 MB", 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, ""),
+        ],
+        columns=[
+            *("protocol", "system", "whose", "size", "wa", "wa_low", "wa_high"),
+            *("uar", "low", "high", "note"),
+        ],
+    )
+    table = field_table("ravdess", EIGHT, ours)
+    luna = table[table["protocol"] == "luna5"]
+    theirs = figures_for("ravdess", EIGHT, "luna5")
+    assert len(luna) == 1 + len(theirs)
+    # The strongest printed no UAR; it leads all the same.
+    assert luna["system"].iloc[0] == "XLSR wav2vec 2.0, fine-tuned"
+    assert luna["wa"].dropna().is_monotonic_decreasing
+    measured = luna.loc[luna["whose"].str.contains("measured"), "system"]
+    assert set(measured) == set(theirs.loc[theirs["is_measured"], "system"])
+    shown = field_text(table).set_index("system")
+    assert shown.loc["XLSR wav2vec 2.0, fine-tuned", "UAR [95 %]"] == "–"
+    assert shown.loc["mine", "UAR [95 %]"] == "69.0 % [60.0, 78.0]"

@@ -16,10 +16,8 @@ from ser_lib.runs.results import score_ensemble
 from ser_lib.runs.runner import run_study
 from ser_lib.studies import OURS
 from support import transfer
-from support.literature import read_literature
 
 STUDY = OURS["moonshine"]
-N_OTHERS = int((read_literature()["size"] != "").sum())
 
 
 ASKED = ("honest", "luna5_norm_all", "luna5_norm_any3")
@@ -72,7 +70,7 @@ def test_nothing_stored_is_nothing_shown_and_nothing_trained(clips):
     assert transfer.stored_results(STUDY, wanted) == {}
     assert transfer.transfer_table({}).empty
     assert list(transfer.ablation_table({})) == ["name", "value", "low", "high"]
-    assert len(transfer.field_table({})) == N_OTHERS
+    assert transfer.field_rows([]).empty
 
 
 def test_stored_runs_are_laid_out(planted):
@@ -118,28 +116,49 @@ def test_ours_are_listed_with_others_of_the_same_protocol_with_their_size(plante
     network = replace(result, model=scratch.model("tdnn"))
     tuned = replace(result, model=OURS["tuned"].model("blocks2"))
     machine = replace(result, model=OURS["compare2016"].model("svm"))
-    names = [(name, "luna5", "ravdess") for name in "abcd"] + [("e", "luna5", "emodb")]
-    every = (result, network, tuned, machine, result)
-    table = transfer.field_table(dict(zip(names, every, strict=True)))
-    ours = table[table["source"] == "stored runs"]
+    table = transfer.field_rows([result, network, tuned, machine])
     # What is trained of the blocks is no part of the encoder's file.
-    assert ours["size"].tolist() == ["20.5 MB", "216 k weights", "37.2 MB", "6,373 values a clip"]
-    assert len(table) == N_OTHERS + 4
+    assert table["size"].tolist() == ["20.5 MB", "216 k weights", "37.2 MB", "6,373 values a clip"]
+    assert set(table["whose"]) == {"ours"}
+    assert table["wa"].between(table["wa_low"], table["wa_high"]).all()
 
 
-def test_averaged_systems_are_listed_with_others_and_count_the_encoder_once(planted):
+def test_averaged_systems_are_listed_and_count_the_encoder_once(planted):
     (result,) = transfer.stored_results(STUDY, [("base_one_speed", "honest", "demo")]).values()
     tuned = replace(result, model=OURS["tuned"].model("blocks2"))
-    both = {("a", "luna5", "ravdess"): result, ("b", "luna5", "ravdess"): tuned}
-    alone = dict([*both.items()][:1])
-    on_emodb = {(name, "luna5", "emodb"): one for (name, _, _), one in both.items()}
-    table = transfer.field_table({}, [both, alone, on_emodb])
-    (ours,) = table[table["source"] == "stored runs"].to_dict("records")
-    assert ours["system"] == "2 systems averaged, here"
+    table = transfer.field_rows([], [[result, tuned], [result]])
+    (ours,) = table.to_dict("records")
+    assert ours["system"].startswith("2 systems averaged")
     assert (ours["protocol"], ours["size"]) == ("luna5", "37.2 MB")
     tiny = replace(result, model=STUDY.model("tiny"))
-    table = transfer.field_table({}, [both | {("c", "luna5", "ravdess"): tiny}])
-    assert table[table["source"] == "stored runs"]["size"].tolist() == ["45.2 MB"]
+    assert transfer.field_rows([], [[result, tuned, tiny]])["size"].tolist() == ["45.2 MB"]
+
+
+def test_the_choice_inside_the_fold_takes_what_its_inner_folds_prefer(planted):
+    models = ["base_one_layer", "base_one_speed"]
+    results = transfer.stored_results(STUDY, [(m, "honest", "demo") for m in models])
+    first, second = results.values()
+    score, taken = transfer.nested_choice([first, second])
+    n_folds = first.runs[0].predictions["fold"].nunique()
+    assert sum(taken.values()) == n_folds * len(first.runs)
+    assert score.n_rows == first.score.n_rows
+    # Whatever the other is like on test rows: one that has no inner score above it is never taken.
+    poor = replace(
+        second,
+        runs=tuple(
+            replace(run, history=run.history.assign(val_accuracy=-1.0)) for run in second.runs
+        ),
+    )
+    score, taken = transfer.nested_choice([first, poor])
+    assert dict(taken) == {first.model.title: n_folds * len(first.runs)}
+    assert score == first.score
+
+
+def test_systems_are_marked_that_were_chosen_with_their_test_speakers_in_view(planted):
+    (result,) = transfer.stored_results(STUDY, [("base_one_speed", "honest", "demo")]).values()
+    assert "†" not in result.title
+    seen = replace(result, study=replace(STUDY, developed_on=("demo",)))
+    assert transfer.field_rows([seen])["system"].iloc[0].endswith(" †")
 
 
 def test_one_system_alone_is_no_ensemble(planted):
@@ -158,13 +177,6 @@ def test_encoders_are_listed_with_their_state_and_no_path():
     assert set(table["weights"]) == {"absent"}
     assert set(table["licence"]) == {"MIT"}
     assert not table.astype(str).apply(lambda column: column.str.contains("/tmp|/root")).any().any()
-
-
-def test_the_systems_of_others_are_those_with_a_size():
-    table = transfer.field_table({})
-    assert set(table["protocol"]) == {"luna5", "loso", "emobox6", "loso_norm_all"}
-    assert (table["source"] != "").all()
-    assert table["UAR"].str.endswith(" %").all()
 
 
 def test_any_other_encoder_is_described_by_its_file(tmp_path):
