@@ -282,7 +282,7 @@ def variance_table(results: Results) -> pd.DataFrame:
         rows.append(
             {
                 "study": one.study.name,
-                "model": one.model.title,
+                "model": one.title,
                 "interval by speaker": f"± {50 * (one.score.uar_high - one.score.uar_low):.1f}",
                 "over speakers": spread["speaker"],
                 "over seeds": spread["seed"],

@@ -337,8 +337,8 @@ def gain_table(
     family = with_rivals(Results(tuple(by_model.values())))
     rows = [
         {
-            "system": by_model[first].model.title,
-            "baseline": by_model[second].model.title,
+            "system": by_model[first].title,
+            "baseline": by_model[second].title,
             **family.difference(by_model[first], by_model[second]),
         }
         for first, second in pairs

@@ -344,7 +344,11 @@ def study_card(study: Study) -> None:
 def study_result(results: Results) -> None:
     """Show what studies claim beside what is measured here, and which leak their protocol has."""
     leaking = results.protocol("published")
-    sources = {one.study.name: one.study.source.rstrip(".") for one in leaking}
+    sources = {
+        one.study.name: f"{one.study.source.rstrip('.')}. Classes: "
+        + one.study.labels_for(one.corpus).text
+        for one in leaking
+    }
     known = dict.fromkeys(LEAKS.get(leak, leak) for one in leaking for leak in one.leaks)
     table(
         headline_table(results).drop(columns=["honest UAR", "corpus"]),

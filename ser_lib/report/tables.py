@@ -50,7 +50,6 @@ def headline_table(results: Results) -> pd.DataFrame:
             "seeds": f"{len(leaking.runs)} → {len(honest.runs)}",
             "honest UAR": score_text(honest.score),
             "corpus": leaking.corpus_text,
-            "classes": leaking.study.labels_for(leaking.corpus).text,
             "study": leaking.study.name,
         }
         for (leaking, honest), step in zip(pairs, steps, strict=True)
