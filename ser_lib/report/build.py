@@ -11,6 +11,9 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import os
+import shutil
+import subprocess
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,10 +35,17 @@ from ser_lib.data import (
 from ser_lib.data.corpus import Corpus
 from ser_lib.data.pooled import Pool
 from ser_lib.errors import CorpusError, ReportError, SerError, offenders
-from ser_lib.evaluation.formatting import FINDINGS_MIME, RESULTS_MIME
+from ser_lib.evaluation.formatting import FINDINGS_MIME, RESULTS_MIME, joined
 from ser_lib.paths import NOTEBOOKS_DIR, atomic_path, locked, report_dir, reports_dir
 from ser_lib.report.execution import Job, check_kernel, failures_of, read_executed, run_all
-from ser_lib.report.html import Failure, ReportFacts, first_line, render_report, tags_of
+from ser_lib.report.html import (
+    Failure,
+    ReportFacts,
+    first_line,
+    render_report,
+    summary_text,
+    tags_of,
+)
 from ser_lib.runs.store import provenance
 
 
@@ -170,13 +180,33 @@ def _finish(
     )
     page = render_report(executed, facts)
     target = report_dir(_folder_name(card, profile, parameters)) / "report.html"
-    with atomic_path(target) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    for path, text in ((target, page), (target.with_name("summary.md"), summary_text(page))):
+        with atomic_path(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    if os.environ.get("REPORT_PDF", "0") == "1":
+        _print_pdf(target)
     results_path = target.with_name("results.json") if records else None
     if results_path:
         _write_json(results_path, [{"corpus": card.name} | record for record in records])
         _write_json(target.with_name("claims.json"), _published(executed, FINDINGS_MIME, "claims"))
     return ReportResult(target, results_path, failures, facts.durations_s)
+
+
+def _print_pdf(page: Path) -> None:
+    """Print a page as `report.pdf` beside it, with all folds open."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    browser = next(filter(None, map(shutil.which, names)), None)
+    if browser is None:
+        raise ReportError(
+            f"{page} is written; REPORT_PDF=1 also needs Chromium, and none of "
+            f"{joined(names)} is on the path"
+        )
+    with atomic_path(page.with_suffix(".pdf")) as temporary:
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer"]
+        command = [browser, *options, f"--print-to-pdf={temporary}", page.as_uri()]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if not temporary.is_file():
+            raise ReportError(f"{browser} printed no PDF: {first_line(done.stderr)}")
 
 
 def _read_notebooks(folder: Path) -> dict[str, NotebookNode]:

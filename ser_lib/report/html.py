@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
 from bs4 import BeautifulSoup, Tag
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -50,6 +51,12 @@ TABLE = re.compile(r'<figure class="ser-table".*?</figure>', re.DOTALL)
 NAMED = re.compile(
     r'<figure class="ser-(figure|table)"(?: id="([^"]*)")?>|'
     r'<span class="ser-number">[^<]*</span>|download="numbers(?=\.)'
+)
+
+# Where no word becomes a link: tags, and what is a link, a heading, code or a control already.
+UNLINKED = re.compile(
+    r"(<(a|h[1-6]|summary|button|pre|style|script|title|nav|header|dt)\b.*?</\2>|<[^>]*>)",
+    re.DOTALL,
 )
 REFERENCE = re.compile(r'<a href="#([^"]+)"></a>')
 
@@ -147,7 +154,8 @@ def render_report(executed: Mapping[str, NotebookNode], facts: ReportFacts) -> s
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    theme.filters["duration"] = _duration
+    theme.filters |= {"duration": _duration, "slug": _slug}
+    glossary = yaml.safe_load((THEME_DIR / "glossary.yml").read_text(encoding="utf-8"))
     page = theme.get_template("report.html.j2").render(
         facts=facts,
         chapters=chapters,
@@ -155,10 +163,32 @@ def render_report(executed: Mapping[str, NotebookNode], facts: ReportFacts) -> s
         css=Markup((THEME_DIR / "report.css").read_text(encoding="utf-8")),
         javascript=Markup((THEME_DIR / "report.js").read_text(encoding="utf-8")),
         n_top=N_TOP_FINDINGS,
+        glossary=glossary,
     )
-    page = _bind_numbers(_renumber(page))
+    page = _bind_numbers(_link_terms(_renumber(page), glossary))
     _check_self_contained(page)
     return page
+
+
+def summary_text(page: str) -> str:
+    """Write the first page of a report as Markdown, for a pull request or slides."""
+    start = page.index('<section id="summary"')
+    summary = BeautifulSoup(page[start : page.index("</section>", start)], "html.parser")
+    lines = [f"# {summary.h1.get_text()}"] if summary.h1 else []
+    for part in summary.select(
+        ".ser-lead, .ser-demo > p, .ser-answers > div, .ser-cells tr, figcaption"
+    ):
+        for link in part.select(".ser-csv, .ser-svg, .ser-runs, .ser-how"):
+            link.decompose()
+        cells = part.find_all(["dt", "dd", "th", "td"])
+        texts = [" ".join(one.get_text().split()) for one in cells]
+        if part.name == "tr":
+            lines.append(f"| {' | '.join(texts)} |")
+            lines += ["|" + " --- |" * len(texts)] if part.find("th") else []
+        else:
+            words = f"**{texts[0]}** {texts[1]}" if texts else " ".join(part.get_text().split())
+            lines += ["", words, ""]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).replace("\xa0", " ") + "\n"
 
 
 def _renumber(page: str) -> str:
@@ -185,6 +215,24 @@ def _renumber(page: str) -> str:
         return f'<a href="#{match[1]}">{numbers[match[1]]}</a>'
 
     return REFERENCE.sub(refer, NAMED.sub(name, page))
+
+
+def _link_terms(page: str, glossary: Mapping[str, str]) -> str:
+    """Let each word of the glossary lead to it, wherever it is used."""
+    words = "|".join(re.escape(one) for one in sorted(glossary, key=len, reverse=True))
+    term = re.compile(rf"(?<![\w-])({words})(?![\w-])")
+
+    def link(match: re.Match[str]) -> str:
+        return f'<a class="ser-term" href="#term-{_slug(match[1])}">{match[1]}</a>'
+
+    parts = UNLINKED.split(page)
+    # Text, then what is left alone and the name of its tag.
+    texts = [term.sub(link, one) for one in parts[::3]]
+    return "".join(map("".join, zip(texts, [*parts[1::3], ""], strict=True)))
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def _bind_numbers(page: str) -> str:
@@ -225,6 +273,7 @@ def build_chapter(name: str, notebook: NotebookNode, siblings: tuple[str, ...]) 
             chapter.add_code(cell)
             chapter.n_failures += len(error_outputs(cell))
     chapter.flush()
+    chapter.lead.sort(key=lambda one: "ser-table" in one)
     if chapter.runs:
         link = f'CSV</a> <a class="ser-runs" href="#{name}--runs">runs</a>'
         for blocks in (chapter.summary, chapter.lead, *(one.blocks for one in chapter.sections)):
@@ -334,7 +383,7 @@ class Chapter:
                 self.blocks.append(str(part))
 
     def _anchor(self, text: str) -> str:
-        slug = f"{self.name}--{re.sub(r'[^a-z0-9]+', '-', text.lower()).strip('-')}"
+        slug = f"{self.name}--{_slug(text)}"
         self.slugs[slug] += 1
         return slug if self.slugs[slug] == 1 else f"{slug}-{self.slugs[slug]}"
 

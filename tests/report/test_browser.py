@@ -299,7 +299,7 @@ def test_one_button_unfolds_everything_and_folds_it_again(opened):
 
 @pytest.mark.parametrize("has_scripts", [True, False])
 def test_a_link_into_a_fold_opens_it(opened, has_scripts):
-    page = opened(java_script_enabled=has_scripts)
+    page = opened(has_scripts=has_scripts)
     inside = page.locator("details.ser-section:not([open]) .ser-inside").last
     name = inside.get_attribute("id")
     assert not inside.is_visible()
@@ -309,7 +309,7 @@ def test_a_link_into_a_fold_opens_it(opened, has_scripts):
 
 @pytest.mark.parametrize("has_scripts", [True, False])
 def test_paper_shows_what_is_folded(opened, has_scripts):
-    page = opened(java_script_enabled=has_scripts)
+    page = opened(has_scripts=has_scripts)
     inside = page.locator("details.ser-section:not([open]) .ser-inside").last
     assert inside.bounding_box() is None or not inside.is_visible()
     page.emulate_media(media="print")
@@ -348,8 +348,47 @@ def test_paper_shows_the_text_without_sidebar_and_bar(opened):
     assert page.locator("main img").first.is_visible()
 
 
-def test_the_figure_is_on_the_first_screen(opened):
-    box = opened(PHONE).locator("main img").first.bounding_box()
+def test_nothing_scrolls_sideways_on_a_desk_whatever_is_unfolded(opened):
+    page = opened()
+    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    wide = page.evaluate(
+        """[...document.querySelectorAll('main *')].filter(one =>
+            one.scrollWidth > one.clientWidth + 1
+            && ['auto', 'scroll'].includes(getComputedStyle(one).overflowX)
+        ).map(one => one.getAttribute('aria-label') || one.className)"""
+    )
+    # The table of twenty columns that is built here is wider than any screen.
+    assert [one for one in wide if one != "Table: Wide."] == []
+
+
+def test_no_table_leaves_the_paper(opened):
+    """On A4 between its margins, which is 658 pixels wide."""
+    page = opened({"width": 658, "height": 900})
+    page.emulate_media(media="print")
+    ends = page.eval_on_selector_all(
+        "main table.ser-cells", "all => all.map(one => one.getBoundingClientRect().right)"
+    )
+    assert max(ends, default=0) <= 658 + 1
+
+
+def test_a_phone_names_each_cell_of_a_wide_table(opened):
+    page = opened(PHONE)
+    cell = page.locator("table:has(tr > :nth-child(4)) td[data-label]").nth(1)
+    assert cell.evaluate("one => getComputedStyle(one, '::before').content") != "none"
+    assert cell.evaluate("one => getComputedStyle(one).display") == "flex"
+
+
+def test_the_picture_can_be_saved(opened):
+    page = opened()
+    link = page.locator(".ser-svg").first
+    if link.count():
+        link.evaluate("one => one.click()")
+        assert link.get_attribute("href").startswith("data:image/svg+xml")
+        assert link.get_attribute("download").endswith(".svg")
+
+
+def test_what_answers_is_on_the_first_screen_of_a_phone(opened):
+    box = opened(PHONE).locator(".ser-answers, main img").first.bounding_box()
     assert box["y"] + box["height"] < PHONE["height"]
 
 

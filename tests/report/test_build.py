@@ -319,6 +319,38 @@ def test_figures_and_tables_are_numbered_through_the_page(page):
     )
 
 
+def test_words_of_the_glossary_lead_to_it_but_not_from_links_code_and_headings():
+    page = '<h2>WA</h2><p>UAR, <a href="#x">WA</a> <code>WA</code> WAV</p><pre>WA</pre>'
+    linked = page_html._link_terms(page, {"WA": "accuracy", "UAR": "recall"})
+    assert linked.count("ser-term") == 2
+    assert '<a class="ser-term" href="#term-uar">UAR</a>' in linked
+    assert '<code><a class="ser-term" href="#term-wa">WA</a></code> WAV' in linked
+
+
+def test_the_first_page_is_written_as_markdown_too(good):
+    text = (good.path.parent / "summary.md").read_text(encoding="utf-8")
+    assert text.startswith("# Speech emotion recognition, honestly\n")
+    assert "Table 1. at the top" in text
+
+
+def test_answers_and_cells_are_lines_of_the_markdown():
+    page = (
+        '<section id="summary"><h1>T</h1><dl class="ser-answers"><div><dt>Q?</dt><dd>A.</dd></div>'
+        '</dl><table class="ser-cells"><tr><th>a</th></tr><tr><td>1</td></tr></table></section>'
+    )
+    assert page_html.summary_text(page) == "# T\n\n**Q?** A.\n\n| a |\n| --- |\n| 1 |\n"
+
+
+def test_a_pdf_is_printed_where_it_is_asked_for(chromium, good, monkeypatch):
+    monkeypatch.setattr(report.shutil, "which", lambda name: chromium)
+    report._print_pdf(good.path)
+    pdf = good.path.with_suffix(".pdf")
+    assert pdf.read_bytes().startswith(b"%PDF")
+    monkeypatch.setattr(report.shutil, "which", lambda name: None)
+    with pytest.raises(ReportError, match="REPORT_PDF=1"):
+        report._print_pdf(good.path)
+
+
 def test_text_refers_to_figures_and_tables_by_name():
     named = TABLE.replace('"ser-table"', '"ser-table" id="pairs"')
     page = page_html._renumber(f'{TABLE}{named} see <a href="#pairs"></a>')
