@@ -14,7 +14,6 @@ from ser_lib.evaluation.significance import BELOW, LEVEL
 from ser_lib.inference.bundle import Bundle
 from ser_lib.inference.model_card import cross_corpus_figures
 from ser_lib.plots import style
-from ser_lib.runs.results import Result
 from support.comparison import Task, differences_of
 from support.literature import figures_for
 
@@ -44,7 +43,7 @@ def first_rows(steps: pd.DataFrame, task: Task) -> pd.DataFrame:
         )
         for one in steps.drop_duplicates(["study", "model"]).itertuples()
     ]
-    best, nothing = best_of(task), float("nan")
+    best, nothing = task.best, float("nan")
     score, n_classes = best.score, len(task.labels)
     name = f"{task.name_of(best)}, ours, {n_classes} classes"
     rows.append((name, "ours", nothing, nothing, score.wa, score.wa_low, score.wa_high, ""))
@@ -55,11 +54,6 @@ def first_rows(steps: pd.DataFrame, task: Task) -> pd.DataFrame:
         name = f"listeners, {n_classes} classes"
         rows.append((name, "listeners", nothing, nothing, sum(people) / 2, *people, ""))
     return pd.DataFrame(rows, columns=list(COLUMNS))
-
-
-def best_of(task: Task) -> Result:
-    """Return the result with the highest WA, selected on its own test speakers."""
-    return max(task.results, key=lambda one: one.score.wa)
 
 
 def _rivals(task: Task) -> pd.DataFrame:
@@ -79,14 +73,20 @@ def first_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def answers(
-    rows: pd.DataFrame, task: Task, tests: pd.DataFrame, bundle: Bundle
+    rows: pd.DataFrame, task: Task, tests: pd.DataFrame, costs: pd.DataFrame, bundle: Bundle
 ) -> list[tuple[str, str, str]]:
     """Answer four questions: question, answer, and the name of the table that shows it."""
-    best, published = best_of(task), rows[rows["kind"] == "published"]
-    pairs = differences_of(tests[tests["task"] == task.title], task.name_of(best))
-    n_level = int((pairs["verdict"] == LEVEL).sum())
+    best, published = task.best, rows[rows["kind"] == "published"]
+    name = task.name_of(best)
+    pairs = differences_of(tests[tests["task"] == task.title], name)
+    level = [name, *pairs.loc[pairs["verdict"] == LEVEL, "name"]]
+    shares = [one.score.wa for one in task.results if task.name_of(one) in level]
+    known = costs[(costs["task"] == task.title) & costs["name"].isin(level)]
+    smallest = (
+        f", the smallest {known.loc[known['n_bytes'].idxmin(), 'name']}" if len(known) else ""
+    )
     rivals = "".join(
-        f" The best published figure is {pct(one.wa)}, {one.system}."
+        f" Highest published: {pct(one.wa)}, {one.system}."
         for one in _rivals(task).head(1).itertuples()
     )
     score = best.score
@@ -98,14 +98,14 @@ def answers(
     return [
         (
             "Which system is best?",
-            f"{task.name_of(best)}, {pct(score.wa)} right on unseen speakers.{rivals}",
+            f"{len(level)} of our {len(task.results)} systems are level, {pct(min(shares))} to "
+            f"{pct(max(shares))} right on unseen speakers{smallest}.{rivals}",
             "first-table",
         ),
         (
             "How sure is that?",
-            f"The interval is {pct(score.wa_low)} to {pct(score.wa_high)}, by "
-            f"{score.n_speakers} speakers; {n_level} of {len(pairs)} rivals on the same clips are "
-            "level.",
+            f"{name}: {pct(score.wa)}, with an interval over {score.n_speakers} speakers from "
+            f"{pct(score.wa_low)} to {pct(score.wa_high)}; {len(pairs)} pairs tested.",
             "pairs",
         ),
         (

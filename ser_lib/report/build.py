@@ -43,7 +43,7 @@ from ser_lib.report.html import (
     ReportFacts,
     first_line,
     render_report,
-    summary_text,
+    summary_of,
     tags_of,
 )
 from ser_lib.runs.store import provenance
@@ -180,9 +180,11 @@ def _finish(
     )
     page = render_report(executed, facts)
     target = report_dir(_folder_name(card, profile, parameters)) / "report.html"
-    for path, text in ((target, page), (target.with_name("summary.md"), summary_text(page))):
-        with atomic_path(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    summary, drawing = summary_of(page)
+    files = {"report.html": page.encode(), "summary.md": summary.encode(), "summary.svg": drawing}
+    for name, content in files.items():
+        with atomic_path(target.with_name(name)) as temporary:
+            temporary.write_bytes(content)
     if os.environ.get("REPORT_PDF", "0") == "1":
         _print_pdf(target)
     results_path = target.with_name("results.json") if records else None

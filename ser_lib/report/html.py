@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import html
 import re
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
@@ -170,14 +170,22 @@ def render_report(executed: Mapping[str, NotebookNode], facts: ReportFacts) -> s
     return page
 
 
-def summary_text(page: str) -> str:
-    """Write the first page of a report as Markdown, for a pull request or slides."""
+def summary_of(page: str) -> tuple[str, bytes]:
+    """Write the first page of a report as Markdown, for a pull request or slides.
+
+    Its figure, which the text calls `summary.svg`, is the second value; empty where it has none.
+    """
+    drawing = b""
     start = page.index('<section id="summary"')
     summary = BeautifulSoup(page[start : page.index("</section>", start)], "html.parser")
     lines = [f"# {summary.h1.get_text()}"] if summary.h1 else []
     for part in summary.select(
-        ".ser-lead, .ser-demo > p, .ser-answers > div, .ser-cells tr, figcaption"
+        ".ser-lead, .ser-demo > p, .ser-answers > div, .ser-cells tr, figure img, figcaption"
     ):
+        source = str(part.get("src", ""))
+        if source.startswith("data:image/svg") and not drawing:
+            drawing = b64decode(source.partition(",")[2])
+            lines.append(f"![{part['alt']}](summary.svg)")
         for link in part.select(".ser-csv, .ser-svg, .ser-runs, .ser-how"):
             link.decompose()
         cells = part.find_all(["dt", "dd", "th", "td"])
@@ -188,7 +196,8 @@ def summary_text(page: str) -> str:
         else:
             words = f"**{texts[0]}** {texts[1]}" if texts else " ".join(part.get_text().split())
             lines += ["", words, ""]
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).replace("\xa0", " ") + "\n"
+    text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).replace("\xa0", " ") + "\n"
+    return text, drawing
 
 
 def _renumber(page: str) -> str:

@@ -12,6 +12,7 @@ import re
 import sys
 import time
 import weakref
+from base64 import b64encode
 from copy import deepcopy
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -95,6 +96,9 @@ def profiles(folder: Path, quick: str = "") -> None:
 
 def text(title: str) -> nbformat.NotebookNode:
     return new_markdown_cell(f"# Is {title} well?\n\nThe first paragraph of {title}.")
+
+
+SVG = b64encode(b"<svg/>").decode()
 
 
 @pytest.fixture(scope="module")
@@ -338,7 +342,13 @@ def test_answers_and_cells_are_lines_of_the_markdown():
         '<section id="summary"><h1>T</h1><dl class="ser-answers"><div><dt>Q?</dt><dd>A.</dd></div>'
         '</dl><table class="ser-cells"><tr><th>a</th></tr><tr><td>1</td></tr></table></section>'
     )
-    assert page_html.summary_text(page) == "# T\n\n**Q?** A.\n\n| a |\n| --- |\n| 1 |\n"
+    text, drawing = page_html.summary_of(page)
+    assert text == "# T\n\n**Q?** A.\n\n| a |\n| --- |\n| 1 |\n"
+    assert drawing == b""
+    figure = f'<figure><img alt="What is seen" src="data:image/svg+xml;base64,{SVG}"></figure>'
+    text, drawing = page_html.summary_of(page.replace("<table", figure + "<table", 1))
+    assert "![What is seen](summary.svg)" in text
+    assert drawing == b"<svg/>"
 
 
 def test_a_pdf_is_printed_where_it_is_asked_for(chromium, good, monkeypatch):

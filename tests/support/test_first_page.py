@@ -40,7 +40,12 @@ def task():
     first = SimpleNamespace(corpus="ravdess", protocol_name="luna5")
     labels = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
     return SimpleNamespace(
-        results=results, first=first, labels=labels, title="t", name_of=lambda one: one.title
+        results=results,
+        best=results[0],
+        first=first,
+        labels=labels,
+        title="t",
+        name_of=lambda one: one.title,
     )
 
 
@@ -79,8 +84,12 @@ def test_the_last_answer_depends_on_other_corpora(task, accuracy, is_ready):
     rows = first_page.first_rows(STEPS, task)
     pair = {"task": "t", "first": "best", "second": "other", "difference": 0.1, "low": 0, "high": 1}
     tests = pd.DataFrame([pair | {"verdict": "not distinguishable from"}])
-    found = first_page.answers(rows, task, tests, bundle(accuracy))
-    assert "1 of 1 rivals" in found[1][1]
+    costs = pd.DataFrame({"task": "t", "name": ["best", "other"], "n_bytes": [2e6, 1e6]})
+    found = first_page.answers(rows, task, tests, costs, bundle(accuracy))
+    assert "2 of our 2 systems are level, 60.0 % to 70.0 %" in found[0][1]
+    assert "the smallest other" in found[0][1]
+    clear = tests.assign(verdict="clearly above")
+    assert "1 of our 2" in first_page.answers(rows, task, clear, costs, bundle(accuracy))[0][1]
     assert "1 of 1 models clearly fall" in found[2][1]
     assert found[3][1].startswith("Yes") == is_ready
     notebook.answers(found)
