@@ -13,11 +13,21 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tqdm.auto import tqdm
 
+from ser_lib.errors import RunError
+
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
 
 T = TypeVar("T")
+
+
+def whole_number(variable: str, default: int) -> int:
+    """Read an environment variable that must be a whole number from 1 on; RunError names it."""
+    value = os.environ.get(variable, "").strip() or str(default)
+    if not (value.isascii() and value.isdecimal() and int(value)):
+        raise RunError(f"{variable}='{value}' must be a whole number from 1 on")
+    return int(value)
 
 
 def is_headless() -> bool:

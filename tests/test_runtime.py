@@ -7,7 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from ser_lib import runtime as module
-from ser_lib.runtime import is_headless, progress
+from ser_lib.errors import RunError
+from ser_lib.report.execution import check_kernel
+from ser_lib.runtime import is_headless, progress, whole_number
 
 
 class Terminal:
@@ -63,3 +65,19 @@ def test_items_are_taken_one_by_one_not_all_at_once(monkeypatch):
 
     next(progress(source(), total=3, what="x"))
     assert taken == [0]
+
+
+@pytest.mark.parametrize("value", ["1.5", "abc", "0", "-1", "²", "1e3"])
+def test_a_setting_that_is_no_whole_number_is_named_before_anything_starts(monkeypatch, value):
+    monkeypatch.setenv("SER_CELL_TIMEOUT_S", value)
+    with pytest.raises(RunError, match="SER_CELL_TIMEOUT_S"):
+        whole_number("SER_CELL_TIMEOUT_S", 5)
+    with pytest.raises(RunError, match="SER_CELL_TIMEOUT_S"):
+        check_kernel()
+
+
+@pytest.mark.parametrize(("value", "expected"), [("", 5), (" ", 5), ("7", 7)])
+def test_a_setting_that_is_empty_is_not_set(monkeypatch, value, expected):
+    monkeypatch.setenv("SER_CELL_TIMEOUT_S", value)
+    assert whole_number("SER_CELL_TIMEOUT_S", 5) == expected
+    check_kernel()

@@ -42,6 +42,7 @@ from papermill.execute import remove_error_markers
 from ser_lib.errors import ReportError
 from ser_lib.paths import cache_dir, data_dir, reports_dir
 from ser_lib.report.html import Failure, error_outputs, first_line, tags_of
+from ser_lib.runtime import whole_number
 
 # A fold of the largest model takes minutes on two cores; three hours mean that something hangs.
 DEFAULT_CELL_TIMEOUT_S = 3 * 3600
@@ -216,7 +217,9 @@ papermill_engines.register("saved-once", _SavedOnce)
 
 
 def check_kernel() -> None:
-    """Raise where this interpreter cannot start a kernel."""
+    """Raise where this interpreter cannot start a kernel, or a setting of one is no number."""
+    whole_number("SER_CELL_TIMEOUT_S", DEFAULT_CELL_TIMEOUT_S)
+    whole_number("SER_JOBS", 1)
     if find_spec("ipykernel_launcher") is None:
         raise ReportError(
             f"{sys.executable} cannot start a notebook kernel: ipykernel is not installed in it. "
@@ -319,7 +322,7 @@ def _run_one(job: Job) -> tuple[float, bool]:
                 kernel_manager_class=_OwnKernelManager,
                 progress_bar=False,
                 log_output=False,
-                execution_timeout=int(os.environ.get("SER_CELL_TIMEOUT_S", DEFAULT_CELL_TIMEOUT_S)),
+                execution_timeout=whole_number("SER_CELL_TIMEOUT_S", DEFAULT_CELL_TIMEOUT_S),
                 # Papermill's own `cwd` changes the folder of this whole process, all threads of it.
                 resources={"metadata": {"path": str(job.folder)}},
             )

@@ -34,7 +34,7 @@ from ser_lib.features.extraction import extract, feature_shape
 from ser_lib.models import family_of, topology
 from ser_lib.paths import locked, runs_dir
 from ser_lib.runs import store
-from ser_lib.runtime import progress
+from ser_lib.runtime import progress, whole_number
 from ser_lib.studies.study import ModelSpec, Study
 from ser_lib.training.fit import (
     STILL_VALID_VERSIONS,
@@ -449,9 +449,7 @@ def _read_checked(folder: Path, plan: RunPlan) -> store.Run:
 
 def _train_missing_folds(plan: RunPlan, clips: pd.DataFrame, folder: Path) -> None:
     """Fit every fold that is not stored yet; several at once where SER_JOBS says so."""
-    n_jobs = os.environ.get("SER_JOBS", "1")
-    if not n_jobs.isdecimal() or int(n_jobs) < 1:
-        raise RunError(f"SER_JOBS='{n_jobs}' must be a whole number from 1 on")
+    n_jobs = whole_number("SER_JOBS", 1)
     n_folds = len(plan.split.folds)
     missing = store.missing_folds(folder, n_folds)
     variants = [one for one in plan.rows["variant"].unique() if not one.startswith("copy")]
@@ -465,7 +463,7 @@ def _train_missing_folds(plan: RunPlan, clips: pd.DataFrame, folder: Path) -> No
         arrays[name] = np.concatenate(parts) if len(parts) > 1 else parts[0]
     positions = pd.Series(range(len(clips)), index=clips["clip_id"])
     tasks = (delayed(_fit_and_store)(plan, number, arrays, positions, folder) for number in missing)
-    done = Parallel(n_jobs=int(n_jobs), return_as="generator_unordered")(tasks)
+    done = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(tasks)
     what = f"{plan.study.name} {plan.model.name} {plan.protocol.name} seed {plan.seed}"
     for number, duration_s in progress(done, total=len(missing), what=what):
         logger.info("%s: fold %d of %d in %.0f s", what, number + 1, n_folds, duration_s)
