@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sys
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -24,6 +25,9 @@ from ser_lib.paths import PROJECT_DIR
 
 # Figures are drawn into memory, whatever the machine offers.
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+# As the command does: else nbformat's jsonschema compiles a grammar of addresses for a second.
+sys.modules.setdefault("rfc3987_syntax", None)
 
 # Read when the tests are collected: the fixture `own_folders` hides it from the tests themselves.
 REAL_CACHE = os.environ.get("SER_CACHE") or str(PROJECT_DIR / ".cache")
@@ -54,14 +58,16 @@ def eager():
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Prepare what the workers, which start later, would else do side by side.
-
-    They share the cores already: threads of one would wait for those of the other. And librosa's
-    functions are compiled once.
-    """
+    """Give each worker one thread: they share the cores, and two of each would wait for others."""
     if not hasattr(config, "workerinput"):
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             os.environ.setdefault(name, "1")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Compile librosa's functions while the workers collect, which would do it side by side."""
+    if not hasattr(session.config, "workerinput"):
         from ser_lib.features.extraction import compile_once
         from ser_lib.features.registry import FeatureSpec
 
