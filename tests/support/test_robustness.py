@@ -151,7 +151,7 @@ def test_a_planted_feature_is_the_one_that_is_missed(few, rng, monkeypatch):
     monkeypatch.setattr(robustness, "extract", lambda clips, spec: features)
     table = robustness.group_importance(few, n_seeds=1).set_index("name")
     assert table["value"].idxmax() == "pitch"
-    assert table.loc["pitch", "low"] > 0.1
+    assert table.loc["pitch", "value"] > 0.2
     assert abs(table.loc["zero crossings", "value"]) < 0.1
     again = robustness.group_importance(few.assign(path=""), n_seeds=1).set_index("name")
     assert again["value"].equals(table["value"])
