@@ -140,7 +140,7 @@ def _figures(
         "answered_accuracy_share": is_right[answered].mean() if answered.any() else None,
         "unlike_share": predicted["is_unlike"].mean(),
     }
-    return {name: None if one is None else round(float(one), 4) for name, one in figures.items()}
+    return {name: None if pd.isna(one) else round(float(one), 4) for name, one in figures.items()}
 
 
 def fit_bundle(

@@ -198,7 +198,9 @@ def summarise_run(run: Run, clips: pd.DataFrame) -> dict[str, Any]:
             "after": round(ece(fair, labels)[0], 4),
         },
         "selection": {key: round(value, 4) for key, value in vars(selection).items()},
-        "score": {key: round(value, 4) for key, value in vars(score).items()},
+        "score": {
+            key: None if pd.isna(value) else round(value, 4) for key, value in vars(score).items()
+        },
         "recalls": {label: round(float(recalls[label]), 4) for label in labels},
     }
 

@@ -65,6 +65,10 @@ def card_text(bundle: Bundle) -> str:
 
 
 def _uar(score: Mapping[str, float]) -> str:
+    from ser_lib.evaluation.bootstrap import MIN_SPEAKERS
+
+    if (n_speakers := score.get("n_speakers", MIN_SPEAKERS)) < MIN_SPEAKERS:
+        return f"{pct(score['uar'])} [{n_speakers} speakers: no interval]"
     return f"{pct(score['uar'])} [{pct(score['uar_low'])}, {pct(score['uar_high'])}]"
 
 
