@@ -5,7 +5,7 @@ They take tables of numbers, scores in [0, 1], and return Axes; no result is com
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -97,7 +97,7 @@ def plot_speakers(scores: pd.DataFrame) -> Figure:
     scores : pandas.DataFrame, shape (n_speakers, n_systems)
         Accuracy in [0, 1] by speaker; systems may have tasks of their own, so each has its axes.
     """
-    figure, axes = _grid(scores)
+    figure, axes = _grid(len(scores.columns))
     for ax, (name, values), line in zip(axes, scores.items(), SYSTEM_STYLES(), strict=False):
         ranked = values.dropna().sort_values()
         ax.plot(range(len(ranked)), 100 * ranked, marker="o", linestyle="none", color=line["color"])
@@ -108,11 +108,11 @@ def plot_speakers(scores: pd.DataFrame) -> Figure:
     return figure
 
 
-def _grid(panels: Sized) -> tuple[Figure, np.ndarray]:
-    """Make two axes a row, as many as there are panels."""
-    n_rows = max(-(-len(panels) // 2), 1)
+def _grid(n_panels: int) -> tuple[Figure, np.ndarray]:
+    """Make so many axes, two a row."""
+    n_rows = max(-(-n_panels // 2), 1)
     figure, axes = style.new_figure(n_rows, 2, size=(9.0, 2.9 * n_rows))
-    style.hide(axes[len(panels) :])
+    style.hide(axes[n_panels:])
     return figure, axes
 
 
@@ -147,7 +147,7 @@ def plot_coverage(curves: Mapping[str, pd.DataFrame]) -> Figure:
     curves : mapping of str to pandas.DataFrame
         Columns `coverage, accuracy, low, high` in [0, 1], by the name to show.
     """
-    figure, axes = _grid(curves)
+    figure, axes = _grid(len(curves))
     for ax, (name, curve), line in zip(axes, curves.items(), SYSTEM_STYLES(), strict=False):
         shown = 100 * curve
         x, colour = shown["coverage"], line["color"]
@@ -155,7 +155,7 @@ def plot_coverage(curves: Mapping[str, pd.DataFrame]) -> Figure:
         ax.plot(x, shown["accuracy"], color=colour)
         ax.set(xlim=(0, 100), xlabel="Clips that are answered, surest first (%)")
         ax.set(ylim=(0, 102), ylabel="Accuracy (%)")
-        ax.set_title(name, fontsize=9)
+        ax.set_title(name.replace(" (", "\n("), fontsize=9)
     return figure
 
 

@@ -266,7 +266,7 @@ def plot_normalisations(tables: Mapping[str, pd.DataFrame], *, ax: Axes | None =
             values = (100 * row.value, 100 * row.low, 100 * row.high)
             label = None if place else corpus
             draw_interval(ax, height, values, colour=colour, size=6, label=label)
-    name_rows(ax, names)
+    name_rows(ax, [one.replace(", ", ",\n") for one in names])
     ax.set(xlim=(0, 100), xlabel="UAR (%)", ylabel="Known of the speaker in advance")
     if tables:
         ax.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0))
@@ -299,6 +299,7 @@ def plot_distribution(
     ax = axes_or_new(ax)
     x, y, order = groups.to_numpy(), values.to_numpy(), list(order)
     box = {"width": 0.6, "fliersize": 1.5, "linewidth": 0.8, "legend": False}
+    box |= {"linecolor": "#555555"}
     colours = [colour_of(one) for one in order]
     sns.boxplot(x=x, y=y, order=order, hue=x, hue_order=order, palette=colours, ax=ax, **box)
     ax.set(xlabel="", ylabel=label)

@@ -352,8 +352,9 @@ def study_result(results: Results) -> None:
     known = dict.fromkeys(LEAKS.get(leak, leak) for one in leaking for leak in one.leaks)
     table(
         headline_table(results).drop(columns=["honest UAR", "corpus"]),
-        caption="Claim and measurement: accuracy (WA) as printed, under the authors' protocol "
-        "here, and on unseen speakers. What test rows share with training under that protocol: "
+        caption=f"What {joined(list(sources))} claims, and what is measured: accuracy (WA) as "
+        "printed, under the authors' protocol here, and on unseen speakers. What test rows share "
+        "with training under that protocol: "
         f"{joined(list(known)) or 'nothing'}. "
         + " ".join(f"`{name}`: {source}." for name, source in sources.items()),
     )

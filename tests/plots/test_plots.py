@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 
 from ser_lib import plots
 from ser_lib.data.labels import EMOTIONS
+from ser_lib.plots import style
+from support.first_page import PEOPLE_COLOUR
 
 mpl.use("agg")
 
@@ -77,3 +82,41 @@ def test_a_contour_has_gaps_where_there_is_no_voice_and_the_limits_of_all():
     assert ax.get_yscale() == "log"
     assert ax.get_ylim() == (65, 600)
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["75", "150", "300", "600"]
+
+
+# How colours look without one kind of cones: Machado, Oliveira & Fernandes (2009), severity 1, on
+# linear RGB.
+DEFICIENCIES = {
+    "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
+               [-0.003882, -0.048116, 1.051998]],
+    "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
+               [-0.011820, 0.042940, 0.968881]],
+    "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602],
+               [0.004733, 0.691367, 0.303900]],
+}  # fmt: skip
+# From linear RGB to XYZ, relative to the white of sRGB.
+TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+
+
+def lab(linear: np.ndarray) -> np.ndarray:
+    """Return CIE L*a*b* of linear RGB."""
+    x, y, z = np.cbrt(TO_XYZ @ np.clip(linear, 1e-3, 1) / TO_XYZ.sum(axis=1))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("kind", DEFICIENCIES)
+def test_colours_with_a_meaning_differ_for_colour_blind_readers(kind):
+    names = (style.PUBLISHED_COLOUR, style.LEAKING_COLOUR, style.HONEST_COLOUR, PEOPLE_COLOUR)
+    encoded = np.array([to_rgb(one) for one in names])
+    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    seen = [lab(np.array(DEFICIENCIES[kind]) @ one) for one in linear]
+    distances = [np.linalg.norm(a - b) for a, b in combinations(seen, 2)]
+    # Two is just noticeable side by side; markers differ as well.
+    assert min(distances) > 15
+
+
+def test_red_and_green_would_not_do():
+    red, green = (
+        lab(np.array(DEFICIENCIES["deutan"]) @ one) for one in ([0.35, 0, 0], [0, 0.13, 0])
+    )
+    assert np.linalg.norm(red - green) < 15

@@ -5,6 +5,7 @@ A small report is built here; the real ones under `reports/` are looked at too w
 
 from __future__ import annotations
 
+import os
 import re
 from functools import partial
 from itertools import pairwise
@@ -359,6 +360,19 @@ def test_nothing_scrolls_sideways_on_a_desk_whatever_is_unfolded(opened):
     )
     # The table of twenty columns that is built here is wider than any screen.
     assert [one for one in wide if one != "Table: Wide."] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_barrier(opened, scheme):
+    """Where `AXE_CORE` is the path of its `axe.min.js` (`npm install axe-core`)."""
+    axe = os.environ.get("AXE_CORE", "")
+    if not axe:
+        pytest.skip("AXE_CORE names no axe.min.js")
+    page = opened(color_scheme=scheme)
+    page.evaluate("document.querySelectorAll('main details').forEach(one => { one.open = true; })")
+    page.add_script_tag(path=axe)
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found] == []
 
 
 def test_no_table_leaves_the_paper(opened):

@@ -49,10 +49,11 @@ def test_listeners_stand_only_behind_rows_whose_task_they_had():
 
 
 def test_each_system_has_its_speakers_from_the_lowest():
-    frame = pd.DataFrame({"a": [0.5, 0.2], "b": [0.1, 0.3]}, index=["demo-03", "demo-01"])
+    speakers = ["demo-03", "demo-01", "demo-02"]
+    frame = pd.DataFrame({"a": [0.5, 0.2, np.nan], "b": [0.1, 0.3, 0.2]}, index=speakers)
     panels = evaluation_figures.plot_speakers(frame).axes
     names = [[t.get_text() for t in ax.get_xticklabels()] for ax in panels]
-    assert names == [["01", "03"], ["03", "01"]]
+    assert names == [["01", "03"], ["03", "02", "01"]]
     assert list(panels[0].lines[0].get_ydata()) == [20, 50]
 
 
