@@ -90,12 +90,12 @@ def test_babble_does_not_contain_the_own_speaker(few, monkeypatch):
     crowds = []
     plain = robustness._corrupt_and_extract
 
-    def spy(path, audio_sha256, condition, voices):
+    def spy(path, audio_sha256, condition, spec, voices):
         crowds.append(len(voices))
-        return plain(path, audio_sha256, replace(CLEAN), None)
+        return plain(path, audio_sha256, replace(CLEAN), spec, None)
 
     monkeypatch.setattr(robustness, "_corrupt_and_extract", spy)
-    robustness._corrupted_features(few, few.iloc[:3], babble)
+    robustness._corrupted_features(few, few.iloc[:3], babble, robustness.SPEC)
     assert crowds == [len(voices) - 2] * 3
 
 
