@@ -41,7 +41,7 @@ test: $(DONE)  ## Run the tests
 	@$(BIN)/python -m pytest
 
 lab: $(DONE)  ## Open JupyterLab on the notebooks
-	@$(BIN)/jupyter lab notebooks
+	@JUPYTER_CONFIG_PATH=$(CURDIR)/tools/lab $(BIN)/jupyter lab
 
 app: $(DONE)  ## Open the browser app: record or drop a file, see what it sounds like
 	@$(BIN)/ser app

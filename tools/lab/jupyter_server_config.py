@@ -1,0 +1,31 @@
+"""JupyterLab as `make lab` starts it: at the project, on its first notebook, and kind to git.
+
+Git takes a notebook without outputs (`.gitattributes`), but sees at once that a saved file has
+another size. After a save that changes nothing else, it is told to look again.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+from threading import Thread
+
+PROJECT = Path(__file__).resolve().parents[2]
+# Only a file that git knows and that is what it holds: then adding it stages nothing.
+LOOK_AGAIN = 'git ls-files --error-unmatch "$1" && git diff --quiet -- "$1" && git add -- "$1"'
+
+
+def tell_git(model, os_path, **_):
+    """Have git compare a saved notebook with what it holds, without waiting for it."""
+    if model["type"] == "notebook":
+        command = ["sh", "-c", LOOK_AGAIN, "sh", Path(os_path).name]
+        options = {"cwd": Path(os_path).parent, "capture_output": True, "check": False}
+        Thread(target=subprocess.run, args=(command,), kwargs=options).start()
+
+
+c = get_config()  # type: ignore[name-defined]  # noqa: F821
+c.ServerApp.root_dir = str(PROJECT)
+# Whoever is root, in a container for example, has said so already.
+c.ServerApp.allow_root = True
+c.LabApp.default_url = "/lab/tree/notebooks/00_start.ipynb"
+if sys.platform != "win32":
+    c.FileContentsManager.post_save_hook = tell_git
