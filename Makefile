@@ -11,10 +11,6 @@ VENV := .venv
 BIN  := $(VENV)/bin
 DONE := $(VENV)/.installed
 
-# What Lab adds to a notebook by opening, running and saving it is not committed.
-STRIP := nbstripout --keep-id --extra-keys "$(addprefix metadata.language_info., codemirror_mode \
-  file_extension mimetype nbconvert_exporter pygments_lexer version) cell.metadata.jupyter"
-
 ifneq ($(filter-out 0 1,$(STRICT) $(FRESH)),)
   $(error STRICT and FRESH are 0 or 1, not '$(STRICT)' and '$(FRESH)')
 endif
@@ -66,12 +62,12 @@ lint: lint-notebooks  ## Check style, spelling, arrows, types, and that notebook
 lint-notebooks: $(DONE)
 	@rm -rf build/staged
 	@git ls-files -z 'notebooks/*.ipynb' | git checkout-index -z --stdin --prefix=build/staged/
-	@$(BIN)/$(STRIP) --verify build/staged/notebooks/*.ipynb
+	@$(BIN)/nbstripout --keep-id --verify build/staged/notebooks/*.ipynb
 
 format: $(DONE)  ## Put code and notebooks into the one style
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
-	@$(BIN)/$(STRIP) notebooks/*.ipynb
+	@$(BIN)/nbstripout --keep-id notebooks/*.ipynb
 
 bench: $(DONE)  ## Measure how fast things are on this machine
 	@$(BIN)/python -m tools.benchmark
@@ -91,6 +87,6 @@ $(DONE): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@test ! -e .git || git config filter.notebooks.clean \
-	  'if test -x $(BIN)/nbstripout; then $(BIN)/$(STRIP); else cat; fi' || \
+	  'if test -x $(BIN)/python; then $(BIN)/python -IS tools/lab/strip_notebook.py; else cat; fi' || \
 	  echo "git config failed: outputs of notebooks will be seen as changes."
 	@touch $@

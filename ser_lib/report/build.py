@@ -12,6 +12,7 @@ import ast
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import warnings
@@ -211,10 +212,18 @@ def _print_pdf(page: Path) -> None:
             raise ReportError(f"{browser} printed no PDF: {first_line(done.stderr)}")
 
 
+def chapter_paths(folder: Path = NOTEBOOKS_DIR) -> list[Path]:
+    """List the numbered notebooks, in order; `explore.ipynb`, `04_cnn-Copy1.ipynb` stay out.
+
+    So does one that begins with 00: it is where one starts in JupyterLab.
+    """
+    numbered = re.compile(r"(?!00)\d\d_\w+")
+    return [one for one in sorted(folder.glob("*.ipynb")) if numbered.fullmatch(one.stem)]
+
+
 def _read_notebooks(folder: Path) -> dict[str, NotebookNode]:
-    """Read the numbered notebooks, in order; `explore.ipynb` and the like stay out."""
     notebooks = {}
-    for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
+    for path in chapter_paths(folder):
         try:
             with warnings.catch_warnings():
                 # Old notebooks without cell ids are given some; no reader has to know.

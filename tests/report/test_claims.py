@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 from ser_lib.evaluation.significance import paired_tests
-from ser_lib.paths import NOTEBOOKS_DIR, PROJECT_DIR
+from ser_lib.paths import PROJECT_DIR
+from ser_lib.report.build import chapter_paths
 from ser_lib.runs.results import compare_accuracies
 
 REPORTS = PROJECT_DIR / "reports"
@@ -152,7 +153,7 @@ def strings_of(source: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("path", sorted(NOTEBOOKS_DIR.glob("[0-9][0-9]_*.ipynb")), ids=str)
+@pytest.mark.parametrize("path", chapter_paths(), ids=str)
 def test_no_verdict_of_two_systems_is_typed_in(path):
     cells = nbformat.read(path, as_version=4).cells
     findings = [one.source for one in cells if "findings" in one.metadata.get("tags", ())]

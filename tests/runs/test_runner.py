@@ -848,26 +848,21 @@ def test_a_plan_and_its_run_agree(few_clips):
 REPORTS = PROJECT_DIR / "reports"
 
 
-def _tracked_files() -> set[str]:
+def _tracked_folders() -> set:
     listed = subprocess.run(
         ["git", "ls-files", "reports"], cwd=PROJECT_DIR, capture_output=True, text=True, check=False
     )
-    return set(listed.stdout.split())
+    return {(PROJECT_DIR / name).parent for name in listed.stdout.split()}
 
 
 def _stored_runs() -> list:
-    """Runs of real corpora: complete ones, and whatever git holds."""
-    tracked = _tracked_files()
-    found = []
-    for folder in sorted(REPORTS.glob("*/runs/*")):
-        relative = str(folder.relative_to(PROJECT_DIR))
-        is_tracked = any(name.startswith(f"{relative}/") for name in tracked)
-        is_demo = folder.parts[-3] == "demo"
-        if folder.is_dir() and (
-            is_tracked or (not is_demo and (folder / "predictions.csv").is_file())
-        ):
-            found.append(pytest.param(folder, id=f"{folder.parts[-3]}/{folder.name}"))
-    return found
+    """Runs that git holds, others are somebody's own; without git, all of real corpora."""
+    tracked = _tracked_folders()
+    return [
+        pytest.param(folder, id=f"{folder.parts[-3]}/{folder.name}")
+        for folder in sorted(REPORTS.glob("*/runs/*"))
+        if folder in tracked or (not tracked and folder.parts[-3] != "demo")
+    ]
 
 
 STORED = pytest.mark.parametrize("folder", _stored_runs())

@@ -6,12 +6,20 @@ another size. After a save that changes nothing else, it is told to look again.
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Thread
 
 PROJECT = Path(__file__).resolve().parents[2]
 # Only a file that git knows and that is what it holds: then adding it stages nothing.
-LOOK_AGAIN = 'git ls-files --error-unmatch "$1" && git diff --quiet -- "$1" && git add -- "$1"'
+# Whoever else is at work on the index, git status for example, keeps others from it for a moment.
+LOOK_AGAIN = """
+for wait in 0 1 2 4; do
+  sleep $wait
+  git ls-files --error-unmatch "$1" && git diff --quiet -- "$1" || break
+  git add -- "$1" && break
+done
+"""
+looking = ThreadPoolExecutor(1)
 
 
 def tell_git(model, os_path, **_):
@@ -19,7 +27,7 @@ def tell_git(model, os_path, **_):
     if model["type"] == "notebook":
         command = ["sh", "-c", LOOK_AGAIN, "sh", Path(os_path).name]
         options = {"cwd": Path(os_path).parent, "capture_output": True, "check": False}
-        Thread(target=subprocess.run, args=(command,), kwargs=options).start()
+        looking.submit(subprocess.run, command, **options)
 
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
