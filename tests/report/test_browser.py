@@ -105,7 +105,8 @@ def path(request):
 # What a reader changes, changed back: the next Tab and the next sight are those of a new page.
 RESTORE = """() => {
   document.querySelector(".ser-toggle[aria-pressed=true]")?.click();
-  for (const one of document.querySelectorAll("details[open]")) one.open = false;
+  window.openAtFirst ??= new Set(document.querySelectorAll("details[open]"));
+  for (const one of document.querySelectorAll("details")) one.open = window.openAtFirst.has(one);
   history.replaceState(null, "", location.pathname);
   document.body.tabIndex = -1;
   document.body.focus();
