@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -46,6 +48,21 @@ def _is_notebook() -> bool:
 def progress(items: Iterable[T], *, total: int, what: str) -> Iterator[T]:
     """Iterate with a progress bar, unless headless."""
     yield from tqdm(items, total=total, desc=what, disable=is_headless(), leave=False)
+
+
+def end_with_parent() -> None:
+    """Let a worker process end soon after the process that started it (joblib's `initializer`).
+
+    One that was about to hand over a result would wait for ever: its siblings keep the pipe open.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 try:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -81,3 +85,38 @@ def test_a_setting_that_is_empty_is_not_set(monkeypatch, value, expected):
     monkeypatch.setenv("SER_CELL_TIMEOUT_S", value)
     assert whole_number("SER_CELL_TIMEOUT_S", 5) == expected
     check_kernel()
+
+
+WORKERS = """
+import sys
+from joblib import Parallel, delayed
+from ser_lib.runtime import end_with_parent
+# More than a pipe holds: a worker waits until somebody reads it.
+tasks = (delayed(bytes)(10_000_000) for _ in range(1000))
+for _ in Parallel(2, return_as="generator_unordered", initializer=end_with_parent)(tasks):
+    print("one", flush=True)
+"""
+
+
+def children_of(process_id: int) -> list[int]:
+    tasks = Path(f"/proc/{process_id}/task").glob("*/children")
+    return [int(one) for path in tasks for one in path.read_text().split()]
+
+
+def is_running(process_id: int) -> bool:
+    status = Path(f"/proc/{process_id}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="NOT CHECKED: no /proc here")
+def test_workers_of_a_killed_command_end_with_it():
+    command = [sys.executable, "-c", WORKERS]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        workers = children_of(process.pid)
+        process.kill()
+    assert workers
+    ends = time.monotonic() + 60
+    while any(map(is_running, workers)) and time.monotonic() < ends:
+        time.sleep(0.1)
+    assert not any(map(is_running, workers))
