@@ -58,6 +58,7 @@ NARROWER = {"similar_audio": "sound", "similar_speaker": "speaker", "overlap": "
 WITHIN: dict[str, tuple[str, str]] = {
     "missing_file": ("fault", "listed in the table, but not there"),
     "left_out": ("fault", "left out by the corpus's loader"),
+    "other_gender": ("fault", "named with another gender than the speaker's other clips"),
     "left_alone": ("observation", "of no use to the corpus, left alone by its loader"),
     "read_from_names": ("observation", "what the names of folders tell"),
     "spelling": ("observation", "names in several spellings, taken as one"),
@@ -373,6 +374,7 @@ def _within(known: pd.DataFrame, clips: pd.DataFrame, has_split: bool) -> Iterat
     for kind, attribute in (
         ("missing_file", "missing"),
         ("left_out", "left_out"),
+        ("other_gender", "other_gender"),
         ("unlisted_file", "unlisted"),
     ):
         names = tuple(clips.attrs.get(attribute, ()))

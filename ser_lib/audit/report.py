@@ -101,7 +101,8 @@ def _audit_corpus(
     if not table.attrs.get("has_audio", True) or (table["path"] == "").any():
         raise AuditError(f"{name}: its audio is not here; point SER_DATA at the corpora")
     clips = table[["clip_id", "path", "speaker", "statement"]].assign(label=table["emotion"])
-    clips.attrs.update(left_out=table.attrs.get("left_out", []), left_alone=left_alone(table))
+    about = {name: table.attrs.get(name, []) for name in ("left_out", "other_gender")}
+    clips.attrs.update(about, left_alone=left_alone(table))
     parts: list[pd.Series] = []
     source = name
     if protocol:

@@ -52,7 +52,7 @@ def data(
 ) -> None:
     """List which corpora and encoders are there; with a name, get that one or say how."""
     from ser_lib import data
-    from ser_lib.data.download import ARCHIVES, download_corpus, inspect_corpus
+    from ser_lib.data.download import download_corpus, inspect_corpus, published_as
     from ser_lib.features.encoders.registry import ENCODERS, download_encoder, import_weights
 
     if name in ENCODERS:
@@ -80,7 +80,7 @@ def data(
     state = inspect_corpus(card)
     if state.state == "absent":
         _echo_licence(card)
-        if name in ARCHIVES:
+        if published_as(name):
             download_corpus(card)
             state = inspect_corpus(card)
     _echo_state(state)

@@ -7,6 +7,7 @@ a protocol, and `check_split` refuses folds that leak. To add a corpus, write on
     corpus       what all corpora share: the card, the clip table and its checks
     labels       emotions, their colours, and the label sets of tasks
     ravdess tess savee emodb crema_d iemocap demo     one corpus each
+    nemo ased emospeech_in turev emodb2               and of other languages
     pooled       several corpora as one
     download     what is on this machine, and how to get the rest
     enrolment    which clips of a speaker are known before the test
@@ -21,18 +22,23 @@ from pathlib import Path
 
 import pandas as pd
 
+from ser_lib.data.ased import ASED
 from ser_lib.data.corpus import CLIP_COLUMNS, Corpus
 from ser_lib.data.crema_d import CREMA_D
 from ser_lib.data.demo import CLIPS_DIR, DEMO
 from ser_lib.data.emodb import EMODB
+from ser_lib.data.emodb2 import EMODB2
+from ser_lib.data.emospeech_in import EMOSPEECH_IN
 from ser_lib.data.iemocap import IEMOCAP
 from ser_lib.data.labels import EMOTIONS, LABEL_SETS, LabelSet, colour_of
 from ser_lib.data.leakage import audit_split, check_split
+from ser_lib.data.nemo import NEMO
 from ser_lib.data.pooled import POOLED, Pool
 from ser_lib.data.ravdess import RAVDESS
 from ser_lib.data.savee import SAVEE
 from ser_lib.data.splits import PROTOCOLS, Protocol, Split, make_split, rows_of
 from ser_lib.data.tess import TESS
+from ser_lib.data.turev import TUREV
 from ser_lib.errors import CorpusError
 from ser_lib.paths import atomic_path, report_dir
 
@@ -57,7 +63,11 @@ __all__ = [
 ]
 
 CORPORA: dict[str, Corpus | Pool] = {
-    one.name: one for one in (DEMO, RAVDESS, EMODB, TESS, SAVEE, CREMA_D, IEMOCAP, POOLED)
+    one.name: one
+    for one in (
+        *(DEMO, RAVDESS, EMODB, TESS, SAVEE, CREMA_D, IEMOCAP),
+        *(NEMO, ASED, EMOSPEECH_IN, TUREV, EMODB2, POOLED),
+    )
 }
 
 # The label sets that listeners chose from in the listening tests that a corpus's card cites.

@@ -91,6 +91,9 @@ class Corpus:
     by_design: Mapping[str, str] = field(default_factory=dict)
     """Regular expressions over what `grammar` reads, each with the reason why the published files
     that it matches are left out, whatever they hold; not a problem, but counted and reported."""
+    speakers_of: str = ""
+    """The corpus whose speakers these are, where another card has them too: their names, and hence
+    the guard against leaks, are the same."""
     names: tuple[str, ...] = ()
     """The names of all clips, where the tables give them: missing ones are then named, and others
     are left alone."""
@@ -125,10 +128,16 @@ class Corpus:
                 "the report then says so."
             )
         table["path"] = [str(root / relative) for relative in table["path"]]
+        # One speaker under two genders: what most of the clips say.
+        usual = table.groupby("speaker")["gender"].transform(lambda one: one.mode()[0])
+        contradicting = list(table.loc[table["gender"] != usual, "clip_id"])
+        table["gender"] = usual
         left_out = problems + (lacking if may_lack else [])
         table.attrs.update(left_out=left_out, n_copies=n_copies)
         if by_design:
             table.attrs["by_design"] = by_design
+        if contradicting:
+            table.attrs["other_gender"] = contradicting
         return table
 
 
@@ -232,7 +241,8 @@ def _parse_names(
         clip_id = f"{corpus.name}/{corpus.name_of(path)}"
         usual = {"corpus": corpus.name, "intensity": "normal", "repetition": 1}
         row = {"clip_id": clip_id, "path": str(path)} | usual | fields
-        rows.append(row | {"speaker": f"{corpus.name}-{fields['speaker']}"})
+        whose = corpus.speakers_of or corpus.name
+        rows.append(row | {"speaker": f"{whose}-{fields['speaker']}"})
     return rows, problems
 
 

@@ -1,13 +1,16 @@
 """Get the corpora: what is on this machine, what can be downloaded, and how to get the rest.
 
 An archive is downloaded only where its publisher lets anybody have it and its checksum is known
-(`ARCHIVES`); for every other corpus `steps_for` lists what to do by hand. The corpus's folder
-appears at the end, whole, by one renaming, so whatever goes wrong, the state before is untouched::
+(`ARCHIVES`), or where it is a git repository of which a commit is pinned (`REPOSITORIES`: git names
+commits by the content of all files, and checks it); for every other corpus `steps_for` lists what
+to do by hand. The corpus's folder appears at the end, whole, by one renaming, so whatever goes
+wrong, the state before is untouched::
 
     SER_DATA/ravdess/                               made last; never written over
     SER_DATA/.ravdess.lock                          while a process downloads
     SER_DATA/.ravdess.download/….zip.part           grows; the next call resumes it
     SER_DATA/.ravdess.download/….zip                has the pinned checksum
+    SER_DATA/.nemo.download/repository/             grows by some files at once, likewise
     SER_DATA/.ravdess.download/unpacked/            until it loads without a complaint
 
 The tests have no internet: they download from a server on the same machine.
@@ -23,6 +26,7 @@ import os
 import re
 import shutil
 import stat
+import subprocess
 import zipfile
 import zlib
 from collections import Counter
@@ -106,6 +110,53 @@ ARCHIVES: dict[str, tuple[Archive, ...]] = {
     ),
 }
 
+
+@dataclass(frozen=True)
+class Repository:
+    """One commit of a git repository that a corpus is published as."""
+
+    url: str
+    commit: str
+    n_bytes: int
+    source: str
+    """Who published it, and under which licence."""
+    folder: str = ""
+    """Where in it the clips are; empty: everywhere."""
+
+
+# The newest commits at the time of writing; all of their clips were loaded and found complete.
+REPOSITORIES: dict[str, Repository] = {
+    "nemo": Repository(
+        url="https://github.com/amu-cai/nEMO",
+        commit="66de9999a8f2f605eb5f64841790aa5cb0877782",
+        n_bytes=531_777_000,
+        source="github.com/amu-cai/nEMO, CC BY-NC-SA 4.0",
+    ),
+    "ased": Repository(
+        url="https://github.com/Ethio2021/ASED_V1",
+        commit="30fee0345cbd37e12dd725fbe69f90522cffb046",
+        n_bytes=242_698_000,
+        source="github.com/Ethio2021/ASED_V1, no licence stated",
+    ),
+    "emospeech_in": Repository(
+        url="https://github.com/RakshakTeam/emospeech-dataset-v1",
+        commit="85b1ef55e1246a10657590809bc118d6abf136d7",
+        n_bytes=227_448_000,
+        source="github.com/RakshakTeam/emospeech-dataset-v1, CC BY-NC-SA 4.0",
+        folder="webservice",
+    ),
+    "turev": Repository(
+        url="https://github.com/Xeonen/TurEV-DB",
+        commit="be9873eccbc40538acbeb5e67c718bda96763cf3",
+        n_bytes=147_210_000,
+        source="github.com/Xeonen/TurEV-DB, CC BY-NC-ND 4.0 or GPLv3",
+        folder="Sound Source",
+    ),
+}
+
+# So many are fetched at once; what was fetched before a connection broke is kept.
+FILES_AT_ONCE = 500
+
 # What to do by hand; `{root}` becomes the corpus's folder.
 STEPS: dict[str, tuple[str, ...]] = {
     "tess": (
@@ -120,6 +171,12 @@ STEPS: dict[str, tuple[str, ...]] = {
         "and password come by mail.",
         "Download AudioData.zip, the audio part.",
         "Unpack it to {root}, so that {root}/AudioData/DC/a01.wav is there.",
+    ),
+    "emodb2": (
+        "Open https://doi.org/10.5281/zenodo.17651657 and download emodb_2.0.zip; compare its MD5 "
+        "with the one on that page (none is pinned here: it was not seen).",
+        "Unpack it to {root}, so that {root}/wav/03a01Fa.wav and {root}/db.emotion.csv are there; "
+        "a folder emodb_2.0 in between does no harm.",
     ),
     "crema_d": (
         "Install git-lfs (https://git-lfs.com): without it the clips are text files of 130 bytes.",
@@ -156,13 +213,13 @@ class CorpusState:
 
     def sentence(self) -> str:
         """Describe it in a line, with the problems below."""
-        name, archives = self.corpus.name, ARCHIVES.get(self.corpus.name)
+        name, published = self.corpus.name, published_as(self.corpus.name)
         if self.state == "absent":
             what = "audio file under" if self.root.is_dir() else "folder"
             how = f"`ser data {name}` says how to get it from {self.corpus.download}"
-            if archives:
-                size = _megabytes(sum(one.n_bytes for one in archives))
-                how = f"`ser data {name}` downloads it ({size}, {archives[0].source})"
+            if published:
+                size = _megabytes(sum(one.n_bytes for one in published))
+                how = f"`ser data {name}` downloads it ({size}, {published[0].source})"
             return f"absent, no {what} {self.root}; {how}"
         if self.state == "complete":
             counts = f"{self.n_clips:,} clips of {self.n_speakers} speakers"
@@ -207,6 +264,12 @@ def inspect_corpus(corpus: Corpus) -> CorpusState:
     return CorpusState(corpus, root, state, len(clips), n_speakers, tuple(problems), left)
 
 
+def published_as(name: str) -> tuple[Archive | Repository, ...]:
+    """Return what a corpus can be downloaded from; nothing where it cannot."""
+    repository = REPOSITORIES.get(name)
+    return (repository,) if repository else ARCHIVES.get(name, ())
+
+
 def steps_for(corpus: Corpus) -> str:
     """Return what a person has to do to get a corpus, one numbered line a step."""
     name, root = corpus.name, str(corpus.root())
@@ -224,12 +287,12 @@ def _megabytes(n_bytes: int) -> str:
 
 
 def download_corpus(corpus: Corpus) -> Path:
-    """Download one of `ARCHIVES`, unpack it, and put the folder in place when it loads strictly.
+    """Download what a corpus is `published_as`, and put it in place when it loads strictly.
 
     Raises DownloadError if anything is in the way or goes wrong. The folder is then as it was;
     what was downloaded is kept where the next call can resume it.
     """
-    if corpus.name not in ARCHIVES:
+    if not published_as(corpus.name):
         raise DownloadError(
             f"{corpus.name}: no archive with a known checksum is published. Do this:\n"
             f"{steps_for(corpus)}"
@@ -262,14 +325,16 @@ def _check_place(name: str, root: Path) -> None:
 
 def _fetch_and_place(corpus: Corpus, root: Path, work: Path) -> None:
     """Download and unpack into the folder `work`, and rename that to `root` where it loads."""
-    archives = ARCHIVES[corpus.name]
     unpacked = work / "unpacked"
     # What a killed call left half unpacked.
     shutil.rmtree(unpacked, ignore_errors=True)
-    _check_space(corpus.name, archives, work)
+    _check_space(corpus.name, work)
     try:
-        for archive in archives:
-            _unpack(_fetch(corpus.name, archive, work), unpacked)
+        for one in published_as(corpus.name):
+            if isinstance(one, Repository):
+                _check_out(corpus.name, one, work / "repository", unpacked)
+            else:
+                _unpack(_fetch(corpus.name, one, work), unpacked)
         corpus.load(unpacked)
         if root.is_dir():  # empty; not every system renames onto a folder
             root.rmdir()
@@ -286,15 +351,51 @@ def _fetch_and_place(corpus: Corpus, root: Path, work: Path) -> None:
     shutil.rmtree(work, ignore_errors=True)
 
 
-def _check_space(name: str, archives: tuple[Archive, ...], work: Path) -> None:
-    there = sum(path.stat().st_size for path in work.glob("*")) if work.is_dir() else 0
-    n_bytes = (1 + UNPACKED_RATIO) * sum(one.n_bytes for one in archives) - there
+def _check_space(name: str, work: Path) -> None:
+    there = sum(path.stat().st_size for path in work.rglob("*")) if work.is_dir() else 0
+    n_bytes = (1 + UNPACKED_RATIO) * sum(one.n_bytes for one in published_as(name)) - there
     free = shutil.disk_usage(work.parent).free
     if free < n_bytes:
         raise DownloadError(
             f"{name}: about {_megabytes(n_bytes)} are needed under {work.parent}, to download and "
             f"to unpack; {_megabytes(free)} are free. Make room, or point SER_DATA to another disk."
         )
+
+
+def _check_out(name: str, repository: Repository, store: Path, folder: Path) -> None:
+    """Fetch the files of a pinned commit, some at once, and write them to a folder."""
+    store.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def git(*arguments: str, given: str = "") -> str:
+        command = ["git", "--git-dir", str(store), "--work-tree", str(folder), *arguments]
+        environment = os.environ | {"GIT_TERMINAL_PROMPT": "0"}
+        try:
+            done = subprocess.run(
+                command, input=given, env=environment, capture_output=True, text=True, check=False
+            )
+        except FileNotFoundError as error:
+            raise DownloadError(f"{name}: git is needed for it; install git") from error
+        if done.returncode:
+            raise DownloadError(
+                f"{name}: {repository.url} cannot be read: {done.stderr.strip()}. What was fetched "
+                f"is kept. Run `ser data {name}` again: it resumes from there."
+            )
+        return done.stdout
+
+    logger.info("%s: %s at %s", name, repository.url, repository.commit)
+    git("init", "--quiet")
+    git("config", "remote.origin.url", repository.url)
+    # First the names of all files, then the files that are not there yet.
+    some = ("fetch", "--quiet", "--depth=1", "--no-tags", "--filter=blob:none", "origin")
+    git(*some, repository.commit)
+    tree = f"{repository.commit}:{repository.folder}"
+    listed = git("rev-list", "--objects", "--missing=print", tree).splitlines()
+    missing = [one[1:] for one in listed if one.startswith("?")]
+    starts = range(0, len(missing), FILES_AT_ONCE)
+    for start in progress(starts, total=len(starts), what=f"{name} ({FILES_AT_ONCE} files)"):
+        git(*some, "--stdin", given="\n".join(missing[start : start + FILES_AT_ONCE]))
+    git("checkout", "--quiet", repository.commit, "--", repository.folder or ".")
 
 
 def _fetch(name: str, archive: Archive, work: Path) -> Path:

@@ -71,7 +71,7 @@ class LabelSet:
             return classes
         if genders is None:
             raise StudyError(f"the label set '{self.name}' needs the speakers' genders")
-        return genders + " " + classes
+        return (genders + " " + classes).where(genders.isin(GENDERS))
 
 
 def _by_gender(label_set: LabelSet) -> LabelSet:
@@ -94,6 +94,11 @@ LABEL_SETS = {
         _keep("seven", *(e for e in EMOTIONS[:8] if e != "calm"), calm="neutral"),
         # EmoDB as published: Burkhardt et al. (2005).
         _keep("emodb7", *(e for e in EMOTIONS[:9] if e not in ("calm", "surprised"))),
+        # nEMO, ASED, Indian EmoSpeech and TurEV as published.
+        _keep("nemo6", "neutral", "happy", "sad", "angry", "fearful", "surprised"),
+        _keep("ased5", "neutral", "happy", "sad", "angry", "fearful"),
+        _keep("emospeech4", "calm", "happy", "angry", "fearful"),
+        _keep("turev4", "calm", "happy", "sad", "angry"),
         # CREMA-D as published: Cao et al. (2014).
         _keep("crema_d6", *(e for e in EMOTIONS[:7] if e != "calm")),
         # IEMOCAP as published (Busso et al. 2008), and the five classes of `iemocap5`.

@@ -362,9 +362,14 @@ UNKNOWN = (
     "nil",
 )
 WORDS = ("unknown", "UNK", "<unk>", "Unknown speaker", "not available", "missing", "anonymous")
+# Nothing, hashed: MD5 and SHA-224.
+NOTHING = (
+    "d41d8cd98f00b204e9800998ecf8427e",
+    "d14a028c2a3a2bc9476102bb288234c415a2b01f828ea62ac5b3e42f",
+)
 
 
-@pytest.mark.parametrize("value", UNKNOWN + WORDS)
+@pytest.mark.parametrize("value", UNKNOWN + WORDS + NOTHING)
 def test_what_is_unknown_in_the_usual_ways_is_not_stated(value):
     assert stated(value) == ""
 

@@ -75,7 +75,7 @@ def test_the_example_obeys_the_grammar_and_parses_to_the_columns(corpus):
     needed = {"speaker", "gender", "emotion", "statement"}
     assert needed <= set(fields) <= needed | {"intensity", "repetition"}
     assert fields["emotion"] in EMOTIONS
-    assert fields["gender"] in ("female", "male")
+    assert fields["gender"] in ("female", "male", "unknown")
     assert isinstance(fields["speaker"], str)
     assert isinstance(fields.get("repetition", 1), int)
 

@@ -30,11 +30,14 @@ from ser_lib.data import CORPORA, download
 from ser_lib.data.corpus import Corpus
 from ser_lib.data.download import (
     ARCHIVES,
+    REPOSITORIES,
     STEPS,
     Archive,
+    Repository,
     _unpack,
     download_corpus,
     inspect_corpus,
+    published_as,
     steps_for,
 )
 from ser_lib.errors import CorpusError, DownloadError
@@ -730,6 +733,81 @@ def test_where_somebody_watches_there_is_a_bar(publish, small_ravdess, whole, mo
     assert "ravdess (MB)" in capsys.readouterr().err
 
 
+# --- a commit of a repository
+
+
+@pytest.fixture
+def commit(clips, tmp_path, monkeypatch, small_ravdess, data) -> Repository:
+    """RAVDESS's 16 clips as a commit of a repository, which is then changed."""
+    served = tmp_path / "served"
+
+    def git(*arguments: str) -> str:
+        who = ("-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "init.defaultBranch=main")
+        command = ["git", *who, "-C", str(served), *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    for name, content in {**{f"clips/{one}": clips[one] for one in clips}, "x": b"no clip"}.items():
+        path = served / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    git("init", "--quiet")
+    git("config", "uploadpack.allowFilter", "true")
+    git("config", "uploadpack.allowAnySHA1InWant", "true")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "as pinned")
+    pinned = git("rev-parse", "HEAD")
+    git("rm", "--quiet", "-r", "clips")
+    git("commit", "--quiet", "-m", "later")
+    repository = Repository(f"file://{served}", pinned, 10**6, "a test", folder="clips")
+    monkeypatch.setitem(REPOSITORIES, "ravdess", repository)
+    return repository
+
+
+def test_a_pinned_commit_is_fetched_and_only_its_folder(commit, small_ravdess, clips, data):
+    assert download_corpus(small_ravdess) == data / "ravdess"
+    assert left(data) == sorted(f"ravdess/clips/{name}" for name in clips)
+    assert inspect_corpus(small_ravdess).state == "complete"
+
+
+def test_a_broken_fetch_keeps_what_came_and_goes_on(
+    commit, small_ravdess, clips, data, monkeypatch
+):
+    monkeypatch.setattr(download, "FILES_AT_ONCE", 4)
+    asked = []
+
+    def breaking(starts, **options):
+        for start in starts:
+            if len(asked) == 2:
+                raise ConnectionError("cable pulled")
+            asked.append(start)
+            yield start
+
+    monkeypatch.setattr(download, "progress", breaking)
+    with pytest.raises(DownloadError, match="cable pulled"):
+        download_corpus(small_ravdess)
+    assert not (data / "ravdess").exists()
+    asked.clear()
+    # Eight of sixteen clips are there: two more requests, and no third one.
+    download_corpus(small_ravdess)
+    assert asked == [0, 4]
+    assert len(left(data)) == len(clips)
+
+
+@pytest.mark.parametrize("trouble", ["commit", "url", "git"])
+def test_a_repository_that_cannot_be_read_says_so(
+    commit, small_ravdess, data, monkeypatch, trouble
+):
+    says = {"commit": "not our ref|cannot be read", "url": "cannot be read", "git": "install git"}
+    if trouble == "git":
+        monkeypatch.setenv("PATH", "")
+    change = {"commit": {"commit": "0" * 39 + "1"}, "url": {"url": "file:///nowhere"}}
+    other = replace(commit, **change.get(trouble, {}))
+    monkeypatch.setitem(REPOSITORIES, "ravdess", other)
+    with pytest.raises(DownloadError, match=says[trouble]):
+        download_corpus(small_ravdess)
+    assert not (data / "ravdess").exists()
+
+
 # --- what is pinned, and what to do for the rest
 
 
@@ -742,9 +820,17 @@ def test_a_pinned_archive_is_pinned_completely(archive):
     assert re.search(r"doi:\S+.*CC", archive.source)
 
 
+@pytest.mark.parametrize("repository", REPOSITORIES.values(), ids=REPOSITORIES)
+def test_a_pinned_commit_is_pinned_completely(repository):
+    assert re.fullmatch(r"https://github\.com/\S+/\S+", repository.url)
+    assert re.fullmatch(r"[0-9a-f]{40}", repository.commit)
+    assert repository.n_bytes > 10**8
+    assert repository.url.removeprefix("https://") in repository.source
+
+
 @pytest.mark.parametrize("corpus", REAL, ids=lambda one: one.name)
 def test_every_corpus_can_be_downloaded_or_has_steps(corpus, data):
-    assert (corpus.name in ARCHIVES) != (corpus.name in STEPS)
+    assert bool(published_as(corpus.name)) != (corpus.name in STEPS)
     text = steps_for(corpus)
     assert str(data / corpus.name) in text
     assert f"`ser data {corpus.name}`" in text.splitlines()[-1]
