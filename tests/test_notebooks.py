@@ -348,11 +348,23 @@ def test_the_interactive_rules_find_a_missing_parameters_cell():
     assert "exactly one parameters cell" in interactive_problems(broken)
 
 
-@pytest.mark.parametrize("path", sorted((NOTEBOOKS_DIR / "params").glob("*.yml")), ids=str)
-def test_a_profile_names_only_parameters_that_a_notebook_has(path):
-    declared = set()
-    for one in PATHS:
-        for cell in code_cells(nbformat.read(one, as_version=4)):
-            if "parameters" in tags_of(cell):
-                declared |= {node.target.id for node in ast.parse(cell.source).body}
-    assert set(yaml.safe_load(path.read_text(encoding="utf-8"))) <= declared
+def declared(path):
+    """Return the parameters of a notebook with their defaults."""
+    cells = [cell for cell in code_cells(read(path)) if "parameters" in tags_of(cell)]
+    nodes = [node for cell in cells for node in ast.parse(cell.source).body]
+    return {node.target.id: node.value.value for node in nodes}
+
+
+def profiles():
+    paths = sorted((NOTEBOOKS_DIR / "params").glob("*.yml"))
+    return [yaml.safe_load(path.read_text(encoding="utf-8")) for path in paths]
+
+
+def test_profiles_set_the_same_parameters_that_notebooks_have():
+    full, quick = map(set, profiles())
+    assert full == quick <= set().union(*map(declared, PATHS))
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_what_profiles_set_is_set_there_alone(path):
+    assert {value for name, value in declared(path).items() if name in profiles()[0]} <= {None}

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import yaml
 from nbformat import NotebookNode
 
 from ser_lib.data import (
@@ -47,6 +46,7 @@ from ser_lib.report.html import (
     summary_of,
     tags_of,
 )
+from ser_lib.report.profiles import default_profile, read_profile
 from ser_lib.runs.store import provenance
 
 
@@ -105,9 +105,9 @@ def build_report(
         in a circle, or no kernel can be started by this interpreter.
     """
     card = get_corpus(corpus)
-    profile = profile or _default_profile(card)
+    profile = profile or default_profile(corpus)
     sources = _read_notebooks(notebooks_dir)
-    chosen = _read_profile(notebooks_dir, profile) | dict(parameters or {})
+    chosen = read_profile(profile, notebooks_dir) | dict(parameters or {})
     routed = _route_parameters(sources, chosen, {"corpus": corpus, "profile": profile})
     order = _order_of(sources)
     check_kernel()
@@ -126,12 +126,8 @@ def build_report(
 
 def _folder_name(card: Corpus | Pool, profile: str, parameters: Mapping[str, object]) -> str:
     """Name a report's folder: shortened or partial reports never replace the whole one."""
-    name = card.name if profile == _default_profile(card) else f"{card.name}-{profile}"
+    name = card.name if profile == default_profile(card.name) else f"{card.name}-{profile}"
     return name if parameters.get("strict", True) else f"{name}-partial"
-
-
-def _default_profile(card: Corpus | Pool) -> str:
-    return "quick" if card.is_embedded else "full"
 
 
 def _keep_clip_table(card: Corpus | Pool) -> None:
@@ -238,18 +234,6 @@ def _read_notebooks(folder: Path) -> dict[str, NotebookNode]:
     if not notebooks:
         raise ReportError(f"no numbered notebooks (01_….ipynb) under {folder}")
     return notebooks
-
-
-def _read_profile(notebooks_dir: Path, profile: str) -> dict[str, object]:
-    """Read `params/<profile>.yml`, a flat mapping from name to value."""
-    path = notebooks_dir / "params" / f"{profile}.yml"
-    if not path.is_file():
-        known = ", ".join(sorted(one.stem for one in path.parent.glob("*.yml"))) or "none"
-        raise ReportError(f"unknown profile '{profile}': {path} is missing; known are {known}")
-    content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
-        raise ReportError(f"{path} must map names to values, one `name: value` a line")
-    return content
 
 
 def _declared_names(name: str, notebook: NotebookNode) -> set[str]:

@@ -40,6 +40,7 @@ from ser_lib.features.registry import FeatureSpec
 from ser_lib.paths import NOTEBOOKS_DIR, keep, report_dir
 from ser_lib.plots.style import STYLE_FILE
 from ser_lib.report.drawing import numbers_of, numeric, svg_of
+from ser_lib.report.profiles import as_reported as as_reported
 from ser_lib.report.tables import LEAKS
 from ser_lib.report.tables import corpus_table as corpus_table
 from ser_lib.report.tables import cost_text as cost_text

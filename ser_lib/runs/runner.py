@@ -362,7 +362,10 @@ def run_or_load(plan: RunPlan, clips: pd.DataFrame, *, is_fresh: bool | None = N
         # What a call left that was killed at its very end.
         shutil.rmtree(stored.folder / "folds", ignore_errors=True)
         return stored
-    store.require_audio(clips, f"{plan.name} is not stored, or is to be trained again")
+    if not clips["path"].all():
+        store.require_audio(
+            clips, f"{plan.name} is not stored, or is to be trained again{_nearest_text(plan)}"
+        )
     spec = plan.spec()
     folder = plan.folder(spec)
     with locked(folder) as has_waited:
@@ -374,6 +377,24 @@ def run_or_load(plan: RunPlan, clips: pd.DataFrame, *, is_fresh: bool | None = N
         _train_missing_folds(plan, clips, folder)
         store.finish_run(folder, spec, plan.labels, len(plan.split.folds))
     return _read_checked(folder, plan)
+
+
+def _nearest_text(plan: RunPlan) -> str:
+    """Name the stored run of the model that differs in the fewest settings, and what to type."""
+    asked, nearest, stored = plan.identity(), None, {}
+    folders = runs_dir(plan.corpus).glob(f"{plan.study.name}-{plan.model.name}-*")
+    for folder in sorted(folders):
+        found = store.differences([asked, store.read_spec(folder) or {}])
+        if nearest is None or len(found[0]) < len(stored):
+            nearest, (wanted, stored) = folder.name, found
+    if nearest is None:
+        return " (no other run of this model is, either)"
+    return (
+        f" (the nearest stored run is {nearest}, with {store.settings_text(stored)} instead of "
+        f"{store.settings_text(wanted)}: type those)"
+        if stored
+        else f" ({nearest} has the same settings, but other clips or folds)"
+    )
 
 
 def is_stored(plan: RunPlan) -> bool:

@@ -155,6 +155,30 @@ def read_spec(folder: Path) -> dict[str, Any] | None:
     return spec if is_own else None
 
 
+def settings_of(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Flatten a spec to its settings, `training.max_epochs` for example; hashes are left out."""
+    found: dict[str, Any] = {}
+    for name, value in spec.items():
+        if isinstance(value, Mapping):
+            found |= {f"{name}.{key}": one for key, one in settings_of(value).items()}
+        elif not name.endswith("_sha256") and name not in BUILT_PARTS:
+            found[name] = value
+    return found
+
+
+def differences(specs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return of each spec the settings that not all of them have; None: it has no such setting."""
+    flat = [settings_of(one) for one in specs]
+    names = list(dict.fromkeys(name for one in flat for name in one))
+    told = [name for name in names if any(one.get(name) != flat[0].get(name) for one in flat)]
+    return [{name: one.get(name) for name in told} for one in flat]
+
+
+def settings_text(settings: Mapping[str, Any]) -> str:
+    """Write settings as one types them: `max_epochs = 8, n_mels = 16`."""
+    return ", ".join(f"{name.rsplit('.', 1)[-1]} = {one!r}" for name, one in settings.items())
+
+
 def folders_like(folders: Iterable[Path], identity: Mapping[str, Any]) -> list[Path]:
     """Find the folders whose spec is this identity, whatever was built from it."""
     specs = {folder: read_spec(folder) or {} for folder in folders}

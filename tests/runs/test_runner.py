@@ -311,6 +311,18 @@ def test_without_audio_a_run_that_is_not_stored_is_told(few_clips, tmp_path):
     assert not (tmp_path / "reports").exists()
 
 
+def test_without_audio_the_nearest_stored_run_is_named_with_what_to_type(few_clips):
+    go(few_clips)
+    stored = go(few_clips, study=with_model_knn(n_neighbors=3))
+    nearest = f"{stored.folder.name}, with metric = 'euclidean' instead of metric = 'cosine'"
+    with pytest.raises(RunError, match=re.escape(nearest)):
+        go(few_clips.assign(path=""), study=with_model_knn(n_neighbors=3, metric="cosine"))
+
+
+def with_model_knn(**changes: object) -> Study:
+    return replace(TINY, models=(replace(TINY.models[0], config=KnnConfig(**changes)),))
+
+
 @pytest.mark.parametrize("way", ["variable", "argument"])
 def test_fresh_trains_again(few_clips, fitted, monkeypatch, way):
     first = go(few_clips)

@@ -1,0 +1,35 @@
+"""Profiles: the parameters of all notebooks, one file each under `notebooks/params/`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ser_lib.data import get_corpus
+from ser_lib.errors import ReportError
+from ser_lib.paths import NOTEBOOKS_DIR
+
+
+def default_profile(corpus: str) -> str:
+    """Name the profile of a corpus: short runs of an embedded one, whole runs of any other."""
+    return "quick" if get_corpus(corpus).is_embedded else "full"
+
+
+def read_profile(profile: str, notebooks_dir: Path = NOTEBOOKS_DIR) -> dict[str, Any]:
+    """Read `params/<profile>.yml`, a flat mapping from name to value; raise ReportError if bad."""
+    path = notebooks_dir / "params" / f"{profile}.yml"
+    if not path.is_file():
+        known = ", ".join(sorted(one.stem for one in path.parent.glob("*.yml"))) or "none"
+        raise ReportError(f"unknown profile '{profile}': {path} is missing; known are {known}")
+    content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        raise ReportError(f"{path} must map names to values, one `name: value` a line")
+    return content
+
+
+def as_reported(corpus: str, **parameters: Any) -> tuple[Any, ...]:
+    """Return parameters in order, those that are None as `make report` has them for the corpus."""
+    standing = read_profile(default_profile(corpus))
+    return tuple(standing[name] if one is None else one for name, one in parameters.items())
