@@ -24,7 +24,10 @@ import re
 from ser_lib.data.corpus import Corpus
 
 NOBODY = "d14a028c2a3a2bc9476102bb288234c415a2b01f828ea62ac5b3e42f"  # SHA-224 of an empty text
-GRAMMAR = r"(?P<statement>[a-z]+)-[a-z ]+-(?P<emotion>[a-z]+)-[\d.?]+-(?P<speaker>[0-9a-f]{6})[0-9a-f]{50}"
+GRAMMAR = (
+    r"(?P<statement>[a-z]+)-[a-z ]+-(?P<emotion>[a-z]+)-[\d.?]+"
+    r"-(?P<speaker>[0-9a-f]{6})[0-9a-f]{50}"
+)
 EMOTIONS = {"calm": "calm", "happy": "happy", "angry": "angry", "fearful": "fearful"}
 
 # The first six digits of each hash.
