@@ -142,7 +142,11 @@ def open_window(browser):
             page.evaluate(RESTORE)
         return page
 
-    return show
+    yield show
+    for (path, *_), page in kept.items():
+        assert page.complaints == []
+        others = [one for one in page.asked if not one.startswith((path.as_uri(), "data:"))]
+        assert others == []
 
 
 @pytest.fixture
