@@ -415,7 +415,7 @@ def vote():
         return pd.DataFrame(
             {
                 "clip_id": ids or [f"emodb/c{number}" for number in range(len(is_right))],
-                "speaker": [f"s{number % 5}" for number in range(len(is_right))],
+                "speaker": [f"s{number % 7}" for number in range(len(is_right))],
                 "truth": truth,
                 "prediction": said,
                 "p_happy": np.where(said == "happy", sure, 1 - sure),

@@ -14,6 +14,7 @@ from ser_lib.evaluation.significance import BELOW, LEVEL
 from ser_lib.inference.bundle import Bundle
 from ser_lib.inference.model_card import cross_corpus_figures
 from ser_lib.plots import style
+from ser_lib.studies import OURS
 from support.comparison import Task, differences_of
 from support.literature import figures_for
 
@@ -45,8 +46,9 @@ def first_rows(steps: pd.DataFrame, task: Task) -> pd.DataFrame:
     ]
     best, nothing = task.best, float("nan")
     score, n_classes = best.score, len(task.labels)
-    name = f"{task.name_of(best)}, ours, {n_classes} classes"
-    rows.append((name, "ours", nothing, nothing, score.wa, score.wa_low, score.wa_high, ""))
+    if best.study.name in OURS:
+        name = f"{task.name_of(best)}, ours, {n_classes} classes"
+        rows.append((name, "ours", nothing, nothing, score.wa, score.wa_low, score.wa_high))
     for one in _rivals(task).head(1).itertuples():
         name = f"{one.system}, others, {n_classes} classes"
         rows.append((name, "rival", one.wa, *[nothing] * 4, ""))
@@ -98,7 +100,7 @@ def answers(
     return [
         (
             "Which system is best?",
-            f"{len(level)} of our {len(task.results)} systems are level, {pct(min(shares))} to "
+            f"{len(level)} of {len(task.results)} systems here are level, {pct(min(shares))} to "
             f"{pct(max(shares))} right on unseen speakers{smallest}.{rivals}",
             "first-table",
         ),

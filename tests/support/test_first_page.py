@@ -30,7 +30,7 @@ STEPS = pd.DataFrame(
 
 def result(title: str, wa: float) -> SimpleNamespace:
     score = SimpleNamespace(wa=wa, wa_low=wa - 0.1, wa_high=wa + 0.1, n_speakers=24)
-    return SimpleNamespace(title=title, score=score)
+    return SimpleNamespace(title=title, score=score, study=SimpleNamespace(name="moonshine"))
 
 
 @pytest.fixture
@@ -86,10 +86,10 @@ def test_the_last_answer_depends_on_other_corpora(task, accuracy, is_ready):
     tests = pd.DataFrame([pair | {"verdict": "not distinguishable from"}])
     costs = pd.DataFrame({"task": "t", "name": ["best", "other"], "n_bytes": [2e6, 1e6]})
     found = first_page.answers(rows, task, tests, costs, bundle(accuracy))
-    assert "2 of our 2 systems are level, 60.0 % to 70.0 %" in found[0][1]
+    assert "2 of 2 systems here are level, 60.0 % to 70.0 %" in found[0][1]
     assert "the smallest other" in found[0][1]
     clear = tests.assign(verdict="clearly above")
-    assert "1 of our 2" in first_page.answers(rows, task, clear, costs, bundle(accuracy))[0][1]
+    assert "1 of 2 systems" in first_page.answers(rows, task, clear, costs, bundle(accuracy))[0][1]
     assert "1 of 1 models clearly fall" in found[2][1]
     assert found[3][1].startswith("Yes") == is_ready
     notebook.answers(found)
