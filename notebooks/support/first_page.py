@@ -48,7 +48,7 @@ def first_rows(steps: pd.DataFrame, task: Task) -> pd.DataFrame:
     score, n_classes = best.score, len(task.labels)
     if best.study.name in OURS:
         name = f"{task.name_of(best)}, ours, {n_classes} classes"
-        rows.append((name, "ours", nothing, nothing, score.wa, score.wa_low, score.wa_high))
+        rows.append((name, "ours", nothing, nothing, score.wa, score.wa_low, score.wa_high, ""))
     for one in _rivals(task).head(1).itertuples():
         name = f"{one.system}, others, {n_classes} classes"
         rows.append((name, "rival", one.wa, *[nothing] * 4, ""))
