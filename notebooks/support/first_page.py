@@ -87,6 +87,10 @@ def answers(
     smallest = (
         f", the smallest {known.loc[known['n_bytes'].idxmin(), 'name']}" if len(known) else ""
     )
+    shown, leading = pct(best.score.wa), f"{name} is above its {len(pairs)} rivals here"
+    if len(level) > 1:
+        shown = f"{pct(min(shares))} to {pct(max(shares))}"
+        leading = f"{len(level)} of {len(task.results)} systems here are level"
     rivals = "".join(
         f" Highest published: {pct(one.wa)}, {one.system}."
         for one in _rivals(task).head(1).itertuples()
@@ -100,8 +104,7 @@ def answers(
     return [
         (
             "Which system is best?",
-            f"{len(level)} of {len(task.results)} systems here are level, {pct(min(shares))} to "
-            f"{pct(max(shares))} right on unseen speakers{smallest}.{rivals}",
+            f"{leading}, {shown} right on unseen speakers{smallest}.{rivals}",
             "first-table",
         ),
         (

@@ -50,7 +50,7 @@ TABLE = re.compile(r'<figure class="ser-table".*?</figure>', re.DOTALL)
 # What names a figure or table: its beginning, its number, its file, and links to it.
 NAMED = re.compile(
     r'<figure class="ser-(figure|table)"(?: id="([^"]*)")?>|'
-    r'<span class="ser-number">[^<]*</span>|download="numbers(?=\.)'
+    r'<span class="ser-number">[^<]*</span>|download="numbers(?=\.)|aria-label="(?:Figure|Table)(?=: )'
 )
 
 # Where no word becomes a link: tags, and what is a link, a heading, code or a control already.
@@ -216,6 +216,9 @@ def _renumber(page: str) -> str:
             return f'<figure class="ser-{kind}" id="{anchor}">'
         if match[0].startswith("download"):
             return f'download="{anchor}'
+        if match[0].startswith("aria"):
+            # A region that can be scrolled has a name of its own.
+            return f'aria-label="{numbers[anchor]}' if anchor else match[0]
         return f'<a class="ser-number" href="#{anchor}">{numbers[anchor]}.</a>'
 
     def refer(match: re.Match[str]) -> str:
