@@ -50,7 +50,8 @@ TABLE = re.compile(r'<figure class="ser-table".*?</figure>', re.DOTALL)
 # What names a figure or table: its beginning, its number, its file, and links to it.
 NAMED = re.compile(
     r'<figure class="ser-(figure|table)"(?: id="([^"]*)")?>|'
-    r'<span class="ser-number">[^<]*</span>|download="numbers(?=\.)|aria-label="(?:Figure|Table)(?=: )'
+    r'<span class="ser-number">[^<]*</span>|download="numbers(?=\.)|'
+    r'aria-label="(?:Figure|Table)(?=: )'
 )
 
 # Where no word becomes a link: tags, and what is a link, a heading, code or a control already.
