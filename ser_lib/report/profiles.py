@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def read_profile(profile: str, notebooks_dir: Path = NOTEBOOKS_DIR) -> dict[str,
     return content
 
 
-def as_reported(corpus: str, **parameters: Any) -> tuple[Any, ...]:
+def as_reported(corpus: str, parameters: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return parameters in order, those that are None as `make report` has them for the corpus."""
     standing = read_profile(default_profile(corpus))
     return tuple(standing[name] if one is None else one for name, one in parameters.items())

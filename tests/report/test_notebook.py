@@ -182,5 +182,5 @@ def test_a_limit_of_0_is_told_to_be_none(shown, demo_clips):
 
 
 def test_what_is_not_set_is_what_the_report_has_for_the_corpus():
-    assert notebook.as_reported("demo", n_seeds=None, max_epochs=3) == (1, 3)
-    assert notebook.as_reported("ravdess", max_epochs=None, n_seeds=2) == (0, 2)
+    assert notebook.as_reported("demo", {"n_seeds": None, "max_epochs": 3}) == (1, 3)
+    assert notebook.as_reported("ravdess", {"max_epochs": None, "n_seeds": 2}) == (0, 2)
