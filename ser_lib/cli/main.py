@@ -114,7 +114,9 @@ def _echo_encoder(encoder: Encoder) -> None:
 @app.command()
 def run(
     study: Annotated[str, typer.Argument(help="Name of a study, for example boucheta2025.")],
-    corpus: Annotated[str, typer.Option(help="Whose clips.")] = "demo",
+    corpus: Annotated[
+        str, typer.Option(help="Whose clips; else the demo's, or all for leave_corpus_out.")
+    ] = "",
     model: Annotated[list[str] | None, typer.Option(help="A model; repeat for several.")] = None,
     protocol: Annotated[
         list[str] | None, typer.Option(help="published, honest, or a protocol's name.")
@@ -124,8 +126,12 @@ def run(
 ) -> None:
     """Train a study's runs and store them; what is stored already is not trained again."""
     from ser_lib import data, studies
+    from ser_lib.data.splits import each_left_out
+    from ser_lib.evaluation.metrics import mean_sentence
     from ser_lib.runs.runner import run_study, score_runs
 
+    is_leaving = "leave_corpus_out" in (protocol or [])
+    corpus = corpus or ("languages" if is_leaving else "demo")
     clips = data.load_corpus(corpus, strict=strict)
     if other := data.other_recordings(clips, corpus):
         typer.echo(other, err=True)
@@ -133,7 +139,8 @@ def run(
     # Our own systems were published nowhere: their one protocol is the honest one.
     usual = ["honest"] if study in studies.OURS else ["published", "honest"]
     for name in model or [one.name for one in chosen.models if not one.is_optional]:
-        for one in protocol or usual:
+        scores = []
+        for one in each_left_out(protocol or usual, clips):
             try:
                 runs = run_study(chosen, clips, models=[name], protocols=[one], n_seeds=n_seeds)
             except KeyboardInterrupt:
@@ -141,7 +148,10 @@ def run(
                     "stopped. The same command goes on after the last stored fold.", err=True
                 )
                 sys.exit(130)
-            typer.echo(f"{study} {name} {one}: {score_runs(runs, clips).sentence()}")
+            scores.append(score_runs(runs, clips))
+            typer.echo(f"{study} {name} {one}: {scores[-1].sentence()}")
+        if is_leaving and len(scores) > 1:
+            typer.echo(f"{study} {name}: {mean_sentence(scores)}")
 
 
 @app.command()

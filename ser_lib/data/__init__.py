@@ -8,7 +8,7 @@ a protocol, and `check_split` refuses folds that leak. To add a corpus, write on
     labels       emotions, their colours, and the label sets of tasks
     ravdess tess savee emodb crema_d iemocap demo     one corpus each
     nemo ased emospeech_in turev emodb2               and of other languages
-    pooled       several corpora as one
+    pooled languages     several corpora as one
     download     what is on this machine, and how to get the rest
     enrolment    which clips of a speaker are known before the test
     splits       protocols: rules that divide rows into train, validation and test
@@ -31,6 +31,7 @@ from ser_lib.data.emodb2 import EMODB2
 from ser_lib.data.emospeech_in import EMOSPEECH_IN
 from ser_lib.data.iemocap import IEMOCAP
 from ser_lib.data.labels import EMOTIONS, LABEL_SETS, LabelSet, colour_of
+from ser_lib.data.languages import LANGUAGES
 from ser_lib.data.leakage import audit_split, check_split
 from ser_lib.data.nemo import NEMO
 from ser_lib.data.pooled import POOLED, Pool
@@ -66,7 +67,7 @@ CORPORA: dict[str, Corpus | Pool] = {
     one.name: one
     for one in (
         *(DEMO, RAVDESS, EMODB, TESS, SAVEE, CREMA_D, IEMOCAP),
-        *(NEMO, ASED, EMOSPEECH_IN, TUREV, EMODB2, POOLED),
+        *(NEMO, ASED, EMOSPEECH_IN, TUREV, EMODB2, POOLED, LANGUAGES),
     )
 }
 
@@ -86,7 +87,9 @@ def corpus_of(clips: pd.DataFrame) -> str:
     names = clips["corpus"].unique()
     if not len(names):
         raise CorpusError("there are no clips, hence no corpus")
-    return str(names[0]) if len(names) == 1 else POOLED.name
+    if len(names) == 1:
+        return str(names[0])
+    return (POOLED if {one.name for one in POOLED.members}.issuperset(names) else LANGUAGES).name
 
 
 def single_corpus(name: str) -> str:

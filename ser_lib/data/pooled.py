@@ -1,8 +1,9 @@
-"""The pool of fpt2025: four corpora as one clip table, or as many of them as are there.
+"""Several corpora as one clip table, or as many of them as are there; and the pool of fpt2025.
 
-RAVDESS, TESS, SAVEE and EmoDB; the column `corpus` says which a clip is of. A member without audio
-on this machine takes part through its rows of the committed table, so that stored runs can be read;
-one that has neither is left out, and `attrs["missing"]` names it.
+That is RAVDESS, TESS, SAVEE and EmoDB; the column `corpus` says which a clip is of. A member
+without audio on this machine takes part through its rows of the committed table, the pool's or its
+own, so that stored runs can be read; one that has neither is left out, and `attrs["missing"]` names
+it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ser_lib.data.ravdess import RAVDESS
 from ser_lib.data.savee import SAVEE
 from ser_lib.data.tess import TESS
 from ser_lib.errors import CorpusError
+from ser_lib.paths import report_dir
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,15 @@ class Pool:
         Clips that a member lacks are listed in `attrs["left_out"]`, `strict` or not: a pool takes
         what is there. `attrs["missing"]` names members that are not in it.
         """
-        stored = pd.DataFrame(columns=list(CLIP_COLUMNS))
-        if committed.is_file():
-            stored = pd.read_csv(committed, keep_default_na=False).assign(path="")
+        # Members that the pool's own table has not may have one of their own.
+        files = [committed, *(report_dir(one.name) / "clips.csv" for one in self.members)]
+        stored = pd.concat(
+            [
+                pd.DataFrame(columns=list(CLIP_COLUMNS)),
+                *(pd.read_csv(one, keep_default_na=False) for one in files if one.is_file()),
+            ]
+        )
+        stored = stored.drop_duplicates("clip_id").assign(path="")
         tables, left_out, by_design, missing, n_copies = [], [], [], [], 0
         for member in self.members:
             table = stored[stored["corpus"] == member.name]

@@ -65,7 +65,13 @@ class Protocol:
 
 
 def plain_protocol(name: str) -> Protocol:
-    """Return a protocol by its name alone, with default parameters and its inherent leaks."""
+    """Return a protocol by its name alone, with default parameters and its inherent leaks.
+
+    >>> dict(plain_protocol("leave_emodb_out").params)
+    {'test': 'emodb'}
+    """
+    if name not in PROTOCOLS and (match := re.fullmatch(r"leave_(\w+)_out", name)):
+        return Protocol("leave_corpus_out", params={"test": match[1]})
     return Protocol(name, leaks=INHERENT_LEAKS.get(name, ()))
 
 
@@ -105,6 +111,39 @@ def rows_of(
     suffix = np.where(rows["variant"] == "original", "", "#" + rows["variant"])
     rows["row_id"] = rows["clip_id"] + suffix
     return rows[list(ROW_COLUMNS)]
+
+
+def corpora_of(table: pd.DataFrame) -> pd.Series:
+    """Return whose speaker says each clip or row: EmoDB 2.0 has those of EmoDB."""
+    return table["speaker"].str.rsplit("-", n=1).str[0]
+
+
+def clips_of(clips: pd.DataFrame, protocol: Protocol, label_set: LabelSet) -> pd.DataFrame:
+    """Choose the clips that a protocol is about.
+
+    Corpora that it does not name change nothing, and of a corpus that is tested alone the classes
+    count that training has as well.
+    """
+    named = [protocol.params[part] for part in ("train", "test") if part in protocol.params]
+    if "train" in protocol.params:
+        clips = clips[clips["corpus"].isin(named)]
+    if not named:
+        return clips
+    classes = label_set.apply(clips["emotion"], clips["gender"])
+    is_test = corpora_of(clips) == protocol.params["test"]
+    shared = set(classes[is_test].dropna()) & set(classes[~is_test].dropna())
+    return clips[classes.isin(shared)] if shared else clips
+
+
+def each_left_out(names: Sequence[str], clips: pd.DataFrame) -> list[str]:
+    """Replace the protocol "leave_corpus_out" by one a corpus; others stay.
+
+    >>> clips = pd.DataFrame({"speaker": ["tess-OAF", "emodb-03"]})
+    >>> each_left_out(["loso", "leave_corpus_out"], clips)
+    ['loso', 'leave_emodb_out', 'leave_tess_out']
+    """
+    each = [f"leave_{one}_out" for one in sorted(set(corpora_of(clips)))]
+    return [two for one in names for two in (each if one == "leave_corpus_out" else [one])]
 
 
 def csv_of_rows(rows: pd.DataFrame) -> str:
@@ -304,8 +343,8 @@ def _speaker_folds(rows: pd.DataFrame, seed: int, *, n_folds: int = 5) -> list[F
 def _speakers_by_corpus(rows: pd.DataFrame) -> list[tuple[str, list[str]]]:
     """Return the speakers of each corpus, women first; a speaker's name begins with the corpus."""
     speakers = rows.drop_duplicates("speaker").sort_values(["gender", "speaker"])
-    corpus_of = speakers["speaker"].str.rsplit("-", n=1).str[0]
-    return [(name, list(ours["speaker"])) for name, ours in speakers.groupby(corpus_of)]
+    by_corpus = speakers.groupby(corpora_of(speakers))
+    return [(name, list(ours["speaker"])) for name, ours in by_corpus]
 
 
 def _assign_speakers(rows: pd.DataFrame, n_folds: int, protocol: str) -> dict[str, int]:
@@ -386,7 +425,7 @@ def _cross_corpus(
     rows: pd.DataFrame, seed: int, *, train: str, test: str, n_validation: int = 4
 ) -> list[Fold]:
     """Train on one corpus, validate on some of its speakers, test on another corpus."""
-    corpus_of = rows["speaker"].str.rsplit("-", n=1).str[0]
+    corpus_of = corpora_of(rows)
     ours = sorted(rows.loc[corpus_of == train, "speaker"].unique())
     if len(ours) <= n_validation or not (corpus_of == test).any():
         raise SplitError(
@@ -397,6 +436,40 @@ def _cross_corpus(
     used = rows[corpus_of.isin((train, test))]
     is_test = corpus_of[used.index] == test
     return [_fold_by(used, is_test, used["speaker"].isin(chosen))]
+
+
+def _leave_corpus_out(
+    rows: pd.DataFrame, seed: int, *, test: str, n_clips: int = 600
+) -> list[Fold]:
+    """Test on one corpus, validate on another one that is drawn, and train on all others.
+
+    At most `n_clips` of each of these are drawn, in turn of each class, so that no corpus outweighs
+    the others.
+    """
+    corpus = corpora_of(rows)
+    names = sorted(set(corpus))
+    if test not in names or len(names) < 3:
+        raise SplitError(
+            f"leave_corpus_out: needs clips of '{test}' and of two other corpora or more, there "
+            f"are those of {', '.join(names)}"
+        )
+    rng = generator("leave_corpus_out", seed, test)
+    drawn = rows.assign(corpus=corpus).iloc[rng.permutation(len(rows))]
+    # The first of each class, then the second of each class, and so on.
+    turn = drawn.groupby(["corpus", "label"]).cumcount()
+    drawn = drawn.loc[turn.sort_values(kind="stable").index].groupby("corpus").head(n_clips)
+    used = rows[(corpus == test) | rows.index.isin(drawn.index)]
+    corpus = corpus[used.index]
+    # One without which the others still have all classes.
+    n_classes = used["label"].nunique()
+    spare = [
+        one
+        for one in names
+        if one != test and used.loc[~corpus.isin((one, test)), "label"].nunique() == n_classes
+    ]
+    if not spare:
+        raise SplitError(f"leave_corpus_out: without {test} some class is in one corpus alone")
+    return [_fold_by(used, corpus == test, corpus == rng.choice(spare))]
 
 
 def _sentence(rows: pd.DataFrame, seed: int, *, n_folds: int = 10) -> list[Fold]:
@@ -461,10 +534,14 @@ PROTOCOLS: dict[str, Callable[..., list[Fold]]] = {
     "speaker_folds": _speaker_folds,
     "last_speaker_out": _last_speaker_out,
     "cross_corpus": _cross_corpus,
+    "leave_corpus_out": _leave_corpus_out,
     "emobox6": _emobox6,
     "sentence": _sentence,
     "speaker+sentence": _speaker_and_sentence,
 }
+
+# Protocols whose choices are made on corpora left out of training, not on its speakers.
+BY_CORPUS = ("leave_corpus_out",)
 
 # Findings of the audit that a rule cannot avoid; `plain_protocol` declares them.
 INHERENT_LEAKS: Mapping[str, tuple[str, ...]] = {

@@ -157,6 +157,13 @@ class Score:
         return f"UAR {uar}, WA {wa}, {rows}"
 
 
+def mean_sentence(scores: Sequence[Score]) -> str:
+    """Write the mean UAR over corpora in one line, in percent; each corpus weighs the same."""
+    uars = [100 * one.uar for one in scores]
+    mean, spread = np.mean(uars), np.std(uars, ddof=1)
+    return f"UAR {mean:.1f} %, mean of {len(uars)} corpora (standard deviation {spread:.1f})"
+
+
 def with_clip_columns(predictions: pd.DataFrame, clips: pd.DataFrame) -> pd.DataFrame:
     """Add the columns of the clip table (speaker, gender, ...) to predictions of its clips.
 

@@ -196,9 +196,7 @@ def plan_run(
             f"{study.name}: views of test clips, and auxiliary corpora, are made inside the fold; "
             "under a protocol that augments first they would be rows to divide"
         )
-    # Corpora that the protocol does not name change nothing.
-    named = [protocol.params[part] for part in ("train", "test") if part in protocol.params]
-    clips = clips[clips["corpus"].isin(named)] if named else clips
+    clips = splits.clips_of(clips, protocol, study.labels_for(corpus_of(clips)))
     corpus = corpus_of(clips)
     # A corpus does not help itself, nor a pool that it is part of.
     tested = set(clips["corpus"])
@@ -474,7 +472,9 @@ def _train_missing_folds(plan: RunPlan, clips: pd.DataFrame, folder: Path) -> No
     n_folds = len(plan.split.folds)
     missing = store.missing_folds(folder, n_folds)
     variants = [one for one in plan.rows["variant"].unique() if not one.startswith("copy")]
-    tables = [clips, load_audio(plan.auxiliary)] if plan.auxiliary else [clips]
+    # By corpus, as each has its features in the cache.
+    tables = [one for _, one in clips.groupby("corpus", sort=False)]
+    tables += [load_audio(plan.auxiliary)] if plan.auxiliary else []
     clips = pd.concat(tables, ignore_index=True)
     features = plan.model.features
     arrays = {}
@@ -500,6 +500,8 @@ def _fit_and_store(
     if plan.protocol.normalisation:
         named = (plan.protocol.normalisation, plan.rows, fold, positions)
         arrays = {name: normalise_fold(one, *named) for name, one in arrays.items()}
+    if plan.protocol.name in splits.BY_CORPUS:
+        table = table.assign(speaker=splits.corpora_of(table))
     inputs = gather_fold(fold, table, classes, arrays, positions, plan.study.test_views)
     config, n_classes, is_scaled = plan.model.config, len(plan.labels), plan.model.is_scaled
     result = fit_fold(

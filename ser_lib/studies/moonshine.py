@@ -52,7 +52,7 @@ MOONSHINE = our_study(
     title="Linear heads on the Moonshine encoder",
     source=SOURCE,
     # The classes that RAVDESS and EmoDB have in common are those of CREMA-D.
-    label_sets={"emodb": "emodb7", "pooled": "crema_d6"},
+    label_sets={"emodb": "emodb7", "pooled": "crema_d6", "languages": "seven"},
     models=(
         ModelSpec(
             "base",
