@@ -89,7 +89,9 @@ def corpus_of(clips: pd.DataFrame) -> str:
         raise CorpusError("there are no clips, hence no corpus")
     if len(names) == 1:
         return str(names[0])
-    return (POOLED if {one.name for one in POOLED.members}.issuperset(names) else LANGUAGES).name
+    pools = (POOLED, LANGUAGES)
+    fits = (one for one in pools if {two.name for two in one.members}.issuperset(names))
+    return next(fits, POOLED).name
 
 
 def single_corpus(name: str) -> str:

@@ -132,7 +132,7 @@ def test_only_two_studies_copy_or_augment_before_they_divide(study):
 
 
 # Protocols that need more than a name: corpora or shares, or a corpus of few speakers.
-NEEDS_MORE = ("loso_few", "last_speaker_out", "cross_corpus")
+NEEDS_MORE = ("loso_few", "last_speaker_out", "cross_corpus", "leave_corpus_out")
 PLAIN = [name for name in PROTOCOLS if name not in NEEDS_MORE]
 
 
