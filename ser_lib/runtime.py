@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm.auto import tqdm
 
@@ -50,13 +50,15 @@ def progress(items: Iterable[T], *, total: int, what: str) -> Iterator[T]:
     yield from tqdm(items, total=total, desc=what, disable=is_headless(), leave=False)
 
 
-def end_with_parent() -> None:
-    """Let a worker process end soon after the process that started it (joblib's `initializer`).
+def ending_with_parent() -> dict[str, Any]:
+    """Return joblib's options by which workers end soon after the process that started them.
 
     One that was about to hand over a result would wait for ever: its siblings keep the pipe open.
     """
-    parent = os.getppid()
+    return {"initializer": _end_with, "initargs": (os.getpid(),)}
 
+
+def _end_with(parent: int) -> None:
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(1.0)

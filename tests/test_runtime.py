@@ -90,10 +90,10 @@ def test_a_setting_that_is_empty_is_not_set(monkeypatch, value, expected):
 WORKERS = """
 import sys
 from joblib import Parallel, delayed
-from ser_lib.runtime import end_with_parent
+from ser_lib.runtime import ending_with_parent
 # More than a pipe holds: a worker waits until somebody reads it.
 tasks = (delayed(bytes)(10_000_000) for _ in range(1000))
-for _ in Parallel(2, return_as="generator_unordered", initializer=end_with_parent)(tasks):
+for _ in Parallel(2, return_as="generator_unordered", **ending_with_parent())(tasks):
     print("one", flush=True)
 """
 

@@ -29,7 +29,7 @@ from ser_lib.features.extraction import compile_once, extract
 from ser_lib.features.registry import FEATURES, FeatureSpec
 from ser_lib.paths import cache_dir, report_dir
 from ser_lib.runs.store import cached_result, require_audio
-from ser_lib.runtime import end_with_parent, progress
+from ser_lib.runtime import ending_with_parent, progress
 from ser_lib.seeds import generator
 from ser_lib.studies import OURS
 from ser_lib.training.fit import FoldArrays, fit_fold
@@ -248,9 +248,9 @@ def _corrupted_features(
             for row in tested.itertuples()
         )
         n_jobs = -1 if len(tested) > 100 else 1
-        rows = Parallel(
-            n_jobs=n_jobs, return_as="generator", batch_size=8, initializer=end_with_parent
-        )(tasks)
+        rows = Parallel(n_jobs=n_jobs, return_as="generator", batch_size=8, **ending_with_parent())(
+            tasks
+        )
         return {"features": np.stack(list(progress(rows, total=len(tested), what=condition.name)))}
 
     folder = cache_dir() / "corrupted"

@@ -22,7 +22,7 @@ from ser_lib.audio.io import load_signal
 from ser_lib.errors import FeatureError, SerError, offenders
 from ser_lib.features.registry import FEATURES, FeatureSpec
 from ser_lib.paths import cache_dir, keep, locked
-from ser_lib.runtime import end_with_parent, progress
+from ser_lib.runtime import ending_with_parent, progress
 from ser_lib.seeds import generator
 
 
@@ -148,9 +148,9 @@ def _compute_all(clips: pd.DataFrame, spec: FeatureSpec, variant: str, n_jobs: i
         delayed(_compute_or_error)(path, spec, variant, audio_sha256)
         for path, audio_sha256 in zip(clips["path"], clips["audio_sha256"], strict=True)
     )
-    running = Parallel(
-        n_jobs=n_jobs, return_as="generator", batch_size=8, initializer=end_with_parent
-    )(tasks)
+    running = Parallel(n_jobs=n_jobs, return_as="generator", batch_size=8, **ending_with_parent())(
+        tasks
+    )
     results = list(progress(running, total=len(clips), what=f"{spec.name}, {variant}"))
     failed = [one for one in results if isinstance(one, str)]
     if failed:

@@ -34,7 +34,7 @@ from ser_lib.features.extraction import extract, feature_shape
 from ser_lib.models import family_of, topology
 from ser_lib.paths import locked, runs_dir
 from ser_lib.runs import store
-from ser_lib.runtime import end_with_parent, progress, whole_number
+from ser_lib.runtime import ending_with_parent, progress, whole_number
 from ser_lib.studies.study import ModelSpec, Study
 from ser_lib.training.fit import (
     STILL_VALID_VERSIONS,
@@ -484,9 +484,7 @@ def _train_missing_folds(plan: RunPlan, clips: pd.DataFrame, folder: Path) -> No
         arrays[name] = np.concatenate(parts) if len(parts) > 1 else parts[0]
     positions = pd.Series(range(len(clips)), index=clips["clip_id"])
     tasks = (delayed(_fit_and_store)(plan, number, arrays, positions, folder) for number in missing)
-    done = Parallel(n_jobs=n_jobs, return_as="generator_unordered", initializer=end_with_parent)(
-        tasks
-    )
+    done = Parallel(n_jobs=n_jobs, return_as="generator_unordered", **ending_with_parent())(tasks)
     what = f"{plan.study.name} {plan.model.name} {plan.protocol.name} seed {plan.seed}"
     for number, duration_s in progress(done, total=len(missing), what=what):
         logger.info("%s: fold %d of %d in %.0f s", what, number + 1, n_folds, duration_s)

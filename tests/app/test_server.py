@@ -140,11 +140,15 @@ def answering(open_page, spoken):
     return page
 
 
+# Gradio's recorder says so where a machine is too busy to encode a piece before the next one comes.
+BUSY = "Another request was made to initiate an encoding."
+
+
 def watched(page):
     page.get_by_role("tab", name="A recording").click()
     yield page
     assert page.asked <= {"", urlparse(page.url).netloc}
-    assert page.faults == []
+    assert [one for one in page.faults if one != BUSY] == []
 
 
 @pytest.fixture

@@ -48,7 +48,10 @@ WIDE_TABLE = (
     + "</tr></tbody></table></div></figure>"
 )
 
-REPORTS = sorted((PROJECT_DIR / "reports").glob("*/report.html"))
+# The pool's page has no parts that the other does not have.
+REPORTS = sorted(
+    one for one in (PROJECT_DIR / "reports").glob("*/report.html") if one.parent.name != "pooled"
+)
 
 
 def shown(bundle: dict[str, object], *tags: str) -> nbformat.NotebookNode:
