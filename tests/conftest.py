@@ -64,22 +64,6 @@ def pytest_configure(config: pytest.Config) -> None:
             os.environ.setdefault(name, "1")
 
 
-# The longest first: else one worker ends with them while the other has nothing left.
-LONGEST = (
-    *("test_browser", "test_server", "test_fit", "test_runner", "test_privacy", "test_models"),
-    *("test_outputs", "test_tuning", "test_loop", "test_build", "test_leakage"),
-    *("test_build_api_docs", "test_explanation", "test_real_corpora", "test_tdnn", "test_faults"),
-    *("test_drill", "test_robustness", "test_comparison", "test_results", "test_explorer"),
-)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put long files in front; the order within a file stays."""
-    places = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Compile librosa's functions while the workers collect, which would do it side by side."""
