@@ -147,7 +147,9 @@ def load_committed_clips(name: str) -> pd.DataFrame:
     committed = _committed_path(name)
     if not committed.is_file():
         raise CorpusError(f"{name}: {committed} is not here; `ser report {name}` writes it")
-    table = pd.read_csv(committed, keep_default_na=False)
+    # Statements and takes may be numbers; they are names all the same.
+    names = dict.fromkeys(set(CLIP_COLUMNS) - {"duration_s", "sample_rate_hz", "repetition"}, str)
+    table = pd.read_csv(committed, keep_default_na=False, dtype=names)
     table.insert(1, "path", "")
     table.attrs.update(left_out=[], n_copies=0, has_audio=False)
     return table[list(CLIP_COLUMNS)]
