@@ -14,10 +14,13 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 # What replaces a colour on dark paper: ink, greys, paper, and the blue of what is honest.
@@ -76,8 +79,10 @@ def numbers_of(figure: Figure) -> pd.DataFrame:
 
 def _series_of(ax: Axes) -> Iterator[tuple[str, np.ndarray]]:
     """Yield what is drawn, with its name in the legend: lines, bars, dots and intervals."""
+    named = {_look(one): str(one.get_label()) for one in ax.lines if _is_named(one)}
     for line in ax.lines:
-        yield str(line.get_label()), np.column_stack([line.get_xdata(), line.get_ydata()])
+        name = str(line.get_label()) if _is_named(line) else named.get(_look(line), "")
+        yield name, np.column_stack([line.get_xdata(), line.get_ydata()])
     for bar in ax.patches:
         if isinstance(bar, Rectangle):
             ends = (bar.get_x() + bar.get_width(), bar.get_y() + bar.get_height())
@@ -86,10 +91,21 @@ def _series_of(ax: Axes) -> Iterator[tuple[str, np.ndarray]]:
             point = (ends[0], middle[1]) if is_flat else (middle[0], ends[1])
             yield str(bar.get_label()), np.array([point])
     for one in ax.collections:
+        name = str(one.get_label()) if _is_named(one) else ""
         if isinstance(one, LineCollection):
-            yield str(one.get_label()), np.concatenate([*one.get_segments(), np.empty((0, 2))])
+            yield name, np.concatenate([*one.get_segments(), np.empty((0, 2))])
         elif isinstance(one, PathCollection):
-            yield str(one.get_label()), np.asarray(one.get_offsets())
+            yield name, np.asarray(one.get_offsets())
+
+
+def _is_named(drawn: Artist) -> bool:
+    """Whether it has a name of its own, and not one that matplotlib counted for it."""
+    return not str(drawn.get_label()).startswith("_")
+
+
+def _look(line: Line2D) -> tuple[str, str]:
+    """Return marker and colour, by which a line is found in the legend."""
+    return str(line.get_marker()), to_hex(line.get_color())
 
 
 def _named(axis: Axis, value: float) -> str:

@@ -15,7 +15,7 @@ from ser_lib import data
 from ser_lib.errors import FeatureError, ReportError
 from ser_lib.evaluation.metrics import Score
 from ser_lib.features.registry import FeatureSpec
-from ser_lib.report import notebook
+from ser_lib.report import drawing, notebook
 
 
 @pytest.fixture
@@ -80,6 +80,16 @@ def test_a_figure_is_an_svg_for_both_colour_schemes_with_its_numbers(shown):
     assert rows[0] == "panel,series,x,y"
     assert {"first,line,0,2", "first,line,1,3"} <= set(rows)
     assert [one.split(",")[2:] for one in rows[3:]] == [["5", "happy"], ["6", "sad"]]
+
+
+def test_numbers_of_a_figure_are_named_by_its_legend():
+    _, ax = plt.subplots()
+    for x in (1, 2):
+        ax.plot(x, 0, "s", color="red")
+    ax.plot([0, 3], [0, 0], color="grey")
+    ax.plot([], [], "s", color="red", label="squares")
+    found = drawing.numbers_of(ax.figure)
+    assert list(found["series"]) == ["squares", "squares", "", ""]
 
 
 def test_numbers_of_a_table_have_columns_of_their_own_and_a_file(shown):
