@@ -29,7 +29,7 @@ from ser_lib.evaluation.calibration import (
     log_loss,
 )
 from ser_lib.evaluation.fairness import SpeakerChance, group_scores
-from ser_lib.evaluation.formatting import joined, pct, points, points_text, score_text, share_text
+from ser_lib.evaluation.formatting import pct, points, points_text, score_text, share_text
 from ser_lib.evaluation.metrics import uar
 from ser_lib.evaluation.selective import coverage_curve
 from ser_lib.evaluation.significance import BELOW, LEVEL, mean_over_seeds, paired_tests, turned
@@ -142,7 +142,7 @@ def side_effects(results: Results) -> str:
     return (
         f"along with the leak, the training rows of a fold change by {span}"
         + (f" and the number of seeds in {seeds} of {len(rows)}" if seeds else "")
-        + "; the step is of both"
+        + ": the step shows the effect of both"
     )
 
 
@@ -171,7 +171,7 @@ def steps_text(steps: pd.DataFrame) -> str:
     fell = steps["verdict"] == BELOW
     level = steps.loc[steps["verdict"] == LEVEL, "name"].str.replace("\n", ", ")
     return f"{int(fell.sum())} of {len(steps)} are {BELOW} the authors' protocol" + (
-        f", and {joined(list(level))} {LEVEL} it" if len(level) else ""
+        f", {len(level)} {LEVEL} it ({'; '.join(level)})" if len(level) else ""
     )
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from ser_lib.data import listener_accuracy
 from ser_lib.evaluation.formatting import joined, pct
-from ser_lib.evaluation.significance import BELOW, LEVEL
+from ser_lib.evaluation.significance import ABOVE, BELOW, LEVEL
 from ser_lib.inference.bundle import Bundle
 from ser_lib.inference.model_card import cross_corpus_figures
 from ser_lib.plots import style
@@ -95,7 +95,7 @@ def answers(
         f" Highest published: {pct(one.wa)}, {one.system}."
         for one in _rivals(task).head(1).itertuples()
     )
-    score = best.score
+    score, n_below = best.score, int((pairs["verdict"] == ABOVE).sum())
     fallen = published["verdict"] == BELOW
     own = cross_corpus_figures(bundle)
     own = own[own["voice"] == "new"] if len(own) else own
@@ -105,13 +105,14 @@ def answers(
         (
             "Which system is best?",
             f"{leading}, {shown} right on unseen speakers{smallest}.{rivals}",
-            "first-table",
+            "others",
         ),
         (
             "How sure is that?",
             f"{name}: {pct(score.wa)}, with an interval over {score.n_speakers} speakers from "
-            f"{pct(score.wa_low)} to {pct(score.wa_high)}; {len(pairs)} pairs tested.",
-            "pairs",
+            f"{pct(score.wa_low)} to {pct(score.wa_high)}; clearly above {n_below} of {len(pairs)} "
+            "rivals.",
+            "best-pairs",
         ),
         (
             "What went wrong in the published ones?",
@@ -122,10 +123,10 @@ def answers(
         ),
         (
             "Can I use it on my recordings?",
-            f"{'Not without a test of your own' if is_worse else 'Yes'}: on "
-            f"{joined(list(own['title'].str.split(' ').str[0]))} it is right in "
-            f"{joined([pct(one, digits=0) for one in own['accuracy_share']])} of clips, at home "
-            f"in {pct(home, digits=0)}."
+            f"{'Not without your own test' if is_worse else 'Yes'}: on "
+            f"{joined(list(own['title'].str.split(' ').str[0]))} the shipped model is right "
+            f"in {joined([pct(one, digits=0) for one in own['accuracy_share']])}, at home in "
+            f"{pct(home, digits=0)}."
             if len(own)
             else "It was tested on no other corpus.",
             "elsewhere",

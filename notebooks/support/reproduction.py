@@ -61,10 +61,11 @@ def reproduction_table(results: Results) -> pd.DataFrame:
     known = {row[:2] for row in rows}
     for study in STUDIES.values():
         for figure in study.published_figures:
-            is_judged = (study.name, figure.model) in known or study.model(figure.model).is_optional
+            model = study.model(figure.model)
+            is_judged = (study.name, model.title) in known or model.is_optional
             if figure.metric == "wa" and study.stand_in and not is_judged:
                 nan, why = np.nan, study.differences.get(figure.model, "")
-                name = (study.name, figure.model)
+                name = (study.name, model.title)
                 rows.append((*name, figure.value, nan, nan, "not tested", "", nan, why))
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -78,8 +79,14 @@ def _judged(result: Result, results: Results) -> tuple[object, ...]:
     verdict = "partly" if odd or why or result.is_shortened else "reproduced"
     verdict = verdict if is_near else "not reproduced"
     unseen = results.partner(result).score.wa
-    name = (result.study.name, result.model.name)
+    name = (result.study.name, result.model.title)
     return (*name, printed, here, margin, verdict, joined(odd) if odd else "", unseen, why)
+
+
+def summary_text(table: pd.DataFrame) -> str:
+    """Count the verdicts of `reproduction_table` over the figures that were tested."""
+    counts = table.loc[table["verdict"] != "not tested", "verdict"].value_counts()
+    return f"Printed figures: {joined([f'{n} {verdict}' for verdict, n in counts.items()])}"
 
 
 def reproduction_text(table: pd.DataFrame) -> pd.DataFrame:

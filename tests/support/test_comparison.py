@@ -130,7 +130,7 @@ def test_steps_say_what_changes_along_with_the_leak(results):
 
 def test_steps_are_counted_by_their_verdicts():
     steps = pd.DataFrame({"name": ["a\nb", "c"], "verdict": ["not distinguishable from", "x"]})
-    assert "a, b not distinguishable from" in comparison.steps_text(steps)
+    assert "1 not distinguishable from it (a, b)" in comparison.steps_text(steps)
 
 
 def test_a_task_without_pairs_gives_an_empty_table(tasks):

@@ -88,6 +88,7 @@ def test_the_last_answer_depends_on_other_corpora(task, accuracy, is_ready):
     found = first_page.answers(rows, task, tests, costs, bundle(accuracy))
     assert "2 of 2 systems here are level, 60.0 % to 70.0 %" in found[0][1]
     assert "the smallest other" in found[0][1]
+    assert "above 0 of 1 rivals" in found[1][1]
     clear = tests.assign(verdict="clearly above")
     assert (
         "best is above its 1 rivals here, 70.0 %"

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ser_lib.studies.study import PublishedFigure
-from support.reproduction import reproduction_table, reproduction_text, share_margin
+from support.reproduction import reproduction_table, reproduction_text, share_margin, summary_text
 
 
 def result(here, *, printed=0.8, n_rows=500, recall=0.8, differences=()):
@@ -18,7 +18,7 @@ def result(here, *, printed=0.8, n_rows=500, recall=0.8, differences=()):
     )
     return SimpleNamespace(
         study=study,
-        model=SimpleNamespace(name="cnn"),
+        model=SimpleNamespace(name="cnn", title="CNN"),
         published=printed,
         score=SimpleNamespace(wa=here, n_rows=n_rows, n_seeds=1),
         runs=(1,),
@@ -32,6 +32,7 @@ def verdict_of(one):
     results = SimpleNamespace(protocol=lambda _: (one,), partner=lambda _: honest)
     table = reproduction_table(results)
     assert reproduction_text(table).loc[0, "fall from printed"] == "−40.0"
+    assert summary_text(table).startswith("Printed figures: 1 ")
     return table.loc[0, "verdict"]
 
 
