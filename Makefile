@@ -87,6 +87,6 @@ $(DONE): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@test ! -e .git || git config filter.notebooks.clean \
-	  'if test -x $(BIN)/python; then $(BIN)/python -IS tools/lab/strip_notebook.py; else cat; fi' || \
+	  'if test -x $(BIN)/python; then $(BIN)/python tools/lab/strip_notebook.py; else cat; fi' || \
 	  echo "git config failed: outputs of notebooks will be seen as changes."
 	@touch $@

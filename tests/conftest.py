@@ -36,15 +36,32 @@ REAL_CACHE = os.environ.get("SER_CACHE") or str(PROJECT_DIR / ".cache")
 FOREIGN_VARIABLES = ("SER_DATA", "SER_FRESH", "SER_JOBS", "STRICT", "FRESH")
 
 
+def _program(name: str, what: str) -> str:
+    """Return the path of a program, or say loudly what is not checked without it."""
+    path = shutil.which(name)
+    if path is None:
+        reason = f"NOT CHECKED: {what}; run `apt-get install {name}`"
+        # Where nobody reads what was skipped, a missing program is a failure.
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+    return path
+
+
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """Return the browser's program, or say loudly that pages were not opened."""
-    program = shutil.which("chromium")
-    if program is None:
-        reason = "NOT CHECKED: no page was opened; run `apt-get install chromium`"
-        # Where nobody reads what was skipped, a missing browser is a failure.
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
-    return program
+    """Return the browser's program."""
+    return _program("chromium", "no page was opened")
+
+
+@pytest.fixture(scope="session")
+def ffmpeg() -> str:
+    """Return the program that decodes what libsndfile does not."""
+    return _program("ffmpeg", "nothing was decoded by ffmpeg")
+
+
+@pytest.fixture(scope="session")
+def strace() -> str:
+    """Return the program that watches what processes do."""
+    return _program("strace", "whom processes reach was not watched")
 
 
 @pytest.fixture
@@ -228,8 +245,8 @@ def ravdess_table() -> pd.DataFrame:
     """The clip table of the whole published RAVDESS, from its grammar; there is no audio."""
     import re
 
+    from ser_lib.data.corpora.ravdess import GRAMMAR, parse_ravdess
     from ser_lib.data.corpus import CLIP_COLUMNS
-    from ser_lib.data.ravdess import GRAMMAR, parse_ravdess
 
     rows = []
     for speaker, emotion, intensity, statement, repetition in product(

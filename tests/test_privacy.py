@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -74,16 +73,6 @@ ENTRIES = {
     "figures": [sys.executable, "-c", "import ser_lib.report.notebook"],
     "keras": [sys.executable, "-c", KERAS],
 }
-
-
-@pytest.fixture
-def strace() -> str:
-    """Return the program, or say loudly that nobody watched."""
-    program = shutil.which("strace")
-    if program is None:
-        reason = "NOT CHECKED: whom processes reach was not watched; run `apt-get install strace`"
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
-    return program
 
 
 @pytest.fixture

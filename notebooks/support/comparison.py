@@ -30,12 +30,19 @@ from ser_lib.evaluation.calibration import (
 )
 from ser_lib.evaluation.fairness import SpeakerChance, group_scores
 from ser_lib.evaluation.formatting import pct, points, points_text, score_text, share_text
-from ser_lib.evaluation.metrics import uar
+from ser_lib.evaluation.metrics import uar, wa
 from ser_lib.evaluation.selective import coverage_curve
-from ser_lib.evaluation.significance import BELOW, LEVEL, mean_over_seeds, paired_tests, turned
+from ser_lib.evaluation.significance import (
+    BELOW,
+    LEVEL,
+    compare_tables,
+    mean_over_seeds,
+    paired_tests,
+    turned,
+)
 from ser_lib.paths import data_dir, report_dir, simulated_tests_path
 from ser_lib.runs.costs import SCORED_COLUMNS, scored_costs
-from ser_lib.runs.results import Result, Results, collect, compare_accuracies
+from ser_lib.runs.results import Result, Results, collect
 from ser_lib.runs.runner import plan_run
 from ser_lib.studies import OURS, STUDIES
 from support.error_analysis import clip_hits
@@ -155,7 +162,7 @@ def corpus_steps(leaking: Result, honest: Result) -> pd.DataFrame:
     before, after = leaking.tables_by_corpus(), honest.tables_by_corpus()
     scores = leaking.by_corpus(), honest.by_corpus()
     parts = [
-        compare_accuracies([(after[name], before[name])], honest.labels).assign(
+        compare_tables([(after[name], before[name])], honest.labels, metric=wa).assign(
             corpus=name, leaking=scores[0][name].wa, honest=scores[1][name].wa
         )
         for name in after

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -28,13 +27,13 @@ from ser_lib.features.encoders.registry import get_encoder
 from ser_lib.features.extraction import compile_once, extract
 from ser_lib.features.registry import FEATURES, FeatureSpec
 from ser_lib.paths import cache_dir, report_dir
-from ser_lib.runs.store import cached_result, require_audio
+from ser_lib.runs.store import cached_result, key_of, require_audio
 from ser_lib.runtime import ending_with_parent, progress
 from ser_lib.seeds import generator
 from ser_lib.studies import OURS
 from ser_lib.training.fit import FoldArrays, fit_fold
 from support.leakage import FIRST_SEED, Plan, Trial, count_by_speaker, plan_step
-from support.leakage_steps import STEPS, Candidate
+from support.leakage_steps import STEPS, Candidate, Step
 
 # Raised when a corruption or its measurement changes in a way that no parameter shows.
 ROBUSTNESS_VERSION = 1
@@ -100,16 +99,26 @@ def compare_conditions(
     """
     tested = draw_tested(clips, clips_a_speaker=clips_a_speaker)
     seeds = range(FIRST_SEED, FIRST_SEED + (n_seeds or N_SEEDS))
-    step = SHIPPED_STEP if _has_shipped(clips) else STEP
+    plans = [plan_step(SHIPPED_STEP, clips, seed) for seed in seeds]
+
+    def identity_of(step: Step) -> list[object]:
+        (candidate,) = step.candidates
+        return [
+            [asdict(one) for one in conditions],
+            *(candidate.features.identity(), repr(candidate.config)),
+            [plan.folds_sha256 for plan in plans],
+            list(tested["clip_id"]),
+            ROBUSTNESS_VERSION,
+        ]
+
+    folder, corpus = report_dir(corpus_of(clips)) / "robustness", get_corpus(corpus_of(clips))
+    encoder = get_encoder(str(SHIPPED.features.params["encoder"]))
+    is_stored = (folder / f"{key_of(identity_of(SHIPPED_STEP))}.json").is_file()
+    # What the shipped model makes of synthetic voices says little.
+    can_test = not corpus.is_embedded and (is_stored or encoder.file.is_file())
+    step = SHIPPED_STEP if can_test else STEP
     (candidate,) = step.candidates
-    plans = [plan_step(step, clips, seed) for seed in seeds]
-    identity = [
-        [asdict(one) for one in conditions],
-        *(candidate.features.identity(), repr(candidate.config)),
-        [plan.folds_sha256 for plan in plans],
-        list(tested["clip_id"]),
-        ROBUSTNESS_VERSION,
-    ]
+    plans = [replace(plan, step=step) for plan in plans]
 
     def compute() -> dict[str, list[object]]:
         require_audio(clips, "robustness is not stored for these conditions")
@@ -120,23 +129,12 @@ def compare_conditions(
         entries = [_test_all(plan, clips, tested, arrays) for plan in plans]
         return {name: [entry[name] for entry in entries] for name in arrays}
 
-    stored = cached_result(_folder(clips), identity, compute)
+    stored = cached_result(folder, identity_of(step), compute)
     labels = plans[0].labels
     return {
         one.name: Trial(step, labels, tuple({"counts": c} for c in stored[one.name]))
         for one in conditions
     }
-
-
-def _folder(clips: pd.DataFrame) -> Path:
-    return report_dir(corpus_of(clips)) / "robustness"
-
-
-def _has_shipped(clips: pd.DataFrame) -> bool:
-    """Whether the shipped model can be tested: it says little about synthetic voices."""
-    corpus = get_corpus(corpus_of(clips))
-    encoder = get_encoder(str(SHIPPED.features.params["encoder"]))
-    return not corpus.is_embedded and (_folder(clips).is_dir() or encoder.file.is_file())
 
 
 def condition_table(trials: Mapping[str, Trial]) -> pd.DataFrame:

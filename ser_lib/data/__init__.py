@@ -2,13 +2,12 @@
 
 `load_corpus("ravdess")` gives a clip table, `rows_of` the rows of a task, `make_split` the folds of
 a protocol, and `check_split` refuses folds that leak. To add a corpus, write one file like
-`ravdess.py` and one line in `CORPORA`; the contract test picks it up.
+`corpora/ravdess.py` and one line in `CORPORA`; the contract test picks it up.
 
     corpus       what all corpora share: the card, the clip table and its checks
     labels       emotions, their colours, and the label sets of tasks
-    ravdess tess savee emodb crema_d iemocap demo     one corpus each
-    nemo ased emospeech_in turev emodb2               and of other languages
-    pooled languages     several corpora as one
+    corpora      one file a corpus; the embedded one is in `demo`
+    pooled       several corpora as one
     download     what is on this machine, and how to get the rest
     enrolment    which clips of a speaker are known before the test
     splits       protocols: rules that divide rows into train, validation and test
@@ -22,24 +21,23 @@ from pathlib import Path
 
 import pandas as pd
 
-from ser_lib.data.ased import ASED
-from ser_lib.data.corpus import CLIP_COLUMNS, Corpus
-from ser_lib.data.crema_d import CREMA_D
+from ser_lib.data.corpora.ased import ASED
+from ser_lib.data.corpora.crema_d import CREMA_D
+from ser_lib.data.corpora.emodb import EMODB
+from ser_lib.data.corpora.emodb2 import EMODB2
+from ser_lib.data.corpora.emospeech_in import EMOSPEECH_IN
+from ser_lib.data.corpora.iemocap import IEMOCAP
+from ser_lib.data.corpora.nemo import NEMO
+from ser_lib.data.corpora.ravdess import RAVDESS
+from ser_lib.data.corpora.savee import SAVEE
+from ser_lib.data.corpora.tess import TESS
+from ser_lib.data.corpora.turev import TUREV
+from ser_lib.data.corpus import CLIP_COLUMNS, Corpus, read_clip_table
 from ser_lib.data.demo import CLIPS_DIR, DEMO
-from ser_lib.data.emodb import EMODB
-from ser_lib.data.emodb2 import EMODB2
-from ser_lib.data.emospeech_in import EMOSPEECH_IN
-from ser_lib.data.iemocap import IEMOCAP
 from ser_lib.data.labels import EMOTIONS, LABEL_SETS, LabelSet, colour_of
-from ser_lib.data.languages import LANGUAGES
 from ser_lib.data.leakage import audit_split, check_split
-from ser_lib.data.nemo import NEMO
-from ser_lib.data.pooled import POOLED, Pool
-from ser_lib.data.ravdess import RAVDESS
-from ser_lib.data.savee import SAVEE
+from ser_lib.data.pooled import LANGUAGES, POOLED, Pool
 from ser_lib.data.splits import PROTOCOLS, Protocol, Split, make_split, rows_of
-from ser_lib.data.tess import TESS
-from ser_lib.data.turev import TUREV
 from ser_lib.errors import CorpusError
 from ser_lib.paths import atomic_path, report_dir
 
@@ -147,12 +145,9 @@ def load_committed_clips(name: str) -> pd.DataFrame:
     committed = _committed_path(name)
     if not committed.is_file():
         raise CorpusError(f"{name}: {committed} is not here; `ser report {name}` writes it")
-    # Statements and takes may be numbers; they are names all the same.
-    names = dict.fromkeys(set(CLIP_COLUMNS) - {"duration_s", "sample_rate_hz", "repetition"}, str)
-    table = pd.read_csv(committed, keep_default_na=False, dtype=names)
-    table.insert(1, "path", "")
+    table = read_clip_table(committed)
     table.attrs.update(left_out=[], n_copies=0, has_audio=False)
-    return table[list(CLIP_COLUMNS)]
+    return table
 
 
 def write_committed_clips(clips: pd.DataFrame, name: str) -> Path:

@@ -38,6 +38,14 @@ OTHER_SUFFIXES = SUFFIXES - CORPUS_SUFFIXES | set(
 FACTS_VERSION = 1
 
 
+def read_clip_table(path: Path) -> pd.DataFrame:
+    """Read a committed clip table; `path` is empty."""
+    # Statements may be numbers; they are names all the same.
+    names = dict.fromkeys(set(CLIP_COLUMNS) - {"duration_s", "sample_rate_hz", "repetition"}, str)
+    table = pd.read_csv(path, keep_default_na=False, dtype=names).assign(path="")
+    return table[list(CLIP_COLUMNS)]
+
+
 @dataclass(frozen=True)
 class LabelFiles:
     """Text files that hold the labels of clips, where the clips' names do not."""

@@ -1,9 +1,8 @@
-"""Several corpora as one clip table, or as many of them as are there; and the pool of fpt2025.
+"""Several corpora as one clip table, or as many of them as are there.
 
-That is RAVDESS, TESS, SAVEE and EmoDB; the column `corpus` says which a clip is of. A member
-without audio on this machine takes part through its rows of the committed table, the pool's or its
-own, so that stored runs can be read; one that has neither is left out, and `attrs["missing"]` names
-it.
+The column `corpus` says which a clip is of. A member without audio on this machine takes part
+through its rows of the committed table, the pool's or else its own, so that stored runs can be
+read; one that has neither is left out, and `attrs["missing"]` names it.
 """
 
 from __future__ import annotations
@@ -13,11 +12,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from ser_lib.data.corpus import CLIP_COLUMNS, Corpus
-from ser_lib.data.emodb import EMODB
-from ser_lib.data.ravdess import RAVDESS
-from ser_lib.data.savee import SAVEE
-from ser_lib.data.tess import TESS
+from ser_lib.data.corpora.ased import ASED
+from ser_lib.data.corpora.crema_d import CREMA_D
+from ser_lib.data.corpora.emodb import EMODB
+from ser_lib.data.corpora.emospeech_in import EMOSPEECH_IN
+from ser_lib.data.corpora.iemocap import IEMOCAP
+from ser_lib.data.corpora.nemo import NEMO
+from ser_lib.data.corpora.ravdess import RAVDESS
+from ser_lib.data.corpora.savee import SAVEE
+from ser_lib.data.corpora.tess import TESS
+from ser_lib.data.corpora.turev import TUREV
+from ser_lib.data.corpus import CLIP_COLUMNS, Corpus, read_clip_table
 from ser_lib.errors import CorpusError
 from ser_lib.paths import report_dir
 
@@ -51,18 +56,15 @@ class Pool:
         Clips that a member lacks are listed in `attrs["left_out"]`, `strict` or not: a pool takes
         what is there. `attrs["missing"]` names members that are not in it.
         """
-        # Members that the pool's own table has not may have one of their own.
-        files = [committed, *(report_dir(one.name) / "clips.csv" for one in self.members)]
-        stored = pd.concat(
-            [
-                pd.DataFrame(columns=list(CLIP_COLUMNS)),
-                *(pd.read_csv(one, keep_default_na=False) for one in files if one.is_file()),
-            ]
-        )
-        stored = stored.drop_duplicates("clip_id").assign(path="")
+        stored = pd.DataFrame(columns=list(CLIP_COLUMNS))
+        if committed.is_file():
+            stored = read_clip_table(committed)
         tables, left_out, by_design, missing, n_copies = [], [], [], [], 0
         for member in self.members:
             table = stored[stored["corpus"] == member.name]
+            own = report_dir(member.name) / committed.name
+            if table.empty and own.is_file():
+                table = read_clip_table(own)
             if member.root().is_dir():
                 table = member.load(strict=strict, may_lack=True)
                 left_out += [f"{member.name}: {one}" for one in table.attrs["left_out"]]
@@ -86,6 +88,7 @@ class Pool:
         return pool
 
 
+# That of fpt2025.
 POOLED = Pool(
     name="pooled",
     title="The pool of RAVDESS, TESS, SAVEE and EmoDB",
@@ -94,5 +97,20 @@ POOLED = Pool(
     quirks=(
         "TESS is more than half of it: two women and one carrier phrase",
         "languages, sentences, microphones and levels differ from corpus to corpus",
+    ),
+)
+
+# For models that must work on strangers: one is left out at a time. EmoDB 2.0 is no member, as it
+# holds EmoDB.
+LANGUAGES = Pool(
+    name="languages",
+    title="The pool of corpora of several languages",
+    members=(RAVDESS, EMODB, TESS, SAVEE, CREMA_D, IEMOCAP, NEMO, ASED, EMOSPEECH_IN, TUREV),
+    label_set="seven",
+    quirks=(
+        "languages, sentences, microphones and levels differ from corpus to corpus",
+        "no emotion is in all corpora; calm, where there is no neutral, counts as neutral",
+        "the stored runs of this project used parts of nEMO, ASED, EmoSpeech and TurEV, coded as "
+        "Opus at 24 kbit/s",
     ),
 )

@@ -77,7 +77,12 @@ def pick(values: Sequence[str], wanted: str | int, *, what: str) -> str:
 def score_text(score: Score, metric: str = "uar") -> str:
     """Write a score with its 95 % interval, as `share_text` does, or why it has none."""
     text = share_text(tuple(getattr(score, metric + end) for end in ("", "_low", "_high")))
-    return text.replace(TOO_FEW, f"{score.n_speakers} speakers: no interval")
+    return text.replace(TOO_FEW, no_interval(score.n_speakers))
+
+
+def no_interval(n_speakers: int) -> str:
+    """Say why a score has no interval, see `bootstrap.MIN_SPEAKERS`."""
+    return f"{n_speakers} speakers: no interval"
 
 
 def share_text(interval: tuple[float, float, float]) -> str:

@@ -235,21 +235,31 @@ def paired_tests(
 
 
 def compare_tables(
-    pairs: Sequence[tuple[Sequence[pd.DataFrame], Sequence[pd.DataFrame]]],
+    pairs: Sequence[Sequence[Sequence[pd.DataFrame]]],
     labels: Sequence[str],
+    *,
+    metric: Callable[[np.ndarray], np.ndarray] = uar,
 ) -> pd.DataFrame:
-    """Compare pairs of systems by UAR, each given by its tables of predictions, one a seed.
+    """Compare pairs of systems, each given by its tables of predictions, as `compare_counts`.
 
-    As `compare_counts`; MetricError where the two of a pair were tested on different speakers.
+    Parameters
+    ----------
+    pairs : sequence of two sequences of pandas.DataFrame
+        Predictions of the first and of the second of each pair, one table a seed. The clips may
+        differ; MetricError where the speakers of a family do.
+    labels : sequence of str
+        All classes.
+    metric : callable
+        `uar` or `wa`. Of accuracies, a speaker may be without clips on one side.
     """
-    counts = []
-    for pair in pairs:
-        (first, speakers), (second, others) = (
-            bootstrap.counts_by_speaker(tables, labels) for tables in pair
+    sides = [set().union(*(table["speaker"] for table in one)) for pair in pairs for one in pair]
+    speakers = set().union(*sides)
+    if metric is uar and any(one != speakers for one in sides):
+        raise MetricError(
+            "the two systems were tested on different speakers; compare like with like"
         )
-        if speakers != others:
-            raise MetricError(
-                "the two systems were tested on different speakers; compare like with like"
-            )
-        counts.append((first, second))
-    return compare_counts(counts)
+    counts = [
+        tuple(bootstrap.counts_by_speaker(one, labels, others=list(speakers))[0] for one in pair)
+        for pair in pairs
+    ]
+    return compare_counts([(first, second) for first, second in counts], metric=metric)

@@ -15,14 +15,16 @@ import numpy as np
 import pandas as pd
 
 from ser_lib.data import corpus_of, listener_accuracy, load_corpus
+from ser_lib.data.splits import corpora_of
 from ser_lib.errors import CorpusError, RunError
 from ser_lib.evaluation import metrics
-from ser_lib.evaluation.bootstrap import MIN_SPEAKERS, counts_by_speaker
+from ser_lib.evaluation.formatting import no_interval
+from ser_lib.evaluation.metrics import wa
 from ser_lib.evaluation.significance import (
     COMPARISON_COLUMNS,
     LEVEL,
     check_same_task,
-    compare_counts,
+    compare_tables,
     paired_tests,
     turned,
 )
@@ -150,8 +152,7 @@ class Result:
 
     def tables_by_corpus(self) -> dict[str, list[pd.DataFrame]]:
         """Give the `tables` of the clips of each corpus of a pool."""
-        # A speaker is named after the corpus: `crema_d-1001`.
-        corpora = [one["speaker"].str.rsplit("-", n=1).str[0] for one in self.tables]
+        corpora = [corpora_of(one) for one in self.tables]
         return {
             name: [one[own == name] for one, own in zip(self.tables, corpora, strict=True)]
             for name in sorted(set(pd.concat(corpora)))
@@ -193,8 +194,7 @@ def score_record(score: metrics.Score) -> dict[str, Any]:
     """Return a score as part of a record of `results.json`; it says why there is no interval."""
     measures = ("uar", "uar_low", "uar_high", "wa", "wa_low", "wa_high")
     numbers = {name: round(getattr(score, name), 6) for name in measures}
-    is_few = score.n_speakers < MIN_SPEAKERS
-    why = {"no_interval": f"{score.n_speakers} speakers: no interval"} if is_few else {}
+    why = {"no_interval": no_interval(score.n_speakers)} if np.isnan(score.uar_low) else {}
     return {"n_rows": score.n_rows, "n_speakers": score.n_speakers, **numbers, **why}
 
 
@@ -304,31 +304,13 @@ class Results:
         parts = []
         for here in families.values():
             tables = [[one.tables for one in pairs[number]] for number in here]
-            parts.append(compare_accuracies(tables, pairs[here[0]][0].labels).set_axis(here))
+            parts.append(compare_tables(tables, pairs[here[0]][0].labels, metric=wa).set_axis(here))
         table = pd.concat(parts or [pd.DataFrame(columns=COMPARISON_COLUMNS)]).sort_index()
         for (honest, leaking), (_, row) in zip(pairs, table.iterrows(), strict=True):
             about = {"corpus": honest.corpus, "protocol": honest.protocol_name, "measure": "wa"}
             names = {"first": honest.name, "second": f"{leaking.name} as published"}
             self.claims.append({**about, **names, **row.to_dict()})
         return table
-
-
-def compare_accuracies(
-    pairs: Sequence[Sequence[Sequence[pd.DataFrame]]], labels: Sequence[str]
-) -> pd.DataFrame:
-    """Compare accuracies on clips that may differ, but are of the same speakers.
-
-    Parameters
-    ----------
-    pairs : sequence of two sequences of pandas.DataFrame
-        Predictions of the first and of the second of each pair, one table a seed.
-    labels : sequence of str
-        All classes.
-    """
-    tables = [one for pair in pairs for each in pair for one in each]
-    others = sorted(set().union(*(one["speaker"] for one in tables)))
-    counts = [[counts_by_speaker(one, labels, others=others)[0] for one in pair] for pair in pairs]
-    return compare_counts([(first, second) for first, second in counts], metric=metrics.wa)
 
 
 def _step(leaking: Result, honest: Result) -> dict[str, Any]:

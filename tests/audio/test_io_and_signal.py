@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -358,7 +357,7 @@ def test_a_caf_whose_size_was_never_filled_in_is_read_to_its_end(tmp_path, noise
     assert not capfd.readouterr().err
 
 
-@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+@pytest.mark.usefixtures("ffmpeg")
 def test_what_ffmpeg_cannot_decode_is_the_same_sentence_in_each_run(tmp_path):
     path = tmp_path / "a.m4a"
     path.write_bytes(b"\0\0\0\x18ftypM4A " + bytes(400))

@@ -221,15 +221,14 @@ def test_a_pipe_is_a_file_too_whatever_comes_of_it(predict, clip, monkeypatch):
     assert "ser-stream" not in done.err
 
 
-@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="NOT CHECKED: ffmpeg is not here")
 @pytest.mark.parametrize("suffix", [".m4a", ".webm", ".aac"])
 def test_what_ffmpeg_decodes_is_predicted_and_without_it_an_error(
-    predict, clip, tmp_path, monkeypatch, suffix
+    predict, clip, tmp_path, monkeypatch, suffix, ffmpeg
 ):
     import subprocess
 
     target = tmp_path / f"a{suffix}"
-    subprocess.run(["ffmpeg", "-v", "error", "-i", str(clip), str(target)], check=True)
+    subprocess.run([ffmpeg, "-v", "error", "-i", str(clip), str(target)], check=True)
     assert predict(target).code == 0
     monkeypatch.setattr(shutil, "which", lambda name: None)
     done = predict(target)

@@ -15,18 +15,17 @@ import pandas as pd
 import pytest
 
 from ser_lib import data
-from ser_lib.data import CORPORA, get_corpus, load_corpus, other_recordings
+from ser_lib.data import CORPORA, corpora, get_corpus, load_corpus, other_recordings
 from ser_lib.data import corpus as _base
 from ser_lib.data import write_committed_clips as write_committed
+from ser_lib.data.corpora.emodb import GENDERS
 from ser_lib.data.corpus import CLIP_COLUMNS, Corpus
-from ser_lib.data.emodb import GENDERS
 from ser_lib.data.labels import EMOTIONS, LABEL_SETS
+from ser_lib.data.pooled import Pool
 from ser_lib.errors import CorpusError
 
 SINGLE = {name: one for name, one in CORPORA.items() if isinstance(one, Corpus)}
 EACH = pytest.mark.parametrize("corpus", SINGLE.values(), ids=SINGLE)
-# Modules of the folder that are no corpus.
-NO_CORPUS = {"corpus", "download", "enrolment", "labels", "leakage", "splits"}
 CARD = ("name", "title", "licence", "citation", "doi", "language", "label_set", "example")
 
 
@@ -51,8 +50,9 @@ def with_code(corpus: Corpus, group: str, code: str) -> re.Match[str] | None:
 
 
 def test_every_file_of_the_folder_is_registered_under_its_name():
-    modules = {info.name for info in pkgutil.iter_modules(data.__path__) if info.name[0] != "_"}
-    assert modules - NO_CORPUS == set(CORPORA)
+    modules = {info.name for info in pkgutil.iter_modules(corpora.__path__)}
+    pools = {name for name, one in CORPORA.items() if isinstance(one, Pool)}
+    assert modules | pools | {"demo"} == set(CORPORA)
 
 
 def test_an_unknown_corpus_names_the_known_ones():

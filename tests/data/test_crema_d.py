@@ -13,7 +13,7 @@ import pytest
 
 from ser_lib import data
 from ser_lib.data import load_corpus
-from ser_lib.data.crema_d import CREMA_D, EMOTIONS, GENDERS, STATEMENTS
+from ser_lib.data.corpora.crema_d import CREMA_D, EMOTIONS, GENDERS, STATEMENTS
 from ser_lib.errors import CorpusError
 
 # The column of sexes of the published VideoDemographics.csv, actor 1001 to 1091.

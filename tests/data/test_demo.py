@@ -71,7 +71,7 @@ def test_the_demo_says_that_it_is_synthetic_and_free():
 
 
 def test_the_script_has_a_rule_for_each_emotion_code():
-    from ser_lib.data import ravdess
+    from ser_lib.data.corpora import ravdess
     from tools import make_demo_clips as make_clips
 
     assert set(make_clips.EMOTIONS) == set(ravdess.EMOTIONS)

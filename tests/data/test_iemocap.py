@@ -12,7 +12,7 @@ import pytest
 
 from ser_lib import data
 from ser_lib.data import load_corpus
-from ser_lib.data.iemocap import EMOTIONS, IEMOCAP
+from ser_lib.data.corpora.iemocap import EMOTIONS, IEMOCAP
 from ser_lib.data.labels import LABEL_SETS
 from ser_lib.errors import CorpusError
 

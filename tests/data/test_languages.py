@@ -13,7 +13,7 @@ import pytest
 from ser_lib import data
 from ser_lib.audit.report import audit_dataset
 from ser_lib.data import CORPORA, load_corpus
-from ser_lib.data.emospeech_in import NOBODY, SPEAKERS
+from ser_lib.data.corpora.emospeech_in import NOBODY, SPEAKERS
 from ser_lib.errors import CorpusError
 
 HASH = f"{SPEAKERS[0]}{'0' * 50}"

@@ -13,7 +13,7 @@ import pytest
 
 from ser_lib import data
 from ser_lib.data import load_corpus
-from ser_lib.data.savee import EMOTIONS, SAVEE, STATEMENTS
+from ser_lib.data.corpora.savee import EMOTIONS, SAVEE, STATEMENTS
 from ser_lib.errors import CorpusError
 
 SPEAKERS = ("DC", "JE", "JK", "KL")

@@ -16,7 +16,7 @@ import pytest
 
 from ser_lib import data
 from ser_lib.data import CORPORA, load_corpus
-from ser_lib.data.tess import EMOTIONS, TESS, WORDS
+from ser_lib.data.corpora.tess import EMOTIONS, TESS, WORDS
 from ser_lib.errors import CorpusError
 
 # The folders as they are in the published archive, cases and words mixed.

@@ -7,13 +7,11 @@ import runpy
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import nbformat
 import pytest
 from ipykernel.ipkernel import IPythonKernel
 from jupyter_server.services.contents.largefilemanager import LargeFileManager
-from nbstripout import strip_output
 from traitlets.config import Config
 
 from ser_lib.paths import PROJECT_DIR
@@ -34,8 +32,7 @@ def repository(tmp_path, monkeypatch):
         )
     for name in (".gitattributes", ".gitignore", "Makefile"):
         shutil.copy(PROJECT_DIR / name, tmp_path)
-    (tmp_path / ".venv").mkdir()
-    (tmp_path / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+    (tmp_path / ".venv").symlink_to(sys.prefix)
     git(tmp_path, "init", "-q")
     shown = git_setup(tmp_path)
     subprocess.run(["sh", "-c", shown], cwd=tmp_path, check=True)
@@ -97,20 +94,10 @@ def test_a_day_in_jupyterlab_changes_nothing_for_git(lab, repository):
     subprocess.run(["make", "-o", ".venv/.installed", "lint-notebooks"], cwd=repository, check=True)
 
 
-def test_the_filter_gives_what_nbstripout_gives(lab, repository):
-    opened_run_and_saved(lab, path := "notebooks/01_eda.ipynb")
-    notebook = nbformat.read(repository / path, as_version=4)
-    extra = ["metadata.widgets", "metadata.language_info.version", "cell.metadata.jupyter"]
-    other = strip_output(notebook, False, False, True, extra_keys=extra)
-    other["metadata"]["language_info"] = {"name": "python"}
-    mine = runpy.run_path(str(PROJECT_DIR / "tools" / "lab" / "strip_notebook.py"))["strip"]
-    assert mine((repository / path).read_text(encoding="utf-8")) == nbformat.writes(other) + "\n"
-
-
-@pytest.mark.parametrize("text", ["", "<<<<<<< HEAD", "[]", "{}"])
-def test_what_is_no_notebook_passes_the_filter(text):
-    mine = runpy.run_path(str(PROJECT_DIR / "tools" / "lab" / "strip_notebook.py"))["strip"]
-    assert mine(text) == text
+def test_a_notebook_with_conflicts_is_committed_as_it_is(repository):
+    (repository / "notebooks" / "01_eda.ipynb").write_text("<<<<<<< HEAD\n", encoding="utf-8")
+    git(repository, "commit", "-qam", "b")
+    assert git(repository, "show", "HEAD:notebooks/01_eda.ipynb") == "<<<<<<< HEAD\n"
 
 
 def test_a_change_of_ones_own_is_seen_and_not_staged(lab, repository):

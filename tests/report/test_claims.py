@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_lib.evaluation.significance import paired_tests
+from ser_lib.evaluation.metrics import wa
+from ser_lib.evaluation.significance import compare_tables, paired_tests
 from ser_lib.paths import PROJECT_DIR
 from ser_lib.report.build import chapter_paths
-from ser_lib.runs.results import compare_accuracies
 
 REPORTS = PROJECT_DIR / "reports"
 Key = tuple[str, str, str, str]
@@ -63,7 +63,7 @@ def compute_again(records: list[dict]) -> dict[Key, dict]:
     }
     for (study, corpus), family in steps.items():
         pairs = [(tables_of(honest[study, one["model"], corpus]), tables_of(one)) for one in family]
-        rows = compare_accuracies(pairs, labels_of(family[0])).to_dict("records")
+        rows = compare_tables(pairs, labels_of(family[0]), metric=wa).to_dict("records")
         for one, row in zip(family, rows, strict=True):
             name = f"{study}/{one['model']}"
             found["wa", corpus, name, f"{name} as published"] = row

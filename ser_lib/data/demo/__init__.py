@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ser_lib.data.corpora.ravdess import GRAMMAR, RAVDESS, parse_ravdess
 from ser_lib.data.corpus import Corpus
-from ser_lib.data.ravdess import GRAMMAR, RAVDESS, parse_ravdess
 
 CLIPS_DIR = Path(__file__).resolve().parent / "clips"
 

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import re
 
+from ser_lib.data.corpora.emodb import GENDERS, STATEMENTS
 from ser_lib.data.corpus import Corpus, LabelFiles
-from ser_lib.data.emodb import GENDERS, STATEMENTS
 
 NAME = r"\d\d[ab]\d\d[A-Z][a-z]?"
 GRAMMAR = r"(?P<speaker>\d\d)(?P<statement>[ab]\d\d)[A-Z](?P<repetition>[a-z]?) (?P<emotion>\w+)"
