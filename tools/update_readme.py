@@ -64,7 +64,8 @@ def _uar(pair: tuple[object, Mapping[str, object]]) -> float:
 def _row(leaking: Mapping[str, object] | None, honest: Mapping[str, object]) -> str:
     study = {**STUDIES, **OURS}[str(honest["study"])]
     title = study.model(str(honest["model"])).title
-    name = f"{title}, {study.name}" if leaking else f"**{title}** (ours)"
+    mark = " †" if honest["corpus"] in study.developed_on else ""
+    name = f"{title}, {study.name}" if leaking else f"**{title}** (ours{mark})"
     published = leaking["published"] if leaking else None
     interval = [honest["uar_low"], honest["uar_high"]]
     ends = "" if None in interval else f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"

@@ -75,10 +75,10 @@ def first_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def answers(
-    rows: pd.DataFrame, task: Task, tests: pd.DataFrame, costs: pd.DataFrame, bundle: Bundle
+    steps: pd.DataFrame, task: Task, tests: pd.DataFrame, costs: pd.DataFrame, bundle: Bundle
 ) -> list[tuple[str, str, str]]:
     """Answer four questions: question, answer, and the name of the table that shows it."""
-    best, published = task.best, rows[rows["kind"] == "published"]
+    best, published = task.best, steps.drop_duplicates(["study", "model"])
     name = task.name_of(best)
     pairs = differences_of(tests[tests["task"] == task.title], name)
     level = [name, *pairs.loc[pairs["verdict"] == LEVEL, "name"]]
@@ -116,9 +116,9 @@ def answers(
         ),
         (
             "What went wrong in the published ones?",
-            f"Test speakers were in training. On unseen ones the median accuracy is "
-            f"{pct(published['unseen'].median())}, not {pct(published['rerun'].median())}; "
-            f"{int(fallen.sum())} of {len(published)} models clearly fall.",
+            f"{int(published['is_speaker_known'].sum())} of {len(published)} models knew test "
+            f"speakers from training. On unseen ones {int(fallen.sum())} clearly fall; the median "
+            f"is {pct(published['honest'].median())}, not {pct(published['leaking'].median())}.",
             "ladder",
         ),
         (

@@ -320,6 +320,7 @@ def _step(leaking: Result, honest: Result) -> dict[str, Any]:
         "corpus": leaking.corpus,
         "name": f"{leaking.model.title}\n{leaking.study.name}",
         "is_ours": leaking.model.is_ours,
+        "is_speaker_known": "same_speaker" in leaking.leaks,
         "published": leaking.published or np.nan,
         "chance": float(honest.counts().sum(axis=1).max() / honest.counts().sum()),
         "n_classes": len(honest.labels),

@@ -18,6 +18,7 @@ STEPS = pd.DataFrame(
         "model": ["cnn", "cnn"],
         "name": ["CNN\nx", "CNN\nx, emodb"],
         "n_classes": [8, 7],
+        "is_speaker_known": [True, False],
         "published": [0.9, np.nan],
         "leaking": [0.8, 0.7],
         "honest": [0.4, 0.5],
@@ -81,20 +82,24 @@ def test_the_figure_is_16_to_9_and_names_every_row(task):
 
 @pytest.mark.parametrize(("accuracy", "is_ready"), [(0.4, False), (0.69, True)])
 def test_the_last_answer_depends_on_other_corpora(task, accuracy, is_ready):
-    rows = first_page.first_rows(STEPS, task)
     pair = {"task": "t", "first": "best", "second": "other", "difference": 0.1, "low": 0, "high": 1}
     tests = pd.DataFrame([pair | {"verdict": "not distinguishable from"}])
     costs = pd.DataFrame({"task": "t", "name": ["best", "other"], "n_bytes": [2e6, 1e6]})
-    found = first_page.answers(rows, task, tests, costs, bundle(accuracy))
+    found = first_page.answers(STEPS, task, tests, costs, bundle(accuracy))
     assert "2 of 2 systems here are level, 60.0 % to 70.0 %" in found[0][1]
     assert "the smallest other" in found[0][1]
     assert "above 0 of 1 rivals" in found[1][1]
     clear = tests.assign(verdict="clearly above")
     assert (
         "best is above its 1 rivals here, 70.0 %"
-        in (first_page.answers(rows, task, clear, costs, bundle(accuracy))[0][1])
+        in (first_page.answers(STEPS, task, clear, costs, bundle(accuracy))[0][1])
     )
-    assert "1 of 1 models clearly fall" in found[2][1]
+    assert "1 of 1 models knew test speakers" in found[2][1]
+    assert "1 clearly fall" in found[2][1]
+    unknown = first_page.answers(
+        STEPS.assign(is_speaker_known=False), task, tests, costs, bundle(accuracy)
+    )
+    assert "0 of 1 models knew" in unknown[2][1]
     assert found[3][1].startswith("Yes") == is_ready
     notebook.answers(found)
 
