@@ -115,7 +115,8 @@ def finish_run(folder: Path, spec: dict[str, Any], labels: Sequence[str], n_fold
             rates = [name for name in table if name == "learning_rate"]
             table[rates] = table[rates].map("{:.4g}".format)
             table.to_csv(temporary, index=False, float_format="%.4f")
-    shutil.rmtree(folder / "folds")
+    # A reader that sees the run complete deletes them as well.
+    shutil.rmtree(folder / "folds", ignore_errors=True)
 
 
 def read_run(folder: Path) -> Run:
