@@ -385,6 +385,9 @@ class Explorer(widgets.VBox):
         self._problems = problems
         self._narrow()
 
+    def __repr__(self) -> str:
+        return f"Explorer of {self.corpus.value}, at {self.clip.value}"
+
     def _narrow(self) -> None:
         """Offer the clips that the choices to the left leave, and stay near the last clip."""
         if self._is_filling:

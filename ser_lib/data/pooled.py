@@ -20,8 +20,10 @@ from ser_lib.data.savee import SAVEE
 from ser_lib.data.tess import TESS
 from ser_lib.errors import CorpusError
 from ser_lib.paths import report_dir
+from ser_lib.shown import short
 
 
+@short
 @dataclass(frozen=True)
 class Pool:
     """Several corpora as one; it has what a report needs of a `Corpus`."""

@@ -7,6 +7,7 @@ however many seeds of each are stored: nothing is chosen on the test speakers.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -28,11 +29,14 @@ from ser_lib.evaluation.significance import (
 )
 from ser_lib.runs import runner
 from ser_lib.runs.store import Run
+from ser_lib.runtime import progress
+from ser_lib.shown import short
 from ser_lib.studies import STUDIES
 from ser_lib.studies.study import ModelSpec, Study
 from ser_lib.training.settings import TrainingSettings
 
 
+@short
 @dataclass(frozen=True)
 class Result:
     """One model of a study under one protocol, all seeds."""
@@ -198,6 +202,7 @@ def score_record(score: metrics.Score) -> dict[str, Any]:
     return {"n_rows": score.n_rows, "n_speakers": score.n_speakers, **numbers, **why}
 
 
+@short
 @dataclass(frozen=True)
 class Results:
     """Several results; found by model and protocol."""
@@ -427,14 +432,22 @@ def collect(
     }
     gathered: dict[tuple[str, str], list[Run]] = {}
     missing: list[str] = []
-    for protocol, plan in plans:
-        if plan.model.name in lacking:
-            continue
-        run = runner.load_stored(plan) if stored_only else runner.run_or_load(plan, clips)
-        if run is None:
-            missing.append(f"{study.name} {plan.model.name} {plan.protocol.name} seed {plan.seed}")
-        else:
-            gathered.setdefault((plan.model.name, protocol), []).append(run)
+    wanted = [(one, plan) for one, plan in plans if plan.model.name not in lacking]
+    stored = [runner.load_stored(plan) for _, plan in wanted]
+    n_missing = sum(run is None for run in stored)
+    # One bar for all that is trained; those of runs and folds are words at its end.
+    what = f"{study.name}, {n_missing} of {len(wanted)} runs are trained"
+    with closing(progress(range(n_missing), total=n_missing * (not stored_only), what=what)) as bar:
+        for (protocol, plan), run in zip(wanted, stored, strict=True):
+            if run is None and not stored_only:
+                next(bar)
+                run = runner.run_or_load(plan, clips)
+            if run is None:
+                name = f"{study.name} {plan.model.name} {plan.protocol.name}"
+                missing.append(f"{name} seed {plan.seed}")
+            else:
+                gathered.setdefault((plan.model.name, protocol), []).append(run)
+        next(bar, None)
     is_whole = {name: all((name, one) in gathered for one in protocols) for name in names}
     found = (
         Result(study, study.model(name), protocol, tuple(runs), clips)

@@ -25,6 +25,7 @@ import pandas as pd
 
 from ser_lib.errors import RunError
 from ser_lib.paths import PROJECT_DIR, atomic_path, keep, reports_dir
+from ser_lib.shown import short
 from ser_lib.training.fit import FitResult
 
 # Libraries that decide a result; recorded with each run and shown in the report.
@@ -40,6 +41,7 @@ BUILT_PARTS = ("input_shape", "topology_sha256")
 READ: set[str] = set()
 
 
+@short
 @dataclass(frozen=True)
 class Run:
     """A stored run."""

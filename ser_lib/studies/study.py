@@ -18,9 +18,11 @@ from ser_lib.data.splits import Protocol, plain_protocol
 from ser_lib.errors import StudyError
 from ser_lib.features.registry import FeatureSpec
 from ser_lib.models.encoder_finetune import EncoderTopConfig
+from ser_lib.shown import short
 from ser_lib.training.settings import TrainingSettings
 
 
+@short
 @dataclass(frozen=True)
 class ModelSpec:
     """One model of a study with its input and its training."""
@@ -72,6 +74,7 @@ class PublishedFigure:
     """The class, where the figure is about one."""
 
 
+@short
 @dataclass(frozen=True)
 class Study:
     """A published system."""
