@@ -9,6 +9,7 @@ a protocol, and `check_split` refuses folds that leak. To add a corpus, write on
     ravdess tess savee emodb crema_d iemocap demo     one corpus each
     nemo ased emospeech_in turev emodb2               and of other languages
     pooled languages     several corpora as one
+    own          clips of one's own
     download     what is on this machine, and how to get the rest
     enrolment    which clips of a speaker are known before the test
     splits       protocols: rules that divide rows into train, validation and test

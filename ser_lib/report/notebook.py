@@ -20,6 +20,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import yaml
 from IPython import get_ipython
 from IPython.display import display
 from matplotlib.axes import Axes
@@ -41,6 +42,7 @@ from ser_lib.features.registry import FeatureSpec
 from ser_lib.paths import NOTEBOOKS_DIR, keep, report_dir
 from ser_lib.plots.style import STYLE_FILE
 from ser_lib.report.drawing import NUMBER, numbers_of, numeric, svg_of
+from ser_lib.report.html import THEME_DIR
 from ser_lib.report.profiles import as_reported as as_reported
 from ser_lib.report.tables import LEAKS
 from ser_lib.report.tables import corpus_table as corpus_table
@@ -52,6 +54,40 @@ from ser_lib.runs.results import Results
 from ser_lib.runs.store import READ
 from ser_lib.runtime import is_headless
 from ser_lib.studies.study import Study
+
+__all__ = [
+    "answers",
+    "as_reported",
+    "change",
+    "corpus_table",
+    "cost_text",
+    "exhibit",
+    "findings",
+    "glossary",
+    "headline_table",
+    "joined",
+    "parameter_table",
+    "pct",
+    "pick",
+    "picture",
+    "play",
+    "points",
+    "points_text",
+    "publish",
+    "published_table",
+    "score_table",
+    "score_text",
+    "share_text",
+    "show",
+    "study_card",
+    "study_result",
+    "table",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 plt.style.use(STYLE_FILE)
 
@@ -404,6 +440,13 @@ def study_result(results: Results) -> None:
         f"{joined(list(known)) or 'nothing'}. "
         + " ".join(f"`{name}`: {source}." for name, source in sources.items()),
     )
+
+
+def glossary() -> None:
+    """Show the words of the report that a newcomer may not know."""
+    words = yaml.safe_load((THEME_DIR / "glossary.yml").read_text(encoding="utf-8"))
+    rows = pd.DataFrame({"word": list(words), "what it means": list(words.values())})
+    table(rows, caption="Words of the report.")
 
 
 def _two_columns(rows: Mapping[str, object], *, caption: str) -> None:

@@ -318,6 +318,38 @@ class Results:
         return table
 
 
+def compare(*systems: Result | Results) -> pd.DataFrame:
+    """Test all pairs of systems against each other, by the UAR of their honest results.
+
+    Parameters
+    ----------
+    *systems : Result or Results
+        Of Results, those under the honest protocol are taken.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `ser_lib.evaluation.significance.paired_tests` has it: all pairs are one family.
+
+    Raises
+    ------
+    RunError
+        If there are fewer than two, or if their corpora, classes, protocols or clips differ.
+    """
+    found = [
+        one
+        for each in systems
+        for one in (each.protocol("honest") if isinstance(each, Results) else (each,))
+    ]
+    tasks = dict.fromkeys(f"{' '.join(map(str, (one.task[0], one.task[2])))}" for one in found)
+    if len(found) < 2 or len({one.task for one in found}) > 1:
+        raise RunError(
+            f"compare needs two systems or more of one task, not {len(found)} of "
+            f"{', '.join(tasks) or 'none'}: of the same corpus, classes, protocol and clips"
+        )
+    return Results(tuple(found)).tests(found[0])
+
+
 def compare_accuracies(
     pairs: Sequence[Sequence[Sequence[pd.DataFrame]]], labels: Sequence[str]
 ) -> pd.DataFrame:
