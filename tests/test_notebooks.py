@@ -377,7 +377,7 @@ def test_what_profiles_set_is_set_there_alone(path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["00_start", "recipes"])
-def test_a_notebook_to_begin_with_runs(name, tmp_path):
+def test_a_notebook_to_begin_with_runs(name, tmp_path, real_cache):
     path = NOTEBOOKS_DIR / f"{name}.ipynb"
     job = Job(name, read(path), {}, NOTEBOOKS_DIR, tmp_path / path.name)
     order = TopologicalSorter({name: ()})
