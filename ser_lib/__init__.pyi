@@ -1,7 +1,10 @@
+from .app.explorer import view_clip as view_clip
 from .audit.report import audit_dataset as audit_dataset
 from .data import CORPORA as CORPORA
 from .data import load_corpus as load_corpus
 from .data.leakage import check_split as check_split
+from .data.own import clips_from_folder as clips_from_folder
+from .data.own import clips_from_table as clips_from_table
 from .data.splits import Protocol as Protocol
 from .data.splits import make_split as make_split
 from .evaluation.metrics import score_predictions as score_predictions
@@ -16,6 +19,7 @@ from .models import FAMILIES as FAMILIES
 from .models import build_model as build_model
 from .report.build import build_report as build_report
 from .runs.results import collect as collect
+from .runs.results import compare as compare
 from .runs.runner import run_study as run_study
 from .studies import STUDIES as STUDIES
 from .studies import get_study as get_study

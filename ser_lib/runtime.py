@@ -6,14 +6,15 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from io import StringIO
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from ser_lib.errors import RunError
 
@@ -45,9 +46,47 @@ def _is_notebook() -> bool:
     return hasattr(shell, "kernel")
 
 
-def progress(items: Iterable[T], *, total: int, what: str) -> Iterator[T]:
-    """Iterate with a progress bar, unless headless."""
-    yield from tqdm(items, total=total, desc=what, disable=is_headless(), leave=False)
+class _Line(tqdm):
+    """A bar in a notebook: one line of text, which it still is when the notebook is read again."""
+
+    handle: Any = None
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> None:
+        from IPython.display import display
+
+        line = {"text/plain": str(self) if msg is None else msg}
+        if self.handle is None:
+            self.handle = display(line, raw=True, display_id=True)
+        elif self.handle:
+            self.handle.update(line, raw=True)
+
+
+_outer: ContextVar[tqdm | None] = ContextVar("outer", default=None)
+
+
+def progress(items: Iterable[T], *, total: int, what: str) -> Generator[T, None, None]:
+    """Iterate with a progress bar, unless headless; within another one, as a word at its end."""
+    if is_headless() or total == 0:
+        yield from items
+        return
+    outer = _outer.get()
+    if outer is not None and not outer.disable:
+        for number, item in enumerate(items, start=1):
+            outer.set_postfix_str(f"{what}: {number} of {total}")
+            yield item
+        return
+    # A notebook keeps the line; what tqdm itself would write beside it goes nowhere.
+    ways = {"file": StringIO(), "ncols": 100, "mininterval": 0.5} if _is_notebook() else {}
+    bar = (_Line if _is_notebook() else tqdm)(total=total, desc=what, leave=bool(ways), **ways)
+    _outer.set(bar)
+    try:
+        for item in items:
+            yield item
+            bar.update()
+        bar.set_postfix_str("", refresh=False)
+    finally:
+        _outer.set(None)
+        bar.close()
 
 
 def ending_with_parent() -> dict[str, Any]:

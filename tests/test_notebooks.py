@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from graphlib import TopologicalSorter
 
 import nbformat
 import pytest
@@ -12,10 +13,11 @@ from nbstripout import strip_output
 
 from ser_lib.paths import NOTEBOOKS_DIR
 from ser_lib.report.build import chapter_paths
+from ser_lib.report.execution import Job, failures_of, read_executed, run_all
 
 PATHS = chapter_paths()
 # For JupyterLab only: they may show widgets, have no findings, and are not part of the report.
-INTERACTIVE = [NOTEBOOKS_DIR / "explore.ipynb"]
+INTERACTIVE = [NOTEBOOKS_DIR / f"{name}.ipynb" for name in ("00_start", "explore", "recipes")]
 TAGS = {"parameters", "setup", "figure", "table", "findings", "summary", "lead", "remove-input"}
 MAX_CELL_LINES, MAX_NOTEBOOK_LINES, MAX_TEXT_WORDS = 12, 120, 120
 MAX_INTERACTIVE_LINES = 4
@@ -368,3 +370,31 @@ def test_profiles_set_the_same_parameters_that_notebooks_have():
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_what_profiles_set_is_set_there_alone(path):
     assert {value for name, value in declared(path).items() if name in profiles()[0]} <= {None}
+
+
+# --- what is for JupyterLab only
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["00_start", "recipes"])
+def test_a_notebook_to_begin_with_runs(name, tmp_path, real_cache):
+    path = NOTEBOOKS_DIR / f"{name}.ipynb"
+    job = Job(name, read(path), {}, NOTEBOOKS_DIR, tmp_path / path.name)
+    order = TopologicalSorter({name: ()})
+    order.prepare()
+    run_all({name: job}, order, 1)
+    executed = read_executed(job)
+    assert failures_of(name, executed) == []
+    shown = [cell for cell in code_cells(executed) if not tags_of(cell) & TAGS]
+    assert [cell.source for cell in shown if not cell.outputs and len(cell.source) < 200] == []
+
+
+def test_where_one_starts_names_every_notebook_with_its_question():
+    text = "\n".join(cell.source for cell in text_cells(read(NOTEBOOKS_DIR / "00_start.ipynb")))
+    for path in [*PATHS, *INTERACTIVE[1:]]:
+        (title,) = h1s(read(path))
+        assert f"| [{path.stem}]({path.name}) | {title[2:]} |" in text
+
+
+def test_there_are_twelve_recipes():
+    assert len(sections(read(NOTEBOOKS_DIR / "recipes.ipynb"))) == 12 + 2

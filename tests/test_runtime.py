@@ -58,6 +58,49 @@ def test_a_watched_bar_says_what_it_is_about(monkeypatch, capsys):
     assert "mel_square, noise" in capsys.readouterr().err
 
 
+@pytest.fixture
+def notebook(monkeypatch):
+    """Stand in for a notebook; a list of what it shows, each output as it is in the end."""
+    outputs = []
+
+    class Handle:
+        def __init__(self, data):
+            self.place = len(outputs)
+            outputs.append(data)
+
+        def update(self, data, *, raw):
+            outputs[self.place] = data
+
+    monkeypatch.setattr("IPython.display.display", lambda data, **_: Handle(data))
+    monkeypatch.setattr(module, "is_headless", lambda: False)
+    monkeypatch.setattr(module, "_is_notebook", lambda: True)
+    return outputs
+
+
+def test_in_a_notebook_bars_within_a_bar_are_one_line_of_text(notebook, capsys):
+    for _ in progress(range(2), total=2, what="runs"):
+        assert list(progress("abc", total=3, what="folds")) == ["a", "b", "c"]
+    assert list(progress("ab", total=2, what="clips")) == ["a", "b"]
+    (first, second) = notebook
+    assert list(first) == ["text/plain"]
+    assert first["text/plain"].startswith("runs: 100%")
+    assert "2/2" in first["text/plain"]
+    assert "folds" not in first["text/plain"]
+    assert "\n" not in first["text/plain"].strip()
+    assert second["text/plain"].startswith("clips: 100%")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_stopped_bar_says_where_and_the_next_is_its_own(notebook):
+    for number in progress(range(3), total=3, what="runs"):
+        if number == 1:
+            break
+    assert list(progress("ab", total=2, what="clips")) == ["a", "b"]
+    first, second = (one["text/plain"] for one in notebook)
+    assert "1/3" in first
+    assert "2/2" in second
+
+
 def test_items_are_taken_one_by_one_not_all_at_once(monkeypatch):
     monkeypatch.setenv("SER_HEADLESS", "1")
     taken = []

@@ -12,7 +12,7 @@ import html
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
@@ -42,7 +42,7 @@ from ser_lib.plots.signals import (
     plot_pitch,
 )
 from ser_lib.plots.style import STYLE_FILE
-from ser_lib.runs.store import Run, read_run
+from ser_lib.runs.store import Run, differences, read_run, settings_text
 from ser_lib.studies import STUDIES
 
 ALL = "all"
@@ -76,9 +76,22 @@ BY_GENDER = " Where a task names the gender as well, a column is the sum of both
 class ClipView:
     """A clip, ready to be shown."""
 
-    png: bytes
-    wav: bytes
+    png: bytes = field(repr=False)
+    wav: bytes = field(repr=False)
     caption: str
+
+    def _repr_html_(self) -> str:
+        sound = base64.b64encode(self.wav).decode()
+        return f'<audio controls src="data:audio/wav;base64,{sound}"></audio>{self.picture()}'
+
+    def picture(self) -> str:
+        """Return the figure as HTML, its caption below it and as its description."""
+        caption = html.escape(self.caption)
+        return (
+            f'<img alt="{caption}" width="{WIDTH_PX}" height="{HEIGHT_PX}" decoding="sync" '
+            f'src="data:image/png;base64,{base64.b64encode(self.png).decode()}">'
+            f'<p class="ser-say">{caption}</p>'
+        )
 
 
 def pitch_contour(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
@@ -103,11 +116,11 @@ def pitch_contour(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
     return np.where(is_speech, pitch_hz, np.nan)
 
 
-def view_clip(path: str, emotion: str) -> ClipView:
-    """Draw a clip in its emotion's colour and make it playable; kept until the file changes."""
+def view_clip(path: str | Path, emotion: str = "") -> ClipView:
+    """Draw any clip, in its emotion's colour, and make it playable; kept until the file changes."""
     file = Path(path)
     # Decoding says what is wrong with a file that is gone.
-    return _view_clip(path, file.stat().st_mtime_ns if file.is_file() else 0, emotion)
+    return _view_clip(str(path), file.stat().st_mtime_ns if file.is_file() else 0, emotion)
 
 
 # Some 400 kB a clip.
@@ -200,12 +213,16 @@ def stored_models(corpus: str) -> tuple[list[StoredModel], list[str]]:
         else:
             if is_honest:
                 groups.setdefault(settings, []).append(run)
-    models = [_mean_of(group) for group in sorted(groups.values(), key=_place_of)]
+    ordered = sorted(groups.values(), key=_place_of)
+    models = [_mean_of(group) for group in ordered]
     names = [(one.study, one.protocol, one.title) for one in models]
-    for place, one in enumerate(models):
-        # Two models may differ in settings only, a shortened one for example: their keys differ.
-        if names.count(names[place]) > 1:
-            models[place] = replace(one, title=f"{one.title}, {one.runs[0].rsplit('-', 1)[-1]}")
+    for name in {one for one in names if names.count(one) > 1}:
+        # They differ in settings only, a shortened one for example.
+        places = [place for place, one in enumerate(names) if one == name]
+        told = differences([_shared(ordered[place][0]) for place in places])
+        for place, own in zip(places, told, strict=True):
+            text = settings_text(own) or ordered[place][0].folder.name.rsplit("-", 1)[-1]
+            models[place] = replace(models[place], title=f"{name[2]}, {text}")
     return models, problems
 
 
@@ -220,8 +237,12 @@ def _settings(run: Run) -> str:
     """Return what seeds of one model share; raise where the run lacks what is shown of it."""
     run.predictions[[f"p_{label}" for label in run.labels]].astype(float)
     run.predictions[["clip_id", "truth"]]
-    shared = {key: value for key, value in run.spec.items() if key not in OF_THE_SEED}
+    shared = _shared(run)
     return json.dumps([shared["study"], shared["model"], shared], sort_keys=True)
+
+
+def _shared(run: Run) -> dict[str, Any]:
+    return {key: value for key, value in run.spec.items() if key not in OF_THE_SEED}
 
 
 def _mean_of(runs: list[Run]) -> StoredModel:
@@ -385,6 +406,9 @@ class Explorer(widgets.VBox):
         self._problems = problems
         self._narrow()
 
+    def __repr__(self) -> str:
+        return f"Explorer of {self.corpus.value}, at {self.clip.value}"
+
     def _narrow(self) -> None:
         """Offer the clips that the choices to the left leave, and stay near the last clip."""
         if self._is_filling:
@@ -460,14 +484,9 @@ class Explorer(widgets.VBox):
             widget.layout.display = None if view else "none"
         if view:
             self.audio.value = view.wav
-            caption = html.escape(view.caption)
             # Not widgets.Image, which has no place for a description. Its size is fixed and it is
             # decoded at once, so that nothing jumps or flickers when it is replaced.
-            self.figure.value = (
-                f'<img alt="{caption}" width="{WIDTH_PX}" height="{HEIGHT_PX}" decoding="sync" '
-                f'src="data:image/png;base64,{base64.b64encode(view.png).decode()}">'
-                f'<p class="ser-say">{caption}</p>'
-            )
+            self.figure.value = view.picture()
 
     def _say(self, *sentences: str, is_problem: bool = True) -> None:
         kind = "ser-problem" if is_problem else "ser-say"

@@ -36,6 +36,7 @@ from ser_lib.audit.tables import (
 from ser_lib.data.leakage import FINDINGS, OBSERVATIONS
 from ser_lib.errors import AuditError
 from ser_lib.runtime import progress
+from ser_lib.shown import short
 
 LEVELS = ("leak", "fault", "observation")
 
@@ -100,6 +101,7 @@ class AuditFinding:
     clips: tuple[str, ...] = field(repr=False)
 
 
+@short
 @dataclass(frozen=True)
 class AuditReport:
     """All findings about one data set."""

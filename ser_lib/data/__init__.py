@@ -8,6 +8,7 @@ a protocol, and `check_split` refuses folds that leak. To add a corpus, write on
     labels       emotions, their colours, and the label sets of tasks
     corpora      one file a corpus; the embedded one is in `demo`
     pooled       several corpora as one
+    own          clips of one's own
     download     what is on this machine, and how to get the rest
     enrolment    which clips of a speaker are known before the test
     splits       protocols: rules that divide rows into train, validation and test

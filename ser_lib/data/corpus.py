@@ -23,6 +23,7 @@ from joblib import Parallel, delayed
 from ser_lib.audio.io import CORPUS_SUFFIXES, SUFFIXES, ClipFacts, check_facts, read_facts
 from ser_lib.errors import AudioError, CorpusError, offenders
 from ser_lib.paths import cache_dir, data_dir, keep
+from ser_lib.shown import short
 
 CLIP_COLUMNS = (
     *("clip_id", "path", "corpus", "speaker", "gender", "emotion", "intensity", "statement"),
@@ -58,6 +59,7 @@ class LabelFiles:
     """A line that obeys it, for messages."""
 
 
+@short
 @dataclass(frozen=True)
 class Corpus:
     """A published set of recordings: its card, its file-name grammar, its expected size."""

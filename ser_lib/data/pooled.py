@@ -25,8 +25,10 @@ from ser_lib.data.corpora.turev import TUREV
 from ser_lib.data.corpus import CLIP_COLUMNS, Corpus, read_clip_table
 from ser_lib.errors import CorpusError
 from ser_lib.paths import report_dir
+from ser_lib.shown import short
 
 
+@short
 @dataclass(frozen=True)
 class Pool:
     """Several corpora as one; it has what a report needs of a `Corpus`."""

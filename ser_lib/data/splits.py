@@ -22,11 +22,13 @@ from ser_lib.data.enrolment import NORMALISATIONS, enrolled
 from ser_lib.data.labels import LabelSet
 from ser_lib.errors import SplitError
 from ser_lib.seeds import generator
+from ser_lib.shown import short
 
 PARTS = ("train", "validation", "test")
 ROW_COLUMNS = tuple("row_id clip_id variant label speaker gender statement audio_sha256".split())
 
 
+@short
 @dataclass(frozen=True)
 class Fold:
     """Row ids of one division; each row is in one part at most."""
@@ -36,6 +38,7 @@ class Fold:
     test: tuple[str, ...]
 
 
+@short
 @dataclass(frozen=True)
 class Split:
     """The folds of one protocol."""

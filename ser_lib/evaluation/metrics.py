@@ -15,6 +15,7 @@ import pandas as pd
 from ser_lib.errors import MetricError
 from ser_lib.evaluation import bootstrap
 from ser_lib.evaluation.formatting import score_text
+from ser_lib.shown import short
 
 
 def uar(counts: np.ndarray) -> np.ndarray:
@@ -130,6 +131,7 @@ def class_table(
     return pd.DataFrame(columns, index=pd.Index(labels, name="class"))
 
 
+@short
 @dataclass(frozen=True)
 class Score:
     """UAR and WA with their 95 % intervals; means over seeds.

@@ -61,10 +61,14 @@ class FeatureSpec:
     def __post_init__(self) -> None:
         if self.name not in FEATURES:
             raise FeatureError(f"unknown feature '{self.name}'; known are {', '.join(FEATURES)}")
-        known = set(inspect.signature(FEATURES[self.name].function).parameters)
-        unknown = sorted(set(self.params) - known)
+        known = list(inspect.signature(FEATURES[self.name].function).parameters)
+        unknown = sorted(set(self.params) - set(known))
         if unknown:
-            raise FeatureError(f"feature '{self.name}' has no parameters {unknown}")
+            # The first two are the signal and its rate.
+            raise FeatureError(
+                f"feature '{self.name}' has no parameters {unknown}; known are "
+                f"{', '.join(known[2:])}"
+            )
 
     def identity(self) -> dict[str, object]:
         """Return the spec and the function's version as plain data, for keys and records."""

@@ -37,6 +37,7 @@ from ser_lib.inference.validation import (
     read_json,
 )
 from ser_lib.paths import bundles_dir
+from ser_lib.shown import short
 
 KINDS = ("network", "linear")
 MAX_LABELS = 64
@@ -74,6 +75,7 @@ VOICES = ("new_voice", "known_voice", "mixed_known_voice")
 DEFAULT_BUNDLES = ("moonshine-ravdess", "cnn-ravdess")  # the best first
 
 
+@short
 @dataclass(frozen=True)
 class Bundle:
     """A model with everything that decides its answers."""

@@ -29,6 +29,7 @@ from ser_lib.inference.bundle import Bundle, default_bundle, find_bundle, load_b
 from ser_lib.inference.out_of_domain import MAX_UNLIKE, MIN_SPEECH_S, recording_warnings
 from ser_lib.inference.prediction import NOT_SURE, Prediction, as_table
 from ser_lib.runtime import N_CORES, THREADS, one_blas_thread, second_thread
+from ser_lib.shown import short
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -45,6 +46,7 @@ MIN_MIXED_CLIPS = 5
 MAX_PROBE_ERROR = 1e-3
 
 
+@short
 class Predictor:
     """A bundle that predicts; threads may share it.
 
@@ -85,6 +87,9 @@ class Predictor:
                     "when it was made: its weights were swapped, or features are computed "
                     "otherwise here"
                 )
+
+    def _facts(self) -> dict[str, object]:
+        return {"bundle": self.model_id, "title": self.bundle.title, "labels": self.labels}
 
     @classmethod
     def load(cls, bundle: str | Path | None = None) -> Predictor:

@@ -305,7 +305,9 @@ def _stored_runs(card: Corpus | Pool) -> list[dict[str, Any]]:
     runs = []
     for path in sorted(reports_dir().glob("*/runs/*/environment.json")):
         name = path.parts[-4]
-        if name in CORPORA and get_corpus(name).is_embedded == card.is_embedded:
+        # One's own variants are no part of it.
+        is_ours = "+" not in path.parent.name
+        if is_ours and name in CORPORA and get_corpus(name).is_embedded == card.is_embedded:
             facts = json.loads(path.read_text(encoding="utf-8"))
             runs.append(
                 {

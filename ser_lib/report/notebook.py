@@ -13,13 +13,15 @@ import base64
 import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import count
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import yaml
+from IPython import get_ipython
 from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -39,7 +41,8 @@ from ser_lib.features.extraction import extract, feature_key
 from ser_lib.features.registry import FeatureSpec
 from ser_lib.paths import NOTEBOOKS_DIR, keep, report_dir
 from ser_lib.plots.style import STYLE_FILE
-from ser_lib.report.drawing import numbers_of, numeric, svg_of
+from ser_lib.report.drawing import NUMBER, numbers_of, numeric, svg_of
+from ser_lib.report.html import THEME_DIR
 from ser_lib.report.profiles import as_reported as as_reported
 from ser_lib.report.tables import LEAKS
 from ser_lib.report.tables import corpus_table as corpus_table
@@ -52,10 +55,68 @@ from ser_lib.runs.store import READ
 from ser_lib.runtime import is_headless
 from ser_lib.studies.study import Study
 
+__all__ = [
+    "answers",
+    "as_reported",
+    "change",
+    "corpus_table",
+    "cost_text",
+    "exhibit",
+    "findings",
+    "glossary",
+    "headline_table",
+    "joined",
+    "parameter_table",
+    "pct",
+    "pick",
+    "picture",
+    "play",
+    "points",
+    "points_text",
+    "publish",
+    "published_table",
+    "score_table",
+    "score_text",
+    "share_text",
+    "show",
+    "study_card",
+    "study_result",
+    "table",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 plt.style.use(STYLE_FILE)
 
-_figure_numbers = count(1)
-_table_numbers = count(1)
+_numbers: dict[str, dict[tuple[str, int], int]] = {"Figure": {}, "Table": {}}
+_request: dict[str, tuple[str, int]] = {}
+
+
+def _number(kind: str) -> int:
+    """Return the next number; a cell that runs again gives what it shows the same ones."""
+    shell = get_ipython()
+    parent = shell.get_parent() if hasattr(shell, "kernel") else {}
+    request = parent.get("header", {}).get("msg_id", "")
+    # JupyterLab names the cell; where nobody does, each run is a cell of its own.
+    cell = parent.get("metadata", {}).get("cellId") or request
+    last, place = _request.get(kind, ("", 0))
+    place = place + 1 if last == request else 0
+    _request[kind] = request, place
+    known = _numbers[kind]
+    return known.setdefault((cell, place if cell else len(known)), len(known) + 1)
+
+
+def _interrupted(shell: Any, kind: type, error: BaseException, trace: Any, **_: Any) -> None:
+    """Say in one line that somebody stopped a cell."""
+    line = "Interrupted. What was finished is kept: run the cell again to go on."
+    shell._showtraceback(kind, error, [line])
+
+
+if hasattr(get_ipython(), "kernel") and not is_headless():
+    get_ipython().set_custom_exc((KeyboardInterrupt,), _interrupted)
 
 # Rows from which a table is shown on demand: one scrolls past it otherwise.
 LONG_TABLE = 40
@@ -96,10 +157,11 @@ def show(drawn: Figure | Axes, *, caption: str, alt: str, name: str = "") -> Non
 def _display_figure(
     image: str, *, caption: str, alt: str, name: str = "", numbers: pd.DataFrame | None = None
 ) -> None:
+    number = _number("Figure")
     _display_html(
         f'<figure class="ser-figure"{_id(name)}><img alt="{html.escape(alt)}" '
         f'style="max-width:100%;height:auto" {image}>'
-        f'<figcaption><span class="ser-number">Figure {next(_figure_numbers)}.</span> '
+        f'<figcaption><span class="ser-number">Figure {number}.</span> '
         f"{_inline(caption)}{_csv(numbers)}</figcaption></figure>"
     )
 
@@ -158,19 +220,38 @@ def table(frame: pd.DataFrame, *, caption: str, name: str = "") -> None:
     """
     shown = frame.reset_index() if frame.index.name or frame.index.nlevels > 1 else frame
     shown = numeric(shown)
-    options = {"index": False, "border": 0, "na_rep": "–", "classes": "ser-cells"}
+    options = {"index": False, "border": 0, "na_rep": "–", "classes": _classes(shown)}
     body = shown.to_html(float_format="{:.3f}".format, **options)
     if shown.empty:
         body = "<p>None.</p>"
-    body = f'<div class="ser-scroll">{body}</div>'
+    body = f'<div class="ser-scroll">{body}</div>' + ("" if is_headless() else ALIGNED)
     if len(shown) > LONG_TABLE:
         rows = f"Show all {len(shown)} rows"
         body = f'<details class="ser-long"><summary>{rows}</summary>{body}</details>'
     _display_html(
         f'<figure class="ser-table"{_id(name)}><figcaption><span class="ser-number">'
-        f"Table {next(_table_numbers)}.</span> {_inline(caption)}{_csv(shown)}</figcaption>"
+        f"Table {_number('Table')}.</span> {_inline(caption)}{_csv(shown)}</figcaption>"
         f"{body}</figure>"
     )
+
+
+# The report's own style knows no JupyterLab, which sets all cells to the right.
+ALIGNED = "<style>.ser-cells :is(th, td) { text-align: left !important }" + "".join(
+    f".ser-right-{n} :is(th, td):nth-child({n}) {{ text-align: right !important }}"
+    for n in range(1, 21)
+)
+ALIGNED += "</style>"
+
+
+def _classes(frame: pd.DataFrame) -> str:
+    """Name the style of a table, and its columns of numbers, which stand to the right."""
+    cells = {n: column.dropna().astype(str) for n, (_, column) in enumerate(frame.items(), start=1)}
+    numbers = [
+        f"ser-right-{n}"
+        for n, texts in cells.items()
+        if len(texts) and texts.str.fullmatch(rf"{NUMBER}( %)?|–").all()
+    ]
+    return " ".join(["ser-cells", *numbers])
 
 
 def _inline(text: str) -> str:
@@ -359,6 +440,13 @@ def study_result(results: Results) -> None:
         f"{joined(list(known)) or 'nothing'}. "
         + " ".join(f"`{name}`: {source}." for name, source in sources.items()),
     )
+
+
+def glossary() -> None:
+    """Show the words of the report that a newcomer may not know."""
+    words = yaml.safe_load((THEME_DIR / "glossary.yml").read_text(encoding="utf-8"))
+    rows = pd.DataFrame({"word": list(words), "what it means": list(words.values())})
+    table(rows, caption="Words of the report.")
 
 
 def _two_columns(rows: Mapping[str, object], *, caption: str) -> None:

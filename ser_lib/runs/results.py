@@ -7,6 +7,7 @@ however many seeds of each are stored: nothing is chosen on the test speakers.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -30,11 +31,14 @@ from ser_lib.evaluation.significance import (
 )
 from ser_lib.runs import runner
 from ser_lib.runs.store import Run
+from ser_lib.runtime import progress
+from ser_lib.shown import short
 from ser_lib.studies import STUDIES
 from ser_lib.studies.study import ModelSpec, Study
 from ser_lib.training.settings import TrainingSettings
 
 
+@short
 @dataclass(frozen=True)
 class Result:
     """One model of a study under one protocol, all seeds."""
@@ -198,6 +202,7 @@ def score_record(score: metrics.Score) -> dict[str, Any]:
     return {"n_rows": score.n_rows, "n_speakers": score.n_speakers, **numbers, **why}
 
 
+@short
 @dataclass(frozen=True)
 class Results:
     """Several results; found by model and protocol."""
@@ -313,6 +318,38 @@ class Results:
         return table
 
 
+def compare(*systems: Result | Results) -> pd.DataFrame:
+    """Test all pairs of systems against each other, by the UAR of their honest results.
+
+    Parameters
+    ----------
+    *systems : Result or Results
+        Of Results, those under the honest protocol are taken.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `ser_lib.evaluation.significance.paired_tests` has it: all pairs are one family.
+
+    Raises
+    ------
+    RunError
+        If there are fewer than two, or if their corpora, classes, protocols or clips differ.
+    """
+    found = [
+        one
+        for each in systems
+        for one in (each.protocol("honest") if isinstance(each, Results) else (each,))
+    ]
+    tasks = dict.fromkeys(f"{' '.join(map(str, (one.task[0], one.task[2])))}" for one in found)
+    if len(found) < 2 or len({one.task for one in found}) > 1:
+        raise RunError(
+            f"compare needs two systems or more of one task, not {len(found)} of "
+            f"{', '.join(tasks) or 'none'}: of the same corpus, classes, protocol and clips"
+        )
+    return Results(tuple(found)).tests(found[0])
+
+
 def _step(leaking: Result, honest: Result) -> dict[str, Any]:
     row: dict[str, Any] = {
         "study": leaking.study.name,
@@ -410,14 +447,22 @@ def collect(
     }
     gathered: dict[tuple[str, str], list[Run]] = {}
     missing: list[str] = []
-    for protocol, plan in plans:
-        if plan.model.name in lacking:
-            continue
-        run = runner.load_stored(plan) if stored_only else runner.run_or_load(plan, clips)
-        if run is None:
-            missing.append(f"{study.name} {plan.model.name} {plan.protocol.name} seed {plan.seed}")
-        else:
-            gathered.setdefault((plan.model.name, protocol), []).append(run)
+    wanted = [(one, plan) for one, plan in plans if plan.model.name not in lacking]
+    stored = [runner.load_stored(plan) for _, plan in wanted]
+    n_missing = sum(run is None for run in stored)
+    # One bar for all that is trained; those of runs and folds are words at its end.
+    what = f"{study.name}, {n_missing} of {len(wanted)} runs are trained"
+    with closing(progress(range(n_missing), total=n_missing * (not stored_only), what=what)) as bar:
+        for (protocol, plan), run in zip(wanted, stored, strict=True):
+            if run is None and not stored_only:
+                next(bar)
+                run = runner.run_or_load(plan, clips)
+            if run is None:
+                name = f"{study.name} {plan.model.name} {plan.protocol.name}"
+                missing.append(f"{name} seed {plan.seed}")
+            else:
+                gathered.setdefault((plan.model.name, protocol), []).append(run)
+        next(bar, None)
     is_whole = {name: all((name, one) in gathered for one in protocols) for name in names}
     found = (
         Result(study, study.model(name), protocol, tuple(runs), clips)

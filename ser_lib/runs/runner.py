@@ -35,6 +35,7 @@ from ser_lib.models import family_of, topology
 from ser_lib.paths import locked, runs_dir
 from ser_lib.runs import store
 from ser_lib.runtime import ending_with_parent, progress, whole_number
+from ser_lib.shown import short
 from ser_lib.studies.study import ModelSpec, Study
 from ser_lib.training.fit import (
     STILL_VALID_VERSIONS,
@@ -48,6 +49,7 @@ from ser_lib.training.settings import TrainingSettings
 logger = logging.getLogger(__name__)
 
 
+@short
 @dataclass(frozen=True)
 class Division:
     """The rows of a task in their folds, and what leaks between them; models share it."""
@@ -70,6 +72,7 @@ class Division:
         return sorted((row, number) for number, fold in folds for row in fold.test)
 
 
+@short
 @dataclass(frozen=True)
 class RunPlan:
     """A run before it is trained: who is in which fold, what leaks, where it will be stored."""

@@ -25,6 +25,7 @@ import pandas as pd
 
 from ser_lib.errors import RunError
 from ser_lib.paths import PROJECT_DIR, atomic_path, keep, reports_dir
+from ser_lib.shown import short
 from ser_lib.training.fit import FitResult
 
 # Libraries that decide a result; recorded with each run and shown in the report.
@@ -40,6 +41,7 @@ BUILT_PARTS = ("input_shape", "topology_sha256")
 READ: set[str] = set()
 
 
+@short
 @dataclass(frozen=True)
 class Run:
     """A stored run."""
@@ -115,7 +117,8 @@ def finish_run(folder: Path, spec: dict[str, Any], labels: Sequence[str], n_fold
             rates = [name for name in table if name == "learning_rate"]
             table[rates] = table[rates].map("{:.4g}".format)
             table.to_csv(temporary, index=False, float_format="%.4f")
-    shutil.rmtree(folder / "folds")
+    # A reader that sees the run complete deletes them as well.
+    shutil.rmtree(folder / "folds", ignore_errors=True)
 
 
 def read_run(folder: Path) -> Run:

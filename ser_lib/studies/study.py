@@ -6,6 +6,7 @@ which protocol, and what its authors published. Running it is the business of `s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -14,13 +15,15 @@ from typing import Any
 import pandas as pd
 
 from ser_lib.data.labels import LABEL_SETS, LabelSet
-from ser_lib.data.splits import Protocol, plain_protocol
+from ser_lib.data.splits import PROTOCOLS, Protocol, plain_protocol
 from ser_lib.errors import StudyError
 from ser_lib.features.registry import FeatureSpec
 from ser_lib.models.encoder_finetune import EncoderTopConfig
+from ser_lib.shown import short
 from ser_lib.training.settings import TrainingSettings
 
 
+@short
 @dataclass(frozen=True)
 class ModelSpec:
     """One model of a study with its input and its training."""
@@ -72,6 +75,7 @@ class PublishedFigure:
     """The class, where the figure is about one."""
 
 
+@short
 @dataclass(frozen=True)
 class Study:
     """A published system."""
@@ -146,6 +150,78 @@ class Study:
         is_known = corpus in (*self.corpora, *self.label_sets, "demo")
         return corpus if is_known else self.stand_in or self.corpora[0]
 
+    def variant(
+        self,
+        name: str,
+        *,
+        model: Mapping[str, Any] | None = None,
+        feature: FeatureSpec | Mapping[str, Any] | None = None,
+        training: Mapping[str, Any] | None = None,
+        protocol: str | Protocol | None = None,
+    ) -> Study:
+        """Return a study of one model with other settings, whose runs are kept apart from ours.
+
+        Parameters
+        ----------
+        name : str
+            The model that is changed.
+        model, training : mapping, optional
+            Fields of its config and of its `TrainingSettings`, by name.
+        feature : FeatureSpec or mapping, optional
+            Another feature, or parameters of the one that it has.
+        protocol : str or Protocol, optional
+            What is honest, a key of `ser_lib.data.splits.PROTOCOLS` for example.
+
+        Raises
+        ------
+        StudyError, FeatureError
+            If a name is unknown, or if nothing is changed; known names are listed.
+
+        Examples
+        --------
+        >>> from ser_lib.studies import get_study
+        >>> get_study("boucheta2025").variant("knn", model={"n_neighbors": 5}).name
+        'boucheta2025+n_neighbors=5'
+        """
+        base = self.model(name)
+        changes: dict[str, Any] = {**(model or {}), **(training or {})}
+        one = replace(base, config=_changed(base.config, model or {}))
+        if isinstance(feature, FeatureSpec):
+            changes["feature"] = feature.name
+            changes |= feature.params
+            one = replace(one, features=feature)
+        elif feature:
+            params = {**base.features.params, **feature}
+            changes |= feature
+            one = replace(one, features=replace(base.features, params=params))
+        if training:
+            if base.training is None:
+                raise StudyError(f"{self.name}: {name} has no training settings; it is fitted once")
+            honest = base.honest_training and _changed(base.honest_training, training)
+            one = replace(one, training=_changed(base.training, training), honest_training=honest)
+        honestly, others = self.honest_protocol, self.other_protocols
+        if protocol is not None:
+            honestly = protocol if isinstance(protocol, Protocol) else _known_protocol(protocol)
+            changes["protocol"] = honestly.full_name
+            away = (*self.corpora, *self.label_sets)
+            others = {**others, **dict.fromkeys(away, honestly)}
+        if not changes:
+            raise StudyError(f"{self.name}: a variant of {name} needs something that is changed")
+        text = ", ".join(f"{key} = {value}" for key, value in changes.items())
+        own = re.sub(
+            r"[^\w.=,+-]", "", "+".join(f"{key}={value}" for key, value in changes.items())
+        )
+        return replace(
+            self,
+            name=f"{self.name}+{own[:100]}",
+            title=f"{self.title}, {text}",
+            models=(replace(one, title=f"{base.title}, {text}", is_optional=False),),
+            honest_protocol=honestly,
+            other_protocols=others,
+            published_figures=(),
+            differences={},
+        )
+
     def with_max_epochs(self, max_epochs: int) -> Study:
         """Return the study with at most this number of epochs; 0 leaves the published number."""
         if max_epochs == 0:
@@ -195,6 +271,23 @@ class Study:
         """Return all published figures as a table, one row a figure."""
         columns = [one.name for one in fields(PublishedFigure)]
         return pd.DataFrame([vars(one) for one in self.published_figures], columns=columns)
+
+
+def _changed(settings: Any, changes: Mapping[str, Any]) -> Any:
+    """Replace fields of a dataclass; StudyError lists the known ones."""
+    known = [one.name for one in fields(settings)]
+    if unknown := [one for one in changes if one not in known]:
+        raise StudyError(
+            f"{type(settings).__name__} has no setting {', '.join(unknown)}; known are "
+            f"{', '.join(known)}"
+        )
+    return replace(settings, **changes)
+
+
+def _known_protocol(name: str) -> Protocol:
+    if name not in PROTOCOLS:
+        raise StudyError(f"unknown protocol '{name}'; known are {', '.join(PROTOCOLS)}")
+    return plain_protocol(name)
 
 
 def class_figures(

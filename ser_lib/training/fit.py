@@ -25,6 +25,7 @@ from ser_lib.models import build_keras, build_sklearn, family_of
 from ser_lib.models.layers import load_keras
 from ser_lib.models.ridge_head import choice_history
 from ser_lib.seeds import seed_everything
+from ser_lib.shown import short
 from ser_lib.training.loop import compile_network, predict_rows, train_network
 from ser_lib.training.settings import TrainingSettings
 from ser_lib.training.speaker_normalisation import normalise
@@ -57,6 +58,7 @@ class FoldArrays:
     """Other variants of the test rows; a network's predictions are averaged over them."""
 
 
+@short
 @dataclass(frozen=True)
 class FitResult:
     """Predictions, history, size and time of one fit."""

@@ -89,7 +89,7 @@ def test_runs_with_other_settings_are_not_averaged_but_distinguished(store):
     store(training={"max_epochs": 2})
     store(training={"max_epochs": 50})
     models, _ = stored_models("demo")
-    assert [one.title for one in models] == ["SVM, 000000000000", "SVM, 000000000001"]
+    assert [one.title for one in models] == ["SVM, max_epochs = 2", "SVM, max_epochs = 50"]
 
 
 def test_models_stand_in_the_order_of_their_studies(store):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -194,3 +195,42 @@ def test_a_limit_of_0_is_told_to_be_none(shown, demo_clips):
 def test_what_is_not_set_is_what_the_report_has_for_the_corpus():
     assert notebook.as_reported("demo", {"n_seeds": None, "max_epochs": 3}) == (1, 3)
     assert notebook.as_reported("ravdess", {"max_epochs": None, "n_seeds": 2}) == (0, 2)
+
+
+@pytest.fixture
+def cell(monkeypatch):
+    """Stand in for a kernel; a function that says which cell runs now, by which request."""
+    parent = {}
+    shell = SimpleNamespace(kernel=object(), get_parent=lambda: parent)
+    monkeypatch.setattr(notebook, "get_ipython", lambda: shell)
+    monkeypatch.setattr(notebook, "_numbers", {"Figure": {}, "Table": {}})
+
+    def run(cell_id: str, request: str) -> None:
+        metadata = {"cellId": cell_id} if cell_id else {}
+        parent.update(header={"msg_id": request}, metadata=metadata)
+
+    return run
+
+
+def test_a_cell_that_runs_again_keeps_the_numbers_of_what_it_shows(cell):
+    numbers = []
+    for name, request in (("a", "1"), ("b", "2"), ("a", "3"), ("b", "4"), ("c", "5")):
+        cell(name, request)
+        numbers.append([notebook._number("Figure"), notebook._number("Figure")])
+    assert numbers == [[1, 2], [3, 4], [1, 2], [3, 4], [5, 6]]
+    assert notebook._number("Table") == 1
+
+
+def test_where_nobody_names_the_cell_numbers_go_on(cell, monkeypatch):
+    cell("", "1")
+    first = notebook._number("Table")
+    cell("", "2")
+    assert [first, notebook._number("Table")] == [1, 2]
+    monkeypatch.setattr(notebook, "get_ipython", lambda: None)
+    assert [notebook._number("Table") for _ in range(3)] == [3, 4, 5]
+
+
+def test_columns_of_numbers_stand_to_the_right_and_texts_to_the_left():
+    frame = pd.DataFrame({"model": ["CNN", "SVM"], "UAR": ["61.0 %", "−0.3"], "seeds": [1, 3]})
+    assert notebook._classes(frame) == "ser-cells ser-right-2 ser-right-3"
+    assert notebook._classes(frame.assign(UAR=["none", "1"])) == "ser-cells ser-right-3"

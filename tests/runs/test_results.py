@@ -13,8 +13,8 @@ from ser_lib.errors import RunError
 from ser_lib.evaluation.metrics import confusion_counts, uar, wa
 from ser_lib.features.registry import FeatureSpec
 from ser_lib.models.baselines import DummyConfig, KnnConfig
-from ser_lib.report.tables import score_table
-from ser_lib.runs.results import Result, collect, collect_cross_corpus, kept_epochs
+from ser_lib.report.tables import headline_table, score_table
+from ser_lib.runs.results import Result, collect, collect_cross_corpus, compare, kept_epochs
 from ser_lib.runs.store import Run
 from ser_lib.studies import OURS, STUDIES
 from ser_lib.studies.study import ModelSpec
@@ -160,3 +160,28 @@ def test_a_result_shows_the_epochs_that_refitting_trains_to(results, demo_clips)
     run = Run({"seed": 1}, pd.DataFrame(), HISTORY, {}, Path())
     one = Result(STUDY, replace(KNN, training=settings), "honest", (run,), demo_clips)
     assert list(one.kept_epochs()["epoch"]) == list(kept_epochs(HISTORY, settings)["epoch"])
+
+
+# --- variants and comparisons
+
+
+def test_a_variant_is_a_row_of_every_table_and_is_compared(results, demo_clips):
+    variant = collect(STUDY.variant("knn", model={"n_neighbors": 9}), demo_clips)
+    both = replace(results, all=results.all[:2]) + variant
+    assert list(score_table(both)["model"]) == ["KNN"] * 2 + ["KNN, n_neighbors = 9"] * 2
+    assert len(headline_table(both)) == 2
+    assert {one.runs[0].folder.name.split("-")[0] for one in variant.all} == {
+        "boucheta2025+n_neighbors=9"
+    }
+    tests = compare(both)
+    assert list(tests["first"]) == ["boucheta2025/knn"]
+    assert list(tests["second"]) == ["boucheta2025+n_neighbors=9/knn"]
+    one, other = both.protocol("honest")
+    assert tests["verdict"].item() == both.compare(one, other)
+
+
+def test_what_is_no_pair_of_one_task_is_not_compared(results):
+    with pytest.raises(RunError, match="two systems"):
+        compare(results.all[1])
+    with pytest.raises(RunError, match="demo random, demo luna5"):
+        compare(*results.all[:2])

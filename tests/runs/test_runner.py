@@ -9,6 +9,7 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -537,6 +538,55 @@ def test_what_another_process_trains_meanwhile_is_read(
     run = go(few_clips, is_fresh=is_fresh)
     assert listing(run.folder) == FILES
     assert len(fitted) == (12 if is_fresh and not has_waited else 6)
+
+
+AT_ONCE = """
+import sys, time
+import pandas as pd
+sys.path.insert(0, sys.argv[1])
+import test_runner as tests
+
+fit, seconds = tests.runs.fit_fold, iter([0, *[float(sys.argv[3])] * 5])
+
+def slow(*arguments, **options):
+    print("fold", flush=True)
+    time.sleep(next(seconds))
+    return fit(*arguments, **options)
+
+tests.runs.fit_fold = slow
+run = tests.go(pd.read_pickle(sys.argv[2]))
+print(len(run.predictions), flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_of_three_processes_on_one_run_one_trains_and_a_killed_one_holds_nobody(
+    few_clips, tmp_path
+):
+    few_clips.to_pickle(tmp_path / "clips.pkl")
+
+    def start(duration_s: int) -> subprocess.Popen:
+        arguments = [str(Path(__file__).parent), str(tmp_path / "clips.pkl"), str(duration_s)]
+        return subprocess.Popen(
+            [sys.executable, "-c", AT_ONCE, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    killed = start(600)
+    assert [killed.stdout.readline() for _ in range(2)] == ["fold\n"] * 2
+    others = [start(0), start(0)]
+    waited_for = [one.stderr.readline() for one in others]
+    killed.kill()
+    killed.communicate()
+    assert all(f"waiting for process {killed.pid}" in line for line in waited_for)
+    outputs = sorted(one.communicate()[0].split() for one in others)
+    n_rows = str(len(few_clips))
+    # The killed one had finished its first fold of six.
+    assert outputs == [[n_rows], ["fold"] * 5 + [n_rows]]
+    (folder,) = (tmp_path / "reports" / "demo" / "runs").iterdir()
+    assert listing(folder) == FILES
 
 
 def test_a_call_killed_at_its_very_end_leaves_nothing(few_clips, fitted):

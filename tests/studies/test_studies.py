@@ -14,8 +14,9 @@ from ser_lib import studies
 from ser_lib.data import CORPORA
 from ser_lib.data.labels import LABEL_SETS
 from ser_lib.data.splits import PROTOCOLS, Protocol, make_split, rows_of, variants_of
-from ser_lib.errors import SerError, StudyError
+from ser_lib.errors import FeatureError, SerError, StudyError
 from ser_lib.features.extraction import feature_shape
+from ser_lib.features.registry import FeatureSpec
 from ser_lib.models import family_of
 from ser_lib.paths import PROJECT_DIR
 from ser_lib.runs.runner import RunPlan, plan_run, run_study
@@ -540,3 +541,44 @@ def test_a_block_reads_the_layer_of_its_number():
 def test_views_of_test_clips_are_augmentations_of_the_study(change):
     with pytest.raises(StudyError, match="test_views"):
         replace(OURS["tuned"], **change)
+
+
+# --- variants
+
+KNN = STUDIES["boucheta2025"]
+
+
+def test_a_variant_is_one_model_with_a_name_and_title_of_its_own():
+    variant = KNN.variant("knn", model={"n_neighbors": 5}, feature={"n_mfcc": 13}, protocol="loso")
+    (model,) = variant.models
+    assert variant.name == "boucheta2025+n_neighbors=5+n_mfcc=13+protocol=loso"
+    assert model.title.endswith(", n_neighbors = 5, n_mfcc = 13, protocol = loso")
+    assert model.config.n_neighbors == 5
+    assert model.features.params == {**KNN.model("knn").features.params, "n_mfcc": 13}
+    assert [variant.protocol("honest", one).name for one in ("ravdess", "demo")] == ["loso", "loso"]
+    assert variant.published_value("knn") is None
+    assert KNN.model("knn").config.n_neighbors != 5
+
+
+def test_a_variant_of_a_network_changes_both_trainings_and_may_take_another_feature():
+    spec = FeatureSpec("log_mel", duration_s=2.0, params={"n_mels": 32})
+    (model,) = KNN.variant("cnn", training={"max_epochs": 3}, feature=spec).models
+    assert {one.max_epochs for one in (model.training, model.honest_settings)} == {3}
+    assert model.features == spec
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "known"),
+    [
+        ("knn", {"model": {"k": 5}}, "n_neighbors"),
+        ("knn", {"feature": {"n_mfc": 5}}, "n_mfcc"),
+        ("cnn", {"training": {"epochs": 5}}, "max_epochs"),
+        ("knn", {"training": {"max_epochs": 5}}, "no training"),
+        ("knn", {"protocol": "losso"}, "loso"),
+        ("kn", {"model": {"n_neighbors": 5}}, "knn"),
+        ("knn", {}, "changed"),
+    ],
+)
+def test_what_is_misspelt_in_a_variant_is_answered_with_what_is_known(name, changes, known):
+    with pytest.raises((StudyError, FeatureError), match=known):
+        KNN.variant(name, **changes)

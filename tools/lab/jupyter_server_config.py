@@ -35,5 +35,8 @@ c.ServerApp.root_dir = str(PROJECT)
 # Whoever is root, in a container for example, has said so already.
 c.ServerApp.allow_root = True
 c.LabApp.default_url = "/lab/tree/notebooks/00_start.ipynb"
+# Nobody is asked for news, and nothing is fetched.
+c.LabApp.news_url = None
+c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 if sys.platform != "win32":
     c.FileContentsManager.post_save_hook = tell_git

@@ -1,0 +1,118 @@
+"""Clips of one's own as a clip table, from a table or from the names of files.
+
+Their corpus is called `mine-<name>`: what is run on them is kept in `reports/mine-<name>/`, apart
+from the runs of this project, and git leaves it alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from ser_lib.audio.io import SUFFIXES, check_facts
+from ser_lib.data.corpus import CLIP_COLUMNS, _facts_of, walk_files
+from ser_lib.data.labels import EMOTIONS
+from ser_lib.errors import CorpusError, offenders
+
+# Columns that a table of one's own must have, and those that it may have, with their defaults.
+NEEDED = ("path", "emotion", "speaker")
+OPTIONAL = {"gender": "", "intensity": "normal", "statement": "", "repetition": 1}
+
+
+def clips_from_table(
+    table: pd.DataFrame,
+    *,
+    name: str,
+    root: str | Path = ".",
+    emotions: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """Make a clip table from a table of one's own; every file is decoded once.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Columns `path`, `emotion` and `speaker`; `gender`, `intensity`, `statement` and
+        `repetition` where they are known.
+    name : str
+        Of the corpus, which is then called `mine-<name>`.
+    root : str or Path
+        What paths are relative to.
+    emotions : mapping, optional
+        From the words or codes of the table to those of `ser_lib.data.EMOTIONS`.
+
+    Raises
+    ------
+    CorpusError
+        If a column is missing, an emotion is unknown, or a file cannot be used; all are listed.
+    """
+    if lacking := [one for one in NEEDED if one not in table]:
+        raise CorpusError(
+            f"the table has no {', '.join(lacking)}; it needs {', '.join(NEEDED)} and may have "
+            f"{', '.join(OPTIONAL)}"
+        )
+    if not re.fullmatch(r"\w+", name):
+        raise CorpusError(f"name='{name}' must be a word of letters, digits and _")
+    named = table["emotion"].map(lambda one: (emotions or {}).get(one, one))
+    if unknown := sorted(set(map(str, named)) - set(EMOTIONS)):
+        raise CorpusError(f"unknown emotions {unknown}; known are {', '.join(EMOTIONS)}")
+    corpus, paths = f"mine-{name}", [Path(root).absolute() / str(one) for one in table["path"]]
+    rows: list[dict[str, object]] = [
+        {
+            "clip_id": f"{corpus}/{Path(str(row['path'])).with_suffix('').as_posix()}",
+            "path": str(path),
+            "corpus": corpus,
+            "emotion": emotion,
+            **{key: row.get(key, usual) for key, usual in OPTIONAL.items()},
+            "speaker": f"{corpus}-{row['speaker']}",
+        }
+        for path, emotion, row in zip(paths, named, table.to_dict("records"), strict=True)
+    ]
+    facts = _facts_of(Path(root), rows)
+    wrong = [
+        f"{row['path']}: {phrase}"
+        for row, fact in zip(rows, facts, strict=True)
+        for phrase in ([fact] if isinstance(fact, str) else check_facts(fact))
+    ]
+    if wrong or not rows:
+        raise CorpusError(f"{corpus}: {len(wrong)} of {len(rows)} clips:{offenders(wrong)}")
+    clips = pd.DataFrame([row | vars(fact) for row, fact in zip(rows, facts, strict=True)])
+    clips = clips[list(CLIP_COLUMNS)].sort_values("clip_id", ignore_index=True)
+    clips.attrs.update(has_audio=True, left_out=[], n_copies=0)
+    return clips
+
+
+def clips_from_folder(
+    folder: str | Path, *, name: str, pattern: str, emotions: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    r"""Make a clip table from a folder whose files say in their names what they hold.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Searched with its subfolders.
+    name, emotions : str, mapping
+        As for `clips_from_table`.
+    pattern : str
+        A regular expression that is searched in each file's path below the folder, with the groups
+        `emotion` and `speaker`, and those of the other columns where they are known:
+        `(?P<speaker>\w+)/(?P<emotion>[a-z]+)_\d+`.
+
+    Raises
+    ------
+    CorpusError
+        If no file, or not every one, is named so, or as `clips_from_table`.
+    """
+    root = Path(folder)
+    files = sorted(one for one in walk_files(root) if one.suffix.lower() in SUFFIXES)
+    found = [(one.relative_to(root), one.relative_to(root).as_posix()) for one in files]
+    matches = [(path, re.search(pattern, text)) for path, text in found]
+    if not files or (other := [str(path) for path, match in matches if match is None]):
+        raise CorpusError(
+            f"{root}: {len(other) if files else 'no'} of {len(files)} audio files are not named "
+            f"like {pattern}:{offenders(other) if files else ''}"
+        )
+    rows = [match.groupdict() | {"path": path.as_posix()} for path, match in matches if match]
+    return clips_from_table(pd.DataFrame(rows), name=name, root=root, emotions=emotions)
