@@ -296,6 +296,7 @@ def variance_table(results: Results) -> pd.DataFrame:
                 "residual": spread["rest"],
                 "speakers' share of the mean's variance": of_mean,
                 "seeds": len(one.runs),
+                "run": one.run,
             }
         )
     return pd.DataFrame(rows)
@@ -357,6 +358,7 @@ def calibration_table(tasks: Sequence[Task]) -> pd.DataFrame:
                 "ece_adaptive": ece(pooled, labels, is_adaptive=True, n_resamples=1)[0],
                 "brier": brier(pooled, labels),
                 "log_loss": log_loss(pooled, labels),
+                "run": one.run,
             }
             after = calibrated_tables(one)
             if after is not None:
@@ -397,6 +399,7 @@ def calibration_text(table: pd.DataFrame) -> pd.DataFrame:
                 "Brier": f"{row.brier:.2f}{after[1]}",
                 "log loss": f"{row.log_loss:.2f}{after[2]}",
                 "temperature": f"{row.temperature:.2f}" if has_after else "–",
+                "run": row.run,
             }
         )
     return pd.DataFrame(rows)
@@ -426,9 +429,10 @@ def fairness_table(tasks: Sequence[Task]) -> pd.DataFrame:
             is_by_gender = column == "gender" and task.best.study.label_set.is_by_gender
             if 1 < pooled[column].nunique() <= MAX_GROUPS and not is_by_gender:
                 scores = group_scores(pooled, task.labels, column).rename_axis("group")
-                about = {"task": task.title, "model": task.name_of(task.best), "by": column}
+                name = task.name_of(task.best)
+                about = {"task": task.title, "model": name, "by": column, "run": task.best.run}
                 parts.append(scores.reset_index().assign(**about))
-    order = ["task", "model", "by", "group", "n_rows", "uar", "low", "high"]
+    order = ["task", "model", "by", "group", "n_rows", "uar", "low", "high", "run"]
     gaps = ["gap", "gap_low", "gap_high"]
     if not parts:
         return pd.DataFrame(columns=order + gaps)
@@ -444,6 +448,7 @@ def fairness_text(table: pd.DataFrame) -> pd.DataFrame:
             "group": f"{row.by}: {row.group}",
             "UAR [95 %]": share_text((row.uar, row.low, row.high)),
             "less the other clips [95 %]": points_text((row.gap, row.gap_low, row.gap_high)),
+            "run": row.run,
         }
         for row in table.itertuples()
     ]
@@ -493,7 +498,7 @@ def record_extras(
         for one in task.results:
             name = task.name_of(one)
             is_here = (calibration["task"] == task.title) & (calibration["model"] == name)
-            known = calibration[is_here].iloc[0].drop(["task", "model"])
+            known = calibration[is_here].iloc[0].drop(["task", "model", "run"])
             own = tests[(tests["task"] == task.title) & (tests["first"] == name)]
             pairs = [
                 {"against": row["second"], "verdict": row["verdict"]}

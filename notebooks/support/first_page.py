@@ -18,7 +18,7 @@ from ser_lib.studies import OURS
 from support.comparison import Task, differences_of
 from support.literature import figures_for
 
-COLUMNS = ("name", "kind", "printed", "rerun", "unseen", "low", "high", "verdict")
+COLUMNS = ("name", "kind", "printed", "rerun", "unseen", "low", "high", "verdict", "run")
 PEOPLE_COLOUR = "#009E73"
 
 # Above this loss of accuracy on other recordings a user is told to test first.
@@ -40,7 +40,7 @@ def first_rows(steps: pd.DataFrame, task: Task) -> pd.DataFrame:
             f"{one.name.split(chr(10))[0]}, {one.study}, {one.n_classes} classes",
             "published",
             *(one.published, one.leaking, one.honest, one.honest_low, one.honest_high),
-            one.verdict,
+            *(one.verdict, one.run),
         )
         for one in steps.drop_duplicates(["study", "model"]).itertuples()
     ]
@@ -48,13 +48,14 @@ def first_rows(steps: pd.DataFrame, task: Task) -> pd.DataFrame:
     score, n_classes = best.score, len(task.labels)
     if best.study.name in OURS:
         name = f"{task.name_of(best)}, ours, {n_classes} classes"
-        rows.append((name, "ours", nothing, nothing, score.wa, score.wa_low, score.wa_high, ""))
+        interval = score.wa_low, score.wa_high
+        rows.append((name, "ours", nothing, nothing, score.wa, *interval, "", best.run))
     for one in _rivals(task).head(1).itertuples():
         name = f"{one.system}, others, {n_classes} classes"
-        rows.append((name, "rival", one.wa, *[nothing] * 4, ""))
+        rows.append((name, "rival", one.wa, *[nothing] * 4, "", ""))
     if people := listener_accuracy(task.first.corpus, task.labels):
         name = f"listeners, {n_classes} classes"
-        rows.append((name, "listeners", nothing, nothing, sum(people) / 2, *people, ""))
+        rows.append((name, "listeners", nothing, nothing, sum(people) / 2, *people, "", ""))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -69,7 +70,7 @@ def first_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Write the rows of the first page."""
     names = {"printed": "printed, %", "rerun": "their protocol here, %", "unseen": "unseen, %"}
     shown = rows.drop(columns=["kind", "verdict"]).rename(columns={"name": "system", **names})
-    numbers = shown.columns[1:]
+    numbers = shown.columns[1:-1]
     texts = (100 * shown[numbers]).map("{:.1f}".format).replace("nan", "–")
     return shown.assign(**texts)
 

@@ -99,5 +99,6 @@ def field_text(table: pd.DataFrame) -> pd.DataFrame:
                 "; ".join(filter(None, pair))
                 for pair in zip(table["source"], table["note"], strict=True)
             ],
+            "run": table["run"],
         }
     )

@@ -19,6 +19,7 @@ from ser_lib.studies import STUDIES
 LEVEL = 0.05
 COLUMNS = [
     *("study", "model", "printed", "here", "margin", "verdict", "odd_classes", "unseen", "why"),
+    "run",
 ]
 
 
@@ -66,7 +67,7 @@ def reproduction_table(results: Results) -> pd.DataFrame:
             if figure.metric == "wa" and study.stand_in and not is_judged:
                 nan, why = np.nan, study.differences.get(figure.model, "")
                 name = (study.name, model.title)
-                rows.append((*name, figure.value, nan, nan, "not tested", "", nan, why))
+                rows.append((*name, figure.value, nan, nan, "not tested", "", nan, why, ""))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -80,7 +81,8 @@ def _judged(result: Result, results: Results) -> tuple[object, ...]:
     verdict = verdict if is_near else "not reproduced"
     unseen = results.partner(result).score.wa
     name = (result.study.name, result.model.title)
-    return (*name, printed, here, margin, verdict, joined(odd) if odd else "", unseen, why)
+    words = (verdict, joined(odd) if odd else "")
+    return (*name, printed, here, margin, *words, unseen, why, result.run)
 
 
 def summary_text(table: pd.DataFrame) -> str:
@@ -110,5 +112,6 @@ def reproduction_text(table: pd.DataFrame) -> pd.DataFrame:
                 else ""
                 for row in table.itertuples()
             ],
+            "run": table["run"],
         }
     )

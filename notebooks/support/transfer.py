@@ -34,7 +34,7 @@ from support.comparison import with_rivals
 from support.costs import count_weights
 
 TRIAL_COLUMNS = ["date", "tried", "normalisation", "protocol", "inner_uar", "is_tested"]
-BAR_COLUMNS = ["name", "value", "low", "high"]
+BAR_COLUMNS = ["name", "value", "low", "high", "run"]
 
 
 def field_rows(
@@ -45,14 +45,14 @@ def field_rows(
     Each of `averaged` are systems of one protocol, whose averaged predictions have a row too.
     """
     rows = [
-        (one.protocol_name, one.title, _size_of([one]), one.study.name in OURS, one.score)
+        (one.protocol_name, one.title, _size_of([one]), one.study.name in OURS, one.score, one.run)
         for one in results
     ]
     for members in averaged:
         if len(members) > 1:
             score = score_ensemble([one.runs for one in members], members[0].clips)
             name = f"{len(members)} systems averaged †"
-            rows.append((members[0].protocol_name, name, _size_of(members), True, score))
+            rows.append((members[0].protocol_name, name, _size_of(members), True, score, ""))
     return pd.DataFrame(
         {
             "protocol": protocol,
@@ -60,10 +60,11 @@ def field_rows(
             "whose": "ours" if is_ours else "published system, run here",
             "size": size,
             **{key: getattr(score, key) for key in ("wa", "wa_low", "wa_high")},
-            **dict(zip(("uar", "low", "high"), _bar(name, score)[1:], strict=True)),
+            **{"uar": score.uar, "low": score.uar_low, "high": score.uar_high},
             "note": f"{score.n_seeds} seed{'s' * (score.n_seeds > 1)}",
+            "run": run,
         }
-        for protocol, name, size, is_ours, score in rows
+        for protocol, name, size, is_ours, score, run in rows
     )
 
 
@@ -203,6 +204,7 @@ def transfer_table(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFra
             "inner UAR": pct(inner_uar(one)),
             "UAR [95 %]": score_text(one.score, "uar"),
             "WA [95 %]": score_text(one.score, "wa"),
+            "run": one.run,
         }
         for one in results.values()
     )
@@ -210,29 +212,32 @@ def transfer_table(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFra
 
 def ablation_table(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFrame:
     """Return the UAR of each result in [0, 1], best first."""
-    return _bars([(one.title, one.score) for one in results.values()])
+    return _bars([(one.title, one.score, one.run) for one in results.values()])
 
 
 def normalisation_table(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFrame:
     """Return the UAR of results by what is known of a test speaker, from nothing to all clips."""
     order = ["", *(name for name in NORMALISATIONS if name != "all"), "all"]
-    named = [(one.protocol_name.partition("_norm_")[2], one.score) for one in results.values()]
-    named.sort(key=lambda one: order.index(one[0]))
+    named = {one.protocol_name.partition("_norm_")[2]: one for one in results.values()}
+    known = sorted(named, key=order.index)
     table = pd.DataFrame(
         [
-            _bar(NORMALISATIONS[name].describes if name else "nothing", score)
-            for name, score in named
+            _bar(
+                NORMALISATIONS[name].describes if name else "nothing",
+                *(named[name].score, named[name].run),
+            )
+            for name in known
         ],
         columns=BAR_COLUMNS,
     )
-    return table.assign(normalisation=[name for name, _ in named])
+    return table.assign(normalisation=known)
 
 
-def _bar(name: str, score: Score) -> tuple[str, float, float, float]:
-    return (name, score.uar, score.uar_low, score.uar_high)
+def _bar(name: str, score: Score, run: str) -> tuple[str, float, float, float, str]:
+    return (name, score.uar, score.uar_low, score.uar_high, run)
 
 
-def _bars(scores: Sequence[tuple[str, Score]]) -> pd.DataFrame:
+def _bars(scores: Sequence[tuple[str, Score, str]]) -> pd.DataFrame:
     """Return scores, best first."""
     table = pd.DataFrame([_bar(*one) for one in scores], columns=BAR_COLUMNS)
     return table.sort_values("value", ascending=False, ignore_index=True)
@@ -259,9 +264,9 @@ def ensemble_bars(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFram
     A system's value is the mean over its seeds; where it has several, their averaged predictions
     have a row, and so has the average of all systems, each with the same weight.
     """
-    scores = [(one.title, one.score) for one in results.values()]
+    scores = [(one.title, one.score, one.run) for one in results.values()]
     scores += [
-        (f"{one.title}: {len(one.runs)} seeds averaged", averaged)
+        (f"{one.title}: {len(one.runs)} seeds averaged", averaged, "")
         for one in results.values()
         if len(one.runs) > 1 and (averaged := score_ensemble([one.runs], one.clips))
     ]
@@ -270,14 +275,16 @@ def ensemble_bars(results: Mapping[tuple[str, str, str], Result]) -> pd.DataFram
             [one.runs for one in results.values()], next(iter(results.values())).clips
         )
         every = "Both" if len(results) == 2 else f"All {len(results)}"
-        scores.append((f"{every} systems averaged", averaged))
+        scores.append((f"{every} systems averaged", averaged, ""))
     return _bars(scores)
 
 
 def bar_text(bars: pd.DataFrame) -> pd.DataFrame:
     """Write bars as a table."""
-    scores = [share_text(one) for one in bars[list(BAR_COLUMNS)[1:]].itertuples(index=False)]
-    return pd.DataFrame({"system": list(bars["name"]), "UAR [95 %]": scores})
+    scores = [share_text(one) for one in bars[BAR_COLUMNS[1:4]].itertuples(index=False)]
+    return pd.DataFrame(
+        {"system": list(bars["name"]), "UAR [95 %]": scores, "run": list(bars["run"])}
+    )
 
 
 def further_records(
@@ -321,7 +328,7 @@ def best_bar(bars: pd.DataFrame) -> str:
     """Write the first bar with its value and interval; empty where there is none."""
     if not len(bars):
         return ""
-    name, *interval = bars[BAR_COLUMNS].iloc[0]
+    name, *interval, _ = bars[BAR_COLUMNS].iloc[0]
     return f"{name}, {share_text(interval)}"
 
 

@@ -533,7 +533,7 @@ def _set_figure(figure: str) -> str:
 
 
 def _set_table(figure: str) -> str:
-    """Align columns of numbers to the right, and let the keyboard scroll what is too wide."""
+    """Align numbers to the right, link rows to their runs, let the keyboard scroll what is wide."""
     soup = BeautifulSoup(figure, "html.parser")
     rows = [row.find_all(["td", "th"]) for row in soup.select("tbody tr")]
     for index, column in enumerate(zip(*rows, strict=False)):
@@ -551,6 +551,11 @@ def _set_table(figure: str) -> str:
         for cell in column if heads else ():
             cell["data-label"] = heads[0].get_text().strip()
     for box in soup.select(".ser-scroll"):
+        for row, run in zip(rows, str(box.attrs.pop("data-runs", "")).split(" "), strict=False):
+            if run and row:
+                link = soup.new_tag("a", attrs={"class": "ser-run", "href": f"#run-{run}"})
+                link.extend(list(row[0].contents))
+                row[0].append(link)
         _make_scrollable(box, soup)
     for table in soup.find_all("table"):
         table.attrs.pop("border", None)

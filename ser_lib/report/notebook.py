@@ -214,23 +214,28 @@ def table(frame: pd.DataFrame, *, caption: str, name: str = "") -> None:
     ----------
     frame : pandas.DataFrame
         Texts that are numbers or intervals (see `pct`, `score_text`) take columns of numbers;
-        floats are shown with three digits.
+        floats are shown with three digits. A column `run` is in its CSV and not shown: in the
+        report each row leads to the stored run that it names.
     caption, name : str
         As for `show`.
     """
     shown = frame.reset_index() if frame.index.name or frame.index.nlevels > 1 else frame
     shown = numeric(shown)
+    numbers = _csv(shown)
+    runs = html.escape(" ".join(shown.pop("run").fillna("")) if "run" in shown else "")
     options = {"index": False, "border": 0, "na_rep": "–", "classes": _classes(shown)}
     body = shown.to_html(float_format="{:.3f}".format, **options)
     if shown.empty:
         body = "<p>None.</p>"
-    body = f'<div class="ser-scroll">{body}</div>' + ("" if is_headless() else ALIGNED)
+    body = f'<div class="ser-scroll" data-runs="{runs}">{body}</div>' + (
+        "" if is_headless() else ALIGNED
+    )
     if len(shown) > LONG_TABLE:
         rows = f"Show all {len(shown)} rows"
         body = f'<details class="ser-long"><summary>{rows}</summary>{body}</details>'
     _display_html(
         f'<figure class="ser-table"{_id(name)}><figcaption><span class="ser-number">'
-        f"Table {_number('Table')}.</span> {_inline(caption)}{_csv(shown)}</figcaption>"
+        f"Table {_number('Table')}.</span> {_inline(caption)}{numbers}</figcaption>"
         f"{body}</figure>"
     )
 

@@ -1,7 +1,7 @@
 """Results as tables of strings, ready for a notebook: scores, headline, runs, single corpora.
 
 Every function returns a DataFrame for `ser_lib.report.notebook.table`; scores are written in
-percent, with their 95 % intervals.
+percent, with their 95 % intervals. `run` is the stored run of a row, to which it leads.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ def score_table(results: Results) -> pd.DataFrame:
             "seeds": len(one.runs),
             "UAR [95 %]": score_text(one.score, "uar"),
             "WA [95 %]": score_text(one.score, "wa"),
+            "run": one.run,
         }
         for one in results.all
     )
@@ -51,6 +52,7 @@ def headline_table(results: Results) -> pd.DataFrame:
             "honest UAR": score_text(honest.score),
             "corpus": leaking.corpus_text,
             "study": leaking.study.name,
+            "run": honest.run,
         }
         for (leaking, honest), step in zip(pairs, steps, strict=True)
     )
@@ -95,6 +97,7 @@ def corpus_table(named: Mapping[str, Result]) -> pd.DataFrame:
             "speakers": score.n_speakers,
             "UAR [95 %]": score_text(score),
             "WA [95 %]": score_text(score, "wa"),
+            "run": result.run,
         }
         for name, result in named.items()
         for corpus, score in {"all": result.score, **result.by_corpus()}.items()

@@ -61,6 +61,11 @@ class Result:
         return str(self.runs[0].spec["corpus"])
 
     @property
+    def run(self) -> str:
+        """Name of the folder of its first seed's run, beside which the others stand."""
+        return self.runs[0].folder.name
+
+    @property
     def title(self) -> str:
         """Title of the model; † where its test speakers were looked at while it was chosen."""
         return self.model.title + (" †" if self.corpus in self.study.developed_on else "")
@@ -361,6 +366,7 @@ def _step(leaking: Result, honest: Result) -> dict[str, Any]:
         "published": leaking.published or np.nan,
         "chance": float(honest.counts().sum(axis=1).max() / honest.counts().sum()),
         "n_classes": len(honest.labels),
+        "run": honest.run,
     }
     people = listener_accuracy(honest.corpus, honest.labels) or (np.nan, np.nan)
     row |= {"people_low": people[0], "people_high": people[1]}

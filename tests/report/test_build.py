@@ -688,6 +688,19 @@ def test_columns_of_numbers_are_set_right_and_a_number_among_words_is_not(page):
     assert "ser-num" not in page_html._set_table(mixed)
 
 
+def test_rows_lead_to_the_runs_that_they_name_and_others_to_none():
+    rows = "".join(f"<tr><td>{one}</td><td>1</td></tr>" for one in "ab")
+    table = f"<table><tbody>{rows}</tbody></table>"
+    for runs, n_links in (("x-s42 ", 1), (" x-s43", 1), ("", 0)):
+        box = f'<figure><div class="ser-scroll" data-runs="{runs}">{table}</div></figure>'
+        found = page_html._set_table(box)
+        assert found.count('class="ser-run"') == n_links
+        assert "data-runs" not in found
+    assert '<a class="ser-run" href="#run-x-s43">b</a>' in page_html._set_table(
+        f'<div class="ser-scroll" data-runs=" x-s43">{table}</div>'
+    )
+
+
 def test_a_column_of_values_is_set_left_beside_what_they_are_and_right_among_others():
     def set_table(*columns: str) -> str:
         head = "".join(f"<th>{one}</th>" for one in columns)

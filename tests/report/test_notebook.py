@@ -50,6 +50,15 @@ def test_a_table_shows_a_named_index_and_says_when_it_is_empty(shown):
     assert "None." in shown[1]["text/html"]
 
 
+def test_the_run_of_a_row_is_in_the_csv_and_no_column(shown):
+    notebook.table(pd.DataFrame({"UAR": ["61.0 %", "–"], "run": ["x-s42", None]}), caption="c")
+    source = shown[0]["text/html"]
+    assert 'data-runs="x-s42 "' in source
+    assert "<th>run</th>" not in source
+    numbers = base64.b64decode(re.search(r"data:text/csv;base64,([^\"]+)", source)[1]).decode()
+    assert numbers.splitlines()[:2] == ['"UAR, %",run', "61.0,x-s42"]
+
+
 def test_a_long_table_is_folded_and_says_how_long_it_is(shown):
     for n_rows in (notebook.LONG_TABLE, notebook.LONG_TABLE + 1):
         notebook.table(pd.DataFrame({"a": range(n_rows)}), caption="c")

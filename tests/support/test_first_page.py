@@ -25,13 +25,16 @@ STEPS = pd.DataFrame(
         "honest_low": [0.3, 0.4],
         "honest_high": [0.5, 0.6],
         "verdict": ["clearly below", "not distinguishable from"],
+        "run": ["x-cnn-s42", "x-cnn-s43"],
     }
 )
 
 
 def result(title: str, wa: float) -> SimpleNamespace:
     score = SimpleNamespace(wa=wa, wa_low=wa - 0.1, wa_high=wa + 0.1, n_speakers=24)
-    return SimpleNamespace(title=title, score=score, study=SimpleNamespace(name="moonshine"))
+    return SimpleNamespace(
+        title=title, score=score, study=SimpleNamespace(name="moonshine"), run="a"
+    )
 
 
 @pytest.fixture
@@ -69,8 +72,8 @@ def test_rows_are_each_published_model_once_then_ours_others_and_listeners(task)
         "40.0",
         "30.0",
         "50.0",
+        "x-cnn-s42",
     ]
-    assert first_page.first_table(rows).shape[1] == 6
 
 
 def test_the_figure_is_16_to_9_and_names_every_row(task):

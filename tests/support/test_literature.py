@@ -73,12 +73,12 @@ def test_sources_have_a_title_and_a_place_and_are_all_cited():
 def test_the_field_is_ranked_by_accuracy_and_nobody_is_dropped():
     ours = pd.DataFrame(
         [
-            ("luna5", "mine", "ours", "1 MB", 0.7, 0.6, 0.8, 0.69, 0.6, 0.78, "3 seeds"),
-            ("other", "elsewhere", "ours", "1 MB", 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, ""),
+            ("luna5", "mine", "ours", "1 MB", 0.7, 0.6, 0.8, 0.69, 0.6, 0.78, "3 seeds", "a-s42"),
+            ("other", "elsewhere", "ours", "1 MB", 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, "", ""),
         ],
         columns=[
             *("protocol", "system", "whose", "size", "wa", "wa_low", "wa_high"),
-            *("uar", "low", "high", "note"),
+            *("uar", "low", "high", "note", "run"),
         ],
     )
     table = field_table("ravdess", EIGHT, ours)

@@ -22,6 +22,7 @@ def result(here, *, printed=0.8, n_rows=500, recall=0.8, differences=()):
         published=printed,
         score=SimpleNamespace(wa=here, n_rows=n_rows, n_seeds=1),
         runs=(1,),
+        run="a-s42",
         is_shortened=False,
         class_table=lambda: pd.DataFrame({"recall": [recall], "support": [200]}, index=["sad"]),
     )

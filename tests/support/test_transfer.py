@@ -69,7 +69,7 @@ def test_nothing_stored_is_nothing_shown_and_nothing_trained(clips):
     wanted = [("base", "honest", "demo"), ("base_one_layer", "honest", "demo")]
     assert transfer.stored_results(STUDY, wanted) == {}
     assert transfer.transfer_table({}).empty
-    assert list(transfer.ablation_table({})) == ["name", "value", "low", "high"]
+    assert list(transfer.ablation_table({})) == ["name", "value", "low", "high", "run"]
     assert transfer.field_rows([]).empty
 
 
