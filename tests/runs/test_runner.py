@@ -22,7 +22,7 @@ import pytest
 
 from ser_lib import data, models
 from ser_lib.data.labels import LABEL_SETS
-from ser_lib.data.splits import Protocol
+from ser_lib.data.splits import BY_CORPUS, Protocol, each_left_out
 from ser_lib.errors import CorpusError, LeakError, RunError, SplitError, StudyError
 from ser_lib.evaluation.metrics import check_predictions, score_predictions, with_clip_columns
 from ser_lib.features import registry
@@ -982,7 +982,9 @@ def _table_of(corpus: str) -> pd.DataFrame | None:
 @cache
 def _plan_today(corpus: str, study: str, protocol: str, params: str, seed: int) -> runs.RunPlan:
     chosen = get_study(study)
-    asked = ("published", *chosen.other_protocols, "honest")
+    asked = each_left_out(
+        ["published", *chosen.other_protocols, "honest", *BY_CORPUS], _table_of(corpus)
+    )
     known = [chosen.protocol(name, corpus) for name in asked]
     named = [one for one in known if one.full_name == protocol]
     exact = [one for one in named if json.dumps(dict(one.params), sort_keys=True) == params]
