@@ -17,8 +17,12 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ser_lib.errors import OutputError
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +122,8 @@ def locked(target: Path, *, at: Path | None = None, waits: bool = True) -> Itera
     """Keep other processes from a file or folder; say whether one had to be waited for.
 
     The lock lies next to it, or `at` a place, and holds nobody when its process was killed. What
-    that one left half written is deleted. Who does not wait is told the id of the other process.
+    that one left half written is deleted. Who waits, and who does not, is told the id of the other
+    process.
     """
     # Imported here: whoever writes no file starts faster.
     from filelock import FileLock, Timeout
@@ -138,10 +143,15 @@ def locked(target: Path, *, at: Path | None = None, waits: bool = True) -> Itera
                 raise OutputError(
                     f"{target}: {holder} is writing it; wait for that, or choose another place"
                 ) from None
-            # Kernels of a report are silent: what they print is part of it.
-            level = logging.INFO if os.environ.get("SER_HEADLESS") == "1" else logging.WARNING
-            logger.log(level, "waiting for %s, which is writing %s", holder, target)
-            lock.acquire(timeout=-1)
+            from ser_lib.runtime import is_headless, progress
+
+            what = f"waiting for {holder}, which is writing"
+            if is_headless():
+                # Kernels of a report are silent: what they print is part of it.
+                level = logging.INFO if os.environ.get("SER_HEADLESS") == "1" else logging.WARNING
+                logger.log(level, "%s %s", what, target)
+            for _ in progress(_tries(lock), total=None, what=f"{what} {target.name}"):
+                pass
     except (OSError, NotImplementedError) as error:
         raise _refusal(at or target, error, "TMPDIR" if at else "") from error
     try:
@@ -155,6 +165,17 @@ def locked(target: Path, *, at: Path | None = None, waits: bool = True) -> Itera
         with suppress(OSError):
             path.unlink()
         lock.release()
+
+
+def _tries(lock: BaseFileLock) -> Iterator[None]:
+    """Take a lock when the other process gives it back; until then, yield twice a second."""
+    from filelock import Timeout
+
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=0.5)
+        except Timeout:
+            yield
 
 
 @contextmanager

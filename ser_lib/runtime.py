@@ -64,20 +64,25 @@ class _Line(tqdm):
 _outer: ContextVar[tqdm | None] = ContextVar("outer", default=None)
 
 
-def progress(items: Iterable[T], *, total: int, what: str) -> Generator[T, None, None]:
-    """Iterate with a progress bar, unless headless; within another one, as a word at its end."""
+def progress(items: Iterable[T], *, total: int | None, what: str) -> Generator[T, None, None]:
+    """Iterate with a progress bar, unless headless; within another one, as a word at its end.
+
+    Where nobody knows how many there are (`total` is None) it says for how long by now.
+    """
     if is_headless() or total == 0:
         yield from items
         return
     outer = _outer.get()
     if outer is not None and not outer.disable:
         for number, item in enumerate(items, start=1):
-            outer.set_postfix_str(f"{what}: {number} of {total}")
+            outer.set_postfix_str(f"{what}: {number} of {total}" if total else what)
             yield item
         return
-    # A notebook keeps the line; what tqdm itself would write beside it goes nowhere.
-    ways = {"file": StringIO(), "ncols": 100, "mininterval": 0.5} if _is_notebook() else {}
-    bar = (_Line if _is_notebook() else tqdm)(total=total, desc=what, leave=bool(ways), **ways)
+    ways: dict[str, Any] = {} if total else {"bar_format": "{desc}, {elapsed}"}
+    if _is_notebook():
+        # A notebook keeps the line; what tqdm itself would write beside it goes nowhere.
+        ways |= {"file": StringIO(), "ncols": 120, "mininterval": 0.5}
+    bar = (_Line if _is_notebook() else tqdm)(total=total, desc=what, leave=_is_notebook(), **ways)
     _outer.set(bar)
     try:
         for item in items:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +15,7 @@ import pytest
 
 from ser_lib import runtime as module
 from ser_lib.errors import RunError
+from ser_lib.paths import locked
 from ser_lib.report.execution import check_kernel
 from ser_lib.runtime import is_headless, progress, whole_number
 
@@ -99,6 +103,34 @@ def test_a_stopped_bar_says_where_and_the_next_is_its_own(notebook):
     first, second = (one["text/plain"] for one in notebook)
     assert "1/3" in first
     assert "2/2" in second
+
+
+def test_who_waits_for_another_process_sees_for_whom_and_how_long(notebook, tmp_path):
+    """Also within another bar."""
+    target, is_held = tmp_path / "run", threading.Event()
+
+    def hold() -> None:
+        with locked(target):
+            is_held.set()
+            time.sleep(1.0)
+
+    def wait() -> None:
+        is_held.clear()
+        holder = threading.Thread(target=hold)
+        holder.start()
+        is_held.wait(10)
+        with locked(target) as has_waited:
+            assert has_waited
+        holder.join()
+
+    wait()
+    for _ in progress(range(1), total=1, what="runs"):
+        wait()
+        during = notebook[-1]["text/plain"]
+    waiting = f"waiting for process {os.getpid()}, which is writing run"
+    assert re.fullmatch(rf"{waiting}, 00:0\d", notebook[0]["text/plain"])
+    assert waiting in during
+    assert len(notebook) == 2
 
 
 def test_items_are_taken_one_by_one_not_all_at_once(monkeypatch):

@@ -433,7 +433,10 @@ def run_steps(
     steps: Iterable[Step], clips: pd.DataFrame, *, n_seeds: int = 0, max_epochs: int = 0
 ) -> dict[str, Trial]:
     """Return the trials of several steps by name, as `run_step`."""
-    return {one.name: run_step(one, clips, n_seeds=n_seeds, max_epochs=max_epochs) for one in steps}
+    steps = list(steps)
+    # Bars of the steps themselves are words at the end of this one.
+    shown = progress(steps, total=len(steps), what="steps of the ladder")
+    return {one.name: run_step(one, clips, n_seeds=n_seeds, max_epochs=max_epochs) for one in shown}
 
 
 def run_encoder_steps(

@@ -99,6 +99,16 @@ def share_text(interval: tuple[float, float, float]) -> str:
     return f"{value:.1f} % [{low:.1f}, {high:.1f}]"
 
 
+def duration_text(seconds: float) -> str:
+    """Write a duration in seconds, from a minute on in minutes as well.
+
+    >>> duration_text(26.24), duration_text(92)
+    ('26.2 s', '1 min 32 s')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+
+
 def joined(words: Sequence[str]) -> str:
     """Write a list as English does; of nothing, "none".
 

@@ -27,7 +27,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 
 from ser_lib.errors import ReportError, offenders
-from ser_lib.evaluation.formatting import FINDINGS_MIME, RESULTS_MIME
+from ser_lib.evaluation.formatting import FINDINGS_MIME, RESULTS_MIME, duration_text
 
 THEME_DIR = Path(__file__).parent / "theme"
 
@@ -155,7 +155,7 @@ def render_report(executed: Mapping[str, NotebookNode], facts: ReportFacts) -> s
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    theme.filters |= {"duration": _duration, "slug": _slug}
+    theme.filters |= {"duration": duration_text, "slug": _slug}
     glossary = yaml.safe_load((THEME_DIR / "glossary.yml").read_text(encoding="utf-8"))
     page = theme.get_template("report.html.j2").render(
         facts=facts,
@@ -265,11 +265,6 @@ def _check_self_contained(page: str) -> None:
             f"the report would load {_count(len(found), 'thing')} from outside:{offenders(found)}\n"
             "Embed them in the notebook: `show` and `play` do."
         )
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
 
 
 def _count(number: int, one: str, many: str = "") -> str:

@@ -19,7 +19,7 @@ from ser_lib.data import corpus_of, listener_accuracy, load_corpus
 from ser_lib.data.splits import corpora_of
 from ser_lib.errors import CorpusError, RunError
 from ser_lib.evaluation import metrics
-from ser_lib.evaluation.formatting import no_interval
+from ser_lib.evaluation.formatting import duration_text, no_interval
 from ser_lib.evaluation.metrics import wa
 from ser_lib.evaluation.significance import (
     COMPARISON_COLUMNS,
@@ -30,8 +30,9 @@ from ser_lib.evaluation.significance import (
     turned,
 )
 from ser_lib.runs import runner
+from ser_lib.runs.forecast import training_s
 from ser_lib.runs.store import Run
-from ser_lib.runtime import progress
+from ser_lib.runtime import is_headless, progress
 from ser_lib.shown import short
 from ser_lib.studies import STUDIES
 from ser_lib.studies.study import ModelSpec, Study
@@ -455,9 +456,13 @@ def collect(
     missing: list[str] = []
     wanted = [(one, plan) for one, plan in plans if plan.model.name not in lacking]
     stored = [runner.load_stored(plan) for _, plan in wanted]
-    n_missing = sum(run is None for run in stored)
+    trained = [plan for (_, plan), run in zip(wanted, stored, strict=True) if run is None]
+    n_missing = len(trained)
     # One bar for all that is trained; those of runs and folds are words at its end.
     what = f"{study.name}, {n_missing} of {len(wanted)} runs are trained"
+    if n_missing and not stored_only and not is_headless():
+        seconds = training_s(trained)
+        what += f", about {duration_text(seconds)}" if seconds else ""
     with closing(progress(range(n_missing), total=n_missing * (not stored_only), what=what)) as bar:
         for (protocol, plan), run in zip(wanted, stored, strict=True):
             if run is None and not stored_only:

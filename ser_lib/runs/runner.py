@@ -381,14 +381,22 @@ def run_or_load(plan: RunPlan, clips: pd.DataFrame, *, is_fresh: bool | None = N
 
 
 def _nearest_text(plan: RunPlan) -> str:
-    """Name the stored run of the model that differs in the fewest settings, and what to type."""
-    asked, nearest, stored = plan.identity(), None, {}
-    folders = runs_dir(plan.corpus).glob(f"{plan.study.name}-{plan.model.name}-*")
-    for folder in sorted(folders):
-        found = store.differences([asked, store.read_spec(folder) or {}])
-        if nearest is None or len(found[0]) < len(stored):
-            nearest, (wanted, stored) = folder.name, found
-    if nearest is None:
+    """Name the stored run of the model that differs in the fewest settings, and what to type.
+
+    A variant and what it was made from count as one model.
+    """
+    nearest = ""
+    wanted: dict[str, Any] = {}
+    stored: dict[str, Any] = {}
+    study = plan.study.name.partition("+")[0]
+    for folder in sorted(runs_dir(plan.corpus).glob(f"{study}[-+]*")):
+        spec = store.read_spec(folder) or {}
+        if spec.get("model") == plan.model.name:
+            for asked in _valid_versions(plan.identity() | {"study": spec["study"]}):
+                found = store.differences([asked, spec])
+                if not nearest or len(found[0]) < len(stored):
+                    nearest, (wanted, stored) = folder.name, found
+    if not nearest:
         return " (no other run of this model is, either)"
     return (
         f" (the nearest stored run is {nearest}, with {store.settings_text(stored)} instead of "

@@ -168,7 +168,7 @@ def test_a_result_shows_the_epochs_that_refitting_trains_to(results, demo_clips)
 def test_a_variant_is_a_row_of_every_table_and_is_compared(results, demo_clips):
     variant = collect(STUDY.variant("knn", model={"n_neighbors": 9}), demo_clips)
     both = replace(results, all=results.all[:2]) + variant
-    assert list(score_table(both)["model"]) == ["KNN"] * 2 + ["KNN, n_neighbors = 9"] * 2
+    assert list(score_table(both)["model"]) == ["KNN"] * 2 + ["KNN with n_neighbors = 9"] * 2
     assert len(headline_table(both)) == 2
     assert {one.runs[0].folder.name.split("-")[0] for one in variant.all} == {
         "boucheta2025+n_neighbors=9"

@@ -320,6 +320,15 @@ def test_without_audio_the_nearest_stored_run_is_named_with_what_to_type(few_cli
         go(few_clips.assign(path=""), study=with_model_knn(n_neighbors=3, metric="cosine"))
 
 
+def test_the_run_nearest_to_a_variant_is_that_which_it_was_made_from(few_clips):
+    stored = go(few_clips)
+    variant = TINY.variant("knn", model={"n_neighbors": 9})
+    usual = TINY.models[0].config.n_neighbors
+    nearest = f"{stored.folder.name}, with n_neighbors = {usual} instead of n_neighbors = 9"
+    with pytest.raises(RunError, match=re.escape(nearest)):
+        go(few_clips.assign(path=""), study=variant)
+
+
 def with_model_knn(**changes: object) -> Study:
     return replace(TINY, models=(replace(TINY.models[0], config=KnnConfig(**changes)),))
 

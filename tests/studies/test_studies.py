@@ -552,7 +552,8 @@ def test_a_variant_is_one_model_with_a_name_and_title_of_its_own():
     variant = KNN.variant("knn", model={"n_neighbors": 5}, feature={"n_mfcc": 13}, protocol="loso")
     (model,) = variant.models
     assert variant.name == "boucheta2025+n_neighbors=5+n_mfcc=13+protocol=loso"
-    assert model.title.endswith(", n_neighbors = 5, n_mfcc = 13, protocol = loso")
+    assert model.title.endswith(" with n_neighbors = 5, n_mfcc = 13, protocol = loso")
+    assert variant.departures[:-1] == KNN.departures
     assert model.config.n_neighbors == 5
     assert model.features.params == {**KNN.model("knn").features.params, "n_mfcc": 13}
     assert [variant.protocol("honest", one).name for one in ("ravdess", "demo")] == ["loso", "loso"]
