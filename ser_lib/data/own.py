@@ -46,7 +46,8 @@ def clips_from_table(
     Raises
     ------
     CorpusError
-        If a column is missing, an emotion is unknown, or a file cannot be used; all are listed.
+        If a column or a value of one is missing, an emotion is unknown, a file is named twice or
+        cannot be used; all are listed.
     """
     if lacking := [one for one in NEEDED if one not in table]:
         raise CorpusError(
@@ -55,6 +56,15 @@ def clips_from_table(
         )
     if not re.fullmatch(r"\w+", name):
         raise CorpusError(f"name='{name}' must be a word of letters, digits and _")
+    is_blank = (
+        table[list(NEEDED)].astype("string").apply(lambda one: one.str.strip()).fillna("") == ""
+    )
+    if blank := [
+        f"row {number}: no {' and no '.join(is_blank.columns[row])}"
+        for number, row in enumerate(is_blank.to_numpy(), start=1)
+        if row.any()
+    ]:
+        raise CorpusError(f"{len(blank)} of {len(table)} rows lack a value:{offenders(blank)}")
     named = table["emotion"].map(lambda one: (emotions or {}).get(one, one))
     if unknown := sorted(set(map(str, named)) - set(EMOTIONS)):
         raise CorpusError(f"unknown emotions {unknown}; known are {', '.join(EMOTIONS)}")
@@ -65,11 +75,17 @@ def clips_from_table(
             "path": str(path),
             "corpus": corpus,
             "emotion": emotion,
-            **{key: row.get(key, usual) for key, usual in OPTIONAL.items()},
+            **OPTIONAL,
+            **{key: row[key] for key in OPTIONAL if key in row and pd.notna(row[key])},
             "speaker": f"{corpus}-{row['speaker']}",
         }
         for path, emotion, row in zip(paths, named, table.to_dict("records"), strict=True)
     ]
+    names = pd.Series([str(one["clip_id"]) for one in rows], dtype=str)
+    if twice := sorted(set(names[names.duplicated()])):
+        raise CorpusError(
+            f"clips have names of their own, these are there twice:{offenders(twice)}"
+        )
     facts = _facts_of(Path(root), rows)
     wrong = [
         f"{row['path']}: {phrase}"

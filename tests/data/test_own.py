@@ -63,6 +63,22 @@ def test_files_that_cannot_be_used_are_all_listed(folder):
         clips_from_table(table, name="study", root=folder)
 
 
+@pytest.mark.parametrize("speaker", [None, float("nan"), " "])
+def test_a_row_without_speaker_is_named_and_not_taken_for_one(folder, speaker):
+    paths = ["ann/sad_1.wav", "bob/sad_1.wav"]
+    table = pd.DataFrame({"path": paths, "emotion": "sad", "speaker": ["ann", speaker]})
+    with pytest.raises(CorpusError, match="row 2: no speaker"):
+        clips_from_table(table, name="study", root=folder)
+
+
+def test_a_file_that_is_named_twice_is_refused_and_unknown_gender_is_none(folder):
+    table = pd.DataFrame({"path": ["ann/sad_1.wav"] * 2, "emotion": "sad", "speaker": "ann"})
+    with pytest.raises(CorpusError, match="ann/sad_1"):
+        clips_from_table(table, name="study", root=folder)
+    one = clips_from_table(table[:1].assign(gender=None), name="study", root=folder)
+    assert one["gender"][0] == ""
+
+
 def test_an_empty_folder_says_so(tmp_path):
     with pytest.raises(CorpusError, match="no of 0"):
         clips_from_folder(tmp_path, name="study", pattern=PATTERN)
