@@ -211,7 +211,9 @@ def pair_table(tests: pd.DataFrame) -> pd.DataFrame:
             "UAR, first less second [95 %, all pairs of the task]": points_text(
                 (row.difference, row.low, row.high)
             ),
-            "p": "–" if np.isnan(row.p) else p_text(row.p),
+            "p, at most": "–"
+            if np.isnan(row.p)
+            else f"{np.ceil(round(1000 * row.p, 6)) / 1000:.3f}",
             "the first is": row.verdict,
             "seeds": row.n_seeds,
         }

@@ -11,18 +11,17 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ser_lib.plots import style
 
 OTHER_COLOUR = "#777777"
-# Systems in one figure: colours for any colour vision, and a line style or marker each.
-SYSTEM_STYLES = cycler(
-    color=(style.HONEST_COLOUR, "#CC79A7", "#009E73", style.LEAKING_COLOUR, "#555555", "#56B4E9"),
-    linestyle=("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1))),
-    marker="osD^vP",
+# Two curves in one figure: colours for any colour vision, and a line and marker each. The second
+# is hollow: it hides no mark of the first.
+CURVES: tuple[dict[str, Any], ...] = (
+    {"color": style.HONEST_COLOUR, "linestyle": "-", "marker": "o"},
+    {"color": "#CC79A7", "linestyle": "--", "marker": "s", "markerfacecolor": "none"},
 )
 
 # A small text above the axes, at a value.
@@ -98,10 +97,12 @@ def plot_speakers(scores: pd.DataFrame) -> Figure:
         Accuracy in [0, 1] by speaker; systems may have tasks of their own, so each has its axes.
     """
     figure, axes = _grid(len(scores.columns))
-    for ax, (name, values), line in zip(axes, scores.items(), SYSTEM_STYLES(), strict=False):
+    for ax, (name, values) in zip(axes, scores.items(), strict=False):
         ranked = values.dropna().sort_values()
-        ax.plot(range(len(ranked)), 100 * ranked, marker="o", linestyle="none", color=line["color"])
-        names = ranked.index.str.rsplit("-", n=1).str[-1]
+        ax.plot(range(len(ranked)), 100 * ranked, "o", color=style.HONEST_COLOUR, markersize=6)
+        short = ranked.index.str.rsplit("-", n=1).str[-1]
+        # Speakers of a pool are named with their corpus.
+        names = short if short.is_unique else ranked.index
         ax.set_xticks(range(len(ranked)), names, rotation=90, fontsize=8)
         ax.set(ylim=(0, 100), ylabel="Accuracy (%)", xlabel="Speaker")
         ax.set_title(str(name), fontsize=9)
@@ -109,9 +110,10 @@ def plot_speakers(scores: pd.DataFrame) -> Figure:
 
 
 def _grid(n_panels: int) -> tuple[Figure, np.ndarray]:
-    """Make so many axes, two a row."""
-    n_rows = max(-(-n_panels // 2), 1)
-    figure, axes = style.new_figure(n_rows, 2, size=(9.0, 2.9 * n_rows))
+    """Make so many axes, two a row where there are several."""
+    n_columns = 2 if n_panels > 1 else 1
+    n_rows = max(-(-n_panels // n_columns), 1)
+    figure, axes = style.new_figure(n_rows, n_columns, size=(9.0, 2.9 * n_rows))
     style.hide(axes[n_panels:])
     return figure, axes
 
@@ -126,16 +128,13 @@ def plot_reliability(curves: Mapping[str, pd.DataFrame], *, ax: Axes | None = No
     """
     ax = style.axes_or_new(ax, style.SQUARE)
     ax.plot([0, 100], [0, 100], **style.CHANCE_STYLE, label="as often as it says")
-    for (name, curve), line in zip(curves.items(), SYSTEM_STYLES(), strict=False):
-        x, y = 100 * curve["confidence"], 100 * curve["accuracy"]
-        colour, marker = line["color"], line["marker"]
-        ax.vlines(x, 100 * curve["low"], 100 * curve["high"], color=colour, alpha=0.4, linewidth=3)
-        ax.plot(x, y, color=colour, linestyle=line["linestyle"])
-        sizes = 15 + 65 * curve["n_rows"] / curve["n_rows"].max()
-        ax.scatter(x, y, s=sizes, color=colour, marker=marker, label=name, zorder=3)
+    for (name, curve), line in zip(curves.items(), CURVES, strict=False):
+        x, y, ends = (100 * curve[one] for one in ("confidence", "accuracy", ["low", "high"]))
+        ax.vlines(x, ends["low"], ends["high"], color=line["color"], alpha=0.4, linewidth=3)
+        ax.plot(x, y, **line, markersize=7, label=name)
     ax.set(xlim=(0, 102), ylim=(0, 102), xlabel="Confidence (%)", ylabel="Accuracy (%)")
     ax.set_aspect("equal")
-    ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), markerscale=0.6)
+    ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0))
     return ax
 
 
@@ -148,9 +147,10 @@ def plot_coverage(curves: Mapping[str, pd.DataFrame]) -> Figure:
         Columns `coverage, accuracy, low, high` in [0, 1], by the name to show.
     """
     figure, axes = _grid(len(curves))
-    for ax, (name, curve), line in zip(axes, curves.items(), SYSTEM_STYLES(), strict=False):
+    colour = style.HONEST_COLOUR
+    for ax, (name, curve) in zip(axes, curves.items(), strict=False):
         shown = 100 * curve
-        x, colour = shown["coverage"], line["color"]
+        x = shown["coverage"]
         ax.fill_between(x, shown["low"], shown["high"], color=colour, alpha=0.2, linewidth=0)
         ax.plot(x, shown["accuracy"], color=colour)
         ax.set(xlim=(0, 100), xlabel="Clips that are answered, surest first (%)")
@@ -176,7 +176,7 @@ def plot_differences(tests: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         style.draw_interval(
             ax, position, values, colour=colour, alpha=0.5, size=6, is_filled=row.is_clear
         )
-    for is_clear, name in ((True, "distinguished by both tests"), (False, "not distinguished")):
+    for is_clear, name in ((True, "distinguished"), (False, "not distinguished")):
         colour = style.HONEST_COLOUR if is_clear else OTHER_COLOUR
         face = colour if is_clear else "white"
         ax.plot([], [], "o", color=colour, markerfacecolor=face, markersize=6, label=name)

@@ -8,6 +8,7 @@ result is computed here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -303,7 +304,7 @@ def plot_distribution(
     colours = [colour_of(one) for one in order]
     sns.boxplot(x=x, y=y, order=order, hue=x, hue_order=order, palette=colours, ax=ax, **box)
     ax.set(xlabel="", ylabel=label)
-    ax.set_xticks(range(len(order)), order, rotation=40, ha="right")
+    ax.set_xticks(range(len(order)), order, rotation=60, ha="right", rotation_mode="anchor")
     return ax
 
 
@@ -327,10 +328,12 @@ def plot_roc(curves: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> A
         Columns `false_positive_rate, true_positive_rate` by class; `attrs["auc"]` is the area.
     """
     ax = axes_or_new(ax, SQUARE)
-    for label, curve in curves.items():
+    # Colours that some eyes confuse differ in their line as well.
+    lines = cycle(("-", "--", "-.", ":"))
+    for (label, curve), line in zip(curves.items(), lines, strict=False):
         x, y = 100 * curve["false_positive_rate"], 100 * curve["true_positive_rate"]
         name = f"{label}  {curve.attrs['auc']:.2f}"
-        ax.plot(x, y, color=colour_of(label), linewidth=1.5, label=name)
+        ax.plot(x, y, line, color=colour_of(label), linewidth=1.5, label=name)
     ax.plot([0, 100], [0, 100], **CHANCE_STYLE)
     ax.set(xlim=(0, 100), ylim=(0, 100.5), aspect="equal")
     ax.set(xlabel="False positive rate (%)", ylabel="True positive rate (%)")
@@ -373,12 +376,13 @@ def plot_sureness(predictions: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     rows = range(len(predictions))
     right, sure = 100 * predictions["right"], 100 * predictions["sure"]
     ax.hlines(rows, right, sure, "#999999", linewidth=3, alpha=0.6, capstyle="projecting", zorder=1)
-    diamond: dict[str, Any] = {"color": "#CC79A7", "markerfacecolor": "w", "markersize": 8}
+    # Hollow: where both are equal, the dot shows in it.
+    diamond: dict[str, Any] = {"color": "#CC79A7", "markerfacecolor": "none", "markersize": 9}
     handles = [
+        *ax.plot(right, rows, "o", color=HONEST_COLOUR, markersize=6, label="right"),
         *ax.plot(sure, rows, "D", **diamond, label="sure"),
-        *ax.plot(right, rows, "o", color=HONEST_COLOUR, markersize=8, label="right"),
     ]
     name_rows(ax, predictions["name"])
     ax.set(xlim=(0, 100), xlabel="Share of the clips; mean confidence (%)")
-    ax.legend(handles=handles[::-1], ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0))
+    ax.legend(handles=handles, ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0))
     return ax

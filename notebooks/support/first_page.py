@@ -8,7 +8,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ser_lib.data import listener_accuracy
+from ser_lib.data import get_corpus, listener_accuracy
 from ser_lib.evaluation.formatting import joined, pct
 from ser_lib.evaluation.significance import ABOVE, BELOW, LEVEL
 from ser_lib.inference.bundle import Bundle
@@ -18,7 +18,7 @@ from ser_lib.studies import OURS
 from support.comparison import Task, differences_of
 from support.literature import figures_for
 
-COLUMNS = ("name", "kind", "printed", "rerun", "unseen", "low", "high", "verdict", "run")
+COLUMNS = "name kind printed rerun unseen low high is_elsewhere run".split()
 PEOPLE_COLOUR = "#009E73"
 
 # Above this loss of accuracy on other recordings a user is told to test first.
@@ -35,12 +35,14 @@ def first_rows(steps: pd.DataFrame, task: Task) -> pd.DataFrame:
     task : Task
         Whose best system, best published rival and listeners are added.
     """
+    home = task.first.corpus
     rows = [
         (
-            f"{one.name.split(chr(10))[0]}, {one.study}, {one.n_classes} classes",
+            f"{one.name.split(chr(10))[0]}, {one.study}"
+            f"{'' if one.corpus == home else f' on {one.corpus}'}, {one.n_classes} classes",
             "published",
             *(one.published, one.leaking, one.honest, one.honest_low, one.honest_high),
-            *(one.verdict, one.run),
+            *(one.corpus != home, one.run),
         )
         for one in steps.drop_duplicates(["study", "model"]).itertuples()
     ]
@@ -49,14 +51,14 @@ def first_rows(steps: pd.DataFrame, task: Task) -> pd.DataFrame:
     if best.study.name in OURS:
         name = f"{task.name_of(best)}, ours, {n_classes} classes"
         interval = score.wa_low, score.wa_high
-        rows.append((name, "ours", nothing, nothing, score.wa, *interval, "", best.run))
+        rows.append((name, "ours", nothing, nothing, score.wa, *interval, False, best.run))
     for one in _rivals(task).head(1).itertuples():
         name = f"{one.system}, others, {n_classes} classes"
-        rows.append((name, "rival", one.wa, *[nothing] * 4, "", ""))
-    if people := listener_accuracy(task.first.corpus, task.labels):
+        rows.append((name, "rival", one.wa, *[nothing] * 4, False, ""))
+    if people := listener_accuracy(home, task.labels):
         name = f"listeners, {n_classes} classes"
-        rows.append((name, "listeners", nothing, nothing, sum(people) / 2, *people, "", ""))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+        rows.append((name, "listeners", nothing, nothing, sum(people) / 2, *people, False, ""))
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _rivals(task: Task) -> pd.DataFrame:
@@ -69,7 +71,7 @@ def _rivals(task: Task) -> pd.DataFrame:
 def first_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Write the rows of the first page."""
     names = {"printed": "printed, %", "rerun": "their protocol here, %", "unseen": "unseen, %"}
-    shown = rows.drop(columns=["kind", "verdict"]).rename(columns={"name": "system", **names})
+    shown = rows[["name", *names, "low", "high", "run"]].rename(columns={"name": "system", **names})
     numbers = shown.columns[1:-1]
     texts = (100 * shown[numbers]).map("{:.1f}".format).replace("nan", "–")
     return shown.assign(**texts)
@@ -85,15 +87,13 @@ def answers(
     level = [name, *pairs.loc[pairs["verdict"] == LEVEL, "name"]]
     shares = [one.score.wa for one in task.results if task.name_of(one) in level]
     known = costs[(costs["task"] == task.title) & costs["name"].isin(level)]
-    smallest = (
-        f", the smallest {known.loc[known['n_bytes'].idxmin(), 'name']}" if len(known) else ""
-    )
+    smallest = f", smallest: {known.loc[known['n_bytes'].idxmin(), 'name']}" if len(known) else ""
     shown, leading = pct(best.score.wa), f"{name} is above its {len(pairs)} rivals here"
     if len(level) > 1:
         shown = f"{pct(min(shares))} to {pct(max(shares))}"
-        leading = f"{len(level)} of {len(task.results)} systems here are level"
+        leading = f"{len(level)} of {len(task.results)} here are level"
     rivals = "".join(
-        f" Highest published: {pct(one.wa)}, {one.system}."
+        f" Published, unseen speakers too: {pct(one.wa)}, {one.system}."
         for one in _rivals(task).head(1).itertuples()
     )
     score, n_below = best.score, int((pairs["verdict"] == ABOVE).sum())
@@ -101,6 +101,8 @@ def answers(
     own = cross_corpus_figures(bundle)
     own = own[own["voice"] == "new"] if len(own) else own
     home, lowest = bundle.card["score"]["wa"], own["accuracy_share"].min() if len(own) else 0.0
+    speech = {get_corpus(one).speech for one in own["corpus"]} - {""} if len(own) else ()
+    how = f"{joined(sorted(speech))} speech of " if speech else ""
     is_worse = lowest < home - TOLERATED_LOSS
     return [
         (
@@ -118,14 +120,15 @@ def answers(
         (
             "What went wrong in the published ones?",
             f"{int(published['is_speaker_known'].sum())} of {len(published)} models knew test "
-            f"speakers from training. On unseen ones {int(fallen.sum())} clearly fall; the median "
-            f"is {pct(published['honest'].median())}, not {pct(published['leaking'].median())}.",
+            f"speakers from training. On unseen ones {int(fallen.sum())} clearly fall; median "
+            f"accuracy {pct(published['leaking'].median())} by their protocols, "
+            f"{pct(published['honest'].median())} on unseen speakers.",
             "ladder",
         ),
         (
             "Can I use it on my recordings?",
             f"{'Not without your own test' if is_worse else 'Yes'}: on "
-            f"{joined(list(own['title'].str.split(' ').str[0]))} the shipped model is right "
+            f"{how}{joined(list(own['title'].str.split(' ').str[0]))} the shipped model is right "
             f"in {joined([pct(one, digits=0) for one in own['accuracy_share']])}, at home in "
             f"{pct(home, digits=0)}."
             if len(own)
@@ -135,9 +138,35 @@ def answers(
     ]
 
 
-def plot_first_page(rows: pd.DataFrame) -> Axes:
-    """Draw printed, re-run and unseen accuracy, one row a system, 16 to 9."""
-    ax = style.axes_or_new(None, (8.8, 4.95))
+# Of the rows of the first page that are no published model, in words.
+KINDS = {
+    "ours": "ours",
+    "rival": "others' (printed for unseen speakers)",
+    "listeners": "listeners'",
+}
+
+
+def describe(rows: pd.DataFrame, title: str) -> dict[str, str]:
+    """Return caption and alternative text of the figure of `first_rows`; `title` of the corpus."""
+    more = [words for kind, words in KINDS.items() if kind in set(rows["kind"])]
+    shown = zip(rows["name"], rows["unseen"].fillna(rows["printed"]), strict=True)
+    return {
+        "caption": "Accuracy as printed, under the authors' protocol here, and on unseen speakers, "
+        f"with 95 % intervals by speaker{f'; then {joined(more)}' if more else ''}. {title}"
+        f"{', unless a row names another corpus' if rows['is_elsewhere'].any() else ''}. Numbers: "
+        "unseen, or else printed. Compare rows of equally many classes only.",
+        "alt": f"{len(rows)} rows of accuracy, on unseen speakers or else as printed: "
+        + "; ".join(f"{name} {pct(share, digits=0)}" for name, share in shown)
+        + ".",
+    }
+
+
+def plot_first_page(rows: pd.DataFrame, *, is_narrow: bool = False) -> Axes:
+    """Draw printed, re-run and unseen accuracy, one row a system, 16 to 9.
+
+    For a phone, narrow, names stand above their rows.
+    """
+    ax = style.axes_or_new(None, (3.7, 0.9 + 0.36 * len(rows)) if is_narrow else (8.8, 4.95))
     colours = {"listeners": PEOPLE_COLOUR}
     for place, row in enumerate(rows.itertuples()):
         known = [100 * one for one in (row.printed, row.rerun, row.unseen) if pd.notna(one)]
@@ -150,15 +179,21 @@ def plot_first_page(rows: pd.DataFrame) -> Axes:
         ax.plot(100 * row.printed, place + 0.2, "D", color=style.PUBLISHED_COLOUR, markersize=5)
         said = row.unseen if pd.notna(row.unseen) else row.printed
         style.write_right_of(ax, 101, place, f"{100 * said:.0f}", distance=0, size=8.5)
-    for marker, colour, name in (
+    marks = [
         ("D", style.PUBLISHED_COLOUR, "printed"),
         ("s", style.LEAKING_COLOUR, "their protocol, here"),
         ("o", style.HONEST_COLOUR, "unseen speakers"),
         ("o", PEOPLE_COLOUR, "listeners"),
-    ):
+    ]
+    for marker, colour, name in marks if "listeners" in set(rows["kind"]) else marks[:3]:
         ax.plot([], [], marker, color=colour, markersize=6, label=name)
     style.name_rows(ax, rows["name"], size=8)
     ax.set(xlim=(0, 106), xlabel="Accuracy (WA, %)")
     ax.set_xticks(range(0, 101, 20))
     ax.legend(ncols=4, loc="lower right", bbox_to_anchor=(1, 1.0), columnspacing=1.2)
+    if is_narrow:
+        ax.tick_params(axis="y", length=0, pad=-3)
+        for name in ax.get_yticklabels():
+            name.set(ha="left", va="bottom")
+        ax.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0), columnspacing=1.2)
     return ax

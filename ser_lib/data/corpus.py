@@ -86,6 +86,9 @@ class Corpus:
     n_clips: int
     """Of a complete copy: as published, less those left out `by_design`."""
     n_speakers: int
+    speech: str = ""
+    """How the emotions came into the voices, "acted" for example; empty where it is not published.
+    """
     is_embedded: bool = False
     """Whether the clips travel with the package."""
     quirks: tuple[str, ...] = ()

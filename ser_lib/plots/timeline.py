@@ -41,8 +41,8 @@ def plot_timeline(
     columns = table[[f"smooth_{label}" for label in labels]].to_numpy(dtype=float)
     is_silent = np.isnan(columns).all(axis=1)
     edges = np.append(table["start_s"], table["end_s"].iloc[-1:]) / unit
-    for start, stop in zip(edges[:-1][is_silent], edges[1:][is_silent], strict=True):
-        ax.axvspan(start, stop, color="#e6e6e6", linewidth=0)
+    greys = np.append(is_silent, False)
+    ax.fill_between(edges, 0, 100, where=greys, step="post", color="#e6e6e6", linewidth=0)
     if not is_silent.all():
         means = np.nanmean(columns, axis=0)
         chosen = sorted(np.argsort(-means)[:N_LINES])
@@ -51,7 +51,7 @@ def plot_timeline(
             # The same emotion of another gender has the same colour.
             line = ".--" if colours[place] in colours[:place] else ".-"
             values, label = 100 * columns[:, number], labels[number]
-            ax.plot(middle, values, line, color=colours[place], markersize=4, label=label)
+            ax.plot(middle, values, line, color=colours[place], markersize=6, label=label)
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=N_LINES, frameon=False)
     if threshold is not None:
         ax.axhline(100 * threshold, **CHANCE_STYLE)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 
 from ser_lib.plots import style
 
@@ -25,21 +26,28 @@ def plot_confusion(counts: np.ndarray, labels: Sequence[str], *, ax: Axes | None
     """
     ax = style.axes_or_new(ax, style.SQUARE)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal")
+    # The paper shines through as far as the share is small: legible on light and dark paper.
+    places = np.arange(len(labels))
+    map_of_one = ListedColormap([style.CELL_COLOUR])
+    ax.pcolormesh(places, places, counts, cmap=map_of_one, alpha=shares, antialiased=False)
+    ax.set(aspect="equal", ylim=(len(labels) - 0.5, -0.5))
     for row, column in np.argwhere(counts > 0):
         share = shares[row, column]
-        # On the map, which is the same on dark paper: no colour that would change there.
-        colour = "#fefefe" if share > 0.55 else "#222222"
+        colour = "#ffffff" if share > 0.6 else style.INK
         write = partial(ax.text, ha="center", va="center", color=colour)
         weight = "bold" if row == column else "normal"
-        write(column, row - 0.1, f"{100 * share:.0f} %", size=8, weight=weight)
-        write(column, row + 0.24, f"{counts[row, column]:.0f}", size=6.5)
+        write(column, row - 0.1, f"{_whole(100 * share)} %", size=8, weight=weight)
+        write(column, row + 0.24, _whole(counts[row, column]), size=6.5)
     ax.set_xticks(range(len(labels)), labels, rotation=40, ha="right")
     ax.set_yticks(range(len(labels)), labels)
     ax.set(xlabel="Predicted", ylabel="Acted")
     ax.grid(visible=False)
     ax.spines[:].set_visible(False)
     return ax
+
+
+def _whole(number: float) -> str:
+    return "<1" if number < 0.5 else f"{number:.0f}"
 
 
 def plot_history(history: pd.DataFrame, *, quantity: str, ax: Axes | None = None) -> Axes:
@@ -91,7 +99,10 @@ def plot_recalls(
     ax = style.axes_or_new(ax)
     first = next(iter(tables.values()))
     positions, width = np.arange(len(first)), 0.8 / len(tables)
-    colours = (style.LEAKING_COLOUR, style.HONEST_COLOUR, "#009E73", "#CC79A7")
+    # Two are the protocols, whose colours have a meaning; others are systems.
+    colours = [style.HONEST_COLOUR, "#56B4E9", "#777777", "#CC79A7"]
+    if len(tables) == 2:
+        colours = [style.LEAKING_COLOUR, style.HONEST_COLOUR]
     for number, (name, table) in enumerate(tables.items()):
         offset = (number - (len(tables) - 1) / 2) * width
         ax.bar(

@@ -1,5 +1,8 @@
 """What a notebook shows, in the forms that the report offers: a figure as SVG, its numbers as CSV.
 
+Points, bars and cells of a matrix have numbers; spectrograms, maps and waveforms are too long for a
+table, and have none.
+
 An SVG is legible on light and on dark paper: it carries a second set of greys and blues, which a
 browser takes where the reader's colour scheme is dark.
 """
@@ -17,7 +20,7 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.collections import LineCollection, PathCollection, QuadMesh
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -35,6 +38,10 @@ DARK = {
     "#eeeeee": "#2a2f34",
     "#ffffff": "#15181b",
     "#0072b2": "#3f9fdc",
+    # A lighter blue than the last, the blue of cells, and the green of a text.
+    "#56b4e9": "#b3e0ff",
+    "#08306b": "#6cb6ec",
+    "#00704f": "#3fbf93",
 }
 SCHEME = "".join(
     f'[style*="{kind}: {light}"]{{{kind}:{dark}!important}}'
@@ -65,11 +72,29 @@ def svg_of(figure: Figure) -> str:
 
 
 def numbers_of(figure: Figure) -> pd.DataFrame:
-    """Return the points of a figure: `panel, series, x, y`, names where an axis has names."""
+    """Return what a figure shows, with names where an axis has names.
+
+    Points are `panel, series, x, y`, the cells of confusion matrices `panel, truth, prediction,
+    count, share`.
+    """
+    titled = [
+        (ax.get_title(loc="left") or ax.get_title() or str(number), ax)
+        for number, ax in enumerate(figure.axes, start=1)
+    ]
+    cells = [
+        (title, _named(ax.yaxis, y), _named(ax.xaxis, x), count, count / max(row.sum(), 1))
+        for title, ax in titled
+        for mesh in ax.collections
+        if isinstance(mesh, QuadMesh)
+        for y, row in enumerate(np.asarray(mesh.get_array()))
+        for x, count in enumerate(row)
+    ]
+    if cells:
+        columns = ["panel", "truth", "prediction", "count", "share"]
+        return pd.DataFrame(cells, columns=columns).round(4)
     rows = [
         (title, series, _named(ax.xaxis, x), _named(ax.yaxis, y))
-        for number, ax in enumerate(figure.axes, start=1)
-        for title in [ax.get_title(loc="left") or ax.get_title() or str(number)]
+        for title, ax in titled
         for series, points in _series_of(ax)
         for x, y in points[: MAX_POINTS + 1]
         if len(points) <= MAX_POINTS
@@ -120,7 +145,7 @@ def _named(axis: Axis, value: float) -> str:
 
 
 NUMBER = r"[+\u2212-]?\d[\d,]*(?:\.\d+)?(?:e-?\d+)?"
-SINGLE = re.compile(rf"(?:= )?((?:< )?{NUMBER})( %)?")
+SINGLE = re.compile(rf"({NUMBER})( %)?")
 INTERVAL = re.compile(rf"({NUMBER})( %)?(?: \[({NUMBER})(?: %)?, ({NUMBER})(?: %)?\])?")
 EMPTY = ("", "\u2013", "nan")
 
@@ -128,7 +153,7 @@ EMPTY = ("", "\u2013", "nan")
 def numeric(frame: pd.DataFrame) -> pd.DataFrame:
     """Give numbers columns of their own, units in the heads: "61.0 % [55.1, 67.0]" takes three.
 
-    >>> numeric(pd.DataFrame({"UAR [95 %]": ["61.0 % [55.1, 67.0]"], "p": ["= 0.013"]}))
+    >>> numeric(pd.DataFrame({"UAR [95 %]": ["61.0 % [55.1, 67.0]"], "p": ["0.013"]}))
       UAR, %   low  high      p
     0   61.0  55.1  67.0  0.013
     """

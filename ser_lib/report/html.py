@@ -85,8 +85,8 @@ VERBATIM = re.compile(r"(<(?:pre|code|style|script)\b.*?</(?:pre|code|style|scri
 
 # Anything in these places is fetched when the page opens. Links for readers are not.
 LOADED = re.compile(
-    r"""<(?:img|audio|video|source|script|iframe|embed|track|input)\b[^>]*?\ssrc\s*=\s*["']?"""
-    r"""(?!data:)([^"'\s>]+)|<link\b[^>]*?\shref\s*=\s*["']?(?!data:)([^"'\s>]+)|"""
+    r"""<(?:img|audio|video|source|script|iframe|embed|track|input)\b[^>]*?\ssrc(?:set)?\s*=\s*"""
+    r"""["']?(?!data:)([^"'\s>]+)|<link\b[^>]*?\shref\s*=\s*["']?(?!data:)([^"'\s>]+)|"""
     r"""@import\s+(?:url\()?["']?([^"')\s;]+)|[:\s,]url\(["']?(?!data:|\#)([^"')]+)""",
     re.IGNORECASE,
 )
@@ -435,7 +435,10 @@ class Chapter:
             self.findings += [Markup(one) for one in sentences]
             self.blocks.extend(() if sentences else _output(output))
         items = Markup("").join(map(Markup("<li>{}</li>").format, self.findings[N_TOP_FINDINGS:]))
-        self.blocks.append(Markup('<ul class="ser-findings">{}</ul>').format(items))
+        if items:
+            self.blocks.append(Markup('<ul class="ser-findings">{}</ul>').format(items))
+        elif self.findings:
+            self.blocks.append(MOVED.format(self.name, "at the top of the chapter"))
         self.flush()
 
 
@@ -517,7 +520,8 @@ def _set_figure(figure: str) -> str:
         # The page's script lets it lead to the picture, which is in the page once.
         link = {"class": "ser-svg", "download": "numbers.svg", "href": "#"}
         caption.extend([" ", soup.new_tag("a", attrs=link, string="SVG")])
-    for image in soup.find_all("img"):
+    # One that has a drawing for small screens is narrow there.
+    for image in soup.select("img:not(picture > img)"):
         width = str(image.get("width", ""))
         if width.isdigit() and int(width) > WIDE_PX:
             least = f"--least:{LEAST_SHARE * int(width):.0f}px"

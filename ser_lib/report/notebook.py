@@ -118,11 +118,21 @@ def _interrupted(shell: Any, kind: type, error: BaseException, trace: Any, **_: 
 if hasattr(get_ipython(), "kernel") and not is_headless():
     get_ipython().set_custom_exc((KeyboardInterrupt,), _interrupted)
 
+# The screens that the page's style calls small.
+PHONE = "(max-width: 40rem)"
+
 # Rows from which a table is shown on demand: one scrolls past it otherwise.
 LONG_TABLE = 40
 
 
-def show(drawn: Figure | Axes, *, caption: str, alt: str, name: str = "") -> None:
+def show(
+    drawn: Figure | Axes,
+    *,
+    caption: str,
+    alt: str,
+    name: str = "",
+    narrow: Figure | Axes | None = None,
+) -> None:
     """Show a figure with its number, caption, description and numbers, and close it.
 
     Parameters
@@ -135,6 +145,8 @@ def show(drawn: Figure | Axes, *, caption: str, alt: str, name: str = "") -> Non
         What somebody would need who cannot see it: axes, trend, the one salient value.
     name : str
         By which text refers to it: `[](#name)` becomes its number.
+    narrow : Figure or Axes, optional
+        The same, drawn for the width of a phone, which shows it instead.
 
     Raises
     ------
@@ -144,25 +156,43 @@ def show(drawn: Figure | Axes, *, caption: str, alt: str, name: str = "") -> Non
     figure = drawn.get_figure(root=True) if isinstance(drawn, Axes) else drawn
     if figure is None or not caption.strip() or not alt.strip():
         raise ReportError("show needs a figure, and a caption and an alternative text not empty")
+    numbers = numbers_of(figure)
+    phone = "" if narrow is None else _drawing(narrow, attribute="srcset")
+    _display_figure(
+        _drawing(figure), caption=caption, alt=alt, name=name, numbers=numbers, phone=phone
+    )
+
+
+def _drawing(drawn: Figure | Axes, *, attribute: str = "src") -> str:
+    """Return a figure as attributes of a picture, and close it."""
+    figure = drawn.get_figure(root=True) if isinstance(drawn, Axes) else drawn
+    assert figure is not None
     drawing = svg_of(figure)
+    plt.close(figure)
     size = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', drawing)
     assert size is not None
     # An inch has 72 points; on the page 100 pixels.
     width, height = (round(float(one) / 0.72) for one in size.groups())
-    image = f'width="{width}" height="{height}" {_source("image/svg+xml", drawing)}'
-    _display_figure(image, caption=caption, alt=alt, name=name, numbers=numbers_of(figure))
-    plt.close(figure)
+    source = _source("image/svg+xml", drawing, attribute=attribute)
+    return f'width="{width}" height="{height}" {source}'
 
 
 def _display_figure(
-    image: str, *, caption: str, alt: str, name: str = "", numbers: pd.DataFrame | None = None
+    image: str,
+    *,
+    caption: str,
+    alt: str,
+    name: str = "",
+    numbers: pd.DataFrame | None = None,
+    phone: str = "",
 ) -> None:
     number = _number("Figure")
+    picture = f'<img alt="{html.escape(alt)}" style="max-width:100%;height:auto" {image}>'
+    if phone:
+        picture = f'<picture><source media="{PHONE}" {phone}>{picture}</picture>'
     _display_html(
-        f'<figure class="ser-figure"{_id(name)}><img alt="{html.escape(alt)}" '
-        f'style="max-width:100%;height:auto" {image}>'
-        f'<figcaption><span class="ser-number">Figure {number}.</span> '
-        f"{_inline(caption)}{_csv(numbers)}</figcaption></figure>"
+        f'<figure class="ser-figure"{_id(name)}>{picture}<figcaption><span class="ser-number">'
+        f"Figure {number}.</span> {_inline(caption)}{_csv(numbers)}</figcaption></figure>"
     )
 
 

@@ -8,11 +8,12 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 
 from ser_lib import plots
 from ser_lib.data.labels import EMOTIONS
 from ser_lib.plots import style
+from ser_lib.report.drawing import DARK
 from support.first_page import PEOPLE_COLOUR
 
 mpl.use("agg")
@@ -29,6 +30,18 @@ def test_confusion_shows_the_share_and_the_count_of_each_cell():
     texts = [t.get_text() for t in ax.texts]
     assert texts == ["75 %", "3", "25 %", "1", "100 %", "4"]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("Predicted", "Acted")
+
+
+def test_a_cell_that_is_not_empty_is_never_called_nothing():
+    ax = plots.plot_confusion(np.array([[0.3, 99.7], [0, 1]]), ["happy", "sad"])
+    assert [t.get_text() for t in ax.texts][:2] == ["<1 %", "<1"]
+
+
+def test_every_colour_of_a_confusion_matrix_has_another_on_dark_paper():
+    ax = plots.plot_confusion(np.array([[3, 1], [0, 4]]), ["happy", "sad"])
+    used = {to_hex(one.get_color()) for one in ax.texts}
+    used |= {to_hex(one) for one in ax.collections[0].to_rgba([0, 1])}
+    assert used <= set(DARK)
 
 
 def test_confusion_of_a_class_without_rows_draws_no_nan():

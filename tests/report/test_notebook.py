@@ -16,6 +16,7 @@ from ser_lib import data
 from ser_lib.errors import FeatureError, ReportError
 from ser_lib.evaluation.metrics import Score
 from ser_lib.features.registry import FeatureSpec
+from ser_lib.plots import plot_confusion
 from ser_lib.report import drawing, notebook
 
 
@@ -102,16 +103,39 @@ def test_numbers_of_a_figure_are_named_by_its_legend():
     assert list(found["series"]) == ["squares", "squares", "", ""]
 
 
+def test_a_confusion_matrix_has_its_cells_as_numbers_and_a_picture_has_none():
+    _, (left, right) = plt.subplots(1, 2)
+    for ax in (left, right):
+        plot_confusion(np.array([[3, 1], [0, 0]]), ["happy", "sad"], ax=ax)
+    right.set_title("unseen", loc="left")
+    found = drawing.numbers_of(left.figure)
+    assert list(found.columns) == ["panel", "truth", "prediction", "count", "share"]
+    assert list(found.iloc[1]) == ["1", "happy", "sad", 1, 0.25]
+    assert list(found.iloc[6]) == ["unseen", "sad", "happy", 0, 0]
+    _, ax = plt.subplots()
+    ax.imshow(np.zeros((128, 128)))
+    assert drawing.numbers_of(ax.figure).empty
+
+
+def test_a_phone_gets_a_drawing_of_its_own(shown):
+    desk, phone = Figure(figsize=(9, 4)), Figure(figsize=(3, 4))
+    notebook.show(desk, caption="c", alt="a", narrow=phone)
+    source = shown[0]["text/html"]
+    assert re.search(r'<picture><source media="\(max-width: 40rem\)" width="\d+"', source)
+    assert len(re.findall("data:image/svg", source)) == 2
+    assert source.index("srcset=") < source.index("<img")
+
+
 def test_numbers_of_a_table_have_columns_of_their_own_and_a_file(shown):
     words = {
         "who": ["a", "b"],
         "UAR [95 %]": ["61.0 % [55.1, 67.0]", "–"],
-        "p": ["= 0.013", "< 0.001"],
+        "p": ["0.013", "–"],
     }
     notebook.table(pd.DataFrame(words), caption="c")
     source = shown[0]["text/html"]
     rows = decoded(source, "text/csv").splitlines()
-    assert rows == ['who,"UAR, %",low,high,p', "a,61.0,55.1,67.0,0.013", "b,,,,< 0.001"]
+    assert rows == ['who,"UAR, %",low,high,p', "a,61.0,55.1,67.0,0.013", "b,,,,"]
     assert "<td>61.0</td>" in source
 
 

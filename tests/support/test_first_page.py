@@ -10,6 +10,7 @@ import pytest
 
 from ser_lib.errors import ReportError
 from ser_lib.report import notebook
+from ser_lib.report.drawing import numbers_of
 from support import first_page
 
 STEPS = pd.DataFrame(
@@ -17,6 +18,7 @@ STEPS = pd.DataFrame(
         "study": ["x", "x"],
         "model": ["cnn", "cnn"],
         "name": ["CNN\nx", "CNN\nx, emodb"],
+        "corpus": ["ravdess", "emodb"],
         "n_classes": [8, 7],
         "is_speaker_known": [True, False],
         "published": [0.9, np.nan],
@@ -76,6 +78,33 @@ def test_rows_are_each_published_model_once_then_ours_others_and_listeners(task)
     ]
 
 
+def test_a_row_of_another_corpus_names_it_and_the_caption_says_so(task):
+    elsewhere = STEPS.iloc[1:].assign(model="rnn")
+    for steps, is_named in ((STEPS.iloc[:1], False), (pd.concat([STEPS, elsewhere]), True)):
+        rows = first_page.first_rows(steps, task)
+        assert ("CNN, x on emodb, 7 classes" in list(rows["name"])) == is_named
+        assert ("another corpus" in first_page.describe(rows, "RAVDESS")["caption"]) == is_named
+
+
+def test_caption_and_description_are_of_the_rows_that_are_there(task):
+    rows = first_page.first_rows(STEPS, task)
+    whole = first_page.describe(rows, "RAVDESS")
+    assert "listeners'" in whole["caption"]
+    # Of a published rival nothing but the printed figure is drawn, and told.
+    assert "XLSR wav2vec 2.0, fine-tuned, others, 8 classes 82 %" in whole["alt"]
+    published = rows[rows["kind"] == "published"]
+    assert "then" not in first_page.describe(published, "RAVDESS")["caption"]
+    legend = first_page.plot_first_page(published).get_legend()
+    assert "listeners" not in [one.get_text() for one in legend.get_texts()]
+
+
+def test_the_drawing_for_a_phone_has_the_same_numbers_and_is_no_wider(task):
+    rows = first_page.first_rows(STEPS, task)
+    desk, phone = (first_page.plot_first_page(rows, is_narrow=one) for one in (False, True))
+    pd.testing.assert_frame_equal(numbers_of(desk.figure), numbers_of(phone.figure))
+    assert 100 * phone.figure.get_size_inches()[0] < 390
+
+
 def test_the_figure_is_16_to_9_and_names_every_row(task):
     ax = first_page.plot_first_page(first_page.first_rows(STEPS, task))
     width, height = ax.figure.get_size_inches()
@@ -89,8 +118,8 @@ def test_the_last_answer_depends_on_other_corpora(task, accuracy, is_ready):
     tests = pd.DataFrame([pair | {"verdict": "not distinguishable from"}])
     costs = pd.DataFrame({"task": "t", "name": ["best", "other"], "n_bytes": [2e6, 1e6]})
     found = first_page.answers(STEPS, task, tests, costs, bundle(accuracy))
-    assert "2 of 2 systems here are level, 60.0 % to 70.0 %" in found[0][1]
-    assert "the smallest other" in found[0][1]
+    assert "2 of 2 here are level, 60.0 % to 70.0 %" in found[0][1]
+    assert "smallest: other" in found[0][1]
     assert "above 0 of 1 rivals" in found[1][1]
     clear = tests.assign(verdict="clearly above")
     assert (
@@ -99,6 +128,9 @@ def test_the_last_answer_depends_on_other_corpora(task, accuracy, is_ready):
     )
     assert "1 of 1 models knew test speakers" in found[2][1]
     assert "1 clearly fall" in found[2][1]
+    # One figure may stand for two things: each says which.
+    assert "80.0 % by their protocols, 40.0 % on unseen speakers" in found[2][1]
+    assert "on acted speech of EmoDB" in found[3][1]
     unknown = first_page.answers(
         STEPS.assign(is_speaker_known=False), task, tests, costs, bundle(accuracy)
     )

@@ -63,6 +63,7 @@ ASED = Corpus(
     doi="doi:10.1145/3529759",
     download="github.com/Ethio2021/ASED_V1",
     language="Amharic",
+    speech="acted",
     label_set="ased5",
     grammar=GRAMMAR,
     example="a5-03-01-02-50.wav",

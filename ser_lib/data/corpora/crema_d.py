@@ -86,6 +86,7 @@ CREMA_D = Corpus(
     doi="doi:10.1109/TAFFC.2014.2336244",
     download="github.com/CheyneyComputerScience/CREMA-D (with git-lfs; the zip holds no audio)",
     language="English (North American)",
+    speech="acted",
     label_set="crema_d6",
     grammar=GRAMMAR,
     example="1001_DFA_ANG_XX.wav",

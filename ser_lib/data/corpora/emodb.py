@@ -82,6 +82,7 @@ EMODB = Corpus(
     doi="doi:10.21437/Interspeech.2005-446",
     download="emodb.bilderbar.info",
     language="German",
+    speech="acted",
     label_set="emodb7",
     grammar=GRAMMAR,
     example="03a01Fa.wav",

@@ -51,6 +51,7 @@ EMODB2 = Corpus(
     doi="doi:10.5281/zenodo.17651657",
     download="doi:10.5281/zenodo.17651657 (emodb_2.0.zip)",
     language="German",
+    speech="acted",
     label_set="emodb7",
     grammar=GRAMMAR,
     example="03a01Fa.wav",

@@ -65,6 +65,7 @@ IEMOCAP = Corpus(
     doi="doi:10.1007/s10579-008-9076-6",
     download="sail.usc.edu/iemocap (licence needed: sign the release form and wait for the link)",
     language="English (North American)",
+    speech="acted and improvised",
     label_set="iemocap9",
     grammar=GRAMMAR,
     example="Ses01F_impro01_F000.wav",

@@ -50,6 +50,7 @@ NEMO = Corpus(
     doi="aclanthology.org/2024.lrec-main.1059",
     download="github.com/amu-cai/nEMO",
     language="Polish",
+    speech="acted",
     label_set="nemo6",
     grammar=GRAMMAR,
     example="WR0_surprised_64.wav",

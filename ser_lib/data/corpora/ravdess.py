@@ -71,6 +71,7 @@ RAVDESS = Corpus(
     doi="doi:10.1371/journal.pone.0196391",
     download="doi:10.5281/zenodo.1188976 (Audio_Speech_Actors_01-24.zip, 215 MB)",
     language="English (North American)",
+    speech="acted",
     label_set="ravdess8",
     grammar=GRAMMAR,
     example="03-01-06-01-02-01-12.wav",

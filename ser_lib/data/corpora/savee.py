@@ -69,6 +69,7 @@ SAVEE = Corpus(
     doi="doi:10.4018/978-1-61520-919-4.ch017",
     download="kahlan.eps.surrey.ac.uk/savee (registration needed)",
     language="English (British)",
+    speech="acted",
     label_set="seven",
     grammar=GRAMMAR,
     example="DC_a01.wav",

@@ -81,6 +81,7 @@ TESS = Corpus(
     doi="doi:10.5683/SP2/E8H2MF",
     download="doi:10.5683/SP2/E8H2MF (all files)",
     language="English (Canadian)",
+    speech="acted",
     label_set="seven",
     grammar=GRAMMAR,
     example="OAF_back_angry.wav",

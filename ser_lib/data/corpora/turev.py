@@ -43,6 +43,7 @@ TUREV = Corpus(
     doi="aclanthology.org/2020.sltu-1.52",
     download="github.com/Xeonen/TurEV-DB (the folder 'Sound Source')",
     language="Turkish",
+    speech="acted",
     label_set="turev4",
     grammar=GRAMMAR,
     example="1984_kz_kagit.wav",

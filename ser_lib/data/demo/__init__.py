@@ -21,6 +21,7 @@ DEMO = Corpus(
     doi="no DOI",
     download="this package, or tools/make_demo_clips.py",
     language="English (synthetic)",
+    speech="synthetic",
     label_set="ravdess8",
     grammar=GRAMMAR,
     example="03-01-06-01-02-01-12.opus",

@@ -22,15 +22,23 @@
     opened.forEach(function (one) { one.open = false; });
   });
 
-  // Not every browser unfolds what a link leads into.
+  // A link opens the folds that it leads into, and those of a table itself; also a second time.
   function unfold() {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    const fold = target && target.closest("details:not([open])");
-    if (!fold || fold.matches(".ser-menu")) { return; }
-    for (let one = fold; one; one = one.parentElement.closest("details")) { one.open = true; }
+    if (!target || target.closest(".ser-menu")) { return; }
+    const folds = Array.from(target.matches("figure") ? target.querySelectorAll("details") : []);
+    for (let one = target.closest("details"); one; one = one.parentElement.closest("details")) {
+      folds.push(one);
+    }
+    if (folds.every(function (one) { return one.open; })) { return; }
+    folds.forEach(function (one) { one.open = true; });
     target.scrollIntoView();
   }
   window.addEventListener("hashchange", unfold);
+  document.addEventListener("click", function (event) {
+    const link = event.target.closest("main a");
+    if (link && link.hash && link.hash === location.hash) { unfold(); }
+  });
   unfold();
 
   document.querySelectorAll(".ser-svg").forEach(function (link) {
