@@ -22,7 +22,7 @@ from ser_lib.audio.io import load_signal
 from ser_lib.errors import FeatureError, SerError, offenders
 from ser_lib.features.registry import FEATURES, FeatureSpec
 from ser_lib.paths import cache_dir, keep, locked
-from ser_lib.runtime import ending_with_parent, progress
+from ser_lib.runtime import ending_with_parent, one_blas_thread, progress
 from ser_lib.seeds import generator
 
 
@@ -168,7 +168,9 @@ def _compute_or_error(
     path: str, spec: FeatureSpec, variant: str, audio_sha256: str
 ) -> np.ndarray | str:
     try:
-        return compute(path, spec, variant=variant, rng=generator(variant, audio_sha256))
+        # As in workers: the last digits of products depend on the number of threads.
+        with one_blas_thread():
+            return compute(path, spec, variant=variant, rng=generator(variant, audio_sha256))
     except SerError as error:
         return f"{path}: {str(error).removeprefix(f'{path}: ')}"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_limits
 
 from ser_lib.audio.io import load_signal
 from ser_lib.errors import FeatureError, SerError
@@ -44,6 +45,15 @@ def test_a_part_beyond_the_end_of_the_clip_is_explained(few_clips):
 
 
 # --- all clips
+
+
+def test_a_feature_does_not_depend_on_the_threads_of_the_process(few_clips):
+    spec = FeatureSpec("mfcc_zcr_rms", sample_rate_hz=22_050, duration_s=2.5)
+    found = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads, user_api="blas"):
+            found.append(module._compute_all(few_clips, spec, "original", 1))
+    np.testing.assert_array_equal(*found)
 
 
 @pytest.fixture
