@@ -91,6 +91,11 @@ def problems(notebook):
         found.append("exactly one parameters cell")
     if not cells or "findings" not in tags_of(cells[-1]) or "nb.findings(" not in cells[-1].source:
         found.append("the last code cell is tagged findings and calls nb.findings")
+    else:
+        found += uncited(cells[-1])
+    opening = "".join(c.source for c in cells if "lead" in tags_of(c))
+    if "nb.show(" not in opening or not re.search(r"nb\.(table|study_result)\(", opening):
+        found.append("a chapter opens with a figure and a table, tagged lead")
     for cell in cells:
         found += cell_problems(cell)
     total = sum(logical_lines(c) for c in cells)
@@ -99,6 +104,17 @@ def problems(notebook):
     for cell in text_cells(notebook):
         found += text_problems(cell.source)
     return found
+
+
+def uncited(cell):
+    """Return the findings that name no figure or table; those made elsewhere are not seen."""
+    calls = (one for one in ast.walk(ast.parse(cell.source)) if isinstance(one, ast.Call))
+    said = [one.args for one in calls if ast.unparse(one.func) == "nb.findings"]
+    return [
+        f"a finding that cites no figure or table: {one[:60]}"
+        for one in (ast.unparse(one) for args in said for one in args)
+        if re.search("['\"]", one) and "[](#" not in one
+    ]
 
 
 def interactive_problems(notebook):
@@ -233,13 +249,18 @@ def good_notebook():
         cells=[
             nbformat.v4.new_markdown_cell("# Is it so?\n\nA question."),
             nbformat.v4.new_markdown_cell("## Setup"),
-            nbformat.v4.new_code_cell("import numpy as np"),
+            nbformat.v4.new_code_cell(
+                'nb.show(1, caption="a", alt="b")\nnb.table(1, caption="c", name="d")',
+                metadata={"tags": ["lead"]},
+            ),
             nbformat.v4.new_code_cell(
                 'corpus: str = "demo"  # whose clips', metadata={"tags": ["parameters"]}
             ),
             nbformat.v4.new_markdown_cell("## What can go wrong\n\nAll."),
             nbformat.v4.new_markdown_cell("## What we learned"),
-            nbformat.v4.new_code_cell('nb.findings("a")', metadata={"tags": ["findings"]}),
+            nbformat.v4.new_code_cell(
+                'nb.findings("a ([](#d))", *more)', metadata={"tags": ["findings"]}
+            ),
         ]
     )
 
@@ -265,6 +286,10 @@ BREAKS = {
     "typed percent": (4, "## What can go wrong\n\nIt scores 45 %.", "typed number"),
     "too wordy": (4, "## What can go wrong\n\n" + "word " * 121, "words"),
     "no findings": (6, "x = 1", "nb.findings"),
+    "no figure on top": (2, 'nb.table(1, caption="c")', "opens with"),
+    "no table on top": (2, 'nb.show(1, caption="c", alt="b")', "opens with"),
+    "a finding from nowhere": (6, 'nb.findings("a ([](#d))", "b")', "cites no figure"),
+    "many from nowhere": (6, 'nb.findings(*(f"{one}" for one in x))', "cites no figure"),
 }
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 
 from ser_lib.evaluation.formatting import pct
 from ser_lib.inference.bundle import Bundle
+from ser_lib.inference.model_card import KNOWN_VOICES
 from ser_lib.studies import OURS, STUDIES
 from support.transfer import stored_results
 
@@ -27,6 +28,12 @@ def card_table(bundle: Bundle) -> pd.DataFrame:
         "calibration error": f"{pct(error['before'])} before, {pct(error['after'])} after",
         "not sure below": f"{pct(bundle.threshold)}: {pct(chosen['coverage_share'])} of "
         f"clips are answered, {pct(chosen['accuracy_share'])} of answers are right",
+        **{
+            f"UAR, {card[name]['n_clips']} {kind} of the voice known": f"{pct(card[name]['uar'])}, "
+            f"without them on the same clips {pct(card[name]['uar_without'])}"
+            for name, (kind, _) in KNOWN_VOICES.items()
+            if name in card
+        },
         "stored run": card["run"],
         "made": f"{card['made_with']['date']}, commit {card['made_with']['commit']}",
     }

@@ -147,8 +147,8 @@ def side_effects(results: Results) -> str:
     low, high = (points(one) for one in (min(rows), max(rows)))
     span = f"{low} %" if low == high else f"{low} to {high} %"
     return (
-        f"along with the leak, the training rows of a fold change by {span}"
-        + (f" and the number of seeds in {seeds} of {len(rows)}" if seeds else "")
+        f"along with the leak, the number of training rows changes by {span}"
+        + (f", and that of seeds in {seeds} of {len(rows)} models" if seeds else "")
         + ": the step shows the effect of both"
     )
 
@@ -177,8 +177,10 @@ def steps_text(steps: pd.DataFrame) -> str:
     """Count how many steps are clear, and list the others."""
     fell = steps["verdict"] == BELOW
     level = steps.loc[steps["verdict"] == LEVEL, "name"].str.replace("\n", ", ")
-    return f"{int(fell.sum())} of {len(steps)} are {BELOW} the authors' protocol" + (
-        f", {len(level)} {LEVEL} it ({'; '.join(level)})" if len(level) else ""
+    n_fell = int(fell.sum())
+    return (
+        f"{n_fell} of {len(steps)} {'is' if n_fell == 1 else 'are'} {BELOW} the authors' protocol"
+        + (f", {len(level)} {LEVEL} it ({'; '.join(level)})" if len(level) else "")
     )
 
 
@@ -266,9 +268,12 @@ def level_text(task: Task, tests: pd.DataFrame, costs: pd.DataFrame) -> str:
     if not level or known.empty:
         return text + "."
     small, fast = (known.loc[known[by].idxmin()] for by in ("n_bytes", "ms"))
+    size, time = f"{small['n_bytes'] / 1e6:.1f} MB", f"{fast['ms']:.3g} ms a clip"
+    if small["name"] == fast["name"]:
+        return f"{text}. Of these, the smallest and fastest is {fast['name']} ({size}, {time})."
     return (
-        f"{text}. Of these, the smallest is {small['name']} ({small['n_bytes'] / 1e6:.1f} MB), the "
-        f"fastest {fast['name']} ({fast['ms']:.3g} ms a clip)."
+        f"{text}. Of these, the smallest is {small['name']} ({size}), the fastest {fast['name']} "
+        f"({time})."
     )
 
 

@@ -166,7 +166,7 @@ def plot_first_page(rows: pd.DataFrame, *, is_narrow: bool = False) -> Axes:
 
     For a phone, narrow, names stand above their rows.
     """
-    ax = style.axes_or_new(None, (3.7, 0.9 + 0.36 * len(rows)) if is_narrow else (8.8, 4.95))
+    ax = style.axes_or_new(None, (3.6, 0.9 + 0.42 * len(rows)) if is_narrow else (8.8, 4.95))
     colours = {"listeners": PEOPLE_COLOUR}
     for place, row in enumerate(rows.itertuples()):
         known = [100 * one for one in (row.printed, row.rerun, row.unseen) if pd.notna(one)]
@@ -192,8 +192,8 @@ def plot_first_page(rows: pd.DataFrame, *, is_narrow: bool = False) -> Axes:
     ax.set_xticks(range(0, 101, 20))
     ax.legend(ncols=4, loc="lower right", bbox_to_anchor=(1, 1.0), columnspacing=1.2)
     if is_narrow:
-        ax.tick_params(axis="y", length=0, pad=-3)
-        for name in ax.get_yticklabels():
-            name.set(ha="left", va="bottom")
+        ax.set(yticks=[], ylim=(len(rows) - 0.6, -0.9))
+        for place, name in enumerate(rows["name"]):
+            ax.text(0, place - 0.34, name, size=7.5, va="bottom", color="#555555")
         ax.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0), columnspacing=1.2)
     return ax

@@ -21,6 +21,7 @@ from ser_lib.audio.corruptions import Condition, corrupt
 from ser_lib.audio.io import load_signal
 from ser_lib.data import corpus_of, get_corpus
 from ser_lib.errors import SerError
+from ser_lib.evaluation.formatting import pct, points_text
 from ser_lib.evaluation.significance import compare_tables
 from ser_lib.features.acoustic import statistic_names
 from ser_lib.features.encoders.registry import get_encoder
@@ -157,6 +158,19 @@ def condition_table(trials: Mapping[str, Trial]) -> pd.DataFrame:
     ]
     names = {"difference": "loss", "low": "loss_low", "high": "loss_high"}
     return pd.DataFrame(about).join(losses.rename(columns=names))
+
+
+def condition_text(conditions: pd.DataFrame) -> pd.DataFrame:
+    """Write `condition_table` for a reader, in percent and points."""
+    ends = -conditions[["loss", "loss_high", "loss_low"]]
+    return pd.DataFrame(
+        {
+            "corruption": conditions["name"],
+            "UAR": conditions["uar"].map(pct),
+            "against clean, points [95 %]": list(map(points_text, ends.to_numpy())),
+            "clean is": conditions["verdict"],
+        }
+    )
 
 
 def _test_all(

@@ -59,7 +59,7 @@ UNLINKED = re.compile(
     r"(<(a|h[1-6]|summary|button|pre|style|script|title|nav|header|dt)\b.*?</\2>|<[^>]*>)",
     re.DOTALL,
 )
-REFERENCE = re.compile(r'<a href="#([^"]+)"></a>')
+REFERENCE = re.compile(r'<a href="#([^"]+)">(?:(?:Figure|Table) \d+)?</a>')
 
 # What TensorFlow writes to stderr whatever one asks of it, and what progress bars leave behind.
 NOISE = re.compile(

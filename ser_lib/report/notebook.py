@@ -92,11 +92,15 @@ def __dir__() -> list[str]:
 plt.style.use(STYLE_FILE)
 
 _numbers: dict[str, dict[tuple[str, int], int]] = {"Figure": {}, "Table": {}}
+_named: dict[str, str] = {}
 _request: dict[str, tuple[str, int]] = {}
 
 
-def _number(kind: str) -> int:
-    """Return the next number; a cell that runs again gives what it shows the same ones."""
+def _number(kind: str, name: str = "") -> int:
+    """Return the next number; a cell that runs again gives what it shows the same ones.
+
+    By its `name` later text refers to what is shown.
+    """
     shell = get_ipython()
     parent = shell.get_parent() if hasattr(shell, "kernel") else {}
     request = parent.get("header", {}).get("msg_id", "")
@@ -106,7 +110,9 @@ def _number(kind: str) -> int:
     place = place + 1 if last == request else 0
     _request[kind] = request, place
     known = _numbers[kind]
-    return known.setdefault((cell, place if cell else len(known)), len(known) + 1)
+    number = known.setdefault((cell, place if cell else len(known)), len(known) + 1)
+    _named[name] = f"{kind} {number}"
+    return number
 
 
 def _interrupted(shell: Any, kind: type, error: BaseException, trace: Any, **_: Any) -> None:
@@ -186,7 +192,7 @@ def _display_figure(
     numbers: pd.DataFrame | None = None,
     phone: str = "",
 ) -> None:
-    number = _number("Figure")
+    number = _number("Figure", name)
     picture = f'<img alt="{html.escape(alt)}" style="max-width:100%;height:auto" {image}>'
     if phone:
         picture = f'<picture><source media="{PHONE}" {phone}>{picture}</picture>'
@@ -265,7 +271,7 @@ def table(frame: pd.DataFrame, *, caption: str, name: str = "") -> None:
         body = f'<details class="ser-long"><summary>{rows}</summary>{body}</details>'
     _display_html(
         f'<figure class="ser-table"{_id(name)}><figcaption><span class="ser-number">'
-        f"Table {_number('Table')}.</span> {_inline(caption)}{numbers}</figcaption>"
+        f"Table {_number('Table', name)}.</span> {_inline(caption)}{numbers}</figcaption>"
         f"{body}</figure>"
     )
 
@@ -292,7 +298,9 @@ def _classes(frame: pd.DataFrame) -> str:
 def _inline(text: str) -> str:
     """Write plain text as HTML: names between backticks as code, `[](#name)` as a link."""
     text = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
-    return re.sub(r"\[\]\(#([\w-]+)\)", r'<a href="#\1"></a>', text)
+    return re.sub(
+        r"\[\]\(#([\w-]+)\)", lambda one: f'<a href="#{one[1]}">{_named.get(one[1], "")}</a>', text
+    )
 
 
 def play(clip: pd.Series, *, caption: str) -> None:
@@ -455,7 +463,8 @@ def study_card(study: Study) -> None:
     rows = {"source": study.source, "corpus of the authors": joined(study.corpora)}
     rows["classes"] = study.label_set.text
     rows |= {f"departure {n}": text for n, text in enumerate(study.departures, start=1)}
-    _two_columns(rows, caption=f"The study {study.name}, and what is done otherwise here.")
+    caption = f"The study {study.name}, and what is done otherwise here."
+    _two_columns(rows, caption=caption, name=f"card-{study.name}")
 
 
 def study_result(results: Results) -> None:
@@ -469,9 +478,10 @@ def study_result(results: Results) -> None:
     known = dict.fromkeys(LEAKS.get(leak, leak) for one in leaking for leak in one.leaks)
     table(
         headline_table(results).drop(columns=["honest UAR", "corpus"]),
-        caption=f"What {joined(list(sources))} claims, and what is measured: accuracy (WA) as "
-        "printed, under the authors' protocol here, and on unseen speakers. What test rows share "
-        "with training under that protocol: "
+        name=f"claims-{next(iter(sources), 'none')}",
+        caption=f"What {joined(list(sources))} claim{'s' if len(sources) == 1 else ''}, and what "
+        "is measured: accuracy (WA) as printed, under the authors' protocol here, and on unseen "
+        "speakers. What test rows share with training under that protocol: "
         f"{joined(list(known)) or 'nothing'}. "
         + " ".join(f"`{name}`: {source}." for name, source in sources.items()),
     )
@@ -484,5 +494,6 @@ def glossary() -> None:
     table(rows, caption="Words of the report.")
 
 
-def _two_columns(rows: Mapping[str, object], *, caption: str) -> None:
-    table(pd.DataFrame({"what": list(rows), "value": map(str, rows.values())}), caption=caption)
+def _two_columns(rows: Mapping[str, object], *, caption: str, name: str = "") -> None:
+    frame = pd.DataFrame({"what": list(rows), "value": map(str, rows.values())})
+    table(frame, caption=caption, name=name)

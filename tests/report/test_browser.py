@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from base64 import b64encode
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -48,6 +49,25 @@ WIDE_TABLE = (
     + "</tr></tbody></table></div></figure>"
 )
 
+
+def drawing(width_px: int, words: str) -> str:
+    size = f'width="{width_px}" height="9"'
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" {size}><desc>{words}</desc></svg>'
+    return f'{size} {{}}="data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}"'
+
+
+TWO_DRAWINGS = (
+    '<figure class="ser-figure"><picture>'
+    f'<source media="(max-width: 40rem)" {drawing(340, "phone").format("srcset")}>'
+    f'<img alt="a line" {drawing(880, "desk").format("src")}></picture></figure>'
+)
+LONG_TABLE = (
+    '<figure class="ser-table" id="long"><figcaption><span class="ser-number">Table 2.</span> Long.'
+    '</figcaption><details class="ser-long"><summary>Show all 2 rows</summary><div '
+    'class="ser-scroll"><table class="ser-cells"><tr><td>a</td></tr></table></div></details>'
+    "</figure>"
+)
+
 # The pool's page has no parts that the other does not have.
 REPORTS = sorted(
     one for one in (PROJECT_DIR / "reports").glob("*/report.html") if one.parent.name != "pooled"
@@ -69,7 +89,8 @@ def built(tmp_path_factory):
     root = tmp_path_factory.mktemp("browser")
     (root / "params").mkdir()
     (root / "params" / "quick.yml").write_text("", encoding="utf-8")
-    findings = {"text/html": "<ul></ul>", FINDINGS_MIME: {"sentences": ["It is.", "It was."]}}
+    sentences = ["It is.", 'It was (<a href="#long"></a>).']
+    findings = {"text/html": "<ul></ul>", FINDINGS_MIME: {"sentences": sentences}}
     write(
         root,
         "01_fine",
@@ -78,6 +99,8 @@ def built(tmp_path_factory):
         shown({"text/html": FIGURE}, "summary"),
         shown({"text/html": FIGURE}, "figure"),
         shown({"text/html": WIDE_TABLE}, "table"),
+        shown({"text/html": LONG_TABLE}, "table"),
+        shown({"text/html": TWO_DRAWINGS}, "lead"),
         new_code_cell(f"print('{'wide ' * 100}')"),
         shown(findings, "findings"),
     )
@@ -316,6 +339,23 @@ def test_a_link_into_a_fold_opens_it(opened, has_scripts):
     page.locator(f"[id='{name}']").wait_for()
 
 
+def test_a_link_to_a_long_table_opens_every_fold_again_and_again(open_window, built):
+    page = open_window(built)
+    rows = page.locator("#long td")
+    for _ in range(2):
+        page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = false; })")
+        assert not rows.is_visible()
+        page.get_by_role("link", name="Table 2", exact=True).click()
+        rows.wait_for()
+
+
+def test_a_phone_shows_the_drawing_made_for_it_and_scrolls_nothing(open_window, built):
+    for viewport, is_phone in ((DESK, False), (PHONE, True)):
+        image = open_window(built, viewport).locator("picture > img")
+        assert ("phone" in image.evaluate("one => atob(one.currentSrc.split(',')[1])")) == is_phone
+        assert image.bounding_box()["width"] <= viewport["width"]
+
+
 @pytest.mark.parametrize("has_scripts", [True, False])
 def test_paper_shows_what_is_folded(opened, has_scripts):
     page = opened(has_scripts=has_scripts)
@@ -391,6 +431,20 @@ def test_no_table_leaves_the_paper(opened):
         "main table.ser-cells", "all => all.map(one => one.getBoundingClientRect().right)"
     )
     assert max(ends, default=0) <= 658 + 1
+
+
+def test_no_number_is_broken_on_paper(open_window, built):
+    page = open_window(built, {"width": 658, "height": 900})
+    page.emulate_media(media="print")
+    lines = page.eval_on_selector_all(
+        "td.ser-num",
+        """all => all.map(one => {
+            const range = document.createRange();
+            range.selectNodeContents(one);
+            return range.getClientRects().length;
+        })""",
+    )
+    assert set(lines) == {1}
 
 
 def test_a_phone_names_each_cell_of_a_wide_table(opened):
