@@ -6,10 +6,13 @@ Helpers are fixtures that return functions, because test files cannot import eac
 
 from __future__ import annotations
 
+import gc
 import hashlib
+import multiprocessing
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -64,6 +67,20 @@ def strace() -> str:
     return _program("strace", "whom processes reach was not watched")
 
 
+@pytest.fixture(scope="session")
+def forked():
+    """Return a function that calls one in another process, which has imported what this one has."""
+    if not hasattr(os, "fork"):
+        pytest.skip("NOT CHECKED: processes cannot be forked here")
+
+    def start(function: Callable[[], object]) -> multiprocessing.Process:
+        process = multiprocessing.get_context("fork").Process(target=function, daemon=True)
+        process.start()
+        return process
+
+    return start
+
+
 @pytest.fixture
 def eager():
     """Run networks operation by operation: compiling takes longer than small arithmetic."""
@@ -113,6 +130,19 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SER_REPORTS", str(tmp_path / "reports"))
     for name in FOREIGN_VARIABLES:
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def real_cache_dir() -> str:
+    """Return the cache of the project, where encoders and facts of real corpora may lie."""
+    return REAL_CACHE
+
+
+@pytest.fixture(autouse=True, scope="module")
+def settled() -> None:
+    """Take what is there out of the garbage collection, which Keras asks for at every network."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

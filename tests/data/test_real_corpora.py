@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from ser_lib import data
+from ser_lib.audio.io import read_facts
 from ser_lib.data import CORPORA
 from ser_lib.data.corpus import Corpus
 from ser_lib.data.labels import LABEL_SETS
@@ -34,23 +35,23 @@ ABSENT = {"tess": ["OAF_back_angry", "YAF_beg_sad"]}
 PARTS = {"nemo": (1490, 9), "ased": (1811, 65), "emospeech_in": (1341, 98), "turev": (869, 6)}
 
 
-def _load(name: str, cache: Path) -> pd.DataFrame:
+def _load(name: str, cache: str) -> pd.DataFrame:
     folder = DATA / name
     if not folder.is_dir():
         pytest.skip(f"NOT CHECKED: {name} is not under {DATA}; point SER_DATA at the corpora")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SER_CACHE", str(cache))
+        patch.setenv("SER_CACHE", cache)
         return data.load_corpus(name, root=folder, strict=name not in ABSENT | PARTS)
 
 
 @pytest.fixture(scope="module")
-def real_clips(tmp_path_factory):
+def real_clips(real_cache_dir):
     """Return a function that loads a corpus once for all tests of this file."""
-    cache, loaded = tmp_path_factory.mktemp("real"), {}
+    loaded = {}
 
     def load(name: str) -> pd.DataFrame:
         if name not in loaded:
-            loaded[name] = _load(name, cache)
+            loaded[name] = _load(name, real_cache_dir)
         return loaded[name]
 
     return load
@@ -80,6 +81,16 @@ def test_a_corpus_is_complete_and_clean(real_clips, name):
     # The one problem may be that clips are missing: just these.
     assert len(clips.attrs["left_out"]) == bool(absent)
     assert all(one.endswith(f"missing: {', '.join(absent)}") for one in clips.attrs["left_out"])
+
+
+# Facts come from the cache of the project, where they are since a file changed: here from a few.
+@pytest.mark.parametrize("name", REAL)
+def test_the_facts_of_clips_are_those_of_their_files(real_clips, name):
+    clips = real_clips(name)
+    for row in clips.iloc[:: max(1, len(clips) // 20)].itertuples():
+        facts = read_facts(row.path)
+        assert row.duration_s == pytest.approx(facts.duration_s, abs=1e-6)
+        assert (row.sample_rate_hz, row.audio_sha256) == (facts.sample_rate_hz, facts.audio_sha256)
 
 
 @pytest.mark.parametrize("name", REAL)
@@ -211,7 +222,7 @@ def tess(real_clips):
     return real_clips("tess")
 
 
-def test_tess_names_the_clips_that_a_copy_lacks(tess):
+def test_tess_names_the_clips_that_a_copy_lacks(tess, real_cache):
     found = {one.removeprefix("tess/") for one in tess["clip_id"]}
     lacking = sorted(set(CORPORA["tess"].names) - found)
     assert lacking in ([], ABSENT["tess"])

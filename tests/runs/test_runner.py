@@ -5,15 +5,17 @@ from __future__ import annotations
 import getpass
 import hashlib
 import json
+import logging
 import platform
 import re
 import shutil
 import subprocess
-import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache
+from multiprocessing import Process
 from pathlib import Path
 
 import numpy as np
@@ -549,51 +551,50 @@ def test_what_another_process_trains_meanwhile_is_read(
     assert len(fitted) == (12 if is_fresh and not has_waited else 6)
 
 
-AT_ONCE = """
-import sys, time
-import pandas as pd
-sys.path.insert(0, sys.argv[1])
-import test_runner as tests
-
-fit, seconds = tests.runs.fit_fold, iter([0, *[float(sys.argv[3])] * 5])
-
-def slow(*arguments, **options):
-    print("fold", flush=True)
-    time.sleep(next(seconds))
-    return fit(*arguments, **options)
-
-tests.runs.fit_fold = slow
-run = tests.go(pd.read_pickle(sys.argv[2]))
-print(len(run.predictions), flush=True)
-"""
-
-
 @pytest.mark.slow
 def test_of_three_processes_on_one_run_one_trains_and_a_killed_one_holds_nobody(
-    few_clips, tmp_path
+    few_clips, tmp_path, forked, monkeypatch
 ):
-    few_clips.to_pickle(tmp_path / "clips.pkl")
+    # Each process says what it does in a file of its own: a line is written at once.
+    def start(name: str, duration_s: float) -> Process:
+        fit, seconds = runs.fit_fold, iter([0, *[duration_s] * 5])
 
-    def start(duration_s: int) -> subprocess.Popen:
-        arguments = [str(Path(__file__).parent), str(tmp_path / "clips.pkl"), str(duration_s)]
-        return subprocess.Popen(
-            [sys.executable, "-c", AT_ONCE, *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        def slow(*arguments, **options):
+            say("fold")
+            time.sleep(next(seconds))
+            return fit(*arguments, **options)
 
-    killed = start(600)
-    assert [killed.stdout.readline() for _ in range(2)] == ["fold\n"] * 2
-    others = [start(0), start(0)]
-    waited_for = [one.stderr.readline() for one in others]
+        def say(word: object) -> None:
+            with (tmp_path / name).open("a") as file:
+                print(word, file=file)
+
+        def run() -> None:
+            monkeypatch.setattr(runs, "fit_fold", slow)
+            logging.basicConfig(filename=tmp_path / f"{name}.log", force=True)
+            say(len(go(few_clips).predictions))
+
+        return forked(run)
+
+    def said(name: str, n_lines: int = 0) -> list[str]:
+        ends = time.monotonic() + 60
+        while True:
+            path = tmp_path / name
+            lines = path.read_text().splitlines() if path.exists() else []
+            if len(lines) >= n_lines or time.monotonic() > ends:
+                return lines
+            time.sleep(0.02)
+
+    killed = start("killed", 600)
+    assert said("killed", 2) == ["fold"] * 2
+    others = [start(name, 0) for name in "ab"]
+    waited_for = [said(f"{name}.log", 1) for name in "ab"]
     killed.kill()
-    killed.communicate()
-    assert all(f"waiting for process {killed.pid}" in line for line in waited_for)
-    outputs = sorted(one.communicate()[0].split() for one in others)
+    for one in (killed, *others):
+        one.join(60)
+    assert all(f"waiting for process {killed.pid}" in lines[0] for lines in waited_for)
     n_rows = str(len(few_clips))
     # The killed one had finished its first fold of six.
-    assert outputs == [[n_rows], ["fold"] * 5 + [n_rows]]
+    assert sorted(map(said, "ab")) == [[n_rows], ["fold"] * 5 + [n_rows]]
     (folder,) = (tmp_path / "reports" / "demo" / "runs").iterdir()
     assert listing(folder) == FILES
 

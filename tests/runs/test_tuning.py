@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -25,7 +26,6 @@ from ser_lib.errors import LeakError, RunError, StudyError
 from ser_lib.features.registry import FeatureSpec
 from ser_lib.models.baselines import KnnConfig
 from ser_lib.models.cnn3d import Cnn3dConfig
-from ser_lib.paths import NOTEBOOKS_DIR
 from ser_lib.runs import tuning
 from ser_lib.runs.runner import plan_run
 from ser_lib.runs.tuning import (
@@ -387,27 +387,19 @@ def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(clips, monkeypa
     assert both[0] == both[1]
 
 
-def test_a_search_that_is_killed_loses_one_trial_and_leaves_no_half_file(clips, tmp_path):
-    code = (
-        "import os, sys, pandas as pd; sys.path[:0] = sys.argv[1], sys.argv[3]\n"
-        "import test_tuning as t\n"
-        "clips, done = pd.read_pickle(sys.argv[2]), []\n"
-        "def die(*a, **k):\n"
-        "    done.append(1)\n"
-        "    return t.fake_fit(*a, **k) if len(done) < 3 else os._exit(9)\n"
-        "t.tuning.fit_fold = die\n"
-        "t.go(clips, 4)\n"
-    )
-    clips.to_pickle(tmp_path / "clips.pkl")
-    arguments = [
-        sys.executable,
-        "-c",
-        code,
-        str(Path(__file__).parent),
-        str(tmp_path / "clips.pkl"),
-        str(NOTEBOOKS_DIR),
-    ]
-    assert subprocess.run(arguments, check=False, capture_output=True).returncode == 9
+def test_a_search_that_is_killed_loses_one_trial_and_leaves_no_half_file(
+    clips, forked, monkeypatch
+):
+    done = []
+
+    def die(*arguments, **options):
+        done.append(1)
+        return fake_fit(*arguments, **options) if len(done) < 3 else os._exit(9)
+
+    monkeypatch.setattr(tuning, "fit_fold", die)
+    killed = forked(lambda: go(clips, 4))
+    killed.join()
+    assert killed.exitcode == 9
     trials = go(clips, 0)
     assert len(trials) == 2
     assert listing(Path(trials.attrs["folder"])) == FILES
