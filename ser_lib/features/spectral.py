@@ -204,26 +204,39 @@ def mel_chunks(
 def mel_picture(
     signal: np.ndarray, sample_rate_hz: int, *, side_px: int = 224, n_mels: int = 128
 ) -> np.ndarray:
-    """Draw the log-mel spectrogram as `swart2025` does: `specshow`, default colours, no axes.
+    """Log-mel spectrogram as the picture of `swart2025`: `specshow`, default colours, no axes.
 
     Red, green, blue in uint8, shape (side_px, side_px, 3); row 0 is the highest band. The same
-    pixels as the PNG file that the study saves and reads again (Swart 2025, section 3.3).
+    pixels as the PNG file that the study saves and reads again (Swart 2025, section 3.3), without
+    drawing: cells are coloured, and their edges go to the nearest pixel as matplotlib computes it.
     """
-    import librosa.display
-    import matplotlib.style
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from matplotlib import colormaps
+    from matplotlib.colors import Normalize
 
     level_db = log_mel(signal, sample_rate_hz, n_mels=n_mels)
-    # The study draws with matplotlib's defaults, whatever style the caller's figures have.
-    with matplotlib.style.context("default"):
-        figure = Figure(figsize=(side_px / 100, side_px / 100), dpi=100)
-        canvas = FigureCanvasAgg(figure)
-        axes = figure.add_axes((0, 0, 1, 1))
-        axes.set_axis_off()
-        librosa.display.specshow(level_db, ax=axes)
-        canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    n_frames = level_db.shape[1]
+    if n_frames == 1:
+        return np.full((side_px, side_px, 3), 255, np.uint8)  # `specshow` draws no single frame
+    colours = colormaps["magma"](Normalize()(level_db))[..., :3]
+    coloured = np.floor(colours * 255 + 0.5).astype(np.uint8)
+    pixels = np.arange(side_px)
+    columns = np.searchsorted(_edges_px(n_frames, side_px), pixels, side="right") - 1
+    # Bands begin at the bottom, and edges that are half way go up the picture.
+    rows = np.searchsorted(-_edges_px(n_mels, side_px, is_upward=True), -pixels - 1, side="right")
+    return coloured[rows - 1][:, columns]
+
+
+def _edges_px(n_cells: int, side_px: int, *, is_upward: bool = False) -> np.ndarray:
+    """Return the pixel at which each of so many cells begins, and where the last one ends.
+
+    The same operations on floats as matplotlib's: which pixel is the nearest one is decided by
+    the last digit where an edge is half way between two.
+    """
+    length = side_px / 100 * 100  # inches, of so many dots
+    scale, first = length * (1 / n_cells), length * (0.5 / n_cells)
+    edges = np.arange(n_cells + 1) - 0.5
+    exact = -scale * edges + (side_px - first) if is_upward else scale * edges + first
+    return np.floor(exact + 0.5)
 
 
 def mfcc_zcr_rms(
