@@ -19,7 +19,7 @@ export SER_FRESH := $(FRESH)
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
-.PHONY: help report test lab app data tune docs lint lint-notebooks format bench demo-clips clean
+.PHONY: help report test check-all lab app data tune docs lint lint-notebooks format bench demo-clips clean
 
 help:  ## Show this list
 	@echo "Speech emotion recognition, honestly. Targets:"
@@ -35,6 +35,9 @@ report: $(DONE)  ## Run every notebook and write reports/<CORPUS>/report.html
 
 test: $(DONE)  ## Run the tests
 	@$(BIN)/python -m pytest
+
+check-all: lint  ## Check style and run all tests, also those that take minutes
+	@$(BIN)/python -m pytest -m "minutes or not minutes"
 
 lab: $(DONE)  ## Open JupyterLab on the notebooks
 	@JUPYTER_CONFIG_PATH=$(CURDIR)/tools/lab $(BIN)/jupyter lab

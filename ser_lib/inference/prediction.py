@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ser_lib.audio.voice_activity import VoiceFacts
+from ser_lib.shown import short
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +21,7 @@ NOT_SURE = "not sure"
 UNLIKE = "unlike the training clips"  # how the warning begins
 
 
+@short
 @dataclass(frozen=True)
 class Prediction:
     """What a model returns for one recording."""
@@ -50,6 +52,12 @@ class Prediction:
     def top(self, n: int) -> list[tuple[str, float]]:
         """Return the `n` likeliest classes with their probabilities."""
         return list(self.probabilities.items())[:n]
+
+    def _facts(self) -> dict[str, object]:
+        shares = (f"{name} {100 * share:.1f} %" for name, share in self.top(3))
+        warnings = {f"warning {n}": one for n, one in enumerate(self.warnings, start=1)}
+        facts = {"path": self.path, "emotion": self.emotion, "likeliest": ", ".join(shares)}
+        return facts | {"duration_s": round(self.duration_s, 2), "error": self.error} | warnings
 
 
 def as_table(predictions: Iterable[Prediction], labels: Sequence[str]) -> pd.DataFrame:

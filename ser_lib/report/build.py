@@ -37,6 +37,7 @@ from ser_lib.data.pooled import Pool
 from ser_lib.errors import CorpusError, ReportError, SerError, offenders
 from ser_lib.evaluation.formatting import FINDINGS_MIME, RESULTS_MIME, joined
 from ser_lib.paths import NOTEBOOKS_DIR, atomic_path, locked, report_dir, reports_dir
+from ser_lib.report.contents import keep_durations
 from ser_lib.report.execution import Job, check_kernel, failures_of, read_executed, run_all
 from ser_lib.report.html import (
     Failure,
@@ -182,6 +183,7 @@ def _finish(
     for name, content in files.items():
         with atomic_path(target.with_name(name)) as temporary:
             temporary.write_bytes(content)
+    keep_durations(target.parent, card.name, facts.durations_s)
     if os.environ.get("REPORT_PDF", "0") == "1":
         _print_pdf(target)
     results_path = target.with_name("results.json") if records else None

@@ -162,7 +162,11 @@ def render_report(executed: Mapping[str, NotebookNode], facts: ReportFacts) -> s
         chapters=chapters,
         failed_text=_count(len({one.notebook for one in facts.failures}), "notebook") + " failed",
         css=Markup((THEME_DIR / "report.css").read_text(encoding="utf-8")),
-        javascript=Markup((THEME_DIR / "report.js").read_text(encoding="utf-8")),
+        javascript=Markup(
+            "".join(
+                (THEME_DIR / f"{one}.js").read_text(encoding="utf-8") for one in ("report", "sort")
+            )
+        ),
         n_top=N_TOP_FINDINGS,
         glossary=glossary,
     )

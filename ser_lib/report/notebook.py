@@ -41,6 +41,7 @@ from ser_lib.features.extraction import extract, feature_key
 from ser_lib.features.registry import FeatureSpec
 from ser_lib.paths import NOTEBOOKS_DIR, keep, report_dir
 from ser_lib.plots.style import STYLE_FILE
+from ser_lib.report.contents import contents_of
 from ser_lib.report.drawing import NUMBER, numbers_of, numeric, svg_of
 from ser_lib.report.html import THEME_DIR
 from ser_lib.report.profiles import as_reported as as_reported
@@ -59,6 +60,7 @@ __all__ = [
     "answers",
     "as_reported",
     "change",
+    "contents",
     "corpus_table",
     "cost_text",
     "exhibit",
@@ -123,6 +125,8 @@ def _interrupted(shell: Any, kind: type, error: BaseException, trace: Any, **_: 
 
 if hasattr(get_ipython(), "kernel") and not is_headless():
     get_ipython().set_custom_exc((KeyboardInterrupt,), _interrupted)
+    _html = get_ipython().display_formatter.formatters["text/html"]
+    _html.for_type(pd.DataFrame, lambda frame: _returned(frame))
 
 # The screens that the page's style calls small.
 PHONE = "(max-width: 40rem)"
@@ -259,13 +263,8 @@ def table(frame: pd.DataFrame, *, caption: str, name: str = "") -> None:
     shown = numeric(shown)
     numbers = _csv(shown)
     runs = html.escape(" ".join(shown.pop("run").fillna("")) if "run" in shown else "")
-    options = {"index": False, "border": 0, "na_rep": "–", "classes": _classes(shown)}
-    body = shown.to_html(float_format="{:.3f}".format, **options)
-    if shown.empty:
-        body = "<p>None.</p>"
-    body = f'<div class="ser-scroll" data-runs="{runs}">{body}</div>' + (
-        "" if is_headless() else ALIGNED
-    )
+    body = _cells(shown, float_format="{:.3f}".format) if len(shown) else "<p>None.</p>"
+    body = f'<div class="ser-scroll" data-runs="{runs}">{body}</div>'
     if len(shown) > LONG_TABLE:
         rows = f"Show all {len(shown)} rows"
         body = f'<details class="ser-long"><summary>{rows}</summary>{body}</details>'
@@ -276,12 +275,32 @@ def table(frame: pd.DataFrame, *, caption: str, name: str = "") -> None:
     )
 
 
+def _cells(frame: pd.DataFrame, **options: Any) -> str:
+    """Write a table whose rows can be sorted, without its index."""
+    options |= {"index": False, "border": 0, "na_rep": "–", "classes": _classes(frame)}
+    body = frame.to_html(**options)
+    if is_headless():
+        return body
+    return body.replace("<th>", '<th tabindex="0">') + ALIGNED
+
+
+def _returned(frame: pd.DataFrame) -> str:
+    """Write a table that a cell returns as `table` does, at most as many rows as pandas shows."""
+    if frame.columns.nlevels > 1:
+        return frame._repr_html_()
+    shown = frame.rename_axis(columns=None)
+    if not isinstance(frame.index, pd.RangeIndex):
+        names = [one or "" for one in frame.index.names]
+        shown = shown.reset_index(names=names, allow_duplicates=True)
+    return _cells(shown, max_rows=pd.get_option("display.max_rows"), show_dimensions="truncate")
+
+
 # The report's own style knows no JupyterLab, which sets all cells to the right.
 ALIGNED = "<style>.ser-cells :is(th, td) { text-align: left !important }" + "".join(
     f".ser-right-{n} :is(th, td):nth-child({n}) {{ text-align: right !important }}"
     for n in range(1, 21)
 )
-ALIGNED += "</style>"
+ALIGNED += f"</style><script>{(THEME_DIR / 'sort.js').read_text(encoding='utf-8')}</script>"
 
 
 def _classes(frame: pd.DataFrame) -> str:
@@ -485,6 +504,14 @@ def study_result(results: Results) -> None:
         f"{joined(list(known)) or 'nothing'}. "
         + " ".join(f"`{name}`: {source}." for name, source in sources.items()),
     )
+
+
+def contents() -> None:
+    """Show what each chapter looks like, and how many minutes it takes."""
+    # Imported here: it also builds reports.
+    from ser_lib.report.build import chapter_paths
+
+    _display_html(_cells(contents_of([one.stem for one in chapter_paths()]), escape=False))
 
 
 def glossary() -> None:

@@ -462,7 +462,7 @@ def collect(
     what = f"{study.name}, {n_missing} of {len(wanted)} runs are trained"
     if n_missing and not stored_only and not is_headless():
         seconds = training_s(trained)
-        what += f", about {duration_text(seconds)}" if seconds else ""
+        what += f", about {duration_text(seconds)} of training" if seconds else ""
     with closing(progress(range(n_missing), total=n_missing * (not stored_only), what=what)) as bar:
         for (protocol, plan), run in zip(wanted, stored, strict=True):
             if run is None and not stored_only:

@@ -277,6 +277,26 @@ def test_the_menu_of_a_phone_shows_sections_of_what_is_read_and_closes_on_a_clic
     assert page.locator(".ser-menu [aria-current]").count() == 1
 
 
+SORTED = """() => {
+  const cells = ["9.5", "10.5", "", "\u22121"].map(one => `<tr><td>${one}</td></tr>`).join("");
+  document.body.insertAdjacentHTML("beforeend", `<table class="ser-cells" id="sorted"><thead><tr>
+    <th>n</th></tr></thead><tbody>${cells}</tbody></table>`);
+  const table = document.getElementById("sorted"), head = table.querySelector("th");
+  const found = ["click", "click"].map(one => {
+    head[one]();
+    return [head.ariaSort, ...Array.from(table.tBodies[0].rows, row => row.innerText)];
+  });
+  table.remove();
+  return found;
+}"""
+
+
+def test_a_click_on_the_head_of_a_column_sorts_its_rows_and_another_turns_them(open_window, built):
+    up, down = open_window(built).evaluate(SORTED)
+    assert up == ["ascending", "", "−1", "9.5", "10.5"]
+    assert down == ["descending", "10.5", "9.5", "−1", ""]
+
+
 def test_a_wide_figure_scrolls_on_a_phone_and_is_whole_on_paper(open_window, built):
     page = open_window(built, PHONE)
     box = page.locator(".ser-figure > .ser-scroll").first

@@ -267,3 +267,25 @@ def test_columns_of_numbers_stand_to_the_right_and_texts_to_the_left():
     frame = pd.DataFrame({"model": ["CNN", "SVM"], "UAR": ["61.0 %", "−0.3"], "seeds": [1, 3]})
     assert notebook._classes(frame) == "ser-cells ser-right-2 ser-right-3"
     assert notebook._classes(frame.assign(UAR=["none", "1"])) == "ser-cells ser-right-3"
+
+
+def test_a_table_that_a_cell_returns_is_aligned_and_sorted_with_its_index(monkeypatch):
+    monkeypatch.setattr(notebook, "is_headless", lambda: False)
+    clips = pd.DataFrame({"emotion": ["sad", "sad", "calm"], "gender": ["m", "f", "m"]})
+    counts = clips.groupby(["emotion", "gender"]).size().unstack(fill_value=0)
+    source = notebook._returned(counts)
+    assert 'class="dataframe ser-cells ser-right-2 ser-right-3"' in source
+    heads = re.findall(r'<th tabindex="0">(.*?)</th>', source)
+    assert heads == ["emotion", "f", "m"]
+    assert "serSorts" in source
+    small = notebook._returned(pd.DataFrame({"p": [0.000488]}))
+    assert "0.000488" in small
+    assert "5,000" not in notebook._returned(pd.DataFrame({"n": range(5000)}))
+    assert "5000 rows" in notebook._returned(pd.DataFrame({"n": range(5000)}))
+
+
+def test_what_the_report_shows_has_no_script_of_its_own(shown, monkeypatch):
+    """The page has one for all its tables."""
+    monkeypatch.setenv("SER_HEADLESS", "1")
+    notebook.table(pd.DataFrame({"n": [1]}), caption="c")
+    assert "script" not in shown[0]["text/html"]

@@ -4,6 +4,7 @@ Git takes a notebook without outputs (`.gitattributes`), but sees at once that a
 another size. After a save that changes nothing else, it is told to look again.
 """
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -30,12 +31,16 @@ def tell_git(model, os_path, **_):
         looking.submit(subprocess.run, command, **options)
 
 
+# Notebooks of one's own, in `notebooks/mine/`, import what the others do.
+found = [str(PROJECT / "notebooks"), os.environ.get("PYTHONPATH", "")]
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, found))
+
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
 c.ServerApp.root_dir = str(PROJECT)
 # Whoever is root, in a container for example, has said so already.
 c.ServerApp.allow_root = True
 c.LabApp.default_url = "/lab/tree/notebooks/00_start.ipynb"
-# Nobody is asked for news, and nothing is fetched.
+# Nothing is fetched; nobody is asked for news either (`labconfig/page_config.json`).
 c.LabApp.news_url = None
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 if sys.platform != "win32":
