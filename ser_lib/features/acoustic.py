@@ -237,12 +237,14 @@ def _voicing(signal: np.ndarray, pitch_hz: np.ndarray, sample_rate_hz: int) -> n
 def compare_functionals(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
     """Functionals of the ComParE 2016 set over the whole clip, shape (6373,), by openSMILE.
 
-    In openSMILE's order and units; a signal shorter than 0.3 s is followed by silence. For the set:
-    Schuller et al. (2016), Interspeech; for the program: Eyben et al. (2010), ACM Multimedia.
+    In openSMILE's order and units; a signal shorter than 0.3 s is followed by silence. openSMILE
+    reads samples of 16 bits and takes 1.0 for the lowest of them: it is given the highest.
+    For the set: Schuller et al. (2016), Interspeech; for the program: Eyben et al. (2010), ACM
+    Multimedia.
     """
     check_signal(signal)
     missing = round(OPENSMILE_MIN_S * sample_rate_hz) - len(signal)
-    padded = np.pad(signal, (0, max(missing, 0))).astype(np.float32)
+    padded = np.pad(signal, (0, max(missing, 0))).clip(-1, 1 - 2.0**-15).astype(np.float32)
     return _opensmile().process_signal(padded, sample_rate_hz).to_numpy(np.float32)[0]
 
 

@@ -28,7 +28,7 @@ class Feature:
 
 FEATURES: dict[str, Feature] = {
     "compare_functionals": Feature(
-        acoustic.compare_functionals, 1, lambda: (acoustic.N_FUNCTIONALS,)
+        acoustic.compare_functionals, 2, lambda: (acoustic.N_FUNCTIONALS,)
     ),
     "encoder_frames": Feature(encoders.encoder_frames, 1, encoders.frames_shape, (0,)),
     "encoder_views": Feature(encoders.encoder_views, 1, encoders.encoder_shape),

@@ -97,6 +97,16 @@ def test_level_is_where_openSMILE_says(smile, noise):  # noqa: N802, its own spe
     assert loud[place] == pytest.approx(2 * soft[place], rel=0.01)
 
 
+def test_samples_of_full_scale_are_not_turned_into_their_opposite(smile):
+    tone = 1.2 * np.sin(2 * np.pi * 200 * np.arange(RATE_HZ) / RATE_HZ).astype(np.float32)
+    full, below = tone.clip(-1, 1), tone.clip(-1, 32767 / 32768)
+    np.testing.assert_array_equal(
+        compare_functionals(full, RATE_HZ), compare_functionals(below, RATE_HZ)
+    )
+    given = (acoustic._opensmile().process_signal(one, RATE_HZ) for one in (full, below))
+    assert not np.array_equal(*given)
+
+
 @pytest.mark.parametrize("n_samples", [1, 320, 4_799, 4_800])
 def test_the_shortest_clips_have_finite_functionals(smile, noise, n_samples):
     assert np.isfinite(compare_functionals(noise[:n_samples], RATE_HZ)).all()
@@ -110,5 +120,5 @@ def test_a_change_of_what_it_gives_raises_its_version(smile):
     time_s = np.arange(2 * RATE_HZ) / RATE_HZ
     swept = 0.4 * np.sin(2 * np.pi * (150 + 60 * time_s) * time_s) * np.hanning(len(time_s))
     values = compare_functionals(swept.astype(np.float32), RATE_HZ).astype(float)
-    assert FEATURES["compare_functionals"].version == 1
+    assert FEATURES["compare_functionals"].version == 2
     assert np.median(np.abs(values)) == pytest.approx(0.382653, rel=1e-3)
