@@ -66,6 +66,6 @@ def sources_of(bundle: Bundle) -> tuple[str, list[str]]:
                     f"trained on the {len(one.labels)} classes that both corpora have and tested "
                     f"on all their {one.score.n_rows:,} clips, here {len(bundle.labels)} classes "
                     f"can be answered, and the {other['n_clips']:,} clips are those by which no "
-                    "voice was made known."
+                    "voice was made known ([](#elsewhere))."
                 )
     return means, joint

@@ -78,9 +78,18 @@ def first_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def answers(
-    steps: pd.DataFrame, task: Task, tests: pd.DataFrame, costs: pd.DataFrame, bundle: Bundle
+    steps: pd.DataFrame,
+    task: Task,
+    tests: pd.DataFrame,
+    costs: pd.DataFrame,
+    bundle: Bundle,
+    *,
+    is_main: bool = True,
 ) -> list[tuple[str, str, str]]:
-    """Answer four questions: question, answer, and the name of the table that shows it."""
+    """Answer four questions: question, answer, and the name of the table that shows it.
+
+    `is_main` says whether the task is the one that the chapter ranks and draws.
+    """
     best, published = task.best, steps.drop_duplicates(["study", "model"])
     name = task.name_of(best)
     pairs = differences_of(tests[tests["task"] == task.title], name)
@@ -91,9 +100,9 @@ def answers(
     shown, leading = pct(best.score.wa), f"{name} is above its {len(pairs)} rivals here"
     if len(level) > 1:
         shown = f"{pct(min(shares))} to {pct(max(shares))}"
-        leading = f"{len(level)} of {len(task.results)} here are level"
+        leading = f"{len(level)} of {len(task.results)} systems are level"
     rivals = "".join(
-        f" Published, unseen speakers too: {pct(one.wa)}, {one.system}."
+        f" Highest published, also unseen: {pct(one.wa)}, {one.system}."
         for one in _rivals(task).head(1).itertuples()
     )
     score, n_below = best.score, int((pairs["verdict"] == ABOVE).sum())
@@ -108,14 +117,14 @@ def answers(
         (
             "Which system is best?",
             f"{leading}, {shown} right on unseen speakers{smallest}.{rivals}",
-            "others",
+            "others" if is_main else "all-scores",
         ),
         (
             "How sure is that?",
             f"{name}: {pct(score.wa)}, with an interval over {score.n_speakers} speakers from "
             f"{pct(score.wa_low)} to {pct(score.wa_high)}; clearly above {n_below} of {len(pairs)} "
             "rivals.",
-            "best-pairs",
+            "best-pairs" if is_main else "pairs",
         ),
         (
             "What went wrong in the published ones?",

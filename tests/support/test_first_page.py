@@ -121,7 +121,7 @@ def test_the_last_answer_depends_on_other_corpora(task, accuracy, is_ready):
     tests = pd.DataFrame([pair | {"verdict": "not distinguishable from"}])
     costs = pd.DataFrame({"task": "t", "name": ["best", "other"], "n_bytes": [2e6, 1e6]})
     found = first_page.answers(STEPS, task, tests, costs, bundle(accuracy))
-    assert "2 of 2 here are level, 60.0 % to 70.0 %" in found[0][1]
+    assert "2 of 2 systems are level, 60.0 % to 70.0 %" in found[0][1]
     assert "smallest: other" in found[0][1]
     assert "above 0 of 1 rivals" in found[1][1]
     clear = tests.assign(verdict="clearly above")
@@ -139,6 +139,9 @@ def test_the_last_answer_depends_on_other_corpora(task, accuracy, is_ready):
     )
     assert "0 of 1 models knew" in unknown[2][1]
     assert found[3][1].startswith("Yes") == is_ready
+    # A task that the chapter does not rank is not answered by the ranking of another one.
+    apart = first_page.answers(STEPS, task, tests, costs, bundle(accuracy), is_main=False)
+    assert {one[2] for one in found[:2]} & {one[2] for one in apart[:2]} == set()
     notebook.answers(found)
 
 
