@@ -1,4 +1,4 @@
-from .app.explorer import view_clip as view_clip
+from .app.clip_view import view_clip as view_clip
 from .audit.report import audit_dataset as audit_dataset
 from .data import CORPORA as CORPORA
 from .data import load_corpus as load_corpus

@@ -2,8 +2,10 @@
 
 server      the browser app, served on this machine only
 views       what it shows, as HTML and figures
-explorer    the Jupyter explorer of clips and of what stored models predict for them
-theme/      style sheets of both
+clip_view   a clip to look at and to play, in JupyterLab and on a page without a kernel
+stored_models  what stored runs predict for each clip
+explorer    the Jupyter explorer of both, and of recordings of one's own
+theme/      style sheets, and what runs in JupyterLab's page
 """
 
 import lazy_loader as lazy

@@ -1,337 +1,86 @@
 """An explorer for JupyterLab: choose a clip, look at it, listen, and compare stored predictions.
 
-`view_clip` draws a clip and makes it playable, `models_table` lays out what stored runs predict for
-it, `Explorer` puts both into a box of widgets. Nothing is trained or written. Whatever is wrong
-with a corpus, a clip or a run is reported in the box.
+`Explorer` puts the player of `ser_lib.app.clip_view` and the tables of `ser_lib.app.stored_models`
+into a box of widgets. Nothing is trained or written. Whatever is wrong with a corpus, a clip or a
+run is reported in the box.
 """
 
 from __future__ import annotations
 
-import base64
 import html
-import io
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import tempfile
+from collections.abc import Mapping
 from functools import lru_cache
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import anywidget
 import ipywidgets as widgets
-import matplotlib as mpl
-import numpy as np
 import pandas as pd
-from IPython.display import Audio
-from matplotlib.figure import Figure
+import traitlets
 
 from ser_lib import data
-from ser_lib.audio.io import load_signal
-from ser_lib.audio.signal import resample
+from ser_lib.app.clip_view import THEME_DIR, ClipPlayer, ClipView, view_clip
+from ser_lib.app.stored_models import StoredModel, models_table, stored_models
 from ser_lib.data.labels import EMOTIONS, colour_of
 from ser_lib.data.pooled import POOLED
-from ser_lib.errors import RunError, SerError, offenders
-from ser_lib.features.acoustic import waveform_envelope
-from ser_lib.features.spectral import HOP_SAMPLES, N_FFT, log_mel, mfcc_zcr_rms
-from ser_lib.paths import report_dir, runs_dir
-from ser_lib.plots.signals import (
-    PITCH_LIMITS_HZ,
-    plot_envelope,
-    plot_log_mel,
-    plot_mfcc,
-    plot_pitch,
+from ser_lib.errors import SerError, offenders
+from ser_lib.features.phonetics import CEILING_HZ
+from ser_lib.inference.bundle import installed_bundles
+from ser_lib.inference.predictor import Predictor
+from ser_lib.inference.streaming import (
+    FIRST_ANSWER_S,
+    HOP_S,
+    WINDOW_S,
+    Window,
+    timeline,
+    timeline_table,
 )
-from ser_lib.plots.style import STYLE_FILE
-from ser_lib.runs.store import Run, differences, read_run, settings_text
-from ser_lib.studies import STUDIES
+from ser_lib.inference.textgrid import textgrid, window_intervals
+from ser_lib.paths import report_dir
 
-ALL = "all"
-STYLE_SHEET = Path(__file__).with_name("theme") / "explorer.css"
+ALL, NONE = "all", ""
+OWN = "own"  # the corpus of recordings that are opened by hand
 
 # What makes two clips alike: after another choice the explorer stays near the last clip.
 LIKENESS = ("emotion", "speaker", "statement", "intensity", "repetition")
 
-RATE_HZ = 22_050  # as the studies' features
-N_COEFFICIENTS = 20  # librosa's default; the finer ones hold little that the eye can find
-MFCC_LIMIT_DB = 60.0  # nine in ten values lie within, whatever the corpus
-SPEECH_RANGE_DB = 25.0  # as in `features.prosody`: what is softer is breath, room or noise
-
-# Twice as many pixels as are shown, for the text to be as large as the page's.
-DPI = 150
-WIDTH_PX = 840
-HEIGHT_PX = 860
-
-# What differs between the seeds of one model, and between folds that are drawn.
-OF_THE_SEED = ("seed", "folds_sha256", "rows_sha256")
-
-READ_AS = (
-    "Probabilities of models that were trained without this speaker; ×3: mean of three seeds. "
-    "Outlined: the acted emotion, in the words of the study's task; bold: the model's prediction, "
-    "✓ where it is the acted one. Hover over a row for its stored runs."
-)
-BY_GENDER = " Where a task names the gender as well, a column is the sum of both, and ✓ needs both."
+# Five formants lie below it in most men's voices; `CEILING_HZ` is for all others.
+LOW_CEILING_HZ = 5000.0
+SHORT_S = 30.0  # up to here windows overlap more, to follow what is said
 
 
-@dataclass(frozen=True)
-class ClipView:
-    """A clip, ready to be shown."""
+class OwnSound(anywidget.AnyWidget):
+    """A file of one's own, chosen or recorded in the browser; its bytes come as messages."""
 
-    png: bytes = field(repr=False)
-    wav: bytes = field(repr=False)
-    caption: str
-
-    def _repr_html_(self) -> str:
-        sound = base64.b64encode(self.wav).decode()
-        return f'<audio controls src="data:audio/wav;base64,{sound}"></audio>{self.picture()}'
-
-    def picture(self) -> str:
-        """Return the figure as HTML, its caption below it and as its description."""
-        caption = html.escape(self.caption)
-        return (
-            f'<img alt="{caption}" width="{WIDTH_PX}" height="{HEIGHT_PX}" decoding="sync" '
-            f'src="data:image/png;base64,{base64.b64encode(self.png).decode()}">'
-            f'<p class="ser-say">{caption}</p>'
-        )
+    _esm = THEME_DIR / "own_sound.js"
 
 
-def pitch_contour(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
-    """Follow the pitch of a mono signal, in Hz a frame; NaN without voice and 25 dB below it."""
-    import librosa
+class ConfusionMatrix(anywidget.AnyWidget):
+    """Counts by acted and predicted class, whose cells can be pressed."""
 
-    low_hz, high_hz = PITCH_LIMITS_HZ
-    framing: dict[str, Any] = {"frame_length": N_FFT, "hop_length": HOP_SAMPLES}
-    # pYIN (Mauch and Dixon 2014), with thresholds around 0.2: acted speech is rougher than song.
-    # A fifth of a semitone is finer than a line is wide, and three times as quick as the default.
-    pitch_hz, _, _ = librosa.pyin(
-        signal,
-        fmin=low_hz,
-        fmax=high_hz,
-        sr=sample_rate_hz,
-        beta_parameters=(2, 8),
-        resolution=0.2,
-        **framing,
-    )
-    level = librosa.feature.rms(y=signal, **framing)[0]
-    is_speech = level > np.percentile(level, 95) * 10 ** (-SPEECH_RANGE_DB / 20)
-    return np.where(is_speech, pitch_hz, np.nan)
+    _esm = THEME_DIR / "confusion.js"
+    matrix = traitlets.Dict().tag(sync=True)
+    cell: traitlets.List = traitlets.List().tag(sync=True)
+    """The acted and the predicted class of the cell that is pressed; empty for none."""
 
 
-def view_clip(path: str | Path, emotion: str = "") -> ClipView:
-    """Draw any clip, in its emotion's colour, and make it playable; kept until the file changes."""
-    file = Path(path)
-    # Decoding says what is wrong with a file that is gone.
-    return _view_clip(str(path), file.stat().st_mtime_ns if file.is_file() else 0, emotion)
-
-
-# Some 400 kB a clip.
-@lru_cache(maxsize=100)
-def _view_clip(path: str, _changed_ns: int, emotion: str) -> ClipView:
-    native, native_hz = load_signal(path)
-    signal = resample(native, native_hz, RATE_HZ)
-    pitch_hz = pitch_contour(signal, RATE_HZ)
-    with mpl.rc_context(fname=STYLE_FILE):
-        png = _draw(signal, pitch_hz, colour_of(emotion))
-    # Lossy codecs overshoot full scale now and then.
-    wav = Audio(native.clip(-1, 1), rate=native_hz, normalize=False).data
-    peak_db = 20 * np.log10(max(float(np.abs(signal).max()), 1e-6))
-    voiced_hz = pitch_hz[np.isfinite(pitch_hz)]
-    contour = f"median {np.median(voiced_hz):.0f} Hz" if len(voiced_hz) else "none was found"
-    caption = (
-        f"From top to bottom: waveform, peak {peak_db:.0f} dB re full scale; mel spectrogram, "
-        f"in dB below its maximum; mel cepstrum (MFCC) 1 to {N_COEFFICIENTS - 1}; pitch of the "
-        f"voice, {contour}."
-    )
-    return ClipView(png, wav, caption.replace("-", "−"))
-
-
-def _draw(signal: np.ndarray, pitch_hz: np.ndarray, colour: str) -> bytes:
-    """Draw the four panels at fixed places, so that nothing jumps from clip to clip."""
-    duration_s = len(signal) / RATE_HZ
-    figure = Figure(figsize=(WIDTH_PX / DPI, HEIGHT_PX / DPI), dpi=DPI, layout="none")  # type: ignore[arg-type]
-    sizes = {"height_ratios": (2, 3.2, 3.2, 2.4), "width_ratios": (1, 0.02)}
-    edges = {"left": 0.145, "right": 0.885, "top": 0.99, "bottom": 0.075}
-    grid = figure.add_gridspec(4, 2, hspace=0.14, wspace=0.03, **sizes, **edges)
-    wave, mel, cepstrum, pitch = (figure.add_subplot(grid[row, 0]) for row in range(4))
-    envelope = waveform_envelope(signal, RATE_HZ, duration_s=duration_s, n_points=600)
-    plot_envelope(envelope, duration_s, colour=colour, ax=wave)
-    level_db = log_mel(signal, RATE_HZ)
-    plot_log_mel(level_db, duration_s, f_max_hz=RATE_HZ / 2, with_colour_bar=False, ax=mel)
-    # Columns 0 to 2 are zero crossings, RMS and the coefficient that is the level.
-    frames = mfcc_zcr_rms(signal, RATE_HZ, duration_s=duration_s, n_mfcc=N_COEFFICIENTS)[:, 3:]
-    plot_mfcc(frames.T, duration_s, first=1, limit=MFCC_LIMIT_DB, ax=cepstrum)
-    plot_pitch(pitch_hz, duration_s, colour=colour, ax=pitch)
-    for row, ax, label in ((1, mel, "Level (dB)"), (2, cepstrum, "Value (dB)")):
-        scale = figure.add_subplot(grid[row, 1])
-        low, high = ax.images[0].get_clim()
-        figure.colorbar(ax.images[0], cax=scale, label=label, ticks=(low, (low + high) / 2, high))
-    cepstrum.set_ylabel("MFCC (number)")
-    for ax in (wave, mel, cepstrum, pitch):
-        # One line for all; quicker than align_ylabels, which measures every tick.
-        ax.yaxis.set_label_coords(-0.145, 0.5)
-        if ax is not pitch:
-            # Ticks take most of the time that drawing takes; those of the lowest panel serve all.
-            ax.set(xticks=(), xlabel="")
-    png = io.BytesIO()
-    # The browser is near: quick to pack counts for more than small.
-    figure.savefig(png, format="png", dpi=DPI, pil_kwargs={"compress_level": 1})
-    return png.getvalue()
-
-
-@dataclass(frozen=True)
-class StoredModel:
-    """The predictions of one model for each clip, as the mean of its seeds."""
-
-    study: str
-    title: str
-    protocol: str
-    runs: tuple[str, ...]
-    """Folders of the stored runs, one a seed."""
-    truth: pd.Series
-    """The acted class by clip id, in the words of the study's task."""
-    probabilities: pd.DataFrame
-    """One row a clip id, one column a class, in [0, 1]."""
-
-
-def stored_models(corpus: str) -> tuple[list[StoredModel], list[str]]:
-    """Read the stored runs of a corpus without leaks, and one sentence a run that cannot be read.
-
-    In the order of the studies, protocols and models.
-    """
-    groups: dict[str, list[Run]] = {}
-    problems = []
-    for path in sorted(runs_dir(corpus).glob("*/predictions.csv")):
-        try:
-            run = read_run(path.parent)
-            is_honest = run.spec["protocol"] != "random" and not run.spec["leaks"]
-            settings = _settings(run)
-        except RunError as error:
-            problems.append(str(error))
-        except (KeyError, TypeError, ValueError) as error:
-            problems.append(
-                f"{path.parent}: this stored run is damaged ({error}); delete the folder"
-            )
-        else:
-            if is_honest:
-                groups.setdefault(settings, []).append(run)
-    ordered = sorted(groups.values(), key=_place_of)
-    models = [_mean_of(group) for group in ordered]
-    names = [(one.study, one.protocol, one.title) for one in models]
-    for name in {one for one in names if names.count(one) > 1}:
-        # They differ in settings only, a shortened one for example.
-        places = [place for place, one in enumerate(names) if one == name]
-        told = differences([_shared(ordered[place][0]) for place in places])
-        for place, own in zip(places, told, strict=True):
-            text = settings_text(own) or ordered[place][0].folder.name.rsplit("-", 1)[-1]
-            models[place] = replace(models[place], title=f"{name[2]}, {text}")
-    return models, problems
-
-
-def _place_of(runs: list[Run]) -> tuple[int, str, int]:
-    """Sort by study, protocol and model, the studies and models in their own order."""
-    study, protocol, name = (str(runs[0].spec[key]) for key in ("study", "protocol", "model"))
-    models = [one.name for one in STUDIES[study].models] if study in STUDIES else []
-    return [*STUDIES, study].index(study), protocol, [*models, name].index(name)
-
-
-def _settings(run: Run) -> str:
-    """Return what seeds of one model share; raise where the run lacks what is shown of it."""
-    run.predictions[[f"p_{label}" for label in run.labels]].astype(float)
-    run.predictions[["clip_id", "truth"]]
-    shared = _shared(run)
-    return json.dumps([shared["study"], shared["model"], shared], sort_keys=True)
-
-
-def _shared(run: Run) -> dict[str, Any]:
-    return {key: value for key, value in run.spec.items() if key not in OF_THE_SEED}
-
-
-def _mean_of(runs: list[Run]) -> StoredModel:
-    spec, labels = runs[0].spec, list(runs[0].labels)
-    rows = pd.concat([run.predictions for run in runs])
-    # Variants of a clip have its id, a hash sign, and their own name.
-    by_clip = rows.groupby(rows["clip_id"].str.split("#").str[0])
-    means = by_clip[[f"p_{label}" for label in labels]].mean().set_axis(labels, axis=1)
-    study, name = str(spec["study"]), str(spec["model"])
-    known = [one for one in STUDIES[study].models if one.name == name] if study in STUDIES else []
-    title = known[0].title if known else name
-    folders = tuple(run.folder.name for run in runs)
-    return StoredModel(
-        study, title, str(spec["protocol"]), folders, by_clip["truth"].first(), means
-    )
-
-
-def models_table(models: Sequence[StoredModel], clip_id: str) -> str:
-    """Lay out the predictions of models for a clip, as HTML; empty where no model has the clip."""
-    models = [one for one in models if clip_id in one.probabilities.index]
-    if not models:
-        return ""
-    found = {_emotion_of(label) for one in models for label in one.probabilities.columns}
-    emotions = [one for one in EMOTIONS if one in found] + sorted(found - set(EMOTIONS))
-    heads = "".join(
-        f'<th scope="col" style="border-bottom-color:{colour_of(one)}">'
-        f"<span>{html.escape(one)}</span></th>"
-        for one in emotions
-    )
-    rows = []
-    for (study, protocol), group in groupby(models, key=lambda one: (one.study, one.protocol)):
-        rows.append(
-            f'<tr><th class="ser-section" colspan="{len(emotions) + 2}" scope="rowgroup">'
-            f"{html.escape(study)}, protocol {html.escape(protocol)}</th></tr>"
-        )
-        rows += [_model_row(one, clip_id, emotions) for one in group]
-    n_right = sum(one.probabilities.loc[clip_id].idxmax() == one.truth[clip_id] for one in models)
-    summary = f"<p><b>{n_right} of {len(models)}</b> models predict what was acted.</p>"
-    is_by_gender = any(" " in label for one in models for label in one.probabilities.columns)
-    read_as = READ_AS + (BY_GENDER if is_by_gender else "")
-    return (
-        f'<div class="ser-stored">{summary}<table>'
-        '<thead><tr><th scope="col">Probability (%)</th><th></th>'
-        f"{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-        f'<p class="ser-say">{read_as}</p></div>'
-    )
-
-
-def _model_row(model: StoredModel, clip_id: str, emotions: list[str]) -> str:
-    shares = model.probabilities.loc[clip_id]
-    predicted, truth = str(shares.idxmax()), str(model.truth[clip_id])
-    # A task by gender has two classes an emotion; a column shows their sum.
-    by_emotion = shares.groupby(_emotion_of).sum()
-    classes = {"ser-acted": _emotion_of(truth), "ser-top": _emotion_of(predicted)}
-    cells = []
-    for emotion in emotions:
-        if emotion not in by_emotion:
-            cells.append('<td title="not one of its classes">–</td>')
-            continue
-        marks = [name for name, marked in classes.items() if marked == emotion]
-        width = f"width:{100 * by_emotion[emotion]:.0f}%;background:{colour_of(emotion)}"
-        cells.append(
-            f'<td class="{" ".join(marks)}"><i style="{width}"></i>'
-            f"<span>{100 * by_emotion[emotion]:.0f}</span></td>"
-        )
-    is_right = predicted == truth
-    verdict = "right" if is_right else "wrong"
-    says = html.escape(f"{verdict}: predicted {predicted}, acted {truth}")
-    sources = f"{model.title}: {', '.join(model.runs)}"
-    mark = f'<td title="{says}" aria-label="{says}">{"✓" if is_right else "✗"}</td>'
-    return (
-        f'<tr title="{html.escape(sources)}"><th scope="row">'
-        f"{html.escape(model.title)} <small>×{len(model.runs)}</small></th>"
-        f"{mark}{''.join(cells)}</tr>"
-    )
-
-
-def _emotion_of(label: str) -> str:
-    """Return the emotion of a class, which may name a gender as well ("female sad")."""
-    return label.rsplit(" ", 1)[-1]
+@lru_cache(maxsize=4)
+def _predictor(folder: str) -> Predictor:
+    return Predictor.load(folder)
 
 
 class Explorer(widgets.VBox):
     """Widgets to choose a clip and all there is to see and hear of it.
 
+    What is selected and marked is in `explorer.player.selection` and `explorer.player.marks`; what
+    is shown, with its contours as a table, in `explorer.view`.
+
     Parameters
     ----------
-    corpus : str
-        Which corpus to begin with, a key of `ser_lib.data.CORPORA`.
+    corpus : str or pandas.DataFrame
+        Which corpus to begin with, a key of `ser_lib.data.CORPORA`; or a clip table of one's own,
+        from `ser_lib.clips_from_folder` for example.
 
     Raises
     ------
@@ -339,60 +88,151 @@ class Explorer(widgets.VBox):
         If there is none of that name; one that is not here is reported in the box.
     """
 
-    def __init__(self, corpus: str = "demo") -> None:
-        data.get_corpus(corpus)
-        self._clips = pd.DataFrame(columns=list(data.CLIP_COLUMNS))
+    def __init__(self, corpus: str | pd.DataFrame = "demo") -> None:
+        nothing = pd.DataFrame(columns=list(data.CLIP_COLUMNS))
+        self._own = {OWN: nothing}
+        if isinstance(corpus, pd.DataFrame):
+            name = data.corpus_of(corpus)
+            self._own = {name: corpus} | self._own
+        else:
+            name = data.get_corpus(corpus).name
+        self._clips = nothing
         self._models: list[StoredModel] = []
+        self._marks: dict[str, list[Any]] = {}
         self._last: pd.Series | None = None
+        self._kept: ClipView | None = None
         self._is_filling = False
-        self.corpus = _dropdown("Corpus", [(_state_of(name), name) for name in data.CORPORA])
+        self._folder = tempfile.TemporaryDirectory(prefix="ser-explorer-")
+        self.view: ClipView | None = None
+        self.windows: list[Window] = []
+        corpora = [(_state_of(one), one) for one in data.CORPORA]
+        mine = [("recordings of your own" if one == OWN else one, one) for one in self._own]
+        mine = [one for one in mine if one[1] not in data.CORPORA]
+        self.corpus = _dropdown("Corpus", corpora + mine)
         self.speaker, self.emotion = _dropdown("Speaker"), _dropdown("Emotion")
         self.clip = _dropdown("Clip", flex="1 1 220px")
         self.previous, self.next = (
-            widgets.Button(description=name, layout={"width": "auto"})
-            for name in ("◀ Previous", "Next ▶")
+            widgets.Button(description=one, layout={"width": "auto"})
+            for one in ("◀ Previous", "Next ▶")
         )
         self.position = widgets.HTML()
-        self.audio = widgets.Audio(format="wav", autoplay=False, loop=False)
-        self.autoplay = widgets.Checkbox(
-            description="Play each clip when it is chosen", indent=False, layout={"width": "auto"}
+        self.autoplay = _checkbox("Play each clip when it is chosen")
+        self.keep_beside = _checkbox("Keep this clip beside the next")
+        bundles = [(folder.name, str(folder)) for folder in installed_bundles()]
+        self.bundle = _dropdown("Predict along time", [("no", NONE), *bundles])
+        self.model = _dropdown("Confusions of", [("no model", NONE)])
+        self.path = widgets.Text(
+            description="Your own recording",
+            placeholder="path, then Enter",
+            continuous_update=False,
+            style={"description_width": "initial"},
+            layout={"width": "auto", "flex": "1 1 260px"},
         )
-        self.notice, self.headline = widgets.HTML(), widgets.HTML()
-        self.figure = widgets.HTML(layout={"flex": "1 1 430px", "max_width": "560px"})
-        self.predictions = widgets.HTML(layout={"flex": "1 1 500px", "max_width": "760px"})
-        style = f"<style>\n{STYLE_SHEET.read_text(encoding='utf-8')}</style>"
+        self.sound = OwnSound()
+        self.notice, self.headline, self.headline_beside = (widgets.HTML() for _ in range(3))
+        self.player, self.beside = ClipPlayer(), ClipPlayer()
+        self.predictions = widgets.HTML(layout={"flex": "1 1 480px", "max_width": "760px"})
+        self.confusion = ConfusionMatrix(layout={"flex": "1 1 300px"})
+        players = [
+            widgets.VBox(pair, layout={"flex": "1 1 400px", "min_width": "0"})
+            for pair in ([self.headline_beside, self.beside], [self.headline, self.player])
+        ]
+        self._beside_box = players[0]
+        self._beside_box.add_class("ser-beside")
         rows = [
-            widgets.HTML(style, layout={"display": "none"}),
             _row([self.corpus, self.speaker, self.emotion, self.clip]),
-            _row([self.previous, self.next, self.position, self.audio, self.autoplay]),
+            _row([self.previous, self.next, self.position, self.autoplay, self.keep_beside]),
+            _row([self.path, self.sound, self.bundle, self.model]),
             self.notice,
-            self.headline,
-            _row([self.figure, self.predictions], align_items="flex-start", grid_gap="4px 18px"),
+            _row(players, align_items="flex-start", flex_flow="row nowrap"),
+            _row([self.predictions, self.confusion], align_items="flex-start", grid_gap="4px 18px"),
         ]
         super().__init__(rows)
         self.add_class("ser-explorer")
-        self.corpus.value = corpus
+        self.corpus.value = name
         self.corpus.observe(lambda _: self._load(), names="value")
         for filtering in (self.speaker, self.emotion):
             filtering.observe(lambda _: self._narrow(), names="value")
+        self.confusion.observe(lambda _: self._narrow(), names="cell")
+        self.model.observe(lambda _: self._confuse(), names="value")
         self.clip.observe(lambda _: self._show(), names="value")
+        self.bundle.observe(lambda _: self._show(), names="value")
+        self.keep_beside.observe(lambda _: self._keep_beside(), names="value")
+        self.path.observe(lambda change: self.open_file(change.new), names="value")
+        self.sound.on_msg(self._receive)
+        self.player.on_msg(self._save_textgrid)
+        self.player.observe(self._note, names="marks")
         self.previous.on_click(lambda _: self._step(-1))
         self.next.on_click(lambda _: self._step(1))
-        widgets.dlink((self.autoplay, "value"), (self.audio, "autoplay"))
+        widgets.dlink((self.autoplay, "value"), (self.player, "autoplay"))
+        self._keep_beside()
         self._load()
+
+    def __repr__(self) -> str:
+        return f"Explorer of {self.corpus.value}, at {self.clip.value}"
+
+    def open_file(self, path: str | Path) -> None:
+        """Show a recording of one's own, whatever its form."""
+        file = Path(path).expanduser().absolute()
+        self._say(f"Reading {file.name} …", is_problem=False)
+        try:
+            view = view_clip(file)
+        except SerError as error:
+            self._say(str(error))
+            return
+        row = dict.fromkeys(data.CLIP_COLUMNS, "") | {
+            "clip_id": str(file),
+            "path": str(file),
+            "corpus": OWN,
+            "repetition": 1,
+            "duration_s": view.duration_s,
+            "sample_rate_hz": view.sample_rate_hz,
+        }
+        others = [one for one in self._own[OWN].to_dict("records") if one["path"] != row["path"]]
+        self._own[OWN] = pd.DataFrame([*others, row])
+        if self.corpus.value == OWN:
+            self._load()
+        self.corpus.value, self.clip.value = OWN, row["clip_id"]
+
+    def _receive(self, _: object, content: dict[str, Any], pieces: list[memoryview]) -> None:
+        """Take a piece of a recording from the browser, and show it when it is whole."""
+        file = Path(self._folder.name) / Path(content["name"]).name
+        with file.open("wb" if content["is_first"] else "ab") as target:
+            target.write(pieces[0])
+        if content["is_last"]:
+            self.open_file(file)
+
+    def textgrid(self) -> str:
+        """Return what is marked, or else selected, and the predictions along time as a TextGrid."""
+        selected = [[*self.player.selection, "selection"]] if self.player.selection else []
+        tiers = {"marks": [(a, b, text) for a, b, text in self.player.marks or selected]}
+        if self.windows:
+            tiers[f"predicted by {self.bundle.label}"] = window_intervals(self.windows)
+        return textgrid(self.view.shown_s if self.view else 0.0, tiers)
+
+    def _save_textgrid(self, *_: object) -> None:
+        name = f"{Path(self.clip.value or 'clip').stem}.TextGrid"
+        self.player.send({"name": name, "text": self.textgrid()})
+
+    def _note(self, change: Mapping[str, Any]) -> None:
+        """Keep a clip's marks for when it is shown again."""
+        if not self._is_filling:
+            self._marks[self.clip.value] = change["new"]
 
     def _load(self) -> None:
         """Read the chosen corpus and its stored runs."""
         name = self.corpus.value
         self._say(f"Reading {name} …", is_problem=False)
-        problems = []
+        problems: list[str] = []
         self._last = None
         try:
-            # What is damaged is left out here, and named.
-            self._clips = data.load_corpus(name, strict=False)
-            left_out = self._clips.attrs["left_out"]
-            if left_out:
-                problems.append(f"{len(left_out)} left out:{offenders(left_out, limit=3)}")
+            if name in self._own:
+                self._clips = self._own[name]
+            else:
+                # What is damaged is left out here, and named.
+                self._clips = data.load_corpus(name, strict=False)
+                if left_out := self._clips.attrs["left_out"]:
+                    problems.append(f"{len(left_out)} left out:{offenders(left_out, limit=3)}")
         except SerError as error:
             self._clips = self._clips.iloc[:0]
             problems.append(str(error))
@@ -404,20 +244,61 @@ class Explorer(widgets.VBox):
             self._models += models
             problems += broken
         self._problems = problems
+        self._is_filling = True
+        here = set(self._clips["clip_id"])
+        self.model.options = [
+            ("no model", NONE),
+            *(
+                (f"{one.study}, {one.protocol}: {one.title}", str(number))
+                for number, one in enumerate(self._models)
+                if here.intersection(one.truth.index)
+            ),
+        ]
+        self.confusion.cell, self.confusion.matrix = [], {}
+        self._is_filling = False
         self._narrow()
 
-    def __repr__(self) -> str:
-        return f"Explorer of {self.corpus.value}, at {self.clip.value}"
+    def _confuse(self) -> None:
+        """Count what the chosen model takes for what, among the clips of this corpus."""
+        if self._is_filling:
+            return
+        self.confusion.cell = []
+        table = self._predicted()
+        if table.empty:
+            self.confusion.matrix = {}
+            return
+        found = set(table["truth"]) | set(table["predicted"])
+        labels = [one for one in EMOTIONS if one in found] + sorted(found - set(EMOTIONS))
+        counts = pd.crosstab(table["truth"], table["predicted"])
+        counts = counts.reindex(index=labels, columns=labels, fill_value=0)
+        caption = f"{len(table):,} clips. Press a number to keep only these clips in the menus."
+        self.confusion.matrix = {
+            "labels": labels,
+            "counts": counts.to_numpy().tolist(),
+            "caption": caption,
+        }
+
+    def _predicted(self) -> pd.DataFrame:
+        """Return acted and predicted class by clip id, of the model whose confusions are shown."""
+        if not self.model.value:
+            return pd.DataFrame(columns=["truth", "predicted"])
+        model = self._models[int(self.model.value)]
+        both = {"truth": model.truth, "predicted": model.probabilities.idxmax(axis=1)}
+        return pd.DataFrame(both).filter(self._clips["clip_id"], axis=0)
 
     def _narrow(self) -> None:
-        """Offer the clips that the choices to the left leave, and stay near the last clip."""
+        """Offer the clips that the choices before leave, and stay near the last clip."""
         if self._is_filling:
             return
         self._is_filling = True
         try:
             clips = self._clips
+            if self.confusion.cell:
+                table = self._predicted()
+                pressed = (table[["truth", "predicted"]] == self.confusion.cell).all(axis=1)
+                clips = clips[clips["clip_id"].isin(table.index[pressed])]
             genders = clips.drop_duplicates("speaker").set_index("speaker")["gender"].sort_index()
-            _fill(self.speaker, [(f"{one} ({genders[one]})", one) for one in genders.index])
+            _fill(self.speaker, [(f"{one} ({genders[one]})", one) for one in genders.index if one])
             clips = _matching(clips, "speaker", self.speaker.value)
             counts = clips["emotion"].value_counts()
             present = [one for one in EMOTIONS if one in counts]
@@ -448,18 +329,21 @@ class Explorer(widgets.VBox):
         if self._is_filling:
             return
         n_clips = len(self.clip.options)
-        for control in (self.speaker, self.emotion, self.clip, self.previous, self.next):
+        for control in (self.clip, self.previous, self.next):
             control.disabled = n_clips == 0
+        for control in (self.speaker, self.emotion):
+            control.disabled = len(control.options) == 1
         if not n_clips:
             self.headline.value = self.predictions.value = self.position.value = ""
             self._show_view(None)
-            self._say(*self._problems)
+            hint = "Open a recording: type its path, choose a file, or record yourself."
+            self._say(*self._problems, *([hint] if self.corpus.value == OWN else []))
             return
         chosen = self._clips["clip_id"] == self.clip.value
         clip = self._last = self._clips[chosen].iloc[0]
-        (card,) = _members_of(clip["corpus"])
+        cards = _members_of(clip["corpus"])
         self.position.value = f"{self.clip.index + 1:,} of {n_clips:,}"
-        self.headline.value = _headline(clip, card.statements)
+        self.headline.value = _headline(clip, cards[0].statements if cards else {})
         self.predictions.value = models_table(self._models, clip["clip_id"]) or _no_predictions(
             self.corpus.value, bool(self._models)
         )
@@ -467,31 +351,83 @@ class Explorer(widgets.VBox):
         view = None
         if not clip["path"]:
             problems.append(
-                f"The recordings of {card.title} are not here: no figure and no sound, only what "
-                "the stored runs hold. Set SER_DATA to the folder that holds "
-                f"'{card.name}/' and start JupyterLab again."
+                f"The recordings of {cards[0].title} are not here: no figure and no sound, only "
+                "what the stored runs hold. Set SER_DATA to the folder that holds "
+                f"'{cards[0].name}/' and start JupyterLab again."
             )
         else:
+            ceiling_hz = LOW_CEILING_HZ if clip["gender"] == "male" else CEILING_HZ
             try:
-                view = view_clip(clip["path"], clip["emotion"])
+                view = view_clip(clip["path"], clip["emotion"], ceiling_hz=ceiling_hz)
             except SerError as error:
                 problems.append(str(error))
         self._show_view(view)
+        try:
+            self._predict_along()
+        except SerError as error:
+            problems.append(str(error))
         self._say(*problems)
 
     def _show_view(self, view: ClipView | None) -> None:
-        for widget in (self.audio, self.autoplay, self.figure):
+        self.view, self.windows = view, []
+        for widget in (self.player, self.autoplay, self.keep_beside):
             widget.layout.display = None if view else "none"
-        if view:
-            self.audio.value = view.wav
-            # Not widgets.Image, which has no place for a description. Its size is fixed and it is
-            # decoded at once, so that nothing jumps or flickers when it is replaced.
-            self.figure.value = view.picture()
+        self._is_filling = True
+        with self.player.hold_sync():
+            self.player.timeline, self.player.selection = {}, []
+            self.player.marks = self._marks.get(self.clip.value, [])
+            self.player.clip = view.message() if view else {}
+            self._one_scale()
+        self._is_filling = False
+
+    def _predict_along(self) -> None:
+        """Predict along the clip, once it is shown, where a bundle is chosen."""
+        if self.view and self.bundle.value:
+            self.windows, self.player.timeline = _along(self.view, self.bundle.value)
+
+    def _keep_beside(self) -> None:
+        """Keep what is shown beside what is chosen next, on the same scale of time."""
+        is_kept = self.keep_beside.value
+        self._beside_box.layout.display = None if is_kept else "none"
+        self.headline_beside.value = self.headline.value if is_kept else ""
+        for name in ("timeline", "marks", "clip"):
+            shown = getattr(self.player, name)
+            setattr(self.beside, name, shown if is_kept else type(shown)())
+        self._kept = self.view if is_kept else None
+        self._one_scale()
+
+    def _one_scale(self) -> None:
+        views = [one for one in (self.view, self._kept) if one]
+        span_s = max((one.shown_s for one in views), default=0.0)
+        self.player.span_s = self.beside.span_s = span_s if self._kept else 0.0
 
     def _say(self, *sentences: str, is_problem: bool = True) -> None:
         kind = "ser-problem" if is_problem else "ser-say"
         boxes = [f'<div class="{kind}">{html.escape(one)}</div>' for one in sentences]
         self.notice.value = f'<div role="status">{"".join(boxes)}</div>' if boxes else ""
+
+
+@lru_cache(maxsize=50)
+def _along(view: ClipView, folder: str) -> tuple[list[Window], dict[str, Any]]:
+    """Predict along a clip; return its windows, and what the player draws of them."""
+    predictor = _predictor(folder)
+    # A short clip holds few whole windows.
+    window_s = min(WINDOW_S, max(FIRST_ANSWER_S, view.shown_s / 2))
+    hop_s = window_s / 4 if view.shown_s <= SHORT_S else HOP_S
+    source = (view.signal, view.sample_rate_hz)
+    windows = list(timeline(predictor, source, window_s=window_s, hop_s=hop_s))
+    table = timeline_table(windows, predictor.labels)
+    shares = table[[f"smooth_{one}" for one in predictor.labels]].set_axis(predictor.labels, axis=1)
+    classes = [
+        {"text": one, "colour": colour_of(one), "shares": _plain(shares[one])}
+        for one in shares.mean().sort_values(ascending=False).index
+    ]
+    times = {name: table[name].tolist() for name in ("start_s", "end_s")}
+    return windows, times | {"classes": classes}
+
+
+def _plain(values: pd.Series) -> list[float | None]:
+    return values.astype(object).where(values.notna(), None).tolist()
 
 
 def _row(children: list[widgets.Widget], **layout: str) -> widgets.HBox:
@@ -510,6 +446,10 @@ def _dropdown(
     )
 
 
+def _checkbox(description: str) -> widgets.Checkbox:
+    return widgets.Checkbox(description=description, indent=False, layout={"width": "auto"})
+
+
 def _fill(dropdown: widgets.Dropdown, options: list[tuple[str, str]]) -> None:
     """Offer all and each of `options`, and keep the choice where it is still there."""
     chosen = dropdown.value
@@ -522,6 +462,8 @@ def _matching(clips: pd.DataFrame, column: str, value: str) -> pd.DataFrame:
 
 
 def _members_of(corpus: str) -> tuple[data.Corpus, ...]:
+    if corpus not in data.CORPORA:
+        return ()  # clips of one's own
     card = data.get_corpus(corpus)
     return card.members if isinstance(card, data.Pool) else (card,)
 
@@ -540,6 +482,8 @@ def _state_of(corpus: str) -> str:
 
 def _name_of(clip: pd.Series, hidden: set[str]) -> str:
     """Name a clip by what the choices to its left leave open."""
+    if clip["corpus"] == OWN:
+        return Path(clip["path"]).name
     words = [
         str(clip[key])
         for key in ("speaker", "emotion", "intensity", "statement")
@@ -550,6 +494,9 @@ def _name_of(clip: pd.Series, hidden: set[str]) -> str:
 
 def _headline(clip: pd.Series, statements: Mapping[str, str]) -> str:
     """Describe a clip in one line of HTML."""
+    length = f"{clip['duration_s']:.2f} s at {clip['sample_rate_hz']:,} Hz"
+    if clip["corpus"] == OWN:
+        return f"<b>{html.escape(_name_of(clip, set()))}</b> · {length}"
     statement = str(clip["statement"])
     spoken = f"“{statements[statement]}”" if statement in statements else f"statement {statement}"
     intensity = f", {clip['intensity']}" if clip["intensity"] else ""
@@ -558,13 +505,15 @@ def _headline(clip: pd.Series, statements: Mapping[str, str]) -> str:
         + intensity,
         html.escape(spoken),
         html.escape(f"{clip['speaker']} ({clip['gender']}), take {clip['repetition']}"),
-        f"{clip['duration_s']:.2f} s at {clip['sample_rate_hz']:,} Hz",
+        length,
         f'<span class="ser-say">{html.escape(clip["clip_id"])}</span>',
     ]
     return " · ".join(words)
 
 
 def _no_predictions(corpus: str, is_trained: bool) -> str:
+    if corpus == OWN:
+        return "<p>For a recording of your own, choose a model under “Predict along time”.</p>"
     if is_trained:
         return "<p>No stored run holds this clip.</p>"
     setting = "" if corpus == "demo" else f" CORPUS={corpus}"

@@ -1,7 +1,7 @@
 """Figures: draw numbers on an Axes and return it.
 
 style       the style sheet, sizes and colours; a value with its interval
-signals     one clip: waveform, spectrogram, pitch
+signals     one clip: waveform, spectrogram
 training    models: learning curves, confusions, recall of each class, scores with intervals
 timeline    a long recording over time
 

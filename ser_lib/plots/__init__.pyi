@@ -1,7 +1,5 @@
 from .signals import plot_envelope as plot_envelope
 from .signals import plot_log_mel as plot_log_mel
-from .signals import plot_mfcc as plot_mfcc
-from .signals import plot_pitch as plot_pitch
 from .style import HONEST_COLOUR as HONEST_COLOUR
 from .style import LEAKING_COLOUR as LEAKING_COLOUR
 from .style import PUBLISHED_COLOUR as PUBLISHED_COLOUR

@@ -1,4 +1,4 @@
-"""Figures of single clips: waveform, spectrogram, cepstral coefficients, pitch."""
+"""Figures of single clips: waveform, spectrogram."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from matplotlib.axes import Axes
 
 from ser_lib.plots.style import axes_or_new
 
-# Lowest and highest voices of speech corpora, children and shouting included; the same for every
-# clip, so that contours can be compared.
-PITCH_LIMITS_HZ = (65.0, 600.0)
 PIXELS: dict[str, Any] = {"origin": "lower", "interpolation": "nearest"}
 
 
@@ -70,56 +67,4 @@ def plot_log_mel(
     ax.grid(visible=False)
     if with_colour_bar:
         ax.figure.colorbar(image, ax=ax, label="Level (dB)", pad=0.01)
-    return ax
-
-
-def plot_mfcc(
-    coefficients: np.ndarray, duration_s: float, *, first: int, limit: float, ax: Axes | None = None
-) -> Axes:
-    """Draw cepstral coefficients over time, blue below zero and red above.
-
-    Parameters
-    ----------
-    coefficients : ndarray, shape (n_coefficients, n_frames)
-        In dB, as `librosa.feature.mfcc` gives them.
-    duration_s : float
-        Time that the frames cover.
-    first : int
-        Number of the coefficient in row 0. The one numbered 0 is the level, which outshines the
-        others.
-    limit : float
-        Where the colours end, in dB on both sides of zero.
-    """
-    ax = axes_or_new(ax)
-    extent = (0, duration_s, first - 0.5, first + len(coefficients) - 0.5)
-    ax.imshow(coefficients, "RdBu_r", extent=extent, vmin=-limit, vmax=limit, **PIXELS)
-    ax.locator_params(axis="y", integer=True)
-    ax.set(xlabel="Time (s)", ylabel="Coefficient")
-    ax.grid(visible=False)
-    return ax
-
-
-def plot_pitch(
-    pitch_hz: np.ndarray, duration_s: float, *, colour: str = "#333333", ax: Axes | None = None
-) -> Axes:
-    """Draw a pitch contour on an axis where equal steps are equal intervals to the ear.
-
-    Parameters
-    ----------
-    pitch_hz : ndarray, shape (n_frames,)
-        NaN where there is no voice: the line has a gap there.
-    duration_s : float
-        Time that the frames cover.
-    colour : str
-        Of the line.
-    """
-    ax = axes_or_new(ax)
-    time_s = np.linspace(0, duration_s, len(pitch_hz))
-    # Markers keep a voiced frame visible that stands alone between two gaps.
-    ax.plot(time_s, pitch_hz, color=colour, marker=".", markersize=4)
-    ax.set_yscale("log", base=2)
-    ax.set(xlim=(0, duration_s), ylim=PITCH_LIMITS_HZ, xlabel="Time (s)", ylabel="Pitch (Hz)")
-    ticks_hz = (75, 150, 300, 600)
-    ax.set_yticks(ticks_hz, [str(hz) for hz in ticks_hz])
-    ax.minorticks_off()
     return ax

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from ser_lib import data
-from ser_lib.app.explorer import ALL, Explorer
+from ser_lib.app.explorer import ALL, OWN, Explorer
 from ser_lib.data.labels import EMOTIONS
 from ser_lib.errors import CorpusError
 from ser_lib.paths import NOTEBOOKS_DIR, runs_dir
@@ -64,10 +64,10 @@ def store_run(corpus: str, clip_id: str, truth: str = "neutral") -> None:
 def test_it_begins_with_the_first_clip_of_the_corpus_and_shows_all_of_it(explorer, demo_clips):
     assert chosen(explorer) == demo_clips["clip_id"][0]
     assert explorer.position.value == f"1 of {len(demo_clips)}"
-    assert values_of(explorer.corpus) == list(data.CORPORA)
+    assert values_of(explorer.corpus) == [*data.CORPORA, OWN]
     assert explorer.notice.value == ""
-    assert 'alt="From top to bottom: waveform' in explorer.figure.value
-    assert explorer.audio.value[:4] == b"RIFF"
+    assert explorer.player.clip["rate_hz"] == 16_000
+    assert "median pitch" in explorer.player.clip["caption"]
     assert "Kids are talking by the door." in explorer.headline.value
 
 
@@ -78,14 +78,13 @@ def test_emotions_stand_in_canonical_order(explorer, demo_clips):
 
 def test_next_and_previous_go_round(explorer):
     first, second, *_, last = values_of(explorer.clip)
-    figure, sound = explorer.figure.value, explorer.audio.value
+    shown = explorer.player.clip
     explorer.next.click()
     assert chosen(explorer) == second
-    assert explorer.figure.value != figure
-    assert explorer.audio.value != sound
+    assert explorer.player.clip["samples"] != shown["samples"]
     assert explorer.position.value.startswith("2 of")
     explorer.previous.click()
-    assert explorer.figure.value == figure
+    assert explorer.player.clip == shown
     explorer.previous.click()
     assert chosen(explorer) == last
     explorer.next.click()
@@ -126,9 +125,9 @@ def test_a_clip_is_named_by_what_is_left_open(explorer):
 
 
 def test_clips_play_when_chosen_only_if_asked(explorer):
-    assert not explorer.audio.autoplay
+    assert not explorer.player.autoplay
     explorer.autoplay.value = True
-    assert explorer.audio.autoplay
+    assert explorer.player.autoplay
 
 
 # --- what stored models predict
@@ -159,7 +158,107 @@ def test_a_damaged_run_is_named_and_the_clip_shown_all_the_same(demo_clips):
     next(runs_dir("demo").glob("*/spec.json")).write_text("{", encoding="utf-8")
     explorer = Explorer("demo")
     assert "boucheta2025-svm-luna5-s42" in explorer.notice.value
-    assert is_seen(explorer.figure)
+    assert is_seen(explorer.player)
+
+
+def test_a_cell_of_a_confusion_matrix_keeps_its_clips_only(demo_clips):
+    clip_id = demo_clips["clip_id"][0]
+    store_run("demo", clip_id)
+    explorer = Explorer("demo")
+    explorer.model.index = 1
+    assert explorer.confusion.matrix["labels"] == ["neutral", "sad"]
+    assert explorer.confusion.matrix["counts"] == [[0, 1], [0, 0]]
+    explorer.confusion.cell = ["neutral", "sad"]
+    assert values_of(explorer.clip) == [clip_id]
+    explorer.confusion.cell = []
+    assert len(values_of(explorer.clip)) == len(demo_clips)
+    explorer.confusion.cell = ["neutral", "sad"]
+    explorer.model.index = 0
+    assert explorer.confusion.matrix == {}
+    assert len(values_of(explorer.clip)) == len(demo_clips)
+
+
+# --- side by side, marks, predictions along time
+
+
+def test_a_clip_is_kept_beside_the_next_on_one_scale_of_time(explorer):
+    first = explorer.player.clip
+    explorer.keep_beside.value = True
+    explorer.next.click()
+    assert explorer.beside.clip == first
+    assert explorer.player.clip != first
+    longest_s = max(
+        len(one.clip["samples"]) / 2 / 16_000 for one in (explorer.player, explorer.beside)
+    )
+    assert explorer.player.span_s == explorer.beside.span_s == longest_s
+    explorer.keep_beside.value = False
+    assert explorer.beside.clip == {}
+    assert explorer.player.span_s == 0
+
+
+def test_marks_are_there_again_when_their_clip_is(explorer):
+    explorer.player.marks = [[0.1, 0.2, "ah"]]
+    explorer.next.click()
+    assert explorer.player.marks == []
+    explorer.previous.click()
+    assert explorer.player.marks == [[0.1, 0.2, "ah"]]
+
+
+def test_what_is_marked_or_else_selected_is_written_as_a_textgrid(explorer):
+    explorer.player.selection = [0.1, 0.2]
+    assert 'text = "selection"' in explorer.textgrid()
+    explorer.player.marks = [[0.3, 0.4, "ah"]]
+    assert 'text = "selection"' not in explorer.textgrid()
+    assert 'text = "ah"' in explorer.textgrid()
+
+
+def test_predictions_along_time_are_drawn_and_written(small_folder, monkeypatch):
+    monkeypatch.setenv("SER_BUNDLES", str(small_folder.parent))
+    explorer = Explorer("demo")
+    assert explorer.player.timeline == {}
+    explorer.bundle.value = str(small_folder)
+    assert explorer.windows
+    drawn = explorer.player.timeline
+    assert {one["text"] for one in drawn["classes"]} == {"neutral", "happy", "sad", "angry"}
+    assert all(len(one["shares"]) == len(drawn["start_s"]) for one in drawn["classes"])
+    assert 'name = "predicted by small"' in explorer.textgrid()
+    explorer.bundle.value = ""
+    assert explorer.player.timeline == {}
+
+
+# --- recordings of one's own
+
+
+def test_a_recording_of_ones_own_is_shown_by_its_path(explorer, tmp_path, write_clip):
+    path = write_clip(tmp_path / "my own.wav")
+    explorer.path.value = str(path)
+    assert (explorer.corpus.value, explorer.clip.label) == (OWN, "my own.wav")
+    assert explorer.player.clip["rate_hz"] == 16_000
+    assert "my own.wav" in explorer.headline.value
+    explorer.open_file(write_clip(tmp_path / "b.wav"))
+    assert [text for text, _ in explorer.clip.options] == ["my own.wav", "b.wav"]
+
+
+def test_a_path_that_leads_nowhere_is_said_and_the_clip_stays(explorer, tmp_path):
+    before = chosen(explorer)
+    explorer.path.value = str(tmp_path / "gone.wav")
+    assert "gone.wav" in explorer.notice.value
+    assert chosen(explorer) == before
+
+
+def test_an_uploaded_recording_comes_in_pieces(explorer, tmp_path, write_clip):
+    whole = write_clip(tmp_path / "a.wav").read_bytes()
+    for piece, is_first in ((whole[:1000], True), (whole[1000:], False)):
+        content = {"name": "../a.wav", "is_first": is_first, "is_last": not is_first}
+        explorer._receive(None, content, [memoryview(piece)])
+    assert explorer.clip.label == "a.wav"
+    assert explorer.view.duration_s == pytest.approx(0.3)
+
+
+def test_a_clip_table_of_ones_own_is_a_corpus(few_clips):
+    explorer = Explorer(few_clips.assign(corpus="mine-few"))
+    assert explorer.corpus.value == "mine-few"
+    assert values_of(explorer.clip) == few_clips["clip_id"].tolist()
 
 
 # --- what can go wrong
@@ -174,14 +273,13 @@ def test_a_corpus_that_is_not_here_is_said_and_another_goes_on(explorer, tmp_pat
     monkeypatch.setenv("SER_DATA", str(tmp_path / "nowhere"))
     explorer.corpus.value = "ravdess"
     assert "ravdess: no folder" in explorer.notice.value
-    assert not is_seen(explorer.figure)
-    assert not is_seen(explorer.audio)
+    assert not is_seen(explorer.player)
     assert explorer.clip.disabled
     explorer.next.click()
     assert explorer.headline.value == explorer.predictions.value == ""
     explorer.corpus.value = "demo"
     assert explorer.notice.value == ""
-    assert is_seen(explorer.figure)
+    assert is_seen(explorer.player)
     assert not explorer.clip.disabled
 
 
@@ -200,8 +298,7 @@ def test_without_recordings_the_stored_probabilities_are_still_shown(
     store_run("ravdess", ravdess_table["clip_id"][0])
     explorer = Explorer("ravdess")
     assert "SER_DATA" in explorer.notice.value
-    assert not is_seen(explorer.figure)
-    assert not is_seen(explorer.audio)
+    assert not is_seen(explorer.player)
     assert "<span>75</span>" in explorer.predictions.value
     explorer.next.click()
     assert chosen(explorer) == ravdess_table["clip_id"][1]
@@ -238,15 +335,15 @@ def test_a_clip_that_breaks_is_said_the_next_is_shown_and_a_mended_one_too(files
     path.write_bytes(whole[: len(whole) // 2])
     explorer.next.click()
     assert "truncated" in explorer.notice.value
-    assert not is_seen(explorer.figure)
+    assert not is_seen(explorer.player)
     assert "2 of 16" in explorer.position.value
     explorer.next.click()
     assert explorer.notice.value == ""
-    assert is_seen(explorer.figure)
+    assert is_seen(explorer.player)
     path.write_bytes(whole)
     explorer.previous.click()
     assert explorer.notice.value == ""
-    assert is_seen(explorer.figure)
+    assert is_seen(explorer.player)
 
 
 def test_clips_that_are_damaged_from_the_start_are_left_out_and_named(files):
@@ -256,7 +353,7 @@ def test_clips_that_are_damaged_from_the_start_are_left_out_and_named(files):
     assert "left out" in explorer.notice.value
     assert broken in explorer.notice.value
     assert f"ravdess/{broken}" not in values_of(explorer.clip)
-    assert is_seen(explorer.figure)
+    assert is_seen(explorer.player)
 
 
 def test_messages_are_escaped(explorer):
@@ -281,4 +378,4 @@ def test_the_notebook_runs_and_shows_the_explorer(tmp_path):
     (view,) = views
     assert "ser-explorer" in state[view]["state"]["_dom_classes"]
     # What stays in a saved cell is the widget's name, never a recording.
-    assert all(len(json.dumps(one)) < 1000 for one in shown)
+    assert all(len(json.dumps(one)) < 1000 for one in shown if VIEW_MIME in one.data)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
-from ser_lib.app.explorer import BY_GENDER, StoredModel, models_table, stored_models
+from ser_lib.app.stored_models import BY_GENDER, StoredModel, models_table, stored_models
 from ser_lib.paths import runs_dir
 
 LABELS = ("neutral", "happy", "sad")

@@ -79,24 +79,6 @@ def test_an_envelope_spans_its_duration():
     assert ax.get_xlim() == (0, 3.0)
 
 
-def test_coefficients_are_drawn_from_the_first_and_around_zero():
-    ax = plots.plot_mfcc(np.array([[1.0, -3.0], [2.0, 0.0]]), 1.5, first=1, limit=60.0)
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Time (s)", "Coefficient")
-    assert ax.images[0].get_extent() == [0, 1.5, 0.5, 2.5]
-    assert ax.images[0].get_clim() == (-60, 60)
-
-
-def test_a_contour_has_gaps_where_there_is_no_voice_and_the_limits_of_all():
-    ax = plots.plot_pitch(np.array([100.0, np.nan, 200.0]), 2.0)
-    (line,) = ax.lines
-    assert np.isnan(line.get_ydata()).tolist() == [False, True, False]
-    assert line.get_xdata().tolist() == [0, 1, 2]
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Time (s)", "Pitch (Hz)")
-    assert ax.get_yscale() == "log"
-    assert ax.get_ylim() == (65, 600)
-    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["75", "150", "300", "600"]
-
-
 # How colours look without one kind of cones: Machado, Oliveira & Fernandes (2009), severity 1, on
 # linear RGB.
 DEFICIENCIES = {

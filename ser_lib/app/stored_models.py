@@ -1,0 +1,176 @@
+"""What stored runs predict for each clip: read, averaged over seeds, and laid out as a table."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+import pandas as pd
+
+from ser_lib.data.labels import EMOTIONS, colour_of
+from ser_lib.errors import RunError
+from ser_lib.paths import runs_dir
+from ser_lib.runs.store import Run, differences, read_run, settings_text
+from ser_lib.studies import STUDIES
+
+# What differs between the seeds of one model, and between folds that are drawn.
+OF_THE_SEED = ("seed", "folds_sha256", "rows_sha256")
+
+READ_AS = (
+    "Probabilities of models that were trained without this speaker; ×3: mean of three seeds. "
+    "Outlined: the acted emotion, in the words of the study's task; bold: the model's prediction, "
+    "✓ where it is the acted one. Hover over a row for its stored runs."
+)
+BY_GENDER = " Where a task names the gender as well, a column is the sum of both, and ✓ needs both."
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """The predictions of one model for each clip, as the mean of its seeds."""
+
+    study: str
+    title: str
+    protocol: str
+    runs: tuple[str, ...]
+    """Folders of the stored runs, one a seed."""
+    truth: pd.Series
+    """The acted class by clip id, in the words of the study's task."""
+    probabilities: pd.DataFrame
+    """One row a clip id, one column a class, in [0, 1]."""
+
+
+def stored_models(corpus: str) -> tuple[list[StoredModel], list[str]]:
+    """Read the stored runs of a corpus without leaks, and one sentence a run that cannot be read.
+
+    In the order of the studies, protocols and models.
+    """
+    groups: dict[str, list[Run]] = {}
+    problems = []
+    for path in sorted(runs_dir(corpus).glob("*/predictions.csv")):
+        try:
+            run = read_run(path.parent)
+            is_honest = run.spec["protocol"] != "random" and not run.spec["leaks"]
+            settings = _settings(run)
+        except RunError as error:
+            problems.append(str(error))
+        except (KeyError, TypeError, ValueError) as error:
+            problems.append(
+                f"{path.parent}: this stored run is damaged ({error}); delete the folder"
+            )
+        else:
+            if is_honest:
+                groups.setdefault(settings, []).append(run)
+    ordered = sorted(groups.values(), key=_place_of)
+    models = [_mean_of(group) for group in ordered]
+    names = [(one.study, one.protocol, one.title) for one in models]
+    for name in {one for one in names if names.count(one) > 1}:
+        # They differ in settings only, a shortened one for example.
+        places = [place for place, one in enumerate(names) if one == name]
+        told = differences([_shared(ordered[place][0]) for place in places])
+        for place, own in zip(places, told, strict=True):
+            text = settings_text(own) or ordered[place][0].folder.name.rsplit("-", 1)[-1]
+            models[place] = replace(models[place], title=f"{name[2]}, {text}")
+    return models, problems
+
+
+def _place_of(runs: list[Run]) -> tuple[int, str, int]:
+    """Sort by study, protocol and model, the studies and models in their own order."""
+    study, protocol, name = (str(runs[0].spec[key]) for key in ("study", "protocol", "model"))
+    models = [one.name for one in STUDIES[study].models] if study in STUDIES else []
+    return [*STUDIES, study].index(study), protocol, [*models, name].index(name)
+
+
+def _settings(run: Run) -> str:
+    """Return what seeds of one model share; raise where the run lacks what is shown of it."""
+    run.predictions[[f"p_{label}" for label in run.labels]].astype(float)
+    run.predictions[["clip_id", "truth"]]
+    shared = _shared(run)
+    return json.dumps([shared["study"], shared["model"], shared], sort_keys=True)
+
+
+def _shared(run: Run) -> dict[str, Any]:
+    return {key: value for key, value in run.spec.items() if key not in OF_THE_SEED}
+
+
+def _mean_of(runs: list[Run]) -> StoredModel:
+    spec, labels = runs[0].spec, list(runs[0].labels)
+    rows = pd.concat([run.predictions for run in runs])
+    # Variants of a clip have its id, a hash sign, and their own name.
+    by_clip = rows.groupby(rows["clip_id"].str.split("#").str[0])
+    means = by_clip[[f"p_{label}" for label in labels]].mean().set_axis(labels, axis=1)
+    study, name = str(spec["study"]), str(spec["model"])
+    known = [one for one in STUDIES[study].models if one.name == name] if study in STUDIES else []
+    title = known[0].title if known else name
+    folders = tuple(run.folder.name for run in runs)
+    return StoredModel(
+        study, title, str(spec["protocol"]), folders, by_clip["truth"].first(), means
+    )
+
+
+def models_table(models: Sequence[StoredModel], clip_id: str) -> str:
+    """Lay out the predictions of models for a clip, as HTML; empty where no model has the clip."""
+    models = [one for one in models if clip_id in one.probabilities.index]
+    if not models:
+        return ""
+    found = {_emotion_of(label) for one in models for label in one.probabilities.columns}
+    emotions = [one for one in EMOTIONS if one in found] + sorted(found - set(EMOTIONS))
+    heads = "".join(
+        f'<th scope="col" style="border-bottom-color:{colour_of(one)}">'
+        f"<span>{html.escape(one)}</span></th>"
+        for one in emotions
+    )
+    rows = []
+    for (study, protocol), group in groupby(models, key=lambda one: (one.study, one.protocol)):
+        rows.append(
+            f'<tr><th class="ser-section" colspan="{len(emotions) + 2}" scope="rowgroup">'
+            f"{html.escape(study)}, protocol {html.escape(protocol)}</th></tr>"
+        )
+        rows += [_model_row(one, clip_id, emotions) for one in group]
+    n_right = sum(one.probabilities.loc[clip_id].idxmax() == one.truth[clip_id] for one in models)
+    summary = f"<p><b>{n_right} of {len(models)}</b> models predict what was acted.</p>"
+    is_by_gender = any(" " in label for one in models for label in one.probabilities.columns)
+    read_as = READ_AS + (BY_GENDER if is_by_gender else "")
+    return (
+        f'<div class="ser-stored">{summary}<table>'
+        '<thead><tr><th scope="col">Probability (%)</th><th></th>'
+        f"{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        f'<p class="ser-say">{read_as}</p></div>'
+    )
+
+
+def _model_row(model: StoredModel, clip_id: str, emotions: list[str]) -> str:
+    shares = model.probabilities.loc[clip_id]
+    predicted, truth = str(shares.idxmax()), str(model.truth[clip_id])
+    # A task by gender has two classes an emotion; a column shows their sum.
+    by_emotion = shares.groupby(_emotion_of).sum()
+    classes = {"ser-acted": _emotion_of(truth), "ser-top": _emotion_of(predicted)}
+    cells = []
+    for emotion in emotions:
+        if emotion not in by_emotion:
+            cells.append('<td title="not one of its classes">–</td>')
+            continue
+        marks = [name for name, marked in classes.items() if marked == emotion]
+        width = f"width:{100 * by_emotion[emotion]:.0f}%;background:{colour_of(emotion)}"
+        cells.append(
+            f'<td class="{" ".join(marks)}"><i style="{width}"></i>'
+            f"<span>{100 * by_emotion[emotion]:.0f}</span></td>"
+        )
+    is_right = predicted == truth
+    verdict = "right" if is_right else "wrong"
+    says = html.escape(f"{verdict}: predicted {predicted}, acted {truth}")
+    sources = f"{model.title}: {', '.join(model.runs)}"
+    mark = f'<td title="{says}" aria-label="{says}">{"✓" if is_right else "✗"}</td>'
+    return (
+        f'<tr title="{html.escape(sources)}"><th scope="row">'
+        f"{html.escape(model.title)} <small>×{len(model.runs)}</small></th>"
+        f"{mark}{''.join(cells)}</tr>"
+    )
+
+
+def _emotion_of(label: str) -> str:
+    """Return the emotion of a class, which may name a gender as well ("female sad")."""
+    return label.rsplit(" ", 1)[-1]
