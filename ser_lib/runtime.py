@@ -81,7 +81,7 @@ def progress(items: Iterable[T], *, total: int | None, what: str) -> Generator[T
     ways: dict[str, Any] = {} if total else {"bar_format": "{desc}, {elapsed}"}
     if _is_notebook():
         # A notebook keeps the line; what tqdm itself would write beside it goes nowhere.
-        ways |= {"file": StringIO(), "ncols": 100, "mininterval": 0.5}
+        ways |= {"file": StringIO(), "mininterval": 0.5}
     bar = (_Line if _is_notebook() else tqdm)(total=total, desc=what, leave=_is_notebook(), **ways)
     _outer.set(bar)
     try:

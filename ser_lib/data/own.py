@@ -67,7 +67,10 @@ def clips_from_table(
         raise CorpusError(f"{len(blank)} of {len(table)} rows lack a value:{offenders(blank)}")
     named = table["emotion"].map(lambda one: (emotions or {}).get(one, one))
     if unknown := sorted(set(map(str, named)) - set(EMOTIONS)):
-        raise CorpusError(f"unknown emotions {unknown}; known are {', '.join(EMOTIONS)}")
+        raise CorpusError(
+            f"unknown emotions {unknown}; known are {', '.join(EMOTIONS)}: translate yours with "
+            f"emotions={{{unknown[0]!r}: {EMOTIONS[0]!r}, …}}"
+        )
     corpus, paths = f"mine-{name}", [Path(root).absolute() / str(one) for one in table["path"]]
     rows: list[dict[str, object]] = [
         {

@@ -25,6 +25,10 @@ class Feature:
     time_axes: tuple[int, ...] = ()
     """Which axes of its output are time."""
 
+    def __repr__(self) -> str:
+        """Say what it computes, as its function does."""
+        return str(self.function.__doc__).partition("\n")[0]
+
 
 FEATURES: dict[str, Feature] = {
     "compare_functionals": Feature(

@@ -85,6 +85,10 @@ class Family:
     """Raised whenever the builder changes in a way that its config does not show, so that stored
     runs are not taken for those of the new one."""
 
+    def __repr__(self) -> str:
+        """Name the config and say what it is of."""
+        return f"{self.config.__name__}: {str(self.config.__doc__).partition(chr(10))[0]}"
+
 
 FAMILIES: dict[str, Family] = {
     "cnn1d": Family(Cnn1dConfig, build_cnn1d, is_keras=True),

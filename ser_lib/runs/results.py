@@ -19,7 +19,7 @@ from ser_lib.data import corpus_of, listener_accuracy, load_corpus
 from ser_lib.data.splits import corpora_of
 from ser_lib.errors import CorpusError, RunError
 from ser_lib.evaluation import metrics
-from ser_lib.evaluation.formatting import duration_text, no_interval
+from ser_lib.evaluation.formatting import duration_text, no_interval, score_text
 from ser_lib.evaluation.metrics import wa
 from ser_lib.evaluation.significance import (
     COMPARISON_COLUMNS,
@@ -179,6 +179,18 @@ class Result:
         """Time that all folds of one seed took to train and predict, in seconds."""
         return float(np.mean([sum(run.environment["duration_s"]) for run in self.runs]))
 
+    def _facts(self) -> dict[str, object]:
+        return {
+            "study": self.study.name,
+            "model": self.title,
+            "corpus": self.corpus_text,
+            "protocol": f"{self.protocol_name} ({self.protocol})",
+            "seeds": [run.spec["seed"] for run in self.runs],
+            "UAR [95 %]": score_text(self.score),
+            "WA [95 %]": score_text(self.score, "wa"),
+            "run": self.run,
+        }
+
     def record(self) -> dict[str, Any]:
         """Return the result as one record of `results.json`."""
         score = self.score
@@ -221,7 +233,7 @@ class Results:
         """Join the results of two studies."""
         return Results(self.all + other.all, self.missing + other.missing)
 
-    def get(self, model: str, protocol: str) -> Result:
+    def get(self, model: str, protocol: str = "honest") -> Result:
         """Return the result of a model under "published" or "honest"; raise `RunError` if none."""
         for one in self.all:
             if (one.model.name, one.protocol) == (model, protocol):
@@ -459,10 +471,10 @@ def collect(
     trained = [plan for (_, plan), run in zip(wanted, stored, strict=True) if run is None]
     n_missing = len(trained)
     # One bar for all that is trained; those of runs and folds are words at its end.
-    what = f"{study.name}, {n_missing} of {len(wanted)} runs are trained"
+    what = f"{study.name}, training {n_missing} of {len(wanted)} runs"
     if n_missing and not stored_only and not is_headless():
         seconds = training_s(trained)
-        what += f", about {duration_text(seconds)} of training" if seconds else ""
+        what += f", about {duration_text(seconds)}" if seconds else ""
     with closing(progress(range(n_missing), total=n_missing * (not stored_only), what=what)) as bar:
         for (protocol, plan), run in zip(wanted, stored, strict=True):
             if run is None and not stored_only:
