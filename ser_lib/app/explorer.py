@@ -145,7 +145,7 @@ class Explorer(widgets.VBox):
             _row([self.path, self.sound, self.bundle, self.model]),
             self.notice,
             _row(players, align_items="flex-start", flex_flow="row nowrap"),
-            _row([self.predictions, self.confusion], align_items="flex-start", grid_gap="4px 18px"),
+            _row([self.confusion, self.predictions], align_items="flex-start", grid_gap="4px 18px"),
         ]
         super().__init__(rows)
         self.add_class("ser-explorer")
@@ -363,7 +363,7 @@ class Explorer(widgets.VBox):
                 problems.append(str(error))
         self._show_view(view)
         try:
-            self._predict_along()
+            problems += self._predict_along([card.title for card in cards])
         except SerError as error:
             problems.append(str(error))
         self._say(*problems)
@@ -380,10 +380,21 @@ class Explorer(widgets.VBox):
             self._one_scale()
         self._is_filling = False
 
-    def _predict_along(self) -> None:
-        """Predict along the clip, once it is shown, where a bundle is chosen."""
-        if self.view and self.bundle.value:
-            self.windows, self.player.timeline = _along(self.view, self.bundle.value)
+    def _predict_along(self, titles: list[str]) -> list[str]:
+        """Predict along the clip, once it is shown, where a bundle is chosen; return what is wrong.
+
+        Titles are those of the clip's corpus.
+        """
+        if not self.view or not self.bundle.value:
+            return []
+        self.windows, self.player.timeline = _along(self.view, self.bundle.value)
+        trained_on = _predictor(self.bundle.value).bundle.card.get("corpora", ())
+        return [
+            f"{self.bundle.label} was trained on {one['title']}, these very clips included: what "
+            "it predicts along time for them says nothing about unseen speakers."
+            for one in trained_on
+            if one["title"] in titles
+        ]
 
     def _keep_beside(self) -> None:
         """Keep what is shown beside what is chosen next, on the same scale of time."""

@@ -71,8 +71,8 @@ def stored_models(corpus: str) -> tuple[list[StoredModel], list[str]]:
         # They differ in settings only, a shortened one for example.
         places = [place for place, one in enumerate(names) if one == name]
         told = differences([_shared(ordered[place][0]) for place in places])
-        for place, own in zip(places, told, strict=True):
-            text = settings_text(own) or ordered[place][0].folder.name.rsplit("-", 1)[-1]
+        for number, (place, own) in enumerate(zip(places, told, strict=True), start=1):
+            text = settings_text(own) or f"build {number}"
             models[place] = replace(models[place], title=f"{name[2]}, {text}")
     return models, problems
 

@@ -8,49 +8,50 @@ from itertools import pairwise
 from ser_lib.inference.streaming import Window
 
 Interval = tuple[float, float, str]
+HEAD = (
+    'File type = "ooTextFile"\nObject class = "TextGrid"\n\n{span}tiers? <exists>\nsize = {size}\n'
+)
+TIER = 'item [{number}]:\nclass = "IntervalTier"\nname = {name}\n{span}intervals: size = {size}\n'
 
 
 def textgrid(duration_s: float, tiers: Mapping[str, Iterable[Interval]]) -> str:
-    """Write intervals that do not overlap, named tier by tier, as the text of a TextGrid.
+    """Write intervals that do not overlap, tier by tier, as the text of a TextGrid.
 
-    >>> print(textgrid(2.0, {"marks": [(0.5, 1.0, "ah")]}).splitlines()[-2].strip())
-    xmax = 2.0
+    >>> print(textgrid(2.0, {"marks": [(0.5, 2.0, "ah")]}).splitlines()[-1])
+    text = "ah"
     """
-    lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', ""]
-    lines += ["xmin = 0", f"xmax = {duration_s}", "tiers? <exists>", f"size = {len(tiers)}"]
-    lines.append("item []:")
+    text = HEAD.format(span=_span(0, duration_s), size=len(tiers)) + "item []:\n"
     for number, (name, intervals) in enumerate(tiers.items(), start=1):
         whole = _without_gaps(duration_s, sorted(intervals))
-        lines += [f"    item [{number}]:", '        class = "IntervalTier"']
-        lines += [f"        name = {_quoted(name)}", "        xmin = 0"]
-        lines += [f"        xmax = {duration_s}", f"        intervals: size = {len(whole)}"]
-        for place, (start_s, end_s, text) in enumerate(whole, start=1):
-            lines += [f"        intervals [{place}]:", f"            xmin = {start_s}"]
-            lines += [f"            xmax = {end_s}", f"            text = {_quoted(text)}"]
-    return "\n".join(lines) + "\n"
+        names = {"number": number, "name": _quoted(name), "size": len(whole)}
+        text += TIER.format(span=_span(0, duration_s), **names)
+        for place, (start_s, end_s, said) in enumerate(whole, start=1):
+            text += f"intervals [{place}]:\n{_span(start_s, end_s)}text = {_quoted(said)}\n"
+    return text
 
 
-def _without_gaps(duration_s: float, intervals: list[Interval]) -> list[Interval]:
-    """Fill what lies between intervals with empty ones: a tier covers all of the time."""
-    whole: list[Interval] = []
-    reached_s = 0.0
-    for start_s, end_s, text in [*intervals, (duration_s, duration_s, "")]:
-        if start_s > reached_s:
-            whole.append((reached_s, start_s, ""))
-        if end_s > start_s:
-            whole.append((max(start_s, reached_s), min(end_s, duration_s), text))
-        reached_s = max(reached_s, end_s)
-    return whole
+def _span(start_s: float, end_s: float) -> str:
+    return f"xmin = {start_s}\nxmax = {end_s}\n"
 
 
 def _quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
+def _without_gaps(duration_s: float, intervals: list[Interval]) -> list[Interval]:
+    """Fill what lies between intervals with empty ones: a tier covers all of the time."""
+    whole = []
+    for (_, before_s, _), (start_s, end_s, text) in pairwise(
+        [(0.0, 0.0, ""), *intervals, (duration_s, duration_s, "")]
+    ):
+        whole += [(before_s, start_s, ""), (start_s, end_s, text)]
+    return [one for one in whole if one[1] > one[0]]
+
+
 def window_intervals(windows: Iterable[Window]) -> list[Interval]:
     """Give each window's prediction the time until the next begins, the last until its end."""
     windows = list(windows)
-    ends_s = [later.start_s for _, later in pairwise(windows)] + [one.end_s for one in windows[-1:]]
+    ends_s = [one.start_s for one in windows[1:]] + [one.end_s for one in windows[-1:]]
     return [
         (one.start_s, end_s, one.prediction.emotion)
         for one, end_s in zip(windows, ends_s, strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from graphlib import TopologicalSorter
 
 import nbformat
@@ -13,6 +14,8 @@ from ser_lib import data
 from ser_lib.app.explorer import ALL, OWN, Explorer
 from ser_lib.data.labels import EMOTIONS
 from ser_lib.errors import CorpusError
+from ser_lib.inference.bundle import write_bundle
+from ser_lib.inference.predictor import with_probe
 from ser_lib.paths import NOTEBOOKS_DIR, runs_dir
 from ser_lib.report.execution import Job, failures_of, read_executed, run_all
 
@@ -224,6 +227,19 @@ def test_predictions_along_time_are_drawn_and_written(small_folder, monkeypatch)
     assert 'name = "predicted by small"' in explorer.textgrid()
     explorer.bundle.value = ""
     assert explorer.player.timeline == {}
+
+
+def test_it_is_said_where_a_bundle_was_trained_on_the_very_clips(
+    small_bundle, tmp_path, monkeypatch
+):
+    facts = {"corpora": [{"title": data.CORPORA["demo"].title}]}
+    bundle = replace(with_probe(small_bundle), card=facts)
+    folder = write_bundle(bundle, tmp_path / "b" / "small", card="# A card")
+    monkeypatch.setenv("SER_BUNDLES", str(folder.parent))
+    explorer = Explorer("demo")
+    assert explorer.notice.value == ""
+    explorer.bundle.value = str(folder)
+    assert "unseen speakers" in explorer.notice.value
 
 
 # --- recordings of one's own

@@ -111,7 +111,7 @@ function render({ model, el }) {
   el.classList.add("ser-player");
   let clip = null, samples, loudest, from = 0, to = 1, cursor = 0, picture = {}, top = {}, sound = null, frame;
   const canvas = element("canvas", { tabIndex: 0 });
-  canvas.setAttribute("role", "img");
+  canvas.setAttribute("role", "application"); // it has keys of its own
   const readout = element("output"), method = element("p", { className: "ser-say" });
   const again = () => { cancelAnimationFrame(frame); frame = requestAnimationFrame(paint); };
   const [bandLabel, band] = menu("Spectrogram", [["wide band (5 ms)", "wide"], ["narrow band (30 ms)", "narrow"]], again);
