@@ -61,11 +61,11 @@ class _Line(tqdm):
             self.handle.update(line, raw=True)
 
 
-_outer: ContextVar[tqdm | None] = ContextVar("outer", default=None)
+_outer: ContextVar[Any] = ContextVar("outer", default=None)
 
 
 def progress(items: Iterable[T], *, total: int | None, what: str) -> Generator[T, None, None]:
-    """Iterate with a progress bar, unless headless; within another one, as a word at its end.
+    """Iterate with a progress bar, unless headless; within another one, as words at its end.
 
     Where nobody knows how many there are (`total` is None) it says for how long by now.
     """
@@ -74,15 +74,19 @@ def progress(items: Iterable[T], *, total: int | None, what: str) -> Generator[T
         return
     outer = _outer.get()
     if outer is not None and not outer.disable:
+        place = len(outer.words)
         for number, item in enumerate(items, start=1):
-            outer.set_postfix_str(f"{what}: {number} of {total}" if total else what)
+            outer.words[place:] = [f"{what}: {number} of {total}" if total else what]
+            outer.set_postfix_str("; ".join(outer.words))
             yield item
+        del outer.words[place:]
         return
     ways: dict[str, Any] = {} if total else {"bar_format": "{desc}, {elapsed}"}
     if _is_notebook():
         # A notebook keeps the line; what tqdm itself would write beside it goes nowhere.
         ways |= {"file": StringIO(), "mininterval": 0.5}
     bar = (_Line if _is_notebook() else tqdm)(total=total, desc=what, leave=_is_notebook(), **ways)
+    bar.words = []
     _outer.set(bar)
     try:
         for item in items:

@@ -82,8 +82,12 @@ def notebook(monkeypatch):
 
 
 def test_in_a_notebook_bars_within_a_bar_are_one_line_of_text(notebook, capsys):
+    said = []
     for _ in progress(range(2), total=2, what="runs"):
-        assert list(progress("abc", total=3, what="folds")) == ["a", "b", "c"]
+        for _ in progress("abc", total=3, what="folds"):
+            assert list(progress("de", total=2, what="clips")) == ["d", "e"]
+            said.append(notebook[0]["text/plain"].partition(", folds: ")[2])
+    assert said == [f"{n} of 3; clips: 2 of 2]" for n in (1, 2, 3)] * 2
     assert list(progress("ab", total=2, what="clips")) == ["a", "b"]
     (first, second) = notebook
     assert list(first) == ["text/plain"]

@@ -190,6 +190,11 @@ def make_split(rows: pd.DataFrame, protocol: Protocol, *, seed: int) -> Split:
     """
     if protocol.name not in PROTOCOLS:
         raise SplitError(f"unknown protocol '{protocol.name}'; known are {', '.join(PROTOCOLS)}")
+    if "row_id" not in rows:
+        raise SplitError(
+            "the table has no row_id: it is one of clips; rows_of(clips, label_set, ('original',)) "
+            "makes the rows of a task, with study.labels_for(corpus) for example"
+        )
     rule = PROTOCOLS[protocol.name]
     try:
         inspect.signature(rule).bind(rows, seed, **protocol.params)

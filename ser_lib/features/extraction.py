@@ -82,7 +82,7 @@ def feature_shape(spec: FeatureSpec) -> tuple[int, ...]:
 
 
 def extract(
-    clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "original", n_jobs: int = -1
+    clips: pd.DataFrame, spec: FeatureSpec | str, *, variant: str = "original", n_jobs: int = -1
 ) -> np.ndarray:
     """Compute a feature of every clip in parallel, or read it from the cache.
 
@@ -90,8 +90,8 @@ def extract(
     ----------
     clips : pandas.DataFrame
         A clip table.
-    spec : FeatureSpec
-        What to compute; it must give every clip the same shape.
+    spec : FeatureSpec or str
+        What to compute, a name with its usual parameters; it must give every clip the same shape.
     variant : str
         "original", or an augmentation, whose draws depend on the clip's audio and on nothing else.
     n_jobs : int
@@ -107,6 +107,7 @@ def extract(
     FeatureError
         If any clip cannot be computed (all are listed), if shapes differ, or if there is no audio.
     """
+    spec = FeatureSpec(spec) if isinstance(spec, str) else spec
     key = feature_key(clips, spec, variant=variant)
     target = cache_dir() / "features" / f"{spec.name}-{key}.npy"
     if clips.empty:

@@ -54,6 +54,7 @@ from ser_lib.report.tables import score_table as score_table
 from ser_lib.runs.results import Results
 from ser_lib.runs.store import READ
 from ser_lib.runtime import is_headless
+from ser_lib.runtime import progress as progress
 from ser_lib.studies.study import Study
 
 __all__ = [
@@ -75,6 +76,7 @@ __all__ = [
     "play",
     "points",
     "points_text",
+    "progress",
     "publish",
     "published_table",
     "score_table",

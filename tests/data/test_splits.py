@@ -932,6 +932,11 @@ def test_a_fold_without_validation_speakers_is_refused(small_rows):
 # --- what does not fit
 
 
+def test_who_divides_clips_is_told_how_rows_are_made(few_clips):
+    with pytest.raises(SplitError, match="rows_of"):
+        make_split(few_clips, Protocol("loso"), seed=1)
+
+
 def test_an_unknown_protocol_names_the_known_ones(small_rows):
     with pytest.raises(SplitError, match=r"'kfold'.*random.*luna5.*loso"):
         make_split(small_rows, Protocol("kfold"), seed=0)

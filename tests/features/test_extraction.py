@@ -71,6 +71,13 @@ def _stored(tmp_path) -> list[str]:
     return sorted(os.listdir(folder)) if folder.is_dir() else []
 
 
+def test_a_name_stands_for_the_feature_with_its_usual_parameters(few_clips):
+    by_name = extract(few_clips.head(2), "waveform_envelope")
+    np.testing.assert_array_equal(
+        by_name, extract(few_clips.head(2), FeatureSpec("waveform_envelope"))
+    )
+
+
 def test_extraction_is_the_feature_of_each_clip_in_order(few_clips):
     arrays = extract(few_clips, QUICK)
     assert arrays.shape == (24, 2, 16)

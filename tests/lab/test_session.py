@@ -163,6 +163,8 @@ def test_what_is_run_and_stopped_in_jupyterlab_reads_well_again_and_git_is_clean
     nbformat.write(new_notebook(cells=cells, metadata=kernel), lab.root / path)
     lab.open()
     assert lab.page.locator(".jp-Dialog, .jp-toast-button").count() == 0
+    # All of the project can be opened, not the notebooks alone.
+    assert lab.page.request.get(f"{lab.url}api/contents/Makefile").ok
     lab.save()
     lab.open(path)
     lab.interrupt_when(r"[1-9]\d*/600")

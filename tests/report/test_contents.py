@@ -30,6 +30,8 @@ def test_a_clone_without_reports_still_has_a_table():
 
 def test_times_of_the_demo_are_kept_beside_those_of_a_report_that_is_committed(tmp_path):
     keep_durations(report_dir("demo"), "demo", {"01_a": 90.0})
+    # The second time nothing is trained.
+    keep_durations(report_dir("demo"), "demo", {"01_a": 9.0})
     keep_durations(report_dir("ravdess"), "ravdess", {"01_a": 6.0})
     (report_dir("demo") / "durations.json").unlink()
     assert durations_s("demo") == {"01_a": 90.0}
