@@ -155,6 +155,18 @@ KINDS = {
 }
 
 
+# What is to be known of them.
+NOTES = {
+    "ours": "The best of ours, by UAR, was selected on these test speakers (†). ",
+    "rival": "What others printed is of unseen speakers. ",
+}
+
+
+def notes(rows: pd.DataFrame) -> str:
+    """Return what the table of `first_rows` has to say of its rows."""
+    return "".join(note for kind, note in NOTES.items() if kind in set(rows["kind"]))
+
+
 def describe(rows: pd.DataFrame, title: str) -> dict[str, str]:
     """Return caption and alternative text of the figure of `first_rows`; `title` of the corpus."""
     more = [words for kind, words in KINDS.items() if kind in set(rows["kind"])]
