@@ -5,6 +5,8 @@ Everything is the accuracy (WA) in [0, 1], because that is what the authors prin
 
 from __future__ import annotations
 
+from itertools import compress
+
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -61,6 +63,10 @@ def first_rows(steps: pd.DataFrame, task: Task) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def _count(n_rivals: int) -> str:
+    return f"{n_rivals} rival{'' if n_rivals == 1 else 's'}"
+
+
 def _rivals(task: Task) -> pd.DataFrame:
     """Return what others published for the task, the highest WA first."""
     found = figures_for(task.first.corpus, task.labels, task.first.protocol_name)
@@ -72,6 +78,7 @@ def first_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Write the rows of the first page."""
     names = {"printed": "printed, %", "rerun": "their protocol here, %", "unseen": "unseen, %"}
     shown = rows[["name", *names, "low", "high", "run"]].rename(columns={"name": "system", **names})
+    shown = shown.dropna(axis="columns", how="all")
     numbers = shown.columns[1:-1]
     texts = (100 * shown[numbers]).map("{:.1f}".format).replace("nan", "–")
     return shown.assign(**texts)
@@ -97,7 +104,7 @@ def answers(
     shares = [one.score.wa for one in task.results if task.name_of(one) in level]
     known = costs[(costs["task"] == task.title) & costs["name"].isin(level)]
     smallest = f", smallest: {known.loc[known['n_bytes'].idxmin(), 'name']}" if len(known) else ""
-    shown, leading = pct(best.score.wa), f"{name} is above its {len(pairs)} rivals here"
+    shown, leading = pct(best.score.wa), f"{name} is above its {_count(len(pairs))} here"
     if len(level) > 1:
         shown = f"{pct(min(shares))} to {pct(max(shares))}"
         leading = f"{len(level)} of {len(task.results)} systems are level"
@@ -122,8 +129,8 @@ def answers(
         (
             "How sure is that?",
             f"{name}: {pct(score.wa)}, with an interval over {score.n_speakers} speakers from "
-            f"{pct(score.wa_low)} to {pct(score.wa_high)}; clearly above {n_below} of {len(pairs)} "
-            "rivals.",
+            f"{pct(score.wa_low)} to {pct(score.wa_high)}; clearly above {n_below} of "
+            f"{_count(len(pairs))}.",
             "best-pairs" if is_main else "pairs",
         ),
         (
@@ -206,7 +213,8 @@ def plot_first_page(rows: pd.DataFrame, *, is_narrow: bool = False) -> Axes:
         ("o", style.HONEST_COLOUR, "unseen speakers"),
         ("o", PEOPLE_COLOUR, "listeners"),
     ]
-    for marker, colour, name in marks if "listeners" in set(rows["kind"]) else marks[:3]:
+    is_there = rows["printed"].notna().any(), True, True, "listeners" in set(rows["kind"])
+    for marker, colour, name in compress(marks, is_there):
         ax.plot([], [], marker, color=colour, markersize=6, label=name)
     style.name_rows(ax, rows["name"], size=8)
     ax.set(xlim=(0, 106), xlabel="Accuracy (WA, %)")

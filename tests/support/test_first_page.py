@@ -96,6 +96,11 @@ def test_caption_and_description_are_of_the_rows_that_are_there(task):
     assert "then" not in first_page.describe(published, "RAVDESS")["caption"]
     legend = first_page.plot_first_page(published).get_legend()
     assert "listeners" not in [one.get_text() for one in legend.get_texts()]
+    # Where nothing was printed, no mark and no column stands for it.
+    unprinted = published.assign(printed=np.nan)
+    legend = first_page.plot_first_page(unprinted).get_legend()
+    assert "printed" not in [one.get_text() for one in legend.get_texts()]
+    assert "printed, %" not in first_page.first_table(unprinted)
 
 
 def test_the_drawing_for_a_phone_has_the_same_numbers_and_is_no_wider(task):
@@ -123,10 +128,10 @@ def test_the_last_answer_depends_on_other_corpora(task, accuracy, is_ready):
     found = first_page.answers(STEPS, task, tests, costs, bundle(accuracy))
     assert "2 of 2 systems are level, 60.0 % to 70.0 %" in found[0][1]
     assert "smallest: other" in found[0][1]
-    assert "above 0 of 1 rivals" in found[1][1]
+    assert "above 0 of 1 rival." in found[1][1]
     clear = tests.assign(verdict="clearly above")
     assert (
-        "best is above its 1 rivals here, 70.0 %"
+        "best is above its 1 rival here, 70.0 %"
         in (first_page.answers(STEPS, task, clear, costs, bundle(accuracy))[0][1])
     )
     assert "1 of 1 models knew test speakers" in found[2][1]
