@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ from ser_lib.training.settings import TrainingSettings
 NET = Cnn1dConfig(n_filters=(4,), n_dense=8, dropout_rate=0.2)
 THREE_EPOCHS = TrainingSettings(max_epochs=3, batch_size=16)
 PARTS = ("x_train", "x_validation", "x_test")
+COMPILED = training._compiled
 HISTORY = {"epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"}
 
 
@@ -47,6 +48,22 @@ def fit(config, arrays, settings=None, **options):
 
 def poisoned(arrays: FoldArrays, *parts: str) -> FoldArrays:
     return replace(arrays, **{part: getattr(arrays, part) * 1e6 for part in parts})
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiled_once():
+    """Compile once what differs in its epochs alone: a compilation takes as long as many of them."""
+    networks = lru_cache(maxsize=8)(COMPILED.__wrapped__)
+
+    def find(config, settings, input_shape, n_classes):
+        plain = {name: None for name in ("stop_patience", "plateau_patience")}
+        plain |= {"max_epochs": 1, "sampling": "every_row", "fits_validation": False}
+        return networks(config, replace(settings, **plain), input_shape, n_classes)
+
+    find.cache_clear = networks.cache_clear
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "_compiled", find)
+        yield
 
 
 class Witness:
@@ -324,9 +341,7 @@ def fit_maps(data: int, settings: TrainingSettings = HALVED, config=NORMED, **op
 def trained_alone(settings: TrainingSettings):
     """Fit a network that was not trained before."""
     training._compiled.cache_clear()
-    found = fit_maps(2, settings)
-    training._compiled.cache_clear()
-    return found
+    return fit_maps(2, settings)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
@@ -375,7 +390,8 @@ def test_whatever_a_fold_leaves_behind_would_be_noticed(monkeypatch, lost):
     second = fit_maps(2)
     assert np.abs(second.probabilities - alone.probabilities).max() > 1e-4
     monkeypatch.undo()
-    training._compiled.cache_clear()
+    # Nothing of it is left: all is set again before the next fold.
+    np.testing.assert_array_equal(fit_maps(2).probabilities, alone.probabilities)
 
 
 def test_folds_of_one_model_are_compiled_once_and_other_models_again(monkeypatch):
@@ -390,7 +406,8 @@ def test_folds_of_one_model_are_compiled_once_and_other_models_again(monkeypatch
     # Only compiling is counted: tracing the steps of four networks would take most of the time.
     monkeypatch.setattr(training, "train_network", lambda *given, **options: pd.DataFrame())
     monkeypatch.setattr(training, "predict_rows", lambda model, rows: np.ones((len(rows), 4)))
-    training._compiled.cache_clear()
+    monkeypatch.setattr(training, "_compiled", COMPILED)
+    COMPILED.cache_clear()
     for seed in (1, 2, 3):
         fit_maps(seed, seed=seed)
     assert compiled == [HALVED]
@@ -475,7 +492,6 @@ def test_predictions_are_the_mean_over_all_views(arrays, is_scaled):
 def test_a_precision_holds_for_one_network_and_not_for_the_next(arrays):
     import keras
 
-    training._compiled.cache_clear()
     fit(NET, arrays, replace(THREE_EPOCHS, precision="mixed_bfloat16", max_epochs=1))
     assert keras.config.dtype_policy().name == "float32"
     with pytest.raises(ZeroDivisionError), training.computing_in("mixed_bfloat16"):
