@@ -52,7 +52,7 @@ def poisoned(arrays: FoldArrays, *parts: str) -> FoldArrays:
 
 @pytest.fixture(autouse=True, scope="module")
 def compiled_once():
-    """Compile once what differs in its epochs alone: a compilation takes as long as many of them."""
+    """Compile once what differs in its epochs alone: compiling takes as long as many of them."""
     networks = lru_cache(maxsize=8)(COMPILED.__wrapped__)
 
     def find(config, settings, input_shape, n_classes):
