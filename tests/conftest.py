@@ -12,8 +12,9 @@ import multiprocessing
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -22,7 +23,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from ser_lib.audio.io import load_signal
+from ser_lib.audio.io import ClipFacts, load_signal
 from ser_lib.audit.fingerprint import fingerprint
 from ser_lib.paths import PROJECT_DIR
 
@@ -246,6 +247,22 @@ def small_ravdess(monkeypatch: pytest.MonkeyPatch):
     small = replace(data.CORPORA["ravdess"], n_clips=16, n_speakers=4)
     monkeypatch.setitem(data.CORPORA, "ravdess", small)
     return small
+
+
+@pytest.fixture(autouse=True, scope="session")
+def decoded_once() -> Iterator[None]:
+    """Decode each clip of the embedded corpus once, though every test has a cache of its own."""
+    from ser_lib.data import corpus
+    from ser_lib.data.demo import CLIPS_DIR
+
+    decode, remembered = corpus.read_facts, cache(corpus.read_facts)
+
+    def read(path: Path) -> ClipFacts:
+        return (remembered if CLIPS_DIR in Path(path).parents else decode)(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corpus, "read_facts", read)
+        yield
 
 
 @pytest.fixture(scope="session")
