@@ -87,8 +87,9 @@ class CorpusHead:
             for name in names:
                 out = corpora == name
                 heads = _fit(rows[~out], classes[~out], corpora[~out], n_classes, strength)
-                for one, (weights, bias) in heads.items():
-                    scores[one][out] = rows[out] @ weights + bias
+                for one, score in scores.items():
+                    weights, bias = heads[one]
+                    score[out] = rows[out] @ weights + bias
             tried |= {(strength, one): score for one, score in scores.items()}
         uars = {
             one: np.array([_uar(classes[corpora == c], score[corpora == c]) for c in names])

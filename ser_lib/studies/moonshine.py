@@ -41,7 +41,7 @@ LAYER_RUNS = neighbours(1, 7, lengths=(4, 6))
 LOW_RUNS = neighbours(1, 5, lengths=(3, 4, 5))
 
 
-def _ablation(name: str, title: str, config: RidgeHeadConfig) -> ModelSpec:
+def _ablation(name: str, title: str, config: RidgeHeadConfig | CorpusHeadConfig) -> ModelSpec:
     return ModelSpec(name, title, config, BASE_ONE_SPEED, is_ours=True, is_optional=True)
 
 
@@ -88,13 +88,14 @@ MOONSHINE = our_study(
             "Moonshine base, one speed, no spreads",
             RidgeHeadConfig(LAYER_RUNS, statistics=(0,)),
         ),
-        ModelSpec(
-            "strangers",
-            "Moonshine base, corpora without their own level",
-            CorpusHeadConfig(),
-            BASE_ONE_SPEED,
-            is_ours=True,
-            is_optional=True,
+        _ablation(
+            "strangers", "Moonshine base, corpora without their own level", CorpusHeadConfig()
+        ),
+        # Discriminants do better where the level of voice or room is known, and worse where not.
+        _ablation(
+            "strangers_known",
+            "Moonshine base, for known rooms and voices",
+            CorpusHeadConfig(strengths=(3e-4, 1e-3), decisions=("discriminant",)),
         ),
         ModelSpec(
             "tiny",

@@ -24,6 +24,7 @@ from ser_lib.models.baselines import (
 from ser_lib.models.cnn import Cnn1dConfig, Cnn2dConfig
 from ser_lib.models.cnn3d import Cnn3dConfig
 from ser_lib.models.conv_blocks import ConvBlocksConfig
+from ser_lib.models.corpus_head import CorpusHeadConfig
 from ser_lib.models.encoder_finetune import EncoderTopConfig
 from ser_lib.models.frame_head import FrameHeadConfig
 from ser_lib.models.linear_svm import LinearSvmConfig
@@ -55,6 +56,7 @@ SMALL = {
         ),
         (16, 12, 1),
     ),
+    "corpus_head": (CorpusHeadConfig(layers=(0, 1), n_components=4), (1, 2, 2, 6)),
     "decision_tree": (DecisionTreeConfig(), (6,)),
     "dummy": (DummyConfig(), (6,)),
     "encoder_top": (
