@@ -184,6 +184,28 @@ def test_what_is_run_and_stopped_in_jupyterlab_reads_well_again_and_git_is_clean
     check_clean(lab, git)
 
 
+@pytest.mark.slow
+@pytest.mark.browser
+def test_what_is_typed_in_the_explorer_stays_in_it(lab):
+    """Elsewhere in a notebook, `d` twice deletes a cell and arrows leave it."""
+    lab.open("notebooks/explore.ipynb")
+    lab.run()
+    page, n_cells = lab.page, len(lab.page.evaluate(CELLS))
+    emotion = page.locator(".ser-explorer select").nth(2)
+    picture = page.locator(".ser-explorer canvas:visible")
+    for place, keys in ((emotion, "d d Home ArrowDown"), (picture, "d d Shift+ArrowRight")):
+        place.focus()
+        for key in keys.split():
+            page.keyboard.press(key)
+    page.wait_for_selector(".ser-explorer output:visible:has-text('selected')")
+    assert emotion.evaluate("one => one.selectedIndex") == 1
+    assert len(page.evaluate(CELLS)) == n_cells
+    page.locator(".jp-InputPrompt:visible").last.click()
+    for _ in range(2):
+        page.keyboard.press("d")
+    assert len(page.evaluate(CELLS)) == n_cells - 1
+
+
 NOTEBOOK = "notebooks/04_cnn_1d_mfcc.ipynb"
 COPY = "notebooks/04_cnn_1d_mfcc-Copy1.ipynb"
 DEMO, RAVDESS = 'corpus: str = "demo"', 'corpus: str = "ravdess"'
