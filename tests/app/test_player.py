@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ser_lib.app.clip_view import PLAYER, view_clip
+from ser_lib.app.clip_view import PLAYER, THEME_DIR, view_clip
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"]
 LOAD = "import(URL.createObjectURL(new Blob([source], {type: 'text/javascript'})))"
@@ -76,3 +76,47 @@ def test_a_page_without_a_kernel_draws_selects_and_plays_by_keyboard(page, tmp_p
     page.wait_for_selector("output:has-text('cursor 0.050 s')")
     assert "selected" not in said.inner_text()
     assert faults == []
+
+
+# A widget's script with a model that keeps what it is given.
+SHOW = f"""async ([source, values]) => {{
+  window.sent = [];
+  window.values = values;
+  const model = {{
+    get: (name) => values[name], set: (name, value) => (values[name] = value), on() {{}},
+    save_changes() {{}},
+    send: (content, _, pieces) => window.sent.push([content, pieces[0].byteLength]),
+  }};
+  (await {LOAD}).default.render({{ model, el: document.body }});
+}}"""
+
+
+def show(page, script: str, values: dict) -> None:
+    page.set_content("")
+    page.evaluate(SHOW, [(THEME_DIR / script).read_text(encoding="utf-8"), values])
+
+
+def test_a_number_of_a_confusion_matrix_is_pressed_by_keyboard(page):
+    matrix = {"labels": ["sad", "happy"], "counts": [[3, 1], [0, 2]], "caption": "6 clips"}
+    show(page, "confusion.js", {"matrix": matrix, "cell": []})
+    one = page.get_by_role("button", name="1 clips acted sad, predicted happy")
+    one.press("Enter")
+    assert page.evaluate("values.cell") == ["sad", "happy"]
+    # What no clip is taken for cannot be pressed.
+    assert page.get_by_role("button", name="acted happy, predicted sad").is_disabled()
+
+
+def test_a_file_is_sent_in_pieces(page, tmp_path):
+    show(page, "own_sound.js", {})
+    (tmp_path / "a.wav").write_bytes(bytes(5 * 2**20))
+    page.locator("input").set_input_files(tmp_path / "a.wav")
+    page.wait_for_function("sent.length === 2")
+    first, last = page.evaluate("sent")
+    assert first == [{"name": "a.wav", "is_first": True, "is_last": False}, 4 * 2**20]
+    assert last == [{"name": "a.wav", "is_first": False, "is_last": True}, 2**20]
+
+
+def test_without_a_microphone_it_says_so(page):
+    show(page, "own_sound.js", {})
+    page.get_by_role("button", name="● Record").click()
+    page.wait_for_selector("output:has-text('microphone')")

@@ -368,6 +368,7 @@ function render({ model, el }) {
       const found = classes.filter((one) => one.shares[window] !== null).sort((p, q) => q.shares[window] - p.shares[window]);
       parts.push(...found.slice(0, 2).map((one) => `${one.text} ${Math.round(100 * one.shares[window])} %`));
     }
+    readout.ariaLive = sound ? "off" : "polite"; // not sixty times a second
     const text = parts.join(" · ");
     if (readout.textContent !== text) readout.textContent = text;
   }
