@@ -83,6 +83,8 @@ def progress(items: Iterable[T], *, total: int | None, what: str) -> Generator[T
         return
     ways: dict[str, Any] = {} if total else {"bar_format": "{desc}, {elapsed}"}
     if _is_notebook():
+        counts = "{l_bar}{bar:10}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+        ways = ways or {"bar_format": counts}
         # A notebook keeps the line; what tqdm itself would write beside it goes nowhere.
         ways |= {"file": StringIO(), "mininterval": 0.5}
     bar = (_Line if _is_notebook() else tqdm)(total=total, desc=what, leave=_is_notebook(), **ways)

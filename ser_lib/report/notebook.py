@@ -294,7 +294,9 @@ def _returned(frame: pd.DataFrame) -> str:
     if not isinstance(frame.index, pd.RangeIndex):
         names = [one or "" for one in frame.index.names]
         shown = shown.reset_index(names=names, allow_duplicates=True)
-    return _cells(shown, max_rows=pd.get_option("display.max_rows"), show_dimensions="truncate")
+    rows = pd.get_option("display.max_rows")
+    with pd.option_context("display.precision", 4):
+        return _cells(shown, max_rows=rows, show_dimensions="truncate")
 
 
 # The report's own style knows no JupyterLab, which sets all cells to the right.

@@ -279,7 +279,7 @@ def test_a_table_that_a_cell_returns_is_aligned_and_sorted_with_its_index(monkey
     assert heads == ["emotion", "f", "m"]
     assert "serSorts" in source
     small = notebook._returned(pd.DataFrame({"p": [0.000488]}))
-    assert "0.000488" in small
+    assert "0.0005" in small
     assert "5,000" not in notebook._returned(pd.DataFrame({"n": range(5000)}))
     assert "5000 rows" in notebook._returned(pd.DataFrame({"n": range(5000)}))
 
