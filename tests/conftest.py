@@ -139,10 +139,9 @@ def real_cache_dir() -> str:
     return REAL_CACHE
 
 
-@pytest.fixture(autouse=True, scope="module")
+@pytest.fixture(autouse=True, scope="session")
 def settled() -> None:
     """Take what is there out of the garbage collection, which Keras asks for at every network."""
-    gc.collect()
     gc.freeze()
 
 

@@ -101,6 +101,10 @@ def test_half_precision_predicts_nearly_the_same_with_weights_in_single(frames):
 
 def test_it_learns_classes_that_show_in_some_frames_only(rng):
     """A class that shows in one stretch of frames, anywhere, on values of any level."""
+    import tensorflow as tf
+
+    # Of sixty steps the first alone is slow.
+    tf.config.run_functions_eagerly(False)
     classes = np.arange(120) % 2
     frames = rng.standard_normal((120, *SHAPE)).astype(np.float32)
     for row, number in enumerate(classes):

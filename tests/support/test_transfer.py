@@ -24,13 +24,19 @@ ASKED = ("honest", "luna5_norm_all", "luna5_norm_any3")
 
 
 @pytest.fixture(scope="module")
-def folders(demo_clips, tmp_path_factory):
+def few(demo_clips):
+    """One clip of each speaker and emotion."""
+    return demo_clips.drop_duplicates(["speaker", "emotion"], ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def folders(few, tmp_path_factory):
     """Reports with stored runs of two systems, on arrays in the place of the encoder's.
 
     Emotions show in layer 3, speakers everywhere.
     """
     rng = np.random.default_rng(1)
-    clips = demo_clips
+    clips = few
     emotions, speakers = pd.factorize(clips["emotion"])[0], pd.factorize(clips["speaker"])[0]
 
     def fake(table, spec, *, variant="original", n_jobs=-1):
@@ -52,10 +58,10 @@ def folders(demo_clips, tmp_path_factory):
 
 
 @pytest.fixture
-def clips(monkeypatch, demo_clips):
-    monkeypatch.setattr(transfer.data, "load_corpus", lambda name, strict: demo_clips)
+def clips(monkeypatch, few):
+    monkeypatch.setattr(transfer.data, "load_corpus", lambda name, strict: few)
     transfer._clips_or_none.cache_clear()
-    return demo_clips
+    return few
 
 
 @pytest.fixture

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
+import warnings
 
 import pytest
 
 from ser_lib.paths import PROJECT_DIR
+from tools.build_api_docs import build
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory):
+def pages(tmp_path_factory, forked):
     """Build the pages in a process of their own: fronts are changed for pdoc."""
     folder = tmp_path_factory.mktemp("api")
-    subprocess.run(
-        [sys.executable, "-m", "tools.build_api_docs", str(folder)], cwd=PROJECT_DIR, check=True
-    )
+
+    def run() -> None:
+        # As a command has it: what libraries warn of while they are imported is no error.
+        warnings.simplefilter("default")
+        build(folder)
+
+    process = forked(run)
+    process.join()
+    assert process.exitcode == 0
     return folder
 
 
