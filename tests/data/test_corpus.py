@@ -64,6 +64,8 @@ def test_an_unknown_corpus_names_the_known_ones():
 def test_a_card_is_complete(corpus):
     assert get_corpus(corpus.name) is corpus
     assert all(getattr(corpus, field).strip() for field in CARD)
+    # Of one it is not published whether the speech is acted.
+    assert corpus.speech or corpus.name == "emospeech_in"
     assert corpus.label_set in LABEL_SETS
     assert corpus.n_clips > corpus.n_speakers > 1
     assert corpus.quirks

@@ -131,6 +131,16 @@ def test_steps_say_what_changes_along_with_the_leak(results):
 def test_steps_are_counted_by_their_verdicts():
     steps = pd.DataFrame({"name": ["a\nb", "c"], "verdict": ["not distinguishable from", "x"]})
     assert "1 not distinguishable from it (a, b)" in comparison.steps_text(steps)
+    fallen = steps.assign(verdict=["clearly below", "x"])
+    assert comparison.steps_text(fallen).startswith("1 of 2 is clearly below")
+
+
+def test_a_p_value_is_a_number_that_is_never_too_small(tests):
+    for p in (2e-5, 0.0421, 0.05, 1.0):
+        shown = comparison.pair_table(tests.head(1).assign(p=p))["p, at most"].iloc[0]
+        assert p <= float(shown) < p + 0.001
+    untested = comparison.pair_table(tests.head(1).assign(p=np.nan))
+    assert untested["p, at most"].iloc[0] == "–"
 
 
 def test_a_task_without_pairs_gives_an_empty_table(tasks):
@@ -161,6 +171,8 @@ def test_systems_that_are_level_with_the_highest_are_counted_and_the_cheapest_na
     assert "smallest is b (2.0 MB)" in text
     assert "fastest a (5 ms" in text
     assert "smallest" not in comparison.level_text(task, tests, costs.iloc[:0])
+    slow_a = costs.assign(ms=costs["ms"].where(costs["name"] != "a", 1e3))
+    assert "smallest and fastest is b (2.0 MB" in comparison.level_text(task, tests, slow_a)
 
 
 def test_seeds_and_speakers_are_divided_where_there_are_seeds(results):
