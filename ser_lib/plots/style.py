@@ -26,6 +26,8 @@ PUBLISHED_COLOUR = "#D55E00"
 LEAKING_COLOUR = "#E69F00"
 HONEST_COLOUR = "#0072B2"
 CELL_COLOUR = "#08306B"
+# Of systems in one figure: colours without another meaning, for any colour vision.
+SYSTEM_COLOURS = (HONEST_COLOUR, "#56B4E9", "#333333", "#CC79A7")
 
 
 def new_figure(

@@ -100,16 +100,15 @@ def plot_recalls(
     first = next(iter(tables.values()))
     positions, width = np.arange(len(first)), 0.8 / len(tables)
     # Two are the protocols, whose colours have a meaning; others are systems.
-    colours = [style.HONEST_COLOUR, "#56B4E9", "#777777", "#CC79A7"]
-    if len(tables) == 2:
-        colours = [style.LEAKING_COLOUR, style.HONEST_COLOUR]
+    is_pair = len(tables) == 2
+    colours = (style.LEAKING_COLOUR, style.HONEST_COLOUR) if is_pair else style.SYSTEM_COLOURS
     for number, (name, table) in enumerate(tables.items()):
         offset = (number - (len(tables) - 1) / 2) * width
         ax.bar(
             positions + offset,
             100 * table["recall"],
             width * 0.92,
-            color=colours[number % 4],
+            color=colours[number],
             label=name,
         )
     if published is not None:

@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-# What replaces a colour on dark paper: ink, greys, paper, and the blue of what is honest.
+# What replaces a colour on dark paper: ink, greys, paper, and blues and greens that lie too close.
 DARK = {
     "#1c1e21": "#e3e5e8",
     "#333333": "#d0d4d8",
@@ -38,10 +38,11 @@ DARK = {
     "#eeeeee": "#2a2f34",
     "#ffffff": "#15181b",
     "#0072b2": "#3f9fdc",
-    # A lighter blue than the last, the blue of cells, and the green of a text.
+    # A lighter blue than the last, the blue of cells, and the green of listeners.
     "#56b4e9": "#b3e0ff",
     "#08306b": "#6cb6ec",
-    "#00704f": "#3fbf93",
+    "#009e73": "#4fd6a8",
+    "#00704f": "#4fd6a8",
 }
 SCHEME = "".join(
     f'[style*="{kind}: {light}"]{{{kind}:{dark}!important}}'

@@ -99,10 +99,15 @@ def lab(linear: np.ndarray) -> np.ndarray:
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
+MEANING = (style.PUBLISHED_COLOUR, style.LEAKING_COLOUR, style.HONEST_COLOUR, PEOPLE_COLOUR)
+
+
 @pytest.mark.parametrize("kind", DEFICIENCIES)
-def test_colours_with_a_meaning_differ_for_colour_blind_readers(kind):
-    names = (style.PUBLISHED_COLOUR, style.LEAKING_COLOUR, style.HONEST_COLOUR, PEOPLE_COLOUR)
-    encoded = np.array([to_rgb(one) for one in names])
+@pytest.mark.parametrize("is_dark", [False, True])
+@pytest.mark.parametrize("names", [MEANING, style.SYSTEM_COLOURS], ids=["meaning", "systems"])
+def test_colours_of_one_figure_differ_for_colour_blind_readers(kind, is_dark, names):
+    shown = [DARK.get(to_hex(one), one) if is_dark else one for one in names]
+    encoded = np.array([to_rgb(one) for one in shown])
     linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
     seen = [lab(np.array(DEFICIENCIES[kind]) @ one) for one in linear]
     distances = [np.linalg.norm(a - b) for a, b in combinations(seen, 2)]
