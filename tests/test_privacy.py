@@ -24,9 +24,10 @@ PREDICT = (
     "import ser_lib, sys; predictor = ser_lib.Predictor.load('cnn-ravdess'); "
     "assert predictor.predict_file(sys.argv[1])"
 )
-# Under a user's own settings, which change nothing.
-KERAS = (
-    "import ser_lib; from ser_lib.models.layers import load_keras; c = load_keras(); "
+# Figures, and Keras under a user's own settings, which change nothing.
+LIBRARIES = (
+    "import ser_lib.report.notebook; "
+    "from ser_lib.models.layers import load_keras; c = load_keras(); "
     "told = c.backend.backend(), c.config.floatx(), c.config.image_data_format(); "
     "assert told == ('tensorflow', 'float32', 'channels_last'), told"
 )
@@ -70,8 +71,7 @@ ENTRIES = {
     "command": [SER, "predict", "{clip}", "--bundle", "cnn-ravdess"],
     "audit": [SER, "audit", "{folder}"],
     "script": [sys.executable, "-c", PREDICT, "{clip}"],
-    "figures": [sys.executable, "-c", "import ser_lib.report.notebook"],
-    "keras": [sys.executable, "-c", KERAS],
+    "libraries": [sys.executable, "-c", LIBRARIES],
 }
 
 
