@@ -41,7 +41,7 @@ def first_rows(steps: pd.DataFrame, task: Task) -> pd.DataFrame:
     rows = [
         (
             f"{one.name.split(chr(10))[0]}, {one.study}"
-            f"{'' if one.corpus == home else f' on {one.corpus}'}, {one.n_classes} classes",
+            f"{'' if one.corpus == home else f' ({one.corpus})'}, {one.n_classes} classes",
             "published",
             *(one.published, one.leaking, one.honest, one.honest_low, one.honest_high),
             *(one.corpus != home, one.run),

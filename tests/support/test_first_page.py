@@ -82,7 +82,7 @@ def test_a_row_of_another_corpus_names_it_and_the_caption_says_so(task):
     elsewhere = STEPS.iloc[1:].assign(model="rnn")
     for steps, is_named in ((STEPS.iloc[:1], False), (pd.concat([STEPS, elsewhere]), True)):
         rows = first_page.first_rows(steps, task)
-        assert ("CNN, x on emodb, 7 classes" in list(rows["name"])) == is_named
+        assert ("CNN, x (emodb), 7 classes" in list(rows["name"])) == is_named
         assert ("another corpus" in first_page.describe(rows, "RAVDESS")["caption"]) == is_named
 
 
