@@ -16,7 +16,8 @@ def training_s(plans: Iterable[RunPlan]) -> float | None:
     """Estimate how long runs take to train, in seconds; None where nothing like one is stored.
 
     The time of a stored run of the same study and model, if possible under the same protocol, is
-    scaled by clips, values a clip, folds and epochs; another machine is not accounted for.
+    scaled by clips, values a clip, folds and epochs. Another machine is not accounted for, nor are
+    features that are not in the cache.
     """
     each = [_one_s(plan) for plan in plans]
     return sum(one for one in each if one is not None) if None not in each else None

@@ -471,7 +471,7 @@ def collect(
     trained = [plan for (_, plan), run in zip(wanted, stored, strict=True) if run is None]
     n_missing = len(trained)
     # One bar for all that is trained; those of runs and folds are words at its end.
-    what = f"{study.name}, training {n_missing} of {len(wanted)} runs"
+    what = f"{study.name}, {n_missing} of {len(wanted)} runs to train"
     if n_missing and not stored_only and not is_headless():
         seconds = training_s(trained)
         what += f", about {duration_text(seconds)}" if seconds else ""

@@ -78,5 +78,5 @@ def test_it_is_said_before_anything_is_trained(few_clips, store, monkeypatch):
     )
     monkeypatch.setattr(results.runner, "run_or_load", lambda *_: pytest.fail(json.dumps(said)))
     study = replace(with_epochs(5), seeds=(1,))
-    with pytest.raises(pytest.fail.Exception, match="training 1 of 1 runs, about 30"):
+    with pytest.raises(pytest.fail.Exception, match="1 of 1 runs to train, about 30"):
         results.collect(study, few_clips, protocols=["loso"])
