@@ -36,6 +36,9 @@ sys.modules.setdefault("rfc3987_syntax", None)
 # Read when the tests are collected: the fixture `own_folders` hides it from the tests themselves.
 REAL_CACHE = os.environ.get("SER_CACHE") or str(PROJECT_DIR / ".cache")
 
+# Folders with files that take long, which are not divided: at the end the workers share short ones.
+FIRST = ("lab", "training")
+
 # What a test may not inherit from the shell that runs it.
 FOREIGN_VARIABLES = ("SER_DATA", "SER_FRESH", "SER_JOBS", "STRICT", "FRESH")
 
@@ -97,6 +100,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             os.environ.setdefault(name, "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long."""
+    items.sort(key=lambda item: item.path.parent.name not in FIRST)
 
 
 @pytest.hookimpl(tryfirst=True)
