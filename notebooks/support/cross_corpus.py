@@ -178,7 +178,7 @@ def plot_ways(table: pd.DataFrame, ways: Sequence[str], *, ax: Axes | None = Non
     """Draw the UAR on every corpus left out, one line a corpus, by what is known of it."""
     corpora = list(dict.fromkeys(table["corpus"]))
     ax = style.axes_or_new(ax, (8.0, 1.2 + 0.62 * len(corpora)))
-    colours = dict(zip(ways, (style.LEAKING_COLOUR, style.HONEST_COLOUR, "#009E73"), strict=False))
+    colours = dict(zip(ways, style.SYSTEM_COLOURS, strict=False))
     shown = table[table["known"].isin(ways)]
     for row in shown.itertuples():
         height = corpora.index(row.corpus) + 0.24 * (list(ways).index(row.known) - 1)
