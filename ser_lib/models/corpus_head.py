@@ -16,7 +16,7 @@ from ser_lib.errors import StudyError
 from ser_lib.evaluation.calibration import temperature_of_logits
 from ser_lib.evaluation.metrics import uar
 from ser_lib.evaluation.probabilities import softmax
-from ser_lib.models.ridge_head import MIN_SPREAD, apply_linear_head, choice_history
+from ser_lib.models.ridge_head import MIN_SPREAD, LinearHead, choice_history
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,16 +45,16 @@ class CorpusHeadConfig:
     difference between corpora left out."""
 
 
-class CorpusHead:
+class CorpusHead(LinearHead):
     """See `CorpusHeadConfig`; the seed is that of the principal components.
 
     One temperature is fitted on the corpora left out inside.
     """
 
     def __init__(self, config: CorpusHeadConfig, seed: int) -> None:
+        super().__init__()
         self.config = config
         self.seed = seed
-        self._arrays: dict[str, np.ndarray] = {}
         self._uars: dict[tuple[float, str], float] = {}
         self._chosen = (0.0, "")
         self._limits: dict[str, float] = {}
@@ -127,16 +127,6 @@ class CorpusHead:
         }
         return self
 
-    def predict_proba(self, features: np.ndarray) -> np.ndarray:
-        """Return class probabilities, shape (n_rows, n_classes)."""
-        return apply_linear_head(features, self.arrays())
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return all that `apply_linear_head` needs."""
-        if not self._arrays:
-            raise StudyError("this head is not fitted; call fit first")
-        return dict(self._arrays)
-
     def history(self) -> pd.DataFrame:
         """Return what was tried, with its mean UAR on corpora left out inside, and its weight.
 
@@ -150,10 +140,6 @@ class CorpusHead:
         more: dict[str, Sequence | np.ndarray] = dict(limits)
         more |= {"strength": strengths, "decision": decisions, "weight": weight}
         return choice_history(list(self._uars.values()), more)
-
-    def n_parameters(self) -> int:
-        """Count the weights that are not 0, with the offsets."""
-        return int(np.count_nonzero(self._arrays["weights"]) + self._arrays["bias"].size)
 
 
 def _levels(rows: np.ndarray, groups: np.ndarray) -> np.ndarray:

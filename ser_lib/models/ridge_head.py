@@ -58,7 +58,28 @@ class _Candidate:
     scores: np.ndarray
 
 
-class RidgeHead:
+class LinearHead:
+    """What heads have in common that are linear in pooled layers; `fit` sets the arrays."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, np.ndarray] = {}
+
+    def predict_proba(self, features: np.ndarray) -> np.ndarray:
+        """Return class probabilities, shape (n_rows, n_classes)."""
+        return apply_linear_head(features, self.arrays())
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return all that `apply_linear_head` needs, as arrays: nothing to unpickle."""
+        if not self._arrays:
+            raise StudyError("this head is not fitted; call fit first")
+        return dict(self._arrays)
+
+    def n_parameters(self) -> int:
+        """Count the weights that are not 0, with the offsets."""
+        return int(np.count_nonzero(self._arrays["weights"]) + self._arrays["bias"].size)
+
+
+class RidgeHead(LinearHead):
     """See `RidgeHeadConfig`; the seed assigns the speakers to inner folds.
 
     Least squares on indicators is solved in closed form for all penalties at once; on these
@@ -67,10 +88,10 @@ class RidgeHead:
     """
 
     def __init__(self, config: RidgeHeadConfig, seed: int) -> None:
+        super().__init__()
         self.config = config
         self.seed = seed
         self._tried: list[_Candidate] = []
-        self._arrays: dict[str, np.ndarray] = {}
 
     def fit(
         self, features: np.ndarray, classes: np.ndarray, speakers: np.ndarray, *, n_classes: int
@@ -118,16 +139,6 @@ class RidgeHead:
         }
         return self
 
-    def predict_proba(self, features: np.ndarray) -> np.ndarray:
-        """Return class probabilities, shape (n_rows, n_classes)."""
-        return apply_linear_head(features, self.arrays())
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return all that `apply_linear_head` needs, as arrays: nothing to unpickle."""
-        if not self._arrays:
-            raise StudyError("this head is not fitted; call fit first")
-        return dict(self._arrays)
-
     def history(self) -> pd.DataFrame:
         """Return every set of layers that was tried, best first; `weight` is its share."""
         n_members = min(self.config.n_members, len(self._tried))
@@ -136,10 +147,6 @@ class RidgeHead:
         weight = [(n < n_members) / n_members for n in range(len(self._tried))]
         more: dict[str, Sequence] = {"layers": layers, "strength": strength, "weight": weight}
         return choice_history([one.uar for one in self._tried], more)
-
-    def n_parameters(self) -> int:
-        """Count the weights that are not 0, with the offsets."""
-        return int(np.count_nonzero(self._arrays["weights"]) + self._arrays["bias"].size)
 
     def _check(self, features: np.ndarray, speakers: np.ndarray) -> None:
         """Raise StudyError where the config cannot be fitted on these features and speakers."""
