@@ -54,7 +54,7 @@ def explained(small, clips, features, reports):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SER_REPORTS", str(reports))
         patch.setattr(explanation, "extract", lambda table, spec: features)
-        return explain(clips, max_epochs=16, clips_a_label=4)
+        return explain(clips, max_epochs=24, clips_a_label=4)
 
 
 def test_covering_the_planted_patch_costs_most(explained):
@@ -89,14 +89,14 @@ def test_what_is_stored_is_read_without_audio_and_without_training(
     explained, reports, clips, monkeypatch
 ):
     monkeypatch.setenv("SER_REPORTS", str(reports))
-    again = explain(clips.assign(path=""), max_epochs=16, clips_a_label=4)
+    again = explain(clips.assign(path=""), max_epochs=24, clips_a_label=4)
     np.testing.assert_array_equal(again.maps, explained.maps)
     assert again.uar == explained.uar
 
 
 def test_what_is_not_stored_needs_audio(clips):
     with pytest.raises(RunError, match="ravdess"):
-        explain(clips.assign(path=""), max_epochs=16)
+        explain(clips.assign(path=""), max_epochs=24)
 
 
 def test_bands_are_named_from_low_to_high_and_ticks_rise():
