@@ -48,8 +48,12 @@ class _Sound(soundfile.SoundFile):
 
     @property
     def has_length(self) -> bool:
-        """Whether the file states its length; FLAC from a pipe and MP3 without a tag do not."""
-        return self.frames < MAX_SAMPLES
+        """Whether the file states its length; FLAC from a pipe and MP3 without a tag do not.
+
+        That of MP3 in a WAV counts what a decoder leaves out.
+        """
+        is_counted_in_mp3 = self.format.startswith("WAV") and self.subtype.startswith("MPEG")
+        return self.frames < MAX_SAMPLES and not is_counted_in_mp3
 
 
 class _File(io.FileIO):
@@ -297,6 +301,13 @@ FOR_FFMPEG = (
     (0, b"#!AMR", "amr"),
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
 )
+# Those that hold encodings of which libsndfile knows some: Opus in CAF, G.726 in WAV, Speex in Ogg.
+# In a WAV, what is not PCM or float.
+CONTAINERS = re.compile(
+    rb"(?P<wav>RIFF.{4}WAVEfmt .{4}(?!\x01\0|\x03\0|\xfe\xff).)|(?P<caf>caff)"
+    rb"|(?P<ogg>OggS.{24}(?:Speex|\x7fFLAC))",
+    re.DOTALL,
+)
 MAX_FFMPEG_S = 600  # two hours of AAC are decoded in less than a minute
 MAX_STREAM_BYTES = 4 * 2**30
 BLOCK_SAMPLES = 2**20
@@ -311,9 +322,7 @@ def _decodable(path: Path) -> Iterator[Path]:
 
     AudioError where ffmpeg is needed but not installed, or cannot decode the file either.
     """
-    with path.open("rb") as file:
-        head = file.read(16)
-    reader = next((one for place, magic, one in FOR_FFMPEG if head[place:].startswith(magic)), None)
+    reader = _ffmpeg_reader(path)
     if reader is None:
         yield path
         return
@@ -321,7 +330,7 @@ def _decodable(path: Path) -> Iterator[Path]:
     if ffmpeg is None:
         raise AudioError(
             f"{path}: this form ({reader}) is decoded by ffmpeg, which is not installed; install "
-            "ffmpeg, or export the recording as WAV"
+            "ffmpeg, or export the recording as PCM WAV"
         )
     with tempfile.TemporaryDirectory(prefix="ser-decode-") as folder:
         target = Path(folder) / "decoded.wav"
@@ -329,9 +338,28 @@ def _decodable(path: Path) -> Iterator[Path]:
         yield target
 
 
+def _ffmpeg_reader(path: Path) -> str | None:
+    """Return ffmpeg's reader for a file that libsndfile does not decode; None for others."""
+    with path.open("rb") as file:
+        head = file.read(40)
+    for place, magic, reader in FOR_FFMPEG:
+        if head[place:].startswith(magic):
+            return reader
+    container = CONTAINERS.match(head)
+    if container is None:
+        return None
+    try:
+        with _binary(path) as whole, _Sound(whole):
+            return None
+    except soundfile.LibsndfileError:
+        return container.lastgroup
+
+
 def _convert(ffmpeg: str, reader: str, path: Path, target: Path) -> None:
+    # Of a container that ffmpeg is not made for, it must decode all.
+    strictly = ["-xerror"] if reader in CONTAINERS.groupindex else []
     command: list[str | bytes] = [
-        *(ffmpeg, "-nostdin", "-v", "error", "-protocol_whitelist", "file"),
+        *(ffmpeg, "-nostdin", "-v", "error", *strictly, "-protocol_whitelist", "file"),
         *("-f", reader, "-i"),
         b"file:" + os.fsencode(path),
         *("-map", "0:a:0", "-c:a", "pcm_f32le", "-rf64", "auto", "-f", "wav", str(target)),

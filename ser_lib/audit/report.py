@@ -149,8 +149,9 @@ def report_text(report: AuditReport) -> str:
 
 
 def report_json(report: AuditReport) -> str:
-    """Return a report as JSON, with all clips and pairs."""
-    return json.dumps(report.as_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    """Return a report as JSON, with all clips and pairs; names that are no Unicode are escaped."""
+    text = json.dumps(report.as_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def is_report(text: str) -> bool:

@@ -239,6 +239,8 @@ def _predict_windows(predictor: Predictor, request: Request, names: dict[str, st
             name = names.get(str(path), printable(path))
             # Only a figure needs the windows after they were written.
             drawn: list[Window] = []
+            if request.form == "table" and len(paths) > 1:
+                target.write(f"{name}\n")
             try:
                 for window in timeline(
                     predictor, path, window_s=request.window_s, hop_s=request.hop_s

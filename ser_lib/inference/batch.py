@@ -280,10 +280,11 @@ class Writer:
             if not (rest.startswith(begins) or begins.startswith(rest)):
                 raise ValueError("its last line is not complete, and no prediction")
             held = self._names(io.StringIO(raw[:n_whole].decode("utf-8"), newline=""))
-        except (ValueError, KeyError, TypeError, csv.Error) as error:
+        except (ValueError, LookupError, TypeError, csv.Error) as error:
+            reason = error if isinstance(error, ValueError) else "one of its lines is another"
             raise AudioError(
                 f"{path}: exists, and holds no predictions of this format, model and classes "
-                f"({error}); choose another file, or delete it"
+                f"({reason}); choose another file, or delete it"
             ) from error
         if n_whole < len(raw):
             os.truncate(path, n_whole)

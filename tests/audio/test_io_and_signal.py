@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -355,6 +356,33 @@ def test_a_caf_whose_size_was_never_filled_in_is_read_to_its_end(tmp_path, noise
     with pytest.raises(AudioError):
         load_signal(path)
     assert not capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("a.wav", "-c:a", "libmp3lame"),
+        ("a.wav", "-c:a", "adpcm_yamaha"),
+        ("a.caf", "-c:a", "alac"),
+        ("a.ogg", "-c:a", "flac"),
+    ],
+)
+def test_an_encoding_that_libsndfile_does_not_know_in_a_container_that_it_knows_is_read_whole(
+    ffmpeg, tmp_path, write_clip, arguments
+):
+    name, *codec = arguments
+    source = write_clip(tmp_path / "source.wav", 0.5 * np.sin(np.arange(16_000) / 10))
+    path = tmp_path / name
+    subprocess.run([ffmpeg, "-v", "error", "-i", source, *codec, path], check=True)
+    signal, rate_hz = load_signal(path)
+    assert rate_hz == 16_000
+    # Those of WAV add silence: they have blocks.
+    assert len(signal) == pytest.approx(16_000, abs=2400 if name == "a.wav" else 0)
+    assert np.abs(signal[4000:12_000]).max() == pytest.approx(0.5, abs=0.05)
+    if name == "a.wav":
+        path.write_bytes(path.read_bytes()[:2000])
+        with pytest.raises(AudioError, match="truncated"):
+            load_signal(path)
 
 
 @pytest.mark.usefixtures("ffmpeg")

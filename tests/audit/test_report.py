@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from typer.testing import CliRunner
@@ -55,6 +56,15 @@ def test_a_folder_without_a_split_exits_with_0_and_says_that_nothing_was_checked
     assert "the same audio of 32 %" in last
     assert "No leak" not in result.output
     assert "a.wav = e.wav" in result.output
+
+
+@pytest.mark.parametrize("name", [b"\xff.wav", "ü.wav".encode(), b"\x1b[31m.wav"])
+def test_names_of_any_bytes_are_in_the_json(folder, name):
+    named = os.fsdecode(name)
+    (folder / "e.wav").rename(folder / named)
+    text = audit_report.report_json(audit_dataset(str(folder))).encode("utf-8")
+    found = json.loads(text)["findings"]
+    assert any(named in one["clips"] for one in found)
 
 
 def test_a_clean_split_exits_with_0_and_says_what_was_not_checked(folder, split):

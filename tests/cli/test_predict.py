@@ -318,6 +318,11 @@ def test_a_timeline_has_a_row_a_window_and_a_figure(predict, speak, tmp_path):
     assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
     table = predict(tmp_path / "a.wav", is_timeline=True, form="table")
     assert "0:00:14.0 to 0:00:18.0  no speech" in table.rows
+    assert "a.wav" not in table.rows
+    (tmp_path / "b.wav").symlink_to(tmp_path / "a.wav")
+    named = predict(tmp_path, is_timeline=True, form="table").rows.splitlines()
+    n_rows = len(table.rows.splitlines())
+    assert [n for n, row in enumerate(named) if row.endswith(".wav")] == [0, n_rows + 1]
     lines = predict(tmp_path / "a.wav", is_timeline=True, form="csv").rows.splitlines()
     assert len(lines) == 9
     assert len({line.count(",") for line in lines}) == 1

@@ -268,6 +268,18 @@ def test_a_file_of_something_else_is_left_alone(tmp_path, form, raw):
     assert (tmp_path / "labels").read_bytes() == raw
 
 
+@pytest.mark.parametrize(
+    ("form", "note"), [("csv", "checked\n"), ("csv", "\n"), ("json", "[]\n"), ("json", "{}\n")]
+)
+def test_a_line_of_somebody_else_among_the_answers_leaves_the_file_alone(tmp_path, form, note):
+    writer, path = Writer(form, LABELS), tmp_path / "out"
+    text = writer.header + note + writer.line(GOOD)
+    path.write_text(text)
+    with pytest.raises(AudioError, match="out"):
+        writer.resume(path)
+    assert path.read_text() == text
+
+
 @pytest.mark.parametrize("form", ["csv", "json"])
 @pytest.mark.parametrize("n_bytes", [1, 7, 20])
 def test_a_job_that_stopped_in_its_first_line_is_begun_again(tmp_path, form, n_bytes):
