@@ -365,7 +365,7 @@ class Predictor:
             try:
                 rows.append(self._row(path))
             except AudioError as error:
-                faults.append(f"{path}: {str(error).removeprefix(f'{path}: ')}")
+                faults.append(str(error))
         if len(rows) < MIN_MIXED_CLIPS:
             first = f" ({len(faults)} cannot be used, as {faults[0]})" if faults else ""
             raise AudioError(
@@ -389,8 +389,11 @@ class Predictor:
             )
 
     def _row(self, path: str | Path) -> np.ndarray:
-        signal, rate, _ = load_head(path, max_s=MAX_CLIP_S)
-        return self.features(checked_mono(signal, rate), rate).ravel().astype(np.float64)
+        try:
+            signal, rate, _ = load_head(path, max_s=MAX_CLIP_S)
+            return self.features(checked_mono(signal, rate), rate).ravel().astype(np.float64)
+        except AudioError as error:
+            raise AudioError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
 
     def _knowing(self, rows: np.ndarray, *, is_neutral: bool) -> Predictor:
         """Return another predictor, which takes out what rows of features have in common."""

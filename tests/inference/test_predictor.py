@@ -314,6 +314,9 @@ def test_a_known_voice_is_taken_out_as_the_formula_says(adaptable, speak, tmp_pa
     assert adaptable.threshold == 0.3
     with pytest.raises(AudioError):
         adaptable.enrolled([])
+    soundfile.write(tmp_path / "silent.wav", np.zeros(16_000), 16_000)
+    with pytest.raises(AudioError, match=r"silent\.wav"):
+        adaptable.enrolled([*paths, tmp_path / "silent.wav"])
 
 
 def test_a_voice_known_by_unlabelled_clips_is_less_what_emotions_add(adaptable, speak, tmp_path):
