@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ser_lib.data.enrolment import corpora_of
 from ser_lib.data.labels import LABEL_SETS
-from ser_lib.data.splits import corpora_of, csv_of_rows, each_left_out, rows_of
+from ser_lib.data.splits import csv_of_rows, each_left_out, rows_of
 from ser_lib.evaluation.metrics import confusion_counts, uar
 from ser_lib.features.extraction import extract
 from ser_lib.models.ridge_head import MIN_SPREAD, solve_ridge

@@ -19,7 +19,7 @@ import signal
 import sys
 from contextlib import suppress
 from io import TextIOWrapper
-from itertools import takewhile
+from itertools import product, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -130,7 +130,7 @@ def run(
     from ser_lib.evaluation.metrics import mean_sentence
     from ser_lib.runs.runner import run_study, score_runs
 
-    is_leaving = "leave_corpus_out" in (protocol or [])
+    is_leaving = any(one.startswith("leave_corpus_out") for one in protocol or [])
     corpus = corpus or ("languages" if is_leaving else "demo")
     clips = data.load_corpus(corpus, strict=strict)
     if other := data.other_recordings(clips, corpus):
@@ -138,9 +138,10 @@ def run(
     chosen = studies.get_study(study)
     # Our own systems were published nowhere: their one protocol is the honest one.
     usual = ["honest"] if study in studies.OURS else ["published", "honest"]
-    for name in model or [one.name for one in chosen.models if not one.is_optional]:
+    names = model or [one.name for one in chosen.models if not one.is_optional]
+    for name, asked in product(names, protocol or usual):
         scores = []
-        for one in each_left_out(protocol or usual, clips):
+        for one in each_left_out([asked], clips):
             try:
                 runs = run_study(chosen, clips, models=[name], protocols=[one], n_seeds=n_seeds)
             except KeyboardInterrupt:
@@ -150,8 +151,8 @@ def run(
                 sys.exit(130)
             scores.append(score_runs(runs, clips))
             typer.echo(f"{study} {name} {one}: {scores[-1].sentence()}")
-        if is_leaving and len(scores) > 1:
-            typer.echo(f"{study} {name}: {mean_sentence(scores)}")
+        if len(scores) > 1:
+            typer.echo(f"{study} {name} {asked}: {mean_sentence(scores)}")
 
 
 @app.command()
@@ -367,6 +368,10 @@ def predict(
     speaker_clips: Annotated[
         Path | None, typer.Option(help="Else: with ten or more unlabelled ones.")
     ] = None,
+    room: Annotated[
+        Path | None,
+        typer.Option(help="Folder of unlabelled clips of the same place; 'same': those given."),
+    ] = None,
     jobs: Annotated[int, typer.Option(help="Recordings at once; 0: one a core.")] = 0,
 ) -> None:
     """Predict the emotion of recordings; exit code 1 if one could not be used."""
@@ -384,6 +389,7 @@ def predict(
         hop_s=hop_s,
         speaker_reference=speaker_reference,
         speaker_clips=speaker_clips,
+        room=room,
         n_jobs=jobs,
     )
     sys.exit(run_prediction(request))

@@ -40,6 +40,7 @@ from ser_lib.paths import only_writer, refuse_foreign, whole_file
 from ser_lib.runtime import progress
 
 STDIN = "-"
+SAME = Path("same")
 PLOT_MARK = "ser predict --timeline"
 WINDOW_COLUMNS = (
     *("path", "start_s", "end_s", "speech_s"),
@@ -65,6 +66,8 @@ class Request:
     """A folder of neutral clips of the speaker."""
     speaker_clips: Path | None = None
     """A folder of unlabelled clips of the speaker, of whatever emotions."""
+    room: Path | None = None
+    """A folder of unlabelled clips of the same place, or `SAME` for those to predict."""
     n_jobs: int = 0
 
     @property
@@ -89,6 +92,10 @@ def run_prediction(request: Request) -> int:
         predictor = predictor.enrolled(references, is_neutral=request.speaker_clips is None)
         n_clips = f"{len(references)} clip{'s' if len(references) > 1 else ''}"
         _report(f"speaker reference: {n_clips} of {own}")
+    if request.room is not None:
+        places = request.paths if request.room == SAME else (request.room,)
+        predictor = predictor.in_room(list(find_recordings(places)))
+        _report(f"room: {predictor.room}")
     try:
         alone = only_writer(request.out), only_writer(request.plot)
         with _without_stdin(request) as (ready, names), alone[0], alone[1]:
@@ -117,6 +124,13 @@ def _check(request: Request) -> None:
         raise SerError("--plot draws a timeline: add --timeline")
     if request.speaker_reference is not None and request.speaker_clips is not None:
         raise SerError("--speaker-reference (neutral) or --speaker-clips (unlabelled), not both")
+    if request.room is not None:
+        if request.speaker_reference is not None or request.speaker_clips is not None:
+            raise SerError(
+                "--room, or clips of the speaker, who then stands for the room: not both"
+            )
+        if request.room == SAME and STDIN in request.paths:
+            raise SerError("--room same takes the recordings as files, not standard input")
     if request.plot is not None:
         from matplotlib.figure import Figure
 
@@ -194,12 +208,11 @@ def _predict_recordings(predictor: Predictor, request: Request, names: dict[str,
             if one.error:
                 n_failed += 1
                 _report(f"{printable(one.path)}: {printable(one.error)}")
-    is_known = request.speaker_reference is not None or request.speaker_clips is not None
-    if n_unlike and predictor.bundle.speaker and not is_known:
+    if n_unlike and predictor.bundle.speaker and not predictor.is_adapted:
         _report(
             f"{n_unlike:,} recording{'s' if n_unlike > 1 else ''} unlike the training: a few "
             "neutral clips of the speaker help (--speaker-reference FOLDER), or ten unlabelled "
-            "ones (--speaker-clips FOLDER)"
+            "ones (--speaker-clips FOLDER), or 30 of the room (--room FOLDER, --room same)"
         )
     return _conclude(n_paths, found, n_failed)
 

@@ -1,13 +1,15 @@
-"""Enrolment: which clips of a speaker are known before the test, and whether they are neutral.
+"""Enrolment: which clips of a speaker, or of a room, are known before the test.
 
 A normalisation uses them without their labels; `ser_lib.training.speaker_normalisation` computes
-it. Clips that are known beforehand are no test rows.
+it. Clips that are known beforehand are no test rows. A room is a corpus as a whole: its rooms,
+microphones and voices.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from ser_lib.errors import SplitError
@@ -15,7 +17,7 @@ from ser_lib.errors import SplitError
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Which clips of a speaker are known beforehand."""
+    """Which clips of a speaker, or of a room, are known beforehand."""
 
     name: str
     n_clips: int | None
@@ -25,6 +27,10 @@ class Normalisation:
     learnt_on: str = ""
     """The normalisation of training speakers, where it is another one: the head then learns to
     distinguish what emotions add to the mean of a speaker's clips from the voice."""
+    is_room: bool = False
+    """Whether a corpus as a whole is known by its clips, not each of its speakers."""
+    may_lack: bool = False
+    """Whether of fewer clips half are taken; else they are an error."""
 
 
 NORMALISATIONS: dict[str, Normalisation] = {
@@ -43,6 +49,17 @@ NORMALISATIONS: dict[str, Normalisation] = {
             describes="10 clips of any emotion, the head having learnt with 3 neutral ones",
             learnt_on="neutral3",
         ),
+        Normalisation(
+            "voice10",
+            10,
+            describes="10 clips of the speaker, half of them where there are fewer than 20",
+            may_lack=True,
+        ),
+        *(
+            Normalisation(f"room{n}", n, describes=f"{n} clips of the corpus", is_room=True)
+            for n in (10, 30, 100)
+        ),
+        Normalisation("room_all", None, describes="all clips of the corpus", is_room=True),
     )
 }
 
@@ -51,27 +68,35 @@ ENROLMENT = "neutral3"
 UNLABELLED = "mixed10"
 
 
+def corpora_of(table: pd.DataFrame) -> pd.Series:
+    """Return whose speaker says each clip or row: EmoDB 2.0 has those of EmoDB."""
+    return table["speaker"].str.rsplit("-", n=1).str[0]
+
+
 def enrolled(rows: pd.DataFrame, normalisation: Normalisation) -> pd.Series:
     """Return which rows are of clips that are known beforehand; none for `all`.
 
-    They are the first of each speaker in the order of their hashes, which does not depend on
-    emotions; file names are sorted by emotion in some corpora.
+    They are the first of each speaker, or room, in the order of their hashes, which does not depend
+    on emotions; file names are sorted by emotion in some corpora.
     """
     if normalisation.n_clips is None:
         return pd.Series(False, index=rows.index)
-    usable = rows[rows["label"] == "neutral"] if normalisation.is_neutral else rows
-    ordered = usable.drop_duplicates("clip_id").sort_values("audio_sha256")
-    first = ordered.groupby("speaker").head(normalisation.n_clips)
-    counts = first.groupby("speaker").size().reindex(rows["speaker"].unique(), fill_value=0)
-    short = counts[counts < normalisation.n_clips]
-    totals = rows.drop_duplicates("clip_id").groupby("speaker").size()
-    if len(short) or (totals <= normalisation.n_clips).any():
-        worst = short.index[0] if len(short) else totals.idxmin()
+    group = corpora_of(rows) if normalisation.is_room else rows["speaker"]
+    all_clips = rows.assign(group=group).drop_duplicates("clip_id")
+    usable = all_clips[all_clips["label"] == "neutral"] if normalisation.is_neutral else all_clips
+    ordered = usable.sort_values("audio_sha256").groupby("group")
+    wanted = pd.Series(normalisation.n_clips, index=all_clips["group"].unique())
+    totals = all_clips.groupby("group").size()
+    if normalisation.may_lack:
+        wanted = np.minimum(wanted, totals // 2)
+    found = ordered.size().reindex(wanted.index, fill_value=0)
+    if len(short := found.index[(found < wanted) | (totals[found.index] <= wanted)]):
         raise SplitError(
-            f"{normalisation.name}: {worst} has too few clips to set "
+            f"{normalisation.name}: {short[0]} has too few clips to set "
             f"{normalisation.describes} aside; take a smaller number"
         )
-    return rows["clip_id"].isin(first["clip_id"])
+    is_first = ordered.cumcount().lt(usable["group"].map(wanted))
+    return rows["clip_id"].isin(usable.loc[is_first, "clip_id"])
 
 
 def known_clips(

@@ -18,7 +18,7 @@ from io import StringIO
 import numpy as np
 import pandas as pd
 
-from ser_lib.data.enrolment import NORMALISATIONS, enrolled
+from ser_lib.data.enrolment import NORMALISATIONS, corpora_of, enrolled
 from ser_lib.data.labels import LabelSet
 from ser_lib.errors import SplitError
 from ser_lib.seeds import generator
@@ -70,12 +70,14 @@ class Protocol:
 def plain_protocol(name: str) -> Protocol:
     """Return a protocol by its name alone, with default parameters and its inherent leaks.
 
-    >>> dict(plain_protocol("leave_emodb_out").params)
+    >>> plain_protocol("leave_emodb_out_norm_room30").params
     {'test': 'emodb'}
     """
+    name, _, normalisation = name.partition("_norm_")
     if name not in PROTOCOLS and (match := re.fullmatch(r"leave_(\w+)_out", name)):
-        return Protocol("leave_corpus_out", params={"test": match[1]})
-    return Protocol(name, leaks=INHERENT_LEAKS.get(name, ()))
+        params = {"test": match[1]}
+        return Protocol("leave_corpus_out", params, normalisation=normalisation)
+    return Protocol(name, leaks=INHERENT_LEAKS.get(name, ()), normalisation=normalisation)
 
 
 def rows_of(
@@ -116,11 +118,6 @@ def rows_of(
     return rows[list(ROW_COLUMNS)]
 
 
-def corpora_of(table: pd.DataFrame) -> pd.Series:
-    """Return whose speaker says each clip or row: EmoDB 2.0 has those of EmoDB."""
-    return table["speaker"].str.rsplit("-", n=1).str[0]
-
-
 def clips_of(clips: pd.DataFrame, protocol: Protocol, label_set: LabelSet) -> pd.DataFrame:
     """Choose the clips that a protocol is about.
 
@@ -139,14 +136,17 @@ def clips_of(clips: pd.DataFrame, protocol: Protocol, label_set: LabelSet) -> pd
 
 
 def each_left_out(names: Sequence[str], clips: pd.DataFrame) -> list[str]:
-    """Replace the protocol "leave_corpus_out" by one a corpus; others stay.
+    """Replace the protocol "leave_corpus_out", with a normalisation or without, by one a corpus.
 
     >>> clips = pd.DataFrame({"speaker": ["tess-OAF", "emodb-03"]})
     >>> each_left_out(["loso", "leave_corpus_out"], clips)
     ['loso', 'leave_emodb_out', 'leave_tess_out']
     """
-    each = [f"leave_{one}_out" for one in sorted(set(corpora_of(clips)))]
-    return [two for one in names for two in (each if one == "leave_corpus_out" else [one])]
+    corpora, found = sorted(set(corpora_of(clips))), []
+    for name in names:
+        is_each = name.partition("_norm_")[0] == "leave_corpus_out"
+        found += [name.replace("corpus", one, 1) for one in corpora] if is_each else [name]
+    return found
 
 
 def csv_of_rows(rows: pd.DataFrame) -> str:

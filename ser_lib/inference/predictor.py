@@ -42,6 +42,18 @@ MAX_CLIP_S = 60.0
 # With fewer unlabelled clips some voices are predicted worse: the emotion is taken for the voice.
 MIN_MIXED_CLIPS = 5
 
+# More clips of a room tell hardly more: 30 gained 7.5 points of UAR on average, 100 gained 7.9.
+MAX_ROOM_CLIPS = 100
+
+# Fewer clips of a room, or answers to them that tell less (mutual information of clip and answer,
+# in nats), may show an emotion rather than the room. Of 31 sets of one emotion, from six corpora,
+# 20 tell less, of 33 mixed ones 5.
+ENOUGH_ROOM_CLIPS = 10
+MIN_TOLD_NATS = 0.9
+
+# Then known and new answers weigh the same: the worst of these sets cost 2.7 points, not 11.6.
+DOUBTED_TRUST = 0.5
+
 # Arithmetic differs between processors in the last digits, not more.
 MAX_PROBE_ERROR = 1e-3
 
@@ -72,6 +84,9 @@ class Predictor:
         self.temperature = bundle.temperature
         self.threshold = bundle.threshold
         self._voice: np.ndarray | None = None
+        self._trust = 1.0
+        self.room = ""
+        """What was learned of a room, in words; empty for another predictor."""
         self.n_threads = N_CORES
         """Of one recording; 1 where recordings are predicted in parallel."""
         self.is_bounded = True
@@ -108,12 +123,18 @@ class Predictor:
         return self.bundle.labels
 
     @property
+    def is_adapted(self) -> bool:
+        """Whether it is for a known voice or room."""
+        return self._voice is not None
+
+    @property
     def model_id(self) -> str:
         """The bundle with the start of its checksum, and of the enrolled voice's."""
         model = f"{self.bundle.name}@{self.bundle.sha256[:8]}"
         if self._voice is None:
             return model
-        return f"{model}+voice@{hashlib.sha256(self._voice.tobytes()).hexdigest()[:8]}"
+        known = hashlib.sha256(self._voice.tobytes()).hexdigest()[:8]
+        return f"{model}+{'room' if self.room else 'voice'}@{known}"
 
     @property
     def input_range_s(self) -> tuple[float, float]:
@@ -173,18 +194,28 @@ class Predictor:
 
     def raw_probabilities(self, values: np.ndarray) -> np.ndarray:
         """Run the model on one row of features; shape (n_classes,), before the temperature."""
-        arrays = self.bundle.arrays
         if self._session is None:
-            flat, head = values.ravel().astype(np.float64), "head"
-            if self._voice is not None:
-                flat = (flat - self._voice) / np.sqrt(arrays["speaker_within"])
-                head = "speaker_head"
-            scaled = (flat - arrays[f"{head}_mean"]) / arrays[f"{head}_scale"]
-            return softmax(scaled @ arrays[f"{head}_weights"] + arrays[f"{head}_bias"])
+            return softmax(self._scores(values.ravel().astype(np.float64)))
+        arrays = self.bundle.arrays
         if "input_mean" in arrays:
             values = (values - arrays["input_mean"]) / arrays["input_scale"]
         rows = values[np.newaxis].astype(np.float32)
         return self._session.run(None, {self._session.get_inputs()[0].name: rows})[0][0]
+
+    def _scores(self, flat: np.ndarray) -> np.ndarray:
+        """Apply the linear head, or that of a known voice or room, to one row or several."""
+        arrays = self.bundle.arrays
+
+        def apply(rows: np.ndarray, head: str) -> np.ndarray:
+            scaled = (rows - arrays[f"{head}_mean"]) / arrays[f"{head}_scale"]
+            return scaled @ arrays[f"{head}_weights"] + arrays[f"{head}_bias"]
+
+        if self._voice is None:
+            return apply(flat, "head")
+        known = apply((flat - self._voice) / np.sqrt(arrays["speaker_within"]), "speaker_head")
+        if self._trust == 1:
+            return known
+        return self._trust * known + (1 - self._trust) * apply(flat, "head")
 
     def predict_signal(
         self, signal: np.ndarray, sample_rate_hz: int, *, path: str = "", duration_s: float = 0.0
@@ -293,12 +324,7 @@ class Predictor:
         BundleError, AudioError
             If the bundle cannot adapt; if there are too few clips, or one cannot be used.
         """
-        arrays = self.bundle.arrays
-        if not self.bundle.speaker:
-            raise BundleError(
-                f"the bundle '{self.bundle.name}' cannot be adapted to a voice; one with an "
-                "encoder can"
-            )
+        self._check_adaptable()
         if not paths:
             raise AudioError(
                 "no clip of the speaker was found; give a folder of a few neutral ones"
@@ -308,9 +334,66 @@ class Predictor:
                 f"only {len(paths)} unlabelled clips: so few show the emotion rather than the "
                 f"voice; give {MIN_MIXED_CLIPS} or more, better ten, or two to five neutral ones"
             )
-        heads = (load_head(path, max_s=MAX_CLIP_S) for path in paths)
-        found = [self.features(checked_mono(signal, hz), hz).ravel() for signal, hz, _ in heads]
-        rows = np.stack(found).astype(np.float64)
+        return self._knowing(np.stack([self._row(one) for one in paths]), is_neutral=is_neutral)
+
+    def in_room(self, paths: Sequence[str | Path]) -> Predictor:
+        """Return another predictor, for one place, which unlabelled clips of it make known.
+
+        Room, microphone, language and voices are taken out as a voice is by `enrolled`: what the
+        field calls unsupervised normalisation by corpus. `room` of the result says what was
+        learned. Where the clips are few, or too alike to show a room rather than an emotion, known
+        and new answers weigh the same.
+
+        Parameters
+        ----------
+        paths : sequence of str or Path
+            Clips of the place, of whatever voices and emotions, 30 or more at best; they may be
+            those to predict. Of more than `MAX_ROOM_CLIPS`, as many are taken in even steps. Clips
+            that cannot be used are left out.
+
+        Raises
+        ------
+        BundleError, AudioError
+            If the bundle cannot adapt; if fewer than `MIN_MIXED_CLIPS` can be used.
+        """
+        self._check_adaptable()
+        step = max(len(paths) / MAX_ROOM_CLIPS, 1)
+        chosen = [paths[int(n * step)] for n in range(min(len(paths), MAX_ROOM_CLIPS))]
+        rows, faults = [], []
+        for path in chosen:
+            try:
+                rows.append(self._row(path))
+            except AudioError as error:
+                faults.append(f"{path}: {str(error).removeprefix(f'{path}: ')}")
+        if len(rows) < MIN_MIXED_CLIPS:
+            first = f" ({len(faults)} cannot be used, as {faults[0]})" if faults else ""
+            raise AudioError(
+                f"the room shows in {len(rows)} of {len(paths)} clips{first}; give a folder of "
+                f"{MIN_MIXED_CLIPS} clips of it or more, better 30, of several emotions"
+            )
+        ours = self._knowing(np.stack(rows), is_neutral=False)
+        ours.room = f"{len(rows)} clips" + (f", {len(faults)} left out" if faults else "")
+        answers = softmax(ours._scores(np.stack(rows)))
+        if len(rows) < ENOUGH_ROOM_CLIPS or told_nats(answers) < MIN_TOLD_NATS:
+            why = "few" if len(rows) < ENOUGH_ROOM_CLIPS else "too alike, as if of one emotion"
+            ours._trust = DOUBTED_TRUST
+            ours.room += f", {why}: what they show counts half"
+        return ours
+
+    def _check_adaptable(self) -> None:
+        if not self.bundle.speaker:
+            raise BundleError(
+                f"the bundle '{self.bundle.name}' cannot be adapted to a voice or a room; one with "
+                "an encoder can"
+            )
+
+    def _row(self, path: str | Path) -> np.ndarray:
+        signal, rate, _ = load_head(path, max_s=MAX_CLIP_S)
+        return self.features(checked_mono(signal, rate), rate).ravel().astype(np.float64)
+
+    def _knowing(self, rows: np.ndarray, *, is_neutral: bool) -> Predictor:
+        """Return another predictor, which takes out what rows of features have in common."""
+        arrays = self.bundle.arrays
         noise, mean, kind = arrays["speaker_noise"], rows.mean(axis=0), ""
         if not is_neutral:
             noise, mean = arrays["speaker_within"], mean - arrays["speaker_moods"]
@@ -370,6 +453,12 @@ class Predictor:
             path = "" if isinstance(item, np.ndarray) else str(item)
             message = str(error).removeprefix(f"{path}: ") or type(error).__name__
             return Prediction(path, "", float("nan"), {}, float("nan"), error=message)
+
+
+def told_nats(answers: np.ndarray) -> float:
+    """Return the mutual information of clip and answer, from probabilities (n_clips, n_classes)."""
+    logs = np.log(np.maximum(answers, 1e-12) / answers.mean(axis=0).clip(1e-12))
+    return float((answers * logs).sum(axis=1).mean())
 
 
 def with_probe(bundle: Bundle) -> Bundle:

@@ -6,6 +6,7 @@ family, write a config and a builder in a file here, and one line in `FAMILIES`.
 baselines         k-nearest neighbours, decision tree, logistic regression, SVM, majority class
 linear_svm        linear SVM that chooses its regularisation by speaker
 ridge_head        ridge regression on pooled layers of an encoder
+corpus_head       a linear head on pooled layers, for corpora that it was not trained on
 cnn, cnn3d, conv_blocks, tdnn            networks that are trained from scratch
 frame_head        networks on frames of a frozen encoder
 encoder_finetune  upper blocks of an encoder that are trained further
@@ -36,6 +37,7 @@ from ser_lib.models.baselines import (
 from ser_lib.models.cnn import Cnn1dConfig, Cnn2dConfig, build_cnn1d, build_cnn2d
 from ser_lib.models.cnn3d import Cnn3dConfig, build_cnn3d
 from ser_lib.models.conv_blocks import ConvBlocksConfig, build_conv_blocks
+from ser_lib.models.corpus_head import CorpusHead, CorpusHeadConfig
 from ser_lib.models.encoder_finetune import EncoderTopConfig, build_encoder_top, start_from_encoder
 from ser_lib.models.frame_head import FrameHeadConfig, build_frame_head, start_frame_head
 from ser_lib.models.layers import load_keras
@@ -54,6 +56,7 @@ __all__ = [
     "Cnn2dConfig",
     "Cnn3dConfig",
     "ConvBlocksConfig",
+    "CorpusHeadConfig",
     "DecisionTreeConfig",
     "DummyConfig",
     "EncoderTopConfig",
@@ -91,6 +94,7 @@ FAMILIES: dict[str, Family] = {
     "cnn2d": Family(Cnn2dConfig, build_cnn2d, is_keras=True),
     "cnn3d": Family(Cnn3dConfig, build_cnn3d, is_keras=True),
     "conv_blocks": Family(ConvBlocksConfig, build_conv_blocks, is_keras=True),
+    "corpus_head": Family(CorpusHeadConfig, CorpusHead, is_keras=False, is_nested=True),
     "decision_tree": Family(DecisionTreeConfig, build_decision_tree, is_keras=False),
     "dummy": Family(DummyConfig, build_dummy, is_keras=False),
     "encoder_top": Family(

@@ -26,6 +26,7 @@ from joblib import Parallel, delayed
 from ser_lib import data
 from ser_lib.audio.augmentation import AUGMENTATIONS
 from ser_lib.data import corpus_of, splits
+from ser_lib.data.enrolment import corpora_of
 from ser_lib.data.labels import LabelSet
 from ser_lib.data.leakage import check_split
 from ser_lib.errors import RunError, StudyError
@@ -510,7 +511,7 @@ def _fit_and_store(
         named = (plan.protocol.normalisation, plan.rows, fold, positions)
         arrays = {name: normalise_fold(one, *named) for name, one in arrays.items()}
     if plan.protocol.name in splits.BY_CORPUS:
-        table = table.assign(speaker=splits.corpora_of(table))
+        table = table.assign(speaker=corpora_of(table))
     inputs = gather_fold(fold, table, classes, arrays, positions, plan.study.test_views)
     config, n_classes, is_scaled = plan.model.config, len(plan.labels), plan.model.is_scaled
     result = fit_fold(

@@ -15,6 +15,7 @@ from ser_lib.data.enrolment import NORMALISATIONS
 from ser_lib.data.splits import Protocol
 from ser_lib.features.encoders.registry import ENCODERS
 from ser_lib.features.registry import FeatureSpec
+from ser_lib.models.corpus_head import CorpusHeadConfig
 from ser_lib.models.encoder_finetune import EncoderTopConfig
 from ser_lib.models.frame_head import FrameHeadConfig
 from ser_lib.models.ridge_head import RidgeHeadConfig, neighbours
@@ -45,7 +46,10 @@ def _ablation(name: str, title: str, config: RidgeHeadConfig) -> ModelSpec:
 
 
 NORMALISED = [
-    Protocol(name, normalisation=one) for name in ("luna5", "loso") for one in NORMALISATIONS
+    Protocol(name, normalisation=one)
+    for name in ("luna5", "loso")
+    for one, rule in NORMALISATIONS.items()
+    if not rule.is_room
 ]
 MOONSHINE = our_study(
     name="moonshine",
@@ -83,6 +87,14 @@ MOONSHINE = our_study(
             "base_mean",
             "Moonshine base, one speed, no spreads",
             RidgeHeadConfig(LAYER_RUNS, statistics=(0,)),
+        ),
+        ModelSpec(
+            "strangers",
+            "Moonshine base, corpora without their own level",
+            CorpusHeadConfig(),
+            BASE_ONE_SPEED,
+            is_ours=True,
+            is_optional=True,
         ),
         ModelSpec(
             "tiny",

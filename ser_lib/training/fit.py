@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ser_lib.data.enrolment import NORMALISATIONS, known_clips
+from ser_lib.data.enrolment import NORMALISATIONS, corpora_of, known_clips
 from ser_lib.data.splits import Fold
 from ser_lib.errors import StudyError
 from ser_lib.evaluation.probabilities import softmax
@@ -128,7 +128,7 @@ def gather_fold(
 def normalise_fold(
     array: np.ndarray, name: str, rows: pd.DataFrame, fold: Fold, positions: pd.Series
 ) -> np.ndarray:
-    """Normalise a feature of all clips by speaker (`NORMALISATIONS[name]`), for one fold.
+    """Normalise a feature of all clips by speaker or room (`NORMALISATIONS[name]`), for one fold.
 
     `rows` is from `rows_of`; `positions` has the place of each clip in the array, by its id. Clips
     without a row are 0 in the result.
@@ -136,12 +136,12 @@ def normalise_fold(
     rule = NORMALISATIONS[name]
     clips = rows.drop_duplicates("clip_id").reset_index(drop=True)
     is_test = clips["clip_id"].isin({one.split("#")[0] for one in fold.test})
-    test_speakers = set(clips.loc[is_test, "speaker"])
+    group = corpora_of(clips) if rule.is_room else clips["speaker"]
     where = positions[clips["clip_id"]].to_numpy()
-    training_speakers = set(clips["speaker"]) - test_speakers
+    training_speakers = set(group) - set(group[is_test])
     is_known, is_eligible = known_clips(clips, rule, training_speakers)
     result = np.zeros(array.shape, dtype=np.float32)
-    about = (one.to_numpy() for one in (clips["speaker"], is_known, is_eligible))
+    about = (one.to_numpy() for one in (group, is_known, is_eligible))
     result[where] = normalise(
         array[where], *about, normalisation=rule, training_speakers=training_speakers
     )

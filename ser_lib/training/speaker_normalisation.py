@@ -1,4 +1,4 @@
-"""Normalisation by speaker: each speaker's own level is taken out of the features.
+"""Normalisation by speaker, or by room: the own level of each is taken out of the features.
 
 It needs no labels of the test speaker, but recordings: it is part of a protocol's name, and scores
 with it are not comparable to scores without. `ser_lib.data.enrolment` says which clips are known
@@ -30,7 +30,7 @@ def normalise(
     features : ndarray, shape (n_clips, ...)
         Of all clips, of training and test speakers.
     speakers : ndarray of str, shape (n_clips,)
-        The speaker of each clip.
+        The speaker, or room, of each clip.
     is_known, is_eligible : ndarray of bool, shape (n_clips,)
         From `ser_lib.data.enrolment.known_clips`: clips that are known beforehand, and those of
         training speakers that could have been (neutral ones, or all). Not used for `all`.
@@ -58,7 +58,9 @@ def normalise(
             )
         return result
     known = {one: features[(speakers == one) & is_known] for one in np.unique(speakers)}
-    means = np.stack([known[one].mean(axis=0) for one in sorted(training_speakers)])
+    means = np.stack(
+        [known[one].mean(axis=0) for one in sorted(training_speakers) if len(known[one])]
+    )
     is_training = np.isin(speakers, sorted(training_speakers))
     is_alike = is_training & is_eligible
     within = speaker_level.variance_within(features[is_training], speakers[is_training])
@@ -71,7 +73,13 @@ def normalise(
             features[is_training], speakers[is_training], is_eligible[is_training]
         )
     for speaker, clips in known.items():
-        ours, mean, own_noise = speakers == speaker, clips.mean(axis=0), noise
+        ours = speakers == speaker
+        if not len(clips):  # `may_lack`: nothing is known
+            result[ours] = (features[ours] - centre) / speaker_level.safe_spread(within)
+            continue
+        mean, own_noise = clips.mean(axis=0), noise
+        if normalisation.may_lack:
+            own_noise = noise * (normalisation.n_clips / len(clips))
         if normalisation.learnt_on and speaker not in training_speakers:
             mean, own_noise = mean - offsets, within / normalisation.n_clips
         level = speaker_level.shrunken_mean(mean, centre=centre, between=between, noise=own_noise)

@@ -109,6 +109,26 @@ def test_unlabelled_clips_adapt_too(predict, clip, adaptable, speak, tmp_path, m
         predict(clip, speaker_clips=own)
 
 
+def test_a_room_is_named_or_is_that_of_the_recordings(
+    predict, clip, adaptable, speak, tmp_path, monkeypatch
+):
+    own = tmp_path / "own"
+    own.mkdir()
+    for number in range(5):
+        soundfile.write(own / f"{number}.wav", speak(pitch_hz=120 + 20 * number), 16_000)
+    monkeypatch.setattr(commands.Predictor, "load", lambda folder: adaptable)
+    one, same = predict(clip, room=own), predict(own, room=commands.SAME)
+    assert one.err == same.err
+    assert one.err.startswith("ser: room: 5 clips, few")
+    assert one.rows[0]["model"] == same.rows[0]["model"]
+    with pytest.raises(AudioError, match="1 of 1"):
+        predict(clip, room=commands.SAME)
+    with pytest.raises(SerError, match="not both"):
+        predict(clip, room=own, speaker_clips=own)
+    with pytest.raises(SerError, match="not standard input"):
+        predict("-", room=commands.SAME)
+
+
 def _truncated(folder, speak):
     soundfile.write(folder / "whole.wav", speak(), 16_000)
     raw = (folder / "whole.wav").read_bytes()

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from ser_lib.data.corpus import CLIP_COLUMNS
+from ser_lib.data.enrolment import corpora_of
 from ser_lib.data.labels import LABEL_SETS
 from ser_lib.data.leakage import check_split
 from ser_lib.data.splits import (
@@ -15,7 +16,7 @@ from ser_lib.data.splits import (
     Protocol,
     Split,
     clips_of,
-    corpora_of,
+    each_left_out,
     make_split,
     plain_protocol,
     rows_of,
@@ -142,3 +143,18 @@ def test_the_guard_refuses_emodb_2_in_training_where_emodb_is_tested():
     leaking = Fold(ids["ravdess"] + ids["emodb2"], ids["tess"], ids["emodb"])
     with pytest.raises(LeakError, match="the same speaker in two parts"):
         check_split(rows, Split("leave_corpus_out", (leaking,)))
+
+
+def test_what_is_known_beforehand_is_part_of_the_protocol_and_not_tested():
+    clips = table()
+    assert (
+        each_left_out(["leave_corpus_out_norm_room10"], clips)[1] == "leave_ravdess_out_norm_room10"
+    )
+    new, known = (plain_protocol(f"leave_nemo_out{one}") for one in ("", "_norm_room10"))
+    assert known.full_name == "leave_corpus_out_norm_room10"
+    rows = rows_of(clips_of(clips, known, SEVEN), SEVEN)
+    tested = [set(make_split(rows, one, seed=1).folds[0].test) for one in (new, known)]
+    assert tested[1] < tested[0]
+    assert len(tested[0] - tested[1]) == 10
+    with pytest.raises(SplitError, match="room100"):
+        make_split(rows, plain_protocol("leave_nemo_out_norm_room100"), seed=1)

@@ -18,6 +18,7 @@ from ser_lib.audio.corruptions import add_white_noise
 from ser_lib.audio.io import load_signal
 from ser_lib.errors import AudioError, BundleError
 from ser_lib.features.extraction import compute
+from ser_lib.inference import predictor as predictor_file
 from ser_lib.inference.prediction import NOT_SURE
 from ser_lib.inference.predictor import Predictor
 from ser_lib.paths import PROJECT_DIR
@@ -293,8 +294,9 @@ def test_a_linear_head_is_the_formula(small_bundle, speak, rng):
 
 
 def test_a_bundle_that_cannot_adapt_says_so(predictor):
-    with pytest.raises(BundleError, match="small"):
-        predictor.enrolled(["a.wav"])
+    for adapt in (predictor.enrolled, predictor.in_room):
+        with pytest.raises(BundleError, match="small"):
+            adapt(["a.wav"])
 
 
 def test_a_known_voice_is_taken_out_as_the_formula_says(adaptable, speak, tmp_path):
@@ -329,6 +331,71 @@ def test_a_voice_known_by_unlabelled_clips_is_less_what_emotions_add(adaptable, 
     assert known.model_id != adaptable.enrolled(paths).model_id
     with pytest.raises(AudioError, match=r"\b4\b.*\b5\b"):
         adaptable.enrolled(paths[:4], is_neutral=False)
+
+
+@pytest.fixture
+def room(speak, tmp_path):
+    """A folder of twelve clips of one place."""
+    paths = [tmp_path / f"{n}.wav" for n in range(12)]
+    for number, path in enumerate(paths):
+        soundfile.write(path, speak(pitch_hz=110 + 15 * number), 16_000, subtype="FLOAT")
+    return paths
+
+
+def test_a_room_is_taken_out_as_a_voice_is(adaptable, room, speak, monkeypatch):
+    monkeypatch.setattr(predictor_file, "MIN_TOLD_NATS", 0.0)
+    known, voice = adaptable.in_room(room), adaptable.enrolled(room, is_neutral=False)
+    values = adaptable.features(speak(), 16_000)
+    np.testing.assert_array_equal(known.raw_probabilities(values), voice.raw_probabilities(values))
+    assert (known.room, voice.room, adaptable.room) == ("12 clips", "", "")
+    assert "+room@" in known.model_id
+    assert (known.is_adapted, adaptable.is_adapted) == (True, False)
+
+
+@pytest.mark.parametrize(("n_clips", "told_nats", "why"), [(12, 9.0, "too alike"), (9, 0.0, "few")])
+def test_few_or_alike_clips_of_a_room_count_half(
+    adaptable, room, speak, monkeypatch, n_clips, told_nats, why
+):
+    """Logits are then the mean of those with the room and without."""
+    monkeypatch.setattr(predictor_file, "MIN_TOLD_NATS", told_nats)
+    known = adaptable.in_room(room[:n_clips])
+    assert why in known.room
+    values = adaptable.features(speak(), 16_000)
+    voice = adaptable.enrolled(room[:n_clips], is_neutral=False)
+    both = [one.raw_probabilities(values) for one in (voice, adaptable)]
+    expected = np.sqrt(both[0] * both[1])
+    np.testing.assert_allclose(
+        known.raw_probabilities(values), expected / expected.sum(), rtol=1e-5
+    )
+
+
+def test_clips_of_one_emotion_tell_less_than_mixed_ones():
+    """Answers that are all sure and alike, or all unsure, tell nothing; sure and unlike, ln 4."""
+    for answers, told in (
+        (np.eye(4), np.log(4)),
+        (np.eye(4)[[0] * 4], 0),
+        (np.full((4, 4), 0.25), 0),
+    ):
+        assert predictor_file.told_nats(answers) == pytest.approx(told, abs=1e-9)
+
+
+def test_what_cannot_be_used_of_a_room_is_left_out(adaptable, room, tmp_path):
+    soundfile.write(room[0], np.zeros(16_000), 16_000)
+    room[1].write_text("no sound")
+    assert adaptable.in_room(room).room.startswith("10 clips, 2 left out")
+    with pytest.raises(AudioError, match=r"3 of 5 .*0\.wav"):
+        adaptable.in_room(room[:5])
+    with pytest.raises(AudioError, match="0 of 0"):
+        adaptable.in_room([])
+
+
+def test_of_a_large_room_some_clips_are_taken_from_all_of_it(adaptable, room, monkeypatch):
+    monkeypatch.setattr(predictor_file, "MAX_ROOM_CLIPS", 6)
+    taken = []
+    row = Predictor._row
+    monkeypatch.setattr(Predictor, "_row", lambda one, path: taken.append(path) or row(one, path))
+    adaptable.in_room(room)
+    assert taken == room[::2]
 
 
 def test_predicting_loads_nothing_that_is_slow_to_load(small_folder, speak, tmp_path):

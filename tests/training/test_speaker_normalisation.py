@@ -11,8 +11,9 @@ import pytest
 from ser_lib.data.enrolment import NORMALISATIONS, enrolled, known_clips
 from ser_lib.data.labels import LABEL_SETS
 from ser_lib.data.leakage import check_split
-from ser_lib.data.splits import Protocol, make_split, rows_of
+from ser_lib.data.splits import Fold, Protocol, make_split, rows_of
 from ser_lib.errors import SplitError
+from ser_lib.training.fit import normalise_fold
 from ser_lib.training.speaker_normalisation import emotion_offsets, normalise
 
 ALL = NORMALISATIONS["all"]
@@ -27,6 +28,9 @@ def rows(ravdess_table):
 def test_every_speaker_gives_k_clips_beforehand(rows, name):
     rule = NORMALISATIONS[name]
     known = rows[enrolled(rows, rule)]
+    if rule.is_room:  # RAVDESS as a whole is the room
+        assert len(known) == (rule.n_clips or 0)
+        return
     assert set(known.groupby("speaker").size()) == {rule.n_clips}
     assert known["speaker"].nunique() == 24
     assert (set(known["label"]) == {"neutral"}) == rule.is_neutral
@@ -52,6 +56,41 @@ def test_too_few_clips_are_refused(rows):
         enrolled(rows, few)
     with pytest.raises(SplitError, match="any3"):
         enrolled(rows, replace(NORMALISATIONS["any3"], n_clips=60))
+
+
+def test_of_a_speaker_with_few_clips_half_are_known_where_a_rule_may_lack(rows):
+    first = rows["speaker"].iloc[0]
+    few = rows[(rows["speaker"] != first) | (rows.groupby("speaker").cumcount() < 7)]
+    known = few[enrolled(few, NORMALISATIONS["voice10"])].groupby("speaker").size()
+    assert (known.pop(first), set(known)) == (3, {10})
+    with pytest.raises(SplitError, match=first):
+        enrolled(few, NORMALISATIONS["any10"])
+
+
+def test_a_speaker_of_whom_nothing_is_known_stays_as_far_from_the_centre(rng):
+    rule = replace(NORMALISATIONS["voice10"], n_clips=2)
+    speakers = np.repeat(["a", "b", "c", "new"], 20)
+    features = rng.standard_normal((80, 3)) + np.repeat([[0], [3], [6], [50]], 20, axis=0)
+    is_known = np.tile(np.arange(20) < 2, 4) & (speakers != "new")
+    every = np.ones(80, bool)
+    about = {"normalisation": rule, "training_speakers": {"a", "b", "c"}}
+    found = normalise(features, speakers, is_known, every, **about)
+    assert abs(found[speakers == "c"].mean()) < 1
+    assert found[speakers == "new"].mean() > 40
+
+
+def test_a_room_is_all_of_a_corpus_and_taken_out_as_a_voice_is(rng):
+    table = pd.DataFrame({"speaker": np.repeat(["a-1", "a-2", "b-1", "c-1"], 30)})
+    table["clip_id"] = table["row_id"] = [f"clip{n}" for n in range(120)]
+    table["audio_sha256"], table["label"] = table["clip_id"], "neutral"
+    room = np.repeat([0, 0, 5, 9], 30)[:, np.newaxis]
+    features = rng.standard_normal((120, 4)) + room
+    fold = Fold(tuple(table["row_id"][:90]), (), tuple(table["row_id"][90:]))
+    places = pd.Series(range(120), index=table["clip_id"])
+    left = normalise_fold(features, "room10", table, fold, places)
+    assert np.abs([left[room[:, 0] == one].mean() for one in (0, 5, 9)]).max() < 0.5
+    # The twin: as it was.
+    assert features[room[:, 0] == 9].mean() > 8
 
 
 @pytest.mark.parametrize("name", sorted(NORMALISATIONS))
