@@ -23,6 +23,7 @@ import pandas as pd
 import pytest
 
 from ser_lib import data, models
+from ser_lib.data.enrolment import NORMALISATIONS
 from ser_lib.data.labels import LABEL_SETS
 from ser_lib.data.splits import BY_CORPUS, Protocol, each_left_out
 from ser_lib.errors import CorpusError, LeakError, RunError, SplitError, StudyError
@@ -992,8 +993,9 @@ def _table_of(corpus: str) -> pd.DataFrame | None:
 @cache
 def _plan_today(corpus: str, study: str, protocol: str, params: str, seed: int) -> runs.RunPlan:
     chosen = get_study(study)
+    by_corpus = [*BY_CORPUS, *(f"{one}_norm_{way}" for one in BY_CORPUS for way in NORMALISATIONS)]
     asked = each_left_out(
-        ["published", *chosen.other_protocols, "honest", *BY_CORPUS], _table_of(corpus)
+        ["published", *chosen.other_protocols, "honest", *by_corpus], _table_of(corpus)
     )
     known = [chosen.protocol(name, corpus) for name in asked]
     named = [one for one in known if one.full_name == protocol]
