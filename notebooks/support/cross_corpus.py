@@ -1,43 +1,111 @@
 """Strangers: each corpus left out in turn, and every corpus trained on and tested by every other.
 
-`left_out_table` reads stored runs under `leave_corpus_out`. `transfer_matrix` trains one linear
-head a pair, of which nothing is chosen: mean and spread of layers 1 to 6, one penalty.
+`left_out` reads stored runs under `leave_corpus_out`. `transfer_matrix` trains one linear head a
+pair, of which nothing is chosen: mean and spread of layers 1 to 6, one penalty.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
+from ser_lib.data import CLIP_COLUMNS, load_committed_clips
 from ser_lib.data.enrolment import corpora_of
 from ser_lib.data.labels import LABEL_SETS
-from ser_lib.data.splits import csv_of_rows, each_left_out, rows_of
+from ser_lib.data.pooled import LANGUAGES
+from ser_lib.data.splits import csv_of_rows, rows_of
 from ser_lib.evaluation.metrics import confusion_counts, uar
 from ser_lib.features.extraction import extract
 from ser_lib.models.ridge_head import MIN_SPREAD, solve_ridge
-from ser_lib.paths import report_dir
-from ser_lib.runs.results import collect
-from ser_lib.runs.store import cached_result, require_audio
+from ser_lib.paths import report_dir, runs_dir
+from ser_lib.plots import style
+from ser_lib.runs.results import Result
+from ser_lib.runs.store import Run, cached_result, read_run, require_audio
 from ser_lib.studies.moonshine import BASE_ONE_SPEED, MOONSHINE
 
 LAYERS = slice(1, 7)
 PENALTY = 1.0
 
 
-def left_out_table(clips: pd.DataFrame, model: str = "base_one_speed") -> pd.DataFrame:
-    """Tabulate the stored runs of a model under `leave_corpus_out`, one row a corpus left out.
+@dataclass(frozen=True)
+class Way:
+    """What is known of a corpus beforehand, without labels, and the model for that."""
 
-    Columns: how many classes, clips and speakers are tested; UAR and accuracy with intervals by
-    speaker, and `overconfidence`, mean confidence less accuracy, all in [0, 1]. Empty unless every
-    corpus of the clips was left out.
+    name: str
+    normalisation: str = ""
+    model: str = "strangers_known"
+
+
+WAYS = (
+    Way("nothing: ridge regression", model="base_one_speed"),
+    Way("nothing", model="strangers"),
+    Way("room: 10 clips", "room10"),
+    Way("room: 30 clips", "room30"),
+    Way("room: 100 clips", "room100"),
+    Way("room: all clips", "room_all"),
+    Way("voice: 10 clips", "voice10"),
+)
+NEW, ROOM, VOICE = WAYS[1].name, WAYS[3].name, WAYS[6].name
+
+
+def committed_clips() -> pd.DataFrame:
+    """Return the committed clips of all corpora of several languages that are here, without audio.
+
+    Empty where there are fewer than three.
     """
-    protocols = each_left_out(["leave_corpus_out"], clips)
-    found = collect(MOONSHINE, clips, models=[model], protocols=protocols, stored_only=True)
+    names = [
+        one.name for one in LANGUAGES.members if (report_dir(one.name) / "clips.csv").is_file()
+    ]
+    if len(names) < 3:
+        return pd.DataFrame(columns=list(CLIP_COLUMNS))
+    tables = [load_committed_clips(one) for one in names]
+    for one in tables:
+        one.attrs = {}  # pandas compares them when it joins tables
+    return pd.concat(tables).sort_values("clip_id", ignore_index=True)
+
+
+def left_out(clips: pd.DataFrame, ways: Sequence[Way] = WAYS) -> dict[str, tuple[Result, ...]]:
+    """Gather the stored runs under `leave_corpus_out`, one result a corpus, by the name of the way.
+
+    A way is left out unless every corpus of the clips was left out.
+    """
+    found = {}
+    for way in ways:
+        suffix = f"_norm_{way.normalisation}" if way.normalisation else ""
+        runs: dict[str, list[Run]] = {}
+        # Not by `collect`: to divide ten thousand clips for every run anew takes a minute, and that
+        # these are runs of this code and of these clips is tested where they are committed.
+        pattern = f"{MOONSHINE.name}-{way.model}-leave_corpus_out{suffix}-s*/predictions.csv"
+        for path in sorted(runs_dir("languages").glob(pattern)):
+            run = read_run(path.parent)
+            runs.setdefault(run.spec["protocol_params"]["test"], []).append(run)
+        if runs and set(runs) == set(corpora_of(clips)):
+            model = MOONSHINE.model(way.model)
+            found[way.name] = tuple(
+                Result(MOONSHINE, model, f"leave_{one}_out{suffix}", tuple(runs[one]), clips)
+                for one in sorted(runs)
+            )
+    return found
+
+
+def left_out_table(found: Mapping[str, Sequence[Result]]) -> pd.DataFrame:
+    """Tabulate what `left_out` gathered, one row a way and corpus.
+
+    Columns: `known`, `corpus`, how many classes, clips, speakers and seeds; UAR and accuracy with
+    intervals by speaker; `overconfidence`, mean confidence less accuracy; `coverage` and `set_size`
+    of answer sets, NaN of a model without them.
+    """
     rows = []
-    for one in found.all:
-        score, sure = one.score, one.pooled[[f"p_{label}" for label in one.labels]].max(axis=1)
+    for (known, results), place in ((one, n) for one in found.items() for n in range(len(one[1]))):
+        one, score = results[place], results[place].score
+        sure = one.pooled[[f"p_{label}" for label in one.labels]].max(axis=1)
         rows.append(
             {
+                "known": known,
                 "corpus": one.runs[0].spec["protocol_params"]["test"],
                 "n_classes": len(one.labels),
                 "n_clips": score.n_rows,
@@ -45,9 +113,103 @@ def left_out_table(clips: pd.DataFrame, model: str = "base_one_speed") -> pd.Dat
                 "n_seeds": score.n_seeds,
                 **{name: getattr(score, name) for name in ("uar", "uar_low", "uar_high", "wa")},
                 "overconfidence": float(sure.mean()) - score.wa,
+                **answer_sets(one.runs),
             }
         )
-    return pd.DataFrame(rows)
+    columns = (
+        "known corpus n_classes n_clips n_speakers n_seeds uar uar_low uar_high wa overconfidence "
+        "coverage set_size"
+    )
+    return pd.DataFrame(rows, columns=columns.split())
+
+
+def answer_sets(runs: Sequence[Run]) -> dict[str, float]:
+    """Measure the sets of all answers that are as probable as the strictest limit of a run.
+
+    The limit of a corpus left out inside is the probability that the true answer of nine in ten of
+    its clips has. Corpora are what is exchangeable: that the next one is as hard as the hardest of
+    six has a chance of one in seven. For the clips of that corpus nothing is guaranteed.
+    """
+    hits, sizes = [np.nan], [np.nan]
+    for run in runs:
+        limits = run.history.filter(like="limit_")
+        if limits.empty:
+            continue
+        probabilities = run.predictions[[f"p_{label}" for label in run.labels]].to_numpy()
+        largest = probabilities.max(axis=1, keepdims=True)
+        is_in = probabilities >= np.minimum(np.nanmin(limits), largest)
+        true = run.predictions["truth"].map(list(run.labels).index)
+        hits.append(is_in[np.arange(len(true)), true].mean())
+        sizes.append(is_in.sum(axis=1).mean())
+    return {
+        "coverage": float(pd.Series(hits).mean()),
+        "set_size": float(pd.Series(sizes).mean()),
+    }
+
+
+def means_of(table: pd.DataFrame) -> pd.DataFrame:
+    """Average `left_out_table` over corpora, each weighing the same: one row a way."""
+    ways = table.groupby("known", sort=False)
+    mean = ways[["uar", "overconfidence", "coverage", "set_size"]].mean()
+    spread = ways["uar"].std().rename("spread")
+    least = ways["coverage"].min().rename("least_coverage")
+    gap = ways["overconfidence"].agg(lambda one: one.abs().max()).rename("largest_gap")
+    return pd.concat([ways["n_seeds"].first(), mean, spread, least, gap], axis=1)
+
+
+def pooled(results: Sequence[Result]) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Join the predictions of all corpora left out; classes that one lacks have probability 0."""
+    labels = tuple(dict.fromkeys(label for one in results for label in one.labels))
+    joined = pd.concat([one.pooled for one in results], ignore_index=True)
+    shares = [f"p_{label}" for label in labels]
+    return joined.assign(**joined[shares].fillna(0.0)), labels
+
+
+def confusion(results: Sequence[Result], labels: Sequence[str]) -> np.ndarray:
+    """Count which class is taken for which, as if every corpus had a thousand clips."""
+    counts = np.zeros((len(labels), len(labels)))
+    for one in results:
+        ours = confusion_counts(one.pooled["truth"], one.pooled["prediction"], labels)
+        counts += 1000 * ours / ours.sum()
+    return counts
+
+
+def plot_ways(table: pd.DataFrame, ways: Sequence[str], *, ax: Axes | None = None) -> Axes:
+    """Draw the UAR on every corpus left out, one line a corpus, by what is known of it."""
+    corpora = list(dict.fromkeys(table["corpus"]))
+    ax = style.axes_or_new(ax, (8.0, 1.2 + 0.62 * len(corpora)))
+    colours = dict(zip(ways, (style.LEAKING_COLOUR, style.HONEST_COLOUR, "#009E73"), strict=False))
+    shown = table[table["known"].isin(ways)]
+    for row in shown.itertuples():
+        height = corpora.index(row.corpus) + 0.24 * (list(ways).index(row.known) - 1)
+        values = 100 * row.uar, 100 * row.uar_low, 100 * row.uar_high
+        label = row.known if row.corpus == corpora[0] else None
+        style.draw_interval(ax, height, values, colour=colours[row.known], label=label)
+    chance = shown.drop_duplicates("corpus").set_index("corpus")["n_classes"]
+    for height, one in enumerate(corpora):
+        ax.plot([100 / chance[one]] * 2, [height - 0.4, height + 0.4], **style.CHANCE_STYLE)
+    style.name_rows(ax, corpora)
+    ax.set(xlim=(0, 100), xlabel="UAR (%)")
+    if corpora:
+        ax.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1.0), title="Known beforehand")
+    return ax
+
+
+def misuse_table() -> pd.DataFrame:
+    """Read what clips of a room gained or cost the default bundle (`tools.measure_rooms`).
+
+    One row a kind of reference: the number of sets, the mean and the worst change in points of UAR,
+    without the guard of `ser predict --room` and with it. Empty where nothing is stored.
+    """
+    path = report_dir("languages") / "transfer" / "rooms.csv"
+    columns = "reference n_sets mean_points worst_points guarded_mean_points guarded_worst_points"
+    if not path.is_file():
+        return pd.DataFrame(columns=columns.split())
+    sets = pd.read_csv(path)
+    kinds = sets.groupby(sets["reference"].str.partition(":")[0], sort=False)
+    free, guarded = kinds["gain_whole_points"], kinds["gain_points"]
+    found = [free.size(), free.mean(), free.min(), guarded.mean(), guarded.min()]
+    return pd.concat(found, axis=1).reset_index().set_axis(columns.split(), axis=1)
 
 
 def transfer_matrix(clips: pd.DataFrame, *, is_room_known: bool = False) -> pd.DataFrame:

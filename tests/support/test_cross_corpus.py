@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from ser_lib.errors import RunError
+from ser_lib.runs.store import Run
 from support import cross_corpus
 
 CORPORA = ("ased", "nemo", "turev")
+LABELS = ("neutral", "happy", "sad")
 
 
 @pytest.fixture
@@ -72,5 +76,69 @@ def test_the_matrix_is_stored_and_read_without_audio(clips, features, monkeypatc
         cross_corpus.transfer_matrix(clips.assign(path="", emotion="sad"))
 
 
-def test_without_stored_runs_the_table_is_empty(clips):
-    assert cross_corpus.left_out_table(clips).empty
+def run(test: str = "nemo", seed: int = 42, limits: tuple[float, ...] = (0.3, 0.2)) -> Run:
+    """Four predictions of three classes; of the last the truth has a probability of 0.1."""
+    probabilities = [[0.6, 0.3, 0.1], [0.25, 0.5, 0.25], [0.1, 0.15, 0.75], [0.7, 0.2, 0.1]]
+    predictions = pd.DataFrame(probabilities, columns=[f"p_{one}" for one in LABELS])
+    predictions["clip_id"] = [f"{test}/{n}" for n in range(4)]
+    predictions["truth"] = ["neutral", "happy", "sad", "sad"]
+    predictions["prediction"] = [LABELS[n] for n in np.argmax(probabilities, axis=1)]
+    history = pd.DataFrame({f"limit_{n}": [one, np.nan] for n, one in enumerate(limits)})
+    spec = {"labels": list(LABELS), "protocol_params": {"test": test}, "seed": seed}
+    return Run(spec, predictions, history, {}, Path(f"run-{test}-s{seed}"))
+
+
+def test_an_answer_set_holds_what_is_as_probable_as_the_strictest_limit():
+    found = cross_corpus.answer_sets([run()])
+    # At 0.2: two, three, one and two answers; the truth is in all but the last.
+    assert found == {"coverage": 0.75, "set_size": 2.0}
+    # Never empty: the most probable answer is always in it.
+    assert cross_corpus.answer_sets([run(limits=(0.99,))])["set_size"] == 1
+    assert cross_corpus.answer_sets([run(), run(limits=(0.05,))])["coverage"] == (0.75 + 1) / 2
+    assert np.isnan(cross_corpus.answer_sets([run(limits=())])["coverage"])
+
+
+def stored(folder: Path, one: Run, way: str) -> None:
+    target = (
+        folder
+        / f"moonshine-strangers{way}-s{one.spec['seed']}-{one.spec['protocol_params']['test']}"
+    )
+    target.mkdir(parents=True)
+    (target / "predictions.csv").touch()
+
+
+def test_a_way_counts_once_every_corpus_was_left_out(clips, monkeypatch, tmp_path):
+    def read(folder: Path) -> Run:
+        seed, test = folder.name.rsplit("-", 2)[1:]
+        return run(test, int(seed[1:]))
+
+    monkeypatch.setattr(cross_corpus, "runs_dir", lambda name: tmp_path / name)
+    monkeypatch.setattr(cross_corpus, "read_run", read)
+    for test in CORPORA:
+        stored(tmp_path / "languages", run(test), "-leave_corpus_out")
+    stored(tmp_path / "languages", run("ased", 43), "-leave_corpus_out")
+    stored(tmp_path / "languages", run("ased"), "_known-leave_corpus_out_norm_room30")
+    found = cross_corpus.left_out(clips)
+    assert {name: len(results) for name, results in found.items()} == {cross_corpus.NEW: 3}
+    table = cross_corpus.left_out_table(found)
+    assert table["corpus"].tolist() == sorted(CORPORA)
+    assert table["n_seeds"].tolist() == [2, 1, 1]
+    # Three of four are right; recalls are 1, 1 and one half, confidence 0.6375 on average.
+    assert table["uar"].tolist() == pytest.approx([5 / 6] * 3)
+    assert table["overconfidence"].tolist() == pytest.approx([0.6375 - 0.75] * 3)
+    means = cross_corpus.means_of(table).loc[cross_corpus.NEW]
+    assert means[["uar", "spread", "least_coverage"]].tolist() == pytest.approx([5 / 6, 0, 0.75])
+    counts = cross_corpus.confusion(found[cross_corpus.NEW], LABELS)
+    np.testing.assert_allclose(counts, 750 * np.array([[1, 0, 0], [0, 1, 0], [1, 0, 1]]))
+    drawn = cross_corpus.plot_ways(table, [cross_corpus.NEW])
+    assert [one.get_text() for one in drawn.get_yticklabels()] == sorted(CORPORA)
+
+
+def test_where_nothing_is_stored_everything_is_empty(clips):
+    found = cross_corpus.left_out(clips)
+    assert found == {}
+    table = cross_corpus.left_out_table(found)
+    assert cross_corpus.means_of(table).empty
+    assert cross_corpus.misuse_table().empty
+    assert cross_corpus.committed_clips().empty
+    assert not cross_corpus.plot_ways(table, []).get_yticklabels()
