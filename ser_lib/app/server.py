@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -41,6 +42,7 @@ from ser_lib.inference.streaming import (
     timeline_table,
     update_live,
 )
+from ser_lib.paths import locked
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 OWN_HOST = re.compile(r"(127\.0\.0\.1|localhost)(:\d+)?")
 PORT = 7860
+FOLDER_PREFIX = "ser-app-"
 MAX_UPLOAD_BYTES = 100 * 2**20  # an hour of speech as Opus, ten minutes as WAV
 MAX_MESSAGE_BYTES = 8 * 2**20  # of the page itself; a second of live sound has 0.2
 MAX_TIMELINE_S = 3600.0
@@ -349,12 +352,28 @@ def run_app(*, port: int = PORT, opens_browser: bool = True) -> None:
     for name in ("SIGTERM", "SIGHUP"):
         with suppress(AttributeError, ValueError):  # not known here, or not in the main thread
             signal.signal(getattr(signal, name), signal.default_int_handler)
-    above = os.environ.get("GRADIO_TEMP_DIR")
-    with tempfile.TemporaryDirectory(
-        prefix="ser-app-", dir=above, ignore_cleanup_errors=True
-    ) as folder:
+    above = Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir())
+    _remove_abandoned(above)
+    with (
+        tempfile.TemporaryDirectory(
+            prefix=FOLDER_PREFIX, dir=above, ignore_cleanup_errors=True
+        ) as folder,
+        _in_use(Path(folder)),
+    ):
         os.environ["GRADIO_TEMP_DIR"] = folder
         _launch(build_app(), port=port, opens_browser=opens_browser)
+
+
+def _in_use(folder: Path) -> AbstractContextManager[bool]:
+    """Hold a folder of an app; OutputError where another process does."""
+    return locked(folder, at=folder.with_suffix(".lock"), waits=False)
+
+
+def _remove_abandoned(above: Path) -> None:
+    """Delete what apps that were killed have left of recordings."""
+    for folder in above.glob(f"{FOLDER_PREFIX}*/"):
+        with suppress(SerError), _in_use(folder):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _launch(page: gr.Blocks, *, port: int, opens_browser: bool) -> None:

@@ -64,6 +64,8 @@ def spoken(speak, tmp_path_factory):
 def server(bundles, tmp_path_factory):
     """Serve the app; give its address and the folder of its temporary files."""
     uploads = tmp_path_factory.mktemp("uploads")
+    (uploads / "ser-app-killed").mkdir()
+    (uploads / "ser-app-killed" / "voice.wav").write_bytes(b"left by an app that was killed")
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port = one.getsockname()[1]
@@ -456,6 +458,16 @@ def test_nothing_is_read_without_an_end_and_what_is_cut_off_is_an_error(kind):
 
 def test_only_this_machine_is_served():
     assert app.HOST == "127.0.0.1"
+
+
+def test_what_a_killed_app_left_is_deleted_and_what_another_app_uses_is_not(tmp_path):
+    used, left, other = (tmp_path / one for one in ("ser-app-a", "ser-app-b", "others"))
+    for folder in (used, left, other):
+        folder.mkdir()
+        (folder / "voice.wav").write_bytes(b"RIFF")
+    with app._in_use(used):
+        app._remove_abandoned(tmp_path)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["others", "ser-app-a"]
 
 
 def test_a_port_in_use_is_left_alone():
