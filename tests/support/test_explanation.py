@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -41,16 +40,8 @@ def reports(tmp_path_factory):
     return tmp_path_factory.mktemp("reports")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def small():
-    """Let a network with fewer filters look for the patch."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(explanation, "NETWORK", replace(explanation.NETWORK, n_filters=(8, 16, 16)))
-        yield
-
-
 @pytest.fixture(scope="module")
-def explained(small, clips, features, reports):
+def explained(clips, features, reports):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SER_REPORTS", str(reports))
         patch.setattr(explanation, "extract", lambda table, spec: features)
