@@ -165,6 +165,8 @@ def _opened(path: Path) -> Iterator[_Sound]:
         found = "a link to nothing" if path.is_symlink() else "no such file"
         if path.is_symlink() and "/annex/" in os.readlink(path):
             raise AudioError(f"{path}: {NO_RECORDINGS[b'/annex/objects']}")
+        if path.is_dir():
+            raise AudioError(f"{path}: is a folder; name a recording in it")
         raise AudioError(f"{path}: {found}; if it is a clip of a corpus, check SER_DATA")
     if path.stat().st_size == 0:
         raise AudioError(f"{path}: an empty file of 0 bytes; copy or download it again")

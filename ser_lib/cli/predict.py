@@ -144,6 +144,8 @@ def _check(request: Request) -> None:
     inputs = {Path(path).resolve() for path in request.paths}
     if len(outputs) > len(set(outputs)) or inputs & set(outputs):
         raise SerError("--out and --plot name files of their own, not each other or a recording")
+    if "" in request.paths:
+        raise SerError("a recording has an empty name; . is the folder that you are in")
     if request.paths.count(STDIN) > 1:
         raise SerError("standard input (-) can be read once")
 

@@ -54,6 +54,10 @@ def clips_from_table(
             f"the table has no {', '.join(lacking)}; it needs {', '.join(NEEDED)} and may have "
             f"{', '.join(OPTIONAL)}"
         )
+    if twice := sorted(set(table.columns[table.columns.duplicated()])):
+        raise CorpusError(f"the table has two columns of one name: {', '.join(twice)}; drop one")
+    if table.empty:
+        raise CorpusError("the table has no rows")
     if not re.fullmatch(r"\w+", name):
         raise CorpusError(f"name='{name}' must be a word of letters, digits and _")
     is_blank = (
@@ -95,7 +99,7 @@ def clips_from_table(
         for row, fact in zip(rows, facts, strict=True)
         for phrase in ([fact] if isinstance(fact, str) else check_facts(fact))
     ]
-    if wrong or not rows:
+    if wrong:
         raise CorpusError(f"{corpus}: {len(wrong)} of {len(rows)} clips:{offenders(wrong)}")
     clips = pd.DataFrame([row | vars(fact) for row, fact in zip(rows, facts, strict=True)])
     clips = clips[list(CLIP_COLUMNS)].sort_values("clip_id", ignore_index=True)
@@ -122,16 +126,30 @@ def clips_from_folder(
     Raises
     ------
     CorpusError
-        If no file, or not every one, is named so, or as `clips_from_table`.
+        If there is no file, not every one is named so, the expression is none or has other groups,
+        or as `clips_from_table`.
     """
     root = Path(folder)
+    if not root.is_dir():
+        raise CorpusError(f"{root}: no such folder")
+    try:
+        groups = set(re.compile(pattern).groupindex)
+    except re.error as error:
+        raise CorpusError(f"pattern={pattern!r} is no regular expression: {error}") from error
+    known = [*NEEDED[1:], *OPTIONAL]
+    if unknown := sorted(groups - set(known)):
+        raise CorpusError(
+            f"pattern={pattern!r} has the groups {', '.join(unknown)}; known are {', '.join(known)}"
+        )
     files = sorted(one for one in walk_files(root) if one.suffix.lower() in SUFFIXES)
     found = [(one.relative_to(root), one.relative_to(root).as_posix()) for one in files]
     matches = [(path, re.search(pattern, text)) for path, text in found]
-    if not files or (other := [str(path) for path, match in matches if match is None]):
+    if not files:
+        raise CorpusError(f"{root}: no audio file is in this folder or those below it")
+    if other := [str(path) for path, match in matches if match is None]:
         raise CorpusError(
-            f"{root}: {len(other) if files else 'no'} of {len(files)} audio files are not named "
-            f"like {pattern}:{offenders(other) if files else ''}"
+            f"{root}: {len(other)} of {len(files)} audio files are not named like {pattern}:"
+            f"{offenders(other)}"
         )
     rows = [match.groupdict() | {"path": path.as_posix()} for path, match in matches if match]
     return clips_from_table(pd.DataFrame(rows), name=name, root=root, emotions=emotions)

@@ -459,7 +459,7 @@ def _leave_corpus_out(
     if test not in names or len(names) < 3:
         raise SplitError(
             f"leave_corpus_out: needs clips of '{test}' and of two other corpora or more, there "
-            f"are those of {', '.join(names)}"
+            f"are those of {', '.join(names)}; take several at once, such as `languages`"
         )
     rng = generator("leave_corpus_out", seed, test)
     drawn = rows.assign(corpus=corpus).iloc[rng.permutation(len(rows))]

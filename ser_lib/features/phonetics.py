@@ -15,12 +15,14 @@ import numpy as np
 import pandas as pd
 
 from ser_lib.audio.signal import check_signal, resample
+from ser_lib.errors import FeatureError
 from ser_lib.features.acoustic import LOUD_PERCENTILE, PITCH_RANGE_HZ, PROSODY_RANGE_DB
 
 STEP_S = 0.01
 PITCH_RATE_HZ, PITCH_FRAME = 16_000, 1024
 N_FORMANTS, N_TRACKED = 5, 4
 CEILING_HZ = 5500.0  # below which five formants lie; 5,000 Hz in the voices of most men
+MIN_CEILING_HZ = 2000.0  # no voice has five formants below it
 FORMANT_WINDOW_S = 0.05  # of a Gaussian, as long again as it is effective
 EMPHASIS_HZ = 50.0
 MIN_S = 0.15  # what Praat's windows need at the lowest pitch; shorter signals are padded
@@ -58,9 +60,14 @@ def contours(
     Raises
     ------
     FeatureError
-        If the signal is empty, not mono, or not finite.
+        If the signal is empty, not mono, or not finite, or the ceiling too low.
     """
     check_signal(signal)
+    if not ceiling_hz >= MIN_CEILING_HZ:
+        raise FeatureError(
+            f"ceiling_hz={ceiling_hz} must be {MIN_CEILING_HZ:.0f} or more; in most voices five "
+            "formants are below 5000 to 8000"
+        )
     ceiling_hz = min(ceiling_hz, sample_rate_hz / 2)
     signal = np.pad(signal, (0, max(0, round(MIN_S * sample_rate_hz) - len(signal))))
     has_praat = find_spec("parselmouth") is not None

@@ -65,13 +65,12 @@ class FeatureSpec:
     def __post_init__(self) -> None:
         if self.name not in FEATURES:
             raise FeatureError(f"unknown feature '{self.name}'; known are {', '.join(FEATURES)}")
-        known = list(inspect.signature(FEATURES[self.name].function).parameters)
+        # The first two are the signal and its rate.
+        known = list(inspect.signature(FEATURES[self.name].function).parameters)[2:]
         unknown = sorted(set(self.params) - set(known))
         if unknown:
-            # The first two are the signal and its rate.
             raise FeatureError(
-                f"feature '{self.name}' has no parameters {unknown}; known are "
-                f"{', '.join(known[2:])}"
+                f"feature '{self.name}' has no parameters {unknown}; known are {', '.join(known)}"
             )
 
     def identity(self) -> dict[str, object]:

@@ -350,7 +350,7 @@ class Predictor:
         paths : sequence of str or Path
             Clips of the place, of whatever voices and emotions, 30 or more at best; they may be
             those to predict. Of more than `MAX_ROOM_CLIPS`, as many are taken in even steps. Clips
-            that cannot be used are left out.
+            that cannot be used are left out, and copies count once.
 
         Raises
         ------
@@ -360,12 +360,15 @@ class Predictor:
         self._check_adaptable()
         step = max(len(paths) / MAX_ROOM_CLIPS, 1)
         chosen = [paths[int(n * step)] for n in range(min(len(paths), MAX_ROOM_CLIPS))]
-        rows, faults = [], []
+        different: dict[bytes, np.ndarray] = {}
+        faults = []
         for path in chosen:
             try:
-                rows.append(self._row(path))
+                row = self._row(path)
+                different[row.tobytes()] = row
             except AudioError as error:
                 faults.append(str(error))
+        rows = list(different.values())
         if len(rows) < MIN_MIXED_CLIPS:
             first = f" ({len(faults)} cannot be used, as {faults[0]})" if faults else ""
             raise AudioError(

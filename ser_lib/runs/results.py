@@ -359,6 +359,8 @@ def compare(*systems: Result | Results) -> pd.DataFrame:
         for each in systems
         for one in (each.protocol("honest") if isinstance(each, Results) else (each,))
     ]
+    if other := [type(one).__name__ for one in found if not isinstance(one, Result)]:
+        raise RunError(f"compare needs what `collect` returns, not {', '.join(other)}")
     tasks = dict.fromkeys(f"{' '.join(map(str, (one.task[0], one.task[2])))}" for one in found)
     if len(found) < 2 or len({one.task for one in found}) > 1:
         raise RunError(

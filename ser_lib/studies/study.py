@@ -6,11 +6,13 @@ which protocol, and what its authors published. Running it is the business of `s
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 import pandas as pd
 
@@ -175,7 +177,7 @@ class Study:
         Raises
         ------
         StudyError, FeatureError
-            If a name is unknown, or if nothing is changed; known names are listed.
+            If a name is unknown, a value is of another kind, or nothing is changed.
 
         Examples
         --------
@@ -192,6 +194,8 @@ class Study:
             one = replace(one, features=feature)
         elif feature:
             params = {**base.features.params, **feature}
+            for key in feature.keys() & base.features.params.keys():
+                _check_kind(key, params[key], (type(base.features.params[key]),))
             changes |= feature
             one = replace(one, features=replace(base.features, params=params))
         if training:
@@ -282,6 +286,10 @@ def _changed(settings: Any, changes: Mapping[str, Any]) -> Any:
             f"{type(settings).__name__} has no setting {', '.join(unknown)}; known are "
             f"{', '.join(known)}"
         )
+    hints = get_type_hints(type(settings))
+    for name, value in changes.items():
+        hint = hints[name]
+        _check_kind(name, value, get_args(hint) if isinstance(hint, UnionType) else (hint,))
     return replace(settings, **changes)
 
 
@@ -314,3 +322,15 @@ our_study = partial(
     seeds=(42, 43, 44),
     developed_on=("ravdess", "emodb"),
 )
+
+
+def _check_kind(name: str, value: Any, hints: tuple[Any, ...]) -> None:
+    """Raise StudyError for a setting that is of no type of its field, or no number: NaN."""
+    kinds = {get_origin(one) or one for one in hints}
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    is_known = type(value) in kinds or (is_number and float in kinds)
+    if not is_known or (is_number and not math.isfinite(value)):
+        wanted = " or ".join(sorted(one.__name__ for one in kinds))
+        raise StudyError(
+            f"{name}={value!r} ({type(value).__name__}) must be {wanted}, and no NaN or infinity"
+        )

@@ -127,6 +127,8 @@ def test_a_room_is_named_or_is_that_of_the_recordings(
         predict(clip, room=own, speaker_clips=own)
     with pytest.raises(SerError, match="not standard input"):
         predict("-", room=commands.SAME)
+    with pytest.raises(SerError, match="empty name"):
+        predict("")
 
 
 def _truncated(folder, speak):

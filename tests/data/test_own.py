@@ -50,6 +50,8 @@ def test_a_study_runs_on_them_and_keeps_its_runs_apart(folder):
         ({"emotions": {"happy": "glad"}}, "glad.*known are neutral"),
         ({"name": "a/b"}, "a/b"),
         ({"pattern": r"(?P<emotion>[a-z]+)_"}, "speaker"),
+        ({"pattern": f"{PATTERN}(?P<genre>)"}, "genre.*gender"),
+        ({"pattern": "(?P<speaker>"}, "no regular expression"),
     ],
 )
 def test_what_does_not_fit_is_named_with_what_would(folder, options, said):
@@ -79,6 +81,11 @@ def test_a_file_that_is_named_twice_is_refused_and_unknown_gender_is_none(folder
     assert one["gender"][0] == ""
 
 
-def test_an_empty_folder_says_so(tmp_path):
-    with pytest.raises(CorpusError, match="no of 0"):
-        clips_from_folder(tmp_path, name="study", pattern=PATTERN)
+def test_an_empty_folder_or_table_and_two_columns_of_one_name_say_so(tmp_path):
+    for folder, said in ((tmp_path, "no audio file"), (tmp_path / "none", "no such folder")):
+        with pytest.raises(CorpusError, match=said):
+            clips_from_folder(folder, name="study", pattern=PATTERN)
+    table = pd.DataFrame(columns=["path", "emotion", "speaker"])
+    for odd, said in ((table, "no rows"), (table.iloc[:, [0, 1, 2, 2]], "two columns.*speaker")):
+        with pytest.raises(CorpusError, match=said):
+            clips_from_table(odd, name="study")

@@ -66,6 +66,9 @@ def test_formants_are_the_resonances_of_a_made_vowel(method):
 def test_a_lower_ceiling_leaves_out_what_lies_above(method):
     table = contours(vowel({500.0: 80.0, 1500.0: 90.0, 4800.0: 200.0}), 11_000, ceiling_hz=4000)
     assert table.filter(like="f").max().max() < 4000
+    for odd_hz in (0.0, -1.0, 10.0, float("nan")):
+        with pytest.raises(FeatureError, match="ceiling_hz"):
+            contours(np.ones(1600, np.float32), RATE_HZ, ceiling_hz=odd_hz)
 
 
 def test_intensity_is_the_level_of_a_sine_re_full_scale(tone, method):

@@ -390,6 +390,12 @@ def test_what_cannot_be_used_of_a_room_is_left_out(adaptable, room, tmp_path):
         adaptable.in_room(room[:5])
     with pytest.raises(AudioError, match="0 of 0"):
         adaptable.in_room([])
+    with pytest.raises(AudioError, match=r"0\.wav: all samples"):
+        adaptable.enrolled(room[:1])
+    for path in room[3:8]:
+        path.write_bytes(room[2].read_bytes())
+    with pytest.raises(AudioError, match="1 of 6"):
+        adaptable.in_room(room[2:8])
 
 
 def test_of_a_large_room_some_clips_are_taken_from_all_of_it(adaptable, room, monkeypatch):

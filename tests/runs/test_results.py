@@ -183,5 +183,7 @@ def test_a_variant_is_a_row_of_every_table_and_is_compared(results, demo_clips):
 def test_what_is_no_pair_of_one_task_is_not_compared(results):
     with pytest.raises(RunError, match="two systems"):
         compare(results.all[1])
+    with pytest.raises(RunError, match="not str, DataFrame"):
+        compare("knn", pd.DataFrame())
     with pytest.raises(RunError, match="demo random, demo luna5"):
         compare(*results.all[:2])

@@ -573,11 +573,18 @@ def test_a_variant_of_a_network_changes_both_trainings_and_may_take_another_feat
     [
         ("knn", {"model": {"k": 5}}, "n_neighbors"),
         ("knn", {"feature": {"n_mfc": 5}}, "n_mfcc"),
+        ("knn", {"feature": {"sample_rate_hz": 8000}}, "n_mfcc"),
         ("cnn", {"training": {"epochs": 5}}, "max_epochs"),
         ("knn", {"training": {"max_epochs": 5}}, "no training"),
         ("knn", {"protocol": "losso"}, "loso"),
         ("kn", {"model": {"n_neighbors": 5}}, "knn"),
         ("knn", {}, "changed"),
+        ("knn", {"model": {"n_neighbors": "5"}}, "n_neighbors='5'.*int"),
+        ("knn", {"model": {"n_neighbors": True}}, "int"),
+        ("knn", {"feature": {"n_mfcc": 2.5}}, "n_mfcc=2.5.*int"),
+        ("cnn", {"training": {"learning_rate": float("nan")}}, "learning_rate=nan"),
+        ("cnn", {"training": {"stop_patience": "a"}}, "NoneType or int"),
+        ("cnn", {"model": {"n_filters": [8]}}, "tuple"),
     ],
 )
 def test_what_is_misspelt_in_a_variant_is_answered_with_what_is_known(name, changes, known):
