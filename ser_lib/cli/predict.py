@@ -95,7 +95,8 @@ def run_prediction(request: Request) -> int:
     if request.room is not None:
         places = request.paths if request.room == SAME else (request.room,)
         predictor = predictor.in_room(list(find_recordings(places)))
-        _report(f"room: {predictor.room}")
+        where = "" if request.room == SAME else f" {request.room}"
+        _report(f"room{where}: {predictor.room}")
     try:
         alone = only_writer(request.out), only_writer(request.plot)
         with _without_stdin(request) as (ready, names), alone[0], alone[1]:
