@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ser_lib.data import CLIP_COLUMNS, load_committed_clips
-from ser_lib.data.enrolment import corpora_of
+from ser_lib.data.corpus import corpora_of
 from ser_lib.data.labels import LABEL_SETS
 from ser_lib.data.pooled import LANGUAGES
 from ser_lib.data.splits import csv_of_rows, rows_of
@@ -100,9 +100,8 @@ def left_out_table(found: Mapping[str, Sequence[Result]]) -> pd.DataFrame:
     of answer sets, NaN of a model without them.
     """
     rows = []
-    for (known, results), place in ((one, n) for one in found.items() for n in range(len(one[1]))):
-        one, score = results[place], results[place].score
-        sure = one.pooled[[f"p_{label}" for label in one.labels]].max(axis=1)
+    for known, one in ((known, one) for known, results in found.items() for one in results):
+        score, sure = one.score, one.pooled[[f"p_{label}" for label in one.labels]].max(axis=1)
         rows.append(
             {
                 "known": known,

@@ -47,6 +47,11 @@ def read_clip_table(path: Path) -> pd.DataFrame:
     return table[list(CLIP_COLUMNS)]
 
 
+def corpora_of(table: pd.DataFrame) -> pd.Series:
+    """Return the corpus whose speaker says each clip or row: EmoDB 2.0 has those of EmoDB."""
+    return table["speaker"].str.rsplit("-", n=1).str[0]
+
+
 @dataclass(frozen=True)
 class LabelFiles:
     """Text files that hold the labels of clips, where the clips' names do not."""
@@ -127,7 +132,7 @@ class Corpus:
         texts, by_design = _leave_out(self, texts)
         rows, more = _parse_names(self, texts)
         rows, others = _leave_alone(self, root, rows)
-        table, worse, n_copies = _build_table(self, rows, _facts_of(root, rows))
+        table, worse, n_copies = _build_table(self, rows, facts_of(root, rows))
         by_design += others
         if (n_more := len(table) - self.n_clips) > 0:
             by_design.append(f"{n_more} clips more than published: perhaps another edition")
@@ -277,7 +282,7 @@ def _leave_alone(
     return [row for row in rows if row["clip_id"] not in others], reports
 
 
-def _facts_of(root: Path, rows: list[dict[str, object]]) -> list[ClipFacts | str]:
+def facts_of(root: Path, rows: list[dict[str, object]]) -> list[ClipFacts | str]:
     """Decode the files of all rows, or read their facts from the cache; str: what is wrong."""
     paths = [root / str(row["path"]) for row in rows]
     cached = cache_dir() / "clips" / f"{_stat_key(paths)}.json"

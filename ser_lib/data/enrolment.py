@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ser_lib.data.corpus import corpora_of
 from ser_lib.errors import SplitError
 
 
@@ -66,11 +67,6 @@ NORMALISATIONS: dict[str, Normalisation] = {
 # Those that a user can follow: three neutral clips, as the app asks for, or unlabelled ones.
 ENROLMENT = "neutral3"
 UNLABELLED = "mixed10"
-
-
-def corpora_of(table: pd.DataFrame) -> pd.Series:
-    """Return whose speaker says each clip or row: EmoDB 2.0 has those of EmoDB."""
-    return table["speaker"].str.rsplit("-", n=1).str[0]
 
 
 def enrolled(rows: pd.DataFrame, normalisation: Normalisation) -> pd.Series:

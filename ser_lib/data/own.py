@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from ser_lib.audio.io import SUFFIXES, check_facts
-from ser_lib.data.corpus import CLIP_COLUMNS, _facts_of, walk_files
+from ser_lib.data.corpus import CLIP_COLUMNS, facts_of, walk_files
 from ser_lib.data.labels import EMOTIONS
 from ser_lib.errors import CorpusError, offenders
 
@@ -93,7 +93,7 @@ def clips_from_table(
         raise CorpusError(
             f"clips have names of their own, these are there twice:{offenders(twice)}"
         )
-    facts = _facts_of(Path(root), rows)
+    facts = facts_of(Path(root), rows)
     wrong = [
         f"{row['path']}: {phrase}"
         for row, fact in zip(rows, facts, strict=True)

@@ -18,7 +18,8 @@ from io import StringIO
 import numpy as np
 import pandas as pd
 
-from ser_lib.data.enrolment import NORMALISATIONS, corpora_of, enrolled
+from ser_lib.data.corpus import corpora_of
+from ser_lib.data.enrolment import NORMALISATIONS, enrolled
 from ser_lib.data.labels import LabelSet
 from ser_lib.errors import SplitError
 from ser_lib.seeds import generator

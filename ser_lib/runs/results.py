@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ser_lib.data import corpus_of, listener_accuracy, load_corpus
-from ser_lib.data.enrolment import corpora_of
+from ser_lib.data.corpus import corpora_of
 from ser_lib.errors import CorpusError, RunError
 from ser_lib.evaluation import metrics
 from ser_lib.evaluation.formatting import duration_text, no_interval, score_text

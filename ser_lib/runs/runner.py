@@ -26,7 +26,7 @@ from joblib import Parallel, delayed
 from ser_lib import data
 from ser_lib.audio.augmentation import AUGMENTATIONS
 from ser_lib.data import corpus_of, splits
-from ser_lib.data.enrolment import corpora_of
+from ser_lib.data.corpus import corpora_of
 from ser_lib.data.labels import LabelSet
 from ser_lib.data.leakage import check_split
 from ser_lib.errors import RunError, StudyError

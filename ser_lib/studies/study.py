@@ -293,6 +293,18 @@ def _changed(settings: Any, changes: Mapping[str, Any]) -> Any:
     return replace(settings, **changes)
 
 
+def _check_kind(name: str, value: Any, hints: tuple[Any, ...]) -> None:
+    """Raise StudyError for a setting that is of no type of its field, or no number: NaN."""
+    kinds = {get_origin(one) or one for one in hints}
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    is_known = type(value) in kinds or (is_number and float in kinds)
+    if not is_known or (is_number and not math.isfinite(value)):
+        wanted = " or ".join(sorted(one.__name__ for one in kinds))
+        raise StudyError(
+            f"{name}={value!r} ({type(value).__name__}) must be {wanted}, and no NaN or infinity"
+        )
+
+
 def _known_protocol(name: str) -> Protocol:
     if name not in PROTOCOLS:
         raise StudyError(f"unknown protocol '{name}'; known are {', '.join(PROTOCOLS)}")
@@ -322,15 +334,3 @@ our_study = partial(
     seeds=(42, 43, 44),
     developed_on=("ravdess", "emodb"),
 )
-
-
-def _check_kind(name: str, value: Any, hints: tuple[Any, ...]) -> None:
-    """Raise StudyError for a setting that is of no type of its field, or no number: NaN."""
-    kinds = {get_origin(one) or one for one in hints}
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    is_known = type(value) in kinds or (is_number and float in kinds)
-    if not is_known or (is_number and not math.isfinite(value)):
-        wanted = " or ".join(sorted(one.__name__ for one in kinds))
-        raise StudyError(
-            f"{name}={value!r} ({type(value).__name__}) must be {wanted}, and no NaN or infinity"
-        )

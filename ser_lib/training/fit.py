@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ser_lib.data.enrolment import NORMALISATIONS, corpora_of, known_clips
+from ser_lib.data.corpus import corpora_of
+from ser_lib.data.enrolment import NORMALISATIONS, known_clips
 from ser_lib.data.splits import Fold
 from ser_lib.errors import StudyError
 from ser_lib.evaluation.probabilities import softmax

@@ -7,8 +7,7 @@ from itertools import product
 import pandas as pd
 import pytest
 
-from ser_lib.data.corpus import CLIP_COLUMNS
-from ser_lib.data.enrolment import corpora_of
+from ser_lib.data.corpus import CLIP_COLUMNS, corpora_of
 from ser_lib.data.labels import LABEL_SETS
 from ser_lib.data.leakage import check_split
 from ser_lib.data.splits import (

@@ -85,7 +85,7 @@ def test_a_corpus_is_complete_and_clean(real_clips, name):
 
 # Facts come from the cache of the project, where they are since a file changed: here from a few.
 @pytest.mark.parametrize("name", REAL)
-def test_the_facts_of_clips_are_those_of_their_files(real_clips, name):
+def test_thefacts_of_clips_are_those_of_their_files(real_clips, name):
     clips = real_clips(name)
     for row in clips.iloc[:: max(1, len(clips) // 20)].itertuples():
         facts = read_facts(row.path)
