@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
@@ -61,7 +61,6 @@ def short(cls: T) -> T:
 
     What they say is the fields, or what the method `_facts` gives.
     """
-    shown: dict[str, Callable[..., str]] = {"__repr__": _text, "_repr_html_": _html}
-    for name, function in shown.items():
+    for name, function in (("__repr__", _text), ("_repr_html_", _html)):
         setattr(cls, name, function)
     return cls

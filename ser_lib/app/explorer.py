@@ -25,6 +25,7 @@ from ser_lib.app.stored_models import StoredModel, models_table, stored_models
 from ser_lib.data.labels import EMOTIONS, colour_of
 from ser_lib.data.pooled import POOLED
 from ser_lib.errors import SerError, offenders
+from ser_lib.evaluation.metrics import confusion_counts
 from ser_lib.features.phonetics import CEILING_HZ
 from ser_lib.inference.bundle import installed_bundles
 from ser_lib.inference.predictor import Predictor
@@ -65,9 +66,7 @@ class ConfusionMatrix(anywidget.AnyWidget):
     """The acted and the predicted class of the cell that is pressed; empty for none."""
 
 
-@lru_cache(maxsize=4)
-def _predictor(folder: str) -> Predictor:
-    return Predictor.load(folder)
+_predictor = lru_cache(maxsize=4)(Predictor.load)
 
 
 class Explorer(widgets.VBox):
@@ -93,7 +92,7 @@ class Explorer(widgets.VBox):
         self._own = {OWN: nothing}
         if isinstance(corpus, pd.DataFrame):
             name = data.corpus_of(corpus)
-            self._own = {name: corpus} | self._own
+            self._own = {name: corpus, OWN: nothing}
         else:
             name = data.get_corpus(corpus).name
         self._clips = nothing
@@ -105,10 +104,8 @@ class Explorer(widgets.VBox):
         self._folder = tempfile.TemporaryDirectory(prefix="ser-explorer-")
         self.view: ClipView | None = None
         self.windows: list[Window] = []
-        corpora = [(_state_of(one), one) for one in data.CORPORA]
-        mine = [("recordings of your own" if one == OWN else one, one) for one in self._own]
-        mine = [one for one in mine if one[1] not in data.CORPORA]
-        self.corpus = _dropdown("Corpus", corpora + mine)
+        corpora = {**data.CORPORA, **self._own}
+        self.corpus = _dropdown("Corpus", [(_state_of(one), one) for one in corpora])
         self.speaker, self.emotion = _dropdown("Speaker"), _dropdown("Emotion")
         self.clip = _dropdown("Clip", flex="1 1 220px")
         self.previous, self.next = (
@@ -161,7 +158,10 @@ class Explorer(widgets.VBox):
         self.path.observe(lambda change: self.open_file(change.new), names="value")
         self.sound.on_msg(self._receive)
         self.player.on_msg(self._save_textgrid)
-        self.player.observe(self._note, names="marks")
+        # They are there again when their clip is.
+        self.player.observe(
+            lambda change: self._marks.update({self.clip.value: change.new}), names="marks"
+        )
         self.previous.on_click(lambda _: self._step(-1))
         self.next.on_click(lambda _: self._step(1))
         widgets.dlink((self.autoplay, "value"), (self.player, "autoplay"))
@@ -214,11 +214,6 @@ class Explorer(widgets.VBox):
         name = f"{Path(self.clip.value or 'clip').stem}.TextGrid"
         self.player.send({"name": name, "text": self.textgrid()})
 
-    def _note(self, change: Mapping[str, Any]) -> None:
-        """Keep a clip's marks for when it is shown again."""
-        if not self._is_filling:
-            self._marks[self.clip.value] = change["new"]
-
     def _load(self) -> None:
         """Read the chosen corpus and its stored runs."""
         name = self.corpus.value
@@ -269,13 +264,10 @@ class Explorer(widgets.VBox):
             return
         found = set(table["truth"]) | set(table["predicted"])
         labels = [one for one in EMOTIONS if one in found] + sorted(found - set(EMOTIONS))
-        counts = pd.crosstab(table["truth"], table["predicted"])
-        counts = counts.reindex(index=labels, columns=labels, fill_value=0)
-        caption = f"{len(table):,} clips. Press a number to keep only these clips in the menus."
         self.confusion.matrix = {
             "labels": labels,
-            "counts": counts.to_numpy().tolist(),
-            "caption": caption,
+            "counts": confusion_counts(table["truth"], table["predicted"], labels).tolist(),
+            "caption": f"{len(table):,} clips. Press a number to keep only these in the menus.",
         }
 
     def _predicted(self) -> pd.DataFrame:
@@ -298,14 +290,12 @@ class Explorer(widgets.VBox):
                 pressed = (table[["truth", "predicted"]] == self.confusion.cell).all(axis=1)
                 clips = clips[clips["clip_id"].isin(table.index[pressed])]
             genders = clips.drop_duplicates("speaker").set_index("speaker")["gender"].sort_index()
-            _fill(self.speaker, [(f"{one} ({genders[one]})", one) for one in genders.index if one])
-            clips = _matching(clips, "speaker", self.speaker.value)
+            speakers = [(f"{one} ({genders[one]})", one) for one in genders.index if one]
+            clips = _filtered(clips, "speaker", self.speaker, speakers)
             counts = clips["emotion"].value_counts()
-            present = [one for one in EMOTIONS if one in counts]
-            _fill(self.emotion, [(f"{one} ({counts[one]})", one) for one in present])
-            clips = _matching(clips, "emotion", self.emotion.value)
-            fixed = [one for one in (self.speaker, self.emotion) if one.value != ALL]
-            hidden = {one.description.lower() for one in fixed}
+            emotions = [(f"{one} ({counts[one]})", one) for one in EMOTIONS if one in counts]
+            clips = _filtered(clips, "emotion", self.emotion, emotions)
+            hidden = {one for one in ("speaker", "emotion") if getattr(self, one).value != ALL}
             self.clip.options = [
                 (_name_of(clip, hidden), clip["clip_id"]) for _, clip in clips.iterrows()
             ]
@@ -372,13 +362,11 @@ class Explorer(widgets.VBox):
         self.view, self.windows = view, []
         for widget in (self.player, self.autoplay, self.keep_beside):
             widget.layout.display = None if view else "none"
-        self._is_filling = True
         with self.player.hold_sync():
             self.player.timeline, self.player.selection = {}, []
             self.player.marks = self._marks.get(self.clip.value, [])
             self.player.clip = view.message() if view else {}
             self._one_scale()
-        self._is_filling = False
 
     def _predict_along(self, titles: list[str]) -> list[str]:
         """Predict along the clip, once it is shown, where a bundle is chosen; return what is wrong.
@@ -429,16 +417,13 @@ def _along(view: ClipView, folder: str) -> tuple[list[Window], dict[str, Any]]:
     windows = list(timeline(predictor, source, window_s=window_s, hop_s=hop_s))
     table = timeline_table(windows, predictor.labels)
     shares = table[[f"smooth_{one}" for one in predictor.labels]].set_axis(predictor.labels, axis=1)
+    plain = shares.astype(object).where(shares.notna(), None)
     classes = [
-        {"text": one, "colour": colour_of(one), "shares": _plain(shares[one])}
+        {"text": one, "colour": colour_of(one), "shares": plain[one].tolist()}
         for one in shares.mean().sort_values(ascending=False).index
     ]
     times = {name: table[name].tolist() for name in ("start_s", "end_s")}
     return windows, times | {"classes": classes}
-
-
-def _plain(values: pd.Series) -> list[float | None]:
-    return values.astype(object).where(values.notna(), None).tolist()
 
 
 def _row(children: list[widgets.Widget], **layout: str) -> widgets.HBox:
@@ -461,15 +446,17 @@ def _checkbox(description: str) -> widgets.Checkbox:
     return widgets.Checkbox(description=description, indent=False, layout={"width": "auto"})
 
 
-def _fill(dropdown: widgets.Dropdown, options: list[tuple[str, str]]) -> None:
-    """Offer all and each of `options`, and keep the choice where it is still there."""
-    chosen = dropdown.value
-    dropdown.options = [(f"all ({len(options)})", ALL), *options]
-    dropdown.value = chosen if chosen in [value for _, value in options] else ALL
+def _filtered(
+    clips: pd.DataFrame, column: str, menu: widgets.Dropdown, options: list[tuple[str, str]]
+) -> pd.DataFrame:
+    """Offer all and each of `options`, keep the choice if it is still there, and return its clips.
 
-
-def _matching(clips: pd.DataFrame, column: str, value: str) -> pd.DataFrame:
-    return clips if value == ALL else clips[clips[column] == value]
+    Options are names and values of a column.
+    """
+    chosen = menu.value
+    menu.options = [(f"all ({len(options)})", ALL), *options]
+    menu.value = chosen if chosen in dict(options).values() else ALL
+    return clips if menu.value == ALL else clips[clips[column] == menu.value]
 
 
 def _members_of(corpus: str) -> tuple[data.Corpus, ...]:
@@ -481,6 +468,8 @@ def _members_of(corpus: str) -> tuple[data.Corpus, ...]:
 
 def _state_of(corpus: str) -> str:
     """Name a corpus and how much of it is here."""
+    if corpus == OWN:
+        return "recordings of your own"
     members = _members_of(corpus)
     n_here = sum(card.is_embedded or card.root().is_dir() for card in members)
     if n_here == len(members):

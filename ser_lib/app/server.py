@@ -74,9 +74,7 @@ CONTENT_POLICY = (
 )
 
 
-@lru_cache(maxsize=8)
-def _predictor(folder: str) -> Predictor:
-    return Predictor.load(folder)
+_predictor = lru_cache(maxsize=8)(Predictor.load)
 
 
 def _predict(

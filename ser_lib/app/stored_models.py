@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ser_lib.data.labels import EMOTIONS, colour_of
 from ser_lib.errors import RunError
@@ -20,12 +20,13 @@ from ser_lib.studies import STUDIES
 # What differs between the seeds of one model, and between folds that are drawn.
 OF_THE_SEED = ("seed", "folds_sha256", "rows_sha256")
 
-READ_AS = (
-    "Probabilities of models that were trained without this speaker; ×3: mean of three seeds. "
-    "Outlined: the acted emotion, in the words of the study's task; bold: the model's prediction, "
-    "✓ where it is the acted one. Hover over a row for its stored runs."
+THEME = Environment(
+    loader=FileSystemLoader(Path(__file__).with_name("theme")),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
 )
-BY_GENDER = " Where a task names the gender as well, a column is the sum of both, and ✓ needs both."
 
 
 @dataclass(frozen=True)
@@ -116,58 +117,20 @@ def models_table(models: Sequence[StoredModel], clip_id: str) -> str:
     models = [one for one in models if clip_id in one.probabilities.index]
     if not models:
         return ""
-    found = {_emotion_of(label) for one in models for label in one.probabilities.columns}
-    emotions = [one for one in EMOTIONS if one in found] + sorted(found - set(EMOTIONS))
-    heads = "".join(
-        f'<th scope="col" style="border-bottom-color:{colour_of(one)}">'
-        f"<span>{html.escape(one)}</span></th>"
-        for one in emotions
-    )
-    rows = []
-    for (study, protocol), group in groupby(models, key=lambda one: (one.study, one.protocol)):
-        rows.append(
-            f'<tr><th class="ser-section" colspan="{len(emotions) + 2}" scope="rowgroup">'
-            f"{html.escape(study)}, protocol {html.escape(protocol)}</th></tr>"
-        )
-        rows += [_model_row(one, clip_id, emotions) for one in group]
-    n_right = sum(one.probabilities.loc[clip_id].idxmax() == one.truth[clip_id] for one in models)
-    summary = f"<p><b>{n_right} of {len(models)}</b> models predict what was acted.</p>"
-    is_by_gender = any(" " in label for one in models for label in one.probabilities.columns)
-    read_as = READ_AS + (BY_GENDER if is_by_gender else "")
-    return (
-        f'<div class="ser-stored">{summary}<table>'
-        '<thead><tr><th scope="col">Probability (%)</th><th></th>'
-        f"{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-        f'<p class="ser-say">{read_as}</p></div>'
-    )
-
-
-def _model_row(model: StoredModel, clip_id: str, emotions: list[str]) -> str:
-    shares = model.probabilities.loc[clip_id]
-    predicted, truth = str(shares.idxmax()), str(model.truth[clip_id])
-    # A task by gender has two classes an emotion; a column shows their sum.
-    by_emotion = shares.groupby(_emotion_of).sum()
-    classes = {"ser-acted": _emotion_of(truth), "ser-top": _emotion_of(predicted)}
-    cells = []
-    for emotion in emotions:
-        if emotion not in by_emotion:
-            cells.append('<td title="not one of its classes">–</td>')
-            continue
-        marks = [name for name, marked in classes.items() if marked == emotion]
-        width = f"width:{100 * by_emotion[emotion]:.0f}%;background:{colour_of(emotion)}"
-        cells.append(
-            f'<td class="{" ".join(marks)}"><i style="{width}"></i>'
-            f"<span>{100 * by_emotion[emotion]:.0f}</span></td>"
-        )
-    is_right = predicted == truth
-    verdict = "right" if is_right else "wrong"
-    says = html.escape(f"{verdict}: predicted {predicted}, acted {truth}")
-    sources = f"{model.title}: {', '.join(model.runs)}"
-    mark = f'<td title="{says}" aria-label="{says}">{"✓" if is_right else "✗"}</td>'
-    return (
-        f'<tr title="{html.escape(sources)}"><th scope="row">'
-        f"{html.escape(model.title)} <small>×{len(model.runs)}</small></th>"
-        f"{mark}{''.join(cells)}</tr>"
+    rows: list[dict[str, Any]] = []
+    for one in models:
+        shares, truth = one.probabilities.loc[clip_id], one.truth[clip_id]
+        predicted = shares.idxmax()
+        row = {"model": one, "predicted": predicted, "truth": truth, "is_right": predicted == truth}
+        # A task by gender has two classes an emotion; a column shows their sum.
+        rows.append(row | {"percent": (100 * shares.groupby(_emotion_of).sum()).to_dict()})
+    found = {emotion for row in rows for emotion in row["percent"]}
+    return THEME.get_template("stored_models.html.j2").render(
+        rows=rows,
+        emotions=[one for one in EMOTIONS if one in found] + sorted(found - set(EMOTIONS)),
+        is_by_gender=any(" " in label for one in models for label in one.probabilities.columns),
+        colour_of=colour_of,
+        emotion_of=_emotion_of,
     )
 
 

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import pairwise
 
 from ser_lib.inference.streaming import Window
 
 Interval = tuple[float, float, str]
-HEAD = (
-    'File type = "ooTextFile"\nObject class = "TextGrid"\n\n{span}tiers? <exists>\nsize = {size}\n'
-)
-TIER = 'item [{number}]:\nclass = "IntervalTier"\nname = {name}\n{span}intervals: size = {size}\n'
 
 
 def textgrid(duration_s: float, tiers: Mapping[str, Iterable[Interval]]) -> str:
@@ -20,11 +15,13 @@ def textgrid(duration_s: float, tiers: Mapping[str, Iterable[Interval]]) -> str:
     >>> print(textgrid(2.0, {"marks": [(0.5, 2.0, "ah")]}).splitlines()[-1])
     text = "ah"
     """
-    text = HEAD.format(span=_span(0, duration_s), size=len(tiers)) + "item []:\n"
+    span = _span(0, duration_s)
+    text = f'File type = "ooTextFile"\nObject class = "TextGrid"\n\n{span}tiers? <exists>\n'
+    text += f"size = {len(tiers)}\nitem []:\n"
     for number, (name, intervals) in enumerate(tiers.items(), start=1):
         whole = _without_gaps(duration_s, sorted(intervals))
-        names = {"number": number, "name": _quoted(name), "size": len(whole)}
-        text += TIER.format(span=_span(0, duration_s), **names)
+        text += f'item [{number}]:\nclass = "IntervalTier"\nname = {_quoted(name)}\n{span}'
+        text += f"intervals: size = {len(whole)}\n"
         for place, (start_s, end_s, said) in enumerate(whole, start=1):
             text += f"intervals [{place}]:\n{_span(start_s, end_s)}text = {_quoted(said)}\n"
     return text
@@ -40,12 +37,11 @@ def _quoted(text: str) -> str:
 
 def _without_gaps(duration_s: float, intervals: list[Interval]) -> list[Interval]:
     """Fill what lies between intervals with empty ones: a tier covers all of the time."""
-    whole = []
-    for (_, before_s, _), (start_s, end_s, text) in pairwise(
-        [(0.0, 0.0, ""), *intervals, (duration_s, duration_s, "")]
-    ):
-        whole += [(before_s, start_s, ""), (start_s, end_s, text)]
-    return [one for one in whole if one[1] > one[0]]
+    edges_s = [0.0, *(edge_s for one in intervals for edge_s in one[:2]), duration_s]
+    gaps = [
+        (end_s, start_s, "") for end_s, start_s in zip(edges_s[::2], edges_s[1::2], strict=True)
+    ]
+    return sorted(one for one in (*intervals, *gaps) if one[1] > one[0])
 
 
 def window_intervals(windows: Iterable[Window]) -> list[Interval]:

@@ -21,6 +21,7 @@ CHAPTER = re.compile(r'<section id="(\w+)" class="ser-chapter"(.*?)</section>', 
 IMAGE = re.compile(
     r'<figure class="ser-figure".*?<img[^>]*?(alt="[^"]*")[^>]*?(src="[^"]*")', re.DOTALL
 )
+SMALL = 'style="height:90px;max-width:260px;object-fit:contain"'
 
 
 def contents_of(chapters: Sequence[str]) -> pd.DataFrame:
@@ -32,13 +33,11 @@ def contents_of(chapters: Sequence[str]) -> pd.DataFrame:
     rows = []
     for name in chapters:
         image, link = pictures.get(name), f'<a href="{name}.ipynb">'
-        small = 'style="height:90px;max-width:260px;object-fit:contain"'
+        figure = f"{link}<img {SMALL} {image[1]} {image[2]}></a>" if image else ""
         rows.append(
             {
                 "notebook": f"{link}{name}</a>",
-                "its first figure": f"{link}<img {small} {image[1]} {image[2]}></a>"
-                if image
-                else "",
+                "its first figure": figure,
                 "minutes on the demo, the first time": _minutes(on_demo.get(name)),
                 f"minutes on {STORED}, from stored runs": _minutes(stored.get(name)),
             }
@@ -52,11 +51,7 @@ def _minutes(seconds: float | None) -> str:
 
 def durations_s(corpus: str) -> dict[str, float]:
     """Return how long the last report of a corpus took, in seconds by notebook."""
-    for folder in (report_dir(corpus), report_dir(STORED)):
-        found = _read(folder).get(corpus)
-        if found:
-            return found
-    return {}
+    return (_read(report_dir(STORED)) | _read(report_dir(corpus))).get(corpus, {})
 
 
 def keep_durations(folder: Path, corpus: str, by_notebook: Mapping[str, float]) -> None:

@@ -146,8 +146,7 @@ def _named(axis: Axis, value: float) -> str:
 
 
 NUMBER = r"[+\u2212-]?\d[\d,]*(?:\.\d+)?(?:e-?\d+)?"
-SINGLE = re.compile(rf"({NUMBER})( %)?")
-INTERVAL = re.compile(rf"({NUMBER})( %)?(?: \[({NUMBER})(?: %)?, ({NUMBER})(?: %)?\])?")
+INTERVAL = rf"^({NUMBER})( %)?(?: \[({NUMBER})(?: %)?, ({NUMBER})(?: %)?\])?$"
 EMPTY = ("", "\u2013", "nan")
 
 
@@ -181,8 +180,8 @@ def _numbers_in(column: pd.Series) -> pd.DataFrame | None:
         return None
     texts = column.astype(str).str.replace("\xa0", " ")
     said = texts[~texts.isin(EMPTY)]
-    pattern = INTERVAL if said.str.contains("[", regex=False).any() else SINGLE
-    parts = said.str.extract(f"^{pattern.pattern}$")
+    parts = said.str.extract(INTERVAL)
     if not len(said) or parts[0].isna().any() or parts[1].notna().nunique() > 1:
         return None
+    parts = parts if parts[2].notna().any() else parts[[0, 1]]
     return parts.apply(lambda one: one.str.replace("\u2212", "-")).reindex(column.index)

@@ -333,11 +333,10 @@ def play(clip: pd.Series, *, caption: str) -> None:
         return
     path = Path(clip["path"])
     mime = {".wav": "audio/wav", ".flac": "audio/flac", ".opus": "audio/ogg"}[path.suffix.lower()]
-    data = base64.b64encode(path.read_bytes()).decode()
     label = html.escape(caption)
     _display_html(
         f'<figure class="ser-audio"><audio controls preload="none" aria-label="{label}" '
-        f'src="data:{mime};base64,{data}"></audio><figcaption>{label}</figcaption></figure>'
+        f"{_source(mime, path.read_bytes())}></audio><figcaption>{label}</figcaption></figure>"
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from math import prod
-from pathlib import Path
 
 from ser_lib.features.extraction import feature_shape
 from ser_lib.paths import reports_dir
@@ -24,7 +23,16 @@ def training_s(plans: Iterable[RunPlan]) -> float | None:
 
 
 def _one_s(plan: RunPlan) -> float | None:
-    folder = _like(plan)
+    # A variant takes as long as what it was made from.
+    study = plan.study.name.partition("+")[0]
+    alike = (
+        path.parent
+        for protocol in (plan.protocol.full_name, "*")
+        for path in sorted(
+            reports_dir().glob(f"*/runs/{study}-{plan.model.name}-{protocol}-s*/predictions.csv")
+        )
+    )
+    folder = next(alike, None)
     if folder is None:
         return None
     spec, environment = (
@@ -44,13 +52,3 @@ def _one_s(plan: RunPlan) -> float | None:
     values = len(plan.division.test_rows) / n_rows
     values *= prod(feature_shape(plan.model.features)) / prod(spec["input_shape"])
     return float(sum(environment["duration_s"]) * values * folds * epochs / n_epochs)
-
-
-def _like(plan: RunPlan) -> Path | None:
-    """Find a stored run of the same model; of a variant, of what it was made from."""
-    study = plan.study.name.partition("+")[0]
-    for protocol in (plan.protocol.full_name, "*"):
-        name = f"{study}-{plan.model.name}-{protocol}-s*"
-        for found in sorted(reports_dir().glob(f"*/runs/{name}/predictions.csv")):
-            return found.parent
-    return None

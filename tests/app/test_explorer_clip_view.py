@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def test_of_a_long_recording_the_beginning_is_shown_and_said(tmp_path, write_cli
 
 
 def test_a_page_without_a_kernel_has_all_of_the_clip_and_ends_no_script(tmp_path, write_clip):
-    view = view_clip(str(write_clip(tmp_path / "a.wav")), "</script>")
+    view = replace(view_clip(str(write_clip(tmp_path / "a.wav"))), caption="</script>")
     page = view._repr_html_()
     assert base64.b64encode(view.message()["samples"]).decode() in page
     assert page.count("</script>") == 1
