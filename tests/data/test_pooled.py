@@ -112,6 +112,21 @@ def test_audio_counts_more_than_the_committed_table(tmp_path, small_pool):
     assert set(load_corpus("pooled")["emotion"]) == set(whole["emotion"])
 
 
+def test_statements_that_are_numbers_stay_names(tmp_path, small_pool):
+    whole = load_corpus("pooled").assign(statement="01")
+    write_committed_clips(whole, "pooled")
+    assert set(data.load_committed_clips("pooled")["statement"]) == {"01"}
+
+
+def test_a_member_that_the_pool_s_table_lacks_takes_part_through_its_own(tmp_path, small_pool):
+    whole = load_corpus("pooled")
+    write_committed_clips(whole[whole["corpus"] == "ravdess"].iloc[:5], "pooled")
+    for member in ("ravdess", "emodb"):
+        write_committed_clips(whole[whole["corpus"] == member].reset_index(drop=True), member)
+        hide(tmp_path, member)
+    assert load_corpus("pooled")["corpus"].value_counts().to_dict() == {"ravdess": 5, "emodb": 4}
+
+
 # --- disorder
 
 

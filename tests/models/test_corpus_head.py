@@ -47,6 +47,19 @@ def test_a_corpus_that_was_left_out_is_recognised_once_its_level_is_known(plante
     assert right[0] > right[1]
 
 
+def test_what_is_chosen_is_judged_on_corpora_that_are_left_out(rng):
+    """Each corpus shows its classes in directions of its own: nothing is learned of another."""
+    corpora, classes = np.repeat(list("abcd"), 60), np.tile([0, 1, 2], 80)
+    features = 0.1 * rng.standard_normal((240, 1, 4, 2, 12)).astype(np.float32)
+    for number, one in enumerate("abcd"):
+        where = np.flatnonzero(corpora == one)
+        features[where, 0, 1, 0, 3 * number + classes[where]] += 3
+    config = CorpusHeadConfig(layers=(1,), n_components=12, strengths=(1.0,))
+    head = CorpusHead(config, 1).fit(features, classes, corpora, n_classes=3)
+    assert np.mean(head.predict_proba(features).argmax(1) == classes) > 0.9
+    assert head.history()["val_accuracy"].max() < 0.6
+
+
 def test_one_matrix_is_the_head_and_other_layers_have_no_weight(planted):
     features, classes, corpora = planted
     head = CorpusHead(CONFIG, 1).fit(features, classes, corpora, n_classes=3)
