@@ -7,7 +7,6 @@ on stands in `ser_lib.features.acoustic`.
 
 from __future__ import annotations
 
-from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -149,8 +148,7 @@ def _by_praat(
     times_s = np.arange(int(sound.duration / STEP_S) + 1) * STEP_S
 
     def at(track: Any, *number: int) -> np.ndarray:
-        value = partial(track.get_value_at_time, *number)
-        return np.array([value(time_s) for time_s in times_s])
+        return np.array([track.get_value_at_time(*number, time_s) for time_s in times_s])
 
     formants_hz = np.stack([at(formant, number) for number in range(1, N_FORMANTS + 1)])
     level_db = np.interp(times_s, intensity.xs(), intensity.values[0])

@@ -41,8 +41,8 @@ def plot_timeline(
     columns = table[[f"smooth_{label}" for label in labels]].to_numpy(dtype=float)
     is_silent = np.isnan(columns).all(axis=1)
     edges = np.append(table["start_s"], table["end_s"].iloc[-1:]) / unit
-    greys = np.append(is_silent, False)
-    ax.fill_between(edges, 0, 100, where=greys, step="post", color="#e6e6e6", linewidth=0)
+    spans = np.column_stack([edges[:-1], np.diff(edges)])[is_silent]
+    ax.broken_barh(spans, (0, 100), color="#e6e6e6", linewidth=0)
     if not is_silent.all():
         means = np.nanmean(columns, axis=0)
         chosen = sorted(np.argsort(-means)[:N_LINES])

@@ -108,7 +108,7 @@ def plot_recalls(
             positions + offset,
             100 * table["recall"],
             width * 0.92,
-            color=colours[number],
+            color=colours[number % len(colours)],
             label=name,
         )
     if published is not None:

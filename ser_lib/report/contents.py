@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ser_lib.paths import atomic_path, report_dir
+from ser_lib.paths import report_dir
+from ser_lib.runs.store import write_json
 
 # The corpus whose report and runs are committed, and the one that everybody has.
 STORED, EMBEDDED = "ravdess", "demo"
@@ -65,8 +66,7 @@ def keep_durations(folder: Path, corpus: str, by_notebook: Mapping[str, float]) 
     known[corpus] = {
         name: max(round(one, 1), before.get(name, 0.0)) for name, one in by_notebook.items()
     }
-    with atomic_path(folder / "durations.json") as temporary:
-        temporary.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / "durations.json", known, indent=1)
 
 
 def _read(folder: Path) -> dict[str, dict[str, float]]:

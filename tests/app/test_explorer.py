@@ -8,7 +8,6 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import nbformat
-import pandas as pd
 import pytest
 
 from ser_lib import data
@@ -47,19 +46,14 @@ def is_seen(widget) -> bool:
     return widget.layout.display != "none"
 
 
-def store_run(corpus: str, clip_id: str, truth: str = "neutral") -> None:
-    """Write an honest stored run that holds one clip."""
-    folder = runs_dir(corpus) / "boucheta2025-svm-luna5-s42-000000000000"
-    folder.mkdir(parents=True)
-    spec = {"study": "boucheta2025", "model": "svm", "protocol": "luna5", "seed": 42, "leaks": []}
-    spec["labels"] = ["neutral", "sad"]
-    row = {"clip_id": clip_id, "fold": 0, "truth": truth, "prediction": "sad"}
-    pd.DataFrame([row | {"p_neutral": 0.25, "p_sad": 0.75}]).to_csv(
-        folder / "predictions.csv", index=False
-    )
-    pd.DataFrame({"epoch": [1]}).to_csv(folder / "history.csv", index=False)
-    for part, content in (("spec", spec), ("environment", {})):
-        (folder / f"{part}.json").write_text(json.dumps(content), encoding="utf-8")
+@pytest.fixture
+def store_run(store):
+    """Return a function that stores a run on one neutral clip, which the model takes for sad."""
+
+    def write(corpus: str, clip_id: str) -> None:
+        store((0.25, 0.0, 0.75), clip_ids=(clip_id,), truth="neutral", corpus=corpus)
+
+    return write
 
 
 # --- choosing
@@ -142,7 +136,7 @@ def test_without_stored_runs_it_says_what_to_run(explorer):
     assert "<code>make report</code>" in explorer.predictions.value
 
 
-def test_stored_probabilities_are_shown_for_the_clips_that_they_hold(demo_clips):
+def test_stored_probabilities_are_shown_for_the_clips_that_they_hold(store_run, demo_clips):
     store_run("demo", demo_clips["clip_id"][0])
     explorer = Explorer("demo")
     assert "boucheta2025, protocol luna5" in explorer.predictions.value
@@ -152,20 +146,20 @@ def test_stored_probabilities_are_shown_for_the_clips_that_they_hold(demo_clips)
     assert "make report" not in explorer.predictions.value
 
 
-def test_runs_on_several_corpora_are_shown_as_well(demo_clips):
+def test_runs_on_several_corpora_are_shown_as_well(store_run, demo_clips):
     store_run("pooled", demo_clips["clip_id"][0])
     assert "<span>75</span>" in Explorer("demo").predictions.value
 
 
-def test_a_damaged_run_is_named_and_the_clip_shown_all_the_same(demo_clips):
+def test_a_damaged_run_is_named_and_the_clip_shown_all_the_same(store_run, demo_clips):
     store_run("demo", demo_clips["clip_id"][0])
     next(runs_dir("demo").glob("*/spec.json")).write_text("{", encoding="utf-8")
     explorer = Explorer("demo")
-    assert "boucheta2025-svm-luna5-s42" in explorer.notice.value
+    assert "boucheta2025-svm-luna5-42" in explorer.notice.value
     assert is_seen(explorer.player)
 
 
-def test_a_cell_of_a_confusion_matrix_keeps_its_clips_only(demo_clips):
+def test_a_cell_of_a_confusion_matrix_keeps_its_clips_only(store_run, demo_clips):
     clip_id = demo_clips["clip_id"][0]
     store_run("demo", clip_id)
     explorer = Explorer("demo")
@@ -310,7 +304,7 @@ def test_menus_say_which_corpora_are_not_here(tmp_path, monkeypatch, ravdess_tab
 
 
 def test_without_recordings_the_stored_probabilities_are_still_shown(
-    ravdess_table, tmp_path, monkeypatch
+    store_run, ravdess_table, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("SER_DATA", str(tmp_path / "nowhere"))
     data.write_committed_clips(ravdess_table, "ravdess")
@@ -330,7 +324,7 @@ def test_a_pool_says_how_much_of_it_is_here(tmp_path, monkeypatch):
 
 
 def test_clips_of_a_pool_show_the_predictions_of_models_of_their_own_corpus(
-    ravdess_table, tmp_path, monkeypatch
+    store_run, ravdess_table, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("SER_DATA", str(tmp_path / "nowhere"))
     data.write_committed_clips(ravdess_table, "pooled")

@@ -2,47 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
 from ser_lib.app.stored_models import StoredModel, models_table, stored_models
-from ser_lib.paths import runs_dir
 
-LABELS = ("neutral", "happy", "sad")
 CLIP = "demo/a"
-
-
-@pytest.fixture
-def store():
-    """Return a function that writes a stored run with one row a clip id."""
-
-    def write(
-        shares=(0.2, 0.3, 0.5),
-        *,
-        clip_ids=(CLIP,),
-        truth="sad",
-        labels=LABELS,
-        corpus="demo",
-        **settings,
-    ):
-        spec = {"study": "boucheta2025", "model": "svm", "protocol": "luna5", "seed": 42}
-        spec |= {"leaks": [], "labels": list(labels), "rows_sha256": "x"} | settings
-        name = "-".join(str(spec[key]) for key in ("study", "model", "protocol", "seed"))
-        folder = runs_dir(corpus) / f"{name}-{len(list(runs_dir(corpus).glob('*'))):012d}"
-        folder.mkdir(parents=True)
-        rows = pd.DataFrame({"clip_id": clip_ids, "fold": 0, "truth": truth, "prediction": "sad"})
-        for label, share in zip(labels, shares, strict=True):
-            rows[f"p_{label}"] = share
-        rows.to_csv(folder / "predictions.csv", index=False)
-        pd.DataFrame({"epoch": [1], "fold": [0]}).to_csv(folder / "history.csv", index=False)
-        for part, content in (("spec", spec), ("environment", {})):
-            (folder / f"{part}.json").write_text(json.dumps(content), encoding="utf-8")
-        return folder
-
-    return write
 
 
 def rows_of(source: str) -> list[list[str]]:

@@ -13,6 +13,7 @@ from matplotlib.colors import to_hex, to_rgb
 from ser_lib import plots
 from ser_lib.data.labels import EMOTIONS
 from ser_lib.plots import style
+from ser_lib.plots.timeline import plot_timeline
 from ser_lib.report.drawing import DARK
 from support.first_page import PEOPLE_COLOUR
 
@@ -77,6 +78,14 @@ def test_recalls_draw_one_bar_a_class_and_result():
 def test_an_envelope_spans_its_duration():
     ax = plots.plot_envelope(np.array([[-0.5, -0.1], [0.5, 0.1]]), 3.0)
     assert ax.get_xlim() == (0, 3.0)
+
+
+def test_a_timeline_is_grey_for_as_long_as_nobody_speaks():
+    shares = [0.5, np.nan, 0.5, np.nan, np.nan]
+    table = pd.DataFrame({"start_s": range(5), "end_s": range(2, 7), "smooth_sad": shares})
+    (greys,) = plot_timeline(table, ["sad"]).collections
+    spans_s = [tuple(one.get_extents().intervalx) for one in greys.get_paths()]
+    assert spans_s == [(1, 2), (3, 4), (4, 6)]
 
 
 # How colours look without one kind of cones: Machado, Oliveira & Fernandes (2009), severity 1, on

@@ -21,12 +21,15 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from ser_lib.data import get_corpus
 from ser_lib.errors import CorpusError, ReportError
 from ser_lib.evaluation.formatting import FINDINGS_MIME, RESULTS_MIME
+from ser_lib.paths import runs_dir
 from ser_lib.report import build as report
 from ser_lib.report import execution
 from ser_lib.report import html as page_html
 from ser_lib.report.build import build_report
+from ser_lib.runs.store import write_json
 
 # One transparent pixel: the page does not care what a figure shows.
 PIXEL = (
@@ -381,6 +384,15 @@ def test_stored_runs_that_a_notebook_read_are_listed_and_linked():
     assert '<a class="ser-runs" href="#01_a--runs">' in chapter.sections[0].body
 
 
+def test_variants_of_ones_own_are_no_part_of_the_report():
+    facts = {"date": "2026-01-01", "duration_s": [30, 90], "commit": "abc"}
+    for name in ("study-model", "study+variant-model"):
+        write_json(runs_dir("demo") / name / "environment.json", facts)
+    (run,) = report._stored_runs(get_corpus("demo"))
+    assert run["path"].as_posix() == "demo/runs/study-model/predictions.csv"
+    assert run["minutes"] == 2
+
+
 def test_a_chapter_opens_with_its_text_its_answer_and_what_leads(page):
     chapter = page[page.index('<section id="01_reader"') : page.index('<section id="02_writer"')]
     marks = (
@@ -480,6 +492,7 @@ def test_the_page_loads_nothing(page, bad):
     ("html", "offender"),
     [
         ('<img alt="x" src="https://example.org/x.png">', "https://example.org/x.png"),
+        ('<picture><source srcset="b.png"></picture>', "b.png"),
         ("<script async src='//cdn.example.org/x.js'></script>", "//cdn.example.org/x.js"),
         ('<link rel="stylesheet" href="style.css">', "style.css"),
         ("<style>@import 'x.css';</style>", "x.css"),
