@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ser_lib.data import CLIP_COLUMNS, load_committed_clips
+from ser_lib.data import CLIP_COLUMNS, get_corpus, load_committed_clips
 from ser_lib.data.corpus import corpora_of
 from ser_lib.data.labels import LABEL_SETS
 from ser_lib.data.pooled import LANGUAGES
@@ -66,6 +66,22 @@ def committed_clips() -> pd.DataFrame:
     for one in tables:
         one.attrs = {}  # pandas compares them when it joins tables
     return pd.concat(tables).sort_values("clip_id", ignore_index=True)
+
+
+def corpora_table(clips: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate the corpora of a clip table, with language and source, as their cards have them."""
+    cards = [get_corpus(one) for one in sorted(clips["corpus"].unique())]
+    ours = clips.groupby("corpus")
+    return pd.DataFrame(
+        {
+            "corpus": [one.name for one in cards],
+            "language": [one.language for one in cards],
+            "speech": [one.speech or "–" for one in cards],
+            "clips": ours.size().to_numpy(),
+            "speakers": ours["speaker"].nunique().to_numpy(),
+            "source": [one.citation for one in cards],
+        }
+    )
 
 
 def left_out(clips: pd.DataFrame, ways: Sequence[Way] = WAYS) -> dict[str, tuple[Result, ...]]:
@@ -149,7 +165,7 @@ def answer_sets(runs: Sequence[Run]) -> dict[str, float]:
 def means_of(table: pd.DataFrame) -> pd.DataFrame:
     """Average `left_out_table` over corpora, each weighing the same: one row a way."""
     ways = table.groupby("known", sort=False)
-    mean = ways[["uar", "overconfidence", "coverage", "set_size"]].mean()
+    mean = ways[["uar", "overconfidence", "coverage", "set_size", "n_classes"]].mean()
     spread = ways["uar"].std().rename("spread")
     least = ways["coverage"].min().rename("least_coverage")
     gap = ways["overconfidence"].agg(lambda one: one.abs().max()).rename("largest_gap")

@@ -11,6 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ser_lib.data import get_corpus, listener_accuracy
+from ser_lib.data.corpus import Corpus
+from ser_lib.data.pooled import Pool
 from ser_lib.evaluation.formatting import joined, pct
 from ser_lib.evaluation.significance import ABOVE, BELOW, LEVEL
 from ser_lib.inference.bundle import Bundle
@@ -25,6 +27,12 @@ PEOPLE_COLOUR = "#009E73"
 
 # Above this loss of accuracy on other recordings a user is told to test first.
 TOLERATED_LOSS = 0.05
+
+
+def title_of(card: Corpus | Pool, clips: pd.DataFrame) -> str:
+    """Name a corpus; of a pool, also the members that its clips lack."""
+    missing = [get_corpus(one).title.partition(" (")[0] for one in clips.attrs.get("missing", ())]
+    return f"{card.title} (without {joined(missing)})" if missing else card.title
 
 
 def first_rows(steps: pd.DataFrame, task: Task) -> pd.DataFrame:

@@ -45,14 +45,23 @@ def field_rows(
     Each of `averaged` are systems of one protocol, whose averaged predictions have a row too.
     """
     rows = [
-        (one.protocol_name, one.title, _size_of([one]), one.study.name in OURS, one.score, one.run)
+        (
+            one.protocol_name,
+            one.title,
+            _size_of([one]),
+            one.study.name in OURS,
+            one.score,
+            f"{one.score.n_seeds} seed{'s' * (one.score.n_seeds > 1)}",
+            one.run,
+        )
         for one in results
     ]
     for members in averaged:
         if len(members) > 1:
             score = score_ensemble([one.runs for one in members], members[0].clips)
             name = f"{len(members)} systems averaged †"
-            rows.append((members[0].protocol_name, name, _size_of(members), True, score, ""))
+            note = f"{sum(len(one.runs) for one in members)} runs averaged"
+            rows.append((members[0].protocol_name, name, _size_of(members), True, score, note, ""))
     return pd.DataFrame(
         {
             "protocol": protocol,
@@ -61,10 +70,10 @@ def field_rows(
             "size": size,
             **{key: getattr(score, key) for key in ("wa", "wa_low", "wa_high")},
             **{"uar": score.uar, "low": score.uar_low, "high": score.uar_high},
-            "note": f"{score.n_seeds} seed{'s' * (score.n_seeds > 1)}",
+            "note": note,
             "run": run,
         }
-        for protocol, name, size, is_ours, score, run in rows
+        for protocol, name, size, is_ours, score, note, run in rows
     )
 
 
@@ -101,7 +110,10 @@ def _size_of(results: Sequence[Result]) -> str:
     (result,) = results
     if not family_of(model.config)[1].is_keras:
         return f"{prod(feature_shape(model.features)):,} values a clip"
-    return f"{_n_weights(result) / 1e3:.0f} k weights"
+    n_weights = _n_weights(result)
+    if n_weights < 1e6:
+        return f"{n_weights / 1e3:.0f} k weights"
+    return f"{n_weights / 1e6:.0f} M weights"
 
 
 def _n_weights(result: Result) -> int:

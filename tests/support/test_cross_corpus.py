@@ -134,6 +134,15 @@ def test_a_way_counts_once_every_corpus_was_left_out(clips, monkeypatch, tmp_pat
     assert [one.get_text() for one in drawn.get_yticklabels()] == sorted(CORPORA)
 
 
+def test_corpora_are_listed_with_language_and_source(clips):
+    table = cross_corpus.corpora_table(clips).set_index("corpus")
+    assert table["language"].to_dict() == {"ased": "Amharic", "nemo": "Polish", "turev": "Turkish"}
+    assert set(table["clips"]) == {30}
+    assert set(table["speakers"]) == {3}
+    assert table["source"].str.contains(r"\(\d{4}\)").all()
+    assert cross_corpus.corpora_table(clips[:0]).empty
+
+
 def test_where_nothing_is_stored_everything_is_empty(clips):
     found = cross_corpus.left_out(clips)
     assert found == {}

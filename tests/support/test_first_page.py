@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ser_lib.data import get_corpus
 from ser_lib.errors import ReportError
 from ser_lib.report import notebook
 from ser_lib.report.drawing import numbers_of
@@ -153,3 +154,10 @@ def test_the_last_answer_depends_on_other_corpora(task, accuracy, is_ready):
 def test_an_answer_that_is_too_long_is_refused():
     with pytest.raises(ReportError, match="25 words"):
         notebook.answers([("Why?", "word " * 26, "table")])
+
+
+def test_a_pool_is_named_with_what_it_lacks():
+    pool, table = get_corpus("pooled"), pd.DataFrame()
+    assert first_page.title_of(pool, table) == pool.title
+    table.attrs["missing"] = ["savee", "tess"]
+    assert first_page.title_of(pool, table).endswith(" (without SAVEE and TESS)")

@@ -14,7 +14,7 @@ from ser_lib.features.encoders.registry import encoder_from_file
 from ser_lib.paths import report_dir
 from ser_lib.runs.results import score_ensemble
 from ser_lib.runs.runner import run_study
-from ser_lib.studies import OURS
+from ser_lib.studies import OURS, STUDIES
 from support import transfer
 
 STUDY = OURS["moonshine"]
@@ -122,6 +122,8 @@ def test_ours_are_listed_with_others_of_the_same_protocol_with_their_size(plante
     network = replace(result, model=scratch.model("tdnn"))
     tuned = replace(result, model=OURS["tuned"].model("blocks2"))
     machine = replace(result, model=OURS["compare2016"].model("svm"))
+    large = replace(result, model=STUDIES["swart2025"].model("cnn_picture"))
+    assert transfer.field_rows([large])["size"].tolist() == ["22 M weights"]
     table = transfer.field_rows([result, network, tuned, machine])
     # What is trained of the blocks is no part of the encoder's file.
     assert table["size"].tolist() == ["20.5 MB", "216 k weights", "37.2 MB", "6,373 values a clip"]
@@ -136,6 +138,8 @@ def test_averaged_systems_are_listed_and_count_the_encoder_once(planted):
     (ours,) = table.to_dict("records")
     assert ours["system"].startswith("2 systems averaged")
     assert (ours["protocol"], ours["size"]) == ("luna5", "37.2 MB")
+    n_runs = len(result.runs) + len(tuned.runs)
+    assert ours["note"] == f"{n_runs} runs averaged"
     tiny = replace(result, model=STUDY.model("tiny"))
     assert transfer.field_rows([], [[result, tuned, tiny]])["size"].tolist() == ["45.2 MB"]
 
