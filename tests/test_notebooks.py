@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from graphlib import TopologicalSorter
 
@@ -235,6 +236,23 @@ def test_an_interactive_notebook_keeps_its_rules(interactive):
 
 def test_an_interactive_notebook_is_valid(interactive):
     nbformat.validate(interactive)
+
+
+def is_as_jupyter_writes(text: str) -> bool:
+    """Whether git's filter, which writes as Jupyter does, would leave it as it is."""
+    return text == nbformat.writes(nbformat.reads(text, as_version=4)) + "\n"
+
+
+@pytest.mark.parametrize("path", [*PATHS, *INTERACTIVE], ids=lambda path: path.stem)
+def test_a_fresh_clone_has_no_changes_for_git(path):
+    assert is_as_jupyter_writes(path.read_text(encoding="utf-8"))
+
+
+def test_keys_in_another_order_are_changes_for_git():
+    text = nbformat.writes(good_notebook()) + "\n"
+    assert is_as_jupyter_writes(text)
+    turned = dict(reversed(json.loads(text).items()))
+    assert not is_as_jupyter_writes(json.dumps(turned, indent=1, ensure_ascii=False) + "\n")
 
 
 def test_names_of_ones_own_are_no_chapters(tmp_path):
