@@ -5,7 +5,8 @@ views       what it shows, as HTML and figures
 clip_view   a clip to look at and to play, in JupyterLab and on a page without a kernel
 stored_models  what stored runs predict for each clip
 explorer    the Jupyter explorer of both, and of recordings of one's own
-theme/      style sheets, and what runs in JupyterLab's page
+templates   what all of them show as HTML, filled in
+theme/      templates, style sheets, and what runs in JupyterLab's page
 """
 
 import lazy_loader as lazy

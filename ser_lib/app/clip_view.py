@@ -21,11 +21,11 @@ import numpy as np
 import pandas as pd
 import traitlets
 
+from ser_lib.app.templates import THEME_DIR
 from ser_lib.audio.io import load_head
 from ser_lib.data.labels import colour_of
 from ser_lib.features.phonetics import CEILING_HZ, STEP_S, contours
 
-THEME_DIR = Path(__file__).with_name("theme")
 STYLE_SHEET, PLAYER = THEME_DIR / "explorer.css", THEME_DIR / "player.js"
 
 # Three seconds of computing, and what a browser draws at once.

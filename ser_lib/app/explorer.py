@@ -7,10 +7,8 @@ run is reported in the box.
 
 from __future__ import annotations
 
-import html
 import tempfile
-from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +18,9 @@ import pandas as pd
 import traitlets
 
 from ser_lib import data
-from ser_lib.app.clip_view import THEME_DIR, ClipPlayer, ClipView, view_clip
+from ser_lib.app.clip_view import ClipPlayer, ClipView, view_clip
 from ser_lib.app.stored_models import StoredModel, models_table, stored_models
+from ser_lib.app.templates import THEME_DIR, part_of
 from ser_lib.data.labels import EMOTIONS, colour_of
 from ser_lib.data.pooled import POOLED
 from ser_lib.errors import SerError, offenders
@@ -66,6 +65,7 @@ class ConfusionMatrix(anywidget.AnyWidget):
     """The acted and the predicted class of the cell that is pressed; empty for none."""
 
 
+_part = partial(part_of, "explorer")
 _predictor = lru_cache(maxsize=4)(Predictor.load)
 
 
@@ -333,9 +333,14 @@ class Explorer(widgets.VBox):
         clip = self._last = self._clips[chosen].iloc[0]
         cards = _members_of(clip["corpus"])
         self.position.value = f"{self.clip.index + 1:,} of {n_clips:,}"
-        self.headline.value = _headline(clip, cards[0].statements if cards else {})
-        self.predictions.value = models_table(self._models, clip["clip_id"]) or _no_predictions(
-            self.corpus.value, bool(self._models)
+        is_own = clip["corpus"] == OWN
+        self.headline.value = _part("headline")(
+            clip=clip.to_dict(),
+            statements=cards[0].statements if cards else {},
+            name=_name_of(clip, set()) if is_own else "",
+        )
+        self.predictions.value = models_table(self._models, clip["clip_id"]) or _part("none")(
+            corpus=self.corpus.value, is_own=is_own, is_trained=bool(self._models)
         )
         problems = list(self._problems)
         view = None
@@ -401,9 +406,7 @@ class Explorer(widgets.VBox):
         self.player.span_s = self.beside.span_s = span_s if self._kept else 0.0
 
     def _say(self, *sentences: str, is_problem: bool = True) -> None:
-        kind = "ser-problem" if is_problem else "ser-say"
-        boxes = [f'<div class="{kind}">{html.escape(one)}</div>' for one in sentences]
-        self.notice.value = f'<div role="status">{"".join(boxes)}</div>' if boxes else ""
+        self.notice.value = _part("notice")(sentences=sentences, is_problem=is_problem)
 
 
 @lru_cache(maxsize=50)
@@ -490,35 +493,3 @@ def _name_of(clip: pd.Series, hidden: set[str]) -> str:
         if key not in hidden and clip[key]
     ]
     return " · ".join([*words, f"take {clip['repetition']}"])
-
-
-def _headline(clip: pd.Series, statements: Mapping[str, str]) -> str:
-    """Describe a clip in one line of HTML."""
-    length = f"{clip['duration_s']:.2f} s at {clip['sample_rate_hz']:,} Hz"
-    if clip["corpus"] == OWN:
-        return f"<b>{html.escape(_name_of(clip, set()))}</b> · {length}"
-    statement = str(clip["statement"])
-    spoken = f"“{statements[statement]}”" if statement in statements else f"statement {statement}"
-    intensity = f", {clip['intensity']}" if clip["intensity"] else ""
-    words = [
-        f'<span style="color:{colour_of(clip["emotion"])}">■</span> <b>{clip["emotion"]}</b>'
-        + intensity,
-        html.escape(spoken),
-        html.escape(f"{clip['speaker']} ({clip['gender']}), take {clip['repetition']}"),
-        length,
-        f'<span class="ser-say">{html.escape(clip["clip_id"])}</span>',
-    ]
-    return " · ".join(words)
-
-
-def _no_predictions(corpus: str, is_trained: bool) -> str:
-    if corpus == OWN:
-        return "<p>For a recording of your own, choose a model under “Predict along time”.</p>"
-    if is_trained:
-        return "<p>No stored run holds this clip.</p>"
-    setting = "" if corpus == "demo" else f" CORPUS={corpus}"
-    return (
-        f"<p>There are no stored predictions for {html.escape(corpus)} yet.</p><p>Run "
-        f"<code>make report{setting}</code> in a terminal, then this cell again: the "
-        "probabilities of every model will stand here.</p>"
-    )

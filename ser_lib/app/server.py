@@ -27,6 +27,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Scope
 
 from ser_lib.app import views
+from ser_lib.app.templates import THEME_DIR
 from ser_lib.audio.io import load_head
 from ser_lib.errors import BundleError, SerError
 from ser_lib.inference.batch import as_cell
@@ -63,7 +64,6 @@ NEUTRAL, UNLABELLED = "neutral", "unlabelled"
 
 # Uploads that nobody looks at any more are deleted after ten minutes, all others at the end.
 DELETE_EVERY_S, DELETE_AFTER_S = 60, 600
-THEME_DIR = Path(__file__).with_name("theme")
 
 # The browser itself is told to ask nobody else, whatever the page holds.
 CONTENT_POLICY = (

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ser_lib.data.labels import EMOTIONS, colour_of
+from ser_lib.app.templates import part_of
+from ser_lib.data.labels import EMOTIONS
 from ser_lib.errors import RunError
 from ser_lib.paths import runs_dir
 from ser_lib.runs.store import Run, differences, read_run, settings_text
@@ -19,14 +18,6 @@ from ser_lib.studies import STUDIES
 
 # What differs between the seeds of one model, and between folds that are drawn.
 OF_THE_SEED = ("seed", "folds_sha256", "rows_sha256")
-
-THEME = Environment(
-    loader=FileSystemLoader(Path(__file__).with_name("theme")),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
 
 
 @dataclass(frozen=True)
@@ -125,11 +116,10 @@ def models_table(models: Sequence[StoredModel], clip_id: str) -> str:
         # A task by gender has two classes an emotion; a column shows their sum.
         rows.append(row | {"percent": (100 * shares.groupby(_emotion_of).sum()).to_dict()})
     found = {emotion for row in rows for emotion in row["percent"]}
-    return THEME.get_template("stored_models.html.j2").render(
+    return part_of("stored_models", "table")(
         rows=rows,
         emotions=[one for one in EMOTIONS if one in found] + sorted(found - set(EMOTIONS)),
         is_by_gender=any(" " in label for one in models for label in one.probabilities.columns),
-        colour_of=colour_of,
         emotion_of=_emotion_of,
     )
 

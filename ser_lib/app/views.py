@@ -1,4 +1,4 @@
-"""What the browser app shows, as HTML and figures: pure functions, no gradio.
+"""What the browser app shows, as HTML (`theme/app.html.j2`) and figures: pure functions, no gradio.
 
 All text from outside is escaped; nothing refers to another machine. A colour is never alone: the
 name and the number stand next to it, for screen readers and for eyes that see no colours.
@@ -7,7 +7,6 @@ name and the number stand next to it, for screen readers and for eyes that see n
 from __future__ import annotations
 
 import base64
-import html
 import io
 from collections.abc import Sequence
 from functools import partial
@@ -18,10 +17,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ser_lib.app.templates import part_of
 from ser_lib.audio.signal import resample
 from ser_lib.audio.voice_activity import HOP_S, RATE_HZ, speech_frames
-from ser_lib.data.labels import colour_of
-from ser_lib.evaluation.formatting import pct
 from ser_lib.features.acoustic import waveform_envelope
 from ser_lib.features.spectral import log_mel
 from ser_lib.inference.bundle import Bundle
@@ -35,7 +33,7 @@ DPI = 130
 SPEECH_COLOUR = "#0072B2"
 LIVE_SIZE = (720, 220)
 LIVE_SHOWN_S = 30.0
-_percent = partial(pct, digits=0)
+_part = partial(part_of, "app")
 
 
 def answer_html(prediction: Prediction, *, reference: str = "") -> str:
@@ -43,44 +41,18 @@ def answer_html(prediction: Prediction, *, reference: str = "") -> str:
 
     `reference` names the enrolled voice, if any.
     """
-    if prediction.emotion == NOT_SURE:
-        head, say = "Not sure", "Nothing can be said of it: see the warnings."
-        if prediction.probabilities:
-            say = f"No emotion reaches {_percent(prediction.threshold)}, where answers begin."
-    else:
-        head = f"Sounds {prediction.emotion}"
-        say = f"{_percent(prediction.confidence)} sure."
-    if reference:
-        say += f" Adapted to {reference}."
-    bars = "".join(
-        f'<li><span class="ser-name">{html.escape(label)}</span>'
-        f'<span class="ser-track" aria-hidden="true"><span class="ser-bar" '
-        f'style="width:{100 * share:.1f}%;background:{colour_of(label)}"></span></span>'
-        f'<span class="ser-share">{_percent(share)}</span></li>'
-        for label, share in prediction.probabilities.items()
-    )
-    warnings = "".join(f"<li>{html.escape(one)}</li>" for one in prediction.warnings)
-    if warnings:
-        warnings = f'<div class="ser-warnings"><h3>Warnings</h3><ul>{warnings}</ul></div>'
-    return (
-        f'<section role="status" aria-live="polite" class="ser-answer"><h2>{html.escape(head)}</h2>'
-        f'<p>{html.escape(say)}</p><ol class="ser-bars">{bars}</ol>{warnings}</section>'
-    )
+    is_sure = prediction.emotion != NOT_SURE
+    return _part("answer")(prediction=prediction, is_sure=is_sure, reference=reference)
 
 
 def problem_html(message: str) -> str:
     """Show why there is no prediction."""
-    return f'<section role="alert" class="ser-problem"><p>{html.escape(message)}</p></section>'
+    return _part("problem")(message=message)
 
 
 def image_html(png: bytes, *, alt: str, caption: str) -> str:
     """Show a figure with its description."""
-    data = base64.b64encode(png).decode()
-    return (
-        f'<figure class="ser-figure"><img alt="{html.escape(alt)}" '
-        f'src="data:image/png;base64,{data}"><figcaption>{html.escape(caption)}</figcaption>'
-        "</figure>"
-    )
+    return _part("image")(data=base64.b64encode(png).decode(), alt=alt, caption=caption)
 
 
 def listening_png(
@@ -141,21 +113,7 @@ def timeline_png(
 
 def history_html(history: Sequence[dict[str, Any]]) -> str:
     """Show the predictions of this session as a table, the newest first."""
-    if not history:
-        return '<p class="ser-quiet">Nothing yet. What you try is listed here until you leave.</p>'
-    rows = "".join(
-        f"<tr><td>{html.escape(str(one['time']))}</td><td>{html.escape(str(one['recording']))}</td>"
-        f"<td>{html.escape(str(one['emotion']))}</td><td>{_percent(float(one['confidence']))}</td>"
-        f"<td>{html.escape(str(one['bundle']))}</td></tr>"
-        for one in reversed(history)
-    )
-    head = "".join(
-        f'<th scope="col">{name}</th>' for name in ("time", "recording", "emotion", "sure", "model")
-    )
-    return (
-        '<div class="ser-scroll" tabindex="0" role="region" aria-label="Answers of this session">'
-        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
-    )
+    return _part("history")(rows=history)
 
 
 def live_html(
@@ -171,61 +129,26 @@ def live_html(
     `smoothed` has shape (n_answers, n_classes), NaN where nobody spoke, at `times_s`.
     """
     width, height = LIVE_SIZE
-    lines, legend = [], []
+    curves = []
     if len(times_s):
         end_s = max(times_s[-1], LIVE_SHOWN_S)
         x = [width * (1 - (end_s - t) / LIVE_SHOWN_S) for t in times_s]
         for number in np.argsort(-np.nan_to_num(smoothed[-1]))[:4]:
-            colour = colour_of(labels[number])
-            points = [
+            points = " ".join(
                 f"{left:.1f},{height * (1 - p):.1f}"
                 for left, p in zip(x, smoothed[:, number], strict=True)
                 if np.isfinite(p) and left >= 0
-            ]
-            lines.append(
-                f'<polyline fill="none" stroke="{colour}" stroke-width="3" '
-                f'points="{" ".join(points)}"/>'
             )
-            legend.append(
-                f'<li><span class="ser-dot" style="background:{colour}" aria-hidden="true"></span>'
-                f"{html.escape(labels[number])} {_percent(float(smoothed[-1, number]))}</li>"
-            )
-    grid = "".join(
-        f'<line x1="0" x2="{width}" y1="{height * y}" y2="{height * y}" class="ser-grid"/>'
-        for y in (0.25, 0.5, 0.75)
-    )
-    return (
-        f'<section class="ser-live"><h2 role="status" aria-live="polite">{html.escape(headline)}'
-        f'</h2><ul class="ser-legend">{"".join(legend)}</ul>'
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="Smoothed probabilities of the '
-        f'last {LIVE_SHOWN_S:.0f} seconds">{grid}{"".join(lines)}</svg>'
-        f'<p class="ser-quiet">{html.escape(latency)}</p></section>'
-    )
+            curves.append((labels[number], float(smoothed[-1, number]), points))
+    shown: dict[str, Any] = {"curves": curves, "size": LIVE_SIZE, "shown_s": LIVE_SHOWN_S}
+    return _part("live")(headline=headline, latency=latency, **shown)
 
 
 def bundle_html(bundle: Bundle) -> str:
     """Describe in two lines what a bundle is and how well it does on unseen speakers."""
-    score = bundle.card.get("score")
-    said = html.escape(bundle.title) + "."
-    if bundle.card.get("is_embedded"):
-        said += " <b>Trained on synthetic voices: a demonstration only.</b>"
-    elif score:
-        said += (
-            f" On unseen speakers it finds {_percent(score['uar'])} of each emotion on "
-            f"average (one in {len(bundle.labels)} by chance). Answers begin at "
-            f"{_percent(bundle.threshold)} confidence, and "
-            f"{_percent(bundle.card['selection']['accuracy_share'])} of them are right; in "
-            "recordings unlike the training both are lower."
-        )
-    return f'<p class="ser-quiet">{said}</p>'
+    return _part("about_bundle")(bundle=bundle)
 
 
 def about_html() -> str:
     """Explain what acted speech is and what the result is not."""
-    items = "".join(f"<li>{html.escape(one)}</li>" for one in LIMITS)
-    return (
-        '<section class="ser-about"><h2>What this is, and what it is not</h2>'
-        "<p>A small model compares a voice with recordings of actors and says which of their "
-        "emotions it sounds like. Everything happens on this computer: no sound leaves it, and "
-        f"recordings are deleted when the session ends.</p><ul>{items}</ul></section>"
-    )
+    return _part("about")(limits=LIMITS)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ser_lib.app.clip_view import PLAYER, THEME_DIR, view_clip
+from ser_lib.app.clip_view import PLAYER, view_clip
+from ser_lib.app.templates import THEME_DIR
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"]
 LOAD = "import(URL.createObjectURL(new Blob([source], {type: 'text/javascript'})))"
