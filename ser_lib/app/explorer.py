@@ -339,7 +339,7 @@ class Explorer(widgets.VBox):
             statements=cards[0].statements if cards else {},
             name=_name_of(clip, set()) if is_own else "",
         )
-        self.predictions.value = models_table(self._models, clip["clip_id"]) or _part("none")(
+        self.predictions.value = models_table(self._models, clip["clip_id"]) or _part("no_model")(
             corpus=self.corpus.value, is_own=is_own, is_trained=bool(self._models)
         )
         problems = list(self._problems)

@@ -20,6 +20,7 @@ from ser_lib.cli import main as command
 from ser_lib.data.splits import Protocol
 from ser_lib.errors import CorpusError, SerError
 from ser_lib.features.registry import FeatureSpec
+from ser_lib.paths import PROJECT_DIR
 from ser_lib.runs import runner as runs
 
 LINE = (
@@ -104,6 +105,19 @@ def test_a_study_of_ours_runs_under_its_one_protocol(call, monkeypatch):
     monkeypatch.setitem(studies.OURS, "tiny", studies.STUDIES["tiny"])
     result = call("--n-seeds", "1", "--model", "knn")
     assert [line.split(":")[0] for line in result.output.splitlines()] == ["tiny knn honest"]
+
+
+def test_corpora_left_out_each_have_a_line_and_their_mean_another(monkeypatch):
+    # The stored runs, without any audio.
+    monkeypatch.setenv("SER_REPORTS", str(PROJECT_DIR / "reports"))
+    arguments = ["--model", "strangers_known", "--protocol", "leave_corpus_out_norm_room30"]
+    result = CliRunner().invoke(command.app, ["run", "moonshine", *arguments, "--n-seeds", "1"])
+    assert result.exit_code == 0, result.output
+    *lines, last = result.output.splitlines()
+    percent = [float(re.search(r"UAR (\S+) %", line).group(1)) for line in [*lines, last]]
+    assert len(lines) == len(set(lines)) == 7
+    assert percent[-1] == pytest.approx(sum(percent[:-1]) / 7, abs=0.1)
+    assert "mean of 7 corpora" in last
 
 
 def test_options_may_be_repeated(call):
