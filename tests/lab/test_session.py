@@ -211,6 +211,16 @@ def test_what_is_typed_in_the_explorer_stays_in_it(lab):
     page.wait_for_selector(".ser-explorer output:visible:has-text('selected')")
     assert emotion.evaluate("one => one.selectedIndex") == 1
     assert len(page.evaluate(CELLS)) == n_cells
+    # Reopened without its kernel, it still shows and plays what it showed last.
+    lab.save()
+    for session in page.request.get(f"{lab.url}api/sessions").json():
+        token = {c["name"]: c["value"] for c in page.context.cookies()}["_xsrf"]
+        page.request.delete(
+            f"{lab.url}api/sessions/{session['id']}", headers={"X-XSRFToken": token}
+        )
+    lab.open(path)
+    picture.wait_for()
+    assert page.get_by_text("Error displaying widget").count() == 0
     page.locator(".jp-InputPrompt:visible").last.click()
     for _ in range(2):
         page.keyboard.press("d")
