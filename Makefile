@@ -19,7 +19,7 @@ export SER_FRESH := $(FRESH)
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
-.PHONY: help report test check-all lab app data tune docs lint lint-notebooks format bench demo-clips clean
+.PHONY: help report test check-all lab app data tune docs lint lint-notebooks format dist bench demo-clips clean
 
 help:  ## Show this list
 	@echo "Speech emotion recognition, honestly. Targets:"
@@ -72,6 +72,14 @@ format: $(DONE)  ## Put code and notebooks into the one style
 	@$(BIN)/ruff format .
 	@$(BIN)/nbstripout --keep-id notebooks/*.ipynb
 
+dist: $(DONE)  ## Build sdist and wheel of the last commit into dist/, the same bytes everywhere
+	@rm -rf build/release dist
+	@mkdir -p build/release
+	@git archive HEAD | tar -x -C build/release
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
+	  $(BIN)/python -m build --no-isolation --outdir dist build/release
+	@$(BIN)/python -m twine check --strict dist/*
+
 bench: $(DONE)  ## Measure how fast things are on this machine
 	@$(BIN)/python -m tools.benchmark
 
@@ -79,7 +87,7 @@ demo-clips: $(DONE)  ## Speak the demo corpus again (needs espeak-ng)
 	@$(BIN)/python -m tools.make_demo_clips
 
 clean:  ## Delete the environment, caches and the demo report; stored runs of real corpora stay
-	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .mypy_cache build docs/api *.egg-info reports/demo reports/*/executed
+	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .mypy_cache build dist docs/api *.egg-info reports/demo reports/*/executed
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(DONE): requirements.lock pyproject.toml

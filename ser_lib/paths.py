@@ -2,8 +2,9 @@
 
 `SER_DATA` holds the corpora (read only), `SER_CACHE` what can be made again, `SER_REPORTS` the
 stored runs and reports, `SER_BUNDLES` trained models to predict with. Without the variables they
-stand in the project's root. No other module composes a path outside these four folders. A lock lies
-next to what is written, while it is.
+stand in the root of a checkout, and among the user's own folders where the package was installed.
+No other module composes a path outside these four folders. A lock lies next to what is written,
+while it is.
 """
 
 from __future__ import annotations
@@ -26,24 +27,36 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PROJECT_DIR = Path(__file__).resolve().parent.parent
-NOTEBOOKS_DIR = PROJECT_DIR / "notebooks"
+PACKAGE_DIR = Path(__file__).resolve().parent
+PROJECT_DIR = PACKAGE_DIR.parent
+IS_CHECKOUT = not (PACKAGE_DIR / "notebooks").is_dir()
+"""A wheel holds notebooks and bundles inside the package; in a checkout they lie beside it."""
+SHIPPED_DIR = PROJECT_DIR if IS_CHECKOUT else PACKAGE_DIR
+NOTEBOOKS_DIR = SHIPPED_DIR / "notebooks"
 
 
-def _from_environment(variable: str, default: Path) -> Path:
-    value = os.environ.get(variable, "").strip()
-    # Unlike `Path.expanduser`, this leaves `~` as it is for a user without a home.
-    return Path(os.path.expanduser(value)).resolve() if value else default
+def _folder(variable: str, name: str) -> Path:
+    """Return where a variable points, else the checkout's folder, else the user's own."""
+    if value := os.environ.get(variable, "").strip():
+        # Unlike `Path.expanduser`, this leaves `~` as it is for a user without a home.
+        return Path(os.path.expanduser(value)).resolve()
+    if IS_CHECKOUT:
+        return PROJECT_DIR / name
+    # Imported here: a checkout has no use for it.
+    from platformdirs import PlatformDirs
+
+    own = PlatformDirs("ser-lib", appauthor=False)
+    return own.user_cache_path if name == ".cache" else own.user_data_path / name
 
 
 def data_dir() -> Path:
     """Folder of the real corpora, one subfolder each (`SER_DATA`, else `data/`)."""
-    return _from_environment("SER_DATA", PROJECT_DIR / "data")
+    return _folder("SER_DATA", "data")
 
 
 def cache_dir() -> Path:
     """Folder of features and clip tables that can be made again (`SER_CACHE`, else `.cache/`)."""
-    return _from_environment("SER_CACHE", PROJECT_DIR / ".cache")
+    return _folder("SER_CACHE", ".cache")
 
 
 def encoders_dir() -> Path:
@@ -53,12 +66,19 @@ def encoders_dir() -> Path:
 
 def reports_dir() -> Path:
     """Folder of all reports and stored runs (`SER_REPORTS`, else `reports/`)."""
-    return _from_environment("SER_REPORTS", PROJECT_DIR / "reports")
+    return _folder("SER_REPORTS", "reports")
 
 
 def bundles_dir() -> Path:
-    """Folder of the models to predict with (`SER_BUNDLES`, else `bundles/`)."""
-    return _from_environment("SER_BUNDLES", PROJECT_DIR / "bundles")
+    """Folder of one's own models to predict with (`SER_BUNDLES`, else `bundles/`)."""
+    return _folder("SER_BUNDLES", "bundles")
+
+
+def bundles_dirs() -> tuple[Path, ...]:
+    """Folders of all models: that of `SER_BUNDLES` alone, else one's own and the package's."""
+    own, shipped = bundles_dir(), SHIPPED_DIR / "bundles"
+    is_alone = own == shipped or os.environ.get("SER_BUNDLES", "").strip()
+    return (own,) if is_alone else (own, shipped)
 
 
 def report_dir(corpus: str) -> Path:

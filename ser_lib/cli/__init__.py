@@ -2,6 +2,7 @@
 
 main        its sub-commands and their options
 predict     what `ser predict` does
+extras      what says which extra brings a package that is not installed
 """
 
 import lazy_loader as lazy

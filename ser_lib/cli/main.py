@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ser_lib.cli.extras import remedy_for, require_extra
 from ser_lib.errors import CorpusError, EncoderError, OutputError, SerError
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ def run(
     strict: Annotated[bool, typer.Option(help="No leaves damaged clips out.")] = True,
 ) -> None:
     """Train a study's runs and store them; what is stored already is not trained again."""
+    require_extra("train")
     from ser_lib import data, studies
     from ser_lib.data.splits import each_left_out
     from ser_lib.evaluation.metrics import mean_sentence
@@ -166,6 +168,7 @@ def tune(
     strict: Annotated[bool, typer.Option(help="No leaves damaged clips out.")] = True,
 ) -> None:
     """Search for better settings on validation speakers; stored trials are continued."""
+    require_extra("train")
     from ser_lib import data, studies
     from ser_lib.runs import tuning
 
@@ -188,6 +191,7 @@ def costs(
     n_clips: Annotated[int, typer.Option(help="How many of them.")] = 24,
 ) -> None:
     """Measure what each model costs on this machine: numbers, bytes, milliseconds a clip."""
+    require_extra("train")
     from ser_lib import data
     from ser_lib.runs.costs import measure_costs
     from ser_lib.studies import OURS, STUDIES
@@ -208,10 +212,12 @@ def report(
     ] = True,
 ) -> None:
     """Run every notebook and write reports/<corpus>/report.html and results.json."""
+    require_extra("report")
     from ser_lib import data
 
     # Else jsonschema compiles a grammar of addresses, which takes a second; notebooks hold none.
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    from ser_lib.paths import IS_CHECKOUT
     from ser_lib.report.build import build_report
 
     result = build_report(corpus, profile=profile, parameters={} if strict else {"strict": False})
@@ -219,7 +225,8 @@ def report(
     if data.get_corpus(corpus).is_embedded:
         typer.echo(
             "A demonstration on synthetic voices, not results about people. The real one:\n"
-            "  make report CORPUS=ravdess SER_DATA=folder/that/holds/ravdess"
+            "  SER_DATA=folder/that/holds/ravdess "
+            + ("make report CORPUS=ravdess" if IS_CHECKOUT else "ser report ravdess")
         )
     for failure in result.failures:
         typer.echo(f"FAILED:  {failure}", err=True)
@@ -325,6 +332,7 @@ def train(
     strict: Annotated[bool, typer.Option(help="No leaves damaged clips out.")] = True,
 ) -> None:
     """Fit a study on all speakers of a corpus, and write a bundle to predict with."""
+    require_extra("train")
     from ser_lib import data, studies
     from ser_lib.export.build import fit_bundle
     from ser_lib.paths import only_writer
@@ -403,6 +411,7 @@ def app_command(
     browser: Annotated[bool, typer.Option(help="Open a window.")] = True,
 ) -> None:
     """Open the browser app, on this machine only; Ctrl-C ends it."""
+    require_extra("app")
     from ser_lib.app.server import run_app
 
     typer.echo("Starting; Ctrl-C ends it. Everything stays on this machine.")
@@ -431,6 +440,11 @@ def main() -> None:
             if name[:1] == "-" and name != "-" and Path(name).exists():
                 raise OutputError(f"{name}: a file here has the name of an option; write ./{name}")
         app()
+    except ModuleNotFoundError as error:
+        if not (remedy := remedy_for(error)):
+            raise
+        typer.echo(f"ser: {remedy}", err=True)
+        sys.exit(2)
     # Of the system, too: a disk that is full, a folder that vanished.
     except (SerError, OSError) as error:
         typer.echo(f"ser: {error}", err=True)

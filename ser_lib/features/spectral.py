@@ -30,7 +30,7 @@ MEL_LOG_STEP = np.log(6.4) / 27.0
 N_BLOCK_FRAMES = 32
 
 
-def _mel_edges_hz(n_edges: int, f_max_hz: float) -> np.ndarray:
+def mel_edges_hz(n_edges: int, f_max_hz: float) -> np.ndarray:
     """Return frequencies that are equally spaced in mel, from 0 to `f_max_hz`."""
     top = f_max_hz / HZ_PER_MEL
     if f_max_hz >= MEL_LOG_FROM_HZ:
@@ -45,7 +45,7 @@ def _mel_matrix(sample_rate_hz: int, n_fft: int, n_mels: int, f_max_hz: float) -
     """Return triangular filters of equal area, shape (n_mels, 1 + n_fft // 2), read only."""
     # The same as `librosa.filters.mel`: Slaney (1998), Auditory Toolbox, version 2.
     bins_hz = np.fft.rfftfreq(n_fft, 1.0 / sample_rate_hz)
-    edges_hz = _mel_edges_hz(n_mels + 2, f_max_hz)
+    edges_hz = mel_edges_hz(n_mels + 2, f_max_hz)
     ramps = edges_hz[:, np.newaxis] - bins_hz
     widths = np.diff(edges_hz)[:, np.newaxis]
     rising, falling = -ramps[:-2] / widths[:-1], ramps[2:] / widths[1:]

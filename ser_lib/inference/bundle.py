@@ -36,7 +36,7 @@ from ser_lib.inference.validation import (
     check_number,
     read_json,
 )
-from ser_lib.paths import bundles_dir
+from ser_lib.paths import bundles_dirs
 from ser_lib.shown import short
 
 KINDS = ("network", "linear")
@@ -372,7 +372,7 @@ def _n_compared(bundle: Bundle) -> int:
 
 def find_bundle(name: str | Path) -> Path:
     """Return the folder of a bundle, by folder or by name; BundleError if there is none."""
-    for folder in (Path(name), bundles_dir() / name):
+    for folder in (Path(name), *(one / name for one in bundles_dirs())):
         if (folder / "bundle.json").is_file() or (folder / SUMS).is_file():
             return folder
     known = ", ".join(one.name for one in installed_bundles()) or "none"
@@ -380,8 +380,9 @@ def find_bundle(name: str | Path) -> Path:
 
 
 def installed_bundles() -> list[Path]:
-    """Return the folders under `bundles/` (or `SER_BUNDLES`) that hold a bundle, by name."""
-    return sorted(one.parent for one in bundles_dir().glob(f"*/{SUMS}"))
+    """Return the folders that hold a bundle, by name; one's own before those of the package."""
+    found = [one.parent for folder in bundles_dirs()[::-1] for one in folder.glob(f"*/{SUMS}")]
+    return [one for _, one in sorted({one.name: one for one in found}.items())]
 
 
 def default_bundle() -> Path:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from ser_lib.features.spectral import mel_edges_hz
 from ser_lib.plots.style import axes_or_new
 
 PIXELS: dict[str, Any] = {"origin": "lower", "interpolation": "nearest"}
@@ -55,12 +56,10 @@ def plot_log_mel(
     with_colour_bar : bool
         Whether to draw the scale in dB.
     """
-    import librosa
-
     ax = axes_or_new(ax)
     extent = (0, duration_s, 0, len(level_db))
     image = ax.imshow(level_db, extent=extent, vmin=-80, vmax=0, **PIXELS)
-    edges_hz = librosa.mel_frequencies(n_mels=len(level_db) + 2, fmax=f_max_hz)[1:-1]
+    edges_hz = mel_edges_hz(len(level_db) + 2, f_max_hz)[1:-1]
     ticks_hz = [hz for hz in (250, 500, 1000, 2000, 4000, 8000) if hz <= f_max_hz]
     ax.set_yticks([np.searchsorted(edges_hz, hz) for hz in ticks_hz], [f"{t}" for t in ticks_hz])
     ax.set(xlabel="Time (s)", ylabel="Frequency (Hz, mel)")

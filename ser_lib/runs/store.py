@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from ser_lib.errors import RunError
-from ser_lib.paths import PROJECT_DIR, atomic_path, keep, reports_dir
+from ser_lib.paths import IS_CHECKOUT, PROJECT_DIR, atomic_path, keep, reports_dir
 from ser_lib.shown import short
 from ser_lib.training.fit import FitResult
 
@@ -208,7 +208,9 @@ def provenance() -> dict[str, Any]:
 
 
 def _git(*arguments: str) -> str:
-    """Ask git about the project; nothing where there is no git or no repository."""
+    """Ask git about the project; nothing where there is no git or no checkout."""
+    if not IS_CHECKOUT:  # the environment may lie in somebody else's repository
+        return ""
     command = ["git", *arguments]
     try:
         done = subprocess.run(command, cwd=PROJECT_DIR, capture_output=True, text=True, check=False)

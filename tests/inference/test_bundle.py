@@ -90,6 +90,16 @@ def test_a_bundle_is_found_by_name_and_by_folder(small_folder, monkeypatch):
         find_bundle("large")
 
 
+def test_ones_own_bundle_comes_before_the_packages(small_folder, tmp_path, monkeypatch):
+    own, shipped = tmp_path / "own", tmp_path / "shipped"
+    for folder in (own / "small", shipped / "small", shipped / "other"):
+        shutil.copytree(small_folder, folder)
+    monkeypatch.setattr("ser_lib.inference.bundle.bundles_dirs", lambda: (own, shipped))
+    assert installed_bundles() == [shipped / "other", own / "small"]
+    assert find_bundle("small") == own / "small"
+    assert find_bundle("other") == shipped / "other"
+
+
 def test_the_best_bundle_whose_weights_are_here_is_the_default(small_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("SER_BUNDLES", str(tmp_path))
     with pytest.raises(BundleError, match="ser train"):
