@@ -6,6 +6,7 @@ PROFILE ?=
 STRICT  ?= 1
 FRESH   ?= 0
 TRIALS  ?= 30
+TABLE   ?=
 
 VENV := .venv
 BIN  := $(VENV)/bin
@@ -29,9 +30,9 @@ help:  ## Show this list
 	@echo "  CORPUS=$(CORPUS)  SER_DATA=$(SER_DATA)  (make report CORPUS=ravdess SER_DATA=folder/of/corpora)"
 	@echo "  PROFILE=quick|full  STRICT=0 leaves damaged clips out  FRESH=1 trains again  TRIALS=$(TRIALS)"
 
-report: $(DONE)  ## Run every notebook and write reports/<CORPUS>/report.html
-	@$(BIN)/ser report $(CORPUS) $(if $(PROFILE),--profile $(PROFILE)) $(if $(filter 0,$(STRICT)),--no-strict)
-	@$(BIN)/python -m tools.update_readme $(CORPUS)
+report: $(DONE)  ## Run every notebook and write reports/<CORPUS>/report.html (TABLE=my.csv: of your own)
+	@$(BIN)/ser report $(if $(TABLE),--table "$(TABLE)",$(CORPUS)) $(if $(PROFILE),--profile $(PROFILE)) $(if $(filter 0,$(STRICT)),--no-strict)
+	@$(if $(TABLE),,$(BIN)/python -m tools.update_readme $(CORPUS))
 
 test: $(DONE)  ## Run the tests
 	@$(BIN)/python -m pytest

@@ -19,6 +19,7 @@ from ser_lib.audit.fingerprint import THRESHOLD
 from ser_lib.audit.tables import read_clips
 from ser_lib.data.corpus import left_alone
 from ser_lib.data.labels import LABEL_SETS
+from ser_lib.data.own import own_corpus
 from ser_lib.data.splits import make_split, plain_protocol, rows_of
 from ser_lib.errors import AuditError
 
@@ -43,7 +44,8 @@ def audit_dataset(
     Parameters
     ----------
     source : str
-        A key of `ser_lib.data.CORPORA`, else a folder; `./ravdess` is a folder.
+        A key of `ser_lib.data.CORPORA` or a corpus of one's own, else a folder; `./ravdess` is a
+        folder.
     table, split, columns
         See `read_clips`; for folders only.
     protocol, seed
@@ -70,7 +72,7 @@ def audit_dataset(
     """
     if not 0 < threshold <= 1:
         raise AuditError(f"threshold={threshold} must be above 0 and at most 1")
-    if source in data.CORPORA:
+    if source in data.CORPORA or own_corpus(source):
         if table or split or columns:
             raise AuditError(
                 f"'{source}' is a corpus with a table of its own: a table, split or columns are "
@@ -101,6 +103,8 @@ def _audit_corpus(
     if not table.attrs.get("has_audio", True) or (table["path"] == "").any():
         raise AuditError(f"{name}: its audio is not here; point SER_DATA at the corpora")
     clips = table[["clip_id", "path", "speaker", "statement"]].assign(label=table["emotion"])
+    if "parts" in table.attrs:
+        clips["part"] = clips["clip_id"].map(table.attrs["parts"])
     about = {name: table.attrs.get(name, []) for name in ("left_out", "other_gender")}
     clips.attrs.update(about, left_alone=left_alone(table))
     parts: list[pd.Series] = []

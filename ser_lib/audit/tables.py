@@ -8,66 +8,28 @@ there. What no column says is read from the names of folders: `train/angry/a.wav
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import json
 import re
 from collections.abc import Mapping
-from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 from unicodedata import normalize
 
 import numpy as np
 import pandas as pd
 
 from ser_lib.audio.io import SUFFIXES, is_hidden, is_recording, load_head
+from ser_lib.data.tables import (
+    COLUMN_NAMES,
+    PARTS,
+    PATTERNS,
+    ROLES,
+    guess_roles,
+    one_form,
+    read_table,
+)
 from ser_lib.errors import AudioError, AuditError, offenders
 
-# Usual names of the column that plays a role, compared without case, spaces and underscores.
-COLUMN_NAMES: dict[str, tuple[str, ...]] = {
-    "path": ("path", "file", "filename", "fileid", "filepath", "audio", "audiopath", "audiofile",
-             "wav", "wavpath", "wavfile", "audiofilepath", "clip", "clipid", "clippath",
-             "recording", "name", "id"),
-    "label": ("label", "emotion", "class", "target", "category", "y", "emo", "emotionlabel"),
-    "speaker": ("speaker", "speakerid", "speakername", "spk", "spkid", "actor", "actorid", "talker",
-                "subject", "subjectid", "participant", "participantid", "clientid"),
-    "statement": ("statement", "sentence", "sentenceid", "text", "transcript", "transcription",
-                  "script", "prompt", "utterance", "statementid", "textid", "rawtext", "phrase"),
-    "parent": ("parent", "parentid", "source", "sourcefile", "original", "originalfile",
-               "augmentedfrom"),
-    "part": ("part", "split", "set", "subset", "partition", "fold"),
-    # In seconds, in milliseconds where the name ends in "ms", or as audformat writes them.
-    "start": ("start", "starttime", "starts", "startms", "begin", "begintime", "onset", "offset"),
-    "end": ("end", "endtime", "ends", "endms", "stop", "stoptime", "offset"),
-    "duration": ("duration", "durations", "durationms", "dur", "length"),
-}  # fmt: skip
-ROLES = tuple(COLUMN_NAMES)
-
-# Usual names of parts, in the order in which a leak flows.
-PARTS = (
-    ("train", "training", "trn", "tr"),
-    ("validation", "valid", "val", "dev", "devel", "development"),
-    ("test", "testing", "tst", "eval", "evaluation"),
-)
-
-# Usual words; each begins with three letters that no other emotion has.
-EMOTIONS = """
-    ang anger angry hap happy happiness sad sadness fea fear fearful dis disgust disgusted neu
-    neutral sur surprise surprised cal calm bor bored boredom fru frustrated frustration exc excited
-    excitement
-    """.split()
-
-# By what values are recognised: the word for a part in a longer name (`train-clean-100`, `testset`,
-# `fold 3`), emotions as they are usually spelled, speakers by number.
-PATTERNS = {
-    "part": rf"(?:.*[\W\d_])?({'|'.join(sum(PARTS, ()))}|fold[\W_]*\d+)"
-    r"(?:(?:[\W\d_]|sets?\b|data).*)?",
-    "label": rf"[\W\d_]*({'|'.join(EMOTIONS)})[\W\d_]*",
-    "speaker": r"(?:actor|speaker|spkr?|subj?|subject|participant|person|talker|user|id)[\W_]*\d+",
-}
 # Usual ways to write that a value is unknown, without case and signs.
 UNKNOWN = re.compile(
     r"(?:na[nt]?|none|null|nil|unk|unknown|undefined|unspecified|unidentified|missing|anon|anonymous|"
@@ -216,72 +178,12 @@ def _duration_s(path: str) -> float:
         return 0.0  # found when it is decoded
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    """Read a table as text: JSON, or separated by what its lines have most regularly."""
-    try:
-        data = path.read_bytes()
-        is_utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff") or data[1:2] == b"\0"
-        try:
-            text = data.decode("utf-16" if is_utf16 else "utf-8-sig")
-        except UnicodeDecodeError:
-            text = data.decode("cp1252")
-        if "\0" in text:
-            raise ValueError("no text")
-        is_json = text.lstrip()[:1] in ("[", "{")
-        frame = _parse_json(text) if is_json else _parse_lines(text)
-    except OSError as error:
-        raise AuditError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
-        raise AuditError(
-            f"{path}: cannot be read as a table ({str(error).strip()}); save it as 'CSV UTF-8'"
-        ) from error
-    if frame.empty:
-        raise AuditError(f"{path}: a table without rows")
-    return frame
-
-
-def _parse_json(text: str) -> pd.DataFrame:
-    """Parse a list of records, a record a line, or records by their names."""
-    try:
-        records = json.loads(text)
-    except ValueError:
-        records = [json.loads(line) for line in text.split("\n") if line.strip()]
-    if isinstance(records, dict) and all(isinstance(one, dict) for one in records.values()):
-        records = [{"id": name} | one for name, one in records.items()]
-    # What is nested is a column as well: audio.path.
-    frame = pd.json_normalize(records)
-    return frame.where(frame.notna(), "").astype(str)
-
-
-def _parse_lines(text: str) -> pd.DataFrame:
-    """Parse lines of cells; the first has the columns' names."""
-    lines = re.split(r"\r\n?|\n", text.strip("\r\n"))
-    excel = re.fullmatch(r'"?sep=([,;|:\t])"?\W*', lines[0], re.IGNORECASE)
-    lines = lines[1:] if excel else lines
-    # A comma may be in any text, hence it is what separates where nothing else does.
-    usual = [one for one in "|\t;" if all(one in line for line in lines if line)]
-    separator = excel[1] if excel else [*usual, max(",;\t|", key=lines[0].count)][0]
-    quoting = csv.QUOTE_NONE if separator == "|" else csv.QUOTE_MINIMAL
-    cells = pd.read_csv(
-        io.StringIO("\n".join(lines)),
-        sep=separator,
-        header=None,
-        dtype=str,
-        keep_default_na=False,
-        quoting=quoting,
-        skipinitialspace=True,
-    )
-    cells = cells.fillna("").map(str.strip)
-    cells = cells[(cells != "").any(axis=1)]
-    return cells[1:].set_axis([_one_form(name) for name in cells.iloc[0]], axis=1)
-
-
 def _read_roles(
     path: Path, chosen: Mapping[str, str], keys: Mapping[str, str], *, needed: tuple[str, ...]
 ) -> tuple[pd.DataFrame, dict[str, str]]:
     """Read a table and rename the columns that play a role; `keys` are the names of its files."""
-    frame = _read_table(path)
-    chosen = {role: _one_form(name) for role, name in chosen.items()}
+    frame = read_table(path, error_class=AuditError)
+    chosen = {role: one_form(name) for role, name in chosen.items()}
     plain = {re.sub(r"[\s._-]", "", name).casefold(): name for name in reversed(frame.columns)}
     is_named = chosen.get("path") in frame.columns or set(plain) & set(COLUMN_NAMES["path"])
     first = [place for place, cell in enumerate(frame.columns) if _look_up(cell, keys)]
@@ -289,7 +191,7 @@ def _read_roles(
         # The first line is no header, but a row.
         numbers = [str(number) for number in range(1, len(frame.columns) + 1)]
         frame = pd.DataFrame([frame.columns, *frame.to_numpy()], columns=numbers)
-        guessed = _guess_roles(frame.drop(columns=numbers[first[0]]))
+        guessed = guess_roles(frame.drop(columns=numbers[first[0]]))
         chosen = {"path": numbers[first[0]]} | guessed | chosen
         plain = {}
     there = f"its columns are: {', '.join(frame.columns)}"
@@ -335,22 +237,11 @@ def _with_times(rows: pd.DataFrame, found: Mapping[str, str]) -> pd.DataFrame:
     return rows.assign(start=start, end=end).drop(columns="duration", errors="ignore")
 
 
-def _guess_roles(columns: pd.DataFrame) -> dict[str, Any]:
-    """Find the columns whose values are parts, emotions, or speakers by number, in most rows."""
-    guessed: dict[str, Any] = {}
-    for role, pattern in PATTERNS.items():
-        for name, values in columns.items():
-            fits = values.str.fullmatch(pattern, case=False)
-            if fits.mean() >= 0.5 and values[fits].nunique() > 1:
-                guessed.setdefault(role, name)
-    return guessed
-
-
 def _read_folders(clips: pd.DataFrame) -> pd.DataFrame:
     """Take part, class and speaker from the names of folders, where no column has them."""
     folders = [Path(name).parent.parts for name in clips["clip_id"]]
     levels = pd.DataFrame(zip_longest(*folders, fillvalue="")).T
-    guessed = _guess_roles(levels)
+    guessed = guess_roles(levels)
     if "part" in guessed:
         names = levels[guessed["part"]].str.casefold()
         parts = names.str.extract(f"^{PATTERNS['part']}$", expand=False).fillna("")
@@ -393,14 +284,10 @@ def _keys_of(files: pd.DataFrame) -> dict[str, str]:
     keys = dict(zip(files["path"], files["clip_id"], strict=True))
     keys |= {Path(path).resolve().as_posix(): clip for path, clip in keys.copy().items()}
     for shorten in (str, _without_suffix, lambda one: Path(one).name, lambda one: Path(one).stem):
-        short = files["clip_id"].map(shorten).map(_one_form)
+        short = files["clip_id"].map(shorten).map(one_form)
         alone = ~short.duplicated(keep=False)
         keys = dict(zip(short[alone], files.loc[alone, "clip_id"], strict=True)) | keys
     return keys | {clip: clip for clip in files["clip_id"]}
-
-
-# Letters with marks are one sign in tables, two in the names that a Mac writes.
-_one_form = partial(normalize, "NFC")
 
 
 def _without_suffix(name: str) -> str:
@@ -418,7 +305,7 @@ def _look_up(name: str, keys: Mapping[str, str]) -> str:
     tries = [whole, *("/".join(parts[start:]) for start in range(len(parts)))]
     # Another ending: the table names .wav, the folder holds .flac.
     tries += [_without_suffix(one) for one in tries]
-    tries += [_one_form(one) for one in tries]
+    tries += [one_form(one) for one in tries]
     return next((keys[one] for one in tries if one in keys), "")
 
 

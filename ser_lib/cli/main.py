@@ -8,6 +8,7 @@ ser report CORPUS        run all notebooks and write the report
 ser audit SOURCE         what a corpus, or anybody's folder and split, leaks
 ser train STUDY          fit a study on all speakers of a corpus, and write a bundle to predict with
 ser predict PATH...      predict recordings, folders, standard input, long recordings
+ser features FEATURE SOURCE   write features of clips to Parquet or NPZ
 ser app                  the same in a browser, on this machine only
 """
 
@@ -26,12 +27,25 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ser_lib.cli.extras import remedy_for, require_extra
-from ser_lib.errors import CorpusError, EncoderError, OutputError, SerError
+from ser_lib.errors import CorpusError, EncoderError, FeatureError, OutputError, SerError
 
 if TYPE_CHECKING:
     from ser_lib.data.corpus import Corpus
     from ser_lib.data.download import CorpusState
     from ser_lib.features.encoders.registry import Encoder
+
+# One's own clips, in whatever takes a corpus.
+TABLE = typer.Option(
+    help="Or a corpus of one's own: a table with path, label and speaker, a folder of clips, "
+    "an audformat database."
+)
+PATTERN = typer.Option(
+    help="With --table FOLDER: a regular expression for what is in the names, such as "
+    r"'(?P<speaker>\w+)_[^/]*$'."
+)
+LABEL = typer.Option(
+    help="With --table: LABEL=EMOTION, such as W=angry; W= leaves out; repeat for several."
+)
 
 app = typer.Typer(
     name="ser",
@@ -118,6 +132,9 @@ def run(
     corpus: Annotated[
         str, typer.Option(help="Whose clips; else the demo's, or all for leave_corpus_out.")
     ] = "",
+    table: Annotated[str, TABLE] = "",
+    pattern: Annotated[str, PATTERN] = "",
+    label: Annotated[list[str] | None, LABEL] = None,
     model: Annotated[list[str] | None, typer.Option(help="A model; repeat for several.")] = None,
     protocol: Annotated[
         list[str] | None, typer.Option(help="published, honest, or a protocol's name.")
@@ -128,11 +145,13 @@ def run(
     """Train a study's runs and store them; what is stored already is not trained again."""
     require_extra("train")
     from ser_lib import data, studies
+    from ser_lib.cli.own import adopt
     from ser_lib.data.splits import each_left_out
     from ser_lib.evaluation.metrics import mean_sentence
     from ser_lib.runs.runner import run_study, score_runs
 
     is_leaving = any(one.startswith("leave_corpus_out") for one in protocol or [])
+    corpus = adopt(table, corpus=corpus, pattern=pattern, labels=label or [])
     corpus = corpus or ("languages" if is_leaving else "demo")
     clips = data.load_corpus(corpus, strict=strict)
     if other := data.other_recordings(clips, corpus):
@@ -203,7 +222,10 @@ def costs(
 
 @app.command()
 def report(
-    corpus: Annotated[str, typer.Argument(help="Whose report.")] = "demo",
+    corpus: Annotated[str, typer.Argument(help="Whose report; else the demo's.")] = "",
+    table: Annotated[str, TABLE] = "",
+    pattern: Annotated[str, PATTERN] = "",
+    label: Annotated[list[str] | None, LABEL] = None,
     profile: Annotated[
         str | None, typer.Option(help="quick or full; else quick for the demo, full for others.")
     ] = None,
@@ -217,9 +239,11 @@ def report(
 
     # Else jsonschema compiles a grammar of addresses, which takes a second; notebooks hold none.
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    from ser_lib.cli.own import adopt
     from ser_lib.paths import IS_CHECKOUT
     from ser_lib.report.build import build_report
 
+    corpus = adopt(table, corpus=corpus, pattern=pattern, labels=label or []) or "demo"
     result = build_report(corpus, profile=profile, parameters={} if strict else {"strict": False})
     typer.echo(f"\nReport:  {result.path}\nResults: {result.results_path}")
     if data.get_corpus(corpus).is_embedded:
@@ -318,7 +342,10 @@ def audit(
 def train(
     study: Annotated[str, typer.Argument(help="Name of a study, for example fpt2025.")],
     out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
-    corpus: Annotated[str, typer.Option(help="Whose clips.")] = "demo",
+    corpus: Annotated[str, typer.Option(help="Whose clips; else the demo's.")] = "",
+    table: Annotated[str, TABLE] = "",
+    pattern: Annotated[str, PATTERN] = "",
+    label: Annotated[list[str] | None, LABEL] = None,
     model: Annotated[str, typer.Option(help="One of the study's; else its first.")] = "",
     protocol: Annotated[
         str, typer.Option(help="Folds of speakers on which figures and confidence are found.")
@@ -334,9 +361,11 @@ def train(
     """Fit a study on all speakers of a corpus, and write a bundle to predict with."""
     require_extra("train")
     from ser_lib import data, studies
+    from ser_lib.cli.own import adopt
     from ser_lib.export.build import fit_bundle
     from ser_lib.paths import only_writer
 
+    corpus = adopt(table, corpus=corpus, pattern=pattern, labels=label or []) or "demo"
     clips = data.load_corpus(corpus, strict=strict)
     chosen = studies.get_study(study).with_max_epochs(max_epochs)
     with only_writer(out):
@@ -401,6 +430,32 @@ def predict(
         n_jobs=jobs,
     )
     sys.exit(run_prediction(request))
+
+
+@app.command()
+def features(
+    feature: Annotated[str, typer.Argument(help="Its name, which --list shows.")] = "",
+    source: Annotated[
+        str, typer.Argument(help="A corpus, a folder, a table, an audformat database.")
+    ] = "",
+    out: Annotated[Path | None, typer.Option(help="File to write: .parquet or .npz.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Such as n_mels=40; repeat for several.")
+    ] = None,
+    shows_list: Annotated[bool, typer.Option("--list", help="Name all features.")] = False,
+) -> None:
+    """Write features of clips, one row a clip or a frame; exit code 1 if one could not be used."""
+    from ser_lib.cli.features import list_features, make_spec, write_features
+
+    if shows_list:
+        typer.echo(list_features())
+        return
+    if not (feature and source and out):
+        raise FeatureError("ser features FEATURE SOURCE --out FILE; --list names the features")
+    failed = write_features(make_spec(feature, settings or []), source, out)
+    for one in failed:
+        typer.echo(f"ser features: {one}", err=True)
+    sys.exit(int(bool(failed)))
 
 
 @app.command(name="app")

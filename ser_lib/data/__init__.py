@@ -8,7 +8,8 @@ a protocol, and `check_split` refuses folds that leak. To add a corpus, write on
     labels       emotions, their colours, and the label sets of tasks
     corpora      one file a corpus; the embedded one is in `demo`
     pooled       several corpora as one
-    own          clips of one's own
+    own          a corpus of one's own: a table, a folder, an audformat database
+    tables       tables that other people made
     download     what is on this machine, and how to get the rest
     enrolment    which clips of a speaker are known before the test
     splits       protocols: rules that divide rows into train, validation and test
@@ -37,6 +38,7 @@ from ser_lib.data.corpus import CLIP_COLUMNS, Corpus, read_clip_table
 from ser_lib.data.demo import CLIPS_DIR, DEMO
 from ser_lib.data.labels import EMOTIONS, LABEL_SETS, LabelSet, colour_of
 from ser_lib.data.leakage import audit_split, check_split
+from ser_lib.data.own import OwnCorpus, own_corpus
 from ser_lib.data.pooled import LANGUAGES, POOLED, Pool
 from ser_lib.data.splits import PROTOCOLS, Protocol, Split, make_split, rows_of
 from ser_lib.errors import CorpusError
@@ -75,7 +77,9 @@ LISTENER_CHOICES = {"ravdess": ("ravdess8", "seven"), "crema_d": ("crema_d6",)}
 
 
 def get_corpus(name: str) -> Corpus | Pool:
-    """Return the card of a corpus by its name, or raise CorpusError."""
+    """Return the card of a corpus by its name, one's own too, or raise CorpusError."""
+    if own := own_corpus(name):
+        return own
     if name not in CORPORA:
         raise CorpusError(f"unknown corpus '{name}'; known are {', '.join(CORPORA)}")
     return CORPORA[name]
@@ -93,9 +97,14 @@ def corpus_of(clips: pd.DataFrame) -> str:
     return next(fits, POOLED).name
 
 
-def single_corpus(name: str) -> str:
-    """Name the corpus itself or, for a pool, its first member."""
+def single_corpus(name: str, *, has_statements: bool = False) -> str:
+    """Name the corpus itself or, for a pool, its first member.
+
+    For one's own that does not tell what is said, where that is needed, the demo.
+    """
     corpus = get_corpus(name)
+    if isinstance(corpus, OwnCorpus) and has_statements and corpus.n_statements < 2:
+        return DEMO.name
     return corpus.members[0].name if isinstance(corpus, Pool) else name
 
 
@@ -105,7 +114,7 @@ def load_corpus(name: str, *, root: Path | None = None, strict: bool = True) -> 
     Parameters
     ----------
     name : str
-        A key of `CORPORA`.
+        A key of `CORPORA`, or a corpus of one's own (`ser_lib.data.own.register`).
     root : Path, optional
         Folder of the corpus; None takes `SER_DATA/<name>`.
     strict : bool

@@ -88,6 +88,8 @@ def _keep(name: str, *labels: str, **merged: str) -> LabelSet:
 LABEL_SETS = {
     one.name: one
     for one in (
+        # Whatever a corpus of one's own has.
+        _keep("all", *EMOTIONS),
         # RAVDESS as published: Livingstone & Russo (2018).
         _keep("ravdess8", *EMOTIONS[:8]),
         # boucheta2025 and fpt2025: calm is folded into neutral.

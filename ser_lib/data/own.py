@@ -1,25 +1,309 @@
-"""Clips of one's own as a clip table, from a table or from the names of files.
+"""Clips of one's own as a corpus: from a table, the names of files, or an audformat database.
 
 Their corpus is called `mine-<name>`: what is run on them is kept in `reports/mine-<name>/`, apart
-from the runs of this project, and git leaves it alone.
+from the runs of this project, and git leaves it alone. `register` keeps there where the clips are,
+so that `load_corpus("mine-<name>")` finds them in every notebook of a report. What a table may hold
+is written in `SCHEMA`; what breaks it is reported by row, column and value.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
+from scipy.io import wavfile
 
-from ser_lib.audio.io import SUFFIXES, check_facts
-from ser_lib.data.corpus import CLIP_COLUMNS, facts_of, walk_files
-from ser_lib.data.labels import EMOTIONS
-from ser_lib.errors import CorpusError, offenders
+from ser_lib.audio.io import check_facts, decode, is_hidden, is_recording
+from ser_lib.data.corpus import CLIP_COLUMNS, Corpus, facts_of, walk_files
+from ser_lib.data.labels import EMOTIONS, GENDERS, LabelSet
+from ser_lib.data.tables import COLUMN_NAMES, PATTERNS, as_text, guess_roles, read_table
+from ser_lib.errors import AudioError, CorpusError, numbered, offenders
+from ser_lib.paths import atomic_path, cache_dir, keep, report_dir
 
-# Columns that a table of one's own must have, and those that it may have, with their defaults.
-NEEDED = ("path", "emotion", "speaker")
-OPTIONAL = {"gender": "", "intensity": "normal", "statement": "", "repetition": 1}
+PREFIX = "mine-"
+SOURCE_FILE = "source.json"
+
+# What a table may hold. Columns are found by their usual names as well: file, label, actor, sex.
+NEEDED = {
+    "path": "the file, absolute or from the table's folder",
+    "emotion": "a word such as angry or sadness; others are translated: --label W=angry",
+    "speaker": "who speaks; nobody is in training and test",
+}
+OPTIONAL = {
+    "part": "train, validation, test: audited, and not used for our splits",
+    "gender": "female or male",
+    "statement": "what is said",
+    "intensity": "normal, where it is not known",
+    "repetition": "1, where it is not known",
+    "start": "seconds from the start of the file",
+    "end": "the same; where it is empty, the end of the file",
+    "duration": "seconds, where there is a start and no end",
+}
+SCHEMA = {**NEEDED, **OPTIONAL}
+USUAL = {
+    **{role: names for role, names in COLUMN_NAMES.items() if role in OPTIONAL},
+    "path": COLUMN_NAMES["path"],
+    "emotion": ("emotion", *COLUMN_NAMES["label"]),
+    "speaker": COLUMN_NAMES["speaker"],
+    "gender": ("gender", "sex"),
+    "intensity": ("intensity",),
+    "repetition": ("repetition", "take"),
+}
+GENDER_WORDS = {"f": "female", "w": "female", "woman": "female", "m": "male", "man": "male"}
+
+# Each emotion by its first three letters, which all its usual spellings have.
+BY_STEM = {one[:3]: one for one in EMOTIONS}
+
+# Ends of segments are rounded; more than this is outside of the file.
+ROUNDED_S = 0.001
+
+# In which audformat counts where a time has no unit.
+NANOSECOND_S = 1e-9
+
+# Speakers that a class needs, so that some are left to train on when three are held out.
+MIN_SPEAKERS = 4
+
+
+@dataclass(frozen=True)
+class OwnCorpus(Corpus):
+    """The card of a corpus of one's own."""
+
+    source: Path = Path()
+    """A table, a folder of clips, or one of an audformat database."""
+    pattern: str = ""
+    """As of `clips_from_folder`."""
+    emotions: Mapping[str, str] = field(default_factory=dict)
+    """From labels of the source to emotions; clips of a label that goes to "" are left out."""
+    n_speakers_of: Mapping[str, int] = field(default_factory=dict)
+    """How many speakers there are of each emotion; empty before they are counted."""
+    genders: tuple[str, ...] = ()
+    n_statements: int = 0
+
+    def root(self) -> Path:
+        """Return the folder of the source."""
+        return self.source.parent if self.source.is_file() else self.source
+
+    def load(
+        self, root: Path | None = None, *, strict: bool = True, may_lack: bool = False
+    ) -> pd.DataFrame:
+        """Read the clips; without `strict` those that cannot be used are left out, and listed."""
+        source = self.source if root is None else Path(root)
+        table, folder = read_source(source, self.pattern)
+        name = self.name.removeprefix(PREFIX)
+        return _clips_of(table, name=name, root=folder, emotions=self.emotions, strict=strict)
+
+    def suits(self, label_set: LabelSet) -> bool:
+        """Whether a task has two classes here or more, and each of them enough speakers."""
+        n_speakers: dict[str, int] = {}
+        for emotion, n in self.n_speakers_of.items():
+            if label := label_set.from_emotion.get(emotion):
+                n_speakers[label] = max(n, n_speakers.get(label, 0))
+        is_known = not label_set.is_by_gender or set(self.genders) >= set(GENDERS)
+        return len(n_speakers) > 1 and min(n_speakers.values()) >= MIN_SPEAKERS and is_known
+
+
+def register(
+    source: str | Path, *, pattern: str = "", emotions: Mapping[str, str] | None = None
+) -> OwnCorpus:
+    """Make a table, a folder or an audformat database a corpus, which `load_corpus` then knows.
+
+    Parameters
+    ----------
+    source : str or Path
+        See `read_source`; the corpus is called after it.
+    pattern, emotions : str, mapping
+        As of `clips_from_folder`; where they are empty, those of the last time.
+
+    Raises
+    ------
+    CorpusError
+        If there is no such source, or the name is that of another one.
+    """
+    source = Path(source).absolute()
+    if not source.exists():
+        raise CorpusError(f"{source}: no such table or folder")
+    corpus = PREFIX + re.sub(r"\W+", "_", source.stem)
+    known = {"source": str(source)} | (_registered(corpus) or {})
+    if known["source"] != str(source) and Path(known["source"]).exists():
+        raise CorpusError(
+            f"{corpus} is the name of {known['source']}; rename {source.name}, or delete "
+            f"{report_dir(corpus)}"
+        )
+    known |= {"source": str(source)} | ({"pattern": pattern} if pattern else {})
+    known |= {"emotions": dict(emotions)} if emotions else {}
+    clips = _card(corpus, known).load(strict=False)
+    known |= {
+        "n_clips": len(clips),
+        "n_speakers": int(clips["speaker"].nunique()),
+        "n_speakers_of": clips.groupby("emotion")["speaker"].nunique().to_dict(),
+        "n_statements": int(clips["statement"].nunique()),
+        "genders": sorted(clips["gender"].unique()),
+    }
+    with atomic_path(report_dir(corpus) / SOURCE_FILE) as temporary:
+        temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
+    return _card(corpus, known)
+
+
+def own_corpus(name: str) -> OwnCorpus | None:
+    """Return the card of a registered corpus of one's own; None where there is none of the name."""
+    known = _registered(name) if name.startswith(PREFIX) else None
+    return _card(name, known) if known else None
+
+
+def _registered(corpus: str) -> dict[str, Any] | None:
+    path = report_dir(corpus) / SOURCE_FILE
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _card(corpus: str, known: Mapping[str, Any]) -> OwnCorpus:
+    source = Path(known["source"])
+    about: dict[str, Any] = {"n_clips": 0, "n_speakers": 0, **known, "source": source}
+    return OwnCorpus(
+        name=corpus,
+        title=f"{source.name} (a corpus of one's own)",
+        licence="not known here",
+        citation="none",
+        doi="",
+        download=str(source),
+        language="",
+        label_set="all",
+        grammar="",
+        example="",
+        parse=re.Match.groupdict,
+        **about,
+    )
+
+
+def read_source(source: Path, pattern: str = "") -> tuple[pd.DataFrame, Path]:
+    """Read what is said of clips, as text, and the folder from which their paths start.
+
+    A file is a table (CSV, TSV, JSON lines, Parquet); a folder with `db.yaml` is a database of
+    audformat; of any other folder the names of files and folders are read.
+    """
+    if source.is_file():
+        return read_table(source), source.parent
+    if not source.is_dir():
+        raise CorpusError(f"{source}: no such folder")
+    if (source / "db.yaml").is_file() and not pattern:
+        return _read_audformat(source), source
+    return _read_names(source, pattern), source
+
+
+def _read_names(root: Path, pattern: str) -> pd.DataFrame:
+    """Read part, class and speaker from the names of folders, and what a pattern finds instead."""
+    try:
+        groups = set(re.compile(pattern).groupindex)
+    except re.error as error:
+        raise CorpusError(f"pattern={pattern!r} is no regular expression: {error}") from error
+    known = [*SCHEMA, "label"]
+    if unknown := sorted(groups - set(known)):
+        raise CorpusError(
+            f"pattern={pattern!r} has the groups {', '.join(unknown)}; known are {', '.join(known)}"
+        )
+    found = (one.relative_to(root) for one in walk_files(root) if is_recording(one.name))
+    files = sorted(one for one in found if not is_hidden(one))
+    if not files:
+        raise CorpusError(f"{root}: no audio file is in this folder or those below it")
+    matches = {path: re.search(pattern, path.as_posix()) for path in files}
+    if other := [str(path) for path, match in matches.items() if match is None]:
+        raise CorpusError(
+            f"{root}: {len(other)} of {len(files)} audio files are not named like {pattern}:"
+            f"{offenders(other)}"
+        )
+    levels = pd.DataFrame(zip_longest(*(one.parent.parts for one in files), fillvalue="")).T
+    guessed = guess_roles(levels)
+    table = pd.DataFrame(
+        {
+            "path": [one.as_posix() for one in files],
+            "emotion": [one.parent.name for one in files],
+            **{role.replace("label", "emotion"): levels[level] for role, level in guessed.items()},
+        }
+    )
+    for group in sorted(groups):
+        table[group.replace("label", "emotion")] = [
+            match[group] or "" for match in matches.values() if match
+        ]
+    if "speaker" not in table:
+        table.attrs["remedy"] = (
+            f"{root}: no name of a folder says who speaks, and without speakers nothing is "
+            f"divided, as the same voice would be in training and test. Either:\n"
+            + numbered(
+                (
+                    "say where the speaker is in the names, such as --pattern "
+                    "'(?P<speaker>[^/_]+)_[^/]*$' for CLASS/ann_01.wav (pattern= in Python)",
+                    "put each speaker's clips into a folder of its own, such as speaker_1/CLASS/",
+                    "give a table with the columns path, label and speaker",
+                )
+            )
+        )
+    return table
+
+
+def _read_audformat(root: Path) -> pd.DataFrame:
+    """Read the tables of a database that have labels, with what others say of the same files.
+
+    They are read from CSV or Parquet: a table in a pickle file could run a program.
+    """
+    import yaml
+
+    header = yaml.safe_load((root / "db.yaml").read_text(encoding="utf-8"))
+    tables = []
+    for name, about in (header.get("tables") or {}).items():
+        files = [root / f"db.{name}{one}" for one in (".parquet", ".csv")]
+        file = next(filter(Path.is_file, files), None)
+        if file is None:
+            raise CorpusError(
+                f"{root}: the table '{name}' is neither in {files[0].name} nor in {files[1].name}; "
+                "audformat writes them with db.save(folder, storage_format='csv')"
+            )
+        table = _with_roles(read_table(file))
+        if split := about.get("split_id"):
+            table["part"] = header["splits"][split].get("type", split)
+        tables.append(table)
+    labelled = [one for one in tables if {"path", "emotion"} <= set(one)]
+    if not labelled:
+        raise CorpusError(f"{root}: no table of db.yaml has a column for the emotion")
+    joined = pd.concat(labelled, ignore_index=True).fillna("")
+    # The whole of a table may stand beside its parts.
+    joined = joined.sort_values("part", ascending=False) if "part" in joined else joined
+    same = list(joined.columns.intersection(["path", "start", "end", "emotion"]))
+    joined = joined.drop_duplicates(same).sort_index(ignore_index=True)
+    for other in (one.set_index("path") for one in tables if {"path"} < set(one)):
+        for role in other.columns.difference([*joined.columns, "start", "end"]):
+            first = other.loc[~other.index.duplicated(), role]
+            joined[role] = joined["path"].map(first).fillna("")
+    people = header.get("schemes", {}).get("speaker", {}).get("labels")
+    if isinstance(people, dict) and "speaker" in joined and "gender" not in joined:
+        genders = {str(one): (about or {}).get("gender", "") for one, about in people.items()}
+        joined["gender"] = joined["speaker"].map(genders).fillna("")
+    joined.attrs["unit_s"] = NANOSECOND_S
+    return joined
+
+
+def _with_roles(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns that have a role, as text under its name; `attrs` has the own names."""
+    if twice := sorted(set(table.columns[table.columns.duplicated()])):
+        raise CorpusError(f"the table has two columns of one name: {', '.join(twice)}; drop one")
+    plain = {re.sub(r"[\W_]", "", str(one)).casefold(): one for one in reversed(table.columns)}
+    found: dict[str, str] = {}
+    for role, usual in USUAL.items():
+        free = [plain[one] for one in usual if one in plain and plain[one] not in found.values()]
+        found |= {role: free[0]} if free else {}
+    roles = pd.DataFrame({role: as_text(table[name]) for role, name in found.items()})
+    roles = roles.reset_index(drop=True)
+    roles.attrs.update(table.attrs, names=found, columns=list(table.columns))
+    return roles
 
 
 def clips_from_table(
@@ -34,77 +318,23 @@ def clips_from_table(
     Parameters
     ----------
     table : pandas.DataFrame
-        Columns `path`, `emotion` and `speaker`; `gender`, `intensity`, `statement` and
-        `repetition` where they are known.
+        Columns `path`, `emotion` (or `label`) and `speaker`; the others of `SCHEMA` where they are
+        known. With `start` and `end` a clip is that stretch of its file.
     name : str
         Of the corpus, which is then called `mine-<name>`.
     root : str or Path
         What paths are relative to.
     emotions : mapping, optional
-        From the words or codes of the table to those of `ser_lib.data.EMOTIONS`.
+        From the words or codes of the table to those of `ser_lib.data.EMOTIONS`; clips of what is
+        mapped to "" are left out.
 
     Raises
     ------
     CorpusError
         If a column or a value of one is missing, an emotion is unknown, a file is named twice or
-        cannot be used; all are listed.
+        cannot be used, or a segment is not in its file; all are listed by row, column and value.
     """
-    if lacking := [one for one in NEEDED if one not in table]:
-        raise CorpusError(
-            f"the table has no {', '.join(lacking)}; it needs {', '.join(NEEDED)} and may have "
-            f"{', '.join(OPTIONAL)}"
-        )
-    if twice := sorted(set(table.columns[table.columns.duplicated()])):
-        raise CorpusError(f"the table has two columns of one name: {', '.join(twice)}; drop one")
-    if table.empty:
-        raise CorpusError("the table has no rows")
-    if not re.fullmatch(r"\w+", name):
-        raise CorpusError(f"name='{name}' must be a word of letters, digits and _")
-    is_blank = (
-        table[list(NEEDED)].astype("string").apply(lambda one: one.str.strip()).fillna("") == ""
-    )
-    if blank := [
-        f"row {number}: no {' and no '.join(is_blank.columns[row])}"
-        for number, row in enumerate(is_blank.to_numpy(), start=1)
-        if row.any()
-    ]:
-        raise CorpusError(f"{len(blank)} of {len(table)} rows lack a value:{offenders(blank)}")
-    named = table["emotion"].map(lambda one: (emotions or {}).get(one, one))
-    if unknown := sorted(set(map(str, named)) - set(EMOTIONS)):
-        raise CorpusError(
-            f"unknown emotions {unknown}; known are {', '.join(EMOTIONS)}: translate yours with "
-            f"emotions={{{unknown[0]!r}: {EMOTIONS[0]!r}, …}}"
-        )
-    corpus, paths = f"mine-{name}", [Path(root).absolute() / str(one) for one in table["path"]]
-    rows: list[dict[str, object]] = [
-        {
-            "clip_id": f"{corpus}/{Path(str(row['path'])).with_suffix('').as_posix()}",
-            "path": str(path),
-            "corpus": corpus,
-            "emotion": emotion,
-            **OPTIONAL,
-            **{key: row[key] for key in OPTIONAL if key in row and pd.notna(row[key])},
-            "speaker": f"{corpus}-{row['speaker']}",
-        }
-        for path, emotion, row in zip(paths, named, table.to_dict("records"), strict=True)
-    ]
-    names = pd.Series([str(one["clip_id"]) for one in rows], dtype=str)
-    if twice := sorted(set(names[names.duplicated()])):
-        raise CorpusError(
-            f"clips have names of their own, these are there twice:{offenders(twice)}"
-        )
-    facts = facts_of(Path(root), rows)
-    wrong = [
-        f"{row['path']}: {phrase}"
-        for row, fact in zip(rows, facts, strict=True)
-        for phrase in ([fact] if isinstance(fact, str) else check_facts(fact))
-    ]
-    if wrong:
-        raise CorpusError(f"{corpus}: {len(wrong)} of {len(rows)} clips:{offenders(wrong)}")
-    clips = pd.DataFrame([row | vars(fact) for row, fact in zip(rows, facts, strict=True)])
-    clips = clips[list(CLIP_COLUMNS)].sort_values("clip_id", ignore_index=True)
-    clips.attrs.update(has_audio=True, left_out=[], n_copies=0)
-    return clips
+    return _clips_of(table, name=name, root=Path(root), emotions=emotions or {})
 
 
 def clips_from_folder(
@@ -121,7 +351,8 @@ def clips_from_folder(
     pattern : str
         A regular expression that is searched in each file's path below the folder, with the groups
         `emotion` and `speaker`, and those of the other columns where they are known:
-        `(?P<speaker>\w+)/(?P<emotion>[a-z]+)_\d+`.
+        `(?P<speaker>\w+)/(?P<emotion>[a-z]+)_\d+`. What it does not say is read from the names of
+        folders: `train/angry/`, `speaker_1/angry/`.
 
     Raises
     ------
@@ -132,24 +363,205 @@ def clips_from_folder(
     root = Path(folder)
     if not root.is_dir():
         raise CorpusError(f"{root}: no such folder")
+    return clips_from_table(_read_names(root, pattern), name=name, root=root, emotions=emotions)
+
+
+def _clips_of(
+    table: pd.DataFrame,
+    *,
+    name: str,
+    root: Path,
+    emotions: Mapping[str, str],
+    strict: bool = True,
+) -> pd.DataFrame:
+    """Make the clip table; see `clips_from_table`. Not `strict`, unusable files are left out."""
+    if not re.fullmatch(r"\w+", name):
+        raise CorpusError(f"name='{name}' must be a word of letters, digits and _")
+    rows, base = _located(_checked(_with_roles(table), emotions), root)
+    corpus = f"{PREFIX}{name}"
+    ids = (Path(one).relative_to(base).with_suffix("").as_posix() for one in rows["path"])
+    # A variant of a clip is named after a #; what stands before a speaker's last - is the corpus.
+    rows["clip_id"] = [f"{corpus}/{one}".replace("#", "_") for one in ids] + rows["times"]
+    rows["speaker"] = f"{corpus}-" + rows["speaker"].str.replace("-", "_")
+    if twice := sorted(set(rows.loc[rows["clip_id"].duplicated(), "clip_id"])):
+        raise CorpusError(
+            f"clips have names of their own, these are there twice:{offenders(twice)}"
+        )
+    problems = rows["fact"].map(lambda one: [one] if isinstance(one, str) else check_facts(one))
+    wrong = [
+        f"row {number + 1}, {rows['path'][number]}{rows['times'][number]}: {phrase}"
+        for number, phrases in problems.items()
+        for phrase in phrases
+    ]
+    sound = rows[problems.map(len) == 0]
+    if wrong and (strict or sound.empty):
+        raise CorpusError(f"{corpus}: {len(wrong)} of {len(rows)} clips:{offenders(wrong)}")
+    measured = pd.DataFrame([vars(one) for one in sound["fact"]], index=sound.index)
+    clips = sound.assign(corpus=corpus, path=sound["sound"]).join(measured)
+    clips = clips.sort_values("clip_id", ignore_index=True)
+    about = {"left_out": wrong, "by_design": rows.attrs["left_out"]}
+    if any(clips["part"]):
+        about["parts"] = dict(zip(clips["clip_id"], clips["part"], strict=True))
+    clips = clips[list(CLIP_COLUMNS)]
+    clips.attrs = {"has_audio": True, "n_copies": 0, **about}
+    return clips
+
+
+def read_as_given(source: Path) -> pd.DataFrame:
+    """Read clips and what a source says of them, labels as they are; `path` is what sounds."""
+    table, root = read_source(source)
+    given = _with_roles(table)
+    rows, base = _located(_checked(given, {}, needed=("path",)), root)
+    ids = [str(Path(one).relative_to(base)) for one in rows["path"]] + rows["times"]
+    durations_s = [getattr(one, "duration_s", np.nan) for one in rows["fact"]]
+    clips = rows.assign(clip_id=ids, path=rows["sound"], duration_s=durations_s, audio_sha256="")
+    kept = given.columns.drop("path")
+    return clips[["clip_id", "path", *kept, "duration_s", "audio_sha256"]].rename(
+        columns={"emotion": "label"}
+    )
+
+
+def _located(rows: pd.DataFrame, root: Path) -> tuple[pd.DataFrame, Path]:
+    """Find each row's file; return the rows and the folder that all files are in.
+
+    `sound` is the file, or one in the cache that is cut out of it; `fact` what is heard. What
+    cannot be used has a text there.
+    """
+    base = root.absolute()
+    places = [base / one for one in rows["path"]]
+    # A table from Windows separates folders by backslashes.
+    places = [
+        one if one.exists() else base / name.replace("\\", "/")
+        for one, name in zip(places, rows["path"], strict=True)
+    ]
+    if not all(one.is_relative_to(base) for one in places):
+        base = Path(os.path.commonpath([one.parent for one in places]))
+    rows = rows.assign(path=list(map(str, places)))
+    sounds = _cut(rows)
+    facts = iter(facts_of(root, [{"path": one} for one in sounds if isinstance(one, Path)]))
+    rows["fact"] = [next(facts) if isinstance(one, Path) else one for one in sounds]
+    rows["sound"] = list(map(str, sounds))
+    return rows, base
+
+
+def _checked(
+    given: pd.DataFrame, emotions: Mapping[str, str], *, needed: Iterable[str] = NEEDED
+) -> pd.DataFrame:
+    """Return all columns in their units; raise with every value that breaks the schema.
+
+    The times of a segment are `start`, `end` and, as a part of its name, `times`.
+    """
+    if lacking := [one for one in needed if one not in given]:
+        columns = ", ".join(map(str, given.attrs["columns"]))
+        raise CorpusError(
+            given.attrs.get("remedy")
+            or f"the table has no {', '.join(lacking)}; it needs {', '.join(needed)} and may have "
+            f"{', '.join(OPTIONAL)}. Its columns are: {columns}"
+        )
+    if given.empty:
+        raise CorpusError("the table has no rows")
+    if unknown := sorted(set(emotions.values()) - {*EMOTIONS, ""}):
+        raise CorpusError(f"unknown emotions {unknown}; known are {', '.join(EMOTIONS)}")
+    names, wrong = given.attrs["names"], []
+    rows = given.reindex(columns=list(SCHEMA), fill_value="")
+
+    def note(role: str, is_wrong: pd.Series, problem: str) -> None:
+        for value, same in given[is_wrong].groupby(role) if is_wrong.any() else ():
+            first, n_more = same.index[0], len(same) - 1
+            more = f" and {n_more:,} more" if n_more else ""
+            place = f"row {first + 1} ({given['path'][first]}){more}, column '{names[role]}'"
+            wrong.append((first, f"{place}: {value!r} {problem}"))
+
+    for role in needed:
+        note(role, given[role] == "", "is empty")
+    is_dropped = pd.Series(False, rows.index)
+    if "emotion" in needed:
+        rows["emotion"] = [emotions.get(one, _emotion_of(one)) for one in given["emotion"]]
+        note("emotion", rows["emotion"].isna() & (given["emotion"] != ""), "is no known emotion")
+        is_dropped = rows["emotion"] == ""
+    rows["gender"] = rows["gender"].map(lambda one: GENDER_WORDS.get(one.casefold(), one))
+    rows["intensity"] = rows["intensity"].replace("", "normal")
+    takes = pd.to_numeric(rows["repetition"].replace("", "1"), errors="coerce")
+    note("repetition", takes.isna(), "is no number")
+    for role in ("start", "end", "duration"):
+        unit_s = 0.001 if re.search("ms$", names.get(role, ""), re.IGNORECASE) else 1.0
+        seconds = _seconds(rows[role], given.attrs.get("unit_s", unit_s))
+        note(role, seconds.isna() & ~rows[role].isin(["", "NaT"]), "is no time in seconds")
+        note(role, seconds < 0, "is before the start of the file")
+        rows[role] = seconds
+    if "start" in given and "end" not in given:
+        rows["end"] = rows["start"].fillna(0) + rows["duration"]
+    until = "end" if "end" in given else "duration"
+    note(until, rows["end"] <= rows["start"].fillna(0), "is not after the start")
+    if wrong:
+        lines = [line for _, line in sorted(wrong)]
+        remedy = (
+            f"\nKnown are {', '.join(EMOTIONS)}; translate yours with --label W=angry, leave clips "
+            "out with --label W= (in Python: emotions={'W': 'angry'})."
+            if rows["emotion"].isna().any()
+            else ""
+        )
+        raise CorpusError(
+            f"{len(lines)} values of the table cannot be used:{offenders(lines)}{remedy}"
+        )
+    if is_dropped.all():
+        raise CorpusError("no clip is left: the labels of all of them are left out")
+    rows["repetition"] = takes.astype(int)
+    starts, ends = (rows[one].map("{:.3f}".format) for one in ("start", "end"))
+    times = "@" + starts.replace("nan", "0.000") + "-" + ends.replace("nan", "")
+    rows["times"] = times.where(rows[["start", "end"]].notna().any(axis=1), "")
+    dropped = given["emotion"][is_dropped].value_counts().items() if is_dropped.any() else ()
+    rows = rows[~is_dropped]
+    rows.attrs["left_out"] = [f"{n} left out as requested, labelled '{one}'" for one, n in dropped]
+    return rows
+
+
+def _emotion_of(label: str) -> str | None:
+    """Return the emotion of a label, by one of its usual spellings; None where it has none."""
+    found = re.fullmatch(PATTERNS["label"], label.casefold())
+    return BY_STEM[found[1][:3]] if found else None
+
+
+def _seconds(text: pd.Series, unit_s: float) -> pd.Series:
+    """Return times in seconds, NaN where they are empty or none; a bare number has the unit."""
+    text = text.replace("NaT", "")
+    bare = pd.to_numeric(text.str.replace(",", "."), errors="coerce").replace(np.inf, np.nan)
+    clock = text.mask(text.str.fullmatch(r"\d+:\d+(\.\d+)?"), "00:" + text)
+    timed = pd.to_timedelta(clock.where(bare.isna(), ""), errors="coerce").dt.total_seconds()
+    return (bare * unit_s).fillna(timed)
+
+
+def _cut(rows: pd.DataFrame) -> list[Path | str]:
+    """Return the file of each clip, of a segment one in the cache; str: why there is none."""
+    segments = rows[rows["times"] != ""]
+    groups = list(segments.groupby("path"))
+    tasks = (delayed(_cut_file)(Path(path), same) for path, same in groups)
+    done = Parallel(n_jobs=-1, prefer="threads")(tasks)
+    found: dict[int, Path | str] = {
+        number: one
+        for (_, same), cut in zip(groups, done, strict=True)
+        for number, one in zip(same.index, cut, strict=True)
+    }
+    return [found.get(number, Path(path)) for number, path in rows["path"].items()]
+
+
+def _cut_file(path: Path, segments: pd.DataFrame) -> list[Path | str]:
+    """Write stretches of a file as WAV of floats, which hold whatever was decoded."""
     try:
-        groups = set(re.compile(pattern).groupindex)
-    except re.error as error:
-        raise CorpusError(f"pattern={pattern!r} is no regular expression: {error}") from error
-    known = [*NEEDED[1:], *OPTIONAL]
-    if unknown := sorted(groups - set(known)):
-        raise CorpusError(
-            f"pattern={pattern!r} has the groups {', '.join(unknown)}; known are {', '.join(known)}"
-        )
-    files = sorted(one for one in walk_files(root) if one.suffix.lower() in SUFFIXES)
-    found = [(one.relative_to(root), one.relative_to(root).as_posix()) for one in files]
-    matches = [(path, re.search(pattern, text)) for path, text in found]
-    if not files:
-        raise CorpusError(f"{root}: no audio file is in this folder or those below it")
-    if other := [str(path) for path, match in matches if match is None]:
-        raise CorpusError(
-            f"{root}: {len(other)} of {len(files)} audio files are not named like {pattern}:"
-            f"{offenders(other)}"
-        )
-    rows = [match.groupdict() | {"path": path.as_posix()} for path, match in matches if match]
-    return clips_from_table(pd.DataFrame(rows), name=name, root=root, emotions=emotions)
+        stat = path.stat()
+        samples, header = decode(path)
+    except (OSError, AudioError) as error:
+        return [str(error).removeprefix(f"{path}: ")] * len(segments)
+    rate, length_s = header.sample_rate_hz, len(samples) / header.sample_rate_hz
+    found: list[Path | str] = []
+    for start_s, end_s in zip(segments["start"].fillna(0.0), segments["end"], strict=True):
+        if start_s >= length_s or end_s > length_s + ROUNDED_S:
+            found.append(f"a segment outside of the file, which ends at {length_s:.3f} s")
+            continue
+        part = samples[round(start_s * rate) : None if np.isnan(end_s) else round(end_s * rate)]
+        key = f"{path} {stat.st_size} {stat.st_mtime_ns} {start_s} {end_s}"
+        name = hashlib.sha256(key.encode()).hexdigest()[:24]
+        target = cache_dir() / "segments" / f"{name}.wav"
+        keep(target, partial(wavfile.write, rate=rate, data=part))
+        found.append(target)
+    return found

@@ -27,6 +27,7 @@ PITCH_RANGE_HZ = (65, 600)
 
 # The level of speech is that of its loud frames: this percentile of the RMS.
 LOUD_PERCENTILE = 95
+PROSODY = ("level_db", "pitch_hz", "pitch_range_semitones", "speech_s")
 PROSODY_RANGE_DB = 25.0  # frames further below the loud ones do not count as speech
 STATISTICS_RANGE_DB = 30.0  # frames further below the loud ones are pauses, breath and room
 STATISTICS = ("mean", "spread", "change")

@@ -141,7 +141,10 @@ def compile_once(spec: FeatureSpec) -> None:
         FEATURES[spec.name].function(signal, spec.sample_rate_hz, **spec.params)
 
 
-def _compute_all(clips: pd.DataFrame, spec: FeatureSpec, variant: str, n_jobs: int) -> np.ndarray:
+def compute_each(
+    clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "original", n_jobs: int = -1
+) -> list[np.ndarray | str]:
+    """Compute a feature of every clip in parallel, of whatever shape; str: why there is none."""
     compile_once(spec)
     # Small batches keep the bar moving; starting workers costs seconds, so few clips need none.
     n_jobs = 1 if len(clips) < 32 else n_jobs
@@ -152,17 +155,22 @@ def _compute_all(clips: pd.DataFrame, spec: FeatureSpec, variant: str, n_jobs: i
     running = Parallel(n_jobs=n_jobs, return_as="generator", batch_size=8, **ending_with_parent())(
         tasks
     )
-    results = list(progress(running, total=len(clips), what=f"{spec.name}, {variant}"))
+    return list(progress(running, total=len(clips), what=f"{spec.name}, {variant}"))
+
+
+def _compute_all(clips: pd.DataFrame, spec: FeatureSpec, variant: str, n_jobs: int) -> np.ndarray:
+    results = compute_each(clips, spec, variant=variant, n_jobs=n_jobs)
     failed = [one for one in results if isinstance(one, str)]
     if failed:
         raise FeatureError(f"{spec.name}: {len(failed)} clips failed:{offenders(failed)}")
-    shapes = {one.shape for one in results}
+    arrays = [one for one in results if isinstance(one, np.ndarray)]
+    shapes = {one.shape for one in arrays}
     if len(shapes) > 1:
         raise FeatureError(
             f"{spec.name}: clips give {len(shapes)} different shapes (as {sorted(shapes)[:2]}); "
             "give the function parameters (`params`) that crop or pad all clips to one length"
         )
-    return np.stack(results)
+    return np.stack(arrays)
 
 
 def _compute_or_error(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -24,28 +24,66 @@ class Feature:
     """The shape from the parameters, where the function needs what may not be installed."""
     time_axes: tuple[int, ...] = ()
     """Which axes of its output are time."""
+    hop_s: Callable[[FeatureSpec, int, float], float] | None = None
+    """Seconds from frame to frame, from the spec, the number of frames and the clip's length in s.
+    """
+    is_trimmed: bool = False
+    """Whether frames begin with the speech: pauses at both ends of the clip are left out."""
+    names: Callable[..., Sequence[str]] | None = None
+    """The names of a clip's or a frame's values, from the parameters."""
 
     def __repr__(self) -> str:
         """Say what it computes, as its function does."""
         return str(self.function.__doc__).partition("\n")[0]
 
 
+def _hop_s(spec: FeatureSpec, n_frames: int, duration_s: float) -> float:
+    return float(spec.params.get("hop_samples", spectral.HOP_SAMPLES)) / spec.sample_rate_hz
+
+
+def _share_s(spec: FeatureSpec, n_frames: int, duration_s: float) -> float:
+    return duration_s / n_frames
+
+
 FEATURES: dict[str, Feature] = {
     "compare_functionals": Feature(
         acoustic.compare_functionals, 2, lambda: (acoustic.N_FUNCTIONALS,)
     ),
-    "encoder_frames": Feature(encoders.encoder_frames, 1, encoders.frames_shape, (0,)),
+    "encoder_frames": Feature(
+        *(encoders.encoder_frames, 1, encoders.frames_shape, (0,)),
+        hop_s=lambda *_: 384 / 16_000,
+        is_trimmed=True,
+    ),
     "encoder_views": Feature(encoders.encoder_views, 1, encoders.encoder_shape),
-    "log_mel": Feature(spectral.log_mel, 1, time_axes=(1,)),
-    "mel_chunks": Feature(spectral.mel_chunks, 1, time_axes=(0, 2)),
-    "mel_frames": Feature(spectral.mel_frames, 1, time_axes=(0,)),
-    "mel_square": Feature(spectral.mel_square, 1, time_axes=(1,)),
-    "mel_picture": Feature(spectral.mel_picture, 1, time_axes=(1,)),
-    "mfcc_zcr_rms": Feature(spectral.mfcc_zcr_rms, 1, time_axes=(0,)),
-    "prosody": Feature(acoustic.prosody, 1),
-    "speech_descriptors": Feature(acoustic.speech_descriptors, 2, time_axes=(0,)),
-    "speech_statistics": Feature(acoustic.speech_statistics, 1),
-    "waveform_envelope": Feature(acoustic.waveform_envelope, 1, time_axes=(1,)),
+    "log_mel": Feature(spectral.log_mel, 1, time_axes=(1,), hop_s=_hop_s),
+    "mel_chunks": Feature(spectral.mel_chunks, 1, time_axes=(0, 2), hop_s=_hop_s),
+    "mel_frames": Feature(spectral.mel_frames, 1, time_axes=(0,), hop_s=_hop_s),
+    "mel_square": Feature(spectral.mel_square, 1, time_axes=(1,), hop_s=_share_s),
+    "mel_picture": Feature(spectral.mel_picture, 1, time_axes=(1,), hop_s=_share_s),
+    "mfcc_zcr_rms": Feature(
+        spectral.mfcc_zcr_rms,
+        1,
+        time_axes=(0,),
+        hop_s=_hop_s,
+        names=lambda n_mfcc=40, **_: ("zcr", "rms", *(f"mfcc{n:02d}" for n in range(n_mfcc))),
+    ),
+    "prosody": Feature(acoustic.prosody, 1, names=lambda: acoustic.PROSODY),
+    "speech_descriptors": Feature(
+        acoustic.speech_descriptors,
+        2,
+        time_axes=(0,),
+        hop_s=lambda spec, *_: acoustic.DESCRIPTOR_HOP_SAMPLES / spec.sample_rate_hz,
+        is_trimmed=True,
+        names=lambda **_: (*acoustic.DESCRIPTORS, *(f"{n} mean" for n in acoustic.DESCRIPTORS)),
+    ),
+    "speech_statistics": Feature(acoustic.speech_statistics, 1, names=acoustic.statistic_names),
+    "waveform_envelope": Feature(
+        acoustic.waveform_envelope,
+        1,
+        time_axes=(1,),
+        hop_s=lambda spec, n, _: float(spec.params.get("duration_s", 4.0)) / n,
+        names=lambda **_: ("low", "high"),
+    ),
 }
 
 

@@ -309,7 +309,10 @@ def _stored_runs(card: Corpus | Pool) -> list[dict[str, Any]]:
         name = path.parts[-4]
         # One's own variants are no part of it.
         is_ours = "+" not in path.parent.name
-        if is_ours and name in CORPORA and get_corpus(name).is_embedded == card.is_embedded:
+        is_shown = name == card.name or (
+            name in CORPORA and get_corpus(name).is_embedded == card.is_embedded
+        )
+        if is_ours and is_shown:
             facts = json.loads(path.read_text(encoding="utf-8"))
             runs.append(
                 {

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import html
+import mimetypes
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ser_lib.data import corpus_of, get_corpus
+from ser_lib.data.own import MIN_SPEAKERS, own_corpus
 from ser_lib.errors import FeatureError, ReportError
 from ser_lib.evaluation.formatting import FINDINGS_MIME, RESULTS_MIME
 from ser_lib.evaluation.formatting import change as change
@@ -44,6 +46,7 @@ from ser_lib.plots.style import STYLE_FILE
 from ser_lib.report.contents import contents_of
 from ser_lib.report.drawing import NUMBER, numbers_of, numeric, svg_of
 from ser_lib.report.html import THEME_DIR
+from ser_lib.report.profiles import REPORTED
 from ser_lib.report.profiles import as_reported as as_reported
 from ser_lib.report.tables import LEAKS
 from ser_lib.report.tables import corpus_table as corpus_table
@@ -332,7 +335,8 @@ def play(clip: pd.Series, *, caption: str) -> None:
     if not clip["path"] or (is_headless() and not is_embedded):
         return
     path = Path(clip["path"])
-    mime = {".wav": "audio/wav", ".flac": "audio/flac", ".opus": "audio/ogg"}[path.suffix.lower()]
+    usual = {".wav": "audio/wav", ".flac": "audio/flac", ".opus": "audio/ogg"}
+    mime = usual.get(path.suffix.lower()) or mimetypes.guess_type(path)[0] or ""
     label = html.escape(caption)
     _display_html(
         f'<figure class="ser-audio"><audio controls preload="none" aria-label="{label}" '
@@ -470,6 +474,11 @@ def parameter_table(clips: pd.DataFrame, parameters: Mapping[str, object]) -> No
         "speakers": clips["speaker"].nunique(),
         "audio": "here" if clips.attrs.get("has_audio", True) else "not here: stored runs are read",
     } | dict(parameters)
+    if (asked := next(map(own_corpus, REPORTED), None)) and asked.name != card.name:
+        rows["requested corpus"] = (
+            f"{asked.title}. It lacks what is needed here: two of a study's classes or more, each "
+            f"of {MIN_SPEAKERS} speakers or more; where they count, genders or statements"
+        )
     if clips.attrs.get("missing"):
         rows["corpora that are not here"] = joined(clips.attrs["missing"])
     if clips.attrs.get("by_design"):

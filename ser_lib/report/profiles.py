@@ -9,13 +9,15 @@ from typing import Any
 import yaml
 
 from ser_lib.data import get_corpus
+from ser_lib.data.own import OwnCorpus
 from ser_lib.errors import ReportError
 from ser_lib.paths import NOTEBOOKS_DIR
 
 
 def default_profile(corpus: str) -> str:
-    """Name the profile of a corpus: short runs of an embedded one, whole runs of any other."""
-    return "quick" if get_corpus(corpus).is_embedded else "full"
+    """Name the profile of a corpus: short runs of the demo and of one's own, else whole ones."""
+    card = get_corpus(corpus)
+    return "quick" if card.is_embedded or isinstance(card, OwnCorpus) else "full"
 
 
 def read_profile(profile: str, notebooks_dir: Path = NOTEBOOKS_DIR) -> dict[str, Any]:
@@ -30,7 +32,12 @@ def read_profile(profile: str, notebooks_dir: Path = NOTEBOOKS_DIR) -> dict[str,
     return content
 
 
+# The corpus whose report a notebook is in: a chapter may show another one.
+REPORTED: list[str] = []
+
+
 def as_reported(corpus: str, parameters: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return parameters in order, those that are None as `make report` has them for the corpus."""
+    REPORTED[:] = [corpus]
     standing = read_profile(default_profile(corpus))
     return tuple(standing[name] if one is None else one for name, one in parameters.items())

@@ -17,6 +17,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import pandas as pd
 
 from ser_lib.data.labels import LABEL_SETS, LabelSet
+from ser_lib.data.own import own_corpus
 from ser_lib.data.splits import PROTOCOLS, Protocol, plain_protocol
 from ser_lib.errors import StudyError
 from ser_lib.features.registry import FeatureSpec
@@ -148,7 +149,12 @@ class Study:
         return named.get(name) or plain_protocol(name)
 
     def home(self, corpus: str) -> str:
-        """Return where this study is shown in the report of a corpus: there, or at its home."""
+        """Return where this study is shown in the report of a corpus: there, or at its home.
+
+        A corpus of one's own that has not what it takes is replaced by the demo.
+        """
+        if own := own_corpus(corpus):
+            return corpus if own.suits(self.label_set) else "demo"
         is_known = corpus in (*self.corpora, *self.label_sets, "demo")
         return corpus if is_known else self.stand_in or self.corpora[0]
 

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
+
+import numpy as np
 import pandas as pd
 import pytest
 
+from ser_lib.audio.io import load_signal, read_facts
+from ser_lib.audit.report import audit_dataset
+from ser_lib.data import get_corpus, load_corpus
 from ser_lib.data.corpus import CLIP_COLUMNS
-from ser_lib.data.own import clips_from_folder, clips_from_table
+from ser_lib.data.labels import LABEL_SETS
+from ser_lib.data.own import (
+    SCHEMA,
+    clips_from_folder,
+    clips_from_table,
+    read_as_given,
+    register,
+)
 from ser_lib.errors import CorpusError
-from ser_lib.paths import runs_dir
+from ser_lib.paths import PROJECT_DIR, report_dir, runs_dir
 from ser_lib.runs.results import collect
 from ser_lib.studies import STUDIES
 
@@ -69,7 +82,7 @@ def test_files_that_cannot_be_used_are_all_listed(folder):
 def test_a_row_without_speaker_is_named_and_not_taken_for_one(folder, speaker):
     paths = ["ann/sad_1.wav", "bob/sad_1.wav"]
     table = pd.DataFrame({"path": paths, "emotion": "sad", "speaker": ["ann", speaker]})
-    with pytest.raises(CorpusError, match="row 2: no speaker"):
+    with pytest.raises(CorpusError, match=r"row 2 \(bob/sad_1.wav\), column 'speaker'"):
         clips_from_table(table, name="study", root=folder)
 
 
@@ -89,3 +102,271 @@ def test_an_empty_folder_or_table_and_two_columns_of_one_name_say_so(tmp_path):
     for odd, said in ((table, "no rows"), (table.iloc[:, [0, 1, 2, 2]], "two columns.*speaker")):
         with pytest.raises(CorpusError, match=said):
             clips_from_table(odd, name="study")
+
+
+@pytest.fixture
+def table(folder):
+    """A CSV beside the clips, with the columns that people write."""
+    rows = [
+        (f"{one}/{emotion}_1.wav", label, one, sex)
+        for one, sex in zip(SPEAKERS, "fmfm", strict=True)
+        for emotion, label in (("happy", "Happiness"), ("sad", "SAD"))
+    ]
+    frame = pd.DataFrame(rows, columns=["File Name", "Label", "Actor", "Sex"])
+    frame.to_csv(folder / "my table.csv", index=False)
+    return folder / "my table.csv"
+
+
+def test_a_table_becomes_a_corpus_that_is_found_by_its_name(table):
+    card = register(table)
+    clips = load_corpus("mine-my_table")
+    assert card == get_corpus("mine-my_table")
+    assert list(clips.columns) == list(CLIP_COLUMNS)
+    assert set(clips["emotion"]) == {"happy", "sad"}
+    assert set(clips["gender"]) == {"female", "male"}
+    assert (card.n_clips, card.n_speakers) == (8, 4)
+    (result,) = collect(
+        STUDIES["boucheta2025"], clips, models=["dummy"], protocols=["honest"], n_seeds=1
+    ).all
+    assert result.runs[0].folder.parent == runs_dir("mine-my_table")
+
+
+@pytest.mark.parametrize("form", ["tsv", "jsonl", "parquet"])
+def test_other_forms_of_the_table_give_the_same_clips(table, form):
+    frame, other = pd.read_csv(table), table.with_suffix(f".{form}")
+    expected = register(table).load()
+    table.unlink()
+    if form == "parquet":
+        pytest.importorskip("pyarrow")
+        frame.astype({"Label": "category"}).to_parquet(other)
+    elif form == "tsv":
+        frame.to_csv(other, sep="\t", index=False)
+    else:
+        frame.to_json(other, orient="records", lines=True)
+    pd.testing.assert_frame_equal(register(other).load(), expected)
+
+
+def test_two_tables_of_one_name_are_kept_apart_and_one_that_was_moved_is_not(table, tmp_path):
+    register(table)
+    other = tmp_path / "elsewhere" / table.name
+    shutil.copytree(table.parent, other.parent)
+    with pytest.raises(CorpusError, match="mine-my_table"):
+        register(other)
+    table.unlink()
+    assert register(other).source == other
+
+
+def test_what_was_said_of_a_folder_is_remembered(folder):
+    (folder / "ann" / "happy_1.wav").rename(folder / "ann" / "W_1.wav")
+    pattern = r"(?P<speaker>\w+)/(?P<label>[a-zW]+)_"
+    with pytest.raises(CorpusError, match="'W' is no known emotion"):
+        register(folder, pattern=pattern)
+    register(folder, pattern=pattern, emotions={"W": "angry", "sad": ""})
+    clips = register(folder).load()
+    assert clips["emotion"].value_counts().to_dict() == {"happy": 3, "angry": 1}
+    assert "4 left out" in clips.attrs["by_design"][0]
+
+
+def test_labels_of_a_table_stay_text(folder):
+    """An empty cell alone is missing: NA is a label, and 01 is not 1."""
+    lines = [
+        "path,label,speaker",
+        "ann/sad_1.wav,NA,01",
+        "bob/sad_1.wav,null,1",
+        "cem/sad_1.wav,nan,",
+    ]
+    (folder / "t.csv").write_text("\n".join(lines))
+    with pytest.raises(CorpusError, match=r"1 values.*\n.*row 3 .*column 'speaker'"):
+        register(folder / "t.csv", emotions=dict.fromkeys(("NA", "null", "nan"), "sad"))
+    (folder / "t.csv").write_text("\n".join(lines[:3]))
+    emotions = {"NA": "sad", "null": "happy"}
+    clips = register(folder / "t.csv", emotions=emotions).load()
+    assert list(clips["speaker"]) == ["mine-t-01", "mine-t-1"]
+    assert list(clips["emotion"]) == ["sad", "happy"]
+    with pytest.raises(CorpusError, match="'NA'"):
+        clips_from_table(
+            pd.read_csv(folder / "t.csv", keep_default_na=False), name="t", root=folder
+        )
+
+
+BAD = {
+    "no column": ("path,label\na,sad\n", "no speaker.*path, label"),
+    "empty": ("path,label,speaker\n,sad,x\n", r"row 1 .*column 'path': ''"),
+    "label": ("path,emo,speaker\na,sad,x\nb,Q,x\n", r"row 2 \(b\), column 'emo': 'Q'"),
+    "before": ("path,label,speaker,start,end\na,sad,x,-1,2\n", "column 'start': '-1' is before"),
+    "no time": ("path,label,speaker,onset\na,sad,x,soon\n", "column 'onset': 'soon' is no time"),
+    "infinite": ("path,label,speaker,end\na,sad,x,inf\n", "'inf' is no time"),
+    "backwards": ("path,label,speaker,start_s,end_s\na,sad,x,2,1\n", "'end_s': '1' is not after"),
+    "take": ("path,label,speaker,take\na,sad,x,two\n", "'take': 'two' is no number"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), BAD.values(), ids=BAD)
+def test_what_breaks_the_schema_is_named_by_row_column_and_value(tmp_path, text, said):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(CorpusError, match=f"(?s){said}"):
+        register(tmp_path / "t.csv")
+    assert not report_dir("mine-t").exists()
+
+
+@pytest.fixture
+def dialog(tmp_path, write_clip, rng):
+    """A file of two seconds, of which tables name stretches."""
+    return write_clip(tmp_path / "dialog.wav", rng.normal(0, 0.1, 32_000))
+
+
+def written(path, rows):
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
+
+
+SEGMENTS = {
+    "seconds": {"start": [0, 0.5], "end": [0.5, ""]},
+    "comma": {"start_s": ["0", "0,5"], "end_s": ["0,5", ""]},
+    "milliseconds": {"start_ms": [0, 500], "end_ms": [500, ""]},
+    "clock": {"onset": ["0:00", "0:00.5"], "offset": ["00:00:00.5", ""]},
+    "audformat": {"start": ["0 days", "0 days 00:00:00.500000"], "end": ["0.5s", "NaT"]},
+    "duration": {"start": [0, 0.5], "duration": [0.5, 1.5]},
+}
+
+
+@pytest.mark.parametrize("times", SEGMENTS.values(), ids=SEGMENTS)
+def test_a_segment_is_that_stretch_of_its_file(dialog, times):
+    rows = {"path": [dialog.name] * 2, "label": ["sad", "happy"], "speaker": ["a", "b"], **times}
+    source = written(dialog.with_name("t.csv"), rows)
+    clips = register(source).load()
+    whole, _ = load_signal(dialog)
+    for path, part in zip(clips["path"], (whole[:8000], whole[8000:]), strict=True):
+        np.testing.assert_array_equal(load_signal(path)[0], part)
+    assert clips["clip_id"].str.startswith("mine-t/dialog@0.").all()
+    assert list(clips["duration_s"]) == [0.5, 1.5]
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 2.1), (2, 3), (0.5, 99)])
+def test_a_segment_outside_of_its_file_is_refused(dialog, start, end):
+    rows = {"path": [dialog.name], "label": "sad", "speaker": "a", "start": start, "end": end}
+    source = written(dialog.with_name("t.csv"), rows)
+    with pytest.raises(CorpusError, match=r"row 1.*outside of the file, .* 2\.000 s"):
+        register(source)
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_an_audformat_database_is_read_with_its_parts_and_genders(dialog, write_clip, form):
+    audformat = pytest.importorskip("audformat")
+    write_clip(dialog.with_name("b.wav"), duration_s=1.0)
+    db = audformat.Database("db")
+    db.schemes["emotion"] = audformat.Scheme(labels=["anger", "happiness"])
+    about = {3: {"gender": "male"}, 8: {"gender": "female"}}
+    db.schemes["speaker"] = audformat.Scheme("int", labels=about)
+    db.splits["train"], db.splits["dev"] = audformat.Split("train"), audformat.Split("dev")
+    segments = audformat.segmented_index(["dialog.wav"] * 2, [0, "1s"], ["1s", pd.NaT])
+    for name, index, column, values, split in (
+        ("files", audformat.filewise_index(["dialog.wav", "b.wav"]), "speaker", [3, 8], None),
+        ("emo.train", segments, "emotion", ["anger", "happiness"], "train"),
+        ("emo.dev", audformat.filewise_index(["b.wav"]), "emotion", ["anger"], "dev"),
+    ):
+        db[name] = audformat.Table(index, split_id=split)
+        db[name][column] = audformat.Column(scheme_id=column)
+        db[name][column].set(values)
+    db.save(dialog.parent, storage_format=form)
+    clips = register(dialog.parent).load().set_index("clip_id")
+    name = clips.index[0].split("/")[0]
+    assert clips["emotion"].to_dict() == {
+        **{f"{name}/b": "angry", f"{name}/dialog@0.000-1.000": "angry"},
+        f"{name}/dialog@1.000-": "happy",
+    }
+    assert list(clips["gender"]) == ["female", "male", "male"]
+    assert list(clips.attrs["parts"].values()) == ["dev", "train", "train"]
+    for one in dialog.parent.glob("db.emo*"):
+        one.rename(one.with_suffix(".pkl"))
+    with pytest.raises(CorpusError, match="storage_format='csv'"):
+        register(dialog.parent).load()
+
+
+def test_a_bare_number_of_audformat_counts_nanoseconds(dialog):
+    (dialog.parent / "db.yaml").write_text(
+        "tables: {emo: {type: segmented, columns: {emotion: {}}}}"
+    )
+    rows = "file,start,end,emotion,speaker\ndialog.wav,0,500000000,anger,a\n"
+    dialog.with_name("db.emo.csv").write_text(rows)
+    assert list(register(dialog.parent).load()["duration_s"]) == [0.5]
+    dialog.with_name("db.emo.csv").write_text(rows.replace("500000000", "2"))
+    with pytest.raises(CorpusError, match="too short"):
+        register(dialog.parent).load()
+
+
+def test_folders_name_classes_and_parts_and_speakers_must_be_named(tmp_path, write_clip):
+    for part, name in (
+        ("train", "ann_1"),
+        ("train", "bob_1"),
+        ("test", "cem_1"),
+        ("test", "dan_1"),
+    ):
+        for label in ("angry", "sad"):
+            write_clip(tmp_path / "tree" / part / label / f"{name}{label[0]}.wav")
+    with pytest.raises(CorpusError, match=r"says who speaks(?s:.*)--pattern"):
+        register(tmp_path / "tree")
+    clips = register(tmp_path / "tree", pattern=r"(?P<speaker>[^/_]+)_[^/]*$").load()
+    assert clips["speaker"].nunique() == 4
+    assert set(clips["emotion"]) == {"angry", "sad"}
+    assert set(clips.attrs["parts"].values()) == {"train", "test"}
+
+
+def test_what_an_audit_needs_is_there_and_parts_that_leak_are_found(tmp_path, write_clip):
+    for part in ("train", "test"):
+        for label in ("angry", "sad"):
+            write_clip(tmp_path / "t" / part / "speaker_1" / label / f"{part}{label}.wav")
+    write_clip(tmp_path / "t" / "test" / "speaker_2" / "sad" / "other.wav")
+    report = audit_dataset(register(tmp_path / "t").name)
+    assert {one.kind for one in report.of_level("leak")} == {"same_speaker"}
+
+
+def test_a_study_is_at_home_where_its_classes_have_speakers_enough(table):
+    card = register(table)
+    assert card.suits(LABEL_SETS["seven"])
+    assert card.suits(STUDIES["penumajji2025"].label_set)  # by gender
+    assert not card.suits(LABEL_SETS["emospeech4"])  # happy alone
+    assert STUDIES["boucheta2025"].home(card.name) == card.name
+    frame = pd.read_csv(table)
+    frame[frame["Actor"] != "dan"].drop(columns="Sex").to_csv(table, index=False)
+    card = register(table)
+    assert not card.suits(LABEL_SETS["seven"])
+    assert STUDIES["boucheta2025"].home(card.name) == "demo"
+
+
+def test_clips_that_cannot_be_used_are_left_out_if_asked(table):
+    (table.parent / "ann" / "sad_1.wav").write_bytes(b"")
+    card = register(table)
+    with pytest.raises(CorpusError, match=r"1 of 8.*\n.*ann/sad_1"):
+        load_corpus(card.name)
+    clips = load_corpus(card.name, strict=False)
+    assert len(clips) == 7
+    assert len(clips.attrs["left_out"]) == 1
+
+
+def test_names_that_would_mean_something_else_are_changed(folder):
+    (folder / "ann" / "sad_1.wav").rename(folder / "ann" / "sad#1.wav")
+    rows = {"path": ["ann\\sad#1.wav"], "label": "sad", "speaker": "ann-marie"}
+    clips = clips_from_table(pd.DataFrame(rows), name="t", root=folder)
+    assert (clips["clip_id"][0], clips["speaker"][0]) == ("mine-t/ann/sad_1", "mine-t-ann_marie")
+
+
+def test_absolute_paths_give_names_below_the_folder_that_all_are_in(folder, tmp_path):
+    paths = [folder / "ann" / "sad_1.wav", folder / "bob" / "sad_1.wav"]
+    rows = pd.DataFrame({"path": paths, "label": "sad", "speaker": ["a", "b"]})
+    clips = clips_from_table(rows, name="t", root=tmp_path / "reports")
+    assert list(clips["clip_id"]) == ["mine-t/ann/sad_1", "mine-t/bob/sad_1"]
+
+
+def test_clips_without_labels_can_be_read_as_they_are(folder, dialog):
+    assert list(read_as_given(folder)["clip_id"])[:1] == ["ann/happy_1.wav"]
+    rows = {"file": [dialog.name], "valence": [0.5], "label": ["01"], "start": [0.5]}
+    clips = read_as_given(written(dialog.with_name("t.csv"), rows))
+    assert clips["label"][0] == "01"
+    assert read_facts(clips["path"][0]).duration_s == clips["duration_s"][0] == 1.5
+
+
+def test_the_readme_names_every_column():
+    text = (PROJECT_DIR / "README.md").read_text(encoding="utf-8")
+    section = text.split("## A corpus of one's own")[1].split("\n## ")[0]
+    assert [one for one in SCHEMA if f"`{one}`" not in section] == []

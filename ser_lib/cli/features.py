@@ -1,0 +1,137 @@
+"""What `ser features` does: features of anybody's clips as a table, with the settings inside.
+
+One row a clip or, of a feature that has a time axis, one row a frame with its time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ser_lib import data
+from ser_lib.data.own import own_corpus, read_as_given
+from ser_lib.errors import FeatureError, OutputError, offenders
+from ser_lib.features.extraction import compute_each
+from ser_lib.features.registry import FEATURES, FeatureSpec
+from ser_lib.paths import only_writer, refuse_foreign, whole_file
+
+MARK = "ser_features"
+SUFFIXES = (".parquet", ".npz")
+LIBRARIES = ("numpy", "librosa", "soxr")
+
+
+def list_features() -> str:
+    """Return all features with what each computes, one a line."""
+    return "\n".join(f"{name:<20} {one!r}" for name, one in FEATURES.items())
+
+
+def make_spec(name: str, settings: Sequence[str]) -> FeatureSpec:
+    """Return a feature with settings as they are typed: `n_mels=40`, `sample_rate_hz=16000`."""
+    given: dict[str, Any] = {}
+    for one in settings:
+        key, is_set, text = one.partition("=")
+        if not is_set:
+            raise FeatureError(f"--set {one}: write --set n_mels=40")
+        try:
+            given[key] = json.loads(text)
+        except ValueError:
+            given[key] = text
+    own = [one for one in ("sample_rate_hz", "offset_s") if one in given]
+    return FeatureSpec(name, **{one: given.pop(one) for one in own}, params=given)
+
+
+def write_features(spec: FeatureSpec, source: str, out: Path) -> list[str]:
+    """Write a feature of all clips of a corpus, folder or table; return what failed.
+
+    Raises
+    ------
+    FeatureError, OutputError, CorpusError
+        If no clip has the feature, the file is not ours, or the source cannot be read.
+    """
+    if out.suffix.lower() not in SUFFIXES:
+        raise OutputError(f"--out {out}: name a file that ends in {' or '.join(SUFFIXES)}")
+    refuse_foreign(out, lambda text: MARK in text)
+    with only_writer(out):
+        clips = _clips_of(source)
+        results = compute_each(clips, spec)
+        is_there = [isinstance(one, np.ndarray) for one in results]
+        failed = [one for one in results if isinstance(one, str)]
+        arrays = [one for one in results if isinstance(one, np.ndarray)]
+        if not arrays:
+            raise FeatureError(f"{spec.name}: all {len(failed)} clips failed:{offenders(failed)}")
+        rows, values = _frames(clips[is_there], arrays, spec)
+        about = {
+            "feature": spec.identity(),
+            "source": source,
+            "time_s": "from the start of the speech"
+            if FEATURES[spec.name].is_trimmed
+            else "from the start of the clip",
+            "made_with": {one: version(one) for one in LIBRARIES if find_spec(one)},
+        }
+        write = _write_npz if out.suffix.lower() == ".npz" else _write_parquet
+        with whole_file(out) as temporary:
+            write(temporary, rows, values, spec, about)
+    return failed
+
+
+def _clips_of(source: str) -> pd.DataFrame:
+    if source not in data.CORPORA and own_corpus(source) is None:
+        return read_as_given(Path(source))
+    clips = data.load_corpus(source, strict=False).rename(columns={"emotion": "label"})
+    return clips.drop(columns=["corpus", "repetition", "intensity", "sample_rate_hz"])
+
+
+def _frames(
+    clips: pd.DataFrame, arrays: Sequence[np.ndarray], spec: FeatureSpec
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return the rows, one a clip or a frame, and their values; time is the first axis of these."""
+    feature = FEATURES[spec.name]
+    clips = clips.drop(columns="audio_sha256")
+    if not feature.time_axes or feature.hop_s is None:
+        return clips, np.stack(arrays)
+    n_axes = len(feature.time_axes)
+    moved = [np.moveaxis(one, feature.time_axes, range(n_axes)) for one in arrays]
+    frames = [one.reshape(-1, *one.shape[n_axes:]) for one in moved]
+    times = [
+        np.arange(len(one)) * feature.hop_s(spec, len(one), duration_s) + spec.offset_s
+        for one, duration_s in zip(frames, clips["duration_s"], strict=True)
+    ]
+    rows = clips.loc[clips.index.repeat([len(one) for one in frames])]
+    return rows.assign(time_s=np.concatenate(times)), np.concatenate(frames)
+
+
+def _write_parquet(
+    path: Path, rows: pd.DataFrame, values: np.ndarray, spec: FeatureSpec, about: dict[str, Any]
+) -> None:
+    flat = values.reshape(len(values), -1)
+    named = FEATURES[spec.name].names
+    width = len(str(flat.shape[1] - 1))
+    numbered = (f"{spec.name}_{n:0{width}d}" for n in range(flat.shape[1]))
+    columns = list(named(**spec.params) if named else numbered)
+    table = pd.concat([rows, pd.DataFrame(flat, rows.index, columns)], axis=1)
+    # pandas puts them into the schema's metadata, and reads them again.
+    table.attrs = {MARK: about}
+    try:
+        table.to_parquet(path, index=False)
+    except ImportError as error:
+        raise OutputError(
+            f"{path.suffix}: pyarrow, which writes it, is not installed; name a file .npz"
+        ) from error
+
+
+def _write_npz(
+    path: Path, rows: pd.DataFrame, values: np.ndarray, spec: FeatureSpec, about: dict[str, Any]
+) -> None:
+    # Text as arrays of a fixed width: objects would be pickled.
+    arrays: dict[str, Any] = {MARK: np.array(json.dumps(about))} | {
+        name: column.to_numpy() if column.dtype.kind in "if" else column.to_numpy(dtype=str)
+        for name, column in rows.items()
+    }
+    np.savez_compressed(path, features=values, **arrays)
