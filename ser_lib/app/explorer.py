@@ -21,6 +21,7 @@ from ser_lib import data
 from ser_lib.app.clip_view import ClipPlayer, ClipView, view_clip
 from ser_lib.app.stored_models import StoredModel, models_table, stored_models
 from ser_lib.app.templates import THEME_DIR, part_of
+from ser_lib.data.annotations import COLUMNS, annotation_text
 from ser_lib.data.labels import EMOTIONS, colour_of
 from ser_lib.data.pooled import POOLED
 from ser_lib.errors import SerError, offenders
@@ -35,8 +36,8 @@ from ser_lib.inference.streaming import (
     Window,
     timeline,
     timeline_table,
+    window_intervals,
 )
-from ser_lib.inference.textgrid import textgrid, window_intervals
 from ser_lib.paths import report_dir
 
 ALL, NONE = "all", ""
@@ -205,10 +206,13 @@ class Explorer(widgets.VBox):
     def textgrid(self) -> str:
         """Return what is marked, or else selected, and the predictions along time as a TextGrid."""
         selected = [[*self.player.selection, "selection"]] if self.player.selection else []
-        tiers = {"marks": [(a, b, text) for a, b, text in self.player.marks or selected]}
-        if self.windows:
-            tiers[f"predicted by {self.bundle.label}"] = window_intervals(self.windows)
-        return textgrid(self.view.shown_s if self.view else 0.0, tiers)
+        rows = [(a, b, text, "marks") for a, b, text in self.player.marks or selected]
+        rows += [
+            (*one, f"predicted by {self.bundle.label}") for one in window_intervals(self.windows)
+        ]
+        table = pd.DataFrame(rows, columns=COLUMNS[1:]).assign(file="")
+        duration_s = self.view.shown_s if self.view else 0.0
+        return annotation_text(table, "textgrid", duration_s=duration_s)
 
     def _save_textgrid(self, *_: object) -> None:
         name = f"{Path(self.clip.value or 'clip').stem}.TextGrid"

@@ -390,13 +390,20 @@ def predict(
     bundle: Annotated[
         str, typer.Option(help="Folder or name of a bundle; else the best one that is here.")
     ] = "",
-    form: Annotated[str, typer.Option("--format", help="table, csv, or json (lines).")] = "",
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="table, csv, json (lines), parquet; with --timeline also audformat, textgrid, "
+            "eaf, audacity, srt, vtt, rttm; else by the suffix of --out.",
+        ),
+    ] = "",
     top: Annotated[int, typer.Option(help="How many emotions a table or JSON shows.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="File to write; an earlier job's is continued.")
     ] = None,
     timeline: Annotated[bool, typer.Option("--timeline", help="One row a window.")] = False,
-    plot: Annotated[Path | None, typer.Option(help="With --timeline: a figure (PNG).")] = None,
+    plot: Annotated[Path | None, typer.Option(help="With --timeline: a figure (PNG, SVG).")] = None,
     window_s: Annotated[float, typer.Option(help="With --timeline: length of a window.")] = 4.0,
     hop_s: Annotated[float, typer.Option(help="With --timeline: from one to the next.")] = 2.0,
     speaker_reference: Annotated[

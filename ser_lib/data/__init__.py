@@ -10,6 +10,7 @@ a protocol, and `check_split` refuses folds that leak. To add a corpus, write on
     pooled       several corpora as one
     own          a corpus of one's own: a table, a folder, an audformat database
     tables       tables that other people made
+    annotations  segments in files of Praat, ELAN, Audacity, as subtitles and turns
     download     what is on this machine, and how to get the rest
     enrolment    which clips of a speaker are known before the test
     splits       protocols: rules that divide rows into train, validation and test

@@ -7,7 +7,6 @@
     out_of_domain   warnings, and how unlike the training clips a recording is
     batch           many recordings: found, predicted, written, continued
     streaming       windows of long recordings, and live sound
-    textgrid        regions and timelines as Praat reads them
     model_card      what a bundle's facts say, as text and as tables
 
 >>> from ser_lib.inference import Predictor

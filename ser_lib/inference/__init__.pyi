@@ -10,4 +10,3 @@ from .prediction import Prediction as Prediction
 from .predictor import Predictor as Predictor
 from .streaming import timeline as timeline
 from .streaming import timeline_table as timeline_table
-from .textgrid import textgrid as textgrid

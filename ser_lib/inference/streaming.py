@@ -122,6 +122,16 @@ def timeline(
         yield Window(start_s, start_s + duration_s, one)
 
 
+def window_intervals(windows: Iterable[Window]) -> list[tuple[float, float, str]]:
+    """Give each window's prediction the time until the next begins, the last until its end."""
+    windows = list(windows)
+    ends_s = [one.start_s for one in windows[1:]] + [one.end_s for one in windows[-1:]]
+    return [
+        (one.start_s, end_s, one.prediction.emotion)
+        for one, end_s in zip(windows, ends_s, strict=True)
+    ]
+
+
 def shared_threshold(windows: Iterable[Window]) -> float | None:
     """Return the confidence from which on windows have an answer; None where they differ in it."""
     found = {one.prediction.threshold for one in windows if one.prediction.probabilities}

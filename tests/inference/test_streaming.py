@@ -7,17 +7,20 @@ import pytest
 import soundfile
 
 from ser_lib.errors import AudioError
+from ser_lib.inference.prediction import Prediction
 from ser_lib.inference.predictor import Predictor
 from ser_lib.inference.streaming import (
     NO_SPEECH,
     WINDOW_S,
     LiveState,
+    Window,
     iter_windows,
     shared_threshold,
     smooth,
     timeline,
     timeline_table,
     update_live,
+    window_intervals,
 )
 
 
@@ -151,3 +154,10 @@ def test_small_pieces_do_not_bring_more_predictions(predictor, speak):
     small, large = (after(predictor, signal, 16_000, piece_s=size) for size in (0.05, 0.5))
     assert abs(len(small.times_s) - len(large.times_s)) <= 1
     assert np.diff(small.times_s).min() > 0.4
+
+
+def test_windows_that_overlap_hold_until_the_next_begins():
+    times = [(0.0, 4.0, "sad"), (2.0, 6.0, "happy"), (4.0, 7.0, "sad")]
+    windows = [Window(a, b, Prediction("", text, 0.5, {}, b - a)) for a, b, text in times]
+    assert window_intervals(windows) == [(0, 2, "sad"), (2, 4, "happy"), (4, 7, "sad")]
+    assert window_intervals([]) == []
