@@ -61,8 +61,8 @@ def chromium() -> str:
 
 @pytest.fixture(scope="session")
 def ffmpeg() -> str:
-    """Return the program that decodes what libsndfile does not."""
-    return _program("ffmpeg", "nothing was decoded by ffmpeg")
+    """Return the program that makes files in the forms that people bring."""
+    return _program("ffmpeg", "no file of a phone or browser was made and decoded")
 
 
 @pytest.fixture(scope="session")

@@ -120,6 +120,7 @@ def test_the_package_offers_about_25_names():
     ("library", "owners"),
     [
         ("soundfile", {"audio.io", "audio.corruptions"}),
+        ("av", {"audio.pyav"}),
         ("soxr", {"audio.signal"}),
         ("tensorflow", set()),
         ("torch", set()),

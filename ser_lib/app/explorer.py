@@ -21,6 +21,7 @@ from ser_lib import data
 from ser_lib.app.clip_view import ClipPlayer, ClipView, view_clip
 from ser_lib.app.stored_models import StoredModel, models_table, stored_models
 from ser_lib.app.templates import THEME_DIR, part_of
+from ser_lib.audio.io import SUFFIXES
 from ser_lib.data.annotations import COLUMNS, annotation_text
 from ser_lib.data.labels import EMOTIONS, colour_of
 from ser_lib.data.pooled import POOLED
@@ -55,6 +56,7 @@ class OwnSound(anywidget.AnyWidget):
     """A file of one's own, chosen or recorded in the browser; its bytes come as messages."""
 
     _esm = THEME_DIR / "own_sound.js"
+    accept = traitlets.Unicode(",".join(("audio/*", "video/*", *sorted(SUFFIXES)))).tag(sync=True)
 
 
 class ConfusionMatrix(anywidget.AnyWidget):

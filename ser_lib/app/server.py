@@ -28,7 +28,7 @@ from starlette.types import Scope
 
 from ser_lib.app import views
 from ser_lib.app.templates import THEME_DIR
-from ser_lib.audio.io import load_head
+from ser_lib.audio.io import SUFFIXES, load_head
 from ser_lib.errors import BundleError, SerError
 from ser_lib.inference.batch import as_cell
 from ser_lib.inference.bundle import default_bundle, installed_bundles
@@ -56,6 +56,7 @@ FOLDER_PREFIX = "ser-app-"
 MAX_UPLOAD_BYTES = 100 * 2**20  # an hour of speech as Opus, ten minutes as WAV
 MAX_MESSAGE_BYTES = 8 * 2**20  # of the page itself; a second of live sound has 0.2
 MAX_TIMELINE_S = 3600.0
+FILE_TYPES = ["audio", "video", *sorted(SUFFIXES)]
 
 # A timeline says more than one answer from two windows on.
 TIMELINE_FROM_S = 2 * WINDOW_S
@@ -191,17 +192,16 @@ def build_app() -> gr.Blocks:
 
 def _recording_tab(gr: ModuleType, bundle: gr.Dropdown) -> None:
     with gr.Row():
-        spoken, dropped = (
-            gr.Audio(
-                sources=[source],
-                type="filepath",
-                label=label,
-                editable=False,
-                buttons=[],
-                min_width=280,
-            )
-            for source, label in (("microphone", "Record"), ("upload", "Or drop a file"))
+        spoken = gr.Audio(
+            sources=["microphone"],
+            type="filepath",
+            label="Record",
+            editable=False,
+            buttons=[],
+            min_width=280,
         )
+        # Not `gr.Audio`, whose page takes what browsers play only.
+        dropped = gr.File(file_types=FILE_TYPES, label="Or drop a file", min_width=280)
     newest = gr.State(None)
     answer = gr.HTML()
     figures = gr.HTML()
@@ -212,7 +212,7 @@ def _recording_tab(gr: ModuleType, bundle: gr.Dropdown) -> None:
         )
         kind = gr.Radio([NEUTRAL, UNLABELLED], value=NEUTRAL, label="These clips are")
         references = gr.File(
-            file_count="multiple", file_types=["audio"], label="Clips of this voice"
+            file_count="multiple", file_types=FILE_TYPES, label="Clips of this voice"
         )
     history = gr.State([])
     with gr.Accordion("This session", open=False):

@@ -1,9 +1,11 @@
 """Sound: files, signals, and what is done to them on purpose.
 
-A signal is a float32 array of shape (n_samples,) in [-1, 1], mono. soundfile, soxr and ffmpeg are
+A signal is a float32 array of shape (n_samples,) in [-1, 1], mono. soundfile, soxr and PyAV are
 called here only.
 
     io              decode files, inspect them, check clips of corpora
+    containers      what the bytes of a file say before it is decoded
+    pyav            decode what libsndfile does not
     signal          mix to mono, resample, cut, crop or pad
     augmentation    changes of training clips
     corruptions     changes of test clips

@@ -1,4 +1,4 @@
-"""Audio files: decode (libsndfile, or ffmpeg where it must), inspect, and check clips of corpora.
+"""Audio files: decode (libsndfile, or PyAV where it must), inspect, and check clips of corpora.
 
 Signals are float32 arrays of shape (n_samples,) in [-1, 1], mono, at the file's own rate unless
 another is asked for. Nothing here knows corpora, features or labels.
@@ -10,20 +10,23 @@ import hashlib
 import io
 import os
 import re
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
 
+from ser_lib.audio.containers import MISCOUNTED_BYTES, Structure, read_structure
+from ser_lib.audio.pyav import Stream
 from ser_lib.audio.signal import check_decoded, cut_signal, mono
 from ser_lib.errors import AudioError
+
+MAX_SAMPLES = 2**40  # a year; more is no length
 
 
 @dataclass(frozen=True)
@@ -78,80 +81,27 @@ class _File(io.FileIO):
         return n_bytes
 
 
-def _binary(path: Path) -> BinaryIO:
+def _binary(path: Path, found: Structure) -> BinaryIO:
     """Open a file for libsndfile: by its name it would take a `._name` next to it for a part of it.
 
     Of an MP3 without a tag for its length, libsndfile would guess one from the first frame.
     """
+    if not found.tag:
+        return io.BufferedReader(_File(path, found.at, found.patch))
     with path.open("rb") as file:
-        head = file.read(12)
-        if head[:4] == b"RIFF" and head[8:] == b"WAVE":
-            return _File(path, *_unfilled_size(path))
-        if head[:4] == b"caff" and (at := file.read(CHUNK_BYTES).find(b"data" + b"\xff" * 8)) > 0:
-            # A recorder was killed, or wrote into a pipe.
-            at += len(head) + 4
-            return _File(path, at, (path.stat().st_size - at - 8).to_bytes(8, "big"))
-        is_tagged = head[:3] == b"ID3"
-        start = 10 + sum(n << 7 * place for place, n in enumerate(head[9:5:-1])) if is_tagged else 0
-        file.seek(start)
-        tag = _endless_tag(file.read(200))
-        file.seek(start)
-        return io.BytesIO(tag + file.read()) if tag else _File(path)
-
-
-def _endless_tag(frame: bytes) -> bytes:
-    """Return a frame that says an MP3 is endless, like its first; none where one says its length.
-
-    It has 128 or 80 kbit/s, for which its own size is known.
-    """
-    is_mp3 = len(frame) == 200 and frame[0] == 0xFF and frame[1] & 0xE6 == 0xE2
-    if not is_mp3 or any(one in frame for one in (b"Xing", b"Info", b"VBRI")):
-        return b""
-    version, rate, is_mono = frame[1] >> 3 & 3, frame[2] >> 2 & 3, frame[3] >= 0xC0
-    if version == 1 or rate == 3:
-        return b""
-    n_side = (17 if is_mono else 32) if version == 3 else (9 if is_mono else 17)
-    rate_hz = (44_100, 48_000, 32_000)[rate] >> {3: 0, 2: 1, 0: 2}[version]
-    n_bytes = (144 * 128_000 if version == 3 else 72 * 80_000) // rate_hz
-    head = bytes((0xFF, frame[1] | 1, 0x90 | frame[2] & 0x0C, frame[3]))
-    return (head + bytes(n_side) + b"Xing\0\0\0\1\x7f\xff\xff\xff").ljust(n_bytes, b"\0")
-
-
-def _unfilled_size(path: Path) -> tuple[int, bytes]:
-    """Return where in a WAV the size of its samples was not filled in, and the size; else no bytes.
-
-    AudioError where there are fewer samples than promised, which libsndfile ignores.
-    """
-    length = path.stat().st_size
-    with path.open("rb") as file:
-        # The size of the whole, in this head, is often wrong, and says nothing about the samples.
-        file.seek(12)
-        while len(chunk := file.read(8)) == 8:
-            size, start = int.from_bytes(chunk[4:], "little"), file.tell()
-            if chunk[:4] != b"data":
-                file.seek(start + size + size % 2)
-                continue
-            if size == 0 and start < length and not file.read(4).strip().isalnum():
-                return start - 4, min(length - start, 2**32 - 1).to_bytes(4, "little")
-            # Programs that write into pipes leave about 2 or 4 GB.
-            is_placeholder = size >= 2**32 - 4096 or abs(size - 2**31) <= 4096
-            if start + size > length + MISCOUNTED_BYTES and not is_placeholder:
-                raise AudioError(
-                    f"{path}: truncated: its header promises {size} bytes of samples, it holds "
-                    f"{length - start}; copy or download it again"
-                )
-            break
-    return 0, b""
+        file.seek(found.at)
+        return io.BytesIO(found.tag + file.read())
 
 
 def _check_length(path: Path, sound: _Sound) -> None:
     """Raise where libsndfile's notes on a header say that the file is shorter than promised.
 
-    Those on a WAV were read; AIFF has a size of its whole as well, which may be wrong.
+    Those on a WAV were read; AIFF has a size of its whole as well, which may be wrong. sox writes
+    2**31 less 2**24 into a pipe.
     """
     notes = re.findall(r"^ *(?!FORM)[\w ]+: (\d+) \(should be (\d+)\)", sound.extra_info, re.M)
     for promised, held in () if sound.format.startswith("WAV") else notes:
-        if MISCOUNTED_BYTES < int(promised) - int(held) and int(promised) < 2**31 - 4096:
+        if MISCOUNTED_BYTES < int(promised) - int(held) and int(promised) < 0x7F000000:
             raise AudioError(
                 f"{path}: truncated: its header promises {promised} bytes, it holds {held}; "
                 "copy or download it again"
@@ -159,20 +109,27 @@ def _check_length(path: Path, sound: _Sound) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[_Sound]:
+def _opened(path: Path) -> Iterator[_Sound | Stream | _Chain]:
     """Open a recording for reading; whatever is wrong with it, then or later, raises AudioError."""
     if not path.is_file():
-        found = "a link to nothing" if path.is_symlink() else "no such file"
+        what = "a link to nothing" if path.is_symlink() else "no such file"
         if path.is_symlink() and "/annex/" in os.readlink(path):
             raise AudioError(f"{path}: {NO_RECORDINGS[b'/annex/objects']}")
         if path.is_dir():
             raise AudioError(f"{path}: is a folder; name a recording in it")
-        raise AudioError(f"{path}: {found}; if it is a clip of a corpus, check SER_DATA")
+        raise AudioError(f"{path}: {what}; if it is a clip of a corpus, check SER_DATA")
     if path.stat().st_size == 0:
         raise AudioError(f"{path}: an empty file of 0 bytes; copy or download it again")
     try:
-        with _decodable(path) as source, _binary(source) as file, _Sound(file) as sound:
-            _check_length(path, sound)
+        with path.open("rb") as head:
+            found = read_structure(head, length := path.stat().st_size)
+        if found.end > length:
+            raise AudioError(
+                f"{path}: truncated: it should have {found.end} bytes and has {length}; copy "
+                "or download it again"
+            )
+        open_sound = _Chain if found.links else _sound_of
+        with _binary(path, found) as file, open_sound(path, file, found) as sound:
             yield sound
     except OSError as error:
         raise AudioError(
@@ -182,7 +139,54 @@ def _opened(path: Path) -> Iterator[_Sound]:
         raise _undecodable(path, error) from error
 
 
-def _blocks(path: Path, file: _Sound, n_samples: int) -> Iterator[np.ndarray]:
+class _Chain(AbstractContextManager):
+    """The recordings in a chained Ogg, one after the other.
+
+    libsndfile reads the first; FFmpeg loses all but the first packets of others in Opus.
+    """
+
+    frames, has_length = MAX_SAMPLES, False
+
+    def __init__(self, path: Path, file: BinaryIO, found: Structure) -> None:
+        self._sounds: list[_Sound | Stream] = []
+        for start, end in pairwise((*found.links, found.end)):
+            file.seek(start)
+            link = io.BytesIO(file.read(end - start))
+            self._sounds.append(_sound_of(path, link, found))
+        forms = {(one.samplerate, one.channels) for one in self._sounds}
+        if len(forms) > 1:
+            raise AudioError(
+                f"{path}: {len(self._sounds)} recordings, whose rates and numbers of channels "
+                f"differ ({', '.join(map(str, sorted(forms)))}); split it"
+            )
+        ((self.samplerate, self.channels),) = forms
+        self.format, self.subtype = self._sounds[0].format, self._sounds[0].subtype
+
+    def __exit__(self, *_: object) -> None:
+        for sound in self._sounds:
+            sound.close()
+
+    def read(self, n_samples: int, **form: Any) -> np.ndarray:
+        """Return the next samples, fewer at the end of each recording."""
+        blocks = (one.read(n_samples, **form) for one in self._sounds)
+        return next((one for one in blocks if len(one)), np.empty((0, self.channels), np.float32))
+
+
+def _sound_of(path: Path, file: BinaryIO, found: Structure) -> _Sound | Stream:
+    """Open a file with libsndfile, or with PyAV where that cannot decode it."""
+    if not found.reader:
+        try:
+            sound = _Sound(file)
+            _check_length(path, sound)
+            return sound
+        except soundfile.LibsndfileError:
+            if not found.spare_reader:
+                raise
+            file.seek(0)
+    return Stream(path, file, found.reader or found.spare_reader)
+
+
+def _blocks(path: Path, file: _Sound | Stream | _Chain, n_samples: int) -> Iterator[np.ndarray]:
     """Read to the end; AudioError where it comes before a length that is stated."""
     n_read = 0
     while len(block := file.read(n_samples, dtype="float32", always_2d=True)):
@@ -222,9 +226,9 @@ def decode(path: Path, max_s: float | None = None) -> tuple[np.ndarray, Header]:
 
 def _undecodable(path: Path, error: Exception) -> AudioError:
     with path.open("rb") as file:
-        head = file.read(32)
+        head = file.read(1024)
     for beginning, what in NO_RECORDINGS.items():
-        if head.startswith(beginning):
+        if re.match(beginning, head, re.DOTALL):
             return AudioError(f"{path}: {what}")
     # soundfile asks for a rate and a form where a name ends in .raw: that is no error of its own.
     reason = getattr(error, "error_string", "it has no header that says how").strip()
@@ -259,16 +263,17 @@ def iter_blocks(path: str | Path, *, block_s: float) -> Iterator[tuple[np.ndarra
             yield signal, rate
 
 
-# Suffixes by which recordings are found in folders: in those of corpora, and in all others. A file
-# that is named is tried whatever its suffix.
-CORPUS_SUFFIXES = frozenset({".wav", ".flac", ".opus"})
-SUFFIXES = CORPUS_SUFFIXES.union(
-    (".wave", ".ogg", ".oga", ".mp3", ".mpga", ".mpeg", ".mp2"),
-    (".aiff", ".aif", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64", ".sph", ".nist"),
-    # Decoded by ffmpeg: phones, messengers, browsers.
-    (".m4a", ".m4b", ".mp4", ".m4v", ".mov", ".qta", ".aac", ".webm", ".mka", ".mkv"),
-    (".amr", ".awb", ".3gp", ".3gpp", ".3ga", ".3g2", ".wma", ".asf"),
+# Suffixes by which recordings are found, in folders of every command and in the app. A file that is
+# named is tried whatever its suffix.
+SUFFIXES = frozenset(
+    ".wav .wave .bwf .rf64 .w64 .flac .aiff .aif .aifc .au .snd .caf .sph .nist "
+    ".opus .ogg .oga .spx .mp3 .mpga .mpeg .mp2 "
+    # Decoded by PyAV: phones, messengers, browsers, and the sound of videos.
+    ".m4a .m4b .mp4 .m4v .mov .qta .aac .latm .loas .webm .weba .mka .mkv .amr .awb .3gp .3gpp "
+    ".3ga .3g2 .wma .asf .wmv .ts .mts .m2ts .avi".split()
 )
+# Those in which corpora are published: where there are some, what else lies there are copies.
+PUBLISHED_SUFFIXES = frozenset({".wav", ".flac", ".opus"})
 
 
 def is_recording(name: str) -> bool:
@@ -286,6 +291,7 @@ def is_hidden(path: Path) -> bool:
 
 # Beginnings of files that are found in the place of a recording, and what to do about each.
 NO_RECORDINGS = {
+    rb"NIST_1A.*-shorten": "compressed by shorten; run `sph2pipe -p -f wav FILE FILE.wav`",
     b"version https://git-lfs": "a Git LFS pointer, not the recording; run `git lfs pull`",
     b"/annex/objects": "a git-annex pointer, not the recording; run `git annex get`",
     b"\0\5\x16\7": "what a Mac keeps beside a recording; give the file without '._'",
@@ -293,89 +299,9 @@ NO_RECORDINGS = {
     b"<": "a web page or XML, not the recording; download it again",
 }
 
-# Beginnings of files that libsndfile does not know: offset, bytes, and ffmpeg's reader. Naming the
-# reader keeps ffmpeg from taking a file for a playlist, which could name other files.
-FOR_FFMPEG = (
-    *((4, name, "mov") for name in (b"ftyp", b"moov", b"mdat", b"wide")),
-    (0, b"\x1a\x45\xdf\xa3", "matroska"),
-    (0, b"\xff\xf1", "aac"),
-    (0, b"\xff\xf9", "aac"),
-    (0, b"#!AMR", "amr"),
-    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
-)
-# Those that hold encodings of which libsndfile knows some: Opus in CAF, G.726 in WAV, Speex in Ogg.
-# In a WAV, what is not PCM or float.
-CONTAINERS = re.compile(
-    rb"(?P<wav>RIFF.{4}WAVEfmt .{4}(?!\x01\0|\x03\0|\xfe\xff).)|(?P<caf>caff)"
-    rb"|(?P<ogg>OggS.{24}(?:Speex|\x7fFLAC))",
-    re.DOTALL,
-)
-MAX_FFMPEG_S = 600  # two hours of AAC are decoded in less than a minute
 MAX_STREAM_BYTES = 4 * 2**30
 BLOCK_SAMPLES = 2**20
-MAX_SAMPLES = 2**40  # a year; more is no length
-MISCOUNTED_BYTES = 100  # writers count the header as samples too; a few milliseconds
 CHUNK_BYTES = 2**20
-
-
-@contextmanager
-def _decodable(path: Path) -> Iterator[Path]:
-    """Give a path that libsndfile can decode: the file itself, or a temporary WAV made by ffmpeg.
-
-    AudioError where ffmpeg is needed but not installed, or cannot decode the file either.
-    """
-    reader = _ffmpeg_reader(path)
-    if reader is None:
-        yield path
-        return
-    ffmpeg = shutil.which("ffmpeg")
-    if ffmpeg is None:
-        raise AudioError(
-            f"{path}: this form ({reader}) is decoded by ffmpeg, which is not installed; install "
-            "ffmpeg, or export the recording as PCM WAV"
-        )
-    with tempfile.TemporaryDirectory(prefix="ser-decode-") as folder:
-        target = Path(folder) / "decoded.wav"
-        _convert(ffmpeg, reader, path, target)
-        yield target
-
-
-def _ffmpeg_reader(path: Path) -> str | None:
-    """Return ffmpeg's reader for a file that libsndfile does not decode; None for others."""
-    with path.open("rb") as file:
-        head = file.read(40)
-    for place, magic, reader in FOR_FFMPEG:
-        if head[place:].startswith(magic):
-            return reader
-    container = CONTAINERS.match(head)
-    if container is None:
-        return None
-    try:
-        with _binary(path) as whole, _Sound(whole):
-            return None
-    except soundfile.LibsndfileError:
-        return container.lastgroup
-
-
-def _convert(ffmpeg: str, reader: str, path: Path, target: Path) -> None:
-    # Of a container that ffmpeg is not made for, it must decode all.
-    strictly = ["-xerror"] if reader in CONTAINERS.groupindex else []
-    command: list[str | bytes] = [
-        *(ffmpeg, "-nostdin", "-v", "error", *strictly, "-protocol_whitelist", "file"),
-        *("-f", reader, "-i"),
-        b"file:" + os.fsencode(path),
-        *("-map", "0:a:0", "-c:a", "pcm_f32le", "-rf64", "auto", "-f", "wav", str(target)),
-    ]
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=MAX_FFMPEG_S, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise AudioError(f"{path}: ffmpeg did not finish within {MAX_FFMPEG_S} s") from error
-    if done.returncode or not target.is_file():
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
-        reason = re.sub(r"^\[[^]]* @ 0x\w+\] ", "", lines[0])  # another address in each run
-        raise AudioError(
-            f"{path}: cannot be decoded by ffmpeg ({reason[:120]}); it is damaged or holds no sound"
-        )
 
 
 @contextmanager

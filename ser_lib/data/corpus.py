@@ -20,7 +20,14 @@ from pathlib import Path
 import pandas as pd
 from joblib import Parallel, delayed
 
-from ser_lib.audio.io import CORPUS_SUFFIXES, SUFFIXES, ClipFacts, check_facts, read_facts
+from ser_lib.audio.io import (
+    PUBLISHED_SUFFIXES,
+    SUFFIXES,
+    ClipFacts,
+    check_facts,
+    is_recording,
+    read_facts,
+)
 from ser_lib.errors import AudioError, CorpusError, offenders
 from ser_lib.paths import cache_dir, data_dir, keep
 from ser_lib.shown import short
@@ -31,8 +38,8 @@ CLIP_COLUMNS = (
 )
 
 # Files of other forms that archives of corpora hold: counted, and left alone.
-OTHER_SUFFIXES = SUFFIXES - CORPUS_SUFFIXES | set(
-    ".avi .flv .mov .mkv .mpg .wmv .zip .rar .7z .tar .gz .tgz".split()
+OTHER_SUFFIXES = SUFFIXES - PUBLISHED_SUFFIXES | set(
+    ".flv .mpg .zip .rar .7z .tar .gz .tgz".split()
 )
 
 # Raise it when what is read off a file changes, so that cached facts are read again.
@@ -168,7 +175,8 @@ def _find_audio(corpus: Corpus, root: Path) -> tuple[dict[Path, str], list[str]]
     if not root.is_dir():
         raise CorpusError(f"{corpus.name}: no folder {root}. {remedy}")
     found = sorted(path.relative_to(root) for path in walk_files(root) if path.name[0] != ".")
-    files = [path for path in found if path.suffix.lower() in CORPUS_SUFFIXES]
+    files = [path for path in found if path.suffix.lower() in PUBLISHED_SUFFIXES]
+    files = files or [path for path in found if is_recording(path.name)]
     if not files:
         raise CorpusError(f"{corpus.name}: no audio file under {root}. {remedy}")
     labels, problems = _read_labels(corpus, root, found)
@@ -276,8 +284,9 @@ def _leave_alone(
         what = f"not among the {len(published)} published clips, perhaps of another edition"
         reports.append(f"{len(others)} left alone, {what}: {names}")
     forms = Counter(path.suffix.lower() for path in walk_files(root) if path.name[0] != ".")
+    taken = {Path(str(row["path"])).suffix.lower() for row in rows}
     for form, n_files in sorted(forms.items()):
-        if form in OTHER_SUFFIXES:
+        if form in OTHER_SUFFIXES - taken:
             reports.append(f"{n_files} left alone, {form} files")
     return [row for row in rows if row["clip_id"] not in others], reports
 

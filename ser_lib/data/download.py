@@ -40,7 +40,7 @@ from urllib.request import Request, urlopen
 import pooch
 
 from ser_lib import __version__
-from ser_lib.audio.io import CORPUS_SUFFIXES
+from ser_lib.audio.io import is_recording
 from ser_lib.data.corpus import Corpus, left_alone, walk_files
 from ser_lib.data.demo import CLIPS_DIR
 from ser_lib.errors import CorpusError, DownloadError, OutputError, numbered, offenders
@@ -251,7 +251,7 @@ def inspect_corpus(corpus: Corpus) -> CorpusState:
     try:
         clips = corpus.load(root, strict=False)
     except CorpusError as error:
-        has_audio = any(path.suffix.lower() in CORPUS_SUFFIXES for path in walk_files(root))
+        has_audio = any(is_recording(path.name) for path in walk_files(root))
         problem = str(error).removeprefix(f"{corpus.name}: ")
         state = "damaged" if has_audio else "absent"
         return CorpusState(corpus, root, state, problems=(problem,))

@@ -334,13 +334,16 @@ def test_what_lost_its_end_is_truncated_in_other_containers_too(tmp_path, noise,
         load_signal(path)
 
 
-@pytest.mark.parametrize("size", ["whole", "unknown"])
+@pytest.mark.parametrize("size", ["whole", "unknown", "of a pipe"])
 def test_an_aiff_whose_size_of_the_whole_is_wrong_is_read(tmp_path, noise, size):
     path = tmp_path / "a.aiff"
     soundfile.write(path, noise, 16_000)
     raw = path.read_bytes()
     expected = load_signal(path)[0]
     number = len(raw) + 1000 if size == "whole" else 2**32 - 1
+    if size == "of a pipe":  # as sox writes it
+        number, at = 0x7F000050, raw.index(b"SSND") + 4
+        raw = raw[:at] + (0x7F000008).to_bytes(4, "big") + raw[at + 4 :]
     path.write_bytes(raw[:4] + number.to_bytes(4, "big") + raw[8:])
     np.testing.assert_array_equal(load_signal(path)[0], expected)
 
@@ -385,13 +388,12 @@ def test_an_encoding_that_libsndfile_does_not_know_in_a_container_that_it_knows_
             load_signal(path)
 
 
-@pytest.mark.usefixtures("ffmpeg")
-def test_what_ffmpeg_cannot_decode_is_the_same_sentence_in_each_run(tmp_path):
+def test_what_cannot_be_decoded_is_the_same_sentence_in_each_run(tmp_path):
     path = tmp_path / "a.m4a"
     path.write_bytes(b"\0\0\0\x18ftypM4A " + bytes(400))
     reasons = set()
     for _ in range(2):
-        with pytest.raises(AudioError, match="ffmpeg") as caught:
+        with pytest.raises(AudioError) as caught:
             load_signal(path)
         reasons.add(str(caught.value))
     assert len(reasons) == 1
@@ -498,16 +500,12 @@ PHONES = ".oga .opus .m4a .mpeg .mpga .qta .amr .3gp .webm .mp4 .aac .wma .mov .
 
 
 @pytest.mark.parametrize("suffix", PHONES.split())
-def test_what_phones_and_messengers_record_is_found_and_answered_or_told_what_it_needs(
-    tmp_path, write_clip, suffix, monkeypatch
+def test_what_phones_and_messengers_record_is_found_and_read_whatever_its_name(
+    tmp_path, write_clip, suffix
 ):
     assert is_recording(f"a{suffix.upper()}")
     path = write_clip(tmp_path / "a.wav").rename(tmp_path / f"a{suffix}")
     assert read_facts(path).duration_s == pytest.approx(0.3)
-    monkeypatch.setattr("shutil.which", lambda name: None)
-    path.write_bytes(b"\0\0\0\x14ftypqt  \0\0\0\0qt  " + bytes(1000))
-    with pytest.raises(AudioError, match="ffmpeg"):
-        read_facts(path)
 
 
 # --- clips that can be decoded but should not be used

@@ -17,7 +17,7 @@ function wav(samples, rate) {
 
 function render({ model, el }) {
   el.classList.add("ser-bar");
-  const file = Object.assign(document.createElement("input"), { type: "file", accept: "audio/*,video/*,.sph,.flac,.opus" });
+  const file = Object.assign(document.createElement("input"), { type: "file", accept: model.get("accept") });
   file.setAttribute("aria-label", "A recording of your own");
   const record = Object.assign(document.createElement("button"), { type: "button", textContent: "● Record" });
   const state = document.createElement("output");
