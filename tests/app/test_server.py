@@ -190,6 +190,14 @@ def test_a_dropped_file_gets_an_answer_a_picture_and_a_row(answered):
 
 
 @pytest.mark.browser
+def test_what_no_browser_plays_is_taken_too(page, tmp_path, speak):
+    soundfile.write(tmp_path / "a.W64", speak(duration_s=2.0), 16_000, format="W64")
+    drop(page, tmp_path / "a.W64")
+    page.locator(".block", has_text="Or drop a file").get_by_label("Clear").click()
+    page.wait_for_selector("input[type=file] >> nth=0", state="attached")
+
+
+@pytest.mark.browser
 def test_a_letter_is_refused_as_no_sound(page, tmp_path):
     (tmp_path / "letter.wav").write_text("Dear mother")
     page.set_input_files("input[type=file] >> nth=0", str(tmp_path / "letter.wav"))
