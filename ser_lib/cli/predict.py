@@ -1,8 +1,8 @@
 """What `ser predict` does: one row a recording, or with `--timeline` one row a window.
 
 Rows are written as they come, by the line writers of `ser_lib.inference.batch`, so that memory does
-not grow with the number of recordings and a stopped job can be continued; Parquet, audformat and
-annotation files are written whole at the end. Messages for people go to standard error.
+not grow with the number of recordings and a stopped job can be continued. Parquet, audformat and
+annotation files are made of such rows, at the end. Messages for people go to standard error.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
@@ -23,21 +24,18 @@ from ser_lib.audio.io import load_head, stored_stream
 from ser_lib.errors import AudioError, OutputError, SerError
 from ser_lib.inference.batch import (
     FORMATS,
-    N_DECIMALS,
     SearchReport,
     Writer,
-    as_cell,
     as_record,
     csv_header,
     csv_line,
     find_recordings,
     json_line,
-    parquet_bytes,
     predict_many,
     printable,
 )
 from ser_lib.inference.bundle import better_bundle, default_bundle, find_bundle
-from ser_lib.inference.prediction import Prediction, as_table
+from ser_lib.inference.prediction import Prediction
 from ser_lib.inference.predictor import Predictor
 from ser_lib.inference.streaming import (
     NO_SPEECH,
@@ -45,10 +43,12 @@ from ser_lib.inference.streaming import (
     shared_threshold,
     timeline,
     timeline_table,
-    window_intervals,
 )
 from ser_lib.paths import only_writer, refuse_foreign, whole_file
 from ser_lib.runtime import progress
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 STDIN = "-"
 SAME = Path("same")
@@ -62,8 +62,9 @@ ANNOTATIONS = {
     **{".textgrid": "textgrid", ".eaf": "eaf", ".tsv": "audacity"},
     **{".srt": "srt", ".vtt": "vtt", ".rttm": "rttm"},
 }
-ONE_RECORDING = {*ANNOTATIONS.values()} - {"rttm"}
 TIMELINE_FORMATS = (*FORMATS, "parquet", "audformat", *ANNOTATIONS.values())
+ROWS = "rows"  # CSV whose times have all digits
+TEXTS = ("path", "emotion", "warnings", "model", "error")
 
 
 @dataclass(frozen=True)
@@ -97,9 +98,9 @@ class Request:
 
     @property
     def is_parquet(self) -> bool:
-        """Whether what is written is no text: of two forms of tables, one has two kinds of file."""
-        ending = self.out.suffix.lower() if self.out else ""
-        return self.form == "parquet" or (self.form == "audformat" and ending == ".parquet")
+        """Whether the file is Parquet, as audformat's may be."""
+        is_named = self.out is not None and self.out.suffix.lower() == ".parquet"
+        return self.form == "parquet" or (self.form == "audformat" and is_named)
 
 
 def run_prediction(request: Request) -> int:
@@ -125,6 +126,8 @@ def run_prediction(request: Request) -> int:
         alone = only_writer(request.out), only_writer(request.plot)
         with _without_stdin(request) as (ready, names), alone[0], alone[1]:
             predict = _predict_windows if request.is_timeline else _predict_recordings
+            if request.form not in FORMATS:
+                predict = _predict_whole
             return predict(predictor, ready, names)
     except KeyboardInterrupt:
         is_kept = request.out and not request.is_timeline and not request.is_parquet
@@ -148,9 +151,7 @@ def _check(request: Request) -> None:
     if request.is_parquet and request.out is None:
         raise SerError("Parquet is no text for a terminal: name a file with --out")
     if request.is_parquet and find_spec("pyarrow") is None:
-        raise OutputError(
-            "Parquet needs pyarrow, which is not here: `pip install pyarrow`, or name a .csv"
-        )
+        raise OutputError("Parquet needs pyarrow: `pip install pyarrow`, or name a file .csv")
     if request.top < 0 or request.n_jobs < 0:
         raise SerError("--top and --jobs are 0 or more")
     if request.plot is not None and not request.is_timeline:
@@ -204,53 +205,27 @@ def _is_plot(text: str) -> bool:
     return any(f"{lead}{PLOT_MARK}" in text for lead in ("Title\0", "<dc:title>", "/Title ("))
 
 
-def _is_ours(text: str, request: Request, predictor: Predictor) -> bool:
-    """Whether a file holds what is written whole, of this form, model and classes.
-
-    An annotation file never does: people correct them, and nothing tells a corrected one.
-    """
-    if request.is_parquet:
-        return text.startswith("PAR1") and json.dumps(_facts(request, predictor))[1:-1] in text
+def _is_timeline(text: str, form: str, labels: tuple[str, ...]) -> bool:
+    """Whether a file holds windows in a form, as `_predict_windows` writes them."""
     first = text.splitlines()[0]
-    if request.form in ("csv", "audformat"):
-        times = ("file", "start", "end") if request.form == "audformat" else WINDOW_COLUMNS[:3]
-        columns = (*times, *WINDOW_COLUMNS[3:])
-        return first == csv_header(columns, predictor.labels).rstrip("\n")
+    if form in ("csv", "audformat"):
+        named = WINDOW_COLUMNS[:3] if form == "csv" else ("file", "start", "end")
+        return first == csv_header((*named, *WINDOW_COLUMNS[3:]), labels).rstrip("\n")
     try:
-        return request.form == "json" and set(json.loads(first)) == set(WINDOW_COLUMNS)
+        return form == "json" and set(json.loads(first)) == set(WINDOW_COLUMNS)
     except (ValueError, TypeError):
         return False
-
-
-def _facts(request: Request, predictor: Predictor) -> dict[str, str]:
-    """Return what a Parquet file says of itself."""
-    command = f"ser predict{' --timeline' if request.is_timeline else ''}"
-    return {"written_by": command, "form": request.form, "model": predictor.model_id}
-
-
-@contextmanager
-def _target(request: Request, *, is_whole: bool) -> Iterator[TextIO]:
-    """Open what is written to: a file that replaces an own one, or an earlier job's at its end."""
-    if request.out is None:
-        yield sys.stdout
-        return
-    with whole_file(request.out) if is_whole else nullcontext(request.out) as path:
-        with path.open("w" if is_whole else "a", encoding="utf-8", newline="") as target:
-            yield target
 
 
 def _predict_recordings(predictor: Predictor, request: Request, names: dict[str, str]) -> int:
     """Predict recordings, one row each, after those that the file holds already."""
     writer = Writer(request.form, predictor.labels, top=request.top, model=predictor.model_id)
-    is_whole, held = request.is_parquet, list[Prediction]()
-    if request.out and is_whole:
-        refuse_foreign(request.out, lambda text: _is_ours(text, request, predictor))
-    done, n_failed = (set(), 0) if is_whole or not request.out else writer.resume(request.out)
+    done, n_failed = writer.resume(request.out) if request.out else (set(), 0)
     if done:
         _report(f"{request.out}: goes on after {len(done):,} recordings")
     found = SearchReport()
-    n_paths = sum(1 for _ in find_recordings(request.paths, found=found))
-    paths = find_recordings(request.paths)
+    n_paths = sum(1 for _ in find_recordings(request.paths))
+    paths = find_recordings(request.paths, found=found)
     waiting = (one for one in paths if not done or writer.name(one) not in done)
     predictions: Iterator[Prediction] = (
         replace(one, path=names.get(one.path, one.path))
@@ -259,23 +234,17 @@ def _predict_recordings(predictor: Predictor, request: Request, names: dict[str,
     if request.out:
         predictions = progress(predictions, total=n_paths - len(done), what="predict")
     n_unlike = 0
-    with _target(request, is_whole=is_whole) as target:
-        if request.out is None or (not is_whole and request.out.stat().st_size == 0):
+    opened = request.out.open("a", encoding="utf-8", newline="") if request.out else None
+    with opened or nullcontext(sys.stdout) as target:
+        if request.out is None or request.out.stat().st_size == 0:
             target.write(writer.header)
         for one in predictions:
-            if is_whole:
-                held.append(replace(one, path=writer.name(one.path), error=printable(one.error)))
-            else:
-                target.write(writer.line(one))
-                target.flush()
+            target.write(writer.line(one))
+            target.flush()
             n_unlike += one.is_unlike and bool(one.probabilities)
             if one.error:
                 n_failed += 1
                 _report(f"{printable(one.path)}: {printable(one.error)}")
-        if is_whole:
-            table = as_table(held, predictor.labels).round(N_DECIMALS)
-            table.insert(table.columns.get_loc("error"), "model", predictor.model_id)
-            target.buffer.write(parquet_bytes(table, _facts(request, predictor)))
     if n_unlike and predictor.bundle.speaker and not predictor.is_adapted:
         _report(
             f"{n_unlike:,} recording{'s' if n_unlike > 1 else ''} unlike the training: a few "
@@ -289,51 +258,115 @@ def _predict_windows(predictor: Predictor, request: Request, names: dict[str, st
     """Predict recordings window by window, and draw the one of which a figure is asked for."""
     found = SearchReport()
     paths = list(find_recordings(request.paths, found=found))
-    holds_one = request.form in ONE_RECORDING
-    if (request.plot is not None or holds_one) and len(paths) != 1:
-        what = f"{request.form} holds" if holds_one else "--plot draws"
-        raise AudioError(f"{what} one recording, {len(paths)} were given")
-    n_failed, is_line = 0, request.form in FORMATS
+    if request.plot is not None and len(paths) != 1:
+        raise AudioError(f"--plot draws one recording, {len(paths)} were given")
+    n_failed = 0
     if request.out:
-        refuse_foreign(request.out, lambda text: _is_ours(text, request, predictor))
+        refuse_foreign(request.out, lambda text: _is_timeline(text, request.form, predictor.labels))
     if request.plot:
         refuse_foreign(request.plot, _is_plot)
-    if request.form == "rttm":  # which cannot hold every name
-        _annotated({str(one): [(0.0, 1.0, "a")] for one in paths}, "rttm")
-    # Only figures, and what is written at the end, need the windows after they were predicted.
-    held: dict[str, list[Window]] = {}
-    with _target(request, is_whole=True) as target:
-        if request.form == "csv":
+    with ExitStack() as stack:
+        target: TextIO = sys.stdout
+        if request.out:
+            temporary = stack.enter_context(whole_file(request.out))
+            target = stack.enter_context(temporary.open("w", encoding="utf-8", newline=""))
+        if request.form in ("csv", ROWS):
             target.write(csv_header(WINDOW_COLUMNS, predictor.labels))
         for path in paths:
             name = names.get(str(path), printable(path))
-            kept = held[name] = []
+            # Only a figure needs the windows after they were written.
+            drawn: list[Window] = []
             if request.form == "table" and len(paths) > 1:
                 target.write(f"{name}\n")
             try:
                 for window in timeline(
                     predictor, path, window_s=request.window_s, hop_s=request.hop_s
                 ):
-                    if is_line:
-                        target.write(_window_line(window, name, request.form, predictor.labels))
-                        target.flush()
-                    if request.plot is not None or not is_line:
-                        kept.append(window)
+                    target.write(_window_line(window, name, request.form, predictor.labels))
+                    target.flush()
+                    if request.plot is not None:
+                        drawn.append(window)
             except BrokenPipeError:
                 raise
             except (SerError, OSError) as error:
                 n_failed += 1
-                message = str(error).replace(str(path), name)
-                if holds_one:
-                    raise AudioError(message) from error
-                _report(message)
-            if request.plot is not None and kept:
-                _draw(kept, predictor, request.plot)
-        if not is_line:
-            # What is left behind the last window is too short for one of its own.
-            duration_s = load_head(path, max_s=0.1)[2] if request.form == "textgrid" else 0.0
-            target.buffer.write(_whole(held, request, predictor, duration_s))
+                _report(str(error).replace(str(path), name))
+            if request.plot is not None and drawn:
+                _draw(drawn, predictor, request.plot)
     return _conclude(len(paths), found, n_failed)
+
+
+def _predict_whole(predictor: Predictor, request: Request, names: dict[str, str]) -> int:
+    """Predict into rows, and write at once what is made of all of them."""
+    import pandas as pd
+
+    paths = list(find_recordings(request.paths))
+    holds_one = request.form in ANNOTATIONS.values() and request.form != "rttm"
+    if holds_one and len(paths) != 1:
+        raise AudioError(f"{request.form} holds one recording, {len(paths)} were given")
+    if request.form == "rttm":  # which cannot hold every name
+        row = {"start_s": 0.0, "end_s": 1.0, "emotion": "a"}
+        _annotations(pd.DataFrame({"path": paths, **row}), "rttm")
+    command = f"ser predict{' --timeline' if request.is_timeline else ''}"
+    facts = {"written_by": command, "form": request.form, "model": predictor.model_id}
+
+    def is_ours(text: str) -> bool:
+        # An annotation file never is: people correct them, and nothing tells a corrected one.
+        if request.is_parquet:
+            return text.startswith("PAR1") and json.dumps(facts)[1:-1] in text
+        return _is_timeline(text, request.form, predictor.labels)
+
+    if request.out:
+        refuse_foreign(request.out, is_ours)
+    with tempfile.TemporaryDirectory() as folder:
+        ready = replace(request, format=ROWS, out=Path(folder, "rows.csv"))
+        if request.is_timeline:
+            code = _predict_windows(predictor, ready, names)
+        else:
+            code = _predict_recordings(predictor, replace(ready, format="csv"), names)
+        table = pd.read_csv(ready.out, dtype="string", keep_default_na=False)
+    if holds_one and code:  # what is wrong with it was said
+        return code
+    # What is left behind the last window is too short for one of its own.
+    duration_s = load_head(paths[0], max_s=0.1)[2] if holds_one else 0.0
+    whole = _converted(table, request, facts, duration_s)
+    if request.out is None:
+        sys.stdout.write(whole.decode())
+        return code
+    with whole_file(request.out) as target:
+        target.write_bytes(whole)
+    return code
+
+
+def _converted(
+    table: pd.DataFrame, request: Request, facts: dict[str, str], duration_s: float
+) -> bytes:
+    """Turn rows of text into a file."""
+    # A table without rows has the same types as one with rows.
+    numbers = [one for one in table if one not in TEXTS]
+    table[numbers] = table[numbers].replace("", "nan").astype(float)
+    if request.is_timeline:
+        table = table.drop_duplicates(["path", "start_s"])  # of a recording that is named twice
+    if request.form in ANNOTATIONS.values():
+        return _annotations(table, request.form, duration_s).encode()
+    if request.form == "audformat":
+        for one in ("start", "end"):
+            table[f"{one}_s"] = np.round(1e9 * table[f"{one}_s"]).astype("timedelta64[ns]")
+        table = table.rename(columns={"path": "file", "start_s": "start", "end_s": "end"})
+    if not request.is_parquet:
+        return table.to_csv(index=False, lineterminator="\n").encode()
+    table.attrs = facts
+    return table.to_parquet(None, engine="pyarrow")
+
+
+def _annotations(windows: pd.DataFrame, form: str, duration_s: float = 0.0) -> str:
+    """Write a window until the next one begins, the last until its end, and no pauses."""
+    from ser_lib.data.annotations import annotation_text
+
+    ends_s = windows.groupby("path", sort=False)["start_s"].shift(-1).fillna(windows["end_s"])
+    table = windows.assign(end_s=ends_s, speaker="")[windows["emotion"] != NO_SPEECH]
+    table = table.rename(columns={"path": "file", "emotion": "label"})
+    return annotation_text(table, form, duration_s=duration_s)
 
 
 def _conclude(n_paths: int, found: SearchReport, n_failed: int) -> int:
@@ -359,47 +392,14 @@ def _window_line(window: Window, name: str, form: str, labels: tuple[str, ...]) 
         ranked = "  ".join(f"{label} {100 * p:.0f} %" for label, p in prediction.top(3))
         times = f"{_clock(window.start_s)} to {_clock(window.end_s)}"
         return f"{times}  {prediction.emotion:<11}{sure:<7}{ranked}".rstrip() + "\n"
-    answer = as_record(prediction)
+    answer, n_decimals = as_record(prediction), 9 if form == ROWS else 3
     record = {
         "path": name,
-        "start_s": round(window.start_s, 3),
-        "end_s": round(window.end_s, 3),
+        "start_s": round(window.start_s, n_decimals),
+        "end_s": round(window.end_s, n_decimals),
         "speech_s": None if voice is None else round(voice.speech_s, 2),
     } | {column: answer[column] for column in WINDOW_COLUMNS[4:]}
     return json_line(record) if form == "json" else csv_line(record, labels)
-
-
-def _annotated(
-    intervals: dict[str, list[tuple[float, float, str]]], form: str, duration_s: float = 0.0
-) -> str:
-    import pandas as pd
-
-    from ser_lib.data.annotations import COLUMNS, annotation_text
-
-    rows = [(name, *one, "") for name, own in intervals.items() for one in own]
-    spoken = pd.DataFrame([one for one in rows if one[3] != NO_SPEECH], columns=COLUMNS)
-    return annotation_text(spoken, form, duration_s=duration_s)
-
-
-def _whole(
-    held: dict[str, list[Window]], request: Request, predictor: Predictor, duration_s: float
-) -> bytes:
-    """Return the windows of recordings as an annotation file, as Parquet or for audformat."""
-    if request.form in ANNOTATIONS.values():
-        intervals = {name: window_intervals(own) for name, own in held.items()}
-        return _annotated(intervals, request.form, duration_s).encode()
-    windows = [one for own in held.values() for one in own]
-    table = timeline_table(windows, predictor.labels).filter(regex="^(?!smooth_)").round(N_DECIMALS)
-    table.insert(0, "path", [as_cell(name) for name, own in held.items() for _ in own])
-    if request.form == "audformat":
-        # Times of the samples, to the nanosecond: rounded more, the last may be behind the end.
-        times_s = np.array([(one.start_s, one.end_s) for one in windows]).reshape(-1, 2)
-        starts, ends = np.round(1e9 * times_s).astype("timedelta64[ns]").T
-        table = table.rename(columns={"path": "file", "start_s": "start", "end_s": "end"})
-        table = table.assign(start=starts, end=ends)
-        if not request.is_parquet:
-            return table.to_csv(index=False, lineterminator="\n").encode()
-    return parquet_bytes(table, _facts(request, predictor))
 
 
 def _clock(seconds: float) -> str:

@@ -17,16 +17,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from ser_lib.audio.io import is_hidden, is_recording
 from ser_lib.errors import AudioError
 from ser_lib.inference.prediction import Prediction
 from ser_lib.inference.predictor import Predictor
 from ser_lib.runtime import N_CORES, one_blas_thread
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FORMATS = ("table", "csv", "json")
 N_DECIMALS = 4  # as stored runs have
@@ -38,8 +35,6 @@ COLUMNS = (
     *("path", "emotion", "confidence", "probabilities"),
     *("duration_s", "warnings", "model", "error"),
 )
-
-TEXTS = ("path", "file", "emotion", "warnings", "model", "error")
 
 # Predictions that may wait for an earlier one; enough to keep every worker busy.
 N_AHEAD = 4
@@ -190,15 +185,6 @@ def csv_line(record: Mapping[str, Any], labels: Sequence[str]) -> str:
         else:
             cells.append(value)
     return _csv_line(cells)
-
-
-def parquet_bytes(table: pd.DataFrame, facts: Mapping[str, str]) -> bytes:
-    """Return a table as a Parquet file; its metadata, to pandas `attrs`, holds the facts."""
-    # A table without rows has the same types as one with rows.
-    columns = table.select_dtypes(exclude="timedelta")
-    table = table.astype({one: "string" if one in TEXTS else float for one in columns})
-    table.attrs = dict(facts)
-    return table.to_parquet(None, engine="pyarrow")
 
 
 def as_cell(value: Any) -> Any:

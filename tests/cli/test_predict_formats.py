@@ -107,8 +107,8 @@ def test_names_that_rttm_cannot_hold_are_refused_before_anything_is_predicted(
 
 def test_of_a_recording_that_cannot_be_used_there_is_no_annotation_file(predict, tmp_path):
     (tmp_path / "a.wav").write_text("no sound")
-    with pytest.raises(AudioError, match=r"a\.wav: cannot be decoded"):
-        predict(tmp_path / "a.wav", is_timeline=True, out=tmp_path / "a.srt")
+    done = predict(tmp_path / "a.wav", is_timeline=True, out=tmp_path / "a.srt")
+    assert (done.code, "a.wav: cannot be decoded" in done.err) == (1, True)
     assert not (tmp_path / "a.srt").exists()
     done = predict(tmp_path / "a.wav", is_timeline=True, out=tmp_path / "a.rttm")
     assert (done.code, (tmp_path / "a.rttm").read_text()) == (1, "")
