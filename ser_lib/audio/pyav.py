@@ -68,17 +68,15 @@ class Stream:
         codec = self._sound.codec_context
         self.format, self.subtype = reader.upper(), codec.name.upper()
         self.samplerate, self.channels = codec.sample_rate, codec.channels
-        # In WebM, FFmpeg counts the delay of Opus at the rate before encoding, and leaves some.
         head = codec.extradata or b""
-        delay = int.from_bytes(head[10:12], "little") if head.startswith(b"OpusHead") else 0
-        n_late = max(0, delay - codec.delay)
+        is_webm = reader == "matroska" and head.startswith(b"OpusHead")
+        self._n_delay = int.from_bytes(head[10:12], "little") if is_webm else 0
         self._arrays = self._trimmed() if reader == "mov" else self._decoded()
         # What the codec gives, only a frame tells.
         first = next(self._arrays, None)
         if first is None:
             raise AudioError(f"{path}: holds no samples; export it again")
         self._left = first
-        self.read(n_late)
 
     def __enter__(self) -> Stream:
         return self
@@ -144,7 +142,7 @@ class Stream:
     def _frames(self) -> Iterator[tuple[float, int, np.ndarray]]:
         """Give start in s, rate in Hz and samples of each frame."""
         first_pause = PAUSES.get(self._sound.codec_context.name)
-        failure, is_begun = None, False
+        failure, is_begun, sent_s = None, False, 0.0
         for packet in self._container.demux(self._sound):
             if first_pause and packet.size and bytes(packet)[0] >> 3 & 15 >= first_pause:
                 n_samples = round(PAUSE_S * self.samplerate)
@@ -158,9 +156,15 @@ class Stream:
                     raise
                 failure = error  # it may be the beginning of what somebody tuned into
                 continue
+            sent_s += float((packet.duration or 0) * packet.time_base)
             for frame in frames:
+                samples = _as_floats(frame)
+                if self._n_delay and not is_begun:
+                    # FFmpeg 8 counts the delay of Opus in WebM at the rate before encoding.
+                    n_skipped = round(sent_s * frame.sample_rate) - len(samples)
+                    samples = samples[max(0, self._n_delay - n_skipped) :]
                 is_begun = True
-                yield frame.time or 0.0, frame.sample_rate, _as_floats(frame)
+                yield frame.time or 0.0, frame.sample_rate, samples
             if packet.is_corrupt:
                 raise EOFError
         if failure and not is_begun:

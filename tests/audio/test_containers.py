@@ -8,8 +8,18 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_lib.audio.io import is_recording, iter_blocks, load_head, load_signal, read_facts
+from ser_lib.audio.io import (
+    SUFFIXES,
+    is_recording,
+    iter_blocks,
+    load_head,
+    load_signal,
+    read_facts,
+)
+from ser_lib.audit.tables import folder_table
+from ser_lib.data.own import clips_from_folder
 from ser_lib.errors import AudioError
+from ser_lib.inference.batch import find_recordings
 
 DURATION_S = 0.5
 TONE_HZ = 440.0
@@ -92,6 +102,20 @@ def test_a_recording_is_answered_whole_and_not_at_all_where_its_end_is_missing(
     for read in (read_facts, lambda one: list(iter_blocks(one, block_s=0.09))):
         with pytest.raises(AudioError, match=r"truncated|lost sync"):
             read(cut)
+
+
+def test_every_command_finds_the_same_recordings(tmp_path, write_clip):
+    # What is in a file decides how it is read.
+    content = write_clip(tmp_path / "a.wav").read_bytes()
+    files = [tmp_path / f"{suffix[1:]}_sad{suffix}" for suffix in sorted(SUFFIXES)]
+    for path in [*files, tmp_path / ".hidden.wav", tmp_path / "notes.txt"]:
+        path.write_bytes(content)
+    (tmp_path / "a.wav").unlink()
+    assert sorted(find_recordings([tmp_path])) == sorted(files)
+    assert set(folder_table(tmp_path)["path"]) == set(map(str, files))
+    pattern = r"(?P<speaker>\w+)_(?P<emotion>[a-z]+)"
+    clips = clips_from_folder(tmp_path, name="mine", pattern=pattern)
+    assert set(clips["path"]) == set(map(str, files))
 
 
 # Modes of AMR: what is said, and the pauses of a phone that sends nothing while nobody speaks.

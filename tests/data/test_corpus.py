@@ -211,6 +211,7 @@ FORMS = [
     pytest.param({"rate_hz": 24_000}, id="24 kHz"),
     pytest.param({"rate_hz": 48_000}, id="48 kHz"),
     pytest.param({"subtype": "PCM_24"}, id="24 bit"),
+    pytest.param({"suffix": ".aiff"}, id="a form in which it is not published"),
 ]
 
 
