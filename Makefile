@@ -20,7 +20,7 @@ export SER_FRESH := $(FRESH)
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
-.PHONY: help report test check-all lab app data tune docs lint lint-notebooks format dist bench demo-clips clean
+.PHONY: help report test check-all lock lab app data tune docs lint lint-notebooks format dist bench demo-clips clean
 
 help:  ## Show this list
 	@echo "Speech emotion recognition, honestly. Targets:"
@@ -37,8 +37,13 @@ report: $(DONE)  ## Run every notebook and write reports/<CORPUS>/report.html (T
 test: $(DONE)  ## Run the tests
 	@$(BIN)/python -m pytest
 
-check-all: lint  ## Check style and run all tests, also those that take minutes
+check-all: lint  ## Check style, run all tests, also those that take minutes and on other Pythons
 	@$(BIN)/python -m pytest -m "minutes or not minutes"
+	@.ci/pythons
+
+lock: $(DONE)  ## Pin what pyproject.toml asks for; what is pinned and still fits stays
+	@$(BIN)/uv pip compile pyproject.toml --extra all --extra dev --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --quiet --output-file requirements.lock >/dev/null
 
 lab: $(DONE)  ## Open JupyterLab on the notebooks
 	@JUPYTER_CONFIG_PATH=$(CURDIR)/tools/lab $(BIN)/jupyter lab
@@ -74,11 +79,11 @@ format: $(DONE)  ## Put code and notebooks into the one style
 	@$(BIN)/nbstripout --keep-id notebooks/*.ipynb
 
 dist: $(DONE)  ## Build sdist and wheel of the last commit into dist/, the same bytes everywhere
-	@rm -rf build/release dist
-	@mkdir -p build/release
-	@git archive HEAD | tar -x -C build/release
+	@rm -rf .cache/release dist
+	@mkdir -p .cache/release
+	@git archive HEAD | tar -x -C .cache/release
 	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
-	  $(BIN)/python -m build --no-isolation --outdir dist build/release
+	  $(BIN)/python -m build --no-isolation --outdir dist .cache/release
 	@$(BIN)/python -m twine check --strict dist/*
 
 bench: $(DONE)  ## Measure how fast things are on this machine

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+from importlib.util import module_from_spec, spec_from_file_location
+
 import numpy as np
 import pytest
 
+from ser_lib.audio import augmentation
 from ser_lib.audio.augmentation import (
     AUGMENTATIONS,
     add_noise,
@@ -145,6 +150,44 @@ def test_a_positive_shift_is_later():
     click[100] = 1.0
     assert shift_time(click, 1000, shift_s=0.05).argmax() == 150
     assert shift_time(click, 1000, shift_s=-0.2).argmax() == 900
+
+
+# --- librosa, whose version 1.0 computes two of them otherwise
+
+
+@pytest.mark.parametrize(("release", "raised"), [("0.11.0", 0), ("1.0.2", 1), ("1.3.0", 1)])
+def test_only_what_librosa_computes_knows_its_major_version(release, raised, monkeypatch):
+    monkeypatch.setattr("importlib.metadata.version", lambda _: release)
+    spec = spec_from_file_location("augmentation_again", augmentation.__file__)
+    again = module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, again)
+    spec.loader.exec_module(again)
+    versions = {name: one.version for name, one in again.AUGMENTATIONS.items()}
+    of_librosa = ("stretch", "pitch", "mixed")
+    assert versions == {name: 1 + raised * (name in of_librosa) for name in AUGMENTATIONS}
+
+
+@pytest.mark.parametrize(
+    ("call", "function"),
+    [
+        (lambda one: stretch_time(one, RATE_HZ, rate=1.1), "time_stretch"),
+        (lambda one: shift_pitch(one, RATE_HZ, semitones=1.0), "pitch_shift"),
+    ],
+)
+@pytest.mark.parametrize(("module", "is_hidden"), [("librosa.core.audio", True), ("a", False)])
+def test_only_librosas_warnings_about_itself_are_hidden(
+    call, function, module, is_hidden, voice, monkeypatch
+):
+    def warn(signal, **_):
+        warnings.warn_explicit("of its own", FutureWarning, "a.py", 1, module=module)
+        return signal
+
+    monkeypatch.setattr(f"librosa.effects.{function}", warn)
+    if is_hidden:
+        call(voice)
+    else:
+        with pytest.raises(FutureWarning):
+            call(voice)
 
 
 # --- stretch

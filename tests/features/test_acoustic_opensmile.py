@@ -56,6 +56,7 @@ def test_the_shape_is_known_without_opensmile(without):
 
 
 def test_costs_are_measured_without_it(without, few_clips):
+    pytest.importorskip("keras", reason="belongs to training")
     assert measure_costs([OURS["compare2016"]], few_clips, n_clips=2).empty
 
 
