@@ -27,6 +27,7 @@ from ser_lib.data.tables import (
     guess_roles,
     one_form,
     read_table,
+    seconds_of,
 )
 from ser_lib.errors import AudioError, AuditError, offenders
 
@@ -217,12 +218,8 @@ def _read_roles(
 def _with_times(rows: pd.DataFrame, found: Mapping[str, str]) -> pd.DataFrame:
     """Turn start and end into seconds; without them, and noted, where a value is no time."""
     for role in rows.columns.intersection(["start", "end", "duration"]):
-        text = rows[role].map(stated).str.replace(",", ".")
-        # A bare number would be nanoseconds.
-        unit = "ms" if found[role].casefold().endswith("ms") else "s"
-        text = text.where(~text.str.fullmatch(r"[\d.]+"), text + unit)
-        text = text.mask(text.str.fullmatch(r"\d+:\d+(\.\d+)?"), "00:" + text)
-        seconds = pd.to_timedelta(text, errors="coerce").dt.total_seconds().round(3)
+        text = rows[role].map(stated)
+        seconds = seconds_of(text, found[role]).round(3)
         is_no_time = seconds.isna() & (text != "")
         if is_no_time.any() and "start" in found:
             wrong = f"{rows.loc[is_no_time, role].iloc[0]!r} in column '{found[role]}' is no time"

@@ -9,8 +9,9 @@ import json
 from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ import pandas as pd
 from ser_lib import data
 from ser_lib.data.own import own_corpus, read_as_given
 from ser_lib.errors import FeatureError, OutputError, offenders
+from ser_lib.features.encoders.registry import get_encoder
 from ser_lib.features.extraction import compute_each
 from ser_lib.features.registry import FEATURES, FeatureSpec
 from ser_lib.paths import only_writer, refuse_foreign, whole_file
@@ -34,17 +36,27 @@ def list_features() -> str:
 
 def make_spec(name: str, settings: Sequence[str]) -> FeatureSpec:
     """Return a feature with settings as they are typed: `n_mels=40`, `sample_rate_hz=16000`."""
+    function = FEATURES[FeatureSpec(name).name].function
+    hints = {"sample_rate_hz": int, **get_type_hints(function)}
     given: dict[str, Any] = {}
     for one in settings:
         key, is_set, text = one.partition("=")
-        if not is_set:
-            raise FeatureError(f"--set {one}: write --set n_mels=40")
         try:
-            given[key] = json.loads(text)
+            given[key] = {str: str, int: int}.get(hints.get(key, float), float)(text)
         except ValueError:
-            given[key] = text
+            is_set = ""
+        if not is_set:
+            raise FeatureError(f"--set {one}: write --set n_mels=40; {key} is a number")
+    if name.startswith("encoder"):
+        encoder = get_encoder(given.setdefault("encoder", "moonshine-base"))
+        usual = {"sha256": encoder.sha256, "sample_rate_hz": encoder.sample_rate_hz}
+        given = usual | given
     own = [one for one in ("sample_rate_hz", "offset_s") if one in given]
-    return FeatureSpec(name, **{one: given.pop(one) for one in own}, params=given)
+    spec = FeatureSpec(name, **{one: given.pop(one) for one in own}, params=given)
+    known = list(signature(function).parameters.values())[2:]
+    if lacking := [it.name for it in known if it.default is it.empty and it.name not in given]:
+        raise FeatureError(f"{name} needs --set {lacking[0]}=VALUE")
+    return spec
 
 
 def write_features(spec: FeatureSpec, source: str, out: Path) -> list[str]:
@@ -60,7 +72,10 @@ def write_features(spec: FeatureSpec, source: str, out: Path) -> list[str]:
     refuse_foreign(out, lambda text: MARK in text)
     with only_writer(out):
         clips = _clips_of(source)
-        results = compute_each(clips, spec)
+        try:
+            results = compute_each(clips, spec)
+        except (ValueError, ArithmeticError) as error:
+            raise FeatureError(f"{spec.name} with {dict(spec.params)}: {error}") from error
         is_there = [isinstance(one, np.ndarray) for one in results]
         failed = [one for one in results if isinstance(one, str)]
         arrays = [one for one in results if isinstance(one, np.ndarray)]
@@ -100,7 +115,8 @@ def _frames(
     moved = [np.moveaxis(one, feature.time_axes, range(n_axes)) for one in arrays]
     frames = [one.reshape(-1, *one.shape[n_axes:]) for one in moved]
     times = [
-        np.arange(len(one)) * feature.hop_s(spec, len(one), duration_s) + spec.offset_s
+        np.arange(len(one)) * feature.hop_s(spec, len(one), duration_s - spec.offset_s)
+        + spec.offset_s
         for one, duration_s in zip(frames, clips["duration_s"], strict=True)
     ]
     rows = clips.loc[clips.index.repeat([len(one) for one in frames])]

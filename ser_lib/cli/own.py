@@ -6,7 +6,7 @@ import sys
 
 from ser_lib import data
 from ser_lib.audit.report import audit_dataset
-from ser_lib.data.own import register
+from ser_lib.data.own import MIN_SPEAKERS, register
 from ser_lib.data.splits import csv_of_rows, rows_of
 from ser_lib.errors import CorpusError
 from ser_lib.evaluation.formatting import joined
@@ -39,6 +39,11 @@ def adopt(table: str, *, corpus: str, pattern: str, labels: list[str]) -> str:
         f"{card.name}: {len(clips):,} clips of {card.n_speakers} speakers: {shown}",
         *(f"  {one}" for one in clips.attrs.get("by_design", [])),
     ]
+    if rare := [one for one, n in card.n_speakers_of.items() if n < MIN_SPEAKERS]:
+        lines.append(
+            f"  too few speakers to divide by (below {MIN_SPEAKERS}): {', '.join(rare)}; more are "
+            f"needed, or leave clips out: --label {rare[0]}="
+        )
     parts = sorted(clips.attrs.get("parts", {}).items())
     rows = csv_of_rows(rows_of(clips, data.LABEL_SETS["all"]))
     identity = [rows, list(clips["speaker"]), parts]

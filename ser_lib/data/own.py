@@ -21,13 +21,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from scipy.io import wavfile
 
 from ser_lib.audio.io import check_facts, decode, is_hidden, is_recording
 from ser_lib.data.corpus import CLIP_COLUMNS, Corpus, facts_of, walk_files
 from ser_lib.data.labels import EMOTIONS, GENDERS, LabelSet
-from ser_lib.data.tables import COLUMN_NAMES, PATTERNS, as_text, guess_roles, read_table
+from ser_lib.data.tables import COLUMN_NAMES, PATTERNS, as_text, guess_roles, read_table, seconds_of
 from ser_lib.errors import AudioError, CorpusError, numbered, offenders
 from ser_lib.paths import atomic_path, cache_dir, keep, report_dir
 
@@ -173,7 +172,7 @@ def _card(corpus: str, known: Mapping[str, Any]) -> OwnCorpus:
         name=corpus,
         title=f"{source.name} (a corpus of one's own)",
         licence="not known here",
-        citation="none",
+        citation="",
         doi="",
         download=str(source),
         language="",
@@ -287,7 +286,7 @@ def _read_audformat(root: Path) -> pd.DataFrame:
     if isinstance(people, dict) and "speaker" in joined and "gender" not in joined:
         genders = {str(one): (about or {}).get("gender", "") for one, about in people.items()}
         joined["gender"] = joined["speaker"].map(genders).fillna("")
-    joined.attrs["unit_s"] = NANOSECOND_S
+    joined.attrs["times"] = {"unit_s": NANOSECOND_S}
     return joined
 
 
@@ -484,8 +483,7 @@ def _checked(
     takes = pd.to_numeric(rows["repetition"].replace("", "1"), errors="coerce")
     note("repetition", takes.isna(), "is no number")
     for role in ("start", "end", "duration"):
-        unit_s = 0.001 if re.search("ms$", names.get(role, ""), re.IGNORECASE) else 1.0
-        seconds = _seconds(rows[role], given.attrs.get("unit_s", unit_s))
+        seconds = seconds_of(rows[role], names.get(role, ""), **given.attrs.get("times", {}))
         note(role, seconds.isna() & ~rows[role].isin(["", "NaT"]), "is no time in seconds")
         note(role, seconds < 0, "is before the start of the file")
         rows[role] = seconds
@@ -522,26 +520,11 @@ def _emotion_of(label: str) -> str | None:
     return BY_STEM[found[1][:3]] if found else None
 
 
-def _seconds(text: pd.Series, unit_s: float) -> pd.Series:
-    """Return times in seconds, NaN where they are empty or none; a bare number has the unit."""
-    text = text.replace("NaT", "")
-    bare = pd.to_numeric(text.str.replace(",", "."), errors="coerce").replace(np.inf, np.nan)
-    clock = text.mask(text.str.fullmatch(r"\d+:\d+(\.\d+)?"), "00:" + text)
-    timed = pd.to_timedelta(clock.where(bare.isna(), ""), errors="coerce").dt.total_seconds()
-    return (bare * unit_s).fillna(timed)
-
-
 def _cut(rows: pd.DataFrame) -> list[Path | str]:
     """Return the file of each clip, of a segment one in the cache; str: why there is none."""
-    segments = rows[rows["times"] != ""]
-    groups = list(segments.groupby("path"))
-    tasks = (delayed(_cut_file)(Path(path), same) for path, same in groups)
-    done = Parallel(n_jobs=-1, prefer="threads")(tasks)
-    found: dict[int, Path | str] = {
-        number: one
-        for (_, same), cut in zip(groups, done, strict=True)
-        for number, one in zip(same.index, cut, strict=True)
-    }
+    found: dict[Any, Path | str] = {}
+    for path, same in rows[rows["times"] != ""].groupby("path"):
+        found |= zip(same.index, _cut_file(Path(path), same), strict=True)
     return [found.get(number, Path(path)) for number, path in rows["path"].items()]
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
+import numpy as np
 import pandas as pd
 
 from ser_lib.errors import CorpusError, SerError
@@ -147,6 +148,21 @@ def _parse_lines(text: str) -> pd.DataFrame:
     cells = cells.fillna("").map(str.strip)
     cells = cells[(cells != "").any(axis=1)]
     return cells[1:].set_axis([one_form(name) for name in cells.iloc[0]], axis=1)
+
+
+def seconds_of(text: pd.Series, column: str, *, unit_s: float = 1.0) -> pd.Series:
+    """Return times as seconds: numbers in the unit of their column, `1.5 s`, `0:01.5`; else NaN.
+
+    >>> seconds_of(pd.Series(["1,5", "0:01.5", "soon", ""]), "onset").tolist()
+    [1.5, 1.5, nan, nan]
+    """
+    unit_s = 0.001 if column.casefold().endswith("ms") else unit_s
+    text = text.str.replace(",", ".")
+    bare = pd.to_numeric(text, errors="coerce")
+    clock = text.mask(text.str.fullmatch(r"\d+:\d+(\.\d+)?"), "00:" + text)
+    timed = pd.to_timedelta(clock.where(bare.isna(), ""), errors="coerce").dt.total_seconds()
+    # As text, "nan" and "inf" are numbers.
+    return (bare.where(bare.abs() < np.inf) * unit_s).fillna(timed)
 
 
 def guess_roles(columns: pd.DataFrame) -> dict[str, Any]:

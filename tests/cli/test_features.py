@@ -130,12 +130,20 @@ def test_what_fails_is_named_and_the_others_are_written(call, folder, tmp_path):
         call("prosody", folder, out="g.npz")
 
 
-def test_a_wrong_setting_says_which_are_known(call, folder):
-    for settings, said in ((["n_mel=8"], "n_mels"), (["n_mels"], "write --set")):
-        with pytest.raises(FeatureError, match=said):
-            call("log_mel", folder, "--set", *settings, out="f.npz")
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [("n_mel=8", "n_mels"), ("n_mels", "write"), ("n_mels=a", "number"), ("n_mels=-1", "n_mels")],
+)
+def test_a_wrong_setting_says_which_are_known(call, folder, setting, said):
+    with pytest.raises(FeatureError, match=said):
+        call("log_mel", folder, "--set", setting, out="f.npz")
+
+
+def test_what_is_lacking_is_said(call, folder):
     with pytest.raises(FeatureError, match="--list"):
         call("log_mel")
+    with pytest.raises(FeatureError, match="layers"):
+        call("encoder_frames", folder, out="f.npz")
 
 
 def test_every_feature_is_listed_in_one_line(call):
