@@ -24,6 +24,7 @@ import pandas as pd
 from scipy.io import wavfile
 
 from ser_lib.audio.io import check_facts, decode, is_hidden, is_recording
+from ser_lib.data.annotations import read_annotations
 from ser_lib.data.corpus import CLIP_COLUMNS, Corpus, facts_of, walk_files
 from ser_lib.data.labels import EMOTIONS, GENDERS, LabelSet
 from ser_lib.data.tables import COLUMN_NAMES, PATTERNS, as_text, guess_roles, read_table, seconds_of
@@ -66,6 +67,9 @@ BY_STEM = {one[:3]: one for one in EMOTIONS}
 
 # Ends of segments are rounded; more than this is outside of the file.
 ROUNDED_S = 0.001
+
+# Label tracks (.txt, .tsv) are not told from tables.
+ANNOTATIONS = (".textgrid", ".eaf", ".srt", ".vtt", ".rttm")
 
 # In which audformat counts where a time has no unit.
 NANOSECOND_S = 1e-9
@@ -187,16 +191,33 @@ def _card(corpus: str, known: Mapping[str, Any]) -> OwnCorpus:
 def read_source(source: Path, pattern: str = "") -> tuple[pd.DataFrame, Path]:
     """Read what is said of clips, as text, and the folder from which their paths start.
 
-    A file is a table (CSV, TSV, JSON lines, Parquet); a folder with `db.yaml` is a database of
-    audformat; of any other folder the names of files and folders are read.
+    A file is a table (CSV, TSV, JSON lines, Parquet) or an annotation of the recording beside it; a
+    folder with `db.yaml` is a database of audformat. Of other folders the annotations are read or,
+    where there is none, the names of files and folders.
     """
     if source.is_file():
-        return read_table(source), source.parent
+        is_annotation = source.suffix.lower() in ANNOTATIONS
+        table = _read_annotated(source.parent, [source]) if is_annotation else read_table(source)
+        return table, source.parent
     if not source.is_dir():
         raise CorpusError(f"{source}: no such folder")
-    if (source / "db.yaml").is_file() and not pattern:
+    if pattern:
+        return _read_names(source, pattern), source
+    if (source / "db.yaml").is_file():
         return _read_audformat(source), source
-    return _read_names(source, pattern), source
+    files = sorted(one for one in walk_files(source) if one.suffix.lower() in ANNOTATIONS)
+    return _read_annotated(source, files) if files else _read_names(source, pattern), source
+
+
+def _read_annotated(root: Path, files: Iterable[Path]) -> pd.DataFrame:
+    """Read annotation files, each of which lies beside the recordings that it names."""
+    tables = []
+    for one in files:
+        names = {it.stem: it for it in one.parent.iterdir() if is_recording(it.name)}
+        table = read_annotations(one)
+        paths = [names.get(name, one.with_name(name)).relative_to(root) for name in table["file"]]
+        tables.append(table.drop(columns="file").assign(path=list(map(str, paths))))
+    return pd.concat(tables, ignore_index=True)
 
 
 def _read_names(root: Path, pattern: str) -> pd.DataFrame:
@@ -530,21 +551,23 @@ def _cut(rows: pd.DataFrame) -> list[Path | str]:
 
 def _cut_file(path: Path, segments: pd.DataFrame) -> list[Path | str]:
     """Write stretches of a file as WAV of floats, which hold whatever was decoded."""
+    stat = path.stat() if path.is_file() else None
+    facts = (stat.st_size, stat.st_mtime_ns) if stat else ()
+    spans = list(zip(segments["start"].fillna(0.0), segments["end"], strict=True))
+    keys = (hashlib.sha256(f"{path} {facts} {one}".encode()).hexdigest() for one in spans)
+    targets = [cache_dir() / "segments" / f"{one[:24]}.wav" for one in keys]
+    if all(one.is_file() for one in targets):
+        return [*targets]
     try:
-        stat = path.stat()
         samples, header = decode(path)
-    except (OSError, AudioError) as error:
+    except AudioError as error:
         return [str(error).removeprefix(f"{path}: ")] * len(segments)
     rate, length_s = header.sample_rate_hz, len(samples) / header.sample_rate_hz
     found: list[Path | str] = []
-    for start_s, end_s in zip(segments["start"].fillna(0.0), segments["end"], strict=True):
+    for target, (start_s, end_s) in zip(targets, spans, strict=True):
         if start_s >= length_s or end_s > length_s + ROUNDED_S:
             found.append(f"a segment outside of the file, which ends at {length_s:.3f} s")
             continue
         part = samples[round(start_s * rate) : None if np.isnan(end_s) else round(end_s * rate)]
-        key = f"{path} {stat.st_size} {stat.st_mtime_ns} {start_s} {end_s}"
-        name = hashlib.sha256(key.encode()).hexdigest()[:24]
-        target = cache_dir() / "segments" / f"{name}.wav"
-        keep(target, partial(wavfile.write, rate=rate, data=part))
-        found.append(target)
+        found.append(keep(target, partial(wavfile.write, rate=rate, data=part)))
     return found

@@ -10,7 +10,8 @@ import pytest
 
 from ser_lib.audio.io import load_signal, read_facts
 from ser_lib.audit.report import audit_dataset
-from ser_lib.data import get_corpus, load_corpus
+from ser_lib.data import get_corpus, load_corpus, own
+from ser_lib.data.annotations import annotation_text
 from ser_lib.data.corpus import CLIP_COLUMNS
 from ser_lib.data.labels import LABEL_SETS
 from ser_lib.data.own import (
@@ -242,12 +243,39 @@ def test_a_segment_is_that_stretch_of_its_file(dialog, times):
     assert list(clips["duration_s"]) == [0.5, 1.5]
 
 
+@pytest.mark.parametrize("form", ["textgrid", "eaf", "vtt"])
+def test_annotations_beside_a_recording_name_its_clips(dialog, form):
+    rows = {"label": ["sad", "anger"], "speaker": ["ann", "bob"], "start_s": [0, 0.5]}
+    segments = pd.DataFrame(rows).assign(file="dialog", end_s=[0.5, 2.0])
+    source = dialog.with_suffix(f".{form}")
+    source.write_text(annotation_text(segments, form, duration_s=2.0))
+    for one in (source, source.parent):
+        clips = register(one).load()
+        assert list(clips["speaker"].str.rsplit("-").str[-1]) == ["ann", "bob"]
+        assert list(clips["duration_s"]) == [0.5, 1.5]
+    dialog.unlink()
+    with pytest.raises(CorpusError, match=r"dialog@\S+: no such file"):
+        register(source)
+
+
 @pytest.mark.parametrize(("start", "end"), [(0, 2.1), (2, 3), (0.5, 99)])
 def test_a_segment_outside_of_its_file_is_refused(dialog, start, end):
     rows = {"path": [dialog.name], "label": "sad", "speaker": "a", "start": start, "end": end}
     source = written(dialog.with_name("t.csv"), rows)
     with pytest.raises(CorpusError, match=r"row 1.*outside of the file, .* 2\.000 s"):
         register(source)
+
+
+def test_a_file_is_cut_once_and_again_when_it_changes(dialog, write_clip, rng, monkeypatch):
+    rows = {"path": [dialog.name], "label": "sad", "speaker": "a", "start": 1}
+    source = written(dialog.with_name("t.csv"), rows)
+    first = register(source).load()
+    decode = own.decode
+    monkeypatch.setattr(own, "decode", None)
+    pd.testing.assert_frame_equal(load_corpus("mine-t"), first)
+    write_clip(dialog, rng.normal(0, 0.1, 32_000))
+    monkeypatch.setattr(own, "decode", decode)
+    assert load_corpus("mine-t")["audio_sha256"][0] != first["audio_sha256"][0]
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])
