@@ -34,31 +34,16 @@ from ser_lib.paths import atomic_path, cache_dir, keep, report_dir
 PREFIX = "mine-"
 SOURCE_FILE = "source.json"
 
-# What a table may hold. Columns are found by their usual names as well: file, label, actor, sex.
-NEEDED = {
-    "path": "the file, absolute or from the table's folder",
-    "emotion": "a word such as angry or sadness; others are translated: --label W=angry",
-    "speaker": "who speaks; nobody is in training and test",
-}
-OPTIONAL = {
-    "part": "train, validation, test: audited, and not used for our splits",
-    "gender": "female or male",
-    "statement": "what is said",
-    "intensity": "normal, where it is not known",
-    "repetition": "1, where it is not known",
-    "start": "seconds from the start of the file",
-    "end": "the same; where it is empty, the end of the file",
-    "duration": "seconds, where there is a start and no end",
-}
-SCHEMA = {**NEEDED, **OPTIONAL}
-USUAL = {
-    **{role: names for role, names in COLUMN_NAMES.items() if role in OPTIONAL},
+# What a table must and may hold, as the README describes it, with the usual names of columns.
+NEEDED = ("path", "emotion", "speaker")
+SCHEMA = {
     "path": COLUMN_NAMES["path"],
     "emotion": ("emotion", *COLUMN_NAMES["label"]),
     "speaker": COLUMN_NAMES["speaker"],
     "gender": ("gender", "sex"),
     "intensity": ("intensity",),
     "repetition": ("repetition", "take"),
+    **{one: COLUMN_NAMES[one] for one in ("part", "statement", "start", "end", "duration")},
 }
 GENDER_WORDS = {"f": "female", "w": "female", "woman": "female", "m": "male", "man": "male"}
 
@@ -317,7 +302,7 @@ def _with_roles(table: pd.DataFrame) -> pd.DataFrame:
         raise CorpusError(f"the table has two columns of one name: {', '.join(twice)}; drop one")
     plain = {re.sub(r"[\W_]", "", str(one)).casefold(): one for one in reversed(table.columns)}
     found: dict[str, str] = {}
-    for role, usual in USUAL.items():
+    for role, usual in SCHEMA.items():
         free = [plain[one] for one in usual if one in plain and plain[one] not in found.values()]
         found |= {role: free[0]} if free else {}
     roles = pd.DataFrame({role: as_text(table[name]) for role, name in found.items()})
@@ -475,8 +460,8 @@ def _checked(
         columns = ", ".join(map(str, given.attrs["columns"]))
         raise CorpusError(
             given.attrs.get("remedy")
-            or f"the table has no {', '.join(lacking)}; it needs {', '.join(needed)} and may have "
-            f"{', '.join(OPTIONAL)}. Its columns are: {columns}"
+            or f"the table has no {', '.join(lacking)}; of {', '.join(SCHEMA)} it needs "
+            f"{', '.join(needed)}. Its columns are: {columns}"
         )
     if given.empty:
         raise CorpusError("the table has no rows")

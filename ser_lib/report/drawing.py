@@ -119,7 +119,9 @@ def _series_of(ax: Axes) -> Iterator[tuple[str, np.ndarray]]:
     for one in ax.collections:
         name = str(one.get_label()) if _is_named(one) else ""
         if isinstance(one, LineCollection):
-            yield name, np.concatenate([*one.get_segments(), np.empty((0, 2))])
+            # An interval that is none has no points.
+            parts = [part.reshape(-1, 2) for part in one.get_segments()]
+            yield name, np.concatenate([*parts, np.empty((0, 2))])
         elif isinstance(one, PathCollection):
             yield name, np.asarray(one.get_offsets())
 

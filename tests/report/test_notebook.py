@@ -13,11 +13,13 @@ import pytest
 from matplotlib.figure import Figure
 
 from ser_lib import data
+from ser_lib.data.own import register
 from ser_lib.errors import FeatureError, ReportError
 from ser_lib.evaluation.metrics import Score
 from ser_lib.features.registry import FeatureSpec
 from ser_lib.plots import plot_confusion
-from ser_lib.report import drawing, notebook
+from ser_lib.report import drawing, notebook, profiles
+from ser_lib.studies import STUDIES
 
 
 @pytest.fixture
@@ -101,6 +103,12 @@ def test_numbers_of_a_figure_are_named_by_its_legend():
     ax.plot([], [], "s", color="red", label="squares")
     found = drawing.numbers_of(ax.figure)
     assert list(found["series"]) == ["squares", "squares", "", ""]
+
+
+def test_an_interval_that_is_none_has_no_numbers():
+    _, ax = plt.subplots()
+    ax.vlines([0, 1], [np.nan, 0], [np.nan, 1])
+    assert len(drawing.numbers_of(ax.figure)) == 2
 
 
 def test_a_confusion_matrix_has_its_cells_as_numbers_and_a_picture_has_none():
@@ -215,6 +223,23 @@ def test_costs_are_written_in_words():
     assert list(written.iloc[1][["ms a clip", "beaten in both"]]) == ["0.0123", "yes"]
     assert list(notebook.cost_text(costs.assign(task="x"))["task"]) == ["x", "x"]
     assert notebook.cost_text(costs.head(0)).empty
+
+
+def test_a_chapter_that_needs_another_corpus_than_ones_own_says_so(
+    shown, demo_clips, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(profiles, "REPORTED", [])
+    monkeypatch.setattr(notebook, "REPORTED", profiles.REPORTED)
+    rows = demo_clips.iloc[:2][["path", "emotion", "speaker"]]
+    rows.to_csv(tmp_path / "mine.csv", index=False)
+    own = register(tmp_path / "mine.csv")
+    assert notebook.as_reported(own.name, {"max_epochs": None}) == (8,)
+    assert STUDIES["swart2025"].home(own.name) == "demo"
+    assert data.single_corpus(own.name) == own.name
+    assert data.single_corpus(own.name, has_statements=True) == "demo"
+    for clips, is_said in ((demo_clips, True), (own.load(), False)):
+        notebook.parameter_table(clips, {})
+        assert ("requested corpus" in shown.pop()["text/html"]) == is_said
 
 
 def test_a_limit_of_0_is_told_to_be_none(shown, demo_clips):
