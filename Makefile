@@ -42,8 +42,8 @@ check-all: lint  ## Check style, run all tests, also those that take minutes and
 	@.ci/pythons
 
 lock: $(DONE)  ## Pin what pyproject.toml asks for; what is pinned and still fits stays
-	@$(BIN)/uv pip compile pyproject.toml --extra all --extra dev --universal --python-version 3.11 \
-	  --generate-hashes --no-header --no-annotate --quiet --output-file requirements.lock >/dev/null
+	@$(BIN)/uv pip compile pyproject.toml --extra all --extra dev --extra formats --universal \
+	  --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --output-file requirements.lock >/dev/null
 
 lab: $(DONE)  ## Open JupyterLab on the notebooks
 	@JUPYTER_CONFIG_PATH=$(CURDIR)/tools/lab $(BIN)/jupyter lab

@@ -281,7 +281,7 @@ def test_every_extra_is_in_all_or_asked_for_by_name():
     extras = pyproject()["project"]["optional-dependencies"]
     names = {one.name for one in everything()}
     missing = [extra for extra in extras if not {one.name for one in requirements(extra)} <= names]
-    assert missing == ["opensmile", "praat"]
+    assert missing == ["formats", "opensmile", "praat"]
 
 
 def test_the_core_holds_no_training_no_notebooks_and_no_plotting():
