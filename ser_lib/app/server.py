@@ -6,6 +6,7 @@ the session ends. What it shows is made in `ser_lib.app.views`; here it is wired
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import shutil
@@ -60,6 +61,10 @@ FILE_TYPES = ["audio", "video", *sorted(SUFFIXES)]
 
 # A timeline says more than one answer from two windows on.
 TIMELINE_FROM_S = 2 * WINDOW_S
+
+# Live sound that may wait for an answer before some is skipped; less than a second is not told.
+PATIENCE_S, MIN_TOLD_S = 30.0, 1.0
+MAX_LIVE = 20
 MAX_HISTORY = 200
 NEUTRAL, UNLABELLED = "neutral", "unlabelled"
 
@@ -76,6 +81,9 @@ CONTENT_POLICY = (
 
 
 _predictor = lru_cache(maxsize=8)(Predictor.load)
+
+# By recording, the newest last: the oldest may be those of tabs that were closed.
+_heard: dict[str, LiveState] = {}
 
 
 def _predict(
@@ -131,7 +139,12 @@ def _figures(predictor: Predictor, path: str, prediction: Prediction) -> tuple[s
 
 
 def _hear(
-    state: LiveState | None, chunk: tuple[int, np.ndarray] | None, folder: str
+    state: LiveState | None,
+    chunk: tuple[int, np.ndarray] | None,
+    folder: str,
+    *,
+    waiting_s: float = 0.0,
+    skipped_s: float = 0.0,
 ) -> tuple[LiveState, str]:
     """Take a piece of live sound; return the new state and what is shown of it."""
     predictor = _predictor(folder)
@@ -145,14 +158,32 @@ def _hear(
         f"{state.received_s:.0f} s heard. The newest answer took {state.latency_ms:.0f} ms after "
         f"its sound had come; there is one every {ANSWER_EVERY_S} s of sound."
     )
+    if waiting_s >= MIN_TOLD_S:
+        latency += f" {waiting_s:.0f} s more wait for an answer."
     shown = views.live_html(
         state.times_s,
         np.array(state.smoothed).reshape(-1, len(predictor.labels)),
         predictor.labels,
         headline=f"{state.emotion}{sure}" or "Press record and speak",
         latency=latency if state.received_s else "",
+        skipped_s=skipped_s if skipped_s >= MIN_TOLD_S else 0.0,
     )
     return state, shown
+
+
+def hear_piece(message: list) -> str:
+    """Take what `live.js` sends of a recording; return what is shown of it."""
+    name, folder, rate, sound, waiting_s, skipped_s, is_last = message
+    if folder not in map(str, installed_bundles()):
+        return views.problem_html(f"no model of this app: {folder}")
+    piece = rate, np.frombuffer(base64.b64decode(sound), "<i2")
+    state = _heard.pop(name, None)
+    state, shown = _hear(state, piece, folder, waiting_s=waiting_s, skipped_s=skipped_s)
+    if not is_last:
+        _heard[name] = state
+    while len(_heard) > MAX_LIVE:
+        _heard.pop(next(iter(_heard)))
+    return shown
 
 
 def _written(name: str, content: bytes) -> str | None:
@@ -251,22 +282,18 @@ def _recording_tab(gr: ModuleType, bundle: gr.Dropdown) -> None:
 def _live_tab(gr: ModuleType, bundle: gr.Dropdown) -> None:
     gr.HTML(
         '<p class="ser-quiet">Speak on; the line is the average of the last answers, each about '
-        f"the last {WINDOW_S:.0f} seconds.</p>"
+        f"the last {WINDOW_S:.0f} seconds. The model is the one chosen when recording begins.</p>"
     )
-    sound = gr.Audio(
-        sources=["microphone"], streaming=True, type="numpy", label="Microphone", buttons=[]
+    live = gr.HTML(
+        bundle.value,
+        html_template=views.recorder_html(_hear(None, None, bundle.value)[1]),
+        js_on_load=(THEME_DIR / "live.js").read_text(encoding="utf-8"),
+        server_functions=[hear_piece],
+        every_s=ANSWER_EVERY_S,
+        window_s=WINDOW_S,
+        patience_s=PATIENCE_S,
     )
-    shown = gr.HTML(_hear(None, None, bundle.value)[1])
-    state = gr.State(None)
-    sound.start_recording(lambda: None, None, state)
-    sound.stream(
-        _hear,
-        [state, sound, bundle],
-        [state, shown],
-        stream_every=ANSWER_EVERY_S,
-        show_progress="hidden",
-        concurrency_limit=1,
-    )
+    bundle.change(lambda folder: folder, bundle, live)
 
 
 def _load_gradio() -> ModuleType:
@@ -349,7 +376,8 @@ def run_app(*, port: int = PORT, opens_browser: bool = True) -> None:
     # A terminal that is closed, or a system that shuts down, ends it as Ctrl-C does.
     for name in ("SIGTERM", "SIGHUP"):
         with suppress(AttributeError, ValueError):  # not known here, or not in the main thread
-            signal.signal(getattr(signal, name), signal.default_int_handler)
+            if signal.getsignal(number := getattr(signal, name)) != signal.SIG_IGN:  # as by nohup
+                signal.signal(number, signal.default_int_handler)
     above = Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir())
     _remove_abandoned(above)
     with (
@@ -395,6 +423,7 @@ def _launch(page: gr.Blocks, *, port: int, opens_browser: bool) -> None:
         strict_cors=True,
         theme=theme,
         css_paths=THEME_DIR / "app.css",
+        head=f"<script>{(THEME_DIR / 'microphone.js').read_text(encoding='utf-8')}</script>",
         # As Starlette lists middleware: class, arguments, options.
         app_kwargs={"middleware": [(_Guard, (), {})]},
     )

@@ -15,6 +15,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from ser_lib.app.templates import part_of
@@ -123,10 +124,12 @@ def live_html(
     *,
     headline: str,
     latency: str,
+    skipped_s: float = 0.0,
 ) -> str:
     """Show the newest smoothed probabilities as curves in SVG, drawn without a library.
 
-    `smoothed` has shape (n_answers, n_classes), NaN where nobody spoke, at `times_s`.
+    `smoothed` has shape (n_answers, n_classes), NaN where nobody spoke, at `times_s`; `skipped_s`
+    is the sound that nobody heard.
     """
     width, height = LIVE_SIZE
     curves = []
@@ -141,7 +144,12 @@ def live_html(
             )
             curves.append((labels[number], float(smoothed[-1, number]), points))
     shown: dict[str, Any] = {"curves": curves, "size": LIVE_SIZE, "shown_s": LIVE_SHOWN_S}
-    return _part("live")(headline=headline, latency=latency, **shown)
+    return _part("live")(headline=headline, latency=latency, skipped_s=skipped_s, **shown)
+
+
+def recorder_html(shown: str) -> str:
+    """Show a button, which `live.js` makes one to record, above what is shown of a recording."""
+    return _part("recorder")(shown=Markup(shown))
 
 
 def bundle_html(bundle: Bundle) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ser_lib.audio.io import load_head
-from ser_lib.audio.signal import checked_mono, cut_signal
+from ser_lib.audio.signal import checked_mono, cut_signal, without_offset
 from ser_lib.audio.voice_activity import RATE_HZ, VoiceFacts, clipped_share, inspect_voice
 from ser_lib.errors import AudioError, BundleError, SerError
 from ser_lib.evaluation.probabilities import apply_temperature, softmax
@@ -162,11 +162,12 @@ class Predictor:
     def features(self, signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
         """Compute one row of input, with the functions and cuts of training, of a mono signal.
 
+        An offset larger than any of the training clips' is taken out first.
         AudioError where the signal ends before the part begins that the model uses.
         """
         spec = self.bundle.features
         part = cut_signal(
-            signal,
+            without_offset(signal),
             sample_rate_hz,
             to_hz=spec.sample_rate_hz,
             offset_s=spec.offset_s,

@@ -193,7 +193,8 @@ class LiveState:
     """The state of live prediction after a piece of sound."""
 
     sound: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
-    """The last seconds, at `RATE_HZ`."""
+    """The last seconds, at their own rate: pieces that are resampled alone do not fit together."""
+    sample_rate_hz: int = RATE_HZ
     received_s: float = 0.0
     """How much sound has come in all."""
     times_s: tuple[float, ...] = ()
@@ -218,17 +219,19 @@ def update_live(
     if np.issubdtype(samples.dtype, np.integer):
         samples = samples.astype(np.float32) / np.iinfo(samples.dtype).max
     samples = np.nan_to_num(samples.astype(np.float32))
-    new = resample(mono(samples) if samples.ndim == 2 else samples, sample_rate_hz, RATE_HZ)
-    sound = np.concatenate([state.sound, new])[-round(WINDOW_S * RATE_HZ) :]
-    received_s = state.received_s + len(new) / RATE_HZ
-    state = replace(state, sound=sound, received_s=received_s)
-    if len(sound) < FIRST_ANSWER_S * RATE_HZ:
+    new = mono(samples) if samples.ndim == 2 else samples
+    known = resample(state.sound, state.sample_rate_hz, sample_rate_hz)
+    sound = np.concatenate([known, new])[-round(WINDOW_S * sample_rate_hz) :]
+    new_s = len(new) / sample_rate_hz
+    received_s = state.received_s + new_s
+    state = replace(state, sound=sound, sample_rate_hz=sample_rate_hz, received_s=received_s)
+    if len(sound) < FIRST_ANSWER_S * sample_rate_hz:
         return replace(state, emotion="listening …")
-    if state.times_s and received_s < state.times_s[-1] + ANSWER_EVERY_S - len(new) / RATE_HZ / 2:
+    if state.times_s and received_s < state.times_s[-1] + ANSWER_EVERY_S - new_s / 2:
         return state
     row, emotion, confidence = np.full(len(predictor.labels), np.nan), NO_SPEECH, float("nan")
-    if inspect_voice(sound).speech_s >= MIN_SPEECH_S:
-        newest = predictor.predict_signal(sound, RATE_HZ)
+    if inspect_voice(resample(sound, sample_rate_hz, RATE_HZ)).speech_s >= MIN_SPEECH_S:
+        newest = predictor.predict_signal(sound, sample_rate_hz)
         row = np.array([newest.probabilities.get(label, np.nan) for label in predictor.labels])
         spoken = [one for one in state.smoothed if np.isfinite(one[0])]
         row, emotion = smooth(np.array([*spoken[-1:], row]))[-1], NOT_SURE

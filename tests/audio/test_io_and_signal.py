@@ -18,7 +18,7 @@ from ser_lib.audio.io import (
     load_signal,
     read_facts,
 )
-from ser_lib.audio.signal import crop_or_pad, mono, resample
+from ser_lib.audio.signal import crop_or_pad, mono, resample, without_offset
 from ser_lib.errors import AudioError
 
 SOUND = ClipFacts(
@@ -122,6 +122,14 @@ def test_channels_in_opposite_phase_are_the_sound_not_what_they_leave_of_each_ot
 def test_an_offset_hides_no_opposite_phase(noise):
     signal = mono(0.01 * noise[:, None] * [1, -1] + 0.1)
     assert abs(np.corrcoef(signal, noise)[0, 1]) > 0.999
+
+
+def test_a_large_offset_is_taken_out_and_a_small_one_left(noise):
+    centred = noise - noise.mean()
+    np.testing.assert_allclose(without_offset(centred + np.float32(0.3)), centred, atol=1e-6)
+    small = centred + np.float32(0.05 * centred.std())
+    assert without_offset(small) is small
+    assert not without_offset(np.full(10, 0.3, np.float32)).any()
 
 
 @pytest.mark.parametrize("correlation", [1.0, 0.5, 0.0, -0.3])

@@ -101,6 +101,15 @@ def test_an_array_and_its_file_are_one_thing(predictor, speak, tmp_path):
     pd.testing.assert_frame_equal(table[columns], other[columns])
 
 
+@pytest.mark.parametrize("offset", [0.02, -0.1, 0.5])
+def test_an_offset_changes_no_answer(predictor, speak, offset):
+    signal = speak(rate_hz=22_050)
+    plain = predictor.predict_signal(signal, 22_050)
+    moved = predictor.predict_signal(signal + np.float32(offset), 22_050)
+    assert (moved.emotion, moved.warnings) == (plain.emotion, plain.warnings)
+    assert moved.probabilities == pytest.approx(plain.probabilities, abs=2e-3)
+
+
 def test_an_array_without_its_rate_is_refused(predictor, speak):
     with pytest.raises(AudioError, match="sample_rate_hz"):
         predictor.predict(speak())

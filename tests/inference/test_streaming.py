@@ -142,6 +142,12 @@ def test_nothing_is_kept_for_long(predictor, speak):
     assert len(state.times_s) == len(state.smoothed) <= 22
 
 
+def test_pieces_of_any_size_are_heard_as_one_recording(predictor, speak):
+    signal = speak(duration_s=3.5, rate_hz=44_100)
+    state = after(predictor, signal, 44_100, piece_s=0.07)
+    np.testing.assert_array_equal(state.sound, signal)
+
+
 def test_a_state_is_a_value(predictor, speak):
     before = after(predictor, speak(), 16_000)
     kept = before.times_s
@@ -161,3 +167,21 @@ def test_windows_that_overlap_hold_until_the_next_begins():
     windows = [Window(a, b, Prediction("", text, 0.5, {}, b - a)) for a, b, text in times]
     assert window_intervals(windows) == [(0, 2, "sad"), (2, 4, "happy"), (4, 7, "sad")]
     assert window_intervals([]) == []
+
+
+@pytest.mark.parametrize("piece_s", [0.05, 0.5])
+def test_an_offset_changes_no_live_answer(predictor, speak, piece_s):
+    signal = speak(duration_s=4.0, rate_hz=48_000)
+    plain, moved = (
+        after(predictor, (signal + offset).astype(np.float32), 48_000, piece_s)
+        for offset in (0.0, 0.1)
+    )
+    assert np.isfinite(plain.smoothed).all()
+    np.testing.assert_allclose(moved.smoothed, plain.smoothed, atol=1e-3)
+
+
+def test_another_rate_goes_on_where_the_first_ended(predictor, speak):
+    state = after(predictor, speak(duration_s=3.0, rate_hz=48_000), 48_000)
+    later = update_live(state, speak(duration_s=1.0), 16_000, predictor)
+    assert later.received_s == pytest.approx(4)
+    assert len(later.sound) == 64_000
