@@ -60,6 +60,16 @@ BEST_EPOCH = Candidate(
     NETWORK, NETWORK_FEATURES, TrainingSettings(max_epochs=25, batch_size=64, keep="val_accuracy")
 )
 
+# The same network hears whole clips, as they are or with zeros where nobody speaks yet or any more.
+WHOLE, MUTED = (
+    Candidate(
+        NETWORK,
+        FeatureSpec("mfcc_zcr_rms", duration_s=4.0, params={"duration_s": 4.0} | params),
+        TrainingSettings(max_epochs=25, batch_size=64),
+    )
+    for params in ({}, {"is_muted": True})
+)
+
 # One layer each of a frozen encoder, its front end first.
 LAYERS = tuple(Candidate(SvmConfig(), BASE_ONE_SPEED, layer=layer) for layer in range(9))
 
@@ -206,6 +216,30 @@ ENCODER_LEAKS = (
     ),
 )
 
+# What the silence before and after speech is worth, where the speaker is known and where not.
+SILENCE = (
+    Step(
+        *("silence_known", "Silence heard, clips at random", ("clip_id",), (WHOLE,)),
+        leaks=OF_ROWS,
+        twin="muted_known",
+        n_seeds=3,
+    ),
+    Step(
+        *("muted_known", "Silence muted, clips at random", ("clip_id",), (MUTED,)),
+        leaks=OF_ROWS,
+        n_seeds=3,
+    ),
+    Step(
+        *("silence_new", "Silence heard, unseen speakers", ("speaker",), (WHOLE,)),
+        twin="muted_new",
+        n_seeds=3,
+    ),
+    Step(
+        *("muted_new", "Silence muted, unseen speakers", ("speaker",), (MUTED,)),
+        n_seeds=3,
+    ),
+)
+
 # What a step is compared with in the figure: the same without the leak, or with as few clips as
 # the last step has.
 CONTROL_OF = {
@@ -216,7 +250,7 @@ CONTROL_OF = {
     "sentences": "sentences_few",
 }
 STEPS: dict[str, Step] = {
-    one.name: one for one in (*LADDER, *CONTROLS, *DECLARED_LEAKS, *ENCODER_LEAKS)
+    one.name: one for one in (*LADDER, *CONTROLS, *DECLARED_LEAKS, *ENCODER_LEAKS, *SILENCE)
 }
 
 # Numbers of training speakers of the learning curve, as far as a fold has them.

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ser_lib.audio.signal import resample
+
 RATE_HZ = 16_000  # holds all of speech that matters here
 FRAME_S = 0.04  # two periods of the deepest voice
 HOP_S = 0.02
@@ -113,6 +115,17 @@ def speech_frames(signal: np.ndarray) -> np.ndarray:
     harmonics-to-noise ratio of a sampled sound".
     """
     return _speech(signal, frame_levels_db(signal))
+
+
+def mute_edges(signal: np.ndarray, sample_rate_hz: int, *, margin_s: float = 0.1) -> np.ndarray:
+    """Return a copy of a mono signal with zeros before the first speech and after the last."""
+    spoken = np.flatnonzero(speech_frames(resample(signal, sample_rate_hz, RATE_HZ)))
+    muted = signal.copy()
+    if len(spoken):
+        start_s, stop_s = spoken[0] * HOP_S - margin_s, (spoken[-1] + 2) * HOP_S + margin_s
+        muted[: max(0, round(start_s * sample_rate_hz))] = 0
+        muted[round(stop_s * sample_rate_hz) :] = 0
+    return muted
 
 
 def _speech(signal: np.ndarray, levels_db: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ report          a corpus or a folder -> its report; reports as text, JSON and ta
 dataset         what clips, table and split share, and which facts contradict each other
 tables          a folder, CSV tables of any column names -> one table of clips
 clip_quality    damaged clips, odd lengths and formats
+silence         whose clip it is, told by what is heard before anybody speaks
 fingerprint     pictures of clips in which copies look alike
 duplicates      fingerprints -> pairs of copies
 

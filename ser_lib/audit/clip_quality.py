@@ -14,8 +14,10 @@ import numpy as np
 import pandas as pd
 
 from ser_lib.audio.io import check_facts, read_recording
+from ser_lib.audio.signal import without_offset
 from ser_lib.audit.fingerprint import fingerprint
 from ser_lib.errors import AudioError
+from ser_lib.features.acoustic import opening_silence
 
 # Kind -> level, description. A fault has to be corrected; an observation has to be known.
 KINDS: dict[str, tuple[str, str]] = {
@@ -82,6 +84,7 @@ def measure_clip(
         "n_runs": _clipped_runs(signal, facts.peak_db),
         "edge_db": _edge_db(signal, facts.sample_rate_hz),
         "zeros_s": _zeros_at_edges(signal) / facts.sample_rate_hz,
+        "opening": opening_silence(signal, facts.sample_rate_hz) if len(signal) else None,
     }
     return row, fingerprint(signal, facts.sample_rate_hz)
 
@@ -102,6 +105,7 @@ def _clipped_runs(signal: np.ndarray, peak_db: float) -> int:
 def _edge_db(signal: np.ndarray, sample_rate_hz: int) -> float:
     """Return the level of the louder edge relative to the loudest twentieth of the clip, in dB."""
     size = max(1, round(EDGE_S * sample_rate_hz))
+    signal = without_offset(signal)
     frames = signal[: len(signal) // size * size].reshape(-1, size)
     if not len(frames):
         return 0.0

@@ -25,6 +25,7 @@ from ser_lib.audio.io import read_recording
 from ser_lib.audit.clip_quality import KINDS, check_clips, measure_clip
 from ser_lib.audit.duplicates import find_copies
 from ser_lib.audit.fingerprint import N_BANDS, N_STEPS, THRESHOLD, Fingerprints, gather
+from ser_lib.audit.silence import tell_by_silence
 from ser_lib.audit.tables import (
     guess_parents,
     order_parts,
@@ -68,6 +69,8 @@ WITHIN: dict[str, tuple[str, str]] = {
     "same_audio": ("observation", "clips with the same audio"),
     "similar_audio": ("observation", "copies of the same audio"),
     "same_parent": ("observation", "clips named as versions of one clip"),
+    "speaker_in_silence": ("observation", "the silence before speech names the speaker"),
+    "label_in_silence": ("observation", "the silence before speech names the label"),
     "unlisted_file": ("observation", "there, but not listed in the table"),
     "no_part": ("observation", "clips in no part of the split"),
 }
@@ -251,6 +254,7 @@ def audit_clips(
     known = _with_keys(clips, measured, pairs, distinct_speakers)
     shared = [one for fold in parts for one in _crossings(known, fold, declared)]
     found = [*_summed(shared), *_within(known, clips, bool(parts))]
+    found += _told_by_silence(known, measured)
     for one in check_clips(measured):
         found += _about(known, one.kind, one.clips, one.detail)
     if parts:
@@ -407,6 +411,23 @@ def _within(known: pd.DataFrame, clips: pd.DataFrame, has_split: bool) -> Iterat
     yield from _groups(unique, "similar_audio", unique["family"].where(is_copy, ""))
     if not has_split:
         yield from _groups(unique, "same_parent", unique["parent"])
+
+
+def _told_by_silence(known: pd.DataFrame, measured: pd.DataFrame) -> Iterator[AuditFinding]:
+    """Report whether the silence before anybody speaks names the speaker or the label."""
+    rows = known.merge(measured.dropna(subset="opening")[["clip_id", "opening"]], on="clip_id")
+    rows = rows.drop_duplicates("clip_id")
+    for kind, column in (("speaker_in_silence", "voice"), ("label_in_silence", "label")):
+        if column in rows and len(rows):
+            told = tell_by_silence(np.stack(rows["opening"]), rows[column], rows["family"])
+            if told and told.is_clear:
+                detail = (
+                    f"{100 * told.accuracy:.0f} % of {told.n_clips} clips are assigned rightly by "
+                    "what is heard before anybody speaks, cross-validated; a guess would be right "
+                    f"in {100 * told.chance:.0f} %"
+                )
+                ids = tuple(rows.loc[told.is_examined, "clip_id"])
+                yield from _about(known, kind, ids, detail)
 
 
 def _groups(

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ser_lib.audio.signal import check_signal, crop_or_pad
+from ser_lib.audio.signal import check_signal, crop_or_pad, resample
+from ser_lib.audio.voice_activity import HOP_S, RATE_HZ, speech_frames
 from ser_lib.errors import FeatureError
 from ser_lib.features.spectral import HOP_SAMPLES, N_FFT
 
@@ -54,6 +55,20 @@ TYPICAL_DESCRIPTORS = np.zeros(len(DESCRIPTORS))
 TYPICAL_DESCRIPTORS[[0, 1, 3]] = -200.0, 50.0, 20.0
 TYPICAL_DESCRIPTORS[DESCRIPTOR_N_MFCC : DESCRIPTOR_N_MFCC + 6] = 12.0, 0.7, 25.0, 0.6, 1.5, -2.3
 TYPICAL_DESCRIPTORS[DESCRIPTOR_N_MFCC + 6 :] = 0.45
+
+# What 16 bits write as zero, for so long, is no recording: an editor or a noise gate put it there.
+HALF_STEP, MIN_ZEROS_S = 0.5 / 32_768, 0.02
+
+# Before the first speech, with a margin for what is too soft to be found. Speech is looked for in
+# the beginning: hours of a recording have no part in it.
+BEGINNING_S = 10.0
+OPENING_S, OPENING_MARGIN_S, MIN_OPENING_S = 0.35, 0.1, 0.1
+OPENING_WINDOW_S, OPENING_FROM_HZ, N_OPENING_BANDS = 0.04, 50.0, 16
+OPENING = (
+    *("digital silence", "opening", "zeros"),
+    *(f"level of band {n:02d}" for n in range(N_OPENING_BANDS)),
+    *(f"spread of band {n:02d}" for n in range(N_OPENING_BANDS)),
+)
 
 N_FUNCTIONALS = 6373
 
@@ -233,6 +248,45 @@ def _voicing(signal: np.ndarray, pitch_hz: np.ndarray, sample_rate_hz: int) -> n
         now, later = frame[:-lag], frame[lag:]
         correlations.append(now @ later / np.sqrt((now @ now) * (later @ later) + 1e-9))
     return np.array(correlations)
+
+
+def opening_silence(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    """Digital silence of a clip, and what is heard before anybody speaks.
+
+    Parameters
+    ----------
+    signal, sample_rate_hz : ndarray of shape (n_samples,), int
+        Mono, and its rate, which should be that of the recording.
+
+    Returns
+    -------
+    ndarray of float32, shape (len(OPENING),)
+        Digital silence in seconds, runs of 20 ms or more; seconds of the opening, which ends 0.1 s
+        before the first speech and after 0.35 s at the latest; then, all 0 where that is less than
+        0.1 s, the share of digital silence in it, and of each band of frequencies the mean and the
+        spread of its level in dB. At half precision, as `nb.exhibit` keeps it.
+    """
+    check_signal(signal)
+    edges = np.flatnonzero(np.diff(np.abs(signal) < HALF_STEP, prepend=False, append=False))
+    runs_s = (edges[1::2] - edges[::2]) / sample_rate_hz
+    beginning = signal[: round(BEGINNING_S * sample_rate_hz)]
+    spoken = np.flatnonzero(speech_frames(resample(beginning, sample_rate_hz, RATE_HZ)))
+    starts_s = spoken[0] * HOP_S - OPENING_MARGIN_S if len(spoken) else OPENING_S
+    opening = signal[: round(max(0, min(starts_s, OPENING_S)) * sample_rate_hz)]
+    values = np.zeros(len(OPENING), np.float16)
+    values[0] = runs_s[runs_s >= MIN_ZEROS_S].sum()
+    if len(opening) < round(MIN_OPENING_S * sample_rate_hz):
+        return values.astype(np.float32)
+    n_window = round(OPENING_WINDOW_S * sample_rate_hz)
+    frames = np.lib.stride_tricks.sliding_window_view(opening, n_window)[:: n_window // 2]
+    power = np.abs(np.fft.rfft(frames * np.hanning(n_window))) ** 2
+    edges_hz = np.geomspace(OPENING_FROM_HZ, sample_rate_hz / 2, N_OPENING_BANDS, endpoint=False)
+    starts = np.round(edges_hz * OPENING_WINDOW_S).astype(int)
+    level_db = 10 * np.log10(np.add.reduceat(power, starts, axis=1) + 1e-9)
+    values[1] = len(opening) / sample_rate_hz
+    values[2] = (np.abs(opening) < HALF_STEP).mean()
+    values[3:] = np.concatenate([level_db.mean(axis=0), level_db.std(axis=0)])
+    return values.astype(np.float32)
 
 
 def compare_functionals(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:

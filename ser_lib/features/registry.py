@@ -67,6 +67,7 @@ FEATURES: dict[str, Feature] = {
         hop_s=_hop_s,
         names=lambda n_mfcc=40, **_: ("zcr", "rms", *(f"mfcc{n:02d}" for n in range(n_mfcc))),
     ),
+    "opening_silence": Feature(acoustic.opening_silence, 1, names=lambda: acoustic.OPENING),
     "prosody": Feature(acoustic.prosody, 1, names=lambda: acoustic.PROSODY),
     "speech_descriptors": Feature(
         acoustic.speech_descriptors,

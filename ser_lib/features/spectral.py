@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ser_lib.audio.signal import check_signal, crop_or_pad
+from ser_lib.audio.voice_activity import mute_edges
 
 N_FFT = 2048  # librosa's default, 93 ms at 22,050 Hz, which all five studies leave unchanged
 HOP_SAMPLES = 512  # likewise, 23 ms at 22,050 Hz
@@ -240,7 +241,12 @@ def _edges_px(n_cells: int, side_px: int, *, is_upward: bool = False) -> np.ndar
 
 
 def mfcc_zcr_rms(
-    signal: np.ndarray, sample_rate_hz: int, *, duration_s: float = 2.5, n_mfcc: int = 40
+    signal: np.ndarray,
+    sample_rate_hz: int,
+    *,
+    duration_s: float = 2.5,
+    n_mfcc: int = 40,
+    is_muted: bool = False,
 ) -> np.ndarray:
     """Zero-crossing rate, RMS and MFCC of every frame.
 
@@ -252,6 +258,8 @@ def mfcc_zcr_rms(
         The signal is cropped or padded with zeros to this length, so that all clips are alike.
     n_mfcc : int
         Number of cepstral coefficients.
+    is_muted : bool
+        Whether zeros replace what is heard before the first speech and after the last.
 
     Returns
     -------
@@ -266,6 +274,8 @@ def mfcc_zcr_rms(
     import librosa
 
     check_signal(signal)
+    if is_muted:
+        signal = mute_edges(signal, sample_rate_hz)
     fixed = crop_or_pad(signal, round(duration_s * sample_rate_hz))
     framing: dict[str, Any] = {"hop_length": HOP_SAMPLES}
     zcr = librosa.feature.zero_crossing_rate(fixed, frame_length=N_FFT, **framing)

@@ -79,6 +79,11 @@ def test_speech_that_is_cut_and_silence_that_was_added_are_found(folder, write_c
     assert seen["zero_padded"] == {"padded.wav"}
 
 
+def test_an_offset_is_no_speech_at_the_edges(folder, write_clip, spoken):
+    write_clip(folder / "offset.wav", spoken(30) + 0.2, rate_hz=RATE_HZ)
+    assert "cut_off" not in found(folder)
+
+
 def test_clips_of_one_length_and_of_another_are_found(folder, write_clip, spoken):
     write_clip(folder / "long.wav", spoken(23, duration_s=5.0), rate_hz=RATE_HZ)
     assert found(folder) == {"off_length": {"long.wav"}}

@@ -8,7 +8,9 @@ import pytest
 from ser_lib.errors import FeatureError
 from ser_lib.features.acoustic import (
     DESCRIPTORS,
+    OPENING_S,
     TYPICAL_DESCRIPTORS,
+    opening_silence,
     prosody,
     speech_descriptors,
     speech_statistics,
@@ -166,3 +168,46 @@ def test_silence_is_finite():
 def test_what_is_no_signal_is_refused(bad):
     with pytest.raises(FeatureError):
         speech_descriptors(bad, RATE_HZ)
+
+
+# --- silence
+
+
+@pytest.fixture
+def opening(speak, rng):
+    """Return a function that puts noise and zeros before a voice."""
+
+    def make(*, noise_s: float = 0.0, level: float = 1e-3, zeros_s: float = 0.0) -> np.ndarray:
+        noise = rng.normal(0, level, round(noise_s * RATE_HZ))
+        parts = [np.zeros(round(zeros_s * RATE_HZ)), noise, speak(duration_s=1.5)]
+        return np.concatenate(parts).astype(np.float32)
+
+    return make
+
+
+def test_digital_silence_is_counted_and_single_zeros_are_not(opening):
+    assert opening_silence(opening(zeros_s=0.2), RATE_HZ)[0] == pytest.approx(0.2, abs=1e-3)
+    dotted = opening(noise_s=0.5)
+    dotted[::100] = 0
+    assert opening_silence(dotted, RATE_HZ)[0] == 0
+
+
+def test_the_opening_ends_before_anybody_speaks(opening):
+    lengths_s = [opening_silence(opening(noise_s=s), RATE_HZ)[1] for s in (0.0, 0.3, 1.0)]
+    assert lengths_s[0] == 0
+    assert 0.1 <= lengths_s[1] < 0.3
+    assert lengths_s[2] == pytest.approx(OPENING_S, abs=1e-3)
+
+
+def test_the_opening_shows_the_level_of_the_room_and_nothing_of_the_voice(opening):
+    quiet, loud = (
+        opening_silence(opening(noise_s=1.0, level=one), RATE_HZ) for one in (1e-3, 1e-2)
+    )
+    n_bands = (len(quiet) - 3) // 2
+    assert (loud - quiet)[3 : 3 + n_bands].mean() == pytest.approx(20, abs=2)
+    signal = opening(noise_s=1.0)
+    other = signal.copy()
+    other[RATE_HZ:] *= 0.5
+    np.testing.assert_array_equal(
+        opening_silence(signal, RATE_HZ)[1:], opening_silence(other, RATE_HZ)[1:]
+    )

@@ -82,6 +82,8 @@ GOLDEN = {
     ("mel_square", 1): ((128, 128, 1), 0.324268, 0.0799643),
     ("mel_picture", 1): ((224, 224, 3), 70.6729, 45.5353),
     ("mfcc_zcr_rms", 1): ((108, 42), -7.10836, 49.1522),
+    # A voice from its beginning on: it has no opening.
+    ("opening_silence", 1): ((35,), 0.0, 0.0),
     ("prosody", 1): ((4,), 66.9215, 117.634),
     ("speech_descriptors", 2): ((160, 86), -1.17297, 8.03665),
     ("speech_statistics", 1): ((69,), -0.997060, 29.6138),

@@ -83,6 +83,8 @@ RAVDESS = Corpus(
         "one widely copied archive holds every clip twice",
         "two statements only: a model may learn the words",
         "the stored runs of this project used a copy at 24 kHz; the published clips have 48 kHz",
+        "most clips hold digital silence, of each actor another share, and what is heard before "
+        "anybody speaks names the actor far more often than chance: see `opening_silence`",
         "actor 07's two repetitions of happy 'Dogs are sitting by the door' are the same recording",
     ),
     known_duplicates=(frozenset({"ravdess/03-01-03-01-02-01-07", "ravdess/03-01-03-01-02-02-07"}),),
