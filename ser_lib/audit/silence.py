@@ -41,9 +41,9 @@ class Told:
     @property
     def is_clear(self) -> bool:
         """Whether the 95 % interval (Wilson) lies above chance by a tenth of the rest."""
-        from statsmodels.stats.proportion import proportion_confint
+        from scipy.stats import binomtest
 
-        low = proportion_confint(self.n_right, self.n_clips, method="wilson")[0]
+        low = binomtest(self.n_right, self.n_clips).proportion_ci(method="wilson").low
         return bool(low > self.chance + MIN_TOLD * (1 - self.chance))
 
 
