@@ -70,7 +70,8 @@ def measure_clip(
     try:
         recording = read_recording(path, start_s, end_s)
     except AudioError as error:
-        return {"problem": str(error).removeprefix(f"{path}: "), "audio_sha256": ""}, None
+        problem = str(error).removeprefix(f"{path}: ")
+        return {"problem": problem, "audio_sha256": "", "opening": None}, None
     facts, signal = recording.facts, np.nan_to_num(recording.signal)
     row: dict[str, object] = {
         "problem": "; ".join(check_facts(facts)),
