@@ -157,6 +157,8 @@ def run(
     if other := data.other_recordings(clips, corpus):
         typer.echo(other, err=True)
     chosen = studies.get_study(study)
+    if table and (lost := set(clips["emotion"]) - set(chosen.labels_for(corpus).from_emotion)):
+        typer.echo(f"{study}: clips of {', '.join(sorted(lost))} are no part of its task", err=True)
     # Our own systems were published nowhere: their one protocol is the honest one.
     usual = ["honest"] if study in studies.OURS else ["published", "honest"]
     names = model or [one.name for one in chosen.models if not one.is_optional]

@@ -45,7 +45,8 @@ SCHEMA = {
     "repetition": ("repetition", "take"),
     **{one: COLUMN_NAMES[one] for one in ("part", "statement", "start", "end", "duration")},
 }
-GENDER_WORDS = {"f": "female", "w": "female", "woman": "female", "m": "male", "man": "male"}
+GENDER_WORDS = dict.fromkeys(("f", "w", "woman", "female"), "female")
+GENDER_WORDS |= dict.fromkeys(("m", "man", "male"), "male")
 
 # Each emotion by its first three letters, which all its usual spellings have.
 BY_STEM = {one[:3]: one for one in EMOTIONS}
@@ -59,8 +60,9 @@ ANNOTATIONS = (".textgrid", ".eaf", ".srt", ".vtt", ".rttm")
 # In which audformat counts where a time has no unit.
 NANOSECOND_S = 1e-9
 
-# Speakers that a class needs, so that some are left to train on when three are held out.
-MIN_SPEAKERS = 4
+# Speakers that a class needs, so that some are left to train on when three are held out; from how
+# many on they are divided into folds, if classes have most of them: one at a time takes long.
+MIN_SPEAKERS, MANY_SPEAKERS = 4, 20
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,13 @@ class OwnCorpus(Corpus):
         table, folder = read_source(source, self.pattern)
         name = self.name.removeprefix(PREFIX)
         return _clips_of(table, name=name, root=folder, emotions=self.emotions, strict=strict)
+
+    @property
+    def protocol(self) -> str:
+        """Name the protocol that keeps speakers apart."""
+        is_common = 2 * min(self.n_speakers_of.values(), default=0) > self.n_speakers
+        is_divided = self.n_speakers >= MANY_SPEAKERS and is_common
+        return "speaker_folds" if is_divided else "loso"
 
     def suits(self, label_set: LabelSet) -> bool:
         """Whether a task has two classes here or more, and each of them enough speakers."""
@@ -190,7 +199,8 @@ def read_source(source: Path, pattern: str = "") -> tuple[pd.DataFrame, Path]:
         return _read_names(source, pattern), source
     if (source / "db.yaml").is_file():
         return _read_audformat(source), source
-    files = sorted(one for one in walk_files(source) if one.suffix.lower() in ANNOTATIONS)
+    found = (one for one in walk_files(source) if one.suffix.lower() in ANNOTATIONS)
+    files = sorted(one for one in found if not is_hidden(one.relative_to(source)))
     return _read_annotated(source, files) if files else _read_names(source, pattern), source
 
 
@@ -262,9 +272,13 @@ def _read_audformat(root: Path) -> pd.DataFrame:
     """
     import yaml
 
-    header = yaml.safe_load((root / "db.yaml").read_text(encoding="utf-8"))
+    try:
+        header = yaml.safe_load((root / "db.yaml").read_text(encoding="utf-8"))
+        about_tables = dict(header.get("tables") or {}).items()
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
+        raise CorpusError(f"{root / 'db.yaml'}: is no header of audformat ({error})") from error
     tables = []
-    for name, about in (header.get("tables") or {}).items():
+    for name, about in about_tables:
         files = [root / f"db.{name}{one}" for one in (".parquet", ".csv")]
         file = next(filter(Path.is_file, files), None)
         if file is None:
@@ -274,7 +288,7 @@ def _read_audformat(root: Path) -> pd.DataFrame:
             )
         table = _with_roles(read_table(file))
         if split := about.get("split_id"):
-            table["part"] = header["splits"][split].get("type", split)
+            table["part"] = header.get("splits", {}).get(split, {}).get("type", split)
         tables.append(table)
     labelled = [one for one in tables if {"path", "emotion"} <= set(one)]
     if not labelled:
@@ -384,7 +398,8 @@ def _clips_of(
         raise CorpusError(f"name='{name}' must be a word of letters, digits and _")
     rows, base = _located(_checked(_with_roles(table), emotions), root)
     corpus = f"{PREFIX}{name}"
-    ids = (Path(one).relative_to(base).with_suffix("").as_posix() for one in rows["path"])
+    places = (Path(one).relative_to(base) for one in rows["path"])
+    ids = ((one.parent / one.stem).as_posix() for one in places)
     # A variant of a clip is named after a #; what stands before a speaker's last - is the corpus.
     rows["clip_id"] = [f"{corpus}/{one}".replace("#", "_") for one in ids] + rows["times"]
     rows["speaker"] = f"{corpus}-" + rows["speaker"].str.replace("-", "_")
@@ -487,15 +502,16 @@ def _checked(
     rows["gender"] = rows["gender"].map(lambda one: GENDER_WORDS.get(one.casefold(), one))
     rows["intensity"] = rows["intensity"].replace("", "normal")
     takes = pd.to_numeric(rows["repetition"].replace("", "1"), errors="coerce")
-    note("repetition", takes.isna(), "is no number")
-    for role in ("start", "end", "duration"):
+    note("repetition", ~np.isfinite(takes), "is no number")
+    # That of a file without a start is no business of ours.
+    until = "duration" if "start" in given and "end" not in given else "end"
+    for role in ("start", until):
         seconds = seconds_of(rows[role], names.get(role, ""), **given.attrs.get("times", {}))
         note(role, seconds.isna() & ~rows[role].isin(["", "NaT"]), "is no time in seconds")
         note(role, seconds < 0, "is before the start of the file")
         rows[role] = seconds
-    if "start" in given and "end" not in given:
+    if until == "duration":
         rows["end"] = rows["start"].fillna(0) + rows["duration"]
-    until = "end" if "end" in given else "duration"
     note(until, rows["end"] <= rows["start"].fillna(0), "is not after the start")
     if wrong:
         lines = [line for _, line in sorted(wrong)]

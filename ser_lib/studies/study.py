@@ -140,10 +140,11 @@ class Study:
 
         Names: "published", "honest", a key of `other_protocols` or of `data.splits.PROTOCOLS`. Away
         from the authors' corpora and the demo, whose folds are named, "honest" is what the study
-        names for the corpus, else it leaves one speaker out.
+        names for the corpus, else it leaves one speaker out (or, of many of one's own, a fold).
         """
         is_home = corpus in (*self.corpora, "demo")
-        away = self.other_protocols.get(corpus, Protocol("loso"))
+        own = own_corpus(corpus)
+        away = self.other_protocols.get(corpus, Protocol(own.protocol if own else "loso"))
         honest = self.honest_protocol if is_home else away
         named = {"published": self.published_protocol, "honest": honest, **self.other_protocols}
         return named.get(name) or plain_protocol(name)

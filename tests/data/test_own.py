@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -198,6 +199,8 @@ BAD = {
     "no time": ("path,label,speaker,onset\na,sad,x,soon\n", "column 'onset': 'soon' is no time"),
     "infinite": ("path,label,speaker,end\na,sad,x,inf\n", "'inf' is no time"),
     "backwards": ("path,label,speaker,start_s,end_s\na,sad,x,2,1\n", "'end_s': '1' is not after"),
+    "folder": ("path,label,speaker\n..,sad,x\n", "row 1, .*folder"),
+    "endless": ("path,label,speaker,take\na,sad,x,inf\n", "'take': 'inf' is no number"),
     "take": ("path,label,speaker,take\na,sad,x,two\n", "'take': 'two' is no number"),
 }
 
@@ -305,6 +308,11 @@ def test_an_audformat_database_is_read_with_its_parts_and_genders(dialog, write_
     }
     assert list(clips["gender"]) == ["female", "male", "male"]
     assert list(clips.attrs["parts"].values()) == ["dev", "train", "train"]
+    for header in ("- a", "a: [", "tables: 3"):
+        (dialog.parent / "db.yaml").write_text(header)
+        with pytest.raises(CorpusError, match="header of audformat"):
+            register(dialog.parent)
+    db.save(dialog.parent, storage_format=form)
     for one in dialog.parent.glob("db.emo*"):
         one.rename(one.with_suffix(".pkl"))
     with pytest.raises(CorpusError, match="storage_format='csv'"):
@@ -355,11 +363,20 @@ def test_a_study_is_at_home_where_its_classes_have_speakers_enough(table):
     assert card.suits(STUDIES["penumajji2025"].label_set)  # by gender
     assert not card.suits(LABEL_SETS["emospeech4"])  # happy alone
     assert STUDIES["boucheta2025"].home(card.name) == card.name
+    assert STUDIES["boucheta2025"].protocol("honest", card.name).name == "loso"
     frame = pd.read_csv(table)
     frame[frame["Actor"] != "dan"].drop(columns="Sex").to_csv(table, index=False)
     card = register(table)
     assert not card.suits(LABEL_SETS["seven"])
     assert STUDIES["boucheta2025"].home(card.name) == "demo"
+
+
+@pytest.mark.parametrize(
+    ("n_speakers", "n_of", "name"), [(19, 19, "loso"), (20, 9, "loso"), (20, 11, "speaker_folds")]
+)
+def test_many_speakers_are_divided_into_folds(table, n_speakers, n_of, name):
+    known = {"sad": n_of, "happy": n_speakers}
+    assert replace(register(table), n_speakers=n_speakers, n_speakers_of=known).protocol == name
 
 
 def test_clips_that_cannot_be_used_are_left_out_if_asked(table):
@@ -370,6 +387,13 @@ def test_clips_that_cannot_be_used_are_left_out_if_asked(table):
     clips = load_corpus(card.name, strict=False)
     assert len(clips) == 7
     assert len(clips.attrs["left_out"]) == 1
+
+
+def test_a_length_of_files_is_no_time_of_a_segment_and_genders_have_many_words(folder):
+    rows = {"path": ["ann/sad_1.wav"], "label": "sad", "speaker": "a", "length": "short"}
+    for word in ("Female", "W", "woman"):
+        clips = clips_from_table(pd.DataFrame(rows).assign(Sex=word), name="t", root=folder)
+        assert (clips["gender"][0], clips["clip_id"][0]) == ("female", "mine-t/ann/sad_1")
 
 
 def test_names_that_would_mean_something_else_are_changed(folder):
