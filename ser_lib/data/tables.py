@@ -20,6 +20,9 @@ import pandas as pd
 
 from ser_lib.errors import CorpusError, SerError
 
+# A name is of any bytes, which pyarrow's strings are not: pandas takes them where it is installed.
+pd.set_option("mode.string_storage", "python")
+
 # Usual names of the column that plays a role, compared without case, spaces and underscores.
 COLUMN_NAMES: dict[str, tuple[str, ...]] = {
     "path": ("path", "file", "filename", "fileid", "filepath", "audio", "audiopath", "audiofile",
