@@ -208,7 +208,8 @@ class Explorer(widgets.VBox):
     def textgrid(self) -> str:
         """Return what is marked, or else selected, and the predictions along time as a TextGrid."""
         selected = [[*self.player.selection, "selection"]] if self.player.selection else []
-        rows = [(a, b, text, "marks") for a, b, text in self.player.marks or selected]
+        marks = self.player.marks or selected
+        rows = [(a, b, text, "marks") for a, b, text in marks if text.strip()]
         rows += [
             (*one, f"predicted by {self.bundle.label}") for one in window_intervals(self.windows)
         ]

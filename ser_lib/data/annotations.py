@@ -27,6 +27,8 @@ from ser_lib.errors import CorpusError, OutputError, offenders
 
 COLUMNS = ["file", "start_s", "end_s", "label", "speaker"]
 TIER = "emotion"  # called so where there is no speaker
+# Errors of what a damaged file holds.
+DAMAGED = (ValueError, LookupError, TypeError, ArithmeticError, struct.error, ET.ParseError)
 # Texts that pandas, and with it pyannote, reads as a missing value.
 MISSING = re.compile(r"|[#<-]*(n/?a|nan|none|null)>?", re.IGNORECASE)
 
@@ -233,7 +235,7 @@ def read_annotations(path: str | Path) -> pd.DataFrame:
                 raise ValueError(f"'{label}' is from {start_s} to {end_s} s")
     except OSError as error:
         raise CorpusError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, LookupError, TypeError, struct.error, ET.ParseError) as error:
+    except DAMAGED as error:
         raise CorpusError(
             f"{path}: is damaged, or no {path.suffix} file ({error}); save or export it again"
         ) from error

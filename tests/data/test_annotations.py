@@ -72,7 +72,7 @@ def test_no_label_is_taken_for_a_missing_value_a_number_or_markup(stored, form):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_line_breaks_and_outer_blanks_are_one_blank_or_none(stored, form):
-    read = read_annotations(stored(table((0, 1, " very\r\n\nsad\u2028 "), (1, 2, "b")), form))
+    read = read_annotations(stored(table((0, 1, " very\r\n\n\x07sad\u2028 "), (1, 2, "b")), form))
     assert list(read["label"].str.replace("_", " ")) == ["very sad", "b"]
 
 
@@ -200,6 +200,8 @@ def test_points_end_where_they_start_and_negative_times_are_refused(stored):
         read_annotations(stored(points.replace("0.25", "-1"), "textgrid"))
     with pytest.raises(CorpusError, match="too early"):
         read_annotations(stored(points[:-4], "textgrid"))
+    with pytest.raises(CorpusError):
+        read_annotations(stored(points.replace("0 2 2", "0 2 1e400"), "textgrid"))
     with pytest.raises(CorpusError, match="PitchTier"):
         read_annotations(stored(points.replace("TextGrid", "PitchTier"), "textgrid"))
 
@@ -267,6 +269,8 @@ def test_an_eaf_is_read_by_pympi(stored):
     assert read.get_linked_files()[0]["RELATIVE_MEDIA_URL"] == "./talk.wav"
     ids = re.findall(r'(?:TIME_SLOT|ANNOTATION)_ID="(\w+)"', path.read_text(encoding="utf-8"))
     assert len(ids) == len(set(ids)) == 3 * 11
+    times = re.findall(r'TIME_VALUE="(\d+)"', path.read_text(encoding="utf-8"))
+    assert list(map(int, times)) == sorted(map(int, times))
 
 
 EAF = """<?xml version="1.0" encoding="UTF-8"?>
@@ -289,8 +293,9 @@ def test_what_refers_to_another_annotation_has_its_time_and_what_has_none_is_ref
         [0.25, 1.001, "sad", ""],
         [0.25, 1.001, "", "words"],
     ]
+    with pytest.raises(CorpusError, match="align it in ELAN"):
+        read_annotations(stored(EAF.replace(' TIME_VALUE="1001"', ""), "eaf"))
     for old, new in (
-        (' TIME_VALUE="1001"', ""),
         ("milliseconds", "PAL-frames"),
         ('REF="a1"', 'REF="a9"'),
         ('REF="a1"', 'REF="a3"'),
