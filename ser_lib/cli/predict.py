@@ -151,7 +151,7 @@ def _check(request: Request) -> None:
     if request.is_parquet and request.out is None:
         raise SerError("Parquet is no text for a terminal: name a file with --out")
     if request.is_parquet and find_spec("pyarrow") is None:
-        raise OutputError("Parquet needs pyarrow: `pip install pyarrow`, or name a file .csv")
+        raise OutputError("Parquet needs pyarrow: pip install 'ser-lib[parquet]', or name a .csv")
     if request.top < 0 or request.n_jobs < 0:
         raise SerError("--top and --jobs are 0 or more")
     if request.plot is not None and not request.is_timeline:

@@ -122,7 +122,7 @@ def test_forms_that_do_not_fit_are_refused(predict, talk, tmp_path, monkeypatch)
     with pytest.raises(SerError, match="--out"):
         predict(talk, form="parquet")
     monkeypatch.setattr(commands, "find_spec", lambda name: None)
-    with pytest.raises(OutputError, match="pip install pyarrow"):
+    with pytest.raises(OutputError, match=r"ser-lib\[parquet\]"):
         predict(talk, out=tmp_path / "a.parquet")
     predict(talk, is_timeline=True, form="audformat")
     assert [one.name for one in tmp_path.iterdir()] == ["talk.wav"]
