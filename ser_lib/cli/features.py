@@ -69,6 +69,8 @@ def write_features(spec: FeatureSpec, source: str, out: Path) -> list[str]:
     """
     if out.suffix.lower() not in SUFFIXES:
         raise OutputError(f"--out {out}: name a file that ends in {' or '.join(SUFFIXES)}")
+    if out.resolve() == Path(source).resolve():
+        raise OutputError(f"--out {out}: is what is read; name another file")
     refuse_foreign(out, lambda text: MARK in text)
     with only_writer(out):
         clips = _clips_of(source)

@@ -522,7 +522,7 @@ def _checked(
             else ""
         )
         raise CorpusError(
-            f"{len(lines)} values of the table cannot be used:{offenders(lines)}{remedy}"
+            f"values of the table that cannot be used ({len(lines)}):{offenders(lines)}{remedy}"
         )
     if is_dropped.all():
         raise CorpusError("no clip is left: the labels of all of them are left out")

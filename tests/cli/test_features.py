@@ -116,6 +116,8 @@ def test_a_file_of_ours_is_replaced_and_another_is_not(call, folder, tmp_path):
         with pytest.raises(OutputError, match="not recognised"):
             call("prosody", folder, out=f"other.{form}")
         assert (tmp_path / f"other.{form}").read_bytes() == b"PAR1 not ours"
+    with pytest.raises(OutputError, match="what is read"):
+        call("prosody", tmp_path / "f.npz", out="f.npz")
     with pytest.raises(OutputError, match=r"\.npz"):
         call("prosody", folder, out="f.csv")
 

@@ -178,7 +178,7 @@ def test_labels_of_a_table_stay_text(folder):
         "cem/sad_1.wav,nan,",
     ]
     (folder / "t.csv").write_text("\n".join(lines))
-    with pytest.raises(CorpusError, match=r"1 values.*\n.*row 3 .*column 'speaker'"):
+    with pytest.raises(CorpusError, match=r"\(1\):\n.*row 3 .*column 'speaker'"):
         register(folder / "t.csv", emotions=dict.fromkeys(("NA", "null", "nan"), "sad"))
     (folder / "t.csv").write_text("\n".join(lines[:3]))
     emotions = {"NA": "sad", "null": "happy"}
