@@ -69,6 +69,8 @@ def write_features(spec: FeatureSpec, source: str, out: Path) -> list[str]:
     """
     if out.suffix.lower() not in SUFFIXES:
         raise OutputError(f"--out {out}: name a file that ends in {' or '.join(SUFFIXES)}")
+    if out.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
+        raise OutputError("Parquet needs pyarrow: pip install 'ser-lib[parquet]', or name a .npz")
     if out.resolve() == Path(source).resolve():
         raise OutputError(f"--out {out}: is what is read; name another file")
     refuse_foreign(out, lambda text: MARK in text)
@@ -136,12 +138,7 @@ def _write_parquet(
     table = pd.concat([rows, pd.DataFrame(flat, rows.index, columns)], axis=1)
     # pandas puts them into the schema's metadata, and reads them again.
     table.attrs = {MARK: about}
-    try:
-        table.to_parquet(path, index=False)
-    except ImportError as error:
-        raise OutputError(
-            f"{path.suffix}: pyarrow, which writes it, is not installed; name a file .npz"
-        ) from error
+    table.to_parquet(path, index=False)
 
 
 def _write_npz(

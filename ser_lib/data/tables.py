@@ -92,7 +92,9 @@ def read_table(path: Path, *, error_class: type[SerError] = CorpusError) -> pd.D
             is_json = text.lstrip()[:1] in ("[", "{")
             frame = _parse_json(text) if is_json else _parse_lines(text)
     except ImportError as error:
-        raise error_class(f"{path}: Parquet is read by pyarrow, which is not installed") from error
+        raise error_class(
+            f"{path}: Parquet needs pyarrow: pip install 'ser-lib[parquet]'"
+        ) from error
     except OSError as error:
         raise error_class(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:

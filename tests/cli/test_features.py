@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ser_lib import data
+from ser_lib.cli import features
 from ser_lib.cli import main as command
 from ser_lib.errors import FeatureError, OutputError
 from ser_lib.features.extraction import compute
@@ -120,6 +121,12 @@ def test_a_file_of_ours_is_replaced_and_another_is_not(call, folder, tmp_path):
         call("prosody", tmp_path / "f.npz", out="f.npz")
     with pytest.raises(OutputError, match=r"\.npz"):
         call("prosody", folder, out="f.csv")
+
+
+def test_what_parquet_needs_is_said_before_anything_is_computed(call, folder, monkeypatch):
+    monkeypatch.setattr(features, "find_spec", lambda name: None)
+    with pytest.raises(OutputError, match=r"\[parquet\]"):
+        call("prosody", folder, out="f.parquet")
 
 
 def test_what_fails_is_named_and_the_others_are_written(call, folder, tmp_path):
