@@ -165,7 +165,8 @@ def _eaf(segments: list[_Segment], _: int) -> str:
         tier = ET.SubElement(root, "TIER", LINGUISTIC_TYPE_REF="default-lt", TIER_ID=name)
         for one in own:
             start, end = slots[one.start, 1, one], slots[one.end, 0, one]
-            facts = {"ANNOTATION_ID": f"a{start}", "TIME_SLOT_REF1": start, "TIME_SLOT_REF2": end}
+            facts = {"TIME_SLOT_REF1": start, "TIME_SLOT_REF2": end}
+            facts["ANNOTATION_ID"] = start.replace("ts", "a")  # numbered, as ELAN goes on
             held = ET.SubElement(ET.SubElement(tier, "ANNOTATION"), "ALIGNABLE_ANNOTATION", facts)
             ET.SubElement(held, "ANNOTATION_VALUE").text = one.label
     facts = {"LINGUISTIC_TYPE_ID": "default-lt", "TIME_ALIGNABLE": "true"}

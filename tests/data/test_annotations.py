@@ -269,6 +269,7 @@ def test_an_eaf_is_read_by_pympi(stored):
     assert read.get_linked_files()[0]["RELATIVE_MEDIA_URL"] == "./talk.wav"
     ids = re.findall(r'(?:TIME_SLOT|ANNOTATION)_ID="(\w+)"', path.read_text(encoding="utf-8"))
     assert len(ids) == len(set(ids)) == 3 * 11
+    assert all(re.fullmatch(r"(ts|a)\d+", one) for one in ids)
     times = re.findall(r'TIME_VALUE="(\d+)"', path.read_text(encoding="utf-8"))
     assert list(map(int, times)) == sorted(map(int, times))
 
