@@ -26,6 +26,7 @@ MIN_PERIODICITY = 0.45
 RANGE_DB = 30.0  # what is further below the loud frames is breath or room
 ABOVE_FLOOR_DB = 5.0
 MIN_LEVEL_DB = -75.0  # below it a 16-bit recording holds mostly its own noise
+MARGIN_S = 0.1  # before the first speech and after the last, for what is too soft to be found
 SPREAD_S = 0.2  # consonants around a voiced frame belong to the same speech
 
 # Levels of speech go up and down with its syllables; those of tones and fans do not.
@@ -117,15 +118,10 @@ def speech_frames(signal: np.ndarray) -> np.ndarray:
     return _speech(signal, frame_levels_db(signal))
 
 
-def mute_edges(signal: np.ndarray, sample_rate_hz: int, *, margin_s: float = 0.1) -> np.ndarray:
-    """Return a copy of a mono signal with zeros before the first speech and after the last."""
+def speech_span_s(signal: np.ndarray, sample_rate_hz: int) -> tuple[float, float] | None:
+    """Return where a mono signal's first speech begins and its last ends; None without speech."""
     spoken = np.flatnonzero(speech_frames(resample(signal, sample_rate_hz, RATE_HZ)))
-    muted = signal.copy()
-    if len(spoken):
-        start_s, stop_s = spoken[0] * HOP_S - margin_s, (spoken[-1] + 2) * HOP_S + margin_s
-        muted[: max(0, round(start_s * sample_rate_hz))] = 0
-        muted[round(stop_s * sample_rate_hz) :] = 0
-    return muted
+    return (spoken[0] * HOP_S, (spoken[-1] + 2) * HOP_S) if len(spoken) else None
 
 
 def _speech(signal: np.ndarray, levels_db: np.ndarray) -> np.ndarray:

@@ -422,9 +422,9 @@ def _told_by_silence(known: pd.DataFrame, measured: pd.DataFrame) -> Iterator[Au
             told = tell_by_silence(np.stack(rows["opening"]), rows[column], rows["family"])
             if told and told.is_clear:
                 detail = (
-                    f"{100 * told.accuracy:.0f} % of {told.n_clips} clips are assigned rightly by "
-                    "what is heard before anybody speaks, cross-validated; a guess would be right "
-                    f"in {100 * told.chance:.0f} %"
+                    f"{100 * told.accuracy:.0f} % of these clips are assigned rightly by what is "
+                    "heard before anybody speaks, cross-validated; a guess would be right in "
+                    f"{100 * told.chance:.0f} %"
                 )
                 ids = tuple(rows.loc[told.is_examined, "clip_id"])
                 yield from _about(known, kind, ids, detail)

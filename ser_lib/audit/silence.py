@@ -6,7 +6,7 @@ editor's digital silence, which no new recording has.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,33 +18,14 @@ MIN_CLIPS_EACH = 10  # of a group, to learn from
 MIN_TOLD = 0.1
 
 
-@dataclass(frozen=True)
-class Told:
-    """How many clips are assigned to their group by their silence."""
+class Told(NamedTuple):
+    """How many clips are assigned to their group by their silence, `accuracy`, and by a guess."""
 
     is_examined: np.ndarray
-    """Which clips have an opening and a group of enough clips."""
-    n_right: int
+    accuracy: float
     chance: float
-    """Share of the largest group, which a guess would find."""
-
-    @property
-    def n_clips(self) -> int:
-        """How many clips were examined."""
-        return int(self.is_examined.sum())
-
-    @property
-    def accuracy(self) -> float:
-        """Share of clips that are assigned to their own group."""
-        return self.n_right / self.n_clips
-
-    @property
-    def is_clear(self) -> bool:
-        """Whether the 95 % interval (Wilson) lies above chance by a tenth of the rest."""
-        from scipy.stats import binomtest
-
-        low = binomtest(self.n_right, self.n_clips).proportion_ci(method="wilson").low
-        return bool(low > self.chance + MIN_TOLD * (1 - self.chance))
+    is_clear: bool
+    """Whether the 95 % interval (Wilson) lies above chance by `MIN_TOLD` of the rest."""
 
 
 def tell_by_silence(openings: np.ndarray, groups: pd.Series, copies: pd.Series) -> Told | None:
@@ -59,6 +40,7 @@ def tell_by_silence(openings: np.ndarray, groups: pd.Series, copies: pd.Series) 
     copies : pandas.Series
         What copies of one sound have in common: one of them is examined.
     """
+    from scipy.stats import binomtest
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
@@ -73,5 +55,8 @@ def tell_by_silence(openings: np.ndarray, groups: pd.Series, copies: pd.Series) 
     model = make_pipeline(StandardScaler(), LinearDiscriminantAnalysis("lsqr", shrinkage="auto"))
     folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=0)
     truth = groups[rows].to_numpy()
-    said = cross_val_predict(model, openings[rows, 2:], truth, cv=folds)
-    return Told(rows, int((said == truth).sum()), float(enough.max() / len(truth)))
+    is_right = cross_val_predict(model, openings[rows, 2:], truth, cv=folds) == truth
+    chance = float(enough.max() / len(truth))
+    low = binomtest(int(is_right.sum()), len(truth)).proportion_ci(method="wilson").low
+    is_clear = bool(low > chance + MIN_TOLD * (1 - chance))
+    return Told(rows, float(is_right.mean()), chance, is_clear)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ser_lib.audio.signal import check_signal, crop_or_pad, resample
-from ser_lib.audio.voice_activity import HOP_S, RATE_HZ, speech_frames
+from ser_lib.audio.signal import check_signal, crop_or_pad
+from ser_lib.audio.voice_activity import MARGIN_S, speech_span_s
 from ser_lib.errors import FeatureError
 from ser_lib.features.spectral import HOP_SAMPLES, N_FFT
 
@@ -59,10 +59,8 @@ TYPICAL_DESCRIPTORS[DESCRIPTOR_N_MFCC + 6 :] = 0.45
 # What 16 bits write as zero, for so long, is no recording: an editor or a noise gate put it there.
 HALF_STEP, MIN_ZEROS_S = 0.5 / 32_768, 0.02
 
-# Before the first speech, with a margin for what is too soft to be found. Speech is looked for in
-# the beginning: hours of a recording have no part in it.
-BEGINNING_S = 10.0
-OPENING_S, OPENING_MARGIN_S, MIN_OPENING_S = 0.35, 0.1, 0.1
+# Before the first speech, which is looked for in the beginning of the clip.
+BEGINNING_S, OPENING_S, MIN_OPENING_S = 10.0, 0.35, 0.1
 OPENING_WINDOW_S, OPENING_FROM_HZ, N_OPENING_BANDS = 0.04, 50.0, 16
 OPENING = (
     *("digital silence", "opening", "zeros"),
@@ -269,10 +267,9 @@ def opening_silence(signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
     check_signal(signal)
     edges = np.flatnonzero(np.diff(np.abs(signal) < HALF_STEP, prepend=False, append=False))
     runs_s = (edges[1::2] - edges[::2]) / sample_rate_hz
-    beginning = signal[: round(BEGINNING_S * sample_rate_hz)]
-    spoken = np.flatnonzero(speech_frames(resample(beginning, sample_rate_hz, RATE_HZ)))
-    starts_s = spoken[0] * HOP_S - OPENING_MARGIN_S if len(spoken) else OPENING_S
-    opening = signal[: round(max(0, min(starts_s, OPENING_S)) * sample_rate_hz)]
+    span_s = speech_span_s(signal[: round(BEGINNING_S * sample_rate_hz)], sample_rate_hz)
+    ends_s = min(OPENING_S, max(0, span_s[0] - MARGIN_S)) if span_s else OPENING_S
+    opening = signal[: round(ends_s * sample_rate_hz)]
     values = np.zeros(len(OPENING), np.float16)
     values[0] = runs_s[runs_s >= MIN_ZEROS_S].sum()
     if len(opening) < round(MIN_OPENING_S * sample_rate_hz):

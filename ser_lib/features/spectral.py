@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ser_lib.audio.signal import check_signal, crop_or_pad
-from ser_lib.audio.voice_activity import mute_edges
+from ser_lib.audio.voice_activity import MARGIN_S, speech_span_s
 
 N_FFT = 2048  # librosa's default, 93 ms at 22,050 Hz, which all five studies leave unchanged
 HOP_SAMPLES = 512  # likewise, 23 ms at 22,050 Hz
@@ -274,8 +274,10 @@ def mfcc_zcr_rms(
     import librosa
 
     check_signal(signal)
-    if is_muted:
-        signal = mute_edges(signal, sample_rate_hz)
+    if is_muted and (span_s := speech_span_s(signal, sample_rate_hz)):
+        signal = signal.copy()
+        signal[: max(0, round((span_s[0] - MARGIN_S) * sample_rate_hz))] = 0
+        signal[round((span_s[1] + MARGIN_S) * sample_rate_hz) :] = 0
     fixed = crop_or_pad(signal, round(duration_s * sample_rate_hz))
     framing: dict[str, Any] = {"hop_length": HOP_SAMPLES}
     zcr = librosa.feature.zero_crossing_rate(fixed, frame_length=N_FFT, **framing)

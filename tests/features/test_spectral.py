@@ -409,3 +409,19 @@ def test_double_precision_stays_double(rng):
 
 def test_silence_has_one_level():
     assert (_power_to_db(np.zeros((3, 4))) == 0).all()
+
+
+def test_muted_silence_is_zeros_and_speech_is_as_it_was(speak, rng):
+    room = rng.normal(0, 1e-3, RATE_HZ).astype(np.float32)
+    signal = np.concatenate([room, speak(rate_hz=RATE_HZ, duration_s=1.0), room])
+    plain, muted = (
+        mfcc_zcr_rms(signal, RATE_HZ, duration_s=3.0, is_muted=m) for m in (False, True)
+    )
+    n_second = RATE_HZ // HOP
+    assert muted[: n_second // 2, 1].max() == muted[-n_second // 2 :, 1].max() == 0
+    assert plain[: n_second // 2, 1].min() > 0
+    speech = slice(n_second + 4, n_second + 7 * n_second // 10)
+    np.testing.assert_allclose(muted[speech], plain[speech], rtol=1e-4, atol=1e-3)
+    np.testing.assert_array_equal(
+        mfcc_zcr_rms(room, RATE_HZ, is_muted=True), mfcc_zcr_rms(room, RATE_HZ)
+    )
