@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.io import wavfile
 
 from ser_lib.audio.io import check_facts, decode, is_hidden, is_recording
 from ser_lib.data.annotations import read_annotations
@@ -552,6 +551,8 @@ def _cut(rows: pd.DataFrame) -> list[Path | str]:
 
 def _cut_file(path: Path, segments: pd.DataFrame) -> list[Path | str]:
     """Write stretches of a file as WAV of floats, which hold whatever was decoded."""
+    from scipy.io import wavfile  # takes half a second
+
     stat = path.stat() if path.is_file() else None
     facts = (stat.st_size, stat.st_mtime_ns) if stat else ()
     spans = list(zip(segments["start"].fillna(0.0), segments["end"], strict=True))
