@@ -26,8 +26,8 @@ from starlette.responses import PlainTextResponse
 
 from ser_lib.app import server as app
 from ser_lib.app import views
-from ser_lib.audio.io import load_signal
-from ser_lib.errors import BundleError
+from ser_lib.audio.io import load_head, load_signal
+from ser_lib.errors import AudioError, BundleError
 from ser_lib.inference.predictor import Predictor
 from ser_lib.paths import PROJECT_DIR
 
@@ -207,6 +207,35 @@ def test_what_no_browser_plays_is_taken_too(page, tmp_path, speak):
     drop(page, tmp_path / "a.W64")
     page.locator(".block", has_text="Or drop a file").get_by_label("Clear").click()
     page.wait_for_selector("input[type=file] >> nth=0", state="attached")
+
+
+RECORD = """async (forms) => {
+  const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+  const recorded = forms.map((mimeType) => new Promise((done) => {
+    const recorder = new MediaRecorder(stream, { mimeType });
+    recorder.ondataavailable = async ({ data }) =>
+      done([...new Uint8Array(await data.arrayBuffer())]);
+    recorder.start();
+    setTimeout(() => recorder.stop(), 1000);
+  }));
+  return Promise.all(recorded);
+}"""
+
+
+@pytest.mark.browser
+def test_what_a_browser_records_is_read_whole_and_not_at_all_where_it_is_cut(page, tmp_path):
+    # Neither says how long it is, in its header.
+    for content in page.evaluate(RECORD, ["audio/webm", "audio/mp4"]):
+        raw = bytes(content)
+        path = tmp_path / "recorded"
+        path.write_bytes(raw)
+        signal, rate_hz, duration_s = load_head(path)
+        assert rate_hz == 48_000
+        assert duration_s == pytest.approx(1.0, abs=0.3)  # the clock of a busy browser
+        assert signal.any()
+        path.write_bytes(raw[: round(0.6 * len(raw))])
+        with pytest.raises(AudioError, match="truncated"):
+            load_head(path)
 
 
 @pytest.mark.browser
