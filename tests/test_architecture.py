@@ -232,7 +232,7 @@ def test_modules_that_were_moved_are_where_the_changelog_says():
         ("runs", {"tensorflow", "keras", "librosa", "matplotlib"}),
         ("studies", {"tensorflow", "keras", "librosa", "matplotlib"}),
         ("data", {"tensorflow", "keras", "librosa", "matplotlib", "sklearn"}),
-        ("inference.predictor", {"tensorflow", "keras", "matplotlib"}),
+        ("inference.predictor", {"av", "tensorflow", "keras", "matplotlib"}),
         ("evaluation.metrics", {"tensorflow", "keras", "librosa", "matplotlib", "soundfile"}),
         ("cli.main", {"tensorflow", "keras", "librosa", "matplotlib", "pandas"}),
     ],
