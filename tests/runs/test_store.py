@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from ser_lib.errors import RunError
+from ser_lib.runs import store
 from ser_lib.runs.store import cached_result, key_of, require_audio
 
 
@@ -48,3 +51,10 @@ def test_what_must_be_computed_needs_audio():
     with pytest.raises(RunError, match="tess"):
         require_audio(clips, "x is not stored")
     require_audio(clips[:1], "x is not stored")
+
+
+@pytest.mark.parametrize("is_checkout", [True, False])
+def test_the_commit_is_that_of_a_checkout_and_of_no_other_repository(is_checkout, monkeypatch):
+    monkeypatch.setattr(store, "IS_CHECKOUT", is_checkout)
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: SimpleNamespace(stdout="abc\n"))
+    assert store.provenance()["commit"] == ("abc with changes" if is_checkout else "unknown")
