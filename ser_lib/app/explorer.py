@@ -81,8 +81,8 @@ class Explorer(widgets.VBox):
     Parameters
     ----------
     corpus : str or pandas.DataFrame
-        Which corpus to begin with, a key of `ser_lib.data.CORPORA`; or a clip table of one's own,
-        from `ser_lib.clips_from_folder` for example.
+        Which corpus to begin with, by name; or a clip table of one's own, from
+        `ser_lib.clips_from_folder` for example.
 
     Raises
     ------
@@ -93,11 +93,13 @@ class Explorer(widgets.VBox):
     def __init__(self, corpus: str | pd.DataFrame = "demo") -> None:
         nothing = pd.DataFrame(columns=list(data.CLIP_COLUMNS))
         self._own = {OWN: nothing}
+        if isinstance(corpus, str) and corpus not in data.CORPORA:
+            corpus = data.load_corpus(corpus, strict=False)
         if isinstance(corpus, pd.DataFrame):
             name = data.corpus_of(corpus)
             self._own = {name: corpus, OWN: nothing}
         else:
-            name = data.get_corpus(corpus).name
+            name = corpus
         self._clips = nothing
         self._models: list[StoredModel] = []
         self._marks: dict[str, list[Any]] = {}

@@ -13,6 +13,7 @@ import pytest
 from ser_lib import data
 from ser_lib.app.explorer import ALL, OWN, Explorer
 from ser_lib.data.labels import EMOTIONS
+from ser_lib.data.own import register
 from ser_lib.errors import CorpusError
 from ser_lib.inference.bundle import write_bundle
 from ser_lib.inference.predictor import with_probe
@@ -266,6 +267,14 @@ def test_an_uploaded_recording_comes_in_pieces(explorer, tmp_path, write_clip):
     # Whatever the browser calls it, it stays in the explorer's folder.
     assert Path(chosen(explorer)) == Path(explorer._folder.name) / "a.wav"
     assert explorer.view.duration_s == pytest.approx(0.3)
+
+
+def test_a_registered_corpus_of_ones_own_is_found_by_its_name(few_clips, tmp_path):
+    few_clips[["path", "emotion", "speaker"]].to_csv(tmp_path / "my.csv", index=False)
+    name = register(tmp_path / "my.csv").name
+    explorer = Explorer(name)
+    assert explorer.corpus.value == name
+    assert len(explorer.speaker.options) == 6 + 1
 
 
 def test_a_clip_table_of_ones_own_is_a_corpus(few_clips):
