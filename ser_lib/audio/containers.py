@@ -53,15 +53,14 @@ class Structure:
     links: tuple[int, ...] = ()
     """Where the recordings begin of which a chained Ogg consists; empty where it is one."""
     tag: bytes = b""
-    """A frame that says that an MP3 is endless, where its first one does not say its length."""
+    """A frame that says that an MP3 is endless, where its first one does not say its length, or
+    only that of the first of several."""
 
 
 def read_structure(file: BinaryIO, length: int) -> Structure:
     """Read what the bytes of an open file say about it; `length` is that of the file."""
     head = file.read(HEAD_BYTES)
-    start = 0
-    if head.startswith(b"ID3"):
-        start = 10 + sum(n << 7 * place for place, n in enumerate(head[9:5:-1]))
+    if start := _tag_bytes(head):
         file.seek(start)
         head = file.read(HEAD_BYTES)
     reader, spare = (
@@ -79,6 +78,10 @@ def read_structure(file: BinaryIO, length: int) -> Structure:
     if find_end:
         return Structure(reader, spare, find_end(file, length))
     tag = _endless_tag(head[:200])
+    if stated := re.search(MP3_SIZED, head[:200], re.DOTALL):
+        file.seek(start + int.from_bytes(stated[1] or b"", "big"))
+        if stated[1] is None or not re.match(MP3_NEXT, file.read(HEAD_BYTES), re.DOTALL):
+            tag = b""  # it says its length, and no other follows
     return Structure(reader, spare, _mp3_end(file, start, length) if tag else 0, start, tag=tag)
 
 
@@ -100,12 +103,12 @@ def _ogg_links(file: BinaryIO, length: int) -> tuple[tuple[int, ...], int]:
 
 
 def _endless_tag(frame: bytes) -> bytes:
-    """Return a frame that says an MP3 is endless, like its first; none where one says its length.
+    """Return a frame that says an MP3 is endless, like its first; none where that is of no MP3.
 
     It has 128 or 80 kbit/s, for which its own size is known.
     """
     is_mp3 = len(frame) == 200 and frame[0] == 0xFF and frame[1] & 0xE6 == 0xE2
-    if not is_mp3 or any(one in frame for one in (b"Xing", b"Info", b"VBRI")):
+    if not is_mp3:
         return b""
     version, rate, is_mono = frame[1] >> 3 & 3, frame[2] >> 2 & 3, frame[3] >= 0xC0
     if version == 1 or rate == 3:
@@ -117,17 +120,27 @@ def _endless_tag(frame: bytes) -> bytes:
     return (head + bytes(n_side) + b"Xing\0\0\0\1\x7f\xff\xff\xff").ljust(n_bytes, b"\0")
 
 
+def _tag_bytes(head: bytes) -> int:
+    """Return how long a tag of ID3 is, by its beginning; 0 where that is none."""
+    if head.startswith(b"ID3"):
+        return 10 + sum(n << 7 * place for place, n in enumerate(head[9:5:-1]))
+    return 128 if head.startswith(b"TAG") else 0
+
+
 def _mp3_end(file: BinaryIO, start: int, length: int) -> int:
     """Return where the last frame of an MP3 ends."""
     at = start
     while at < length:
         file.seek(at)
-        head = file.read(4)
-        is_frame = len(head) == 4 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2
+        head = file.read(10)
+        if n_bytes := _tag_bytes(head):
+            at += n_bytes
+            continue
+        is_frame = len(head) >= 4 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2
         version, rate = (head[1] >> 3 & 3, head[2] >> 2 & 3) if is_frame else (1, 3)
         kbps = (MP3_KBPS if version == 3 else MP3_LOW_KBPS)[head[2] >> 4] if is_frame else 0
         if version == 1 or rate == 3 or not kbps:
-            return length  # a tag, or what does not belong here
+            return length  # what does not belong here
         rate_hz = MP3_RATES_HZ[rate] >> MP3_HALVINGS[version]
         at += (144_000 if version == 3 else 72_000) * kbps // rate_hz + (head[2] >> 1 & 1)
     return at
@@ -136,6 +149,9 @@ def _mp3_end(file: BinaryIO, start: int, length: int) -> int:
 # By the four bits of a frame, of MPEG 1 and of its lower rates.
 MP3_KBPS = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)
 MP3_LOW_KBPS = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0)
+# A frame that says its length, most often also in bytes; what follows where MP3s were joined.
+MP3_SIZED = rb"(?:Xing|Info)(?:\0{3}[\x03\x07\x0b\x0f].{4}(.{4}))?|VBRI"
+MP3_NEXT = rb"(TAG.{125})?(ID3|\xff[\xe2-\xff])"
 MP3_RATES_HZ, MP3_HALVINGS = (44_100, 48_000, 32_000), {3: 0, 2: 1, 0: 2}
 
 

@@ -189,8 +189,11 @@ def _sound_of(path: Path, file: BinaryIO, found: Structure) -> _Sound | Stream:
 def _blocks(path: Path, file: _Sound | Stream | _Chain, n_samples: int) -> Iterator[np.ndarray]:
     """Read to the end; AudioError where it comes before a length that is stated."""
     n_read = 0
-    while len(block := file.read(n_samples, dtype="float32", always_2d=True)):
+    # No further than to a stated end: behind it may be a tag, at which libsndfile fails.
+    n_left = file.frames if file.has_length else MAX_SAMPLES
+    while len(block := file.read(min(n_samples, n_left), dtype="float32", always_2d=True)):
         n_read += len(block)
+        n_left -= len(block)
         yield block
     if n_read < file.frames and file.has_length:
         raise AudioError(
@@ -233,8 +236,8 @@ def _undecodable(path: Path, error: Exception) -> AudioError:
     # soundfile asks for a rate and a form where a name ends in .raw: that is no error of its own.
     reason = getattr(error, "error_string", "it has no header that says how").strip()
     return AudioError(
-        f"{path}: cannot be decoded ({reason}); it is damaged or no audio file, copy or download "
-        "it again"
+        f"{path}: cannot be decoded ({reason}); it is damaged, no audio file, or of a rare kind: "
+        "copy or download it again, or export it as WAV or FLAC"
     )
 
 

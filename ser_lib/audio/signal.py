@@ -14,6 +14,8 @@ from ser_lib.errors import AudioError, FeatureError
 
 # Correlation from which one channel is the other's inverse, with noise or an echo of its own.
 MIN_OPPOSITION = 0.5
+# Of the loudest channel's power; what is below takes nothing away from it, and may be rounding.
+MIN_RELATED_POWER = 1e-3
 
 # Of a signal's standard deviation; the clips of RAVDESS, EmoDB and TESS have 0.04 at most.
 MAX_OFFSET = 0.1
@@ -40,7 +42,8 @@ def mono(samples: np.ndarray) -> np.ndarray:
         powers = np.diag(products)
         loudest = powers.argmax()
         least = MIN_OPPOSITION * np.sqrt(powers) * np.sqrt(powers[loudest])
-        is_related, is_opposite = np.abs(products[loudest]) > least, products[loudest] < -least
+        related = np.where(powers > MIN_RELATED_POWER * powers[loudest], products[loudest], 0)
+        is_related, is_opposite = np.abs(related) > least, related < -least
     if not is_opposite.any():
         return samples.mean(axis=1)
     # All as the first of them is, so that a recording in blocks keeps its polarity.

@@ -195,6 +195,14 @@ def _formats(clips: pd.DataFrame) -> Iterator[ClipFinding]:
             lambda value: f"{value:g}" if isinstance(value, float) else value
         )
         counts = values.value_counts()
+        if 2 * counts.iloc[0] <= len(clips) and len(counts) > 2:
+            others = tuple(clips.loc[values != counts.index[0], "clip_id"])
+            detail = (
+                f"{column}: {len(counts)} kinds, none in most clips; {counts.index[0]}{unit} in "
+                f"{counts.iloc[0]} of {len(clips)}"
+            )
+            yield ClipFinding("odd_format", others, detail)
+            continue
         for value, count in counts.iloc[1:].items():
             detail = (
                 f"{column}: {value}{unit} in {count} of {len(clips)}, where {counts.iloc[0]} have "

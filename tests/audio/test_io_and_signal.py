@@ -119,6 +119,13 @@ def test_channels_in_opposite_phase_are_the_sound_not_what_they_leave_of_each_ot
     )
 
 
+def test_what_an_encoder_leaves_in_empty_channels_is_in_no_phase(noise):
+    samples = (noise[:, None] * [0, 1, 0] + [2e-34, 0, -2e-34]).astype(np.float32)
+    faint = samples - 0.01 * samples[:, [1, 0, 1]]
+    for one in (samples, faint):
+        np.testing.assert_array_equal(mono(one), one.mean(axis=1))
+
+
 def test_an_offset_hides_no_opposite_phase(noise):
     signal = mono(0.01 * noise[:, None] * [1, -1] + 0.1)
     assert abs(np.corrcoef(signal, noise)[0, 1]) > 0.999

@@ -108,6 +108,14 @@ def test_formats_of_a_minority_are_found(folder, write_clip, spoken):
     assert "44100 Hz in 1 of 14, where 13 have 16000 Hz" in odd[("rate.wav",)]
 
 
+def test_where_no_format_is_that_of_most_there_is_one_finding(folder):
+    rows = pd.DataFrame([measure_clip(path)[0] for path in sorted(folder.iterdir())])
+    rows.insert(0, "clip_id", list(map(str, range(len(rows)))))
+    rows["container"] = [f"KIND {number % 3}" for number in range(len(rows))]
+    (odd,) = (one for one in check_clips(rows) if one.kind == "odd_format")
+    assert "3 kinds, none in most clips" in odd.detail
+
+
 def test_a_folder_of_damaged_files_alone_is_no_crash(tmp_path):
     (tmp_path / "a.wav").write_text("no")
     assert found(tmp_path) == {"damaged": {"a.wav"}}
