@@ -139,6 +139,15 @@ def test_every_dependency_is_locked_for_every_python_that_is_allowed():
         assert needed <= names, f"Python 3.{minor}"
 
 
+def test_every_python_that_is_allowed_is_named_and_tested():
+    allowed = SpecifierSet(pyproject()["project"]["requires-python"])
+    minors = [str(minor) for minor in range(8, 20) if allowed.contains(f"3.{minor}.0")]
+    named = "\n".join(pyproject()["project"]["classifiers"])
+    assert re.findall(r"Python :: 3\.(\d+)$", named, re.MULTILINE) == minors
+    # The first is the one that all of CI runs on.
+    assert re.search(r"^for minor in (.*);", text_of(".ci/pythons"), re.M)[1].split() == minors[1:]
+
+
 def test_this_python_is_one_that_is_allowed():
     version = ".".join(map(str, sys.version_info[:3]))
     assert SpecifierSet(pyproject()["project"]["requires-python"]).contains(version)
