@@ -5,9 +5,11 @@ The server runs in a process of its own; every request of the page is recorded.
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -570,6 +572,42 @@ def test_what_a_killed_app_left_is_deleted_and_what_another_app_uses_is_not(tmp_
     with app._in_use(used):
         app._remove_abandoned(tmp_path)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["others", "ser-app-a"]
+
+
+def test_a_signal_that_is_ignored_stays_so_and_no_folder_is_left(tmp_path, monkeypatch):
+    names = (signal.SIGHUP, signal.SIGTERM)
+    before, seen = {one: signal.getsignal(one) for one in names}, {}
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    monkeypatch.setattr(app, "build_app", lambda: None)
+    monkeypatch.setattr(
+        app, "_launch", lambda *_, **__: seen.update({one: signal.getsignal(one) for one in names})
+    )
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+        app.run_app(opens_browser=False)
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    assert seen == {signal.SIGHUP: signal.SIG_IGN, signal.SIGTERM: signal.default_int_handler}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_live_sound_is_kept_until_its_end_only_and_of_few(bundles, monkeypatch):
+    monkeypatch.setenv("SER_BUNDLES", str(bundles))
+    monkeypatch.setattr(app, "_heard", {})
+    sound = base64.b64encode(bytes(16_000)).decode()
+
+    def hear(name: str, *, folder=bundles / "another", is_last=False) -> str:
+        return app.hear_piece([name, str(folder), 16_000, sound, 0.2, 3.0, is_last])
+
+    assert "3 s of sound were skipped" in hear("a")
+    hear("a")
+    assert app._heard["a"].received_s == 1
+    assert "2 s heard" in hear("a", is_last=True)
+    for number in range(app.MAX_LIVE + 5):
+        hear(str(number))
+    assert list(app._heard) == [str(number) for number in range(5, app.MAX_LIVE + 5)]
+    assert "no model" in hear("a", folder="/elsewhere")
 
 
 def test_a_port_in_use_is_left_alone():
