@@ -13,7 +13,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
@@ -25,7 +25,7 @@ import pandas as pd
 from ser_lib.audio.io import check_facts, decode, is_hidden, is_recording
 from ser_lib.data.annotations import read_annotations
 from ser_lib.data.corpus import CLIP_COLUMNS, Corpus, facts_of, walk_files
-from ser_lib.data.labels import EMOTIONS, GENDERS, LabelSet
+from ser_lib.data.labels import EMOTIONS
 from ser_lib.data.tables import COLUMN_NAMES, PATTERNS, as_text, guess_roles, read_table, seconds_of
 from ser_lib.errors import AudioError, CorpusError, numbered, offenders
 from ser_lib.paths import atomic_path, cache_dir, keep, report_dir
@@ -76,7 +76,6 @@ class OwnCorpus(Corpus):
     """From labels of the source to emotions; clips of a label that goes to "" are left out."""
     n_speakers_of: Mapping[str, int] = field(default_factory=dict)
     """How many speakers there are of each emotion; empty before they are counted."""
-    genders: tuple[str, ...] = ()
     n_statements: int = 0
 
     def root(self) -> Path:
@@ -98,15 +97,6 @@ class OwnCorpus(Corpus):
         is_common = 2 * min(self.n_speakers_of.values(), default=0) > self.n_speakers
         is_divided = self.n_speakers >= MANY_SPEAKERS and is_common
         return "speaker_folds" if is_divided else "loso"
-
-    def suits(self, label_set: LabelSet) -> bool:
-        """Whether a task has two classes here or more, and each of them enough speakers."""
-        n_speakers: dict[str, int] = {}
-        for emotion, n in self.n_speakers_of.items():
-            if label := label_set.from_emotion.get(emotion):
-                n_speakers[label] = max(n, n_speakers.get(label, 0))
-        is_known = not label_set.is_by_gender or set(self.genders) >= set(GENDERS)
-        return len(n_speakers) > 1 and min(n_speakers.values()) >= MIN_SPEAKERS and is_known
 
 
 def register(
@@ -144,7 +134,6 @@ def register(
         "n_speakers": int(clips["speaker"].nunique()),
         "n_speakers_of": clips.groupby("emotion")["speaker"].nunique().to_dict(),
         "n_statements": int(clips["statement"].nunique()),
-        "genders": sorted(clips["gender"].unique()),
     }
     with atomic_path(report_dir(corpus) / SOURCE_FILE) as temporary:
         temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
@@ -164,7 +153,9 @@ def _registered(corpus: str) -> dict[str, Any] | None:
 
 def _card(corpus: str, known: Mapping[str, Any]) -> OwnCorpus:
     source = Path(known["source"])
-    about: dict[str, Any] = {"n_clips": 0, "n_speakers": 0, **known, "source": source}
+    # Another version may have kept more.
+    kept = {one.name: known[one.name] for one in fields(OwnCorpus) if one.name in known}
+    about: dict[str, Any] = {"n_clips": 0, "n_speakers": 0, **kept, "source": source}
     return OwnCorpus(
         name=corpus,
         title=f"{source.name} (a corpus of one's own)",

@@ -28,7 +28,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ser_lib.data import corpus_of, get_corpus
-from ser_lib.data.own import MIN_SPEAKERS, own_corpus
+from ser_lib.data.own import own_corpus
 from ser_lib.errors import FeatureError, ReportError
 from ser_lib.evaluation.formatting import FINDINGS_MIME, RESULTS_MIME
 from ser_lib.evaluation.formatting import change as change
@@ -476,8 +476,8 @@ def parameter_table(clips: pd.DataFrame, parameters: Mapping[str, object]) -> No
     } | dict(parameters)
     if (asked := next(map(own_corpus, REPORTED), None)) and asked.name != card.name:
         rows["requested corpus"] = (
-            f"{asked.title}. It lacks what is needed here: two of a study's classes or more, each "
-            f"of {MIN_SPEAKERS} speakers or more; where they count, genders or statements"
+            f"{asked.title}. It cannot be divided as this chapter does: it has too few classes, "
+            "speakers or clips for that, or lacks genders or statements"
         )
     if clips.attrs.get("missing"):
         rows["corpora that are not here"] = joined(clips.attrs["missing"])

@@ -11,15 +11,23 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
+from itertools import product
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import pandas as pd
 
 from ser_lib.data.labels import LABEL_SETS, LabelSet
-from ser_lib.data.own import own_corpus
-from ser_lib.data.splits import PROTOCOLS, Protocol, plain_protocol
-from ser_lib.errors import StudyError
+from ser_lib.data.own import OwnCorpus, own_corpus
+from ser_lib.data.splits import (
+    PROTOCOLS,
+    Protocol,
+    make_split,
+    plain_protocol,
+    rows_of,
+    variants_of,
+)
+from ser_lib.errors import SplitError, StudyError
 from ser_lib.features.registry import FeatureSpec
 from ser_lib.models.encoder_finetune import EncoderTopConfig
 from ser_lib.shown import short
@@ -76,6 +84,10 @@ class PublishedFigure:
     """Section or table of the report."""
     label: str = ""
     """The class, where the figure is about one."""
+
+
+# What was tried in this process: studies that can divide a corpus of one's own, or cannot.
+_DIVIDED: dict[tuple[object, ...], bool] = {}
 
 
 @short
@@ -155,9 +167,26 @@ class Study:
         A corpus of one's own that has not what it takes is replaced by the demo.
         """
         if own := own_corpus(corpus):
-            return corpus if own.suits(self.label_set) else "demo"
+            return corpus if self._divides(own) else "demo"
         is_known = corpus in (*self.corpora, *self.label_sets, "demo")
         return corpus if is_known else self.stand_in or self.corpora[0]
+
+    def _divides(self, own: OwnCorpus) -> bool:
+        """Whether both protocols can divide the clips of a corpus of one's own into classes."""
+        key = (self.name, str(own.source), own.n_clips, str(own.n_speakers_of))
+        if key not in _DIVIDED:
+            clips = own.load(strict=False)
+            try:
+                for name, seed in product(("published", "honest"), self.seeds):
+                    protocol = self.protocol(name, own.name)
+                    extra = variants_of(self.copies, self.augmentations)
+                    variants = extra if protocol.is_published else ("original",)
+                    rows = rows_of(clips, self.label_set, variants)
+                    make_split(rows, protocol, seed=seed)
+                _DIVIDED[key] = rows["label"].nunique() > 1
+            except SplitError:
+                _DIVIDED[key] = False
+        return _DIVIDED[key]
 
     def variant(
         self,
