@@ -113,6 +113,8 @@ def _frames(
     """Return the rows, one a clip or a frame, and their values; time is the first axis of these."""
     feature = FEATURES[spec.name]
     clips = clips.drop(columns="audio_sha256")
+    if "file" in clips:
+        clips["path"] = clips.pop("file")
     if not feature.time_axes or feature.hop_s is None:
         return clips, np.stack(arrays)
     n_axes = len(feature.time_axes)

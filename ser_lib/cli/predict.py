@@ -62,6 +62,8 @@ ANNOTATIONS = {
     **{".textgrid": "textgrid", ".eaf": "eaf", ".tsv": "audacity"},
     **{".srt": "srt", ".vtt": "vtt", ".rttm": "rttm"},
 }
+TABLES = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
+TEXT_SUFFIXES = ("", ".txt", ".log", ".md")  # what a table for people may be called
 TIMELINE_FORMATS = (*FORMATS, "parquet", "audformat", *ANNOTATIONS.values())
 ROWS = "rows"  # CSV whose times have all digits
 TEXTS = ("path", "emotion", "warnings", "model", "error")
@@ -92,9 +94,8 @@ class Request:
     @property
     def form(self) -> str:
         """The format that is written."""
-        by_name = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
         ending = self.out.suffix.lower() if self.out else ""
-        return self.format or (by_name | ANNOTATIONS).get(ending, "table")
+        return self.format or (TABLES | ANNOTATIONS).get(ending, "table")
 
     @property
     def is_parquet(self) -> bool:
@@ -146,6 +147,13 @@ def run_prediction(request: Request) -> int:
 def _check(request: Request) -> None:
     if request.form not in TIMELINE_FORMATS:
         raise SerError(f"--format {request.form}: known are {', '.join(TIMELINE_FORMATS)}")
+    ending = request.out.suffix.lower() if request.out else ""
+    if request.form == "table" and not request.format and ending not in TEXT_SUFFIXES:
+        known = ", ".join((*TABLES, *ANNOTATIONS, ".txt"))
+        raise SerError(
+            f"--out {request.out}: {ending} is no suffix of a form; known are {known}. Name one, "
+            "or --format; --plot draws a picture"
+        )
     if request.form not in (*FORMATS, "parquet") and not request.is_timeline:
         raise SerError(f"{request.form} holds the windows of a timeline: add --timeline")
     if request.is_parquet and request.out is None:

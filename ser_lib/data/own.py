@@ -269,14 +269,7 @@ def _read_audformat(root: Path) -> pd.DataFrame:
         raise CorpusError(f"{root / 'db.yaml'}: is no header of audformat ({error})") from error
     tables = []
     for name, about in about_tables:
-        files = [root / f"db.{name}{one}" for one in (".parquet", ".csv")]
-        file = next(filter(Path.is_file, files), None)
-        if file is None:
-            raise CorpusError(
-                f"{root}: the table '{name}' is neither in {files[0].name} nor in {files[1].name}; "
-                "audformat writes them with db.save(folder, storage_format='csv')"
-            )
-        table = _with_roles(read_table(file))
+        table = _with_roles(_read_stored(root, name))
         if split := about.get("split_id"):
             table["part"] = header.get("splits", {}).get(split, {}).get("type", split)
         tables.append(table)
@@ -293,11 +286,27 @@ def _read_audformat(root: Path) -> pd.DataFrame:
             first = other.loc[~other.index.duplicated(), role]
             joined[role] = joined["path"].map(first).fillna("")
     people = header.get("schemes", {}).get("speaker", {}).get("labels")
+    if isinstance(people, str):  # the name of a table whose first column they are
+        told = _read_stored(root, people).apply(as_text)
+        people = told.set_index(told.columns[0]).to_dict("index")
     if isinstance(people, dict) and "speaker" in joined and "gender" not in joined:
-        genders = {str(one): (about or {}).get("gender", "") for one, about in people.items()}
+        told_of = ((str(one), about or {}) for one, about in people.items())
+        genders = {one: about.get("gender", about.get("sex", "")) for one, about in told_of}
         joined["gender"] = joined["speaker"].map(genders).fillna("")
     joined.attrs["times"] = {"unit_s": NANOSECOND_S}
     return joined
+
+
+def _read_stored(root: Path, name: str) -> pd.DataFrame:
+    """Read a table of a database of audformat."""
+    files = [root / f"db.{name}{one}" for one in (".parquet", ".csv")]
+    file = next(filter(Path.is_file, files), None)
+    if file is None:
+        raise CorpusError(
+            f"{root}: the table '{name}' is neither in {files[0].name} nor in {files[1].name}; "
+            "audformat writes them with db.save(folder, storage_format='csv')"
+        )
+    return read_table(file)
 
 
 def _with_roles(table: pd.DataFrame) -> pd.DataFrame:
@@ -393,9 +402,10 @@ def _clips_of(
     # A variant of a clip is named after a #; what stands before a speaker's last - is the corpus.
     rows["clip_id"] = [f"{corpus}/{one}".replace("#", "_") for one in ids] + rows["times"]
     rows["speaker"] = f"{corpus}-" + rows["speaker"].str.replace("-", "_")
-    if twice := sorted(set(rows.loc[rows["clip_id"].duplicated(), "clip_id"])):
+    if len(again := rows[rows["clip_id"].duplicated()]):
+        lines = [f"row {n + 1}: {one}" for n, one in again["clip_id"].items()]
         raise CorpusError(
-            f"clips have names of their own, these are there twice:{offenders(twice)}"
+            f"clips have names of their own, these are there twice:{offenders(lines)}"
         )
     problems = rows["fact"].map(lambda one: [one] if isinstance(one, str) else check_facts(one))
     wrong = [
@@ -418,15 +428,19 @@ def _clips_of(
 
 
 def read_as_given(source: Path) -> pd.DataFrame:
-    """Read clips and what a source says of them, labels as they are; `path` is what sounds."""
+    """Read clips and what a source says of them, labels as they are.
+
+    `path` is what sounds, for a segment a file in the cache; `file` is the one that it is cut from.
+    """
     table, root = read_source(source)
     given = _with_roles(table)
     rows, base = _located(_checked(given, {}, needed=("path",)), root)
     ids = [str(Path(one).relative_to(base)) for one in rows["path"]] + rows["times"]
     durations_s = [getattr(one, "duration_s", np.nan) for one in rows["fact"]]
-    clips = rows.assign(clip_id=ids, path=rows["sound"], duration_s=durations_s, audio_sha256="")
+    clips = rows.rename(columns={"path": "file", "sound": "path"})
+    clips = clips.assign(clip_id=ids, duration_s=durations_s, audio_sha256="")
     kept = given.columns.drop("path")
-    return clips[["clip_id", "path", *kept, "duration_s", "audio_sha256"]].rename(
+    return clips[["clip_id", "path", "file", *kept, "duration_s", "audio_sha256"]].rename(
         columns={"emotion": "label"}
     )
 

@@ -89,6 +89,7 @@ def test_a_table_keeps_its_labels_and_a_segment_is_its_stretch(call, folder, tmp
     rows, values, _ = read(tmp_path / "f.npz")
     assert rows.loc[0, ["label", "speaker"]].tolist() == ["NA", "01"]
     assert (rows["duration_s"] == 0.5).all()
+    assert set(rows["path"]) == {str(folder / "sad" / "b.wav")}
     assert values.shape == (1 + round(0.5 * 22_050) // 512, 42)
 
 

@@ -242,3 +242,11 @@ def test_audformat_reads_its_table(predict, speak, tmp_path, suffix):
         # A bare number would be nanoseconds.
         text = (tmp_path / "db" / "db.windows.csv").read_text()
         assert text.splitlines()[2].split(",")[1] == "0 days 00:00:02"
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.xlsx", "a.textgird"])
+def test_a_file_of_another_kind_is_no_table_of_text(predict, talk, tmp_path, name):
+    with pytest.raises(SerError, match="no suffix of a form"):
+        predict(talk, is_timeline=True, out=tmp_path / name)
+    assert not (tmp_path / name).exists()
+    assert predict(talk, is_timeline=True, form="csv", out=tmp_path / name).code == 0

@@ -282,14 +282,18 @@ def test_a_file_is_cut_once_and_again_when_it_changes(dialog, write_clip, rng, m
     assert load_corpus("mine-t")["audio_sha256"][0] != first["audio_sha256"][0]
 
 
-@pytest.mark.parametrize("form", ["csv", "parquet"])
-def test_an_audformat_database_is_read_with_its_parts_and_genders(dialog, write_clip, form):
+@pytest.mark.parametrize(("form", "people"), [("csv", ""), ("parquet", ""), ("csv", "people")])
+def test_an_audformat_database_is_read_with_its_parts_and_genders(dialog, write_clip, form, people):
     audformat = pytest.importorskip("audformat")
     write_clip(dialog.with_name("b.wav"), duration_s=1.0)
     db = audformat.Database("db")
     db.schemes["emotion"] = audformat.Scheme(labels=["anger", "happiness"])
     about = {3: {"gender": "male"}, 8: {"gender": "female"}}
-    db.schemes["speaker"] = audformat.Scheme("int", labels=about)
+    if people:
+        db[people] = audformat.MiscTable(pd.Index(list(about), name="person", dtype="int64"))
+        db[people]["gender"] = audformat.Column()
+        db[people]["gender"].set(["male", "female"])
+    db.schemes["speaker"] = audformat.Scheme("int", labels=people or about)
     db.splits["train"], db.splits["dev"] = audformat.Split("train"), audformat.Split("dev")
     segments = audformat.segmented_index(["dialog.wav"] * 2, [0, "1s"], ["1s", pd.NaT])
     for name, index, column, values, split in (
@@ -416,6 +420,7 @@ def test_clips_without_labels_can_be_read_as_they_are(folder, dialog):
     clips = read_as_given(written(dialog.with_name("t.csv"), rows))
     assert clips["label"][0] == "01"
     assert read_facts(clips["path"][0]).duration_s == clips["duration_s"][0] == 1.5
+    assert clips["file"][0] == str(dialog)
 
 
 def test_the_readme_names_every_column():
