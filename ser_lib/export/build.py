@@ -270,7 +270,8 @@ def _facts(plan: RunPlan, run: Run, clips: pd.DataFrame) -> dict[str, Any]:
         "source": plan.study.source,
         "corpus": plan.corpus,
         "corpora": [
-            {"title": one.title, "licence": one.licence, "citation": one.citation} for one in parts
+            {name: getattr(one, name) for name in ("title", "licence", "citation", "speech")}
+            for one in parts
         ],
         "is_embedded": bool(getattr(corpus, "is_embedded", False)),
         "n_clips": len(rows),

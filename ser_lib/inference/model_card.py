@@ -39,6 +39,8 @@ KNOWN_VOICES = {
 def card_text(bundle: Bundle) -> str:
     """Write a bundle's model card, in Markdown, from the facts of its training."""
     card = bundle.card
+    # Whether somebody's own recordings are acted is not known.
+    is_known = any(one.get("speech", "acted") for one in card.get("corpora") or [{}])
     lines = [
         f"# {bundle.name}",
         "",
@@ -47,7 +49,7 @@ def card_text(bundle: Bundle) -> str:
         "",
         "## What it is not",
         "",
-        *(f"- {one}" for one in LIMITS),
+        *(f"- {one}" for one in (LIMITS if is_known else LIMITS[1:])),
     ]
     if card.get("is_embedded"):
         lines += ["", "**Trained on synthetic voices: a demonstration, of no use on people.**"]

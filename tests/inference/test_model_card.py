@@ -68,6 +68,14 @@ def test_a_card_holds_the_table_of_other_corpora(tested, small_bundle):
     assert all(one in text for one in LIMITS)
 
 
+def test_recordings_of_ones_own_are_not_called_acted(small_bundle):
+    mine = {"title": "Mine", "licence": "none", "citation": "none", "speech": ""}
+    text = card_text(replace(small_bundle, card={**small_bundle.card, "corpora": [mine]}))
+    assert LIMITS[0] not in text
+    assert all(one in text for one in LIMITS[1:])
+    assert LIMITS[0] in card_text(small_bundle)
+
+
 def numbers(text: str) -> list[str]:
     return re.findall(r"\d[\d.,]*", text)
 
