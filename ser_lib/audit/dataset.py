@@ -25,7 +25,7 @@ from ser_lib.audio.io import read_recording
 from ser_lib.audit.clip_quality import KINDS, check_clips, measure_clip
 from ser_lib.audit.duplicates import find_copies
 from ser_lib.audit.fingerprint import N_BANDS, N_STEPS, THRESHOLD, Fingerprints, gather
-from ser_lib.audit.silence import tell_by_silence
+from ser_lib.audit.silence import MIN_CLIPS_EACH, tell_by_silence
 from ser_lib.audit.tables import (
     guess_parents,
     order_parts,
@@ -254,13 +254,14 @@ def audit_clips(
     known = _with_keys(clips, measured, pairs, distinct_speakers)
     shared = [one for fold in parts for one in _crossings(known, fold, declared)]
     found = [*_summed(shared), *_within(known, clips, bool(parts))]
-    found += _told_by_silence(known, measured)
+    told, untold = _told_by_silence(known, measured)
+    found += told
     for one in check_clips(measured):
         found += _about(known, one.kind, one.clips, one.detail)
     if parts:
         outside = tuple(known.loc[parts[0].to_numpy() == "", "clip_id"])
         found += _about(known, "no_part", outside, "not compared with any part")
-    not_checked = tuple(_not_checked(known, clips, parts))
+    not_checked = (*_not_checked(known, clips, parts), *untold)
     is_leaking = any(one.level == "leak" for one in found)
     verdict = "This split leaks." if is_leaking else _verdict(known, bool(parts), not_checked)
     if parts and any(one.detail.startswith("declared") for one in found):
@@ -413,21 +414,31 @@ def _within(known: pd.DataFrame, clips: pd.DataFrame, has_split: bool) -> Iterat
         yield from _groups(unique, "same_parent", unique["parent"])
 
 
-def _told_by_silence(known: pd.DataFrame, measured: pd.DataFrame) -> Iterator[AuditFinding]:
-    """Report whether the silence before anybody speaks names the speaker or the label."""
+def _told_by_silence(
+    known: pd.DataFrame, measured: pd.DataFrame
+) -> tuple[list[AuditFinding], list[str]]:
+    """Report whether the silence before anybody speaks names speaker or label; what is unknown."""
     rows = known.merge(measured.dropna(subset="opening")[["clip_id", "opening"]], on="clip_id")
     rows = rows.drop_duplicates("clip_id")
-    for kind, column in (("speaker_in_silence", "voice"), ("label_in_silence", "label")):
-        if column in rows and len(rows):
+    found: list[AuditFinding] = []
+    untold: list[str] = []
+    for role, column in (("speaker", "voice"), ("label", "label")):
+        is_known, told = column in rows, None
+        if is_known and len(rows):
             told = tell_by_silence(np.stack(rows["opening"]), rows[column], rows["family"])
-            if told and told.is_clear:
-                detail = (
-                    f"{100 * told.accuracy:.0f} % of these clips are assigned rightly by what is "
-                    "heard before anybody speaks, cross-validated; a guess would be right in "
-                    f"{100 * told.chance:.0f} %"
-                )
-                ids = tuple(rows.loc[told.is_examined, "clip_id"])
-                yield from _about(known, kind, ids, detail)
+        if told is None:
+            few = f"fewer than two have {MIN_CLIPS_EACH} clips that begin with a pause"
+            reason = few if is_known else "there is no column for it"
+            untold.append(f"whether silence names the {role}: {reason}")
+        elif told.is_clear:
+            detail = (
+                f"{100 * told.accuracy:.0f} % of these clips are assigned rightly by what is "
+                "heard before anybody speaks, cross-validated; a guess would be right in "
+                f"{100 * told.chance:.0f} %"
+            )
+            ids = tuple(rows.loc[told.is_examined, "clip_id"])
+            found += _about(known, f"{role}_in_silence", ids, detail)
+    return found, untold
 
 
 def _groups(

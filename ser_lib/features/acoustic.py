@@ -8,6 +8,7 @@ installed with this project: its licence allows research and private use only.
 
 from __future__ import annotations
 
+import sys
 from functools import lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -313,7 +314,7 @@ def _opensmile() -> opensmile.Smile:
         raise FeatureError(
             "compare_functionals needs openSMILE, which is not installed: its licence allows "
             "research and private use only. To install it: "
-            '.venv/bin/python -m pip install "opensmile>=2.6"'
+            f'{sys.executable} -m pip install "opensmile>=2.6"'
         ) from error
     return opensmile.Smile(
         feature_set=opensmile.FeatureSet.ComParE_2016,

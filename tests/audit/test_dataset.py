@@ -120,7 +120,7 @@ def test_without_a_split_copies_are_observations_and_it_says_so(planted):
 
 def test_what_is_not_in_the_table_is_said(planted):
     report = audit_clips(planted[["clip_id", "path"]], source="x")
-    assert len(report.not_checked) == 5
+    assert len(report.not_checked) == 7
     for role in ("label", "speaker", "statement", "parent"):
         assert sum(one.endswith(f"for the {role}") for one in report.not_checked) == 1
 

@@ -69,7 +69,13 @@ def test_an_audit_says_so_of_speakers_and_not_of_labels(tmp_path, speak, rng, mo
         label = "sad" if number % 4 < 2 else "happy"
         rows.append((f"{number}.wav", str(tmp_path / f"{number}.wav"), label, f"p{number % 2}"))
     clips = pd.DataFrame(rows, columns=["clip_id", "path", "label", "speaker"])
-    kinds = {one.kind: one for one in audit_clips(clips, source="rooms").findings}
+    report = audit_clips(clips, source="rooms")
+    assert not any("silence" in one for one in report.not_checked)
+    kinds = {one.kind: one for one in report.findings}
     assert kinds["speaker_in_silence"].n_clips == 24
     assert "a guess would be right in 50 %" in kinds["speaker_in_silence"].detail
     assert "label_in_silence" not in kinds
+    few = audit_clips(clips[:12], source="few").not_checked
+    assert sum("fewer than two have 10 clips" in one for one in few) == 2
+    unnamed = audit_clips(clips.drop(columns="speaker"), source="unnamed").not_checked
+    assert any("silence names the speaker: there is no column" in one for one in unnamed)
