@@ -184,10 +184,16 @@ def fit_bundle(
         `cross_corpora` names a training corpus.
     """
     spec = study.model(model or study.models[0].name)
-    family = family_of(spec.config)[1]
-    if not (family.is_keras or isinstance(spec.config, RidgeHeadConfig)):
+    is_network = {one.name: family_of(one.config)[1].is_keras for one in study.models}
+    able = [
+        one.name
+        for one in study.models
+        if is_network[one.name] or isinstance(one.config, RidgeHeadConfig)
+    ]
+    if spec.name not in able:
         raise BundleError(
-            f"{study.name} {spec.name} is neither a network nor a linear head: no bundle holds it"
+            f"{study.name} {spec.name} is neither a network nor a linear head: no bundle holds it; "
+            f"of this study one can hold {', '.join(able) or 'none'}"
         )
     if study.auxiliary_corpora:
         raise BundleError(
@@ -213,7 +219,7 @@ def fit_bundle(
         )
     run = run_or_load(plan, clips)
     summary = summarise_run(run, clips)
-    fit = fit_final_network if family.is_keras else fit_final_head
+    fit = fit_final_network if is_network[spec.name] else fit_final_head
     parts = fit(plan, run, clips)
     bundle = Bundle(
         name=Path(folder).name,

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from ser_lib import data, studies
+from ser_lib import __version__, data, studies
 from ser_lib.cli import main as command
 from ser_lib.data.splits import Protocol
 from ser_lib.errors import CorpusError, SerError
@@ -301,3 +301,8 @@ def test_costs_are_measured_for_the_studies_of_a_corpus(monkeypatch, few_clips):
     assert result.exit_code == 0
     assert "1.25" in result.output
     assert asked == [({*studies.STUDIES, *studies.OURS}, 24, 3)]
+
+
+def test_the_version_is_that_of_the_package():
+    done = CliRunner().invoke(command.app, ["--version"])
+    assert (done.exit_code, done.output) == (0, f"ser-lib {__version__}\n")
