@@ -173,11 +173,19 @@ class Stream:
 
 def _as_floats(frame: AudioFrame) -> np.ndarray:
     """Return a frame as float32 in [-1, 1], shape (n_samples, n_channels)."""
-    array = frame.to_ndarray()
+    from av.audio.plane import AudioPlane
+
+    n_channels, name = len(frame.layout.channels), frame.format.name
+    # `to_ndarray` counts planes until one is missing, and crashes from 8 channels on.
     is_planar = frame.format.is_planar
-    samples = array.T if is_planar else array.reshape(-1, len(frame.layout.channels))
-    if samples.dtype.kind == "f":
+    planes = [AudioPlane(frame, n) for n in range(n_channels if is_planar else 1)]
+    kind = {"s": "i", "d": "f"}.get(name[0], name[0])
+    n_values = frame.samples * (1 if is_planar else n_channels)
+    form = np.dtype(f"{kind}{frame.format.bytes}")
+    samples = np.array([np.frombuffer(one, form, n_values) for one in planes])
+    samples = samples.T if is_planar else samples.reshape(-1, n_channels)
+    if form.kind == "f":
         return samples.astype(np.float32)
-    middle = 128 if samples.dtype.kind == "u" else 0
-    full_scale = 2 ** (8 * samples.dtype.itemsize - 1)
+    middle = 128 if form.kind == "u" else 0
+    full_scale = 2 ** (8 * form.itemsize - 1)
     return (samples.astype(np.float32) - middle) / np.float32(full_scale)

@@ -202,6 +202,18 @@ def test_channels_are_mixed_at_one_level_whatever_form_their_samples_have(
     assert read_facts(path).n_channels == 2
 
 
+@pytest.mark.parametrize("n_channels", [7, 8, 16])
+def test_any_number_of_channels_is_mixed(brought, tmp_path, ffmpeg, n_channels):
+    # PyAV looks for the planes of a frame beyond the last one: from 8 channels on it crashes there.
+    signal, rate_hz = load_signal(brought / "pcm.wav")
+    source, path = tmp_path / "array.wav", tmp_path / "array.mka"
+    soundfile.write(source, np.tile(signal[:, None], n_channels), rate_hz)
+    options = ["-c:a", "libopus", "-mapping_family", "255"]
+    subprocess.run([ffmpeg, "-v", "error", "-i", source, *options, path], check=True)
+    assert read_facts(path).n_channels == n_channels
+    assert np.std(load_signal(path)[0]) == pytest.approx(np.std(signal), rel=0.05)
+
+
 def test_a_damaged_packet_is_no_shorter_recording(brought, tmp_path):
     path = tmp_path / "a.m4a"
     raw = bytearray((brought / "begins with its index.m4a").read_bytes())
