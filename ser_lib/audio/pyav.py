@@ -182,7 +182,7 @@ def _as_floats(frame: AudioFrame) -> np.ndarray:
     kind = {"s": "i", "d": "f"}.get(name[0], name[0])
     n_values = frame.samples * (1 if is_planar else n_channels)
     form = np.dtype(f"{kind}{frame.format.bytes}")
-    samples = np.array([np.frombuffer(one, form, n_values) for one in planes])
+    samples = np.array([np.frombuffer(memoryview(one), form, n_values) for one in planes])
     samples = samples.T if is_planar else samples.reshape(-1, n_channels)
     if form.kind == "f":
         return samples.astype(np.float32)
