@@ -355,6 +355,10 @@ def _converted(
     table[numbers] = table[numbers].replace("", "nan").astype(float)
     if request.is_timeline:
         table = table.drop_duplicates(["path", "start_s"])  # of a recording that is named twice
+    if request.form == "eaf" and request.out:  # where ELAN looks for the recording
+        folder = request.out.absolute().parent
+        names = (Path(os.path.relpath(one, folder)).as_posix() for one in table["path"])
+        table["path"] = [one if one.startswith("../") else f"./{one}" for one in names]
     if request.form in ANNOTATIONS.values():
         return _annotations(table, request.form, duration_s).encode()
     if request.form == "audformat":

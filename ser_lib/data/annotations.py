@@ -150,7 +150,8 @@ def _eaf(segments: list[_Segment], _: int) -> str:
     facts["xsi:noNamespaceSchemaLocation"] = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
     root = ET.Element("ANNOTATION_DOCUMENT", facts)
     head = ET.SubElement(root, "HEADER", MEDIA_FILE="", TIME_UNITS="milliseconds")
-    for url in (f"./{Path(one.file).name}" for one in segments[:1]):
+    for file in (one.file for one in segments[:1]):
+        url = file if file.startswith(("./", "../")) else f"./{Path(file).name}"
         facts = {"MEDIA_URL": url, "RELATIVE_MEDIA_URL": url, "MIME_TYPE": "audio/x-wav"}
         ET.SubElement(head, "MEDIA_DESCRIPTOR", facts)
     # One slot a boundary, in the order of time; of one time, an end is before a start.

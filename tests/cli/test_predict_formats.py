@@ -250,3 +250,8 @@ def test_a_file_of_another_kind_is_no_table_of_text(predict, talk, tmp_path, nam
         predict(talk, is_timeline=True, out=tmp_path / name)
     assert not (tmp_path / name).exists()
     assert predict(talk, is_timeline=True, form="csv", out=tmp_path / name).code == 0
+
+
+def test_an_eaf_names_the_recording_from_its_own_folder(predict, talk, tmp_path):
+    assert predict(talk, is_timeline=True, out=tmp_path / "annotated" / "a.eaf").code == 0
+    assert 'RELATIVE_MEDIA_URL="../talk.wav"' in (tmp_path / "annotated" / "a.eaf").read_text()
