@@ -235,6 +235,8 @@ def _undecodable(path: Path, error: Exception) -> AudioError:
             return AudioError(f"{path}: {what}")
     # soundfile asks for a rate and a form where a name ends in .raw: that is no error of its own.
     reason = getattr(error, "error_string", "it has no header that says how").strip()
+    if "flac decoder" in reason:
+        return AudioError(f"{path}: truncated or damaged ({reason}); copy or download it again")
     return AudioError(
         f"{path}: cannot be decoded ({reason}); it is damaged, no audio file, or of a rare kind: "
         "copy or download it again, or export it as WAV or FLAC"

@@ -100,7 +100,7 @@ def test_a_recording_is_answered_whole_and_not_at_all_where_its_end_is_missing(
     raw = path.read_bytes()
     cut.write_bytes(raw[: round(0.6 * len(raw))])
     for read in (read_facts, lambda one: list(iter_blocks(one, block_s=0.09))):
-        with pytest.raises(AudioError, match=r"truncated|lost sync"):
+        with pytest.raises(AudioError, match="truncated"):
             read(cut)
 
 
