@@ -230,6 +230,23 @@ def interactive(request):
     return read(request.param)
 
 
+def names_of_exhibits(notebook) -> list[str]:
+    """List what figures and tables are called, by which sentences of all chapters cite them."""
+    calls = [
+        node
+        for cell in code_cells(notebook)
+        for node in ast.walk(ast.parse(cell.source))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("nb.")
+    ]
+    return [one.value.value for call in calls for one in call.keywords if one.arg == "name"]
+
+
+def test_no_two_exhibits_of_the_report_have_one_name():
+    names = [one for path in PATHS for one in names_of_exhibits(read(path))]
+    assert len(names) > 40
+    assert sorted(names) == sorted(set(names))
+
+
 def test_an_interactive_notebook_keeps_its_rules(interactive):
     assert interactive_problems(interactive) == []
 

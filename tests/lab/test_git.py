@@ -25,7 +25,8 @@ def lab(repository, monkeypatch):
     manager = LargeFileManager(root_dir=str(repository))
     manager.post_save_hook = hook
     manager.looking = names["looking"]
-    return manager
+    yield manager
+    manager.notary.store.close()
 
 
 def opened_run_and_saved(lab, path: str) -> None:
