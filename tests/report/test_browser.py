@@ -410,6 +410,16 @@ def test_ids_are_unique(opened):
     assert len(ids) == len(set(ids))
 
 
+def test_links_within_the_page_lead_somewhere(opened):
+    """To stored runs as well, of whatever corpus they are."""
+    page = opened()
+    links = page.eval_on_selector_all(
+        "a[href^='#']", "all => all.map(one => decodeURIComponent(one.hash.slice(1)))"
+    )
+    ids = page.eval_on_selector_all("[id]", "all => all.map(one => one.id)")
+    assert set(links) - {""} <= set(ids)
+
+
 def test_paper_shows_the_text_without_sidebar_and_bar(opened):
     page = opened()
     page.emulate_media(media="print")
