@@ -24,6 +24,7 @@ from ser_lib.inference.predictor import (
     DOUBTED_TRUST,
     ENOUGH_ROOM_CLIPS,
     MIN_TOLD_NATS,
+    ROOM,
     Predictor,
     told_nats,
 )
@@ -76,7 +77,7 @@ def main() -> None:
             sets.append(("two rooms", np.concatenate([flat[: N_MANY // 2], elsewhere])))
         elsewhere = flat[: N_MANY // 2]
         for name, ours in sets:
-            room = predictor._knowing(ours, is_neutral=False)
+            room = predictor._knowing(ours, ROOM)
             known, told = room._scores(flat[TESTED]), told_nats(softmax(room._scores(ours)))
             is_doubted = len(ours) < ENOUGH_ROOM_CLIPS or told < MIN_TOLD_NATS
             half = DOUBTED_TRUST * known + (1 - DOUBTED_TRUST) * new

@@ -40,7 +40,7 @@ from ser_lib.data.demo import CLIPS_DIR, DEMO
 from ser_lib.data.labels import EMOTIONS, LABEL_SETS, LabelSet, colour_of
 from ser_lib.data.leakage import audit_split, check_split
 from ser_lib.data.own import OwnCorpus, own_corpus
-from ser_lib.data.pooled import LANGUAGES, POOLED, Pool
+from ser_lib.data.pooled import LANGUAGES, LANGUAGES_OPEN, POOLED, Pool
 from ser_lib.data.splits import PROTOCOLS, Protocol, Split, make_split, rows_of
 from ser_lib.errors import CorpusError
 from ser_lib.paths import atomic_path, report_dir
@@ -69,7 +69,7 @@ CORPORA: dict[str, Corpus | Pool] = {
     one.name: one
     for one in (
         *(DEMO, RAVDESS, EMODB, TESS, SAVEE, CREMA_D, IEMOCAP),
-        *(NEMO, ASED, EMOSPEECH_IN, TUREV, EMODB2, POOLED, LANGUAGES),
+        *(NEMO, ASED, EMOSPEECH_IN, TUREV, EMODB2, POOLED, LANGUAGES, LANGUAGES_OPEN),
     )
 }
 
@@ -93,6 +93,8 @@ def corpus_of(clips: pd.DataFrame) -> str:
         raise CorpusError("there are no clips, hence no corpus")
     if len(names) == 1:
         return str(names[0])
+    if set(names) == {one.name for one in LANGUAGES_OPEN.members}:
+        return LANGUAGES_OPEN.name
     pools = (POOLED, LANGUAGES)
     fits = (one for one in pools if {two.name for two in one.members}.issuperset(names))
     return next(fits, POOLED).name

@@ -64,9 +64,12 @@ NORMALISATIONS: dict[str, Normalisation] = {
     )
 }
 
-# Those that a user can follow: three neutral clips, as the app asks for, or unlabelled ones.
+# Those that a user can follow: three neutral clips, as the app asks for, or unlabelled ones; and
+# unlabelled ones of a voice or a room, of corpora that lack neutral clips of some speakers.
 ENROLMENT = "neutral3"
 UNLABELLED = "mixed10"
+VOICE = "voice10"
+ROOM = "room30"
 
 
 def enrolled(rows: pd.DataFrame, normalisation: Normalisation) -> pd.Series:

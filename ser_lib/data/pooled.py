@@ -116,3 +116,13 @@ LANGUAGES = Pool(
         "Opus at 24 kbit/s",
     ),
 )
+
+# Of these, and no others, weights may be passed on: TESS forbids derivatives, the licences of TurEV
+# contradict each other, ASED has none.
+LANGUAGES_OPEN = Pool(
+    name="languages_open",
+    title="RAVDESS, EmoDB, nEMO and Indian EmoSpeech",
+    members=(RAVDESS, EMODB, NEMO, EMOSPEECH_IN),
+    label_set="seven",
+    quirks=LANGUAGES.quirks,
+)

@@ -463,11 +463,7 @@ def _leave_corpus_out(
             f"are those of {', '.join(names)}; take several at once, such as `languages`"
         )
     rng = generator("leave_corpus_out", seed, test)
-    drawn = rows.assign(corpus=corpus).iloc[rng.permutation(len(rows))]
-    # The first of each class, then the second of each class, and so on.
-    turn = drawn.groupby(["corpus", "label"]).cumcount()
-    drawn = drawn.loc[turn.sort_values(kind="stable").index].groupby("corpus").head(n_clips)
-    used = rows[(corpus == test) | rows.index.isin(drawn.index)]
+    used = rows[(corpus == test) | is_drawn_evenly(rows, rng, n_clips=n_clips)]
     corpus = corpus[used.index]
     # One without which the others still have all classes.
     n_classes = used["label"].nunique()
@@ -479,6 +475,23 @@ def _leave_corpus_out(
     if not spare:
         raise SplitError(f"leave_corpus_out: without {test} some class is in one corpus alone")
     return [_fold_by(used, corpus == test, corpus == rng.choice(spare))]
+
+
+def is_drawn_evenly(
+    rows: pd.DataFrame, rng: np.random.Generator, *, n_clips: int = 600
+) -> np.ndarray:
+    """Draw at most `n_clips` of each corpus, in turn of each class; return which rows they are."""
+    drawn = rows.assign(corpus=corpora_of(rows)).iloc[rng.permutation(len(rows))]
+    # The first of each class, then the second of each class, and so on.
+    turn = drawn.groupby(["corpus", "label"]).cumcount()
+    drawn = drawn.loc[turn.sort_values(kind="stable").index].groupby("corpus").head(n_clips)
+    return rows.index.isin(drawn.index)
+
+
+def _corpus_folds(rows: pd.DataFrame, seed: int, *, n_clips: int = 600) -> list[Fold]:
+    """Leave every corpus out in turn, which may be taken for all classes of the others."""
+    corpora = sorted(set(corpora_of(rows)))
+    return [_leave_corpus_out(rows, seed, test=one, n_clips=n_clips)[0] for one in corpora]
 
 
 def _sentence(rows: pd.DataFrame, seed: int, *, n_folds: int = 10) -> list[Fold]:
@@ -544,13 +557,14 @@ PROTOCOLS: dict[str, Callable[..., list[Fold]]] = {
     "last_speaker_out": _last_speaker_out,
     "cross_corpus": _cross_corpus,
     "leave_corpus_out": _leave_corpus_out,
+    "corpus_folds": _corpus_folds,
     "emobox6": _emobox6,
     "sentence": _sentence,
     "speaker+sentence": _speaker_and_sentence,
 }
 
 # Protocols whose choices are made on corpora left out of training, not on its speakers.
-BY_CORPUS = ("leave_corpus_out",)
+BY_CORPUS = ("leave_corpus_out", "corpus_folds")
 
 # Findings of the audit that a rule cannot avoid; `plain_protocol` declares them.
 INHERENT_LEAKS: Mapping[str, tuple[str, ...]] = {

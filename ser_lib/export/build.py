@@ -18,9 +18,16 @@ import numpy as np
 import pandas as pd
 
 from ser_lib.data import corpus_of, get_corpus, load_corpus
-from ser_lib.data.enrolment import ENROLMENT, NORMALISATIONS, UNLABELLED, enrolled
+from ser_lib.data.enrolment import (
+    ENROLMENT,
+    NORMALISATIONS,
+    ROOM,
+    UNLABELLED,
+    VOICE,
+    enrolled,
+)
 from ser_lib.data.labels import LabelSet
-from ser_lib.data.splits import rows_of
+from ser_lib.data.splits import BY_CORPUS, rows_of
 from ser_lib.errors import BundleError
 from ser_lib.evaluation.metrics import score_predictions
 from ser_lib.export.refit import fit_final_head, fit_final_network, summarise_run
@@ -28,8 +35,9 @@ from ser_lib.inference.batch import predict_many
 from ser_lib.inference.bundle import Bundle, check_replaceable, write_bundle
 from ser_lib.inference.model_card import card_text
 from ser_lib.inference.prediction import NOT_SURE
-from ser_lib.inference.predictor import Predictor, with_probe
+from ser_lib.inference.predictor import MIN_MIXED_CLIPS, Predictor, with_probe
 from ser_lib.models import family_of
+from ser_lib.models.corpus_head import CorpusHeadConfig
 from ser_lib.models.ridge_head import RidgeHeadConfig
 from ser_lib.runs.runner import RunPlan, plan_run, run_or_load
 from ser_lib.runs.store import Run, provenance
@@ -61,9 +69,10 @@ def evaluate_cross_corpus(
     -------
     dict
         For the model card: `corpus, title, n_clips, n_speakers, labels, new_voice` and, if the
-        bundle can adapt, `known_voice` (by neutral clips) and `mixed_known_voice` (by unlabelled
-        ones), tested on the same clips. Each has `uar, uar_low, uar_high, accuracy_share,
-        confidence, coverage_share, answered_accuracy_share` (or None) and `unlike_share`.
+        bundle can adapt, `known_voice` (by neutral clips), `mixed_known_voice` (by unlabelled
+        ones) and `known_room`, tested on the same clips; one for strangers has no first one. Each
+        has `uar, uar_low, uar_high, accuracy_share, confidence, coverage_share,
+        answered_accuracy_share` (or None) and `unlike_share`.
 
     Raises
     ------
@@ -78,8 +87,11 @@ def evaluate_cross_corpus(
     if rows.empty:
         raise BundleError(f"{corpus}: has no clip of the classes {', '.join(predictor.labels)}")
     rows = rows.assign(path=rows["clip_id"].map(clips.set_index("clip_id")["path"]))
-    ways = {"known_voice": ENROLMENT, "mixed_known_voice": UNLABELLED}
-    known = {name: NORMALISATIONS[way] for name, way in ways.items() if predictor.bundle.speaker}
+    speaker = predictor.bundle.speaker
+    ways = {"known_voice": ENROLMENT, "mixed_known_voice": UNLABELLED} if speaker else {}
+    if "room_temperature" in speaker:
+        ways = {"known_room": ROOM, "mixed_known_voice": VOICE}
+    known = {name: NORMALISATIONS[way] for name, way in ways.items()}
     enrolment = {name: enrolled(rows, way) for name, way in known.items()}
     tested = rows[~np.any(list(enrolment.values()), axis=0)] if enrolment else rows
     # In the order of their hashes, which know nothing of emotions; names are often sorted by them.
@@ -93,21 +105,25 @@ def evaluate_cross_corpus(
         "new_voice": _figures(tested, _predicted(tested, {"": predictor}, corpus), predictor),
     }
     for name, way in known.items():
-        voices = {
-            speaker: predictor.enrolled(list(group["path"]), is_neutral=way.is_neutral)
-            for speaker, group in rows[enrolment[name]].groupby("speaker")
-        }
+        if way.is_room:
+            voices = {"": predictor.in_room(list(rows.loc[enrolment[name], "path"]))}
+        else:
+            voices = {"": predictor} | {
+                who: predictor.enrolled(list(group["path"]), is_neutral=way.is_neutral)
+                for who, group in rows[enrolment[name]].groupby("speaker")
+                if way.is_neutral or len(group) >= MIN_MIXED_CLIPS
+            }
         predicted = _predicted(tested, voices, f"{corpus}, {name.replace('_', ' ')}")
         found[name] = _figures(tested, predicted, predictor)
     return found
 
 
 def _predicted(rows: pd.DataFrame, voices: Mapping[str, Predictor], what: str) -> pd.DataFrame:
-    """Predict rows, each by its speaker's predictor, or by the only one."""
+    """Predict rows, each by its speaker's predictor, or else by the one for all."""
     logger.info("%s: %d clips of %d speakers", what, len(rows), rows["speaker"].nunique())
     tables = []
     for speaker, group in rows.groupby("speaker", sort=False):
-        predictor = voices.get("") or voices[speaker]
+        predictor = voices.get(speaker) or voices[""]
         predictions = predict_many(predictor, map(Path, group["path"]))
         shown = progress(predictions, total=len(group), what=f"{what}, {speaker}")
         found = (
@@ -188,7 +204,7 @@ def fit_bundle(
     able = [
         one.name
         for one in study.models
-        if is_network[one.name] or isinstance(one.config, RidgeHeadConfig)
+        if is_network[one.name] or isinstance(one.config, RidgeHeadConfig | CorpusHeadConfig)
     ]
     if spec.name not in able:
         raise BundleError(
@@ -279,6 +295,7 @@ def _facts(plan: RunPlan, run: Run, clips: pd.DataFrame) -> dict[str, Any]:
             {name: getattr(one, name) for name in ("title", "licence", "citation", "speech")}
             for one in parts
         ],
+        "is_for_strangers": plan.protocol.name in BY_CORPUS,
         "is_embedded": bool(getattr(corpus, "is_embedded", False)),
         "n_clips": len(rows),
         "n_speakers": int(rows["speaker"].nunique()),

@@ -19,8 +19,16 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 
-from ser_lib.data.enrolment import ENROLMENT, NORMALISATIONS, UNLABELLED, enrolled
-from ser_lib.data.splits import rows_of, variants_of
+from ser_lib.data.corpus import corpora_of
+from ser_lib.data.enrolment import (
+    ENROLMENT,
+    NORMALISATIONS,
+    ROOM,
+    UNLABELLED,
+    VOICE,
+    enrolled,
+)
+from ser_lib.data.splits import BY_CORPUS, is_drawn_evenly, rows_of, variants_of
 from ser_lib.errors import BundleError
 from ser_lib.evaluation.calibration import cross_fitted, ece, fit_temperature, with_temperature
 from ser_lib.evaluation.metrics import class_table, score_predictions, with_clip_columns
@@ -33,9 +41,12 @@ from ser_lib.inference.out_of_domain import Domain, fit_domain, over_time
 from ser_lib.inference.predictor import open_graph
 from ser_lib.models import build_keras, build_sklearn
 from ser_lib.models.layers import load_keras
+from ser_lib.models.ridge_head import RidgeHeadConfig
 from ser_lib.runs.results import kept_epochs
 from ser_lib.runs.runner import RunPlan, plan_run, run_or_load, score_runs
 from ser_lib.runs.store import Run
+from ser_lib.seeds import generator
+from ser_lib.studies.study import ModelSpec
 from ser_lib.training.fit import FoldArrays, fit_network
 from ser_lib.training.loop import predict_rows
 from ser_lib.training.settings import TrainingSettings
@@ -49,6 +60,14 @@ logger = logging.getLogger(__name__)
 # Keras and onnxruntime add up in another order: float32 leaves differences of this size.
 MAX_EXPORT_ERROR = 1e-5
 MAX_FLAT_ERROR = 1e-4
+
+# How a voice or a room may be known: the prefix in `Bundle.speaker`, the card's key, and by what.
+WAYS = (
+    ("", "known_voice", ENROLMENT),
+    ("mixed_", "mixed_known_voice", UNLABELLED),
+    ("mixed_", "mixed_known_voice", VOICE),
+    ("room_", "known_room", ROOM),
+)
 
 
 @dataclass(frozen=True)
@@ -256,38 +275,57 @@ def flat_head(arrays: dict[str, np.ndarray], input_shape: tuple[int, ...]) -> di
 def fit_final_head(plan: RunPlan, run: Run, clips: pd.DataFrame) -> FittedParts:
     """Fit the head of a run once more, on all speakers, for new and for known voices.
 
-    Known voices get one where the study has protocols with `ENROLMENT` and `UNLABELLED`.
-    BundleError where a head written as one matrix predicts something else than the head itself.
+    A head for strangers is fitted on as many clips of each corpus as in its run. Known voices and
+    rooms get one where the study has protocols with `WAYS`: of the model `<name>_known`, if there
+    is one. BundleError where a head written as one matrix predicts something else than the head.
     """
     table = rows_of(clips, plan.study.labels_for(plan.corpus))
-    where = pd.Series(range(len(clips)), index=clips["clip_id"])[table["clip_id"]].to_numpy()
+    # By corpus, as each has its features in the cache.
+    tables = [one for _, one in clips.groupby("corpus", sort=False)]
+    ids = pd.concat([one["clip_id"] for one in tables])
+    where = pd.Series(range(len(clips)), index=ids)[table["clip_id"]].to_numpy()
     # The features with the speeds that the head uses only.
-    spec, views = plan.model.features, list(plan.model.config.views)
+    spec, views = plan.model.features, list(getattr(plan.model.config, "views", (0,)))
     speeds = str(spec.params.get("speeds", "1")).split(",")
     spec = replace(spec, params={**spec.params, "speeds": ",".join(speeds[one] for one in views)})
-    features = extract(clips, plan.model.features)[where][:, views].astype(np.float32)
+    features = np.concatenate([extract(one, plan.model.features) for one in tables])
+    features = features[where][:, views].astype(np.float32)
     classes = table["label"].map(plan.labels.index).to_numpy()
-    speakers = table["speaker"].to_numpy()
-    arrays = _fitted(plan, features, classes, speakers)
+    groups, is_used = table["speaker"].to_numpy(), np.full(len(table), True)
+    is_by_corpus = plan.protocol.name in BY_CORPUS
+    if is_by_corpus:
+        groups = corpora_of(table).to_numpy()
+        is_used = is_drawn_evenly(table, generator("final_head", plan.seed))
+
+    def fitted(rows: np.ndarray, model: ModelSpec) -> dict[str, np.ndarray]:
+        return _fitted(replace(plan, model=model), rows[is_used], classes[is_used], groups[is_used])
+
+    arrays = fitted(features, plan.model)
     known: dict[str, np.ndarray] = {}
     facts: dict[str, Any] = {}
     speaker: dict[str, float] = {}
     ways = {
-        kind: protocol
-        for kind, name in (("", ENROLMENT), ("mixed_", UNLABELLED))
+        (kind, fact): protocol
+        for kind, fact, name in WAYS
         if (protocol := plan.study.other_protocols.get(f"{plan.protocol.name}_norm_{name}"))
     }
-    if len(ways) == 2:
-        cloud, adapted = _adapted(table, features)
-        head = _fitted(plan, adapted, classes, speakers)
+    if len(ways) > 1:
+        models = {one.name: one for one in plan.study.models}
+        model = models.get(f"{plan.model.name}_known", plan.model)
+        cloud, adapted, shift = _adapted(table, features, VOICE if is_by_corpus else ENROLMENT)
+        head = fitted(adapted, model)
+        head["head_mean"] += shift.astype(np.float32)
         known = cloud | {f"speaker_{name}": array for name, array in head.items()}
-        for kind, protocol in ways.items():
-            known_plan = plan_run(plan.study, plan.model.name, protocol, plan.seed, clips)
+        for (kind, fact), protocol in ways.items():
+            known_plan = plan_run(plan.study, model.name, protocol, plan.seed, clips)
             known_run = run_or_load(known_plan, clips)
             settings, summary = _summarise_known(known_run, run, clips)
             speaker |= {f"{kind}{name}": value for name, value in settings.items()}
             summary["n_clips"] = NORMALISATIONS[protocol.normalisation].n_clips
-            facts[f"{kind}known_voice"] = summary
+            facts[fact] = summary
+        # Of voices that are known by neutral clips there is no run where some have none.
+        for name in ("temperature", "threshold"):
+            speaker.setdefault(name, speaker[f"mixed_{name}"])
     params = spec.params
     spec, shape, arrays = _without_idle_layers(spec, features.shape[1:], arrays | known)
     # The values that `Bundle.domain_values` takes: the highest layer, at the first speed.
@@ -296,7 +334,7 @@ def fit_final_head(plan: RunPlan, run: Run, clips: pd.DataFrame) -> FittedParts:
         kind="linear",
         input_shape=shape,
         features=spec,
-        domain=fit_domain(highest, speakers),
+        domain=fit_domain(highest[is_used], groups[is_used]),
         arrays=arrays,
         encoder={"name": str(params["encoder"]), "sha256": str(params["sha256"])},
         speaker=speaker,
@@ -323,14 +361,16 @@ def _without_idle_layers(
 
 
 def _fitted(
-    plan: RunPlan, features: np.ndarray, classes: np.ndarray, speakers: np.ndarray
+    plan: RunPlan, features: np.ndarray, classes: np.ndarray, groups: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Fit a head on all rows, and write it as one matrix."""
     n_classes = len(plan.labels)
     # The features hold the views that it uses and no others.
-    config = replace(plan.model.config, views=tuple(range(features.shape[1])))
+    config = plan.model.config
+    if isinstance(config, RidgeHeadConfig):
+        config = replace(config, views=tuple(range(features.shape[1])))
     head = build_sklearn(config, seed=plan.seed)
-    head.fit(features, classes, speakers, n_classes=n_classes)
+    head.fit(features, classes, groups, n_classes=n_classes)
     arrays = flat_head(head.arrays(), features.shape[1:])
     rows = features[:64]
     flat = rows.reshape(len(rows), -1)
@@ -342,27 +382,41 @@ def _fitted(
     return arrays
 
 
-def _adapted(table: pd.DataFrame, features: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Return how speakers differ, and all features without their speakers' own level."""
-    rule = NORMALISATIONS[ENROLMENT]
+def _adapted(
+    table: pd.DataFrame, features: np.ndarray, name: str
+) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Return how speakers differ, and all features without their speakers' own level.
+
+    The level in the bundle is that of neutral speech. Where a rule takes clips of all emotions, the
+    third value is what that adds to all features.
+    """
+    rule = NORMALISATIONS[name]
     speakers, is_known = table["speaker"].to_numpy(), enrolled(table, rule).to_numpy()
     is_neutral = table["label"].eq("neutral").to_numpy()
+    is_eligible = is_neutral | (not rule.is_neutral)
     names = np.unique(speakers)
     adapted = normalise(
-        features, speakers, is_known, is_neutral, normalisation=rule, training_speakers=set(names)
+        features, speakers, is_known, is_eligible, normalisation=rule, training_speakers=set(names)
     )
     flat = features.reshape(len(features), -1).astype(np.float64)
-    means = np.stack([flat[is_known & (speakers == one)].mean(axis=0) for one in names])
-    noise = variance_within(flat[is_neutral], speakers[is_neutral])
-    noise = np.maximum(noise, np.finfo(np.float32).tiny)
+    means = [
+        flat[is_known & (speakers == one)].mean(axis=0) for one in np.unique(speakers[is_known])
+    ]
+    noises = [variance_within(flat[one], speakers[one]) for one in (is_eligible, is_neutral)]
+    shown, noise = np.maximum(noises, np.finfo(np.float32).tiny)
+    within = safe_spread(variance_within(flat, speakers))
+    with_neutral = np.isin(speakers, speakers[is_neutral])
+    moods = emotion_offsets(flat[with_neutral], speakers[with_neutral], is_neutral[with_neutral])
+    added = np.zeros_like(moods) if rule.is_neutral else moods
     cloud = {
-        "speaker_centre": means.mean(axis=0),
-        "speaker_between": variance_between(means, noise / rule.n_clips),
+        "speaker_centre": np.mean(means, axis=0) - added,
+        "speaker_between": variance_between(np.stack(means), shown / rule.n_clips),
         "speaker_noise": noise,
-        "speaker_within": safe_spread(variance_within(flat, speakers)) ** 2,
-        "speaker_moods": emotion_offsets(flat, speakers, is_neutral),
+        "speaker_within": within**2,
+        "speaker_moods": moods,
     }
-    return {name: array.astype(np.float32) for name, array in cloud.items()}, adapted
+    cloud = {name: array.astype(np.float32) for name, array in cloud.items()}
+    return cloud, adapted, added / within
 
 
 def _summarise_known(

@@ -55,6 +55,9 @@ MIN_TOLD_NATS = 0.9
 # Then known and new answers weigh the same: the worst of these sets cost 2.7 points, not 11.6.
 DOUBTED_TRUST = 0.5
 
+# By which clips something is known: prefixes of `Bundle.speaker`.
+NEUTRAL, MIXED, ROOM = "", "mixed_", "room_"
+
 # Arithmetic differs between processors in the last digits, not more.
 MAX_PROBE_ERROR = 1e-3
 
@@ -336,7 +339,8 @@ class Predictor:
                 f"only {len(paths)} unlabelled clips: so few show the emotion rather than the "
                 f"voice; give {MIN_MIXED_CLIPS} or more, better ten, or two to five neutral ones"
             )
-        return self._knowing(np.stack([self._row(one) for one in paths]), is_neutral=is_neutral)
+        rows = np.stack([self._row(one) for one in paths])
+        return self._knowing(rows, NEUTRAL if is_neutral else MIXED)
 
     def in_room(self, paths: Sequence[str | Path]) -> Predictor:
         """Return another predictor, for one place, which unlabelled clips of it make known.
@@ -376,7 +380,7 @@ class Predictor:
                 f"the room shows in {len(rows)} of {len(paths)} clips{first}; give a folder of "
                 f"{MIN_MIXED_CLIPS} clips of it or more, better 30, of several emotions"
             )
-        ours = self._knowing(np.stack(rows), is_neutral=False)
+        ours = self._knowing(np.stack(rows), ROOM)
         ours.room = f"{len(rows)} clips" + (f", {len(faults)} left out" if faults else "")
         answers = softmax(ours._scores(np.stack(rows)))
         if len(rows) < ENOUGH_ROOM_CLIPS or told_nats(answers) < MIN_TOLD_NATS:
@@ -399,13 +403,14 @@ class Predictor:
         except AudioError as error:
             raise AudioError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
 
-    def _knowing(self, rows: np.ndarray, *, is_neutral: bool) -> Predictor:
+    def _knowing(self, rows: np.ndarray, kind: str) -> Predictor:
         """Return another predictor, which takes out what rows of features have in common."""
-        arrays = self.bundle.arrays
-        noise, mean, kind = arrays["speaker_noise"], rows.mean(axis=0), ""
-        if not is_neutral:
+        arrays, numbers = self.bundle.arrays, self.bundle.speaker
+        noise, mean = arrays["speaker_noise"], rows.mean(axis=0)
+        if kind != NEUTRAL:
             noise, mean = arrays["speaker_within"], mean - arrays["speaker_moods"]
-            kind = "mixed_"
+        if kind == ROOM and "room_temperature" not in numbers:
+            kind = MIXED
         ours = copy.copy(self)
         ours._voice = shrunken_mean(
             mean,
@@ -413,9 +418,10 @@ class Predictor:
             between=arrays["speaker_between"],
             noise=noise / len(rows),
         )
-        ours._earned_share = self.bundle.earned_share(f"{kind}known_voice")
-        ours.temperature = self.bundle.speaker[f"{kind}temperature"]
-        ours.threshold = self.bundle.speaker[f"{kind}threshold"]
+        known = "known_room" if kind == ROOM else f"{kind}known_voice"
+        ours._earned_share = self.bundle.earned_share(known)
+        ours.temperature = numbers[f"{kind}temperature"]
+        ours.threshold = numbers[f"{kind}threshold"]
         return ours
 
     def predict_file(self, path: str | Path) -> Prediction:

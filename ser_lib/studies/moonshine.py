@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ser_lib.data.enrolment import NORMALISATIONS
+from ser_lib.data.enrolment import NORMALISATIONS, ROOM, VOICE
 from ser_lib.data.splits import Protocol
 from ser_lib.features.encoders.registry import ENCODERS
 from ser_lib.features.registry import FeatureSpec
@@ -39,6 +39,7 @@ LAYER_RUNS = neighbours(1, 7, lengths=(4, 6))
 
 # Blocks that no head reads need not be computed: for answers in a fifth less time.
 LOW_RUNS = neighbours(1, 5, lengths=(3, 4, 5))
+LOW_LAYERS = (1, 2, 3, 4, 5)
 
 
 def _ablation(name: str, title: str, config: RidgeHeadConfig | CorpusHeadConfig) -> ModelSpec:
@@ -51,12 +52,18 @@ NORMALISED = [
     for one, rule in NORMALISATIONS.items()
     if not rule.is_room
 ]
+BY_CORPUS, KNOWN = Protocol("corpus_folds"), (VOICE, ROOM)
 MOONSHINE = our_study(
     name="moonshine",
     title="Linear heads on the Moonshine encoder",
     source=SOURCE,
     # The classes that RAVDESS and EmoDB have in common are those of CREMA-D.
-    label_sets={"emodb": "emodb7", "pooled": "crema_d6", "languages": "seven"},
+    label_sets={
+        "emodb": "emodb7",
+        "pooled": "crema_d6",
+        "languages": "seven",
+        "languages_open": "seven",
+    },
     models=(
         ModelSpec(
             "base",
@@ -97,6 +104,17 @@ MOONSHINE = our_study(
             "Moonshine base, for known rooms and voices",
             CorpusHeadConfig(strengths=(3e-4, 1e-3), decisions=("discriminant",)),
         ),
+        # For bundles: of four corpora, three are too few to choose how classes are decided.
+        _ablation(
+            "strangers_low",
+            "Moonshine base, for strangers, lower layers",
+            CorpusHeadConfig(LOW_LAYERS, decisions=("logistic",)),
+        ),
+        _ablation(
+            "strangers_low_known",
+            "Moonshine base, for known strangers, lower layers",
+            CorpusHeadConfig(LOW_LAYERS, strengths=(3e-4, 1e-3), decisions=("discriminant",)),
+        ),
         ModelSpec(
             "tiny",
             "Moonshine tiny",
@@ -108,6 +126,8 @@ MOONSHINE = our_study(
     ),
     other_protocols={
         **{one.full_name: one for one in NORMALISED},
+        **{f"{BY_CORPUS.name}_norm_{one}": replace(BY_CORPUS, normalisation=one) for one in KNOWN},
+        "languages_open": BY_CORPUS,
         "german": Protocol("cross_corpus", params={"train": "ravdess", "test": "emodb"}),
         "english": Protocol("cross_corpus", params={"train": "emodb", "test": "ravdess"}),
     },

@@ -7,6 +7,7 @@ from itertools import product
 import pandas as pd
 import pytest
 
+from ser_lib.data import corpus_of
 from ser_lib.data.corpus import CLIP_COLUMNS, corpora_of
 from ser_lib.data.labels import LABEL_SETS
 from ser_lib.data.leakage import check_split
@@ -157,3 +158,26 @@ def test_what_is_known_beforehand_is_part_of_the_protocol_and_not_tested():
     assert len(tested[0] - tested[1]) == 10
     with pytest.raises(SplitError, match="room100"):
         make_split(rows, plain_protocol("leave_nemo_out_norm_room100"), seed=1)
+
+
+def test_as_folds_every_corpus_is_tested_once_on_all_classes():
+    corpora = {one: (*emotions, "disgust") for one, emotions in CORPORA.items()}
+    rows = rows_of(table(corpora), SEVEN)
+    folds = make_split(rows, plain_protocol("corpus_folds"), seed=1).folds
+    tested = [set(part(rows, one.test)["corpus"]) for one in folds]
+    assert tested == [{one} for one in sorted(CORPORA)]
+    for one in folds:
+        assert {one for (one,) in tested} - set(part(rows, one.test)["corpus"]) == set(
+            part(rows, one.train + one.validation)["corpus"]
+        )
+        # TurEV lacks surprise, which it may be taken for all the same.
+        assert "surprised" in set(part(rows, one.train)["label"])
+    # Nothing of a class is learned where the one corpus that has it is left out.
+    with pytest.raises(SplitError):
+        make_split(rows_of(table(), SEVEN), plain_protocol("corpus_folds"), seed=1)
+
+
+def test_four_corpora_whose_licences_allow_it_are_a_pool_of_their_own():
+    clips = pd.DataFrame({"corpus": ["emodb", "emospeech_in", "nemo", "ravdess"]})
+    assert corpus_of(clips) == "languages_open"
+    assert corpus_of(clips[:3]) == "languages"

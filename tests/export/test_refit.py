@@ -6,10 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ser_lib.data.enrolment import ENROLMENT, NORMALISATIONS, VOICE, enrolled
 from ser_lib.evaluation.probabilities import softmax
 from ser_lib.evaluation.selective import select_threshold
 from ser_lib.export.refit import _adapted, _calibrated, _without_idle_layers, flat_head
 from ser_lib.features.registry import FeatureSpec
+from ser_lib.features.speaker_level import shrunken_mean
+from ser_lib.models.corpus_head import CorpusHead, CorpusHeadConfig
 from ser_lib.models.ridge_head import RidgeHead, RidgeHeadConfig
 
 SHAPE = (3, 5, 2, 6)  # views, layers, statistics, values
@@ -34,6 +37,19 @@ def test_a_head_as_one_matrix_predicts_the_same(rng, config):
     expected = head.predict_proba(features)
     np.testing.assert_allclose(softmax(logits + flat["head_bias"]), expected, atol=1e-5)
     assert expected.max(axis=1).mean() > 0.4  # it has something to say
+
+
+def test_a_head_for_strangers_as_one_matrix_predicts_the_same(rng):
+    classes, corpora = np.tile(np.arange(3), 40), np.repeat(["a", "b", "c", "d"], 30)
+    features = rng.standard_normal((120, 1, 5, 2, 6), dtype=np.float32)
+    features += rng.standard_normal((3, 1, 5, 2, 6), dtype=np.float32)[classes]
+    head = CorpusHead(CorpusHeadConfig((1, 3), n_components=8), 1)
+    head.fit(features, classes, corpora, n_classes=3)
+    flat = flat_head(head.arrays(), features.shape[1:])
+    logits = features.reshape(120, -1) @ (flat["head_weights"] / flat["head_scale"][:, np.newaxis])
+    expected = head.predict_proba(features)
+    np.testing.assert_allclose(softmax(logits + flat["head_bias"]), expected, atol=1e-5)
+    assert expected.max(axis=1).mean() > 0.4
 
 
 def test_layers_without_a_weight_are_dropped_and_no_prediction_moves(rng):
@@ -61,26 +77,47 @@ def test_layers_without_a_weight_are_dropped_and_no_prediction_moves(rng):
     assert _without_idle_layers(spec, shape, arrays)[1] == (2, 4, 3, 4)
 
 
-def test_a_bundle_subtracts_what_emotions_add_to_its_training_clips(rng):
+@pytest.fixture
+def voices(rng):
     """Twelve speakers, ten of whose 40 clips are neutral; other emotions add 5."""
     speakers = np.repeat([f"s{n:02d}" for n in range(12)], 40)
     is_neutral = np.tile(np.arange(40) < 10, 12)
     features = 10 * np.repeat(rng.standard_normal((12, 3)), 40, axis=0)
     features += rng.standard_normal((480, 3)) + 5 * ~is_neutral[:, np.newaxis]
-    names = [f"{number:03d}" for number in range(480)]
-    table = pd.DataFrame(
-        {
-            "speaker": speakers,
-            "label": np.where(is_neutral, "neutral", "angry"),
-            "clip_id": names,
-            "audio_sha256": names,
-        }
-    )
-    cloud, _ = _adapted(table, features[:, np.newaxis, np.newaxis, :])
+    names = [f"{number:03d}" for number in rng.permutation(480)]
+    label = np.where(is_neutral, "neutral", "angry")
+    columns = {"speaker": speakers, "label": label, "clip_id": names, "audio_sha256": names}
+    return pd.DataFrame(columns), features[:, np.newaxis, np.newaxis, :]
+
+
+def test_a_bundle_subtracts_what_emotions_add_to_its_training_clips(voices):
+    cloud, _, shift = _adapted(*voices, ENROLMENT)
     np.testing.assert_allclose(cloud["speaker_moods"], 3.75, atol=0.3)
     # Neutral clips vary by 1; all of them by their emotions as well.
     np.testing.assert_allclose(cloud["speaker_noise"], 1, atol=0.3)
     np.testing.assert_allclose(cloud["speaker_within"], 1 + 25 * 0.75 * 0.25, rtol=0.2)
+    assert not shift.any()
+
+
+def test_unlabelled_clips_give_the_level_that_a_head_for_them_was_trained_with(voices):
+    """The bundle's level is that of neutral speech, whatever clips the head was trained with."""
+    table, features = voices
+    cloud, adapted, shift = _adapted(table, features, VOICE)
+    known = enrolled(table, NORMALISATIONS[VOICE]).to_numpy()
+    flat, level = features.reshape(480, 3), cloud["speaker_moods"]
+    for one in table["speaker"].unique():
+        ours = (table["speaker"] == one).to_numpy()
+        voice = shrunken_mean(
+            flat[ours & known].mean(axis=0) - level,
+            centre=cloud["speaker_centre"],
+            between=cloud["speaker_between"],
+            noise=cloud["speaker_within"] / 10,
+        )
+        heard = (flat[ours] - voice) / np.sqrt(cloud["speaker_within"]) - shift
+        np.testing.assert_allclose(heard, adapted[ours].reshape(-1, 3), atol=1e-4)
+        # The level is near that of ten neutral clips.
+        neutral = flat[ours & (table["label"] == "neutral").to_numpy()].mean(axis=0)
+        assert np.abs(voice - neutral).max() < 4
 
 
 def test_what_a_threshold_gives_is_measured_on_folds_that_did_not_set_it(rng):

@@ -13,7 +13,7 @@ import pytest
 from ser_lib import studies
 from ser_lib.data import CORPORA
 from ser_lib.data.labels import LABEL_SETS
-from ser_lib.data.splits import PROTOCOLS, Protocol, make_split, rows_of, variants_of
+from ser_lib.data.splits import BY_CORPUS, PROTOCOLS, Protocol, make_split, rows_of, variants_of
 from ser_lib.errors import FeatureError, SerError, StudyError
 from ser_lib.features.extraction import feature_shape
 from ser_lib.features.registry import FeatureSpec
@@ -133,7 +133,7 @@ def test_only_two_studies_copy_or_augment_before_they_divide(study):
 
 
 # Protocols that need more than a name: corpora or shares, or a corpus of few speakers.
-NEEDS_MORE = ("loso_few", "last_speaker_out", "cross_corpus", "leave_corpus_out")
+NEEDS_MORE = ("loso_few", "last_speaker_out", "cross_corpus", *BY_CORPUS)
 PLAIN = [name for name in PROTOCOLS if name not in NEEDS_MORE]
 
 
