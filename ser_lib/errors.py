@@ -56,6 +56,10 @@ class RunError(SerError):
     """A stored run is missing, incomplete or contradicts its specification."""
 
 
+class TrainingStoppedError(SerError):
+    """The time that a training was given is over; a checkpoint is kept, from which it goes on."""
+
+
 class MetricError(SerError):
     """Predictions cannot be scored: empty, of one class, of unknown labels, not finite."""
 

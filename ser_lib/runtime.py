@@ -74,12 +74,17 @@ def progress(items: Iterable[T], *, total: int | None, what: str) -> Generator[T
         return
     outer = _outer.get()
     if outer is not None and not outer.disable:
-        place = len(outer.words)
-        for number, item in enumerate(items, start=1):
-            outer.words[place:] = [f"{what}: {number} of {total}" if total else what]
-            outer.set_postfix_str("; ".join(outer.words))
-            yield item
-        del outer.words[place:]
+        place, started, left = len(outer.words), time.monotonic(), ""
+        try:
+            for number, item in enumerate(items, start=1):
+                if total and number > 1:
+                    left_s = (time.monotonic() - started) / (number - 1) * (total - number + 1)
+                    left = f", {left_s / 60:.0f} min left" if left_s > 60 else ""
+                outer.words[place:] = [f"{what}: {number} of {total}{left}" if total else what]
+                outer.set_postfix_str("; ".join(outer.words))
+                yield item
+        finally:  # whoever iterates may stop before the end
+            del outer.words[place:]
         return
     ways: dict[str, Any] = {} if total else {"bar_format": "{desc}, {elapsed}"}
     if _is_notebook():

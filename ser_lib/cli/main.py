@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import signal
 import sys
 from contextlib import suppress
@@ -28,7 +29,14 @@ import typer
 
 from ser_lib import __version__
 from ser_lib.cli.extras import remedy_for, require_extra
-from ser_lib.errors import CorpusError, EncoderError, FeatureError, OutputError, SerError
+from ser_lib.errors import (
+    CorpusError,
+    EncoderError,
+    FeatureError,
+    OutputError,
+    SerError,
+    TrainingStoppedError,
+)
 
 if TYPE_CHECKING:
     from ser_lib.data.corpus import Corpus
@@ -146,6 +154,7 @@ def _echo_encoder(encoder: Encoder) -> None:
 
 @app.command()
 def run(
+    context: typer.Context,
     study: Annotated[str, typer.Argument(help="Name of a study, for example boucheta2025.")],
     corpus: Annotated[
         str, typer.Option(help="Whose clips; else the demo's, or all for leave_corpus_out.")
@@ -157,17 +166,27 @@ def run(
     protocol: Annotated[
         list[str] | None, typer.Option(help="published, honest, or a protocol's name.")
     ] = None,
-    n_seeds: Annotated[int, typer.Option(help="How many of the study's seeds; 0: all.")] = 0,
+    n_seeds: Annotated[int, typer.Option(help="How many of the study's seeds; 0: as shown.")] = 0,
+    max_minutes: Annotated[
+        float, typer.Option(min=0, help="Stop after this time, to be continued; 0: no limit.")
+    ] = 0,
     strict: Annotated[bool, typer.Option(help="No leaves damaged clips out.")] = True,
 ) -> None:
-    """Train a study's runs and store them; what is stored already is not trained again."""
+    """Train a study's runs and store them; what is stored already is not trained again.
+
+    A training that was stopped or killed goes on by the same command, at its last checkpoint.
+
+    Exit code: 0 all is stored, 1 an error, 75 stopped by --max-minutes, 130 by Ctrl-C.
+    """
     require_extra("train")
     from ser_lib import data, studies
     from ser_lib.cli.own import adopt
     from ser_lib.data.splits import each_left_out
     from ser_lib.evaluation.metrics import mean_sentence
     from ser_lib.runs.runner import run_study, score_runs
+    from ser_lib.training.checkpoint import stopping_after
 
+    context.with_resource(stopping_after(max_minutes))
     is_leaving = any(one.startswith("leave_corpus_out") for one in protocol or [])
     corpus = adopt(table, corpus=corpus, pattern=pattern, labels=label or [])
     corpus = corpus or ("languages" if is_leaving else "demo")
@@ -185,9 +204,15 @@ def run(
         for one in each_left_out([asked], clips):
             try:
                 runs = run_study(chosen, clips, models=[name], protocols=[one], n_seeds=n_seeds)
+            except TrainingStoppedError as stopped:
+                command = shlex.join(["ser", *sys.argv[1:]])
+                typer.echo(f"stopped: {stopped}.\nIt goes on with: {command}", err=True)
+                sys.exit(75)
             except KeyboardInterrupt:
                 typer.echo(
-                    "stopped. The same command goes on after the last stored fold.", err=True
+                    "stopped. The same command goes on after the last stored fold, or at the last "
+                    "checkpoint of a network.",
+                    err=True,
                 )
                 sys.exit(130)
             scores.append(score_runs(runs, clips))

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -29,15 +30,16 @@ from ser_lib.data import corpus_of, splits
 from ser_lib.data.corpus import corpora_of
 from ser_lib.data.labels import LabelSet
 from ser_lib.data.leakage import check_split
-from ser_lib.errors import RunError, StudyError
+from ser_lib.errors import RunError, StudyError, TrainingStoppedError
 from ser_lib.evaluation import metrics
 from ser_lib.features.extraction import extract, feature_shape
 from ser_lib.models import family_of, topology
-from ser_lib.paths import locked, runs_dir
+from ser_lib.paths import cache_dir, locked, runs_dir
 from ser_lib.runs import store
 from ser_lib.runtime import ending_with_parent, progress, whole_number
 from ser_lib.shown import short
 from ser_lib.studies.study import ModelSpec, Study
+from ser_lib.training.checkpoint import DEADLINE, Checkpoint
 from ser_lib.training.fit import (
     STILL_VALID_VERSIONS,
     TRAINING_VERSION,
@@ -118,6 +120,18 @@ class RunPlan:
     def name(self) -> str:
         """What the folders of such runs begin with, whatever their settings."""
         return _folder_name(self.study, self.model, self.protocol) + str(self.seed)
+
+    @property
+    def command(self) -> str:
+        """What trains this run, or goes on with it, with those of the seeds before."""
+        study, name = self.study, self.protocol.full_name
+        named = ("published", "honest", *study.other_protocols)
+        asked = [one for one in named if study.protocol(one, self.corpus) == self.protocol]
+        n_seeds = 1 + [*study.seeds, self.seed].index(self.seed)
+        return (
+            f"ser run {study.name} --corpus {self.corpus} --model {self.model.name} "
+            f"--protocol {(asked or [name])[0]} --n-seeds {n_seeds}"
+        )
 
     def identity(self) -> dict[str, Any]:
         """Return all that decides the result but what the code builds from it, as plain data."""
@@ -258,9 +272,7 @@ def plan_runs(
     for name in models:
         for asked in protocols:
             protocol = study.protocol(asked, corpus_of(clips))
-            # No more seeds than the model is run with.
-            limits = [one for one in (n_seeds, study.model(name).max_seeds.get(asked)) if one]
-            for seed in study.seeds[: min(limits, default=None)]:
+            for seed in study.seeds[: n_seeds or study.model(name).max_seeds.get(asked)]:
                 yield asked, plan_run(study, name, protocol, seed, clips)
 
 
@@ -330,7 +342,7 @@ def run_study(
     protocols : sequence of str
         "published", "honest" or names of protocols.
     n_seeds : int
-        How many of the study's seeds; 0 means all.
+        How many of the study's seeds; 0 means those of the model (`ModelSpec.max_seeds`).
     is_fresh : bool, optional
         Whether to train again even where a run is stored; None asks `SER_FRESH`.
 
@@ -376,8 +388,10 @@ def run_or_load(plan: RunPlan, clips: pd.DataFrame, *, is_fresh: bool | None = N
             return stored
         if is_fresh or (folder / "predictions.csv").is_file():
             shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(_checkpoints(folder), ignore_errors=True)
         _train_missing_folds(plan, clips, folder)
         store.finish_run(folder, spec, plan.labels, len(plan.split.folds))
+        shutil.rmtree(_checkpoints(folder), ignore_errors=True)
     return _read_checked(folder, plan)
 
 
@@ -495,16 +509,44 @@ def _train_missing_folds(plan: RunPlan, clips: pd.DataFrame, folder: Path) -> No
         # One table is read from the disk as it is; several are joined in memory.
         arrays[name] = np.concatenate(parts) if len(parts) > 1 else parts[0]
     positions = pd.Series(range(len(clips)), index=clips["clip_id"])
-    tasks = (delayed(_fit_and_store)(plan, number, arrays, positions, folder) for number in missing)
+    kept = [_checkpoint(plan, folder, number, missing) for number in missing]
+    tasks = (
+        delayed(_fit_and_store)(plan, number, arrays, positions, folder, one)
+        for number, one in zip(missing, kept, strict=True)
+    )
     done = Parallel(n_jobs=n_jobs, return_as="generator_unordered", **ending_with_parent())(tasks)
     what = f"{plan.study.name} {plan.model.name} {plan.protocol.name} seed {plan.seed}"
     for number, duration_s in progress(done, total=len(missing), what=what):
         logger.info("%s: fold %d of %d in %.0f s", what, number + 1, n_folds, duration_s)
 
 
+def _checkpoints(folder: Path) -> Path:
+    """Return where the trainings of a run keep what they need to go on."""
+    return cache_dir() / "checkpoints" / folder.name
+
+
+def _checkpoint(plan: RunPlan, folder: Path, number: int, missing: Sequence[int]) -> Checkpoint:
+    n_folds = len(plan.split.folds)
+    about = {
+        "name": f"{plan.name}: fold {number + 1} of {n_folds}",
+        "command": plan.command,
+        "n_folds": n_folds,
+        "n_folds_waiting": sum(other > number for other in missing),
+    }
+    path, record = _checkpoints(folder) / f"{number:02d}.npz", store.record_file(folder, number)
+    return Checkpoint(path, DEADLINE.get(), record, about)
+
+
 def _fit_and_store(
-    plan: RunPlan, number: int, arrays: dict[str, np.ndarray], positions: pd.Series, folder: Path
+    plan: RunPlan,
+    number: int,
+    arrays: dict[str, np.ndarray],
+    positions: pd.Series,
+    folder: Path,
+    checkpoint: Checkpoint,
 ) -> tuple[int, float]:
+    if time.time() >= checkpoint.deadline:
+        raise TrainingStoppedError(f"{checkpoint.name} has not begun")
     fold, table = plan.split.folds[number], plan.rows.set_index("row_id")
     classes = table["label"].map({label: index for index, label in enumerate(plan.labels)})
     if plan.protocol.normalisation:
@@ -514,10 +556,10 @@ def _fit_and_store(
         table = table.assign(speaker=corpora_of(table))
     inputs = gather_fold(fold, table, classes, arrays, positions, plan.study.test_views)
     config, n_classes, is_scaled = plan.model.config, len(plan.labels), plan.model.is_scaled
-    result = fit_fold(
-        config, plan.training, inputs, n_classes=n_classes, is_scaled=is_scaled, seed=plan.seed
-    )
+    options: dict[str, Any] = {"n_classes": n_classes, "is_scaled": is_scaled, "seed": plan.seed}
+    result = fit_fold(config, plan.training, inputs, **options, checkpoint=checkpoint)
     store.store_fold(folder, number, table.loc[list(fold.test), "label"], plan.labels, result)
+    checkpoint.remove()
     return number, result.duration_s
 
 

@@ -70,6 +70,11 @@ def _fold_file(folder: Path, number: int) -> Path:
     return folder / "folds" / f"{number:02d}.json"
 
 
+def record_file(folder: Path, number: int) -> Path:
+    """Return the file that says how far the training of a fold is."""
+    return folder / "folds" / f"{number:02d}.progress.json"
+
+
 def store_fold(
     folder: Path, number: int, test: pd.Series, labels: Sequence[str], result: FitResult
 ) -> None:

@@ -55,7 +55,8 @@ class ModelSpec:
     is_ours: bool = False
     """Whether this project added it, as a baseline or a faster form."""
     max_seeds: Mapping[str, int] = field(default_factory=dict)
-    """By "published" or "honest": how many of the study's seeds are run, where not all are."""
+    """By "published" or "honest": how many of the study's seeds are run, where not all are and no
+    number is asked for."""
 
     def __post_init__(self) -> None:
         if isinstance(self.config, EncoderTopConfig):

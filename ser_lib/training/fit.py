@@ -27,6 +27,7 @@ from ser_lib.models.layers import load_keras
 from ser_lib.models.ridge_head import choice_history
 from ser_lib.seeds import seed_everything
 from ser_lib.shown import short
+from ser_lib.training.checkpoint import Checkpoint, state_of
 from ser_lib.training.loop import compile_network, predict_rows, train_network
 from ser_lib.training.settings import TrainingSettings
 from ser_lib.training.speaker_normalisation import normalise
@@ -157,6 +158,7 @@ def fit_fold(
     n_classes: int,
     is_scaled: bool,
     seed: int,
+    checkpoint: Checkpoint | None = None,
 ) -> FitResult:
     """Fit a model and predict the test rows.
 
@@ -174,11 +176,13 @@ def fit_fold(
         Whether each value is brought to mean 0 and standard deviation 1 of the training rows.
     seed : int
         Of weights, shuffling and dropout.
+    checkpoint : Checkpoint, optional
+        Of a network, see `train_network`.
 
     Returns
     -------
     FitResult
-        Probabilities, history, size and time.
+        Probabilities, history, size and time, with that of earlier processes.
 
     Raises
     ------
@@ -191,12 +195,13 @@ def fit_fold(
     if family_of(config)[1].is_keras:
         if settings is None:
             raise StudyError(f"{type(config).__name__} needs training settings")
-        result = _fit_keras(config, settings, arrays, n_classes, seed)
+        result = _fit_keras(config, settings, arrays, n_classes, seed, checkpoint)
     elif family_of(config)[1].is_nested:
         result = _fit_nested(config, arrays, n_classes, seed)
     else:
         result = _fit_sklearn(config, arrays, n_classes, seed)
-    return FitResult(*result, duration_s=time.perf_counter() - started)
+    earlier_s = checkpoint.earlier_s if checkpoint else 0.0
+    return FitResult(*result, duration_s=time.perf_counter() - started + earlier_s)
 
 
 def _scale(arrays: FoldArrays) -> FoldArrays:
@@ -215,16 +220,29 @@ def _scale(arrays: FoldArrays) -> FoldArrays:
 
 
 def _fit_keras(
-    config: object, settings: TrainingSettings, arrays: FoldArrays, n_classes: int, seed: int
+    config: object,
+    settings: TrainingSettings,
+    arrays: FoldArrays,
+    n_classes: int,
+    seed: int,
+    checkpoint: Checkpoint | None,
 ) -> tuple[np.ndarray, pd.DataFrame, int]:
-    model, history = fit_network(config, settings, arrays, n_classes=n_classes, seed=seed)
+    model, history = fit_network(
+        config, settings, arrays, n_classes=n_classes, seed=seed, checkpoint=checkpoint
+    )
     views = (Rows.of(arrays.x_test), *arrays.test_views)
     probabilities = np.mean([predict_rows(model, view) for view in views], axis=0)
     return probabilities, history, model.count_params()
 
 
 def fit_network(
-    config: object, settings: TrainingSettings, arrays: FoldArrays, *, n_classes: int, seed: int
+    config: object,
+    settings: TrainingSettings,
+    arrays: FoldArrays,
+    *,
+    n_classes: int,
+    seed: int,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[keras.Model, pd.DataFrame]:
     """Train a network and return it with its history; the test rows are not used.
 
@@ -240,6 +258,8 @@ def fit_network(
         Number of classes.
     seed : int
         Of weights, shuffling and dropout.
+    checkpoint : Checkpoint, optional
+        See `train_network`.
 
     Returns
     -------
@@ -257,7 +277,8 @@ def fit_network(
     if start:
         start(model, config, train, classes)
     parts = (train, classes), (validation, arrays.y_validation)
-    return model, train_network(model, settings, *parts, n_classes=n_classes, seed=seed)
+    options: dict[str, Any] = {"n_classes": n_classes, "seed": seed, "checkpoint": checkpoint}
+    return model, train_network(model, settings, *parts, **options)
 
 
 def _fresh_network(
@@ -271,7 +292,7 @@ def _fresh_network(
     model = _compiled(config, settings, input_shape, n_classes)
     seed_everything(seed)
     fresh = build_keras(config, input_shape, n_classes)
-    for old, new in zip(_state_of(model), _state_of(fresh), strict=True):
+    for old, new in zip(state_of(model), state_of(fresh), strict=True):
         old.assign(new)
     for variable in model.optimizer.variables:
         variable.assign(np.zeros(variable.shape))
@@ -302,11 +323,6 @@ def computing_in(precision: str) -> Iterator[None]:
         yield
     finally:
         policies.set_dtype_policy(before)
-
-
-def _state_of(model: keras.Model) -> list:
-    """Return weights and the states of dropout's generators, which `weights` leaves out."""
-    return [one for layer in model.layers for one in layer.variables]
 
 
 def _fit_sklearn(

@@ -7,7 +7,9 @@ the time of short epochs.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +17,9 @@ import pandas as pd
 
 from ser_lib.features.extraction import Rows
 from ser_lib.models.layers import load_keras
+from ser_lib.runtime import progress
 from ser_lib.seeds import generator
+from ser_lib.training.checkpoint import Checkpoint, Position
 from ser_lib.training.settings import TrainingSettings, scheduled_rate
 
 if TYPE_CHECKING:
@@ -35,6 +39,7 @@ def train_network(
     *,
     n_classes: int,
     seed: int,
+    checkpoint: Checkpoint | None = None,
 ) -> pd.DataFrame:
     """Train a network in place.
 
@@ -50,47 +55,66 @@ def train_network(
         Number of classes.
     seed : int
         Of the order of rows, and of what is drawn to balance classes.
+    checkpoint : Checkpoint, optional
+        Where to keep what a killed training needs to go on, and to find what an earlier one kept.
 
     Returns
     -------
     pandas.DataFrame
         One row an epoch, columns `HISTORY_COLUMNS`.
+
+    Raises
+    ------
+    TrainingStoppedError
+        At the checkpoint's deadline.
     """
     keras = load_keras()
     x_train, y_train = train
     weights = _row_weights(settings, y_train, n_classes)
     targets = _targets(settings, y_train, n_classes)
     rng = generator("epochs", seed)
-    records: list[dict[str, float]] = []
     callbacks = keras.callbacks.CallbackList(_callbacks(settings), model=model)
     model.stop_training = False
     callbacks.on_train_begin()
-    for epoch in range(settings.max_epochs):
+    at, state = Position(), (model, callbacks.callbacks, rng)
+    if checkpoint:
+        versions = [version(name) for name in ("numpy", "keras", "tensorflow")]
+        identity = repr((settings, n_classes, seed, zlib.crc32(y_train.tobytes()), versions))
+        at = checkpoint.restore(identity, *state)
+    left = range(len(at.epochs), settings.max_epochs)
+    for epoch in progress(left, total=len(left), what="epochs"):
         callbacks.on_epoch_begin(epoch)
         if settings.schedule != "constant":
             model.optimizer.learning_rate = scheduled_rate(settings, epoch)
         rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
-        order = _epoch_order(settings.sampling, x_train, y_train, rng)
+        if at.order is None:
+            at.order = _epoch_order(settings.sampling, x_train, y_train, rng)
         # Keras reports each batch alone; all have one size, so their mean is the epoch's.
-        batches = list(_batches(order, settings.batch_size))
-        records_of_steps = []
-        for step, rows in enumerate(batches):
+        batches = list(_batches(at.order, settings.batch_size))
+        at.n_steps, at.max_epochs = len(batches), settings.max_epochs
+        for step in range(len(at.steps), len(batches)):
             if settings.schedule == "cosine":
-                at = epoch + step / len(batches)
-                model.optimizer.learning_rate = scheduled_rate(settings, at)
+                share = epoch + step / len(batches)
+                model.optimizer.learning_rate = scheduled_rate(settings, share)
+            rows = batches[step]
             inputs, wanted = _mix_rows(x_train.take(rows), targets[rows], settings, rng)
-            records_of_steps.append(
+            at.steps.append(
                 model.train_on_batch(inputs, wanted, weights[y_train[rows]], return_dict=True)
             )
-        steps = pd.DataFrame(records_of_steps)
+            if checkpoint:
+                checkpoint.keep(*state, at)
+        steps = pd.DataFrame(at.steps)
         logs = {name: float(steps[name].mean()) for name in ("loss", "accuracy")}
         logs |= _validate(model, settings, validation, weights)
-        records.append({"epoch": epoch + 1, **logs, "learning_rate": rate})
+        at.epochs.append({"epoch": epoch + 1, **logs, "learning_rate": rate})
+        at.steps, at.order = [], None
         callbacks.on_epoch_end(epoch, logs)
         if model.stop_training:
             break
+        if checkpoint:
+            checkpoint.keep(*state, at)
     callbacks.on_train_end()
-    return pd.DataFrame(records)[list(HISTORY_COLUMNS)]
+    return pd.DataFrame(at.epochs)[list(HISTORY_COLUMNS)]
 
 
 def _mix_rows(

@@ -96,6 +96,17 @@ def test_a_stopped_run_says_that_it_can_go_on(call, monkeypatch):
     assert "goes on after the last stored fold" in stopped.output
 
 
+def test_after_its_minutes_a_run_stops_and_says_what_goes_on(call, fitted, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/bin/ser", "run", "a study"])
+    stopped = call("--model", "dummy", "--protocol", "honest", "--max-minutes", "1e-6")
+    assert stopped.exit_code == 75
+    assert "fold 1 of 6 has not begun" in stopped.output
+    assert "goes on with: ser run 'a study'" in stopped.output
+    assert fitted == []
+    # The next command of this process has no limit.
+    assert call("--model", "dummy", "--protocol", "honest").exit_code == 0
+
+
 def test_other_recordings_than_those_of_stored_runs_are_reported(call, monkeypatch):
     monkeypatch.setattr(data, "other_recordings", lambda *_: "3 of 3 are other files")
     assert "3 of 3 are other files" in call("--model", "dummy", "--protocol", "honest").output

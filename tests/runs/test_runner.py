@@ -26,20 +26,28 @@ from ser_lib import data, models
 from ser_lib.data.enrolment import NORMALISATIONS
 from ser_lib.data.labels import LABEL_SETS
 from ser_lib.data.splits import BY_CORPUS, Protocol, each_left_out
-from ser_lib.errors import CorpusError, LeakError, RunError, SplitError, StudyError
+from ser_lib.errors import (
+    CorpusError,
+    LeakError,
+    RunError,
+    SplitError,
+    StudyError,
+    TrainingStoppedError,
+)
 from ser_lib.evaluation.metrics import check_predictions, score_predictions, with_clip_columns
 from ser_lib.features import registry
 from ser_lib.features.extraction import extract
 from ser_lib.features.registry import FEATURES, FeatureSpec
 from ser_lib.models.baselines import DummyConfig, KnnConfig
 from ser_lib.models.cnn import Cnn1dConfig
-from ser_lib.paths import PROJECT_DIR
+from ser_lib.paths import PROJECT_DIR, cache_dir
 from ser_lib.runs import runner as runs
 from ser_lib.runs.runner import plan_run, run_or_load, run_study, score_runs
 from ser_lib.runs.store import RECORDED_LIBRARIES, Run, provenance
 from ser_lib.runs.store import key_of as store_key_of
 from ser_lib.studies import STUDIES, get_study
 from ser_lib.studies.study import ModelSpec, Study
+from ser_lib.training import checkpoint
 from ser_lib.training.fit import STILL_VALID_VERSIONS, TRAINING_VERSION
 from ser_lib.training.settings import TrainingSettings
 
@@ -533,6 +541,44 @@ def test_an_interrupted_run_goes_on_where_it_stopped(few_clips, tmp_path, monkey
     assert listing(folder) == FILES
     pd.testing.assert_frame_equal(resumed.predictions, whole.predictions)
     pd.testing.assert_frame_equal(resumed.history, whole.history)
+
+
+def test_a_network_goes_on_within_a_fold_and_leaves_no_checkpoint(
+    few_clips, tmp_path, monkeypatch, caplog
+):
+    whole = go(few_clips, "net")
+    monkeypatch.setenv("SER_REPORTS", str(tmp_path / "other"))
+    caplog.set_level(logging.INFO)
+
+    class Stopped(checkpoint.Checkpoint):
+        def keep(self, *state) -> None:
+            self.deadline = 0.0
+            super().keep(*state)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "Checkpoint", Stopped)
+        with pytest.raises(TrainingStoppedError, match=r"fold 1 of 6.* of at most 2 epochs"):
+            go(few_clips, "net")
+    (folder,) = (tmp_path / "other" / "demo" / "runs").iterdir()
+    assert listing(folder) == ["folds/00.progress.json"]
+    record = json.loads((folder / "folds" / "00.progress.json").read_text())
+    asked = "--protocol honest --n-seeds 1"
+    assert record["command"] == f"ser run tiny2025 --corpus demo --model net {asked}"
+    assert (record["n_folds"], record["n_folds_waiting"]) == (6, 5)
+    resumed = go(few_clips, "net")
+    assert "fold 1 of 6: goes on at epoch" in caplog.text
+    assert listing(folder) == FILES
+    assert not list((cache_dir() / "checkpoints").iterdir())
+    pd.testing.assert_frame_equal(resumed.predictions, whole.predictions)
+    pd.testing.assert_frame_equal(resumed.history, whole.history)
+
+
+def test_no_fold_begins_after_the_deadline(few_clips, fitted, monkeypatch):
+    token = checkpoint.DEADLINE.set(1.0)
+    with pytest.raises(TrainingStoppedError, match="fold 1 of 6 has not begun"):
+        go(few_clips)
+    checkpoint.DEADLINE.reset(token)
+    assert fitted == []
 
 
 @pytest.mark.parametrize("is_fresh", [None, True])

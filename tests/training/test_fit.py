@@ -365,8 +365,8 @@ def test_the_network_between_two_folds_is_as_newly_built():
     model = training._fresh_network(NORMED, HALVED, (8, 6, 1), 3, 7)
     seed_everything(7)
     fresh = build_keras(NORMED, (8, 6, 1), 3)
-    assert len(training._state_of(model)) > len(model.weights)  # dropout's generators too
-    for ours, new in zip(training._state_of(model), training._state_of(fresh), strict=True):
+    assert len(training.state_of(model)) > len(model.weights)  # dropout's generators too
+    for ours, new in zip(training.state_of(model), training.state_of(fresh), strict=True):
         assert ours.name == new.name
         np.testing.assert_array_equal(ours.numpy(), new.numpy())
     for variable in model.optimizer.variables:
@@ -380,9 +380,9 @@ def test_whatever_a_fold_leaves_behind_would_be_noticed(monkeypatch, lost):
     alone = trained_alone(HALVED)
     fit_maps(1)
     if lost == "weights and generators":
-        monkeypatch.setattr(training, "_state_of", lambda model: [])
+        monkeypatch.setattr(training, "state_of", lambda model: [])
     elif lost == "generators":
-        monkeypatch.setattr(training, "_state_of", lambda model: model.weights)
+        monkeypatch.setattr(training, "state_of", lambda model: model.weights)
     else:
         kept = training._compiled(NORMED, HALVED, (8, 6, 1), 3)
         for variable in kept.optimizer.variables:
