@@ -6,10 +6,11 @@ One row a clip or, of a feature that has a time axis, one row a frame with its t
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from inspect import signature
+from itertools import groupby, starmap
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -17,16 +18,20 @@ import numpy as np
 import pandas as pd
 
 from ser_lib import data
+from ser_lib.chunks import Arrays
+from ser_lib.cli.parquet import write_parquet
 from ser_lib.data.own import own_corpus, read_as_given
 from ser_lib.errors import FeatureError, OutputError, offenders
 from ser_lib.features.encoders.registry import get_encoder
-from ser_lib.features.extraction import compute_each
+from ser_lib.features.extraction import compute_each, results_of
 from ser_lib.features.registry import FEATURES, FeatureSpec
 from ser_lib.paths import only_writer, refuse_foreign, whole_file
 
 MARK = "ser_features"
 SUFFIXES = (".parquet", ".npz")
 LIBRARIES = ("numpy", "librosa", "soxr")
+# About a group of rows in Parquet. Beside few values, what else is known of the clip weighs more.
+PIECE_VALUES, MIN_VALUES = 2**17, 64
 
 
 def list_features() -> str:
@@ -77,15 +82,13 @@ def write_features(spec: FeatureSpec, source: str, out: Path) -> list[str]:
     with only_writer(out):
         clips = _clips_of(source)
         try:
-            results = compute_each(clips, spec)
+            chunks = compute_each(clips, spec)
         except (ValueError, ArithmeticError) as error:
             raise FeatureError(f"{spec.name} with {dict(spec.params)}: {error}") from error
-        is_there = [isinstance(one, np.ndarray) for one in results]
-        failed = [one for one in results if isinstance(one, str)]
-        arrays = [one for one in results if isinstance(one, np.ndarray)]
-        if not arrays:
+        failed = [str(one) for chunk in chunks for one in chunk["problems"] if one]
+        if len(failed) == len(clips):
+            chunks.delete()
             raise FeatureError(f"{spec.name}: all {len(failed)} clips failed:{offenders(failed)}")
-        rows, values = _frames(clips[is_there], arrays, spec)
         about = {
             "feature": spec.identity(),
             "source": source,
@@ -96,8 +99,27 @@ def write_features(spec: FeatureSpec, source: str, out: Path) -> list[str]:
         }
         write = _write_npz if out.suffix.lower() == ".npz" else _write_parquet
         with whole_file(out) as temporary:
-            write(temporary, rows, values, spec, about)
+            write(temporary, _pieces(clips, chunks, spec), spec, about)
+        chunks.delete()
     return failed
+
+
+def _pieces(
+    clips: pd.DataFrame, chunks: Iterable[Arrays], spec: FeatureSpec
+) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
+    """Yield rows and values of some megabytes of clips after the other, in order."""
+    results = enumerate(one for chunk in chunks for one in results_of(chunk))
+    there = ((place, one) for place, one in results if isinstance(one, np.ndarray))
+    n_values = 0
+
+    def number_of_piece(one: tuple[int, np.ndarray]) -> int:
+        nonlocal n_values
+        n_values += max(one[1].size, MIN_VALUES)
+        return n_values // PIECE_VALUES
+
+    for _, piece in groupby(there, number_of_piece):
+        places, arrays = zip(*piece, strict=True)
+        yield _frames(clips.iloc[list(places)], arrays, spec)
 
 
 def _clips_of(source: str) -> pd.DataFrame:
@@ -130,25 +152,34 @@ def _frames(
 
 
 def _write_parquet(
-    path: Path, rows: pd.DataFrame, values: np.ndarray, spec: FeatureSpec, about: dict[str, Any]
+    path: Path,
+    pieces: Iterator[tuple[pd.DataFrame, np.ndarray]],
+    spec: FeatureSpec,
+    about: dict[str, Any],
 ) -> None:
-    flat = values.reshape(len(values), -1)
     named = FEATURES[spec.name].names
-    width = len(str(flat.shape[1] - 1))
-    numbered = (f"{spec.name}_{n:0{width}d}" for n in range(flat.shape[1]))
-    columns = list(named(**spec.params) if named else numbered)
-    table = pd.concat([rows, pd.DataFrame(flat, rows.index, columns)], axis=1)
-    # pandas puts them into the schema's metadata, and reads them again.
-    table.attrs = {MARK: about}
-    table.to_parquet(path, index=False)
+
+    def frame(rows: pd.DataFrame, values: np.ndarray) -> pd.DataFrame:
+        flat = values.reshape(len(values), -1)
+        width = len(str(flat.shape[1] - 1))
+        numbered = (f"{spec.name}_{n:0{width}d}" for n in range(flat.shape[1]))
+        columns = list(named(**spec.params) if named else numbered)
+        return pd.concat([rows, pd.DataFrame(flat, rows.index, columns)], axis=1)
+
+    write_parquet(path, starmap(frame, pieces), {MARK: about})
 
 
 def _write_npz(
-    path: Path, rows: pd.DataFrame, values: np.ndarray, spec: FeatureSpec, about: dict[str, Any]
+    path: Path,
+    pieces: Iterator[tuple[pd.DataFrame, np.ndarray]],
+    spec: FeatureSpec,
+    about: dict[str, Any],
 ) -> None:
+    # All at once, as whoever reads the file has to.
+    tables, values = zip(*pieces, strict=True)
     # Text as arrays of a fixed width: objects would be pickled.
     arrays: dict[str, Any] = {MARK: np.array(json.dumps(about))} | {
         name: column.to_numpy() if column.dtype.kind in "if" else column.to_numpy(dtype=str)
-        for name, column in rows.items()
+        for name, column in pd.concat(tables).items()
     }
-    np.savez_compressed(path, features=values, **arrays)
+    np.savez_compressed(path, features=np.concatenate(values), **arrays)

@@ -2,11 +2,13 @@
 
 Rows are written as they come, by the line writers of `ser_lib.inference.batch`, so that memory does
 not grow with the number of recordings and a stopped job can be continued. Parquet, audformat and
-annotation files are made of such rows, at the end. Messages for people go to standard error.
+annotation files are made of such rows, at the end; those of Parquet wait in the cache.
+Messages for people go to standard error.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -15,8 +17,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, cast
 
 import numpy as np
 
@@ -44,7 +47,7 @@ from ser_lib.inference.streaming import (
     timeline,
     timeline_table,
 )
-from ser_lib.paths import only_writer, refuse_foreign, whole_file
+from ser_lib.paths import cache_dir, only_writer, refuse_foreign, whole_file
 from ser_lib.runtime import progress
 
 if TYPE_CHECKING:
@@ -67,6 +70,7 @@ TEXT_SUFFIXES = ("", ".txt", ".log", ".md")  # what a table for people may be ca
 TIMELINE_FORMATS = (*FORMATS, "parquet", "audformat", *ANNOTATIONS.values())
 ROWS = "rows"  # CSV whose times have all digits
 TEXTS = ("path", "emotion", "warnings", "model", "error")
+PIECE_ROWS = 10_000  # a group of rows in Parquet
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,7 @@ def run_prediction(request: Request) -> int:
                 predict = _predict_whole
             return predict(predictor, ready, names)
     except KeyboardInterrupt:
-        is_kept = request.out and not request.is_timeline and not request.is_parquet
+        is_kept = request.out and not request.is_timeline
         again = " The same command goes on with it." if is_kept else ""
         _report(f"stopped.{again}")
         return 130
@@ -308,13 +312,15 @@ def _predict_whole(predictor: Predictor, request: Request, names: dict[str, str]
     """Predict into rows, and write at once what is made of all of them."""
     import pandas as pd
 
-    paths = list(find_recordings(request.paths))
     holds_one = request.form in ANNOTATIONS.values() and request.form != "rttm"
-    if holds_one and len(paths) != 1:
-        raise AudioError(f"{request.form} holds one recording, {len(paths)} were given")
+    paths = find_recordings(request.paths)
+    first = list(islice(paths, 2))
+    if holds_one and len(first) != 1:
+        n_paths = len(first) + sum(1 for _ in paths)
+        raise AudioError(f"{request.form} holds one recording, {n_paths} were given")
     if request.form == "rttm":  # which cannot hold every name
         row = {"start_s": 0.0, "end_s": 1.0, "emotion": "a"}
-        _annotations(pd.DataFrame({"path": paths, **row}), "rttm")
+        _annotations(pd.DataFrame({"path": [*first, *paths], **row}), "rttm")
     command = f"ser predict{' --timeline' if request.is_timeline else ''}"
     facts = {"written_by": command, "form": request.form, "model": predictor.model_id}
 
@@ -331,44 +337,67 @@ def _predict_whole(predictor: Predictor, request: Request, names: dict[str, str]
         if request.is_timeline:
             code = _predict_windows(predictor, ready, names)
         else:
-            code = _predict_recordings(predictor, replace(ready, format="csv"), names)
-        table = pd.read_csv(ready.out, dtype="string", keep_default_na=False)
-    if holds_one and code:  # what is wrong with it was said
-        return code
-    # What is left behind the last window is too short for one of its own.
-    duration_s = load_head(paths[0], max_s=0.1)[2] if holds_one else 0.0
-    whole = _converted(table, request, facts, duration_s)
-    if request.out is None:
-        sys.stdout.write(whole.decode())
-        return code
-    with whole_file(request.out) as target:
-        target.write_bytes(whole)
+            ready = replace(request, format="csv", out=_rows_file(request, predictor.model_id))
+            code = _predict_recordings(predictor, ready, names)
+        if holds_one and code:  # what is wrong with it was said
+            return code
+        # What is left behind the last window is too short for one of its own.
+        duration_s = load_head(first[0], max_s=0.1)[2] if holds_one else 0.0
+        _convert(cast(Path, ready.out), request, facts, duration_s)
+    if not request.is_timeline:
+        cast(Path, ready.out).unlink()
     return code
 
 
-def _converted(
-    table: pd.DataFrame, request: Request, facts: dict[str, str], duration_s: float
-) -> bytes:
-    """Turn rows of text into a file."""
+def _rows_file(request: Request, model: str) -> Path:
+    """Return where the rows of a job wait whose file cannot be continued, as Parquet."""
+    identity = (cast(Path, request.out).resolve(), request.paths, model)
+    name = hashlib.sha256(repr(identity).encode()).hexdigest()[:24]
+    folder = cache_dir() / "predictions"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{name}.csv"
+
+
+def _convert(rows: Path, request: Request, facts: dict[str, str], duration_s: float) -> None:
+    """Write rows of text as the file that was asked for."""
+    import pandas as pd
+
+    pieces = pd.read_csv(rows, dtype="string", keep_default_na=False, chunksize=PIECE_ROWS)
+    if request.is_timeline:  # of which some forms need all windows of a recording
+        pieces = iter([pd.concat(pieces).drop_duplicates(["path", "start_s"])])
+    tables = (_typed(one, request) for one in pieces)
+    if request.is_parquet:
+        from ser_lib.cli.parquet import write_parquet
+
+        with whole_file(cast(Path, request.out)) as target:
+            write_parquet(target, tables, facts)
+        return
+    table = next(tables)
+    if request.form in ANNOTATIONS.values():
+        text = _annotations(table, request.form, duration_s)
+    else:
+        text = table.to_csv(index=False, lineterminator="\n")
+    if request.out is None:
+        sys.stdout.write(text)
+        return
+    with whole_file(request.out) as target:
+        target.write_bytes(text.encode())
+
+
+def _typed(table: pd.DataFrame, request: Request) -> pd.DataFrame:
+    """Turn columns of text into those of a form."""
     # A table without rows has the same types as one with rows.
     numbers = [one for one in table if one not in TEXTS]
     table[numbers] = table[numbers].replace("", "nan").astype(float)
-    if request.is_timeline:
-        table = table.drop_duplicates(["path", "start_s"])  # of a recording that is named twice
     if request.form == "eaf" and request.out:  # where ELAN looks for the recording
         folder = request.out.absolute().parent
         names = (Path(os.path.relpath(one, folder)).as_posix() for one in table["path"])
         table["path"] = [one if one.startswith("../") else f"./{one}" for one in names]
-    if request.form in ANNOTATIONS.values():
-        return _annotations(table, request.form, duration_s).encode()
     if request.form == "audformat":
         for one in ("start", "end"):
             table[f"{one}_s"] = np.round(1e9 * table[f"{one}_s"]).astype("timedelta64[ns]")
         table = table.rename(columns={"path": "file", "start_s": "start", "end_s": "end"})
-    if not request.is_parquet:
-        return table.to_csv(index=False, lineterminator="\n").encode()
-    table.attrs = facts
-    return table.to_parquet(None, engine="pyarrow")
+    return table
 
 
 def _annotations(windows: pd.DataFrame, form: str, duration_s: float = 0.0) -> str:

@@ -437,8 +437,9 @@ def read_as_given(source: Path) -> pd.DataFrame:
     rows, base = _located(_checked(given, {}, needed=("path",)), root)
     ids = [str(Path(one).relative_to(base)) for one in rows["path"]] + rows["times"]
     durations_s = [getattr(one, "duration_s", np.nan) for one in rows["fact"]]
+    digests = [getattr(one, "audio_sha256", "") for one in rows["fact"]]
     clips = rows.rename(columns={"path": "file", "sound": "path"})
-    clips = clips.assign(clip_id=ids, duration_s=durations_s, audio_sha256="")
+    clips = clips.assign(clip_id=ids, duration_s=durations_s, audio_sha256=digests)
     kept = given.columns.drop("path")
     return clips[["clip_id", "path", "file", *kept, "duration_s", "audio_sha256"]].rename(
         columns={"emotion": "label"}

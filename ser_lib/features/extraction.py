@@ -1,8 +1,8 @@
 """Extraction: features of all clips, kept in the cache, and the rows that are gathered from them.
 
 `compute` is for one file, `extract` for a clip table. An array is stored under a key of all that
-decides it and is memory-mapped; each variant of the clips (an augmentation) has its own array, and
-`Rows` gathers from several of them when rows are needed.
+decides it, chunk by chunk, and is memory-mapped; each variant of the clips (an augmentation) has
+its own array, and `Rows` gathers from several of them when rows are needed.
 """
 
 from __future__ import annotations
@@ -10,19 +10,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 
 from ser_lib.audio.augmentation import AUGMENTATIONS, augment
 from ser_lib.audio.io import load_signal
+from ser_lib.chunks import Arrays, Chunks, in_chunks
 from ser_lib.errors import FeatureError, SerError, offenders
 from ser_lib.features.registry import FEATURES, FeatureSpec
 from ser_lib.paths import cache_dir, keep, locked
-from ser_lib.runtime import ending_with_parent, one_blas_thread, progress
+from ser_lib.runtime import one_blas_thread
 from ser_lib.seeds import generator
 
 
@@ -118,7 +120,7 @@ def extract(
                 f"{spec.name}: the clips' audio is not here, only their table. Point SER_DATA at "
                 "the corpora (`make data` says where it looks)"
             )
-        keep(target, lambda path: np.save(path, _compute_all(clips, spec, variant, n_jobs)))
+        keep(target, lambda path: _write_all(path, clips, spec, variant, n_jobs))
     return np.load(target, mmap_mode="r")
 
 
@@ -143,34 +145,72 @@ def compile_once(spec: FeatureSpec) -> None:
 
 def compute_each(
     clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "original", n_jobs: int = -1
-) -> list[np.ndarray | str]:
-    """Compute a feature of every clip in parallel, of whatever shape; str: why there is none."""
-    compile_once(spec)
-    # Small batches keep the bar moving; starting workers costs seconds, so few clips need none.
-    n_jobs = 1 if len(clips) < 32 else n_jobs
-    tasks = (
-        delayed(_compute_or_error)(path, spec, variant, audio_sha256)
-        for path, audio_sha256 in zip(clips["path"], clips["audio_sha256"], strict=True)
+) -> Chunks:
+    """Compute a feature of every clip in parallel, of whatever shape; `results_of` unpacks it."""
+    places = list(zip(clips["path"], clips["audio_sha256"], strict=True))
+    key = feature_key(clips, spec, variant=variant)
+    chunks = Chunks(
+        cache_dir() / "features" / f"{spec.name}-{key}.chunks",
+        in_chunks(places),
+        partial(_compute_chunk, spec, variant),
     )
-    running = Parallel(n_jobs=n_jobs, return_as="generator", batch_size=8, **ending_with_parent())(
-        tasks
-    )
-    return list(progress(running, total=len(clips), what=f"{spec.name}, {variant}"))
+    chunks.make(what=f"{spec.name}, {variant}", n_jobs=n_jobs)
+    return chunks
 
 
-def _compute_all(clips: pd.DataFrame, spec: FeatureSpec, variant: str, n_jobs: int) -> np.ndarray:
-    results = compute_each(clips, spec, variant=variant, n_jobs=n_jobs)
-    failed = [one for one in results if isinstance(one, str)]
+def results_of(chunk: Arrays) -> Iterator[np.ndarray | str]:
+    """Yield the feature of each clip of a chunk; str: why there is none."""
+    ends = np.cumsum(chunk["shapes"].prod(axis=1))
+    arrays = (
+        part.reshape(shape)
+        for part, shape in zip(np.split(chunk["values"], ends), chunk["shapes"], strict=False)
+    )
+    yield from (str(problem) or next(arrays) for problem in chunk["problems"])
+
+
+def _compute_chunk(spec: FeatureSpec, variant: str, places: Sequence[tuple[str, str]]) -> Arrays:
+    if spec.name not in _compiled:
+        compile_once(spec)
+        _compiled.add(spec.name)
+    results = [_compute_or_error(path, spec, variant, digest) for path, digest in places]
+    arrays = [one for one in results if isinstance(one, np.ndarray)]
+    return {
+        "values": np.concatenate([one.ravel() for one in arrays] or [np.empty(0)]),
+        "shapes": np.array([one.shape for one in arrays] or np.empty((0, 1)), dtype=int),
+        "problems": np.array([one if isinstance(one, str) else "" for one in results]),
+    }
+
+
+# In this process.
+_compiled: set[str] = set()
+
+
+def _write_all(
+    path: Path, clips: pd.DataFrame, spec: FeatureSpec, variant: str, n_jobs: int
+) -> None:
+    """Write what `numpy.save` would of all clips, without ever holding them."""
+    chunks = compute_each(clips, spec, variant=variant, n_jobs=n_jobs)
+    failed = []
+    shapes: set[tuple[int, ...]] = set()
+    with path.open("wb") as file:
+        for chunk in chunks:
+            failed += [one for one in chunk["problems"] if one]
+            shapes |= set(map(tuple, chunk["shapes"].tolist()))
+            if failed or len(shapes) > 1:
+                continue
+            if not file.tell():
+                header = np.lib.format.header_data_from_array_1_0(chunk["values"])
+                shape = (len(clips), *next(iter(shapes)))
+                np.lib.format.write_array_header_1_0(file, {**header, "shape": shape})
+            file.write(chunk["values"].tobytes())
+    chunks.delete()
     if failed:
         raise FeatureError(f"{spec.name}: {len(failed)} clips failed:{offenders(failed)}")
-    arrays = [one for one in results if isinstance(one, np.ndarray)]
-    shapes = {one.shape for one in arrays}
     if len(shapes) > 1:
         raise FeatureError(
             f"{spec.name}: clips give {len(shapes)} different shapes (as {sorted(shapes)[:2]}); "
             "give the function parameters (`params`) that crop or pad all clips to one length"
         )
-    return np.stack(arrays)
 
 
 def _compute_or_error(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from types import SimpleNamespace
 
@@ -196,16 +197,30 @@ def test_parquet_of_the_same_command_is_replaced_and_no_other(predict, talk, tmp
         predict(talk, out=out)
 
 
-def test_a_stopped_job_leaves_no_parquet_that_could_go_on(predict, talk, tmp_path, monkeypatch):
+def test_a_stopped_job_leaves_no_parquet_but_goes_on(predict, talk, tmp_path, monkeypatch):
     pytest.importorskip("pyarrow")
+    shutil.copy(talk, tmp_path / "talk2.wav")
+    attempt, done = commands.Predictor.attempt, []
 
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
+    def stop_at_second(predictor, path, *rest):
+        if len(done) == 1:
+            raise KeyboardInterrupt
+        done.append(path.name)
+        return attempt(predictor, path, *rest)
 
-    monkeypatch.setattr(commands.Predictor, "attempt", stop)
-    done = predict(talk, out=tmp_path / "a.parquet")
-    assert (done.code, "goes on" in done.err) == (130, False)
-    assert not (tmp_path / "a.parquet").exists()
+    monkeypatch.setattr(commands.Predictor, "attempt", stop_at_second)
+    out = tmp_path / "a.parquet"
+    stopped = predict(tmp_path, out=out)
+    assert (stopped.code, "goes on" in stopped.err) == (130, True)
+    assert not out.exists()
+    monkeypatch.setattr(
+        commands.Predictor, "attempt", lambda *one: done.append(one[1].name) or attempt(*one)
+    )
+    predict(tmp_path, out=out)
+    assert done == ["talk.wav", "talk2.wav"]
+    together = pd.read_parquet(out)
+    predict(tmp_path, out=tmp_path / "b.parquet")
+    pd.testing.assert_frame_equal(together, pd.read_parquet(tmp_path / "b.parquet"))
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

@@ -52,7 +52,9 @@ def test_a_feature_does_not_depend_on_the_threads_of_the_process(few_clips):
     found = []
     for n_threads in (1, 2):
         with threadpool_limits(n_threads, user_api="blas"):
-            found.append(module._compute_all(few_clips, spec, "original", 1))
+            chunks = module.compute_each(few_clips, spec, n_jobs=1)
+            found.append(np.stack([one for chunk in chunks for one in module.results_of(chunk)]))
+            chunks.delete()
     np.testing.assert_array_equal(*found)
 
 
@@ -175,15 +177,50 @@ def test_clips_of_different_shapes_are_refused_and_nothing_is_kept(tmp_path, few
     assert _stored(tmp_path) == []
 
 
-def test_a_killed_write_leaves_nothing(tmp_path, few_clips, monkeypatch):
-    def save_half(path: Path, _arrays: object) -> None:
-        Path(path).write_bytes(b"half")
-        raise KeyboardInterrupt
+def test_an_array_is_stored_as_numpy_stores_it(tmp_path, few_clips):
+    arrays = extract(few_clips, QUICK)
+    np.save(tmp_path / "expected.npy", np.array(arrays))
+    assert Path(arrays.filename).read_bytes() == (tmp_path / "expected.npy").read_bytes()
 
-    monkeypatch.setattr(module.np, "save", save_half)
+
+def _computed(monkeypatch, ends_at: int = 99) -> list[str]:
+    """Count the clips that are computed from here on; end the work at one of them."""
+    found: list[str] = []
+
+    def counted(path: str, *arguments: object, **options: object) -> np.ndarray:
+        if len(found) == ends_at:
+            raise KeyboardInterrupt
+        found.append(path)
+        return compute(path, *arguments, **options)
+
+    monkeypatch.setattr(module, "compute", counted)
+    return found
+
+
+def test_a_stopped_extraction_goes_on_where_it_was(few_clips, monkeypatch):
+    found = _computed(monkeypatch, ends_at=18)
     with pytest.raises(KeyboardInterrupt):
-        extract(few_clips[:2], QUICK)
-    assert _stored(tmp_path) == []
+        extract(few_clips, QUICK)
+    rest = _computed(monkeypatch)
+    arrays = extract(few_clips, QUICK)
+    # Chunks are of eight clips.
+    assert rest == list(few_clips["path"])[16:]
+    assert found[:16] + rest == list(few_clips["path"])
+    np.testing.assert_array_equal(arrays[3], compute(few_clips["path"][3], QUICK))
+
+
+@pytest.mark.parametrize("damage", ["a flipped bit", "half of it", "nothing"])
+def test_a_damaged_chunk_is_made_again(tmp_path, few_clips, monkeypatch, damage):
+    chunks = module.compute_each(few_clips, QUICK, n_jobs=1)
+    file = sorted(chunks.folder.iterdir())[1]
+    whole = file.read_bytes()
+    middle = len(whole) // 4
+    flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+    file.write_bytes({"a flipped bit": flipped, "half of it": whole[:500], "nothing": b""}[damage])
+    found = _computed(monkeypatch)
+    extract(few_clips, QUICK)
+    assert found == list(few_clips["path"])[8:16]
+    assert not chunks.folder.exists()
 
 
 def test_without_audio_nothing_is_extracted_but_the_cache_is_read(few_clips):
