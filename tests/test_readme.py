@@ -7,7 +7,7 @@ import shlex
 import subprocess
 from dataclasses import replace
 
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from ser_lib.cli import main as command
 from ser_lib.paths import PROJECT_DIR

@@ -17,11 +17,10 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
 
+import click
 import nbformat
 import numpy as np
-import typer
 
 from ser_lib.data.demo import CLIPS_DIR
 
@@ -138,12 +137,12 @@ def _differences(found: dict[str, str], expected: dict[str, str]) -> list[str]:
     ]
 
 
-def main(
-    names: Annotated[list[str] | None, typer.Argument(help="Which commands; else all.")] = None,
-    kills: Annotated[int, typer.Option(help="How many of each.")] = 50,
-    seed: Annotated[int, typer.Option(help="Of the moments.")] = 1,
-) -> None:
-    """Kill commands at random moments, and compare what they end with."""
+@click.command()
+@click.argument("names", nargs=-1, type=click.Choice(COMMANDS))
+@click.option("--kills", default=50, show_default=True, help="How many of each.")
+@click.option("--seed", default=1, show_default=True, help="Of the moments.")
+def main(names: tuple[str, ...], kills: int, seed: int) -> None:
+    """Kill commands (NAMES, else all) at random moments, and compare what they end with."""
     n_problems = 0
     for name in names or COMMANDS:
         with tempfile.TemporaryDirectory(prefix="ser-drill-") as folder:
@@ -157,4 +156,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    main()

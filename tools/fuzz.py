@@ -15,9 +15,8 @@ from collections.abc import Callable
 from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from ser_lib.errors import SerError
 
@@ -166,10 +165,10 @@ def seeds(target: str) -> list[bytes]:
     ]
 
 
-def main(
-    target: Annotated[str, typer.Argument(help=", ".join(TARGETS))],
-    seconds: Annotated[int, typer.Option(help="How long.")] = 300,
-) -> None:
+@click.command()
+@click.argument("target", type=click.Choice(TARGETS))
+@click.option("--seconds", default=300, show_default=True, help="How long.")
+def main(target: str, seconds: int) -> None:
     """Feed one reader until the time is over, or an exception is none of ours."""
     import atheris
 
@@ -193,4 +192,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    main()

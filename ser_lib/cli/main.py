@@ -23,9 +23,9 @@ from contextlib import suppress
 from io import TextIOWrapper
 from itertools import product, takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
 from ser_lib import __version__
 from ser_lib.cli.extras import remedy_for, require_extra
@@ -43,55 +43,38 @@ if TYPE_CHECKING:
     from ser_lib.data.download import CorpusState
     from ser_lib.features.encoders.registry import Encoder
 
+PATH = click.Path(path_type=Path)
 # One's own clips, in whatever takes a corpus.
-TABLE = typer.Option(
+TABLE = click.option(
+    "--table",
+    default="",
     help="Or a corpus of one's own: a table with path, label and speaker, a folder of clips, "
-    "an audformat database."
+    "an audformat database.",
 )
-PATTERN = typer.Option(
+PATTERN = click.option(
+    "--pattern",
+    default="",
     help="With --table FOLDER: a regular expression for what is in the names, such as "
-    r"'(?P<speaker>\w+)_[^/]*$'."
+    r"'(?P<speaker>\w+)_[^/]*$'.",
 )
-LABEL = typer.Option(
-    help="With --table: LABEL=EMOTION, such as W=angry; W= leaves out; repeat for several."
-)
-
-app = typer.Typer(
-    name="ser",
-    help="Speech emotion recognition, honestly.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
+LABEL = click.option(
+    "--label",
+    multiple=True,
+    help="With --table: LABEL=EMOTION, such as W=angry; W= leaves out; repeat for several.",
 )
 
 
-def _say_version(is_asked: bool) -> None:
-    if is_asked:
-        typer.echo(f"ser-lib {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _all_commands(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_say_version, is_eager=True, help="Print the version and exit."
-        ),
-    ] = False,
-) -> None: ...
+@click.group(name="ser")
+@click.version_option(__version__, message="ser-lib %(version)s")
+def app() -> None:
+    """Speech emotion recognition, honestly."""
 
 
 @app.command()
-def data(
-    name: Annotated[
-        str | None, typer.Argument(help="A corpus or an encoder to get; none lists all.")
-    ] = None,
-    file: Annotated[
-        Path | None, typer.Option(help="Of an encoder's weights, where npm is not here.")
-    ] = None,
-) -> None:
-    """List which corpora and encoders are there; with a name, get that one or say how."""
+@click.argument("name", required=False)
+@click.option("--file", type=PATH, help="Of an encoder's weights, where npm is not here.")
+def data(name: str | None, file: Path | None) -> None:
+    """List which corpora and encoders are there; with a NAME, get that one or say how."""
     from ser_lib import data
     from ser_lib.data.download import download_corpus, inspect_corpus, published_as
     from ser_lib.features.encoders.registry import ENCODERS, download_encoder, import_weights
@@ -126,53 +109,65 @@ def data(
             state = inspect_corpus(card)
     _echo_state(state)
     if state.state != "complete":
-        typer.echo(state.remedy())
+        click.echo(state.remedy())
         sys.exit(1)
 
 
 def _echo_licence(card: Corpus | Encoder) -> None:
-    typer.echo(f"{card.title}\nLicence: {card.licence}. Please cite:\n{card.citation}\n")
+    click.echo(f"{card.title}\nLicence: {card.licence}. Please cite:\n{card.citation}\n")
 
 
 def _echo_state(state: CorpusState) -> None:
     from ser_lib import data
 
     card = state.corpus
-    typer.echo(f"{card.name:<9} {card.title} [{card.licence}]\n          {state.sentence()}")
+    click.echo(f"{card.name:<9} {card.title} [{card.licence}]\n          {state.sentence()}")
     if state.state == "absent":
         with suppress(SerError):
             n_clips = len(data.load_corpus(card.name))
-            typer.echo(f"          its table is there ({n_clips:,} clips): stored runs can be read")
+            click.echo(f"          its table is there ({n_clips:,} clips): stored runs can be read")
 
 
 def _echo_encoder(encoder: Encoder) -> None:
     from ser_lib.features.encoders.registry import inspect_encoder
 
     sentence = inspect_encoder(encoder).sentence()
-    typer.echo(f"{encoder.name:<14} {encoder.title} [{encoder.licence}]\n{'':15}{sentence}")
+    click.echo(f"{encoder.name:<14} {encoder.title} [{encoder.licence}]\n{'':15}{sentence}")
 
 
 @app.command()
+@click.argument("study")
+@click.option(
+    "--corpus", default="", help="Whose clips; else the demo's, or all for leave_corpus_out."
+)
+@TABLE
+@PATTERN
+@LABEL
+@click.option("--model", multiple=True, help="A model; repeat for several.")
+@click.option("--protocol", multiple=True, help="published, honest, or a protocol's name.")
+@click.option("--n-seeds", default=0, help="How many of the study's seeds; 0: as shown.")
+@click.option(
+    "--max-minutes",
+    type=click.FloatRange(min=0),
+    default=0,
+    help="Stop after this time, to be continued; 0: no limit.",
+)
+@click.option("--strict/--no-strict", default=True, help="No leaves damaged clips out.")
+@click.pass_context
 def run(
-    context: typer.Context,
-    study: Annotated[str, typer.Argument(help="Name of a study, for example boucheta2025.")],
-    corpus: Annotated[
-        str, typer.Option(help="Whose clips; else the demo's, or all for leave_corpus_out.")
-    ] = "",
-    table: Annotated[str, TABLE] = "",
-    pattern: Annotated[str, PATTERN] = "",
-    label: Annotated[list[str] | None, LABEL] = None,
-    model: Annotated[list[str] | None, typer.Option(help="A model; repeat for several.")] = None,
-    protocol: Annotated[
-        list[str] | None, typer.Option(help="published, honest, or a protocol's name.")
-    ] = None,
-    n_seeds: Annotated[int, typer.Option(help="How many of the study's seeds; 0: as shown.")] = 0,
-    max_minutes: Annotated[
-        float, typer.Option(min=0, help="Stop after this time, to be continued; 0: no limit.")
-    ] = 0,
-    strict: Annotated[bool, typer.Option(help="No leaves damaged clips out.")] = True,
+    context: click.Context,
+    study: str,
+    corpus: str,
+    table: str,
+    pattern: str,
+    label: tuple[str, ...],
+    model: tuple[str, ...],
+    protocol: tuple[str, ...],
+    n_seeds: int,
+    max_minutes: float,
+    strict: bool,
 ) -> None:
-    """Train a study's runs and store them; what is stored already is not trained again.
+    """Train the runs of STUDY, for example boucheta2025; what is stored is not trained again.
 
     A training that was stopped or killed goes on by the same command, at its last checkpoint.
 
@@ -187,15 +182,15 @@ def run(
     from ser_lib.training.checkpoint import stopping_after
 
     context.with_resource(stopping_after(max_minutes))
-    is_leaving = any(one.startswith("leave_corpus_out") for one in protocol or [])
-    corpus = adopt(table, corpus=corpus, pattern=pattern, labels=label or [])
+    is_leaving = any(one.startswith("leave_corpus_out") for one in protocol)
+    corpus = adopt(table, corpus=corpus, pattern=pattern, labels=label)
     corpus = corpus or ("languages" if is_leaving else "demo")
     clips = data.load_corpus(corpus, strict=strict)
     if other := data.other_recordings(clips, corpus):
-        typer.echo(other, err=True)
+        click.echo(other, err=True)
     chosen = studies.get_study(study)
     if table and (lost := set(clips["emotion"]) - set(chosen.labels_for(corpus).from_emotion)):
-        typer.echo(f"{study}: clips of {', '.join(sorted(lost))} are no part of its task", err=True)
+        click.echo(f"{study}: clips of {', '.join(sorted(lost))} are no part of its task", err=True)
     # Our own systems were published nowhere: their one protocol is the honest one.
     usual = ["honest"] if study in studies.OURS else ["published", "honest"]
     names = model or [one.name for one in chosen.models if not one.is_optional]
@@ -206,32 +201,41 @@ def run(
                 runs = run_study(chosen, clips, models=[name], protocols=[one], n_seeds=n_seeds)
             except TrainingStoppedError as stopped:
                 command = shlex.join(["ser", *sys.argv[1:]])
-                typer.echo(f"stopped: {stopped}.\nIt goes on with: {command}", err=True)
+                click.echo(f"stopped: {stopped}.\nIt goes on with: {command}", err=True)
                 sys.exit(75)
             except KeyboardInterrupt:
-                typer.echo(
+                click.echo(
                     "stopped. The same command goes on after the last stored fold, or at the last "
                     "checkpoint of a network.",
                     err=True,
                 )
                 sys.exit(130)
             scores.append(score_runs(runs, clips))
-            typer.echo(f"{study} {name} {one}: {scores[-1].sentence()}")
+            click.echo(f"{study} {name} {one}: {scores[-1].sentence()}")
         if len(scores) > 1:
-            typer.echo(f"{study} {name} {asked}: {mean_sentence(scores)}")
+            click.echo(f"{study} {name} {asked}: {mean_sentence(scores)}")
 
 
 @app.command()
+@click.argument("study", default="fpt2025")
+@click.option("--corpus", default="demo", show_default=True, help="Whose clips.")
+@click.option(
+    "--n-trials", default=30, show_default=True, help="How many trials, with those stored."
+)
+@click.option("--max-epochs", default=12, show_default=True, help="Limit of each; 0: as published.")
+@click.option("--model", default="cnn3d_small", show_default=True, help="Which network is varied.")
+@click.option("--seed", type=int, help="Else the study's first.")
+@click.option("--strict/--no-strict", default=True, help="No leaves damaged clips out.")
 def tune(
-    study: Annotated[str, typer.Argument(help="A study with 3D networks.")] = "fpt2025",
-    corpus: Annotated[str, typer.Option(help="Whose clips.")] = "demo",
-    n_trials: Annotated[int, typer.Option(help="How many trials, with those stored.")] = 30,
-    max_epochs: Annotated[int, typer.Option(help="Limit of each; 0: as published.")] = 12,
-    model: Annotated[str, typer.Option(help="Which network is varied.")] = "cnn3d_small",
-    seed: Annotated[int | None, typer.Option(help="Else the study's first.")] = None,
-    strict: Annotated[bool, typer.Option(help="No leaves damaged clips out.")] = True,
+    study: str,
+    corpus: str,
+    n_trials: int,
+    max_epochs: int,
+    model: str,
+    seed: int | None,
+    strict: bool,
 ) -> None:
-    """Search for better settings on validation speakers; stored trials are continued."""
+    """Search for better settings of STUDY on validation speakers; stored trials are continued."""
     require_extra("train")
     from ser_lib import data, studies
     from ser_lib.runs import tuning
@@ -245,16 +249,15 @@ def tune(
         model=model,
     )
     for sentence in tuning.search_sentences(trials, tuning.parameter_importances(trials)):
-        typer.echo(sentence)
-    typer.echo(f"Trials: {trials.attrs['folder']}")
+        click.echo(sentence)
+    click.echo(f"Trials: {trials.attrs['folder']}")
 
 
 @app.command()
-def costs(
-    corpus: Annotated[str, typer.Argument(help="Whose clips are timed.")] = "demo",
-    n_clips: Annotated[int, typer.Option(help="How many of them.")] = 24,
-) -> None:
-    """Measure what each model costs on this machine: numbers, bytes, milliseconds a clip."""
+@click.argument("corpus", default="demo")
+@click.option("--n-clips", default=24, show_default=True, help="How many of them.")
+def costs(corpus: str, n_clips: int) -> None:
+    """Measure what each model costs here on clips of CORPUS: numbers, bytes, milliseconds."""
     require_extra("train")
     from ser_lib import data
     from ser_lib.runs.costs import measure_costs
@@ -262,23 +265,29 @@ def costs(
 
     at_home = [one for one in (STUDIES | OURS).values() if one.home(corpus) == corpus]
     table = measure_costs(at_home, data.load_corpus(corpus), n_clips=n_clips)
-    typer.echo(table.to_string(index=False, float_format="{:.2f}".format))
+    click.echo(table.to_string(index=False, float_format="{:.2f}".format))
 
 
 @app.command()
+@click.argument("corpus", default="")
+@TABLE
+@PATTERN
+@LABEL
+@click.option("--profile", help="quick or full; else quick for the demo, full for others.")
+@click.option(
+    "--strict/--no-strict",
+    default=True,
+    help="No leaves damaged clips out, and the report says so.",
+)
 def report(
-    corpus: Annotated[str, typer.Argument(help="Whose report; else the demo's.")] = "",
-    table: Annotated[str, TABLE] = "",
-    pattern: Annotated[str, PATTERN] = "",
-    label: Annotated[list[str] | None, LABEL] = None,
-    profile: Annotated[
-        str | None, typer.Option(help="quick or full; else quick for the demo, full for others.")
-    ] = None,
-    strict: Annotated[
-        bool, typer.Option(help="No leaves damaged clips out, and the report says so.")
-    ] = True,
+    corpus: str,
+    table: str,
+    pattern: str,
+    label: tuple[str, ...],
+    profile: str | None,
+    strict: bool,
 ) -> None:
-    """Run every notebook and write reports/<corpus>/report.html and results.json."""
+    """Run every notebook and write reports/CORPUS/report.html and results.json; else the demo's."""
     require_extra("report")
     from ser_lib import data
 
@@ -288,48 +297,56 @@ def report(
     from ser_lib.paths import IS_CHECKOUT
     from ser_lib.report.build import build_report
 
-    corpus = adopt(table, corpus=corpus, pattern=pattern, labels=label or []) or "demo"
+    corpus = adopt(table, corpus=corpus, pattern=pattern, labels=label) or "demo"
     result = build_report(corpus, profile=profile, parameters={} if strict else {"strict": False})
-    typer.echo(f"\nReport:  {result.path}\nResults: {result.results_path}")
+    click.echo(f"\nReport:  {result.path}\nResults: {result.results_path}")
     if data.get_corpus(corpus).is_embedded:
-        typer.echo(
+        click.echo(
             "A demonstration on synthetic voices, not results about people. The real one:\n"
             "  SER_DATA=folder/that/holds/ravdess "
             + ("make report CORPUS=ravdess" if IS_CHECKOUT else "ser report ravdess")
         )
     for failure in result.failures:
-        typer.echo(f"FAILED:  {failure}", err=True)
+        click.echo(f"FAILED:  {failure}", err=True)
     if not result.is_complete:
         sys.exit(1)
 
 
 @app.command()
+@click.argument("source")
+@click.option("--table", type=PATH, help="CSV or JSON lines, one row a clip.")
+@click.option("--split", type=PATH, help="CSV with each clip's part.")
+@click.option("--path-column", default="", help="Column of the files.")
+@click.option("--label-column", default="", help="Column of the labels.")
+@click.option("--speaker-column", default="", help="Column of the speakers.")
+@click.option("--statement-column", default="", help="Column of what is said.")
+@click.option("--parent-column", default="", help="Column of the original clip.")
+@click.option("--part-column", default="", help="Column of the part: train, test.")
+@click.option("--protocol", default="", help="For a corpus: audit this protocol's folds.")
+@click.option("--seed", default=1, show_default=True, help="Of the protocol.")
+@click.option("--declared", multiple=True, help="A kind of leak that is known; repeat for several.")
+@click.option("--distinct-speakers", is_flag=True, help="01, 1 and Actor_01 are different people.")
+@click.option("--threshold", type=float, help="Similarity from which clips are copies, up to 1.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, not a table.")
+@click.option("--out", type=PATH, help="Write the JSON to this file as well.")
 def audit(
-    source: Annotated[str, typer.Argument(help="A corpus by name, or a folder of clips.")],
-    table: Annotated[Path | None, typer.Option(help="CSV or JSON lines, one row a clip.")] = None,
-    split: Annotated[Path | None, typer.Option(help="CSV with each clip's part.")] = None,
-    path_column: Annotated[str, typer.Option(help="Column of the files.")] = "",
-    label_column: Annotated[str, typer.Option(help="Column of the labels.")] = "",
-    speaker_column: Annotated[str, typer.Option(help="Column of the speakers.")] = "",
-    statement_column: Annotated[str, typer.Option(help="Column of what is said.")] = "",
-    parent_column: Annotated[str, typer.Option(help="Column of the original clip.")] = "",
-    part_column: Annotated[str, typer.Option(help="Column of the part: train, test.")] = "",
-    protocol: Annotated[str, typer.Option(help="For a corpus: audit this protocol's folds.")] = "",
-    seed: Annotated[int, typer.Option(help="Of the protocol.")] = 1,
-    declared: Annotated[
-        list[str] | None, typer.Option(help="A kind of leak that is known; repeat for several.")
-    ] = None,
-    distinct_speakers: Annotated[
-        bool, typer.Option("--distinct-speakers", help="01, 1 and Actor_01 are different people.")
-    ] = False,
-    threshold: Annotated[
-        float | None, typer.Option(help="Similarity from which clips are copies, up to 1.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Write the JSON to this file as well.")] = None,
+    source: str,
+    table: Path | None,
+    split: Path | None,
+    protocol: str,
+    seed: int,
+    declared: tuple[str, ...],
+    distinct_speakers: bool,
+    threshold: float | None,
+    as_json: bool,
+    out: Path | None,
+    **columns: str,
 ) -> None:
-    """Find leaks, copies, contradictions and damaged clips, in anybody's data.
+    r"""Find leaks, copies, contradictions and damaged clips.
 
+    SOURCE is a corpus by name, or anybody's folder of clips.
+
+    \b
     ser audit ravdess
     ser audit ravdess --protocol random
     ser audit FOLDER
@@ -349,14 +366,6 @@ def audit(
     from ser_lib.audit.fingerprint import THRESHOLD
     from ser_lib.paths import only_writer, refuse_foreign, whole_file
 
-    given = {
-        "path": path_column,
-        "label": label_column,
-        "speaker": speaker_column,
-        "statement": statement_column,
-        "parent": parent_column,
-        "part": part_column,
-    }
     try:
         if out:
             refuse_foreign(out, audit_report.is_report)
@@ -365,10 +374,12 @@ def audit(
                 source,
                 table=table,
                 split=split,
-                columns={role: name for role, name in given.items() if name},
+                columns={
+                    key.removesuffix("_column"): name for key, name in columns.items() if name
+                },
                 protocol=protocol,
                 seed=seed,
-                declared=declared or (),
+                declared=declared,
                 distinct_speakers=distinct_speakers,
                 threshold=THRESHOLD if threshold is None else threshold,
             )
@@ -376,41 +387,55 @@ def audit(
                 with whole_file(out) as temporary:
                     temporary.write_text(audit_report.report_json(report), encoding="utf-8")
     except (SerError, OSError) as error:
-        typer.echo(f"ser audit: {error}", err=True)
+        click.echo(f"ser audit: {error}", err=True)
         sys.exit(2)
     write = audit_report.report_json if as_json else audit_report.report_text
-    typer.echo(write(report).rstrip())
+    click.echo(write(report).rstrip())
     sys.exit(1 if report.of_level("leak") else 0)
 
 
 @app.command()
+@click.argument("study")
+@click.option("--out", type=PATH, required=True, help="Folder of the bundle.")
+@click.option("--corpus", default="", help="Whose clips; else the demo's.")
+@TABLE
+@PATTERN
+@LABEL
+@click.option("--model", default="", help="One of the study's; else its first.")
+@click.option(
+    "--protocol",
+    default="honest",
+    show_default=True,
+    help="Folds of speakers on which figures and confidence are found.",
+)
+@click.option("--max-epochs", default=0, help="Limit; 0: as published.")
+@click.option("--keras/--no-keras", default=True, help="Write a network for Keras, too.")
+@click.option(
+    "--elsewhere", multiple=True, help="Another corpus; the card says how the bundle does on it."
+)
+@click.option("--strict/--no-strict", default=True, help="No leaves damaged clips out.")
 def train(
-    study: Annotated[str, typer.Argument(help="Name of a study, for example fpt2025.")],
-    out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
-    corpus: Annotated[str, typer.Option(help="Whose clips; else the demo's.")] = "",
-    table: Annotated[str, TABLE] = "",
-    pattern: Annotated[str, PATTERN] = "",
-    label: Annotated[list[str] | None, LABEL] = None,
-    model: Annotated[str, typer.Option(help="One of the study's; else its first.")] = "",
-    protocol: Annotated[
-        str, typer.Option(help="Folds of speakers on which figures and confidence are found.")
-    ] = "honest",
-    max_epochs: Annotated[int, typer.Option(help="Limit; 0: as published.")] = 0,
-    keras: Annotated[bool, typer.Option(help="Write a network for Keras, too.")] = True,
-    elsewhere: Annotated[
-        list[str] | None,
-        typer.Option(help="Another corpus; the card says how the bundle does on it."),
-    ] = None,
-    strict: Annotated[bool, typer.Option(help="No leaves damaged clips out.")] = True,
+    study: str,
+    out: Path,
+    corpus: str,
+    table: str,
+    pattern: str,
+    label: tuple[str, ...],
+    model: str,
+    protocol: str,
+    max_epochs: int,
+    keras: bool,
+    elsewhere: tuple[str, ...],
+    strict: bool,
 ) -> None:
-    """Fit a study on all speakers of a corpus, and write a bundle to predict with."""
+    """Fit STUDY on all speakers of a corpus, and write a bundle to predict with."""
     require_extra("train")
     from ser_lib import data, studies
     from ser_lib.cli.own import adopt
     from ser_lib.export.build import fit_bundle
     from ser_lib.paths import only_writer
 
-    corpus = adopt(table, corpus=corpus, pattern=pattern, labels=label or []) or "demo"
+    corpus = adopt(table, corpus=corpus, pattern=pattern, labels=label) or "demo"
     clips = data.load_corpus(corpus, strict=strict)
     chosen = studies.get_study(study).with_max_epochs(max_epochs)
     with only_writer(out):
@@ -421,107 +446,97 @@ def train(
             model=model,
             protocol=protocol,
             with_keras=keras,
-            cross_corpora=elsewhere or (),
+            cross_corpora=elsewhere,
         )
-    typer.echo((folder / "README.md").read_text(encoding="utf-8"))
-    typer.echo(f"Bundle: {folder}")
+    click.echo((folder / "README.md").read_text(encoding="utf-8"))
+    click.echo(f"Bundle: {folder}")
 
 
 @app.command()
-def predict(
-    paths: Annotated[
-        list[str], typer.Argument(help="Recordings, folders of them, or - for standard input.")
-    ],
-    bundle: Annotated[
-        str, typer.Option(help="Folder or name of a bundle; else the best one that is here.")
-    ] = "",
-    form: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            help="table, csv, json (lines), parquet; with --timeline also audformat, textgrid, "
-            "eaf, audacity, srt, vtt, rttm; else by the suffix of --out.",
-        ),
-    ] = "",
-    top: Annotated[int, typer.Option(help="How many emotions a table or JSON shows.")] = 0,
-    out: Annotated[
-        Path | None, typer.Option(help="File to write; an earlier job's is continued.")
-    ] = None,
-    timeline: Annotated[bool, typer.Option("--timeline", help="One row a window.")] = False,
-    plot: Annotated[Path | None, typer.Option(help="With --timeline: a figure (PNG, SVG).")] = None,
-    window_s: Annotated[float, typer.Option(help="With --timeline: length of a window.")] = 4.0,
-    hop_s: Annotated[float, typer.Option(help="With --timeline: from one to the next.")] = 2.0,
-    speaker_reference: Annotated[
-        Path | None, typer.Option(help="Folder with a few neutral clips of the speaker.")
-    ] = None,
-    speaker_clips: Annotated[
-        Path | None, typer.Option(help="Else: with ten or more unlabelled ones.")
-    ] = None,
-    room: Annotated[
-        Path | None,
-        typer.Option(help="Folder of unlabelled clips of the same place; 'same': those given."),
-    ] = None,
-    jobs: Annotated[int, typer.Option(help="Recordings at once; 0: one a core.")] = 0,
-) -> None:
-    """Predict the emotion of recordings; exit code 1 if one could not be used."""
+@click.argument("paths", nargs=-1, required=True)
+@click.option(
+    "--bundle", default="", help="Folder or name of a bundle; else the best one that is here."
+)
+@click.option(
+    "--format",
+    default="",
+    help="table, csv, json (lines), parquet; with --timeline also audformat, textgrid, "
+    "eaf, audacity, srt, vtt, rttm; else by the suffix of --out.",
+)
+@click.option("--top", default=0, help="How many emotions a table or JSON shows.")
+@click.option("--out", type=PATH, help="File to write; an earlier job's is continued.")
+@click.option("--timeline", "is_timeline", is_flag=True, help="One row a window.")
+@click.option("--plot", type=PATH, help="With --timeline: a figure (PNG, SVG).")
+@click.option(
+    "--window-s", default=4.0, show_default=True, help="With --timeline: length of a window."
+)
+@click.option(
+    "--hop-s", default=2.0, show_default=True, help="With --timeline: from one to the next."
+)
+@click.option(
+    "--speaker-reference", type=PATH, help="Folder with a few neutral clips of the speaker."
+)
+@click.option("--speaker-clips", type=PATH, help="Else: with ten or more unlabelled ones.")
+@click.option(
+    "--room", type=PATH, help="Folder of unlabelled clips of the same place; 'same': those given."
+)
+@click.option("--jobs", "n_jobs", default=0, help="Recordings at once; 0: one a core.")
+def predict(**options: Any) -> None:
+    """Predict the emotion of PATHS: recordings, folders of them, or - for standard input.
+
+    Exit code: 1 if one could not be used.
+    """
     from ser_lib.cli.predict import Request, run_prediction
 
-    request = Request(
-        paths=tuple(paths),
-        bundle=bundle,
-        format=form,
-        top=top,
-        out=out,
-        is_timeline=timeline,
-        plot=plot,
-        window_s=window_s,
-        hop_s=hop_s,
-        speaker_reference=speaker_reference,
-        speaker_clips=speaker_clips,
-        room=room,
-        n_jobs=jobs,
-    )
-    sys.exit(run_prediction(request))
+    sys.exit(run_prediction(Request(**options)))
 
 
 @app.command()
+@click.argument("feature", default="")
+@click.argument("source", default="")
+@click.option("--out", type=PATH, help="File to write: .parquet or .npz.")
+@click.option("--set", "settings", multiple=True, help="Such as n_mels=40; repeat for several.")
+@click.option("--list", "shows_list", is_flag=True, help="Name all features.")
 def features(
-    feature: Annotated[str, typer.Argument(help="Its name, which --list shows.")] = "",
-    source: Annotated[
-        str, typer.Argument(help="A corpus, a folder, a table, an audformat database.")
-    ] = "",
-    out: Annotated[Path | None, typer.Option(help="File to write: .parquet or .npz.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Such as n_mels=40; repeat for several.")
-    ] = None,
-    shows_list: Annotated[bool, typer.Option("--list", help="Name all features.")] = False,
+    feature: str,
+    source: str,
+    out: Path | None,
+    settings: tuple[str, ...],
+    shows_list: bool,
 ) -> None:
-    """Write features of clips, one row a clip or a frame; exit code 1 if one could not be used."""
+    """Write FEATURE of the clips of SOURCE, one row a clip or a frame.
+
+    SOURCE is a corpus, a folder, a table or an audformat database. Exit code: 1 if a clip could
+    not be used.
+    """
     from ser_lib.cli.features import list_features, make_spec, write_features
 
     if shows_list:
-        typer.echo(list_features())
+        click.echo(list_features())
         return
     if not (feature and source and out):
         raise FeatureError("ser features FEATURE SOURCE --out FILE; --list names the features")
-    failed = write_features(make_spec(feature, settings or []), source, out)
+    failed = write_features(make_spec(feature, settings), source, out)
     for one in failed:
-        typer.echo(f"ser features: {one}", err=True)
+        click.echo(f"ser features: {one}", err=True)
     sys.exit(int(bool(failed)))
 
 
 @app.command(name="app")
-def app_command(
-    port: Annotated[
-        int, typer.Option(min=1, max=65535, help="On this machine; else the next free one.")
-    ] = 7860,
-    browser: Annotated[bool, typer.Option(help="Open a window.")] = True,
-) -> None:
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=7860,
+    show_default=True,
+    help="On this machine; else the next free one.",
+)
+@click.option("--browser/--no-browser", default=True, help="Open a window.")
+def app_command(port: int, browser: bool) -> None:
     """Open the browser app, on this machine only; Ctrl-C ends it."""
     require_extra("app")
     from ser_lib.app.server import run_app
 
-    typer.echo("Starting; Ctrl-C ends it. Everything stays on this machine.")
+    click.echo("Starting; Ctrl-C ends it. Everything stays on this machine.")
     run_app(port=port, opens_browser=browser)
 
 
@@ -546,13 +561,19 @@ def main() -> None:
         for name in takewhile(lambda one: one != "--", sys.argv[1:]):
             if name[:1] == "-" and name != "-" and Path(name).exists():
                 raise OutputError(f"{name}: a file here has the name of an option; write ./{name}")
-        app()
+        if code := app(standalone_mode=False):
+            sys.exit(code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:  # what click makes of Ctrl-C
+        sys.exit(130)
     except ModuleNotFoundError as error:
         if not (remedy := remedy_for(error)):
             raise
-        typer.echo(f"ser: {remedy}", err=True)
+        click.echo(f"ser: {remedy}", err=True)
         sys.exit(2)
     # Of the system, too: a disk that is full, a folder that vanished.
     except (SerError, OSError) as error:
-        typer.echo(f"ser: {error}", err=True)
+        click.echo(f"ser: {error}", err=True)
         sys.exit(1)

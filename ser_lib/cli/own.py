@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from ser_lib import data
 from ser_lib.audit.report import audit_dataset
@@ -17,7 +18,7 @@ from ser_lib.runs.store import cached_result
 SAID = ("same_audio", "similar_audio")
 
 
-def adopt(table: str, *, corpus: str, pattern: str, labels: list[str]) -> str:
+def adopt(table: str, *, corpus: str, pattern: str, labels: Sequence[str]) -> str:
     """Register what `--table` names, and say what it is and what its audit found; return its name.
 
     Without a table, return the corpus, for which the other options have no use.

@@ -6,7 +6,7 @@ import json
 import os
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from ser_lib.audit import report as audit_report
 from ser_lib.audit.report import audit_dataset, report_text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from ser_lib.cli import main
 from ser_lib.cli.extras import remedy_for, require_extra

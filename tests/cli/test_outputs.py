@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from ser_lib.cli import main as command
 from ser_lib.cli.predict import PLOT_MARK

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from ser_lib import data
 from ser_lib.data.splits import Protocol
@@ -287,7 +287,7 @@ def test_the_command_refuses_unknown_names_and_leaves_nothing(arguments, tmp_pat
     monkeypatch.setattr("ser_lib.runs.runner.extract", refuse)
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code != 0
-    # Typer's own refusal, or one of ours: never another exception.
+    # Click's own refusal, or one of ours: never another exception.
     assert isinstance(result.exception, SystemExit | SerError), repr(result.exception)
     assert not (tmp_path / "reports").exists()
 
