@@ -77,6 +77,7 @@ def data(name: str | None, file: Path | None) -> None:
     """List which corpora and encoders are there; with a NAME, get that one or say how."""
     from ser_lib import data
     from ser_lib.data.download import download_corpus, inspect_corpus, published_as
+    from ser_lib.data.own import own_corpora
     from ser_lib.features.encoders.registry import ENCODERS, download_encoder, import_weights
 
     if name in ENCODERS:
@@ -91,7 +92,7 @@ def data(name: str | None, file: Path | None) -> None:
     if file is not None:
         raise EncoderError(f"--file is for an encoder's weights ({', '.join(ENCODERS)})")
     if name is None:
-        for card in data.CORPORA.values():
+        for card in (*data.CORPORA.values(), *own_corpora()):
             # A pool has no clips of its own.
             if isinstance(card, data.Corpus):
                 _echo_state(inspect_corpus(card))
@@ -192,7 +193,8 @@ def run(
     if table and (lost := set(clips["emotion"]) - set(chosen.labels_for(corpus).from_emotion)):
         click.echo(f"{study}: clips of {', '.join(sorted(lost))} are no part of its task", err=True)
     # Our own systems were published nowhere: their one protocol is the honest one.
-    usual = ["honest"] if study in studies.OURS else ["published", "honest"]
+    # Honest first: it fails at once on clips that cannot be divided by speaker.
+    usual = ["honest"] if study in studies.OURS else ["honest", "published"]
     names = model or [one.name for one in chosen.models if not one.is_optional]
     for name, asked in product(names, protocol or usual):
         scores = []

@@ -28,7 +28,7 @@ from ser_lib.data.corpus import CLIP_COLUMNS, Corpus, facts_of, walk_files
 from ser_lib.data.labels import EMOTIONS
 from ser_lib.data.tables import COLUMN_NAMES, PATTERNS, as_text, guess_roles, read_table, seconds_of
 from ser_lib.errors import AudioError, CorpusError, numbered, offenders
-from ser_lib.paths import atomic_path, cache_dir, keep, report_dir
+from ser_lib.paths import atomic_path, cache_dir, keep, report_dir, reports_dir
 
 PREFIX = "mine-"
 SOURCE_FILE = "source.json"
@@ -144,6 +144,12 @@ def own_corpus(name: str) -> OwnCorpus | None:
     """Return the card of a registered corpus of one's own; None where there is none of the name."""
     known = _registered(name) if name.startswith(PREFIX) else None
     return _card(name, known) if known else None
+
+
+def own_corpora() -> list[OwnCorpus]:
+    """Return the cards of all registered corpora of one's own."""
+    found = sorted(reports_dir().glob(f"{PREFIX}*/{SOURCE_FILE}"))
+    return [card for one in found if (card := own_corpus(one.parent.name))]
 
 
 def _registered(corpus: str) -> dict[str, Any] | None:

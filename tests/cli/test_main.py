@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from ser_lib import __version__, data, studies
 from ser_lib.cli import main as command
 from ser_lib.data.splits import Protocol
-from ser_lib.errors import CorpusError, SerError
+from ser_lib.errors import CorpusError, SerError, SplitError
 from ser_lib.features.registry import FeatureSpec
 from ser_lib.paths import PROJECT_DIR
 from ser_lib.runs import runner as runs
@@ -81,9 +81,16 @@ def test_without_options_all_models_run_under_both_protocols(call):
     result = call("--n-seeds", "1")
     starts = [line.split(":")[0] for line in result.output.splitlines()]
     assert starts == [
-        *("tiny knn published", "tiny knn honest"),
-        *("tiny dummy published", "tiny dummy honest"),
+        *("tiny knn honest", "tiny knn published"),
+        *("tiny dummy honest", "tiny dummy published"),
     ]
+
+
+def test_clips_that_cannot_be_divided_by_speaker_are_not_trained_on(call, fitted, monkeypatch):
+    load = data.load_corpus
+    monkeypatch.setattr(data, "load_corpus", lambda *a, **k: load(*a, **k).assign(speaker="ann"))
+    assert isinstance(call("--model", "dummy").exception, SplitError)
+    assert fitted == []
 
 
 def test_a_stopped_run_says_that_it_can_go_on(call, monkeypatch):

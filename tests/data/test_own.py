@@ -120,6 +120,7 @@ def table(folder):
 
 def test_a_table_becomes_a_corpus_that_is_found_by_its_name(table):
     card = register(table)
+    assert own.own_corpora() == [card]
     clips = load_corpus("mine-my_table")
     assert card == get_corpus("mine-my_table")
     assert list(clips.columns) == list(CLIP_COLUMNS)
