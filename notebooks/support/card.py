@@ -29,7 +29,7 @@ def card_table(bundle: Bundle) -> pd.DataFrame:
         "not sure below": f"{pct(bundle.threshold)}: {pct(chosen['coverage_share'])} of "
         f"clips are answered, {pct(chosen['accuracy_share'])} of answers are right",
         **{
-            f"UAR, {card[name]['n_clips']} {kind} of the voice known": f"{pct(card[name]['uar'])}, "
+            f"UAR, {card[name]['n_clips']} {kind} known": f"{pct(card[name]['uar'])}, "
             f"without them on the same clips {pct(card[name]['uar_without'])}"
             for name, (kind, _) in KNOWN_VOICES.items()
             if name in card

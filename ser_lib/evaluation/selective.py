@@ -14,7 +14,12 @@ import numpy as np
 import pandas as pd
 
 from ser_lib.errors import MetricError
-from ser_lib.evaluation.bootstrap import N_RESAMPLES, interval_of, resample_speakers
+from ser_lib.evaluation.bootstrap import (
+    N_RESAMPLES,
+    class_numbers,
+    interval_of,
+    resample_speakers,
+)
 from ser_lib.evaluation.calibration import confidence_of
 
 # Coverages of a curve, in steps of 1/50.
@@ -22,6 +27,8 @@ GRID = np.arange(1, 51) / 50
 
 # Resamples that are held in memory at once.
 BATCH = 500
+
+COVERAGE = 0.9  # of answer sets
 
 
 def coverage_curve(
@@ -148,3 +155,47 @@ def select_threshold(
         accuracy_share=float(accuracy[last]),
         accuracy_of_all_share=float(is_right.mean()),
     )
+
+
+def answer_limit(predictions: pd.DataFrame, labels: Sequence[str], *, by: str) -> float:
+    """Find the probability that the true class reaches in `COVERAGE` of clips.
+
+    A set of all answers of at least this probability holds the truth in that share of clips of a
+    new group, on average over groups like these: split conformal prediction with pooled groups. Of
+    one new group, nothing is guaranteed.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        With `truth`, `p_<label>` and the column `by`, of groups that were not trained on.
+    labels : sequence of str
+        All classes.
+    by : str
+        Whose values are exchangeable, and weigh the same: corpora, or speakers.
+
+    References
+    ----------
+    Dunn, Wasserman & Ramdas (2023), JASA 118(544), section 3.1.
+    """
+    if predictions.empty:
+        raise MetricError("there are no predictions to set a limit on")
+    weights = 1 / predictions.groupby(by)[by].transform("size")
+    reached = _probability_of_truth(predictions, labels)
+    return float(np.quantile(reached, 1 - COVERAGE, weights=weights, method="inverted_cdf"))
+
+
+def answer_sets(predictions: pd.DataFrame, labels: Sequence[str], limit: float) -> dict[str, float]:
+    """Measure sets of all answers of at least `limit`, and the likeliest in any case.
+
+    Returns `set_coverage_share`, of the sets that hold the truth, and `set_size`, their mean.
+    """
+    probabilities = predictions[[f"p_{label}" for label in labels]].to_numpy(dtype=float)
+    least = np.minimum(limit, probabilities.max(axis=1))
+    is_in = _probability_of_truth(predictions, labels) >= least
+    sizes = (probabilities >= least[:, np.newaxis]).sum(axis=1)
+    return {"set_coverage_share": float(is_in.mean()), "set_size": float(sizes.mean())}
+
+
+def _probability_of_truth(predictions: pd.DataFrame, labels: Sequence[str]) -> np.ndarray:
+    probabilities = predictions[[f"p_{label}" for label in labels]].to_numpy(dtype=float)
+    return probabilities[np.arange(len(probabilities)), class_numbers(predictions["truth"], labels)]

@@ -72,7 +72,8 @@ def evaluate_cross_corpus(
         bundle can adapt, `known_voice` (by neutral clips), `mixed_known_voice` (by unlabelled
         ones) and `known_room`, tested on the same clips; one for strangers has no first one. Each
         has `uar, uar_low, uar_high, accuracy_share, confidence, coverage_share,
-        answered_accuracy_share` (or None) and `unlike_share`.
+        answered_accuracy_share` (or None) and `unlike_share`, and where the bundle has answer sets
+        `set_coverage_share` and `set_size`.
 
     Raises
     ------
@@ -130,6 +131,7 @@ def _predicted(rows: pd.DataFrame, voices: Mapping[str, Predictor], what: str) -
             {
                 "prediction": next(iter(one.probabilities), ""),
                 "is_answered": one.emotion != NOT_SURE,
+                "answers": one.answers,
                 **{name: getattr(one, name) for name in ("confidence", "is_unlike", "error")},
             }
             for one in shown
@@ -156,6 +158,10 @@ def _figures(
         "answered_accuracy_share": is_right[answered].mean() if answered.any() else None,
         "unlike_share": predicted["is_unlike"].mean(),
     }
+    if predicted["answers"].map(len).any():
+        pairs = zip(rows["label"], predicted["answers"], strict=True)
+        figures["set_coverage_share"] = np.mean([truth in answers for truth, answers in pairs])
+        figures["set_size"] = predicted["answers"].map(len).mean()
     return {name: None if pd.isna(one) else round(float(one), 4) for name, one in figures.items()}
 
 
@@ -234,9 +240,9 @@ def fit_bundle(
             "choose another with --protocol"
         )
     run = run_or_load(plan, clips)
-    summary = summarise_run(run, clips)
     fit = fit_final_network if is_network[spec.name] else fit_final_head
     parts = fit(plan, run, clips)
+    summary = summarise_run(run, clips, parts.left_out)
     bundle = Bundle(
         name=Path(folder).name,
         title=title,

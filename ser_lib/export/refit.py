@@ -33,13 +33,19 @@ from ser_lib.errors import BundleError
 from ser_lib.evaluation.calibration import cross_fitted, ece, fit_temperature, with_temperature
 from ser_lib.evaluation.metrics import class_table, score_predictions, with_clip_columns
 from ser_lib.evaluation.probabilities import softmax
-from ser_lib.evaluation.selective import Selection, select_threshold
+from ser_lib.evaluation.selective import (
+    Selection,
+    answer_limit,
+    answer_sets,
+    select_threshold,
+)
 from ser_lib.features.extraction import Rows, extract
 from ser_lib.features.registry import FEATURES, FeatureSpec
 from ser_lib.features.speaker_level import safe_spread, variance_between, variance_within
 from ser_lib.inference.out_of_domain import Domain, fit_domain, over_time
 from ser_lib.inference.predictor import open_graph
 from ser_lib.models import build_keras, build_sklearn
+from ser_lib.models.corpus_head import CorpusHead
 from ser_lib.models.layers import load_keras
 from ser_lib.models.ridge_head import RidgeHeadConfig
 from ser_lib.runs.results import kept_epochs
@@ -87,6 +93,8 @@ class FittedParts:
     speaker: Mapping[str, float] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     """For the model card."""
+    left_out: pd.DataFrame | None = None
+    """Of a head for strangers: predictions of training clips, each by a head without its corpus."""
 
 
 def fit_final_network(plan: RunPlan, run: Run, clips: pd.DataFrame) -> FittedParts:
@@ -186,8 +194,10 @@ def _check_export(network: keras.Model, graph: bytes, rows: Rows) -> None:
         raise BundleError(f"the exported network differs from Keras's by {error:.2g}")
 
 
-def summarise_run(run: Run, clips: pd.DataFrame) -> dict[str, Any]:
-    """Score a run on unseen speakers, and find temperature and threshold on it.
+def summarise_run(
+    run: Run, clips: pd.DataFrame, left_out: pd.DataFrame | None = None
+) -> dict[str, Any]:
+    """Score a run on unseen speakers, and find temperature and threshold.
 
     Parameters
     ----------
@@ -195,19 +205,24 @@ def summarise_run(run: Run, clips: pd.DataFrame) -> dict[str, Any]:
         Its models were not trained on the speakers of their test rows.
     clips : pandas.DataFrame
         Clip table.
+    left_out : pandas.DataFrame, optional
+        Predictions of a head for strangers (`FittedParts.left_out`), on which temperature and
+        threshold are found; else on those of the run.
 
     Returns
     -------
     dict
         Plain data: `confidence` (mean; cross-fitted by fold), `temperature`, `calibration_error`
-        (before, and after, cross-fitted), `selection`, `score`, `recalls`.
+        (before, and after, cross-fitted), `selection`, `score`, `recalls`; of a head for strangers
+        also `answer_limit` and `left_out`, one row a corpus.
     """
     labels = list(run.labels)
-    table = with_clip_columns(run.predictions, clips)
-    temperature, selection = _calibrated(table, labels)
+    tested = with_clip_columns(run.predictions, clips)
+    table = tested if left_out is None else left_out
+    temperature, selection = _calibrated(table, labels, is_by_corpus=left_out is not None)
     fair, _ = cross_fitted(table, labels)
     score = score_runs([run], clips)
-    recalls = class_table(table["truth"], table["prediction"], labels)["recall"]
+    recalls = class_table(tested["truth"], tested["prediction"], labels)["recall"]
     confidence = fair[[f"p_{label}" for label in labels]].max(axis=1)
     return {
         "confidence": round(float(confidence.mean()), 4),
@@ -221,14 +236,34 @@ def summarise_run(run: Run, clips: pd.DataFrame) -> dict[str, Any]:
             key: None if pd.isna(value) else round(value, 4) for key, value in vars(score).items()
         },
         "recalls": {label: round(float(recalls[label]), 4) for label in labels},
+        **({} if left_out is None else _left_out(left_out, labels, temperature)),
     }
 
 
-def _calibrated(predictions: pd.DataFrame, labels: Sequence[str]) -> tuple[float, Selection]:
+def _left_out(table: pd.DataFrame, labels: Sequence[str], temperature: float) -> dict[str, Any]:
+    """Find the limit of answer sets, and what temperature and limit of the others give a corpus."""
+    whole = answer_limit(with_temperature(table, labels, temperature), labels, by="fold")
+    fair, temperatures = cross_fitted(table, labels)
+    rows = []
+    for corpus, ours in fair.groupby("fold"):
+        others = with_temperature(table[table["fold"] != corpus], labels, temperatures[corpus])
+        found = answer_sets(ours, labels, answer_limit(others, labels, by="fold"))
+        score = score_predictions([ours], labels)
+        sure = float(ours[[f"p_{label}" for label in labels]].max(axis=1).mean())
+        found |= {"uar": score.uar, "accuracy_share": score.wa, "confidence": sure}
+        found = {name: round(one, 4) for name, one in found.items()}
+        rows.append({"corpus": corpus, "n_clips": len(ours)} | found)
+    return {"answer_limit": round(whole, 4), "left_out": rows}
+
+
+def _calibrated(
+    predictions: pd.DataFrame, labels: Sequence[str], *, is_by_corpus: bool = False
+) -> tuple[float, Selection]:
     """Find temperature and 'not sure' threshold on predictions of unseen speakers.
 
     What the threshold gives is measured on the clips of each fold with temperature and threshold of
-    the others.
+    the others. Where folds are corpora, it is the median of theirs: one in which confidence says
+    nothing does not set it; and shares are means over corpora.
     """
     names = [f"p_{label}" for label in labels]
 
@@ -236,17 +271,20 @@ def _calibrated(predictions: pd.DataFrame, labels: Sequence[str]) -> tuple[float
         truth = table["truth"].map(list(labels).index).to_numpy()
         return select_threshold(table[names].to_numpy(dtype=float), truth)
 
+    def threshold(table: pd.DataFrame) -> float:
+        parts = [one for _, one in table.groupby("fold")] if is_by_corpus else [table]
+        return float(np.median([select(one).threshold for one in parts]))
+
     temperature = fit_temperature(predictions, labels)
-    selection = select(with_temperature(predictions, labels, temperature))
+    whole = with_temperature(predictions, labels, temperature)
     fair, _ = cross_fitted(predictions, labels)
-    least = {fold: select(fair[fair["fold"] != fold]).threshold for fold in fair["fold"].unique()}
-    answered = fair[fair[names].max(axis=1) >= fair["fold"].map(least)]
-    is_right = answered["truth"] == answered["prediction"]
-    return temperature, replace(
-        selection,
-        coverage_share=len(answered) / len(fair),
-        accuracy_share=float(is_right.mean()) if len(answered) else np.nan,
-    )
+    least = {fold: threshold(fair[fair["fold"] != fold]) for fold in fair["fold"].unique()}
+    is_answered = fair[names].max(axis=1) >= fair["fold"].map(least)
+    is_right = fair["truth"] == fair["prediction"]
+    part = fair["fold"] if is_by_corpus else pd.Series(0, index=fair.index)
+    shares = [is_answered, is_right[is_answered], is_right]
+    coverage, of_answers, of_all = (one.groupby(part).mean().mean() for one in shares)
+    return temperature, Selection(threshold(whole), coverage, of_answers, of_all)
 
 
 def flat_head(arrays: dict[str, np.ndarray], input_shape: tuple[int, ...]) -> dict[str, np.ndarray]:
@@ -290,17 +328,13 @@ def fit_final_head(plan: RunPlan, run: Run, clips: pd.DataFrame) -> FittedParts:
     spec = replace(spec, params={**spec.params, "speeds": ",".join(speeds[one] for one in views)})
     features = np.concatenate([extract(one, plan.model.features) for one in tables])
     features = features[where][:, views].astype(np.float32)
-    classes = table["label"].map(plan.labels.index).to_numpy()
-    groups, is_used = table["speaker"].to_numpy(), np.full(len(table), True)
     is_by_corpus = plan.protocol.name in BY_CORPUS
+    is_used, groups = np.full(len(table), True), table["speaker"]
     if is_by_corpus:
-        groups = corpora_of(table).to_numpy()
         is_used = is_drawn_evenly(table, generator("final_head", plan.seed))
-
-    def fitted(rows: np.ndarray, model: ModelSpec) -> dict[str, np.ndarray]:
-        return _fitted(replace(plan, model=model), rows[is_used], classes[is_used], groups[is_used])
-
-    arrays = fitted(features, plan.model)
+        groups = corpora_of(table)
+    used = table[is_used].assign(fold=groups[is_used]).rename(columns={"label": "truth"})
+    arrays, left_out = _fitted(plan, plan.model, features[is_used], used)
     known: dict[str, np.ndarray] = {}
     facts: dict[str, Any] = {}
     speaker: dict[str, float] = {}
@@ -313,13 +347,17 @@ def fit_final_head(plan: RunPlan, run: Run, clips: pd.DataFrame) -> FittedParts:
         models = {one.name: one for one in plan.study.models}
         model = models.get(f"{plan.model.name}_known", plan.model)
         cloud, adapted, shift = _adapted(table, features, VOICE if is_by_corpus else ENROLMENT)
-        head = fitted(adapted, model)
+        head, by_voice = _fitted(plan, model, adapted[is_used], used)
         head["head_mean"] += shift.astype(np.float32)
         known = cloud | {f"speaker_{name}": array for name, array in head.items()}
         for (kind, fact), protocol in ways.items():
             known_plan = plan_run(plan.study, model.name, protocol, plan.seed, clips)
             known_run = run_or_load(known_plan, clips)
-            settings, summary = _summarise_known(known_run, run, clips)
+            others = by_voice
+            if protocol.normalisation == ROOM:  # sure as a head for rooms, which is not kept
+                rows = _adapted(table, features, ROOM)[1][is_used]
+                _, others = _fitted(plan, model, rows, used)
+            settings, summary = _summarise_known(known_run, run, clips, others)
             speaker |= {f"{kind}{name}": value for name, value in settings.items()}
             summary["n_clips"] = NORMALISATIONS[protocol.normalisation].n_clips
             facts[fact] = summary
@@ -334,11 +372,12 @@ def fit_final_head(plan: RunPlan, run: Run, clips: pd.DataFrame) -> FittedParts:
         kind="linear",
         input_shape=shape,
         features=spec,
-        domain=fit_domain(highest[is_used], groups[is_used]),
+        domain=fit_domain(highest[is_used], groups[is_used].to_numpy()),
         arrays=arrays,
         encoder={"name": str(params["encoder"]), "sha256": str(params["sha256"])},
         speaker=speaker,
         facts=facts,
+        left_out=left_out,
     )
 
 
@@ -361,25 +400,29 @@ def _without_idle_layers(
 
 
 def _fitted(
-    plan: RunPlan, features: np.ndarray, classes: np.ndarray, groups: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Fit a head on all rows, and write it as one matrix."""
-    n_classes = len(plan.labels)
+    plan: RunPlan, model: ModelSpec, features: np.ndarray, rows: pd.DataFrame
+) -> tuple[dict[str, np.ndarray], pd.DataFrame | None]:
+    """Fit a head on rows with `truth` and `fold`; return it as one matrix, and its `left_out`."""
+    classes = rows["truth"].map(plan.labels.index).to_numpy()
     # The features hold the views that it uses and no others.
-    config = plan.model.config
+    config = model.config
     if isinstance(config, RidgeHeadConfig):
         config = replace(config, views=tuple(range(features.shape[1])))
     head = build_sklearn(config, seed=plan.seed)
-    head.fit(features, classes, groups, n_classes=n_classes)
+    head.fit(features, classes, rows["fold"].to_numpy(), n_classes=len(plan.labels))
     arrays = flat_head(head.arrays(), features.shape[1:])
-    rows = features[:64]
-    flat = rows.reshape(len(rows), -1)
+    flat = features[:64].reshape(len(features[:64]), -1)
     logits = ((flat - arrays["head_mean"]) / arrays["head_scale"]) @ arrays["head_weights"]
     probabilities = softmax(logits + arrays["head_bias"])
-    error = float(np.abs(probabilities - head.predict_proba(rows)).max())
+    error = float(np.abs(probabilities - head.predict_proba(features[:64])).max())
     if not error <= MAX_FLAT_ERROR:
         raise BundleError(f"the head written as one matrix differs from the head by {error:.2g}")
-    return arrays
+    if not isinstance(head, CorpusHead):
+        return arrays, None
+    columns = [f"p_{label}" for label in plan.labels]
+    found = pd.DataFrame(head.left_out, index=rows.index, columns=columns)
+    said = np.array(plan.labels)[head.left_out.argmax(axis=1)]
+    return arrays, rows.join(found).assign(prediction=said)
 
 
 def _adapted(
@@ -391,7 +434,8 @@ def _adapted(
     third value is what that adds to all features.
     """
     rule = NORMALISATIONS[name]
-    speakers, is_known = table["speaker"].to_numpy(), enrolled(table, rule).to_numpy()
+    speakers = (corpora_of(table) if rule.is_room else table["speaker"]).to_numpy()
+    is_known = enrolled(table, rule).to_numpy()
     is_neutral = table["label"].eq("neutral").to_numpy()
     is_eligible = is_neutral | (not rule.is_neutral)
     names = np.unique(speakers)
@@ -420,22 +464,21 @@ def _adapted(
 
 
 def _summarise_known(
-    known: Run, new: Run, clips: pd.DataFrame
+    known: Run, new: Run, clips: pd.DataFrame, left_out: pd.DataFrame | None
 ) -> tuple[dict[str, float], dict[str, Any]]:
-    """Find temperature and threshold for known voices, and what knowing them gains."""
-    labels = list(known.labels)
-    temperature, selection = _calibrated(with_clip_columns(known.predictions, clips), labels)
+    """Find temperature and threshold for known voices or rooms, and what knowing them gains."""
+    summary = summarise_run(known, clips, left_out)
     # Clips by which a voice is known are no test rows: both are compared on the others.
     same = new.predictions[new.predictions["clip_id"].isin(known.predictions["clip_id"])]
-    without = score_predictions([with_clip_columns(same, clips)], labels)
-    score = score_runs([known], clips)
+    without = score_predictions([with_clip_columns(same, clips)], list(known.labels))
+    score, selection = summary["score"], summary["selection"]
     return (
-        {"temperature": round(temperature, 4), "threshold": round(selection.threshold, 4)},
+        {"temperature": summary["temperature"], "threshold": selection["threshold"]},
         {
             "run": known.folder.name,
-            **{one: round(getattr(score, one), 4) for one in ("uar", "uar_low", "uar_high")},
+            **{one: score[one] for one in ("uar", "uar_low", "uar_high")},
             "uar_without": round(without.uar, 4),
-            "coverage_share": round(selection.coverage_share, 4),
-            "accuracy_share": round(selection.accuracy_share, 4),
+            **{one: selection[one] for one in ("coverage_share", "accuracy_share")},
+            **{one: summary[one] for one in ("answer_limit", "left_out") if one in summary},
         },
     )

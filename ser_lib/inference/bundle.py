@@ -104,7 +104,8 @@ class Bundle:
     """Probabilities of `probe_signal`, before the temperature, which must not change from machine
     to machine."""
     card: Mapping[str, Any] = field(default_factory=dict)
-    """Facts about training and tests, for the model card; those of `elsewhere` bound confidence."""
+    """Facts about training and tests, for the model card; `elsewhere` bounds confidence, and every
+    `answer_limit` answer sets."""
     encoder: Mapping[str, str] = field(default_factory=dict)
     """Name and sha256 of pretrained weights that the features need and the bundle does not hold."""
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -148,6 +149,14 @@ class Bundle:
             if voice in one
         ]
         return float(np.clip(min(shares, default=0.0), 0.0, 1.0))
+
+    def answer_limit(self, voice: str) -> float:
+        """Probability from which on an answer belongs to a set; 1 where none was found.
+
+        See `ser_lib.evaluation.selective.answer_limit`. `voice` is one of `VOICES`.
+        """
+        known = self.card.get(voice) or self.card.get("mixed_known_voice", {})
+        return float((self.card if voice == "new_voice" else known).get("answer_limit", 1.0))
 
     def manifest(self) -> dict[str, Any]:
         """Return all but arrays and weights as plain data."""
@@ -228,7 +237,7 @@ def load_bundle(folder: str | Path) -> Bundle:
     try:
         bundle = _parse(files, folder)
         for voice in VOICES:
-            bundle.earned_share(voice)
+            bundle.earned_share(voice), bundle.answer_limit(voice)
     except (KeyError, TypeError, ValueError, AttributeError, FeatureError) as error:
         detail = f"lacks {error}" if isinstance(error, KeyError) else error
         raise BundleError(f"{folder}: bundle.json {detail}; {AGAIN}") from error

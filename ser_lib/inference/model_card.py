@@ -29,10 +29,11 @@ LIMITS = (
 )
 
 
-# How a voice can be known: by which clips, and the option of `ser predict`.
+# How a voice or room can be known: by which clips, and the option of `ser predict`.
 KNOWN_VOICES = {
-    "known_voice": ("neutral clips", "--speaker-reference"),
-    "mixed_known_voice": ("unlabelled clips", "--speaker-clips"),
+    "known_voice": ("neutral clips of the voice", "--speaker-reference"),
+    "mixed_known_voice": ("unlabelled clips of the voice", "--speaker-clips"),
+    "known_room": ("unlabelled clips of the room", "--room"),
 }
 
 
@@ -54,16 +55,23 @@ def card_text(bundle: Bundle) -> str:
     if card.get("is_embedded"):
         lines += ["", "**Trained on synthetic voices: a demonstration, of no use on people.**"]
     if "score" in card:
-        lines += ["", "## Performance on unseen speakers", "", *_figures(bundle)]
+        where = "corpora left out" if card.get("is_for_strangers") else "unseen speakers"
+        lines += ["", f"## Performance on {where}", "", *_figures(bundle)]
+    if card.get("left_out"):
+        lines += ["", LEFT_OUT, "", *_rows_of(left_out_table(bundle))]
     if card.get("elsewhere"):
-        table = cross_corpus_table(bundle)
-        head, *body = (
-            f"| {' | '.join(row)} |" for row in [table.columns, *table.itertuples(index=False)]
-        )
-        lines += ["", "## Performance on other corpora", "", CROSS_CORPUS, ""]
-        lines += [head, "| --- " * len(table.columns) + "|", *body]
+        said = f"{CROSS_CORPUS} {OF_STRANGERS}" if card.get("is_for_strangers") else CROSS_CORPUS
+        lines += ["", "## Performance on other corpora", "", said, ""]
+        lines += _rows_of(cross_corpus_table(bundle))
     lines += ["", "## How it was made", "", *_making(bundle)]
     return "\n".join(lines) + "\n"
+
+
+def _rows_of(table: pd.DataFrame) -> list[str]:
+    """Write a table as lines of Markdown."""
+    rows = [table.columns, *table.itertuples(index=False)]
+    head, *body = (f"| {' | '.join(row)} |" for row in rows)
+    return [head, "| --- " * len(table.columns) + "|", *body]
 
 
 def _uar(score: Mapping[str, float]) -> str:
@@ -101,13 +109,24 @@ def _figures(bundle: Bundle) -> list[str]:
         if known := card.get(name):
             lines += [
                 "",
-                f"With {known['n_clips']} {kind} of the same voice (`{option}`): unweighted "
+                f"With {known['n_clips']} {kind} known (`{option}`): unweighted "
                 f"average recall {_uar(known)}, where it is {pct(known['uar_without'])} without "
                 f"them on the same clips. From run `{known['run']}`.",
             ]
     return lines
 
 
+LEFT_OUT = (
+    "Each training corpus, as a stranger to a head that was trained on the others, any class being "
+    "possible; temperature, and the limit of answer sets, are those of the others. 'Sure' is the "
+    "mean confidence. A set of answers is made to hold the truth in nine of ten clips, on average "
+    "over corpora such as these: of one new corpus, or one clip, nothing is guaranteed."
+)
+OF_STRANGERS = (
+    "No clip of these corpora was trained on, and no figure of the bundle was set on them; but how "
+    "heads for strangers are built was chosen in trials in which they were among the corpora that "
+    "were left out. A class that a corpus does not have can be answered, and is wrong then."
+)
 CROSS_CORPUS = (
     "The bundle as it is, on corpora that it was not trained on: other speakers, rooms, "
     "microphones and sentences. Nothing was fitted on them; clips by which a voice is known are "
@@ -129,15 +148,49 @@ def cross_corpus_figures(bundle: Bundle) -> pd.DataFrame:
     """
     import pandas as pd
 
-    rows, card = [], bundle.card
-    for one in card.get("elsewhere", ()):
+    rows = []
+    for one in bundle.card.get("elsewhere", ()):
         facts = {name: one[name] for name in ("corpus", "title", "n_clips", "n_speakers")}
         rows.append(facts | {"voice": "new"} | one["new_voice"])
-        for name, (kind, _) in KNOWN_VOICES.items():
+        for name in KNOWN_VOICES:
             if name in one:
-                known = f"known, {card[name]['n_clips']} {kind}"
-                rows.append(facts | {"voice": known} | one[name])
+                rows.append(facts | {"voice": _known(bundle, name)} | one[name])
     return pd.DataFrame(rows)
+
+
+def left_out_table(bundle: Bundle) -> pd.DataFrame:
+    """Return as text how heads did on each training corpus that was left out in turn."""
+    import pandas as pd
+
+    card, rows = bundle.card, []
+    for name in ("new_voice", *KNOWN_VOICES):
+        facts = card if name == "new_voice" else card.get(name, {})
+        what = "new" if name == "new_voice" else _known(bundle, name)
+        rows += [{"known": what, **one} for one in facts.get("left_out", ())]
+    return pd.DataFrame(
+        {
+            "corpus": one["corpus"],
+            "clips": f"{one['n_clips']:,}",
+            "voice": one["known"],
+            "UAR": pct(one["uar"]),
+            "right": pct(one["accuracy_share"]),
+            "sure": pct(one["confidence"]),
+            **_set_columns(one),
+        }
+        for one in rows
+    )
+
+
+def _known(bundle: Bundle, name: str) -> str:
+    return f"known, {bundle.card[name]['n_clips']} {KNOWN_VOICES[name][0]}"
+
+
+def _set_columns(one: Mapping[str, Any]) -> dict[str, str]:
+    """Format how often answer sets hold the truth, and their size; nothing without sets."""
+    if not one.get("set_size", 0) > 0:
+        return {}
+    coverage = pct(one["set_coverage_share"])
+    return {"sets that hold the truth": coverage, "answers in a set": f"{one['set_size']:.1f}"}
 
 
 def _share_of_answers(one: Any) -> str:
@@ -161,6 +214,7 @@ def cross_corpus_table(bundle: Bundle) -> pd.DataFrame:
             "answered": pct(one.coverage_share),
             "of these right": _share_of_answers(one),
             "called unlike": pct(one.unlike_share),
+            **_set_columns(one._asdict()),
         }
         for one in cross_corpus_figures(bundle).itertuples()
     )

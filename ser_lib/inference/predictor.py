@@ -96,6 +96,7 @@ class Predictor:
         self.is_bounded = True
         """Whether confidence is what such recordings have earned; False only to measure that."""
         self._earned_share = bundle.earned_share("new_voice")
+        self._answer_limit = bundle.answer_limit("new_voice")
         self._domain = bundle.domain
         self._session = open_graph(bundle.graph) if bundle.kind == "network" else None
         if bundle.probe:
@@ -250,7 +251,8 @@ class Predictor:
         signal = checked_mono(signal, sample_rate_hz)
         duration_s = max(duration_s, len(signal) / sample_rate_hz)
         (voice, clipped), (values, raw) = self._inspect_and_run(signal, sample_rate_hz)
-        unlike, farthest = 0.0, MAX_UNLIKE[self.bundle.kind]
+        is_for_strangers = self.bundle.card.get("is_for_strangers")
+        unlike, farthest = 0.0, MAX_UNLIKE["strangers" if is_for_strangers else self.bundle.kind]
         if self._domain:
             unlike = self._domain.distance(self.bundle.domain_values(values)) / self._domain.limit
         found = recording_warnings(
@@ -277,11 +279,14 @@ class Predictor:
         confidence = float(probabilities[order[0]])
         is_sure = can_tell and confidence >= threshold
         is_shown = can_tell or not self.is_bounded
+        is_in = probabilities >= min(self._answer_limit, confidence)
+        has_set = is_shown and self._answer_limit < 1
         return Prediction(
             path=path,
             emotion=self.labels[order[0]] if is_sure else NOT_SURE,
             confidence=confidence if is_sure or not self.is_bounded else float("nan"),
             probabilities={self.labels[n]: float(probabilities[n]) for n in order if is_shown},
+            answers=tuple(self.labels[n] for n in order if has_set and is_in[n]),
             duration_s=duration_s,
             warnings=tuple(found),
             voice=voice,
@@ -420,6 +425,7 @@ class Predictor:
         )
         known = "known_room" if kind == ROOM else f"{kind}known_voice"
         ours._earned_share = self.bundle.earned_share(known)
+        ours._answer_limit = self.bundle.answer_limit(known)
         ours.temperature = numbers[f"{kind}temperature"]
         ours.threshold = numbers[f"{kind}threshold"]
         return ours

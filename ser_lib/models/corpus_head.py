@@ -16,6 +16,7 @@ from ser_lib.errors import StudyError
 from ser_lib.evaluation.calibration import temperature_of_logits
 from ser_lib.evaluation.metrics import uar
 from ser_lib.evaluation.probabilities import softmax
+from ser_lib.evaluation.selective import COVERAGE
 from ser_lib.models.ridge_head import MIN_SPREAD, LinearHead, choice_history
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-COVERAGE = 0.9  # of answer sets
 LOG_TEMPERATURES = (-3.0, 3.0)
 NEVER = -1e3  # The score of a class without a training row.
 
@@ -58,6 +58,8 @@ class CorpusHead(LinearHead):
         self._uars: dict[tuple[float, str], float] = {}
         self._chosen = (0.0, "")
         self._limits: dict[str, float] = {}
+        self.left_out = np.empty((0, 0))
+        """Probabilities of the training rows, each by a head without its corpus."""
 
     def fit(
         self, features: np.ndarray, classes: np.ndarray, corpora: np.ndarray, *, n_classes: int
@@ -106,7 +108,8 @@ class CorpusHead(LinearHead):
         temperature = temperature_of_logits(
             score[is_known], classes[is_known], log_bounds=LOG_TEMPERATURES
         )
-        truth = softmax(score / temperature)[np.arange(len(score)), classes]
+        self.left_out = softmax(score / temperature)
+        truth = self.left_out[np.arange(len(score)), classes]
         self._limits = {
             f"limit_{name}": float(np.quantile(truth[corpora == name], 1 - COVERAGE))
             for name in names

@@ -8,7 +8,14 @@ import pytest
 from scipy import stats
 
 from ser_lib.errors import MetricError
-from ser_lib.evaluation.selective import accuracy_at, coverage_curve, select_threshold
+from ser_lib.evaluation.probabilities import softmax
+from ser_lib.evaluation.selective import (
+    accuracy_at,
+    answer_limit,
+    answer_sets,
+    coverage_curve,
+    select_threshold,
+)
 
 LABELS = ("happy", "sad")
 
@@ -145,3 +152,38 @@ def test_a_threshold_needs_as_many_probabilities_as_classes_and_some():
         select_threshold(np.empty((0, 2)), np.empty(0, int))
     with pytest.raises(MetricError, match=r"^2 .* 3 "):
         select_threshold(np.full((2, 2), 0.5), np.zeros(3, int))
+
+
+@pytest.fixture
+def groups(rng):
+    """Probabilities of three classes; in one of three groups they say nothing."""
+    logits = 1.5 * rng.standard_normal((900, 3))
+    probabilities = softmax(logits)
+    truth = np.array([rng.choice(3, p=one) for one in probabilities])
+    truth[:500] = rng.integers(0, 3, 500)
+    columns = {
+        "truth": np.array(list("abc"))[truth],
+        "group": np.repeat([0, 1, 2], [500, 200, 200]),
+    }
+    return pd.DataFrame(probabilities, columns=["p_a", "p_b", "p_c"]).assign(**columns)
+
+
+def test_answer_sets_hold_the_truth_in_the_share_they_are_made_for(groups):
+    limit = answer_limit(groups, list("abc"), by="group")
+    parts = [answer_sets(one, list("abc"), limit) for _, one in groups.groupby("group")]
+    assert np.mean([one["set_coverage_share"] for one in parts]) == pytest.approx(0.9, abs=0.01)
+    # By hand: a row of a small group counts more.
+    number = groups["truth"].map("abc".index).to_numpy()
+    reached = groups[["p_a", "p_b", "p_c"]].to_numpy()[np.arange(900), number]
+    weights = np.repeat([1 / 500, 1 / 200, 1 / 200], [500, 200, 200])
+    assert weights[reached < limit].sum() < 0.3 <= weights[reached <= limit].sum() + 1e-9
+    # The twin: rows alike, the large group decides.
+    assert answer_limit(groups.assign(group=0), list("abc"), by="group") < limit
+
+
+def test_a_set_holds_the_likeliest_answer_in_any_case(groups):
+    found = answer_sets(groups, list("abc"), 1.0)
+    shown = groups[["p_a", "p_b", "p_c"]].idxmax(axis=1).str[2:]
+    assert found == {"set_coverage_share": (shown == groups["truth"]).mean(), "set_size": 1.0}
+    with pytest.raises(MetricError):
+        answer_limit(groups[:0], list("abc"), by="group")

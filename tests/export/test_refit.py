@@ -137,3 +137,21 @@ def test_what_a_threshold_gives_is_measured_on_folds_that_did_not_set_it(rng):
         kept.append(_calibrated(table, ["a", "b", "c"])[1].accuracy_share)
     assert np.mean(promised) > np.nanmean(kept) + 0.05
     assert np.nanmean(kept) < 1 / 3 + 0.05
+
+
+def test_a_corpus_in_which_confidence_says_nothing_does_not_set_the_threshold(rng):
+    """Three corpora are sure where they are right, the fourth is sure and wrong."""
+    probabilities = softmax(3 * rng.standard_normal((800, 3)))
+    truth = np.array([rng.choice(3, p=one) for one in probabilities])
+    fold = np.repeat(["a", "b", "c", "d"], 200)
+    truth[fold == "d"] = (probabilities.argmax(axis=1)[fold == "d"] + 1) % 3
+    table = pd.DataFrame(probabilities, columns=["p_a", "p_b", "p_c"]).assign(
+        fold=fold,
+        speaker=fold,
+        truth=np.array(list("abc"))[truth],
+        prediction=np.array(list("abc"))[probabilities.argmax(axis=1)],
+    )
+    robust, pooled = (_calibrated(table, list("abc"), is_by_corpus=one)[1] for one in (True, False))
+    assert robust.threshold < pooled.threshold
+    # Means over corpora, one of which has no right answer.
+    assert robust.accuracy_share == pytest.approx(0.75 * 0.92, abs=0.06)

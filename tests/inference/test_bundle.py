@@ -141,6 +141,8 @@ def test_the_committed_bundles_are_sound():
         ({"card": {"elsewhere": [3]}}, r"bundle\.json"),
         ({"card": {"elsewhere": [{"new_voice": {}}]}}, r"accuracy_share"),
         ({"card": {"elsewhere": [{"known_voice": {"accuracy_share": "1"}}]}}, r"bundle\.json"),
+        ({"card": {"answer_limit": "much"}}, r"bundle\.json"),
+        ({"card": {"known_room": 3}}, r"bundle\.json"),
         ({"labels": ["a", "b", "c"], "probe": [0.1, 0.2, 0.7]}, r"model\.onnx.*\(3,\)"),
         ({"input_shape": [1, 16, 61, 1]}, r"model\.onnx.*\(1, 16, 61, 1\)"),
         ({"input_shape": [10**9]}, "input_shape"),

@@ -443,3 +443,37 @@ def test_one_thread_and_all_cores_give_the_same_answer(monkeypatch):
     assert answers[0].warnings == answers[1].warnings
     # Not a number is not equal to itself: compared as text.
     assert repr(answers[0].voice) == repr(answers[1].voice)
+
+
+def test_a_set_of_answers_holds_all_that_are_likely_enough(small_bundle, speak):
+    plain = Predictor(small_bundle).predict_signal(speak(), 16_000)
+    assert plain.answers == ()
+    limit = list(plain.probabilities.values())[1]
+    for asked, n_answers in ((limit, 2), (limit + 1e-6, 1), (0.999, 1), (0.0, 4)):
+        told = Predictor(replace(small_bundle, card={"answer_limit": asked}))
+        found = told.predict_signal(speak(), 16_000)
+        assert found.answers == tuple(plain.probabilities)[:n_answers]
+
+
+def test_what_is_sure_of_strangers_is_not_lowered_for_them(unlike, speak):
+    clipped = np.clip(10 * speak(), -0.9, 0.9)
+    plain = unlike(times=0.01)
+    strangers = {**plain.card, "is_for_strangers": True}
+    lowered, whole = (
+        Predictor(one).predict_signal(clipped, 16_000)
+        for one in (plain, replace(plain, card=strangers))
+    )
+    assert whole.warnings == lowered.warnings != ()
+    assert max(whole.probabilities.values()) > max(lowered.probabilities.values())
+    # Farther than any corpus that was left out, there is no answer.
+    far = Predictor(replace(unlike(times=1.1), card=strangers)).predict_signal(speak(), 16_000)
+    assert far.emotion == NOT_SURE
+    assert not far.probabilities
+
+
+def test_a_room_has_a_temperature_of_its_own_where_the_bundle_has_one(adaptable, room):
+    numbers = {**adaptable.bundle.speaker, "room_temperature": 7.0, "room_threshold": 0.6}
+    ours = Predictor(replace(adaptable.bundle, speaker=numbers))
+    assert (ours.in_room(room).temperature, ours.in_room(room).threshold) == (7.0, 0.6)
+    # The twin: else that of unlabelled clips.
+    assert adaptable.in_room(room).temperature == adaptable.bundle.speaker["mixed_temperature"]
