@@ -165,8 +165,9 @@ def left_out_table(bundle: Bundle) -> pd.DataFrame:
     card, rows = bundle.card, []
     for name in ("new_voice", *KNOWN_VOICES):
         facts = card if name == "new_voice" else card.get(name, {})
-        what = "new" if name == "new_voice" else _known(bundle, name)
-        rows += [{"known": what, **one} for one in facts.get("left_out", ())]
+        for one in facts.get("left_out", ()):
+            what = "new" if name == "new_voice" else _known(bundle, name)
+            rows.append({"known": what, **one})
     return pd.DataFrame(
         {
             "corpus": one["corpus"],

@@ -13,6 +13,7 @@ from ser_lib.inference.model_card import (
     card_text,
     cross_corpus_figures,
     cross_corpus_table,
+    left_out_table,
 )
 
 SHARES = {
@@ -100,3 +101,14 @@ def test_the_committed_bundles_warn_on_other_corpora(name):
     assert list(new["corpus"]) == ["emodb", "tess"]
     assert (new["confidence"] > new["accuracy_share"]).all()
     assert (new["unlike_share"] > 0.9).all()
+
+
+def test_a_card_for_strangers_shows_every_corpus_that_was_left_out(tested):
+    one = {"corpus": "nemo", "n_clips": 600, "uar": 0.5, "accuracy_share": 0.25, "confidence": 0.75}
+    one |= {"set_coverage_share": 0.875, "set_size": 3.25}
+    known = {"n_clips": 30, "left_out": [one]}
+    card = {"left_out": [one], "known_room": known, "is_for_strangers": True, "elsewhere": [TESTED]}
+    text = card_text(replace(tested, card={**tested.card, **card}))
+    for voice in ("new", "known, 30 unlabelled clips of the room"):
+        assert f"| nemo | 600 | {voice} | 50.0 % | 25.0 % | 75.0 % | 87.5 % | 3.2 |" in text
+    assert left_out_table(tested).empty
