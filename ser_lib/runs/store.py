@@ -1,7 +1,8 @@
 """Stored results: the files of runs, and other results that are kept by what decides them.
 
 A run's folder holds `spec.json`, `predictions.csv`, `history.csv` and `environment.json`; while
-it is trained, `folds/` holds one file a finished fold. All are written by rename.
+it is trained, `folds/` holds one file a finished fold, and one that says how far the next one is.
+All are written by rename.
 `predictions.csv` comes last: where it is, the run is complete. Which run it is, its spec says.
 """
 
@@ -24,8 +25,9 @@ import numpy as np
 import pandas as pd
 
 from ser_lib.errors import RunError
-from ser_lib.paths import IS_CHECKOUT, PROJECT_DIR, atomic_path, keep, reports_dir
+from ser_lib.paths import IS_CHECKOUT, PROJECT_DIR, atomic_path, keep, reports_dir, runs_dir
 from ser_lib.shown import short
+from ser_lib.training.checkpoint import left_s
 from ser_lib.training.fit import FitResult
 
 # Libraries that decide a result; recorded with each run and shown in the report.
@@ -36,6 +38,8 @@ RECORDED_LIBRARIES = (
 
 # Parts of a spec that follow from the others by the code: known once the network has been built.
 BUILT_PARTS = ("input_shape", "topology_sha256")
+
+UNFINISHED_COLUMNS = ("training", "epochs", "max_epochs", "hours", "hours_left", "command")
 
 # What this process has read of stored results, relative to the folder of all reports.
 READ: set[str] = set()
@@ -73,6 +77,24 @@ def _fold_file(folder: Path, number: int) -> Path:
 def record_file(folder: Path, number: int) -> Path:
     """Return the file that says how far the training of a fold is."""
     return folder / "folds" / f"{number:02d}.progress.json"
+
+
+def unfinished_runs(corpus: str, study: str) -> pd.DataFrame:
+    """Read how far each training of a study is that was stopped, or goes on elsewhere.
+
+    Columns are `UNFINISHED_COLUMNS`: hours are those of the run's finished folds and of this one;
+    those left are the most there can be, at the pace so far. `command` goes on with the run.
+    """
+    rows = []
+    for path in sorted(runs_dir(corpus).glob(f"{study}-*/folds/*.progress.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        done = set(path.parent.glob("*.json")) - set(path.parent.glob("*.progress.json"))
+        before = (json.loads(one.read_text(encoding="utf-8"))["duration_s"] for one in done)
+        hours = (record["spent_s"] + sum(before)) / 3600
+        told = {"training": record["name"], "hours": hours, "hours_left": left_s(record) / 3600}
+        rows.append(record | told)
+        note_read(path)
+    return pd.DataFrame(rows, columns=list(UNFINISHED_COLUMNS))
 
 
 def store_fold(

@@ -112,9 +112,9 @@ FPT2025 = Study(
     },
     departures=(
         "The published network is trained on request only: on two cores one of its trainings "
-        "takes many hours. What is shown is the same network with an eighth of the filters and "
-        "dense units, less dropout and 64 instead of 128 bands, beside the published figure of "
-        "the large one.",
+        "takes many hours; chapter 05 says how far it is. What is shown is the same network with "
+        "an eighth of the filters and dense units, less dropout and 64 instead of 128 bands, "
+        "beside the published figure of the large one.",
         "Convolutions over chunks of 1 are computed as 2D convolutions, and pooled before the "
         "activation: the same outputs, in half the time.",
         "SAVEE is not here: its clips are given on registration only.",

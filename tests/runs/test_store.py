@@ -10,7 +10,14 @@ import pytest
 
 from ser_lib.errors import RunError
 from ser_lib.runs import store
-from ser_lib.runs.store import cached_result, key_of, require_audio
+from ser_lib.runs.store import (
+    UNFINISHED_COLUMNS,
+    cached_result,
+    key_of,
+    require_audio,
+    unfinished_runs,
+    write_json,
+)
 
 
 def _fail() -> None:
@@ -58,3 +65,22 @@ def test_the_commit_is_that_of_a_checkout_and_of_no_other_repository(is_checkout
     monkeypatch.setattr(store, "IS_CHECKOUT", is_checkout)
     monkeypatch.setattr("subprocess.run", lambda *_, **__: SimpleNamespace(stdout="abc\n"))
     assert store.provenance()["commit"] == ("abc with changes" if is_checkout else "unknown")
+
+
+def test_what_is_not_finished_is_told_with_its_hours_and_its_command(tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_REPORTS", str(tmp_path))
+    assert list(unfinished_runs("demo", "study").columns) == list(UNFINISHED_COLUMNS)
+    folds = tmp_path / "demo" / "runs" / "study-net-loso-s1-key" / "folds"
+    write_json(folds / "00.json", {"duration_s": 3600})
+    record = {"name": "a", "command": "ser run", "epochs": 2.5, "max_epochs": 5, "spent_s": 1800}
+    write_json(folds / "01.progress.json", record | {"n_folds_waiting": 1})
+    write_json(folds.parents[1] / "study2-x" / "folds" / "00.progress.json", record)
+    (row,) = unfinished_runs("demo", "study").to_dict("records")
+    assert row == {
+        "training": "a",
+        "epochs": 2.5,
+        "max_epochs": 5,
+        "hours": 1.5,
+        "hours_left": 1.5,
+        "command": "ser run",
+    }
