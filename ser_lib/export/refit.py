@@ -49,10 +49,11 @@ from ser_lib.models.corpus_head import CorpusHead
 from ser_lib.models.layers import load_keras
 from ser_lib.models.ridge_head import RidgeHeadConfig
 from ser_lib.runs.results import kept_epochs
-from ser_lib.runs.runner import RunPlan, plan_run, run_or_load, score_runs
+from ser_lib.runs.runner import RunPlan, checkpoints_dir, plan_run, run_or_load, score_runs
 from ser_lib.runs.store import Run
 from ser_lib.seeds import generator
 from ser_lib.studies.study import ModelSpec
+from ser_lib.training.checkpoint import Checkpoint
 from ser_lib.training.fit import FoldArrays, fit_network
 from ser_lib.training.loop import predict_rows
 from ser_lib.training.settings import TrainingSettings
@@ -109,9 +110,10 @@ def fit_final_network(plan: RunPlan, run: Run, clips: pd.DataFrame) -> FittedPar
     is_original = arrays.source == 0
     originals = Rows(arrays.sources, arrays.source[is_original], arrays.position[is_original])
     fold = FoldArrays(arrays, classes, originals, classes[is_original], originals)
-    network, _ = fit_network(
-        plan.model.config, settings, fold, n_classes=len(plan.labels), seed=plan.seed
-    )
+    kept = Checkpoint(checkpoints_dir(run.folder) / "all-speakers.npz")
+    options: dict[str, Any] = {"n_classes": len(plan.labels), "seed": plan.seed}
+    network, _ = fit_network(plan.model.config, settings, fold, **options, checkpoint=kept)
+    kept.remove()
     # Without the optimiser, which is two thirds of the file.
     plain = build_keras(plan.model.config, arrays.shape[1:], len(plan.labels))
     plain.set_weights(network.get_weights())

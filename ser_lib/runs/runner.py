@@ -388,10 +388,10 @@ def run_or_load(plan: RunPlan, clips: pd.DataFrame, *, is_fresh: bool | None = N
             return stored
         if is_fresh or (folder / "predictions.csv").is_file():
             shutil.rmtree(folder, ignore_errors=True)
-            shutil.rmtree(_checkpoints(folder), ignore_errors=True)
+            shutil.rmtree(checkpoints_dir(folder), ignore_errors=True)
         _train_missing_folds(plan, clips, folder)
         store.finish_run(folder, spec, plan.labels, len(plan.split.folds))
-        shutil.rmtree(_checkpoints(folder), ignore_errors=True)
+        shutil.rmtree(checkpoints_dir(folder), ignore_errors=True)
     return _read_checked(folder, plan)
 
 
@@ -520,7 +520,7 @@ def _train_missing_folds(plan: RunPlan, clips: pd.DataFrame, folder: Path) -> No
         logger.info("%s: fold %d of %d in %.0f s", what, number + 1, n_folds, duration_s)
 
 
-def _checkpoints(folder: Path) -> Path:
+def checkpoints_dir(folder: Path) -> Path:
     """Return where the trainings of a run keep what they need to go on."""
     return cache_dir() / "checkpoints" / folder.name
 
@@ -533,7 +533,7 @@ def _checkpoint(plan: RunPlan, folder: Path, number: int, missing: Sequence[int]
         "n_folds": n_folds,
         "n_folds_waiting": sum(other > number for other in missing),
     }
-    path, record = _checkpoints(folder) / f"{number:02d}.npz", store.record_file(folder, number)
+    path, record = checkpoints_dir(folder) / f"{number:02d}.npz", store.record_file(folder, number)
     return Checkpoint(path, DEADLINE.get(), record, about)
 
 
