@@ -41,7 +41,8 @@ class Chunks:
     chunks: Sequence[Sequence[Any]]
     """The clips of each, from `in_chunks`."""
     function: Callable[[Any], Arrays]
-    """As of `map_tasks`."""
+    """As of `map_tasks`, as is the next."""
+    prefers: str | None = None
 
     def make(self, *, what: str, n_jobs: int = -1) -> None:
         """Make what is not there, or damaged; `what` stands at the progress bar."""
@@ -50,6 +51,7 @@ class Chunks:
             partial(_make, self.folder, self.function),
             enumerate(self.chunks),
             n_jobs=1 if n_clips < FEW_CLIPS else n_jobs,
+            prefers=self.prefers,
         )
         clips = (clip for chunk, _ in zip(self.chunks, made, strict=True) for clip in chunk)
         for _ in progress(clips, total=n_clips, what=what):

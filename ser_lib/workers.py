@@ -14,7 +14,11 @@ Result = TypeVar("Result")
 
 
 def map_tasks(
-    function: Callable[[Task], Result], tasks: Iterable[Task], *, n_jobs: int = -1
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    *,
+    n_jobs: int = -1,
+    prefers: str | None = None,
 ) -> Iterator[Result]:
     """Yield the function of each task, in the order of the tasks.
 
@@ -26,9 +30,12 @@ def map_tasks(
         Read no further ahead than workers need.
     n_jobs : int
         Processes: -1 takes all cores, 1 this one.
+    prefers : str, optional
+        "threads", where the function releases the interpreter's lock.
     """
     if n_jobs == 1:
         yield from map(function, tasks)
         return
     calls = (delayed(function)(task) for task in tasks)
-    yield from Parallel(n_jobs=n_jobs, return_as="generator", **ending_with_parent())(calls)
+    ways = {"prefer": prefers} if prefers else ending_with_parent()
+    yield from Parallel(n_jobs=n_jobs, return_as="generator", **ways)(calls)

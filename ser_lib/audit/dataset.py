@@ -8,23 +8,24 @@ is no split, odd formats. Kinds are named as in `ser_lib.data.leakage`, the guar
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ser_lib.audio.io import read_recording
 from ser_lib.audit.clip_quality import KINDS, check_clips, measure_clip
 from ser_lib.audit.duplicates import find_copies
-from ser_lib.audit.fingerprint import N_BANDS, N_STEPS, THRESHOLD, Fingerprints, gather
+from ser_lib.audit.fingerprint import N_BANDS, N_STEPS, N_VALUES, THRESHOLD, Fingerprints, gather
 from ser_lib.audit.silence import MIN_CLIPS_EACH, tell_by_silence
 from ser_lib.audit.tables import (
     guess_parents,
@@ -34,9 +35,11 @@ from ser_lib.audit.tables import (
     plain_part,
     stated,
 )
+from ser_lib.chunks import Arrays, Chunks, in_chunks
+from ser_lib.data.corpus import stat_key
 from ser_lib.data.leakage import FINDINGS, OBSERVATIONS
 from ser_lib.errors import AuditError
-from ser_lib.runtime import progress
+from ser_lib.paths import cache_dir
 from ser_lib.shown import short
 
 LEVELS = ("leak", "fault", "observation")
@@ -81,8 +84,11 @@ MAX_VERSIONS = 20
 # Segments that share less are neighbours, whose limits were rounded.
 MIN_OVERLAP_S = 0.05
 
-# More pictures than this are kept on disk while they are compared (6 kB each).
-MAX_IN_MEMORY = 20_000
+# Raised whenever what is measured of a clip changes.
+MEASURES_VERSION = 1
+
+# More fingerprints than this are kept on disk while they are compared (9 kB each).
+MAX_IN_MEMORY = 2_000
 
 
 @dataclass(frozen=True)
@@ -156,32 +162,61 @@ def measure_clips(clips: pd.DataFrame) -> tuple[pd.DataFrame, Fingerprints]:
     file that cannot be decoded.
     """
     files = clips.drop_duplicates("clip_id")
+    places = list(_places(files))
+    key = stat_key(files["path"], (MEASURES_VERSION, [place[1:] for place in places]))
     # Decoding and the transforms release the interpreter's lock: threads are enough.
-    tasks = (delayed(measure_clip)(*place) for place in _places(files))
-    done = Parallel(n_jobs=-1, prefer="threads", return_as="generator")(tasks)
+    chunks = Chunks(cache_dir() / "audit" / key, in_chunks(places), _measure, prefers="threads")
+    chunks.make(what="decoding")
     rows: list[dict[str, object]] = []
     position_of: dict[str, int] = {}
 
     def new_pictures() -> Iterator[np.ndarray]:
-        for row, picture in progress(done, total=len(files), what="decoding"):
-            sound = str(row["audio_sha256"])
-            is_new = picture is not None and sound not in position_of
-            if is_new:
-                position_of[sound] = len(position_of)
-            rows.append(row | {"sound": position_of.get(sound, -1)})
-            if is_new:
-                yield picture
+        for chunk in chunks:
+            pictures, openings = iter(chunk["pictures"]), iter(chunk["openings"])
+            for text, has_picture, has_opening in zip(
+                chunk["rows"], chunk["has_picture"], chunk["has_opening"], strict=True
+            ):
+                row = json.loads(str(text))
+                picture = next(pictures) if has_picture else None
+                sound = row["audio_sha256"]
+                is_new = picture is not None and sound not in position_of
+                if is_new:
+                    position_of[sound] = len(position_of)
+                opening = next(openings) if has_opening else None
+                rows.append(row | {"opening": opening, "sound": position_of.get(sound, -1)})
+                if is_new:
+                    yield cast(np.ndarray, picture)
 
     with tempfile.TemporaryDirectory() as folder:
         out = None
         if len(files) > MAX_IN_MEMORY:
-            # Unlinked with the folder; the map keeps the pages until it is dropped.
-            shape = (len(files), N_BANDS, N_STEPS)
-            out = np.memmap(Path(folder) / "pictures", dtype=np.int8, mode="w+", shape=shape)
+            # Unlinked with the folder; the maps keep the pages until they are dropped.
+            shapes = {np.int8: (len(files), N_BANDS, N_STEPS), np.float32: (len(files), N_VALUES)}
+            maps = (
+                np.memmap(Path(folder) / f"{len(shape)}", dtype=kind, mode="w+", shape=shape)
+                for kind, shape in shapes.items()
+            )
+            out = Fingerprints(*maps)
         prints = gather(new_pictures(), out=out)
+    chunks.delete()
     table = pd.DataFrame(rows)
     table.insert(0, "clip_id", list(files["clip_id"]))
     return table, prints
+
+
+def _measure(places: Sequence[tuple]) -> Arrays:
+    """Measure the clips of a chunk."""
+    rows, pictures = zip(*(measure_clip(*place) for place in places), strict=True)
+    there = [one for one in pictures if one is not None]
+    openings = [row.pop("opening", None) for row in rows]
+    opened = [one for one in openings if one is not None]
+    return {
+        "rows": np.array([json.dumps(row, default=np.ndarray.item) for row in rows]),
+        "has_picture": np.array([one is not None for one in pictures]),
+        "pictures": np.array(there, dtype=np.int8).reshape(-1, N_BANDS, N_STEPS),
+        "has_opening": np.array([one is not None for one in openings]),
+        "openings": np.array(opened),
+    }
 
 
 def _places(clips: pd.DataFrame) -> Iterator[tuple]:

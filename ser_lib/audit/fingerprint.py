@@ -46,6 +46,7 @@ N_PARTS = 4
 
 # What the search keeps of the 2D spectrum.
 N_RATES, N_SCALES = 16, 40
+N_VALUES = N_RATES * N_SCALES
 
 
 @dataclass(frozen=True)
@@ -156,20 +157,23 @@ def unit(pictures: np.ndarray) -> np.ndarray:
     return pictures / np.maximum(lengths, 1e-9)
 
 
-def gather(pictures: Iterable[np.ndarray], *, out: np.ndarray | None = None) -> Fingerprints:
-    """Collect pictures and compute their vectors; `out`, a memory map, keeps very many pictures."""
+def gather(pictures: Iterable[np.ndarray], *, out: Fingerprints | None = None) -> Fingerprints:
+    """Collect pictures and compute their vectors; `out` holds very many, as memory maps."""
     kept: list[np.ndarray] = []
     vectors: list[np.ndarray] = []
-    for number, picture in enumerate(pictures):
+    n = 0
+    for n, picture in enumerate(pictures, start=1):
         if out is None:
             kept.append(picture)
+            vectors.append(_vector(picture))
         else:
-            out[number] = picture
-        vectors.append(_vector(picture))
-    if out is None:
-        out = np.array(kept, dtype=np.int8).reshape(-1, N_BANDS, N_STEPS)
-    values = np.array(vectors, dtype=np.float32).reshape(len(vectors), N_RATES * N_SCALES)
-    return Fingerprints(out[: len(vectors)], values)
+            out.pictures[n - 1], out.vectors[n - 1] = picture, _vector(picture)
+    if out is not None:
+        return Fingerprints(out.pictures[:n], out.vectors[:n])
+    return Fingerprints(
+        np.array(kept, dtype=np.int8).reshape(n, N_BANDS, N_STEPS),
+        np.array(vectors, dtype=np.float32).reshape(n, N_VALUES),
+    )
 
 
 def _vector(picture: np.ndarray) -> np.ndarray:

@@ -12,13 +12,12 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 
 import pandas as pd
-from joblib import Parallel, delayed
 
 from ser_lib.audio.io import (
     PUBLISHED_SUFFIXES,
@@ -31,6 +30,7 @@ from ser_lib.audio.io import (
 from ser_lib.errors import AudioError, CorpusError, offenders
 from ser_lib.paths import cache_dir, data_dir, keep
 from ser_lib.shown import short
+from ser_lib.workers import map_tasks
 
 CLIP_COLUMNS = (
     *("clip_id", "path", "corpus", "speaker", "gender", "emotion", "intensity", "statement"),
@@ -139,7 +139,8 @@ class Corpus:
         texts, by_design = _leave_out(self, texts)
         rows, more = _parse_names(self, texts)
         rows, others = _leave_alone(self, root, rows)
-        table, worse, n_copies = _build_table(self, rows, facts_of(root, rows))
+        paths = [os.path.join(root, str(one["path"])) for one in rows]
+        table, worse, n_copies = _build_table(self, rows, facts_of(paths))
         by_design += others
         if (n_more := len(table) - self.n_clips) > 0:
             by_design.append(f"{n_more} clips more than published: perhaps another edition")
@@ -291,14 +292,13 @@ def _leave_alone(
     return [row for row in rows if row["clip_id"] not in others], reports
 
 
-def facts_of(root: Path, rows: list[dict[str, object]]) -> list[ClipFacts | str]:
-    """Decode the files of all rows, or read their facts from the cache; str: what is wrong."""
-    paths = [root / str(row["path"]) for row in rows]
-    cached = cache_dir() / "clips" / f"{_stat_key(paths)}.json"
+def facts_of(paths: Sequence[str]) -> list[ClipFacts | str]:
+    """Decode files, or read their facts from the cache; str: what is wrong."""
+    cached = cache_dir() / "clips" / f"{stat_key(paths, FACTS_VERSION)}.json"
     if cached.is_file():
         return [ClipFacts(**one) for one in json.loads(cached.read_text(encoding="utf-8"))]
     # Decoding and hashing release the interpreter's lock: threads are enough.
-    facts = Parallel(n_jobs=-1, prefer="threads")(delayed(_facts_or_error)(path) for path in paths)
+    facts = list(map_tasks(_facts_or_error, paths, prefers="threads"))
     # An error may be repaired by what changes neither size nor time, permissions for example.
     if not any(isinstance(one, str) for one in facts):
         text = json.dumps([vars(one) for one in facts])
@@ -306,23 +306,23 @@ def facts_of(root: Path, rows: list[dict[str, object]]) -> list[ClipFacts | str]
     return facts
 
 
-def _facts_or_error(path: Path) -> ClipFacts | str:
+def _facts_or_error(path: str) -> ClipFacts | str:
     try:
         return read_facts(path)
     except AudioError as error:
         return str(error).removeprefix(f"{path}: ")
 
 
-def _stat_key(paths: list[Path]) -> str:
-    """Hash paths, sizes and times of change: the key of the cached facts."""
-    digest = hashlib.sha256(f"{FACTS_VERSION}".encode())
+def stat_key(paths: Iterable[str], about: object) -> str:
+    """Hash paths, sizes and times of change, and what is asked: the key of what is cached."""
+    digest = hashlib.sha256(f"{about}".encode())
     for path in paths:
         try:
-            stat = path.stat()
+            stat = os.stat(path)
             state = f"{stat.st_size} {stat.st_mtime_ns}"
         except OSError:
             state = "unreadable"
-        digest.update(f"{path} {state}\n".encode())
+        digest.update(f"{path} {state}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()[:24]
 
 

@@ -459,18 +459,18 @@ def _located(rows: pd.DataFrame, root: Path) -> tuple[pd.DataFrame, Path]:
     cannot be used has a text there.
     """
     base = root.absolute()
-    places = [base / one for one in rows["path"]]
-    # A table from Windows separates folders by backslashes.
-    places = [
-        one if one.exists() else base / name.replace("\\", "/")
+    places = (base / one for one in rows["path"])
+    # A table from Windows separates folders by backslashes. Texts take less memory than paths.
+    found = [
+        str(one if one.exists() else base / name.replace("\\", "/"))
         for one, name in zip(places, rows["path"], strict=True)
     ]
-    if not all(one.is_relative_to(base) for one in places):
-        base = Path(os.path.commonpath([one.parent for one in places]))
-    rows = rows.assign(path=list(map(str, places)))
+    if not all(Path(one).is_relative_to(base) for one in found):
+        base = Path(os.path.commonpath([os.path.dirname(one) for one in found]))
+    rows = rows.assign(path=found)
     sounds = _cut(rows)
-    facts = iter(facts_of(root, [{"path": one} for one in sounds if isinstance(one, Path)]))
-    rows["fact"] = [next(facts) if isinstance(one, Path) else one for one in sounds]
+    facts = iter(facts_of([one for one in sounds if isinstance(one, str)]))
+    rows["fact"] = [next(facts) if isinstance(one, str) else str(one) for one in sounds]
     rows["sound"] = list(map(str, sounds))
     return rows, base
 
@@ -553,15 +553,15 @@ def _emotion_of(label: str) -> str | None:
     return BY_STEM[found[1][:3]] if found else None
 
 
-def _cut(rows: pd.DataFrame) -> list[Path | str]:
-    """Return the file of each clip, of a segment one in the cache; str: why there is none."""
-    found: dict[Any, Path | str] = {}
+def _cut(rows: pd.DataFrame) -> list[str | AudioError]:
+    """Return the file of each clip, of a segment one in the cache; an error where there is none."""
+    found: dict[Any, str | AudioError] = {}
     for path, same in rows[rows["times"] != ""].groupby("path"):
         found |= zip(same.index, _cut_file(Path(path), same), strict=True)
-    return [found.get(number, Path(path)) for number, path in rows["path"].items()]
+    return [found.get(number, path) for number, path in rows["path"].items()]
 
 
-def _cut_file(path: Path, segments: pd.DataFrame) -> list[Path | str]:
+def _cut_file(path: Path, segments: pd.DataFrame) -> list[str | AudioError]:
     """Write stretches of a file as WAV of floats, which hold whatever was decoded."""
     from scipy.io import wavfile  # takes half a second
 
@@ -571,17 +571,18 @@ def _cut_file(path: Path, segments: pd.DataFrame) -> list[Path | str]:
     keys = (hashlib.sha256(f"{path} {facts} {one}".encode()).hexdigest() for one in spans)
     targets = [cache_dir() / "segments" / f"{one[:24]}.wav" for one in keys]
     if all(one.is_file() for one in targets):
-        return [*targets]
+        return [*map(str, targets)]
     try:
         samples, header = decode(path)
     except AudioError as error:
-        return [str(error).removeprefix(f"{path}: ")] * len(segments)
+        return [AudioError(str(error).removeprefix(f"{path}: "))] * len(segments)
     rate, length_s = header.sample_rate_hz, len(samples) / header.sample_rate_hz
-    found: list[Path | str] = []
+    found: list[str | AudioError] = []
     for target, (start_s, end_s) in zip(targets, spans, strict=True):
         if start_s >= length_s or end_s > length_s + ROUNDED_S:
-            found.append(f"a segment outside of the file, which ends at {length_s:.3f} s")
+            outside = f"a segment outside of the file, which ends at {length_s:.3f} s"
+            found.append(AudioError(outside))
             continue
         part = samples[round(start_s * rate) : None if np.isnan(end_s) else round(end_s * rate)]
-        found.append(keep(target, partial(wavfile.write, rate=rate, data=part)))
+        found.append(str(keep(target, partial(wavfile.write, rate=rate, data=part))))
     return found

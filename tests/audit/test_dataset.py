@@ -11,6 +11,7 @@ import soundfile
 
 from ser_lib.audio.augmentation import stretch_time
 from ser_lib.audio.io import load_signal
+from ser_lib.audit import clip_quality, dataset
 from ser_lib.audit.dataset import LEVELS, SHARED, AuditReport, audit_clips
 from ser_lib.errors import AuditError
 from tools.evaluate_duplicates import recode
@@ -339,3 +340,27 @@ def test_a_clip_with_nan_does_not_stop_the_search_for_copies(planted, tmp_path):
     clips = pd.concat([planted[["clip_id", "path"]].iloc[:10], row], ignore_index=True)
     report = audit_clips(clips, source="torn")
     assert "torn.wav" in {name for one in report.of_level("fault") for name in one.clips}
+
+
+def test_a_stopped_audit_goes_on(planted, monkeypatch):
+    measured: list[str] = []
+
+    def stops(path: str) -> tuple:
+        if len(measured) == 10:
+            raise KeyboardInterrupt
+        measured.append(path)
+        return clip_quality.measure_clip(path)
+
+    monkeypatch.setattr(dataset, "measure_clip", stops)
+    with pytest.raises(KeyboardInterrupt):
+        audit_clips(planted, source="planted")
+    first, measured[:] = measured[:], []
+    monkeypatch.setattr(
+        dataset,
+        "measure_clip",
+        lambda path: measured.append(path) or clip_quality.measure_clip(path),
+    )
+    report = audit_clips(planted, source="planted")
+    # Chunks are of eight clips.
+    assert first[:8] + measured == list(planted["path"])
+    assert report.n_clips == len(planted)

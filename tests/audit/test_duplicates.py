@@ -12,6 +12,7 @@ from scipy.ndimage import map_coordinates
 from ser_lib.audio.augmentation import shift_pitch, stretch_time
 from ser_lib.audio.io import load_signal
 from ser_lib.audio.signal import resample
+from ser_lib.audit import duplicates
 from ser_lib.audit.duplicates import (
     TEXTURE_THRESHOLD,
     _sampled,
@@ -24,7 +25,16 @@ from ser_lib.audit.duplicates import (
     texture,
     texture_similarity,
 )
-from ser_lib.audit.fingerprint import N_BANDS, N_STEPS, THRESHOLD, fingerprint, gather, similarity
+from ser_lib.audit.fingerprint import (
+    N_BANDS,
+    N_STEPS,
+    N_VALUES,
+    THRESHOLD,
+    Fingerprints,
+    fingerprint,
+    gather,
+    similarity,
+)
 from ser_lib.seeds import generator
 from tools.evaluate_duplicates import recode
 
@@ -59,7 +69,10 @@ def test_planted_copies_are_found_and_nothing_else(signals, pictures):
 
 def test_pictures_on_disk_give_the_same(tmp_path, pictures):
     shape = (30, N_BANDS, N_STEPS)
-    out = np.memmap(tmp_path / "pictures", dtype=np.int8, mode="w+", shape=shape)
+    out = Fingerprints(
+        np.memmap(tmp_path / "pictures", dtype=np.int8, mode="w+", shape=shape),
+        np.memmap(tmp_path / "vectors", dtype=np.float32, mode="w+", shape=(30, N_VALUES)),
+    )
     there, here = gather(iter(pictures), out=out), gather(pictures)
     assert len(there) == len(here) == 24
     pd.testing.assert_frame_equal(
@@ -78,6 +91,22 @@ def test_thousands_of_clips_are_searched_in_seconds():
     assert {(n, 1_500 + n) for n in range(100)} <= {tuple(pair) for pair in pairs}
     assert (pairs[:, 0] < pairs[:, 1]).all()
     assert len(np.unique(pairs, axis=0)) == len(pairs)
+
+
+def test_in_cells_a_clip_is_compared_with_few_others_and_copies_are_found(monkeypatch):
+    rng = np.random.default_rng(7)
+    vectors = rng.standard_normal((3_000, 640), dtype=np.float32)
+    vectors[2_000:] = vectors[:1_000] + 0.3 * vectors[2_000:]
+    vectors[17] = 0  # without sound
+    exact = nearest_pairs(vectors, 5)
+    monkeypatch.setattr(duplicates, "MANY_CLIPS", 1_000)
+    pairs = nearest_pairs(vectors, 5)
+    planted = {(n, 2_000 + n) for n in range(1_000) if n != 17}
+    for found in (exact, pairs):
+        assert len(planted & set(map(tuple, found.tolist()))) >= 0.99 * len(planted)
+        assert 17 not in found
+    assert (pairs[:, 0] < pairs[:, 1]).all()
+    np.testing.assert_array_equal(pairs, nearest_pairs(vectors, 5))
 
 
 ALTERED = {
