@@ -86,8 +86,8 @@ dist: $(DONE)  ## Build sdist and wheel of the last commit into dist/, the same 
 	  $(BIN)/python -m build --no-isolation --outdir dist .cache/release
 	@$(BIN)/python -m twine check --strict dist/*
 
-bench: $(DONE)  ## Measure how fast things are on this machine
-	@$(BIN)/python -m tools.benchmark
+bench: $(DONE)  ## Measure how fast things are here; with BEFORE=folder, against another checkout
+	@$(BIN)/python -m tools.benchmark $(if $(BEFORE),--before $(BEFORE))
 
 demo-clips: $(DONE)  ## Speak the demo corpus again (needs espeak-ng)
 	@$(BIN)/python -m tools.make_demo_clips

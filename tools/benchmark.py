@@ -1,12 +1,14 @@
-"""How fast things are on this machine: `make bench`.
+"""How fast things are on this machine: `make bench`; against another checkout: `BEFORE=FOLDER`.
 
 Prints a table; nothing is asserted, because a busy machine proves nothing. Caches are left alone:
-everything cold is measured in a temporary folder.
+everything cold is measured in a temporary folder. Two checkouts run each command in turn, so that
+their ratio holds where the machine's speed drifts; each with its own `.venv` where it has one.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,7 +16,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
+from statistics import median
 
+import click
 import numpy as np
 
 from ser_lib import data
@@ -22,6 +27,7 @@ from ser_lib.errors import SerError
 from ser_lib.features.extraction import extract
 from ser_lib.inference.bundle import installed_bundles
 from ser_lib.inference.predictor import Predictor
+from ser_lib.paths import PROJECT_DIR, encoders_dir
 from ser_lib.runs.store import provenance
 from ser_lib.studies import STUDIES
 from ser_lib.training.fit import FoldArrays, fit_fold
@@ -30,6 +36,19 @@ from ser_lib.training.settings import TrainingSettings
 N_TRAINING_ROWS = 256
 N_RECORDINGS = 40
 N_ROUNDS = 20
+
+# Starts a program, and prints its status, its wall and CPU seconds and its peak in MB. A process is
+# said to have had the peak of whoever started it: so this is a small one.
+LAUNCHER = """
+import os, sys, time
+started, quiet = time.perf_counter(), os.open(os.devnull, os.O_WRONLY)
+process = os.posix_spawn(
+    sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, quiet, 1)]
+)
+_, status, used = os.wait4(process, 0)
+seconds = time.perf_counter() - started
+print(status, seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+"""
 
 
 def _print(what: str, value: float, unit: str = "s") -> None:
@@ -114,8 +133,95 @@ def _print_prediction(corpus: str) -> None:
     _print(f"ser predict, one clip of {corpus}, cold", cold_s)
 
 
-def main() -> None:
+def _commands() -> dict[str, tuple[list[str], bool]]:
+    """Return what two checkouts are compared on: arguments of Python, and whether caches are cold.
+
+    Recordings are those of RAVDESS where it is there, else the demo's.
+    """
+    corpus = "ravdess" if data.get_corpus("ravdess").root().is_dir() else "demo"
+    paths = list(data.load_corpus(corpus)["path"])
+    ser = ["-m", "ser_lib"]
+    folder = str(Path(paths[0]).parents[1])
+    table = {
+        "ser --version": ([*ser, "--version"], False),
+        "ser predict, one recording": ([*ser, "predict", paths[0]], False),
+        f"ser predict, all of {corpus}": ([*ser, "predict", folder, "--format", "csv"], False),
+        "ser audit demo": ([*ser, "audit", "demo"], True),
+        "ser report demo, cold": ([*ser, "report", "demo"], True),
+        "ser report demo, warm": ([*ser, "report", "demo"], False),
+        "tests": (["-m", "pytest", "-q"], False),
+    }
+    if corpus == "ravdess":
+        table["ser report ravdess, stored runs"] = ([*ser, "report", corpus], False)
+    return table
+
+
+def _measure(checkout: Path, arguments: list[str], folder: Path, *, is_cold: bool) -> np.ndarray:
+    """Run a command of a checkout; return its wall s, its CPU s and the peak of a process in MB."""
+    own = checkout / ".venv/bin/python"
+    cache = folder / "cache"
+    if is_cold:
+        shutil.rmtree(cache, ignore_errors=True)
+    if not cache.is_dir():  # an encoder is a download: not what is measured
+        shutil.copytree(encoders_dir(), cache / "encoders")
+    shutil.copytree(checkout / "reports", folder / "reports", dirs_exist_ok=True)
+    environment = os.environ | {
+        "PYTHONPATH": f"{checkout}:{checkout / 'notebooks'}",
+        "SER_CACHE": str(cache),
+        "SER_REPORTS": str(folder / "reports"),
+    }
+    python = own if own.exists() else sys.executable
+    done = subprocess.run(
+        [sys.executable, "-c", LAUNCHER, python, *arguments],
+        cwd=checkout,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    status, *figures = done.stdout.split()[-4:]
+    if int(status) and arguments[-1] != "demo":  # the audit of the demo finds what it is to find
+        raise SystemExit(f"{checkout}: python {' '.join(arguments)} failed; run it by itself")
+    return np.array(figures, dtype=float)
+
+
+def compare(before: Path, *, rounds: int, only: str) -> None:
+    """Print how long commands take in another checkout and in this one, pair by pair."""
+    print(
+        f"{'median of ' + str(rounds):34}{'wall s':>17}{'CPU s':>17}{'peak MB':>17}   ratio of wall"
+    )
+    for name, (arguments, is_cold) in _commands().items():
+        if only not in name:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            pairs = []
+            for _ in range(rounds + 1):  # the first fills caches
+                pairs.append(
+                    [
+                        _measure(one, arguments, Path(folder, str(number)), is_cold=is_cold)
+                        for number, one in enumerate((before, PROJECT_DIR))
+                    ]
+                )
+        counted = np.array(pairs[0 if is_cold else 1 :])
+        old, new = np.median(counted, axis=0)
+        ratios = counted[:, 1, 0] / counted[:, 0, 0]
+        shown = "".join(f"{a:>8.1f} →{b:>7.1f}" for a, b in zip(old, new, strict=True))
+        print(f"{name:34}{shown}   {median(ratios):.2f} ({ratios.min():.2f}–{ratios.max():.2f})")
+
+
+@click.command()
+@click.option(
+    "--before",
+    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
+    help="Folder of another checkout to compare with.",
+)
+@click.option("--rounds", default=5, show_default=True, help="How many pairs.")
+@click.option("--only", default="", help="Part of the names of what is compared.")
+def main(before: Path | None, rounds: int, only: str) -> None:
     """Measure and print, one line a figure, as they come."""
+    if before is not None:
+        compare(before, rounds=rounds, only=only)
+        return
     about = provenance()
     print(f"{about['machine']}, Python {about['python']}, ser_lib {about['ser_lib']}")
     has_ravdess = data.get_corpus("ravdess").root().is_dir()
