@@ -465,9 +465,9 @@ def _valid_versions(spec: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def has_folders(study: Study, model: ModelSpec, corpus: str, protocols: Sequence[str]) -> bool:
-    """Whether there are runs of a model under each protocol, whatever their settings."""
+    """Whether there are complete runs of a model under each protocol, whatever their settings."""
     names = [_folder_name(study, model, study.protocol(one, corpus)) for one in protocols]
-    return all(any(runs_dir(corpus).glob(f"{one}*")) for one in names)
+    return all(any(runs_dir(corpus).glob(f"{one}*/predictions.csv")) for one in names)
 
 
 def _read_checked(folder: Path, plan: RunPlan) -> store.Run:

@@ -80,6 +80,7 @@ FPT2025 = Study(
             features=FEATURES,
             training=TRAINING,
             is_optional=True,
+            max_seeds={"published": 1, "honest": 1},
         ),
         _small("cnn3d_small", "3D CNN, ⅛ width", "pool"),
         _small("cnn3d_lstm", "3D CNN + LSTM, ⅛ width", "lstm", is_optional=True),
