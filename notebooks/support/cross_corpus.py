@@ -19,11 +19,12 @@ from ser_lib.data.labels import LABEL_SETS
 from ser_lib.data.pooled import LANGUAGES
 from ser_lib.data.splits import csv_of_rows, rows_of
 from ser_lib.evaluation.metrics import confusion_counts, uar
+from ser_lib.evaluation.selective import answer_limit, answer_sets
 from ser_lib.features.extraction import extract
 from ser_lib.models.ridge_head import MIN_SPREAD, solve_ridge
 from ser_lib.paths import report_dir, runs_dir
 from ser_lib.plots import style
-from ser_lib.runs.results import Result
+from ser_lib.runs.results import Result, collect
 from ser_lib.runs.store import Run, cached_result, read_run, require_audio
 from ser_lib.studies.moonshine import BASE_ONE_SPEED, MOONSHINE
 
@@ -113,10 +114,13 @@ def left_out_table(found: Mapping[str, Sequence[Result]]) -> pd.DataFrame:
 
     Columns: `known`, `corpus`, how many classes, clips, speakers and seeds; UAR and accuracy with
     intervals by speaker; `overconfidence`, mean confidence less accuracy; `coverage` and `set_size`
-    of answer sets, NaN of a model without them.
+    of answer sets, whose limit is that of all other corpora.
     """
     rows = []
     for known, one in ((known, one) for known, results in found.items() for one in results):
+        others, labels = pooled([other for other in found[known] if other is not one])
+        others = others.assign(corpus=corpora_of(others))
+        sets = answer_sets(one.pooled, one.labels, answer_limit(others, labels, by="corpus"))
         score, sure = one.score, one.pooled[[f"p_{label}" for label in one.labels]].max(axis=1)
         rows.append(
             {
@@ -128,7 +132,8 @@ def left_out_table(found: Mapping[str, Sequence[Result]]) -> pd.DataFrame:
                 "n_seeds": score.n_seeds,
                 **{name: getattr(score, name) for name in ("uar", "uar_low", "uar_high", "wa")},
                 "overconfidence": float(sure.mean()) - score.wa,
-                **answer_sets(one.runs),
+                "coverage": sets["set_coverage_share"],
+                "set_size": sets["set_size"],
             }
         )
     columns = (
@@ -136,30 +141,6 @@ def left_out_table(found: Mapping[str, Sequence[Result]]) -> pd.DataFrame:
         "coverage set_size"
     )
     return pd.DataFrame(rows, columns=columns.split())
-
-
-def answer_sets(runs: Sequence[Run]) -> dict[str, float]:
-    """Measure the sets of all answers that are as probable as the strictest limit of a run.
-
-    The limit of a corpus left out inside is the probability that the true answer of nine in ten of
-    its clips has. Corpora are what is exchangeable: that the next one is as hard as the hardest of
-    six has a chance of one in seven. For the clips of that corpus nothing is guaranteed.
-    """
-    hits, sizes = [np.nan], [np.nan]
-    for run in runs:
-        limits = run.history.filter(like="limit_")
-        if limits.empty:
-            continue
-        probabilities = run.predictions[[f"p_{label}" for label in run.labels]].to_numpy()
-        largest = probabilities.max(axis=1, keepdims=True)
-        is_in = probabilities >= np.minimum(np.nanmin(limits), largest)
-        true = run.predictions["truth"].map(list(run.labels).index)
-        hits.append(is_in[np.arange(len(true)), true].mean())
-        sizes.append(is_in.sum(axis=1).mean())
-    return {
-        "coverage": float(pd.Series(hits).mean()),
-        "set_size": float(pd.Series(sizes).mean()),
-    }
 
 
 def means_of(table: pd.DataFrame) -> pd.DataFrame:
@@ -170,6 +151,15 @@ def means_of(table: pd.DataFrame) -> pd.DataFrame:
     least = ways["coverage"].min().rename("least_coverage")
     gap = ways["overconfidence"].agg(lambda one: one.abs().max()).rename("largest_gap")
     return pd.concat([ways["n_seeds"].first(), mean, spread, least, gap], axis=1)
+
+
+def at_home() -> tuple[Result, ...]:
+    """Return what is stored of the head of the home bundle on RAVDESS, on unseen speakers."""
+    if not (report_dir("ravdess") / "clips.csv").is_file():
+        return ()
+    clips = load_committed_clips("ravdess")
+    asked = {"models": ["base_low"], "protocols": ["honest"], "stored_only": True}
+    return collect(MOONSHINE, clips, **asked).all
 
 
 def pooled(results: Sequence[Result]) -> tuple[pd.DataFrame, tuple[str, ...]]:

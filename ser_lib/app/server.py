@@ -14,6 +14,7 @@ import signal
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -34,7 +35,12 @@ from ser_lib.errors import BundleError, SerError
 from ser_lib.inference.batch import as_cell
 from ser_lib.inference.bundle import default_bundle, installed_bundles
 from ser_lib.inference.prediction import Prediction
-from ser_lib.inference.predictor import MAX_CLIP_S, Predictor
+from ser_lib.inference.predictor import (
+    MAX_CLIP_S,
+    MAX_ROOM_CLIPS,
+    MIN_MIXED_CLIPS,
+    Predictor,
+)
 from ser_lib.inference.streaming import (
     ANSWER_EVERY_S,
     WINDOW_S,
@@ -86,25 +92,58 @@ _predictor = lru_cache(maxsize=8)(Predictor.load)
 _heard: dict[str, LiveState] = {}
 
 
+@dataclass(frozen=True)
+class Room:
+    """What is known of the room in which the recordings of a session were made."""
+
+    folder: str = ""
+    """The bundle whose features its rows are."""
+    rows: tuple[np.ndarray, ...] = ()
+
+    def with_recording(self, path: str, folder: str) -> Room:
+        """Return what is known with one recording more; those of another bundle are forgotten."""
+        predictor, rows = _predictor(folder), self.rows if folder == self.folder else ()
+        if predictor.bundle.speaker:
+            row = predictor.row(path)
+            if not any(np.array_equal(row, one) for one in rows):
+                rows = (*rows, row)[-MAX_ROOM_CLIPS:]
+        return Room(folder, rows)
+
+    def known_to(self, folder: str) -> tuple[Predictor, str]:
+        """Return a bundle's predictor to which it is known, if it is, and what to say of that."""
+        predictor, rows = _predictor(folder), self.rows if folder == self.folder else ()
+        if not predictor.bundle.speaker:
+            return predictor, "This model cannot be adapted to a room."
+        if len(rows) < MIN_MIXED_CLIPS:
+            clips = "1 clip is" if len(rows) == 1 else f"{len(rows)} clips are"
+            return predictor, f"{clips} known of this room; it counts from {MIN_MIXED_CLIPS} on."
+        known = predictor.in_room_of(rows)
+        return known, f"Adapted to this room, known by {known.room}."
+
+
 def _predict(
-    path: str | None, folder: str, references: list[str] | None, kind: str
+    path: str | None,
+    folder: str,
+    references: list[str] | None,
+    kind: str,
+    room: Room | None = None,
 ) -> tuple[str, str, dict[str, object], bytes]:
     """Predict one recording; return the answer, the figures, a row of the history, and a PNG."""
     if not path:
         return "", "", {}, b""
     predictor = _predictor(folder)
-    name = Path(path).name
+    name, known = Path(path).name, ""
     try:
         if references:
             predictor = predictor.enrolled(references, is_neutral=kind == NEUTRAL)
+            known = f"Adapted to a voice of {len(references)} clips."
+        elif room is not None:
+            predictor, known = room.known_to(folder)
         prediction = predictor.predict_file(path)
         figures, png = _figures(predictor, path, prediction)
     except SerError as error:
         return views.problem_html(str(error).replace(path, name)), "", {}, b""
-    answer = views.answer_html(
-        prediction,
-        reference=f"a voice of {len(references)} clips" if references else "",
-    )
+    answer = views.answer_html(prediction, known=known)
     row: dict[str, object] = {
         "time": datetime.now().strftime("%H:%M:%S"),
         "recording": as_cell(name),
@@ -245,6 +284,10 @@ def _recording_tab(gr: ModuleType, bundle: gr.Dropdown) -> None:
         references = gr.File(
             file_count="multiple", file_types=FILE_TYPES, label="Clips of this voice"
         )
+    same_room = gr.Checkbox(
+        label="Same room: learned from what is recorded or dropped here",
+    )
+    room = gr.State(Room())
     history = gr.State([])
     with gr.Accordion("This session", open=False):
         table = gr.HTML(views.history_html([]))
@@ -253,28 +296,39 @@ def _recording_tab(gr: ModuleType, bundle: gr.Dropdown) -> None:
             as_png = gr.DownloadButton("Last figure as PNG", interactive=False)
 
     def listen(
-        path: str | None, folder: str, clips: list[str] | None, kind: str, rows: list[dict]
+        path: str | None,
+        folder: str,
+        clips: list[str] | None,
+        kind: str,
+        is_same: bool,
+        room: Room,
+        rows: list[dict],
     ) -> tuple[object, ...]:
-        said, drawn, row, png = _predict(path, folder, clips, kind)
+        if is_same and path:
+            with suppress(SerError):  # what is wrong with it is said below
+                room = room.with_recording(path, folder)
+        said, drawn, row, png = _predict(path, folder, clips, kind, room if is_same else None)
         rows = [*rows, row][-MAX_HISTORY:] if row else rows
         csv = pd.DataFrame(rows).to_csv(index=False, lineterminator="\r\n") if rows else ""
         return (
             path,
             said,
             drawn,
+            room,
             rows,
             views.history_html(rows),
             gr.DownloadButton(value=_written("answers.csv", csv.encode()), interactive=bool(rows)),
             gr.DownloadButton(value=_written("what-it-heard.png", png), interactive=bool(row)),
         )
 
-    outputs = [newest, answer, figures, history, table, as_csv, as_png]
+    outputs = [newest, answer, figures, room, history, table, as_csv, as_png]
+    settings = [bundle, references, kind, same_room, room, history]
     for sound in (spoken, dropped):
-        sound.change(listen, [sound, bundle, references, kind, history], outputs)
+        sound.change(listen, [sound, *settings], outputs)
     gr.on(
-        [bundle.change, references.change, kind.change],
+        [bundle.change, references.change, kind.change, same_room.change],
         listen,
-        [newest, bundle, references, kind, history],
+        [newest, *settings],
         outputs,
     )
 

@@ -37,13 +37,13 @@ LIVE_SHOWN_S = 30.0
 _part = partial(part_of, "app")
 
 
-def answer_html(prediction: Prediction, *, reference: str = "") -> str:
+def answer_html(prediction: Prediction, *, known: str = "") -> str:
     """Show a prediction: a headline, all classes with their probabilities, and its warnings.
 
-    `reference` names the enrolled voice, if any.
+    `known` says what is known of the voice or the room, in a sentence.
     """
     is_sure = prediction.emotion != NOT_SURE
-    return _part("answer")(prediction=prediction, is_sure=is_sure, reference=reference)
+    return _part("answer")(prediction=prediction, is_sure=is_sure, known=known)
 
 
 def problem_html(message: str) -> str:

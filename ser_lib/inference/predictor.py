@@ -344,7 +344,7 @@ class Predictor:
                 f"only {len(paths)} unlabelled clips: so few show the emotion rather than the "
                 f"voice; give {MIN_MIXED_CLIPS} or more, better ten, or two to five neutral ones"
             )
-        rows = np.stack([self._row(one) for one in paths])
+        rows = np.stack([self.row(one) for one in paths])
         return self._knowing(rows, NEUTRAL if is_neutral else MIXED)
 
     def in_room(self, paths: Sequence[str | Path]) -> Predictor:
@@ -370,26 +370,33 @@ class Predictor:
         self._check_adaptable()
         step = max(len(paths) / MAX_ROOM_CLIPS, 1)
         chosen = [paths[int(n * step)] for n in range(min(len(paths), MAX_ROOM_CLIPS))]
-        different: dict[bytes, np.ndarray] = {}
-        faults = []
+        rows, faults = [], []
         for path in chosen:
             try:
-                row = self._row(path)
-                different[row.tobytes()] = row
+                rows.append(self.row(path))
             except AudioError as error:
                 faults.append(str(error))
-        rows = list(different.values())
-        if len(rows) < MIN_MIXED_CLIPS:
+        n_different = len({row.tobytes() for row in rows})
+        if n_different < MIN_MIXED_CLIPS:
             first = f" ({len(faults)} cannot be used, as {faults[0]})" if faults else ""
             raise AudioError(
-                f"the room shows in {len(rows)} of {len(paths)} clips{first}; give a folder of "
+                f"the room shows in {n_different} of {len(paths)} clips{first}; give a folder of "
                 f"{MIN_MIXED_CLIPS} clips of it or more, better 30, of several emotions"
             )
-        ours = self._knowing(np.stack(rows), ROOM)
-        ours.room = f"{len(rows)} clips" + (f", {len(faults)} left out" if faults else "")
-        answers = softmax(ours._scores(np.stack(rows)))
-        if len(rows) < ENOUGH_ROOM_CLIPS or told_nats(answers) < MIN_TOLD_NATS:
-            why = "few" if len(rows) < ENOUGH_ROOM_CLIPS else "too alike, as if of one emotion"
+        return self.in_room_of(rows, n_left_out=len(faults))
+
+    def in_room_of(self, rows: Sequence[np.ndarray], *, n_left_out: int = 0) -> Predictor:
+        """Return what `in_room` does, of clips whose `row` was computed; equal ones count once.
+
+        BundleError if the bundle cannot adapt.
+        """
+        self._check_adaptable()
+        different = np.stack(list({row.tobytes(): row for row in rows}.values()))
+        ours = self._knowing(different, ROOM)
+        ours.room = f"{len(different)} clips" + (f", {n_left_out} left out" if n_left_out else "")
+        answers = softmax(ours._scores(different))
+        if len(different) < ENOUGH_ROOM_CLIPS or told_nats(answers) < MIN_TOLD_NATS:
+            why = "few" if len(different) < ENOUGH_ROOM_CLIPS else "too alike, as if of one emotion"
             ours._trust = DOUBTED_TRUST
             ours.room += f", {why}: what they show counts half"
         return ours
@@ -401,7 +408,8 @@ class Predictor:
                 "an encoder can"
             )
 
-    def _row(self, path: str | Path) -> np.ndarray:
+    def row(self, path: str | Path) -> np.ndarray:
+        """Compute the features of one recording, flat, by which a voice or a room is known."""
         try:
             signal, rate, _ = load_head(path, max_s=MAX_CLIP_S)
             return self.features(checked_mono(signal, rate), rate).ravel().astype(np.float64)

@@ -636,6 +636,32 @@ def test_clips_of_a_voice_are_neutral_or_not(adaptable, speak, tmp_path, monkeyp
     assert "give 5" in answers[app.UNLABELLED, 4][0]
 
 
+def test_a_room_is_learned_as_one_goes(adaptable, small_bundle, speak, tmp_path, monkeypatch):
+    bundles = {"able": adaptable, "unable": Predictor(small_bundle)}
+    monkeypatch.setattr(app, "_predictor", bundles.__getitem__)
+    room, said = app.Room(), []
+    for number in range(6):
+        path = str(tmp_path / f"{number}.wav")
+        soundfile.write(path, speak(pitch_hz=120 + 20 * number), 16_000)
+        for _ in range(2):  # the same recording, with another setting, tells nothing more
+            room = room.with_recording(path, "able")
+        said.append(app._predict(path, "able", None, app.NEUTRAL, room)[0])
+    assert "1 clip is known of this room" in said[0]
+    assert "4 clips are known of this room; it counts from 5 on" in said[3]
+    assert "known by 6 clips, few" in said[5]
+    answer = adaptable.in_room([tmp_path / f"{number}.wav" for number in range(6)])
+    assert room.known_to("able")[0].model_id == answer.model_id
+    # A voice that is known stands for the room.
+    voice = app._predict(path, "able", [path] * 2, app.NEUTRAL, room)[0]
+    assert "a voice of 2 clips" in voice
+    assert "room" not in voice
+    # Of another model nothing is known, and one that cannot adapt says so.
+    assert room.with_recording(path, "unable").rows == ()
+    assert "cannot be adapted" in app._predict(path, "unable", None, app.NEUTRAL, room)[0]
+    with pytest.raises(AudioError):
+        room.with_recording(str(tmp_path / "none.wav"), "able")
+
+
 @pytest.mark.parametrize("times", [0.9, 1.3, 2.3])
 def test_the_app_gives_no_certainty_to_what_it_does_not_say(
     unlike, speak, tmp_path, monkeypatch, times

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
@@ -32,6 +33,13 @@ def test_an_answer_that_is_not_sure_says_why():
     nothing = views.answer_html(Prediction("a", NOT_SURE, NAN, {}, 0.2, ("no speech found",)))
     assert "no speech found" in nothing
     assert "%" not in nothing
+
+
+def test_an_answer_set_and_what_is_known_are_said():
+    one = replace(SURE, answers=("sad", "angry"))
+    assert "One of: sad, angry" in views.answer_html(one)
+    assert "One of" not in views.answer_html(SURE)
+    assert "&lt;script&gt;" in views.answer_html(replace(SURE, warnings=()), known=EVIL)
 
 
 def test_a_problem_is_an_alert():

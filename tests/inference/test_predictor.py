@@ -410,8 +410,8 @@ def test_what_cannot_be_used_of_a_room_is_left_out(adaptable, room, tmp_path):
 def test_of_a_large_room_some_clips_are_taken_from_all_of_it(adaptable, room, monkeypatch):
     monkeypatch.setattr(predictor_file, "MAX_ROOM_CLIPS", 6)
     taken = []
-    row = Predictor._row
-    monkeypatch.setattr(Predictor, "_row", lambda one, path: taken.append(path) or row(one, path))
+    row = Predictor.row
+    monkeypatch.setattr(Predictor, "row", lambda one, path: taken.append(path) or row(one, path))
     adaptable.in_room(room)
     assert taken == room[::2]
 
