@@ -1,8 +1,8 @@
 """Measure what clips of a room gain or cost, as they should be and misused: `rooms.csv`.
 
-The default bundle answers 400 clips of each corpus that it was not trained on, once as they are and
-once with the room known by other clips: mixed ones, those of one emotion, of two speakers, few, and
-half of them of another room.
+Bundles that can adapt answer 400 clips of each corpus that they were not trained on, once as they
+are and once with the room known by other clips: mixed ones, those of one emotion, of two speakers,
+few, and half of them of another room.
 Answers count among the classes of the corpus; calm counts as neutral. `support.cross_corpus` reads
 `reports/languages/transfer/rooms.csv`.
 """
@@ -31,8 +31,10 @@ from ser_lib.inference.predictor import (
 from ser_lib.paths import atomic_path, report_dir
 from ser_lib.studies.moonshine import BASE_ONE_SPEED
 
-CORPORA = ("ased", "emodb", "emospeech_in", "nemo", "tess", "turev")
-BUNDLE = "moonshine-ravdess"
+BUNDLES = {
+    "moonshine-strangers": ("ased", "tess", "turev"),
+    "moonshine-ravdess": ("ased", "emodb", "emospeech_in", "nemo", "tess", "turev"),
+}
 TESTED = slice(100, 500)
 N_MANY, N_LEAST = 30, 10
 
@@ -51,41 +53,52 @@ def references(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     yield "two speakers", pd.concat([others[others["speaker"] == one][:15] for one in two])
 
 
-def main() -> None:
-    """Measure all corpora and write the table."""
-    predictor = Predictor.load(BUNDLE)
+def measure(bundle: str, names: tuple[str, ...]) -> Iterator[tuple[object, ...]]:
+    """Yield one row a set of clips, with the columns `COLUMNS`."""
+    predictor = Predictor.load(bundle)
     n_layers = predictor.bundle.input_shape[1]
-    found, elsewhere = [], np.empty(0)
+    elsewhere = np.empty(0)
     corpora = load_corpus("languages", strict=False)
-    for corpus in CORPORA:
+    for corpus in names:
         clips = corpora[corpora["corpus"] == corpus]
         features = extract(clips, BASE_ONE_SPEED)[:, :, :n_layers].astype(float)
         place = pd.Series(range(len(clips)), index=clips["clip_id"])
         rows = rows_of(clips, LABEL_SETS["seven"]).sort_values("audio_sha256", ignore_index=True)
         flat = features.reshape(len(features), -1)[place[rows["clip_id"]]]
         labels = sorted(rows["label"].unique())
-        names = np.array(["neutral" if one == "calm" else one for one in predictor.labels])
+        said_as = np.array(["neutral" if one == "calm" else one for one in predictor.labels])
 
-        def score(scores: np.ndarray, rows=rows, labels=labels, names=names) -> float:
-            best = np.stack([scores[:, names == one].max(axis=1) for one in labels], axis=1)
+        def score(scores: np.ndarray, rows=rows, labels=labels, said_as=said_as) -> float:
+            best = np.stack([scores[:, said_as == one].max(axis=1) for one in labels], axis=1)
             said = np.array(labels)[best.argmax(axis=1)]
             return 100 * float(uar(confusion_counts(rows["label"][TESTED], said, labels)))
 
         new = predictor._scores(flat[TESTED])
         sets = [(name, flat[reference.index]) for name, reference in references(rows)]
-        if found:
+        if len(elsewhere):
             sets.append(("two rooms", np.concatenate([flat[: N_MANY // 2], elsewhere])))
         elsewhere = flat[: N_MANY // 2]
         for name, ours in sets:
             room = predictor._knowing(ours, ROOM)
             known, told = room._scores(flat[TESTED]), told_nats(softmax(room._scores(ours)))
-            is_doubted = len(ours) < ENOUGH_ROOM_CLIPS or told < MIN_TOLD_NATS
+            least = predictor.bundle.speaker.get("room_told_nats", MIN_TOLD_NATS)
+            is_doubted = len(ours) < ENOUGH_ROOM_CLIPS or told < least
             half = DOUBTED_TRUST * known + (1 - DOUBTED_TRUST) * new
             gains = [round(score(one) - score(new), 1) for one in (known, half)]
-            row = (corpus, name, len(ours), round(told, 2), *gains, is_doubted, gains[is_doubted])
-            found.append(row)
-    columns = "corpus reference n_clips told_nats gain_whole_points gain_half_points is_doubted"
-    table = pd.DataFrame(found, columns=[*columns.split(), "gain_points"])
+            row = (bundle, corpus, name, len(ours), round(told, 2), *gains)
+            yield (*row, is_doubted, gains[is_doubted])
+
+
+COLUMNS = (
+    *("bundle", "corpus", "reference", "n_clips", "told_nats", "gain_whole_points"),
+    *("gain_doubted_points", "is_doubted", "gain_points"),
+)
+
+
+def main() -> None:
+    """Measure all corpora and write the table."""
+    found = [row for bundle, names in BUNDLES.items() for row in measure(bundle, names)]
+    table = pd.DataFrame(found, columns=COLUMNS)
     with atomic_path(report_dir("languages") / "transfer" / "rooms.csv") as temporary:
         table.to_csv(temporary, index=False)
     print(table.to_string())

@@ -201,7 +201,7 @@ def plot_ways(table: pd.DataFrame, ways: Sequence[str], *, ax: Axes | None = Non
 
 
 def misuse_table() -> pd.DataFrame:
-    """Read what clips of a room gained or cost the default bundle (`tools.measure_rooms`).
+    """Read what clips of a room gained or cost bundles that can adapt (`tools.measure_rooms`).
 
     One row a kind of reference: the number of sets, the mean and the worst change in points of UAR,
     without the guard of `ser predict --room` and with it. Empty where nothing is stored.

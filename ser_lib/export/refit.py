@@ -43,7 +43,7 @@ from ser_lib.features.extraction import Rows, extract
 from ser_lib.features.registry import FEATURES, FeatureSpec
 from ser_lib.features.speaker_level import safe_spread, variance_between, variance_within
 from ser_lib.inference.out_of_domain import Domain, fit_domain, over_time
-from ser_lib.inference.predictor import open_graph
+from ser_lib.inference.predictor import open_graph, told_nats
 from ser_lib.models import build_keras, build_sklearn
 from ser_lib.models.corpus_head import CorpusHead
 from ser_lib.models.layers import load_keras
@@ -361,6 +361,10 @@ def fit_final_head(plan: RunPlan, run: Run, clips: pd.DataFrame) -> FittedParts:
                 _, others = _fitted(plan, model, rows, used)
             settings, summary = _summarise_known(known_run, run, clips, others)
             speaker |= {f"{kind}{name}": value for name, value in settings.items()}
+            if kind == "room_" and others is not None:
+                answers = others.filter(like="p_").groupby(others["fold"])
+                told = [told_nats(one.to_numpy()) for _, one in answers]
+                speaker["room_told_nats"] = round(float(np.median(told)), 4)
             summary["n_clips"] = NORMALISATIONS[protocol.normalisation].n_clips
             facts[fact] = summary
         # Of voices that are known by neutral clips there is no run where some have none.

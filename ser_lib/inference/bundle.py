@@ -46,6 +46,7 @@ MAX_LABELS = 64
 LIMITS = {
     "temperature": (0.01, 100.0),
     "threshold": (0.0, 1.0),
+    "told_nats": (0.0, 10.0),
     "domain_limit": (0.0, 1e6),
     "sample_rate_hz": (1000, 192_000),
     "offset_s": (0, 60),
@@ -59,7 +60,8 @@ HEAD = ("head_mean", "head_scale", "head_weights", "head_bias")
 SPEAKER_HEAD = tuple(f"speaker_{name}" for name in HEAD)
 SPEAKER_CLOUD = tuple(f"speaker_{one}" for one in "centre between noise within moods".split())
 SPEAKER_NUMBERS = {"temperature", "threshold", "mixed_temperature", "mixed_threshold"}
-ROOM_NUMBERS = {"room_temperature", "room_threshold"}  # else those of unlabelled clips hold
+# Else those of unlabelled clips hold, and the limit of `Predictor.in_room`.
+ROOM_NUMBERS = {"room_temperature", "room_threshold", "room_told_nats"}
 DOMAIN = ("domain_centre", "domain_whitening")
 SCALING = ("input_mean", "input_scale")
 ARRAYS = (*HEAD, *SPEAKER_HEAD, *SPEAKER_CLOUD, *DOMAIN, *SCALING)
@@ -99,7 +101,8 @@ class Bundle:
     speaker: Mapping[str, float] = field(default_factory=dict)
     """`temperature` and `threshold` for a voice known by neutral clips, `mixed_temperature` and
     `mixed_threshold` for one known by unlabelled clips, `room_temperature` and `room_threshold` for
-    a room where they differ; empty where the bundle cannot adapt."""
+    a room where they differ, `room_told_nats` what its clips must tell; empty where the bundle
+    cannot adapt."""
     probe: tuple[float, ...] = ()
     """Probabilities of `probe_signal`, before the temperature, which must not change from machine
     to machine."""
@@ -272,7 +275,7 @@ def _parse(files: CheckedFiles, folder: Path) -> Bundle:
     if not 1 <= len(shape) <= 4 or not all(type(n) is int and 0 < n <= 100_000 for n in shape):
         raise BundleError(f"{folder}: input_shape={shape} is no shape of features")
     speaker = dict(manifest["speaker"])
-    if speaker and set(speaker) - ROOM_NUMBERS != SPEAKER_NUMBERS:
+    if speaker and set(speaker) not in (SPEAKER_NUMBERS, SPEAKER_NUMBERS | ROOM_NUMBERS):
         raise BundleError(f"{folder}: its settings for a known voice are {sorted(speaker)}")
     return Bundle(
         name=str(manifest["name"]),

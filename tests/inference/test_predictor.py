@@ -365,17 +365,18 @@ def test_a_room_is_taken_out_as_a_voice_is(adaptable, room, speak, monkeypatch):
 
 
 @pytest.mark.parametrize(("n_clips", "told_nats", "why"), [(12, 9.0, "too alike"), (9, 0.0, "few")])
-def test_few_or_alike_clips_of_a_room_count_half(
+def test_few_or_alike_clips_of_a_room_count_less(
     adaptable, room, speak, monkeypatch, n_clips, told_nats, why
 ):
-    """Logits are then the mean of those with the room and without."""
+    """Logits are then a mean of those with the room, and more of those without."""
     monkeypatch.setattr(predictor_file, "MIN_TOLD_NATS", told_nats)
     known = adaptable.in_room(room[:n_clips])
     assert why in known.room
     values = adaptable.features(speak(), 16_000)
     voice = adaptable.enrolled(room[:n_clips], is_neutral=False)
     both = [one.raw_probabilities(values) for one in (voice, adaptable)]
-    expected = np.sqrt(both[0] * both[1])
+    share = predictor_file.DOUBTED_TRUST
+    expected = both[0] ** share * both[1] ** (1 - share)
     np.testing.assert_allclose(
         known.raw_probabilities(values), expected / expected.sum(), rtol=1e-5
     )
@@ -473,6 +474,7 @@ def test_what_is_sure_of_strangers_is_not_lowered_for_them(unlike, speak):
 
 def test_a_room_has_a_temperature_of_its_own_where_the_bundle_has_one(adaptable, room):
     numbers = {**adaptable.bundle.speaker, "room_temperature": 7.0, "room_threshold": 0.6}
+    numbers["room_told_nats"] = 0.0
     ours = Predictor(replace(adaptable.bundle, speaker=numbers))
     assert (ours.in_room(room).temperature, ours.in_room(room).threshold) == (7.0, 0.6)
     # The twin: else that of unlabelled clips.
