@@ -99,6 +99,20 @@ def test_in_a_notebook_bars_within_a_bar_are_one_line_of_text(notebook, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_a_bar_within_a_bar_says_how_many_minutes_are_left(notebook, monkeypatch):
+    clock = iter(range(0, 10_000, 120))
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    said = []
+    for _ in progress(range(2), total=2, what="runs"):
+        for number in progress("abc", total=3, what="epochs"):
+            said.append(notebook[0]["text/plain"].partition(", epochs: ")[2])
+            if number == "b":
+                break
+        assert next(iter(progress("d", total=1, what="clips"))) == "d"
+        assert "epochs" not in notebook[0]["text/plain"]
+    assert said == ["1 of 3]", "2 of 3, 4 min left]"] * 2
+
+
 def test_a_stopped_bar_says_where_and_the_next_is_its_own(notebook):
     for number in progress(range(3), total=3, what="runs"):
         if number == 1:
