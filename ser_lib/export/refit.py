@@ -362,7 +362,7 @@ def fit_final_head(plan: RunPlan, run: Run, clips: pd.DataFrame) -> FittedParts:
             settings, summary = _summarise_known(known_run, run, clips, others)
             speaker |= {f"{kind}{name}": value for name, value in settings.items()}
             if kind == "room_" and others is not None:
-                answers = others.filter(like="p_").groupby(others["fold"])
+                answers = others.filter(regex="^p_").groupby(others["fold"])
                 told = [told_nats(one.to_numpy()) for _, one in answers]
                 speaker["room_told_nats"] = round(float(np.median(told)), 4)
             summary["n_clips"] = NORMALISATIONS[protocol.normalisation].n_clips
