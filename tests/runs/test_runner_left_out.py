@@ -15,6 +15,7 @@ from ser_lib.data.splits import plain_protocol
 from ser_lib.evaluation.metrics import Score
 from ser_lib.runs import runner
 from ser_lib.studies.moonshine import MOONSHINE
+from ser_lib.training.checkpoint import Checkpoint
 
 
 @pytest.fixture
@@ -59,7 +60,8 @@ def test_a_head_chooses_on_corpora_and_not_on_speakers(clips, monkeypatch, tmp_p
     arrays = {"original": np.zeros((len(clips), 1, 9, 2, 3))}
     for made in (plan(clips), replace(plan(clips), protocol=plain_protocol("speaker_folds"))):
         with pytest.raises(RuntimeError, match="seen"):
-            runner._fit_and_store(made, 0, arrays, positions, tmp_path)
+            kept = Checkpoint(tmp_path / "00.npz")
+            runner._fit_and_store(made, 0, arrays, positions, tmp_path, kept)
     assert set(seen[0]) == {"ravdess", "nemo", "turev"}
     # The twin: by speaker, as everywhere else.
     assert len(set(seen[1])) == 18
