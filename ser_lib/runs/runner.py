@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -509,15 +510,20 @@ def _train_missing_folds(plan: RunPlan, clips: pd.DataFrame, folder: Path) -> No
         # One table is read from the disk as it is; several are joined in memory.
         arrays[name] = np.concatenate(parts) if len(parts) > 1 else parts[0]
     positions = pd.Series(range(len(clips)), index=clips["clip_id"])
-    kept = [_checkpoint(plan, folder, number, missing) for number in missing]
+    # One begins whatever the deadline, so that each call gets on.
+    begun = takewhile(lambda one: one == missing[0] or time.time() < DEADLINE.get(), missing)
     tasks = (
-        delayed(_fit_and_store)(plan, number, arrays, positions, folder, one)
-        for number, one in zip(missing, kept, strict=True)
+        delayed(_fit_and_store)(
+            plan, number, arrays, positions, folder, _checkpoint(plan, folder, number, missing)
+        )
+        for number in begun
     )
     done = Parallel(n_jobs=n_jobs, return_as="generator_unordered", **ending_with_parent())(tasks)
     what = f"{plan.study.name} {plan.model.name} {plan.protocol.name} seed {plan.seed}"
     for number, duration_s in progress(done, total=len(missing), what=what):
         logger.info("%s: fold %d of %d in %.0f s", what, number + 1, n_folds, duration_s)
+    if left := store.missing_folds(folder, n_folds):
+        raise TrainingStoppedError(f"{plan.name}: {len(left)} of {n_folds} folds have not begun")
 
 
 def checkpoints_dir(folder: Path) -> Path:
@@ -545,8 +551,6 @@ def _fit_and_store(
     folder: Path,
     checkpoint: Checkpoint,
 ) -> tuple[int, float]:
-    if time.time() >= checkpoint.deadline:
-        raise TrainingStoppedError(f"{checkpoint.name} has not begun")
     fold, table = plan.split.folds[number], plan.rows.set_index("row_id")
     classes = table["label"].map({label: index for index, label in enumerate(plan.labels)})
     if plan.protocol.normalisation:

@@ -576,12 +576,14 @@ def test_a_network_goes_on_within_a_fold_and_leaves_no_checkpoint(
     pd.testing.assert_frame_equal(resumed.history, whole.history)
 
 
-def test_no_fold_begins_after_the_deadline(few_clips, fitted, monkeypatch):
+def test_after_the_deadline_one_fold_begins_so_that_each_call_gets_on(few_clips, fitted):
     token = checkpoint.DEADLINE.set(1.0)
-    with pytest.raises(TrainingStoppedError, match="fold 1 of 6 has not begun"):
-        go(few_clips)
+    for n_left in (5, 4, 3, 2, 1):
+        with pytest.raises(TrainingStoppedError, match=f"{n_left} of 6 folds have not begun"):
+            go(few_clips)
+    assert len(go(few_clips).predictions) == 24
     checkpoint.DEADLINE.reset(token)
-    assert fitted == []
+    assert len(fitted) == 6
 
 
 @pytest.mark.parametrize("is_fresh", [None, True])
