@@ -86,9 +86,9 @@ class Checkpoint:
 
         Anything else that is found is ignored, with a warning.
         """
-        self._identity, self._started = identity, time.monotonic()
-        self._written, self._cost_s = self._started, 0.0
-        state = _variables(model)
+        self._identity, self._of = identity, (model, callbacks, rng)
+        self._started = self._written = time.monotonic()
+        self._cost_s, state = 0.0, _variables(model)
         try:
             # NumPy leaves a damaged file open that it has opened itself.
             with self.path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
@@ -120,37 +120,29 @@ class Checkpoint:
         logger.info("%s: goes on at %s, after %.1f min", self.name, at, self.earlier_s / 60)
         return position
 
-    def keep(
-        self,
-        model: keras.Model,
-        callbacks: list,
-        rng: np.random.Generator,
-        position: Position,
-    ) -> None:
+    def keep(self, position: Position) -> None:
         """Write a checkpoint if one is due; raise `TrainingStoppedError` if time is over."""
         now, is_over = time.monotonic(), time.time() >= self.deadline
         least_s = STEP_S if position.steps else EPOCH_S
         if not is_over and now - self._written < max(least_s, LEAST_RATIO * self._cost_s):
             return
         spent_s = self.earlier_s + now - self._started
-        counters = [_counters(one) for one in callbacks]
+        model, callbacks, rng = self._of
         content = {
             "position": {name: one for name, one in vars(position).items() if name != "order"},
             "identity": self._identity,
-            "callbacks": counters,
+            "callbacks": [_counters(one) for one in callbacks],
             "rng": rng.bit_generator.state,
             "spent_s": spent_s,
         }
-        variables = enumerate(_variables(model))
-        arrays: dict[str, Any] = {f"variable{number}": np.array(one) for number, one in variables}
+        arrays: dict[str, Any] = {f"variable{i}": one for i, one in enumerate(_variables(model))}
         for number, one in enumerate(callbacks):
             best = enumerate(getattr(one, "best_weights", None) or [])
             arrays |= {f"best{number}_{i}": value for i, value in best}
         if position.order is not None:
             arrays["order"] = position.order
-        arrays["content"] = np.array(json.dumps(content))
         with atomic_path(self.path) as temporary:
-            np.savez(temporary, **arrays)
+            np.savez(temporary, **arrays | {"content": np.array(json.dumps(content))})
         record = dict(self.about) | {
             "epochs": round(len(position.epochs) + len(position.steps) / position.n_steps, 3),
             "max_epochs": position.max_epochs,

@@ -76,11 +76,11 @@ def train_network(
     callbacks = keras.callbacks.CallbackList(_callbacks(settings), model=model)
     model.stop_training = False
     callbacks.on_train_begin()
-    at, state = Position(), (model, callbacks.callbacks, rng)
+    at = Position()
     if checkpoint:
         versions = [version(name) for name in ("numpy", "keras", "tensorflow")]
         identity = repr((settings, n_classes, seed, zlib.crc32(y_train.tobytes()), versions))
-        at = checkpoint.restore(identity, *state)
+        at = checkpoint.restore(identity, model, callbacks.callbacks, rng)
     left = range(len(at.epochs), settings.max_epochs)
     for epoch in progress(left, total=len(left), what="epochs"):
         callbacks.on_epoch_begin(epoch)
@@ -102,7 +102,7 @@ def train_network(
                 model.train_on_batch(inputs, wanted, weights[y_train[rows]], return_dict=True)
             )
             if checkpoint:
-                checkpoint.keep(*state, at)
+                checkpoint.keep(at)
         steps = pd.DataFrame(at.steps)
         logs = {name: float(steps[name].mean()) for name in ("loss", "accuracy")}
         logs |= _validate(model, settings, validation, weights)
@@ -112,7 +112,7 @@ def train_network(
         if model.stop_training:
             break
         if checkpoint:
-            checkpoint.keep(*state, at)
+            checkpoint.keep(at)
     callbacks.on_train_end()
     return pd.DataFrame(at.epochs)[list(HISTORY_COLUMNS)]
 

@@ -551,9 +551,9 @@ def test_a_network_goes_on_within_a_fold_and_leaves_no_checkpoint(
     caplog.set_level(logging.INFO)
 
     class Stopped(checkpoint.Checkpoint):
-        def keep(self, *state) -> None:
+        def keep(self, position) -> None:
             self.deadline = 0.0
-            super().keep(*state)
+            super().keep(position)
 
     with monkeypatch.context() as patch:
         patch.setattr(runs, "Checkpoint", Stopped)

@@ -75,10 +75,10 @@ class StoppedAt(Checkpoint):
         super().__init__(path)
         self.number = number
 
-    def keep(self, *state) -> None:
+    def keep(self, position) -> None:
         self.number -= 1
         self.deadline = np.inf if self.number else 0.0
-        super().keep(*state)
+        super().keep(position)
 
 
 @pytest.fixture(scope="module")
