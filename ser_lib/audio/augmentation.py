@@ -136,6 +136,20 @@ AUGMENTATIONS: dict[str, Augmentation] = {
             lambda rng: {"shift_s": rng.uniform(-0.005, 0.005)},
             "rotation by up to 5 ms",
         ),
+        # Other readings of the same section, see `support/readings.py`.
+        Augmentation(
+            "shift_far",
+            shift_time,
+            lambda rng: {"shift_s": rng.uniform(-5000, 5000) / 22_050},
+            "rotation by up to 5,000 samples at 22,050 Hz",
+        ),
+        Augmentation(
+            "stretch_slow",
+            stretch_time,
+            lambda rng: {"rate": 0.8},
+            "0.8 of the tempo",
+            version=1 + _librosa_major(),
+        ),
         Augmentation(
             "stretch",
             stretch_time,

@@ -245,11 +245,18 @@ def _random(
     test_share: float = 0.2,
     validation_share: float = 0.2,
     is_stratified: bool = True,
+    by: str = "row_id",
 ) -> list[Fold]:
-    """Divide rows at random; `validation_share` is that of the rows left by the test."""
-    rest, test = _divide(rows, test_share, seed, "random", is_stratified=is_stratified)
+    """Divide rows at random; `validation_share` is that of the rows left by the test.
+
+    `by="clip_id"` keeps the versions of a clip together.
+    """
+    rest, test = _divide(
+        rows.drop_duplicates(by), test_share, seed, "random", is_stratified=is_stratified
+    )
     train, validation = _divide(rest, validation_share, seed, "random", is_stratified=is_stratified)
-    return [Fold(*(tuple(part["row_id"].tolist()) for part in (train, validation, test)))]
+    row_ids = rows.set_index(by, drop=False)["row_id"]
+    return [Fold(*(tuple(row_ids.loc[list(one[by])]) for one in (train, validation, test)))]
 
 
 def _divide(

@@ -27,12 +27,17 @@ RATE_HZ = 22_050
 PUBLISHED_RANGES = {
     ("noise", "amplitude_ratio"): (0.0, 0.005),
     ("shift", "shift_s"): (-0.005, 0.005),
+    ("shift_far", "shift_s"): (-5000 / 22050, 5000 / 22050),
     ("stretch", "rate"): (0.8, 1.2),
     ("pitch", "semitones"): (-2.0, 2.0),
 }
 BY_NAME = pytest.mark.parametrize("name", AUGMENTATIONS)
 # Those that draw nothing: what they do is always the same.
-FIXED = {"slower": 0.9, "faster": 1.1}
+FIXED = {
+    "slower": {"factor": 0.9},
+    "faster": {"factor": 1.1},
+    "stretch_slow": {"rate": 0.8},
+}
 
 
 @pytest.fixture
@@ -163,7 +168,7 @@ def test_only_what_librosa_computes_knows_its_major_version(release, raised, mon
     monkeypatch.setitem(sys.modules, spec.name, again)
     spec.loader.exec_module(again)
     versions = {name: one.version for name, one in again.AUGMENTATIONS.items()}
-    of_librosa = ("stretch", "pitch", "mixed")
+    of_librosa = ("stretch", "stretch_slow", "pitch", "mixed")
     assert versions == {name: 1 + raised * (name in of_librosa) for name in AUGMENTATIONS}
 
 
@@ -220,10 +225,10 @@ def test_a_speed_divides_the_duration_and_multiplies_the_pitch(tone, peak_freque
     assert peak_frequency(played, RATE_HZ) == pytest.approx(440.0 * factor, rel=0.006)
 
 
-@pytest.mark.parametrize(("name", "factor"), FIXED.items())
-def test_slower_and_faster_draw_nothing(voice, name, factor):
+@pytest.mark.parametrize(("name", "always"), FIXED.items())
+def test_what_is_fixed_draws_nothing(name, always):
     drawn = [AUGMENTATIONS[name].draw(np.random.default_rng(seed)) for seed in (1, 2)]
-    assert drawn == [{"factor": factor}] * 2
+    assert drawn == [always] * 2
 
 
 @pytest.mark.parametrize("factor", [0.0, -0.9])

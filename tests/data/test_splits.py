@@ -178,6 +178,17 @@ def test_a_random_split_uses_each_row_once(ravdess_rows, seed):
     assert sorted(fold.train + fold.validation + fold.test) == sorted(ravdess_rows["row_id"])
 
 
+def test_a_random_split_by_clip_keeps_the_versions_of_a_clip_together(ravdess_table):
+    rows = rows_of(ravdess_table, LABEL_SETS["seven"], ("original", "noise", "pitch"))
+    protocol = Protocol("random", params={"by": "clip_id"}, leaks=("same_speaker",))
+    (fold,) = make_split(rows, protocol, seed=1).folds
+    parts = [
+        {one.split("#")[0] for one in part} for part in (fold.train, fold.validation, fold.test)
+    ]
+    assert not parts[0] & parts[1] | parts[0] & parts[2] | parts[1] & parts[2]
+    assert len(fold.train) + len(fold.validation) + len(fold.test) == len(rows)
+
+
 def test_another_seed_is_another_random_split(ravdess_rows):
     first, same, other = (make_split(ravdess_rows, RANDOM, seed=seed) for seed in (1, 1, 2))
     assert first == same

@@ -1,0 +1,90 @@
+"""Readings of boucheta2025: what its report leaves open, decided otherwise, one change a row.
+
+Each reading is the study with one decision changed, under its own published protocol and first
+seed; its runs are stored beside the others. Chapter 04 compares them with the printed figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import pandas as pd
+
+from ser_lib.features.registry import FeatureSpec
+from ser_lib.runs.runner import plan_run, run_or_load
+from ser_lib.studies.boucheta2025 import BOUCHETA2025
+from ser_lib.studies.study import Study
+
+MODELS = ("cnn", "knn", "decision_tree")
+LONGEST_S = 5.5  # longer than any clip of RAVDESS
+
+WHOLE = FeatureSpec(
+    "mfcc_zcr_rms", duration_s=LONGEST_S, params={"duration_s": LONGEST_S, "n_mfcc": 40}
+)
+
+
+def _with_models(study: Study, **changes: object) -> Study:
+    return replace(study, models=tuple(replace(one, **changes) for one in study.models))
+
+
+def _shifted_far(study: Study) -> Study:
+    """Read ±5 ms as ±5 times 1,000 samples, and the tempo as the default of the function named."""
+    names = {"shift": "shift_far", "stretch": "stretch_slow"}
+    return replace(study, augmentations=tuple(names.get(one, one) for one in study.augmentations))
+
+
+def _divided(study: Study) -> Study:
+    protocol = study.published_protocol
+    return replace(
+        study,
+        published_protocol=replace(
+            protocol,
+            params={**protocol.params, "by": "clip_id"},
+            leaks=("same_audio", "same_speaker"),
+        ),
+    )
+
+
+READINGS: dict[str, tuple[str, Callable[[Study], Study]]] = {
+    "here": ("as in this report", lambda study: study),
+    "whole": ("whole clips, padded", partial(_with_models, features=WHOLE)),
+    "far": ("shift of up to 5,000 samples, stretched to 0.8 of the tempo", _shifted_far),
+    "whole_far": (
+        "both of these",
+        lambda study: _shifted_far(_with_models(study, features=WHOLE)),
+    ),
+    "unscaled": ("features not standardised", partial(_with_models, is_scaled=False)),
+    "divided": ("clips divided, each with its versions on one side", _divided),
+    "originals": ("no augmentation", lambda study: replace(study, augmentations=())),
+    "whole_divided": (
+        "whole clips, divided with their versions",
+        lambda study: _divided(_with_models(study, features=WHOLE)),
+    ),
+}
+
+
+def reading_study(name: str) -> Study:
+    """Return the study as it is with a reading of `READINGS`."""
+    changed = READINGS[name][1](BOUCHETA2025)
+    own = {} if changed is BOUCHETA2025 else {"name": f"{BOUCHETA2025.name}+{name}"}
+    return replace(changed, **own)
+
+
+def reading_table(clips: pd.DataFrame, *, models: tuple[str, ...] = MODELS) -> pd.DataFrame:
+    """Return the accuracy of each model under each reading, first seed; columns are models.
+
+    What is not stored is trained.
+    """
+    rows = {}
+    for name, (title, _) in READINGS.items():
+        study = reading_study(name)
+        protocol, seed = study.published_protocol, study.seeds[0]
+        plans = [plan_run(study, one, protocol, seed, clips) for one in models]
+        runs = [run_or_load(plan, clips) for plan in plans]
+        rows[title] = [
+            float((one.predictions["truth"] == one.predictions["prediction"]).mean())
+            for one in runs
+        ]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(models))
