@@ -39,7 +39,10 @@ RECORDED_LIBRARIES = (
 # Parts of a spec that follow from the others by the code: known once the network has been built.
 BUILT_PARTS = ("input_shape", "topology_sha256")
 
-UNFINISHED_COLUMNS = ("training", "epochs", "max_epochs", "hours", "hours_left", "command")
+UNFINISHED_COLUMNS = (
+    *("training", "epochs", "max_epochs"),
+    *("hours", "core_hours", "core_hours_left", "command"),
+)
 
 # What this process has read of stored results, relative to the folder of all reports.
 READ: set[str] = set()
@@ -82,8 +85,9 @@ def record_file(folder: Path, number: int) -> Path:
 def unfinished_runs(corpus: str, study: str) -> pd.DataFrame:
     """Read how far each training of a study is that was stopped, or goes on elsewhere.
 
-    Columns are `UNFINISHED_COLUMNS`: hours are those of the run's finished folds and of this one;
-    those left are the most there can be, at the pace so far. `command` goes on with the run.
+    Columns are `UNFINISHED_COLUMNS`: hours are those of the run's finished folds and of this one,
+    core hours the processor time of this one; those left, with folds that have not begun, are the
+    most there can be. `command` goes on with the run.
     """
     rows = []
     for path in sorted(runs_dir(corpus).glob(f"{study}-*/folds/*.progress.json")):
@@ -91,8 +95,9 @@ def unfinished_runs(corpus: str, study: str) -> pd.DataFrame:
         done = set(path.parent.glob("*.json")) - set(path.parent.glob("*.progress.json"))
         before = (json.loads(one.read_text(encoding="utf-8"))["duration_s"] for one in done)
         hours = (record["spent_s"] + sum(before)) / 3600
-        told = {"training": record["name"], "hours": hours, "hours_left": left_s(record) / 3600}
-        rows.append(record | told)
+        core_hours = (record["core_s"] / 3600, left_s(record, of="core_s") / 3600)
+        told = zip(UNFINISHED_COLUMNS[3:6], (hours, *core_hours), strict=True)
+        rows.append({**record, "training": record["name"], **dict(told)})
         note_read(path)
     return pd.DataFrame(rows, columns=list(UNFINISHED_COLUMNS))
 

@@ -77,7 +77,8 @@ class Checkpoint:
     about: Mapping[str, Any] = field(default_factory=dict)
     """What else stands there."""
     earlier_s: float = field(default=0.0, init=False)
-    """How long earlier processes have trained."""
+    """How long earlier processes have trained, and their processor time, all threads together."""
+    earlier_core_s: float = field(default=0.0, init=False)
 
     def restore(
         self, identity: str, model: keras.Model, callbacks: list, rng: np.random.Generator
@@ -88,6 +89,7 @@ class Checkpoint:
         """
         self._identity, self._of = identity, (model, callbacks, rng)
         self._started = self._written = time.monotonic()
+        self._core_started = time.process_time()
         self._cost_s, state = 0.0, _variables(model)
         try:
             # NumPy leaves a damaged file open that it has opened itself.
@@ -101,6 +103,7 @@ class Checkpoint:
                 raise ValueError("its weights have other shapes")
             position = Position(**content["position"], order=arrays.get("order"))
             counters = list(zip(callbacks, content["callbacks"], strict=True))
+            earlier = content["spent_s"], content["core_s"]
             rng.bit_generator.state = content["rng"]
         except FileNotFoundError:
             return Position()
@@ -115,7 +118,7 @@ class Checkpoint:
             vars(callback).update(one)
             if n_best:
                 callback.best_weights = [arrays[f"best{number}_{i}"] for i in range(n_best)]
-        self.earlier_s = content["spent_s"]
+        self.earlier_s, self.earlier_core_s = earlier
         at = f"epoch {len(position.epochs) + 1}, batch {len(position.steps) + 1}"
         logger.info("%s: goes on at %s, after %.1f min", self.name, at, self.earlier_s / 60)
         return position
@@ -127,6 +130,7 @@ class Checkpoint:
         if not is_over and now - self._written < max(least_s, LEAST_RATIO * self._cost_s):
             return
         spent_s = self.earlier_s + now - self._started
+        core_s = self.earlier_core_s + time.process_time() - self._core_started
         model, callbacks, rng = self._of
         content = {
             "position": {name: one for name, one in vars(position).items() if name != "order"},
@@ -134,6 +138,7 @@ class Checkpoint:
             "callbacks": [_counters(one) for one in callbacks],
             "rng": rng.bit_generator.state,
             "spent_s": spent_s,
+            "core_s": core_s,
         }
         arrays: dict[str, Any] = {f"variable{i}": one for i, one in enumerate(_variables(model))}
         for number, one in enumerate(callbacks):
@@ -147,6 +152,7 @@ class Checkpoint:
             "epochs": round(len(position.epochs) + len(position.steps) / position.n_steps, 3),
             "max_epochs": position.max_epochs,
             "spent_s": round(spent_s, 1),
+            "core_s": round(core_s, 1),
         }
         if self.record:
             with atomic_path(self.record) as temporary:
@@ -170,13 +176,14 @@ class Checkpoint:
                 path.unlink(missing_ok=True)
 
 
-def left_s(record: Mapping[str, Any]) -> float:
+def left_s(record: Mapping[str, Any], *, of: str = "spent_s") -> float:
     """Return how long a training takes at most from a record on, by what its epochs have taken.
 
-    Folds that have not begun (`n_folds_waiting`) count with all their epochs.
+    Folds that have not begun (`n_folds_waiting`) count with all their epochs. `core_s` is processor
+    time, which other work on the machine hardly changes.
     """
     epochs = record["max_epochs"] * (1 + record.get("n_folds_waiting", 0)) - record["epochs"]
-    return float(epochs * record["spent_s"] / record["epochs"])
+    return float(epochs * record[of] / record["epochs"])
 
 
 def progress_text(record: Mapping[str, Any]) -> str:

@@ -72,7 +72,10 @@ def test_what_is_not_finished_is_told_with_its_hours_and_its_command(tmp_path, m
     assert list(unfinished_runs("demo", "study").columns) == list(UNFINISHED_COLUMNS)
     folds = tmp_path / "demo" / "runs" / "study-net-loso-s1-key" / "folds"
     write_json(folds / "00.json", {"duration_s": 3600})
-    record = {"name": "a", "command": "ser run", "epochs": 2.5, "max_epochs": 5, "spent_s": 1800}
+    record = {"name": "a", "command": "ser run", "epochs": 2.5, "max_epochs": 5} | {
+        "spent_s": 1800,
+        "core_s": 900,
+    }
     write_json(folds / "01.progress.json", record | {"n_folds_waiting": 1})
     write_json(folds.parents[1] / "study2-x" / "folds" / "00.progress.json", record)
     (row,) = unfinished_runs("demo", "study").to_dict("records")
@@ -81,6 +84,7 @@ def test_what_is_not_finished_is_told_with_its_hours_and_its_command(tmp_path, m
         "epochs": 2.5,
         "max_epochs": 5,
         "hours": 1.5,
-        "hours_left": 1.5,
+        "core_hours": 0.25,
+        "core_hours_left": 0.75,
         "command": "ser run",
     }

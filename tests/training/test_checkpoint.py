@@ -251,6 +251,10 @@ def test_it_is_told_how_far_a_training_is_and_what_it_has_taken(path, tmp_path, 
     assert told["epochs"] == pytest.approx(2 / 3, abs=0.001)
     assert told["max_epochs"] == 6
     assert left_s(told) == pytest.approx(told["spent_s"] / told["epochs"] * (18 - told["epochs"]))
+    assert 0 < told["core_s"] < 60
+    assert left_s(told, of="core_s") / left_s(told) == pytest.approx(
+        told["core_s"] / told["spent_s"]
+    )
     last = Checkpoint(path, **options)
     result = fit(last)
     assert "goes on at epoch 1, batch 3" in caplog.text
