@@ -83,15 +83,17 @@ def measure(bundle: str, names: tuple[str, ...]) -> Iterator[tuple[object, ...]]
             known, told = room._scores(flat[TESTED]), told_nats(softmax(room._scores(ours)))
             least = predictor.bundle.speaker.get("room_told_nats", MIN_TOLD_NATS)
             is_doubted = len(ours) < ENOUGH_ROOM_CLIPS or told < least
-            half = DOUBTED_TRUST * known + (1 - DOUBTED_TRUST) * new
-            gains = [round(score(one) - score(new), 1) for one in (known, half)]
-            row = (bundle, corpus, name, len(ours), round(told, 2), *gains)
-            yield (*row, is_doubted, gains[is_doubted])
+            whole, trusted, doubted = (
+                round(score(trust * known + (1 - trust) * new) - score(new), 1)
+                for trust in (1.0, predictor.room_trust, DOUBTED_TRUST)
+            )
+            row = (bundle, corpus, name, len(ours), round(told, 2), whole, trusted, doubted)
+            yield (*row, is_doubted, doubted if is_doubted else trusted)
 
 
 COLUMNS = (
     *("bundle", "corpus", "reference", "n_clips", "told_nats", "gain_whole_points"),
-    *("gain_doubted_points", "is_doubted", "gain_points"),
+    *("gain_trusted_points", "gain_doubted_points", "is_doubted", "gain_points"),
 )
 
 

@@ -125,6 +125,9 @@ def answers(
     own = cross_corpus_figures(bundle)
     own = own[own["voice"] == "new"] if len(own) else own
     home, lowest = bundle.card["score"]["wa"], own["accuracy_share"].min() if len(own) else 0.0
+    at_home = f", at home in {pct(home, digits=0)}"
+    if bundle.card.get("is_for_strangers"):  # which has no home; what is best here is at home
+        home, at_home = best.score.wa, ""
     speech = {get_corpus(one).speech for one in own["corpus"]} - {""} if len(own) else ()
     how = f"{joined(sorted(speech))} speech of " if speech else ""
     is_worse = lowest < home - TOLERATED_LOSS
@@ -153,8 +156,7 @@ def answers(
             "Can I use it on my recordings?",
             f"{'Not without your own test' if is_worse else 'Yes'}: on "
             f"{how}{joined(list(own['title'].str.split(' ').str[0]))} the shipped model is right "
-            f"in {joined([pct(one, digits=0) for one in own['accuracy_share']])}, at home in "
-            f"{pct(home, digits=0)}."
+            f"in {joined([pct(one, digits=0) for one in own['accuracy_share']])}{at_home}."
             if len(own)
             else "It was tested on no other corpus.",
             "elsewhere",

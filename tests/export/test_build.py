@@ -232,7 +232,7 @@ def test_a_corpus_without_recordings_is_refused_before_anything_is_trained(
 @pytest.mark.real_data
 @pytest.mark.parametrize("name", ["moonshine-ravdess", "cnn-ravdess"])
 def test_clips_of_the_training_are_like_it_and_those_of_another_corpus_are_not(name):
-    if default_bundle().name != "moonshine-ravdess" == name:
+    if default_bundle().name == "cnn-ravdess" != name:
         pytest.skip("NOT CHECKED: no encoder is here; `ser data moonshine-base` fetches it")
     predictor = Predictor.load(name)
     shares = {}

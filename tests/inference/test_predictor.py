@@ -477,5 +477,9 @@ def test_a_room_has_a_temperature_of_its_own_where_the_bundle_has_one(adaptable,
     numbers["room_told_nats"] = 0.0
     ours = Predictor(replace(adaptable.bundle, speaker=numbers))
     assert (ours.in_room(room).temperature, ours.in_room(room).threshold) == (7.0, 0.6)
+    # For strangers, answers with the room and without it weigh the same.
+    card = {**adaptable.bundle.card, "is_for_strangers": True}
+    strangers = Predictor(replace(ours.bundle, card=card)).in_room(room)
+    assert (strangers._trust, ours.in_room(room)._trust) == (0.5, 1.0)
     # The twin: else that of unlabelled clips.
     assert adaptable.in_room(room).temperature == adaptable.bundle.speaker["mixed_temperature"]

@@ -9,7 +9,7 @@ from ser_lib.inference.model_card import card_text
 from support.card import card_table
 
 
-@pytest.mark.parametrize("name", ["moonshine-ravdess", "cnn-ravdess"])
+@pytest.mark.parametrize("name", ["moonshine-strangers", "moonshine-ravdess", "cnn-ravdess"])
 def test_the_table_says_what_the_card_says(name):
     bundle = load_bundle(find_bundle(name))
     table = card_table(bundle).set_index("what")["value"]
