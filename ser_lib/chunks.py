@@ -43,6 +43,7 @@ class Chunks:
     function: Callable[[Any], Arrays]
     """As of `map_tasks`, as is the next."""
     prefers: str | None = None
+    needs: Sequence[str] = ()
 
     def make(self, *, what: str, n_jobs: int = -1) -> None:
         """Make what is not there, or damaged; `what` stands at the progress bar."""
@@ -52,6 +53,7 @@ class Chunks:
             enumerate(self.chunks),
             n_jobs=1 if n_clips < FEW_CLIPS else n_jobs,
             prefers=self.prefers,
+            needs=self.needs,
         )
         clips = (clip for chunk, _ in zip(self.chunks, made, strict=True) for clip in chunk)
         for _ in progress(clips, total=n_clips, what=what):

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+VARIABLE = "SER_SCHEDULER"
+"""Names a scheduler of Dask whose workers work; see `ser_lib.workers`."""
+
 
 def whole_number(variable: str, default: int) -> int:
     """Read an environment variable that must be a whole number from 1 on; RunError names it."""

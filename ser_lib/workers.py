@@ -1,16 +1,52 @@
-"""One function on many tasks, in whatever processes there are."""
+"""One function on many tasks: in processes of this machine, or on workers of Dask on many.
+
+`SER_SCHEDULER` (`ser --scheduler`) names a scheduler of Dask; without it joblib works here. Workers
+get small tasks and give back small results: arrays lie in the cache, which all of them share. A
+task whose worker died or whose scheduler was started again is done once more, by another worker.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+import hashlib
+import logging
+import os
+import platform
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from joblib import Parallel, delayed
 
-from ser_lib.runtime import ending_with_parent
+from ser_lib.errors import RunError
+from ser_lib.paths import PACKAGE_DIR, atomic_path, cache_dir
+from ser_lib.runtime import VARIABLE, ending_with_parent
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+logger = logging.getLogger(__name__)
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+# What decides the last digits of a result, and whether two sides understand each other.
+PACKAGES = (
+    *("distributed", "joblib", "librosa", "numpy", "onnxruntime", "scipy", "soundfile", "soxr"),
+    "tensorflow",
+)
+# Folders that all hosts share, under the same paths.
+SHARED = ("SER_CACHE", "SER_DATA", "SER_REPORTS", "SER_BUNDLES")
+
+CONNECT_S, WORKERS_S = 5, 15
+PATIENCE_S = 600
+"""How long is waited for a scheduler that is started again."""
+POLL_S = 2.0
 
 
 def map_tasks(
@@ -19,23 +55,218 @@ def map_tasks(
     *,
     n_jobs: int = -1,
     prefers: str | None = None,
+    needs: Iterable[str] = (),
 ) -> Iterator[Result]:
     """Yield the function of each task, in the order of the tasks.
 
     Parameters
     ----------
     function : callable
-        Of one task; of a module's top level, or a `functools.partial` of such.
+        Of one task; of a module's top level, or a `functools.partial` of such. What it does twice
+        must end as if it was done once.
     tasks : iterable
         Read no further ahead than workers need.
     n_jobs : int
-        Processes: -1 takes all cores, 1 this one.
+        Processes: -1 takes all cores, 1 this one. A scheduler has its own workers.
     prefers : str, optional
         "threads", where the function releases the interpreter's lock.
+    needs : iterable of str
+        Some files that the function reads, which workers elsewhere must see if they are here.
+
+    Raises
+    ------
+    RunError
+        If the scheduler cannot be reached or has no workers, or one of them is of other versions,
+        or lacks the shared folders.
     """
-    if n_jobs == 1:
+    if address := os.environ.get(VARIABLE, "").strip():
+        yield from _map_far(function, tasks, address, needs)
+    elif n_jobs == 1:
         yield from map(function, tasks)
-        return
-    calls = (delayed(function)(task) for task in tasks)
-    ways = {"prefer": prefers} if prefers else ending_with_parent()
-    yield from Parallel(n_jobs=n_jobs, return_as="generator", **ways)(calls)
+    else:
+        calls = (delayed(function)(task) for task in tasks)
+        ways = {"prefer": prefers} if prefers else ending_with_parent()
+        yield from Parallel(n_jobs=n_jobs, return_as="generator", **ways)(calls)
+
+
+@dataclass(frozen=True)
+class _Home:
+    """What workers must have in common with this process."""
+
+    versions: dict[str, str]
+    variables: dict[str, str]
+    files: tuple[str, ...]
+    """What is there: a file in the cache, and some that are read."""
+
+
+def _map_far(
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    address: str,
+    needs: Iterable[str],
+) -> Iterator[Result]:
+    """Keep some tasks a worker ahead; many workers get several at once, which spares messages."""
+    from distributed import CancelledError, KilledWorker
+    from distributed.comm.core import CommClosedError
+
+    remaining = iter(tasks)
+    waiting: deque[tuple[list[Task], Future]] = deque()
+    with _home(needs) as home, _connected(address) as connection:
+        call = partial(_do, function, home)
+        while True:
+            n_workers = connection.n_workers
+            while len(waiting) < max(16, 4 * n_workers):
+                batch = list(islice(remaining, 1 + n_workers // 32))
+                if not batch:
+                    break
+                waiting.append((batch, connection.submit(call, batch)))
+            if not waiting:
+                return
+            batch, future = waiting[0]
+            try:
+                results = future.result(timeout=POLL_S)
+            except TimeoutError:
+                connection.watch()
+            except (CancelledError, CommClosedError):  # the scheduler ended, and knows no task
+                connection.renew()
+                waiting = deque((one, connection.submit(call, one)) for one, _ in waiting)
+            except KilledWorker as error:
+                raise RunError(
+                    f"{batch}: each worker that tried this ended ({error.last_worker.address} was "
+                    "the last), perhaps for lack of memory"
+                ) from error
+            except ModuleNotFoundError as error:
+                raise RunError(f"a worker of {address} lacks a package: {error}") from error
+            else:
+                waiting.popleft()
+                yield from results
+
+
+def _do(function: Callable[[Task], Result], home: _Home, tasks: Sequence[Task]) -> list[Result]:
+    """Do tasks, in a worker that is as it should be."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    name = worker.address
+    os.environ.pop(VARIABLE, None)
+    os.environ.update(home.variables)
+    if worker.state.nthreads > 1:
+        raise RunError(
+            f"worker {name} works on {worker.state.nthreads} tasks at once in one process: start "
+            "it with --nthreads 1 --nworkers -1"
+        )
+    ours = versions()
+    if differing := [one for one in home.versions if home.versions[one] != ours[one]]:
+        which = ", ".join(f"{one} {ours[one]} for {home.versions[one]}" for one in differing)
+        raise RunError(
+            f"worker {name} has other versions, results would differ: {which}; install the same "
+            "on all machines"
+        )
+    if lacking := [one for one in home.files if not os.path.exists(one)]:
+        raise RunError(
+            f"worker {name} does not see {lacking[0]}: mount the folder there as it is here, or "
+            "point SER_CACHE and SER_DATA to folders that all machines share"
+        )
+    return [function(task) for task in tasks]
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return what results depend on: Python, packages, and the text of this one."""
+    digest = hashlib.sha256()
+    for path in sorted(PACKAGE_DIR.rglob("*.py")):
+        digest.update(path.read_bytes())
+    found = {"python": platform.python_version(), "ser-lib": digest.hexdigest()[:8]}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "none"
+    return found
+
+
+@contextmanager
+def _home(needs: Iterable[str]) -> Iterator[_Home]:
+    """Leave a file in the cache while workers work, by which they know it."""
+    mark = cache_dir() / f"workers-{os.getpid()}-{time.time_ns()}.txt"
+    with atomic_path(mark) as temporary:
+        temporary.write_text("A process with workers of Dask is at work.\n")
+    kept = {"SER_CACHE": str(cache_dir())}
+    kept |= {one: os.environ[one] for one in SHARED if one in os.environ}
+    try:
+        yield _Home(versions(), kept, (str(mark), *filter(os.path.exists, needs)))
+    finally:
+        mark.unlink(missing_ok=True)
+
+
+class _Connection:
+    """A client of a scheduler, which finds it again when it was started again."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.client = self._open(CONNECT_S)
+        self._count()
+
+    def _open(self, timeout_s: float) -> Client:
+        from distributed import Client
+
+        try:
+            return Client(self.address, timeout=timeout_s, set_as_default=False)
+        except (OSError, ValueError, TypeError) as error:
+            raise RunError(
+                f"no scheduler answers at {self.address} ({error}); start one with `dask "
+                "scheduler`, its workers with `dask worker ADDRESS --nthreads 1 --nworkers -1`"
+            ) from error
+
+    def _count(self) -> None:
+        try:
+            self.client.wait_for_workers(1, timeout=WORKERS_S)
+        except TimeoutError:
+            raise RunError(
+                f"no worker is connected to {self.address}; start some with `dask worker "
+                f"{self.address} --nthreads 1 --nworkers -1`"
+            ) from None
+        self.n_workers = self._workers()
+
+    def _workers(self) -> int:
+        return len(self.client.scheduler_info(n_workers=-1)["workers"])
+
+    def submit(self, call: Callable[[Any], Any], batch: Sequence[Any]) -> Future:
+        # Under a name of its own: a name that was there is answered from memory.
+        return self.client.submit(call, batch, pure=False)
+
+    def watch(self) -> None:
+        """Notice workers that came or went, and a scheduler that is gone."""
+        with suppress(OSError, ValueError, KeyError):
+            self.n_workers = self._workers() or self.n_workers
+
+    def renew(self) -> None:
+        """Connect again, when the scheduler and a worker are there."""
+        logger.warning("%s: the scheduler is gone; waiting for it", self.address)
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            self.close()
+            try:
+                self.client = self._open(CONNECT_S)
+                self._count()
+                return
+            except RunError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(POLL_S)
+
+    def close(self) -> None:
+        with suppress(Exception):
+            self.client.close(timeout=1)
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[_Connection]:
+    """Give a connection, in whose end Dask has no say: it would list each message that was lost."""
+    connection = _Connection(address)
+    for name in (one for one in logging.root.manager.loggerDict if one.startswith("distributed")):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        yield connection
+    finally:
+        connection.close()

@@ -165,7 +165,11 @@ def measure_clips(clips: pd.DataFrame) -> tuple[pd.DataFrame, Fingerprints]:
     places = list(_places(files))
     key = stat_key(files["path"], (MEASURES_VERSION, [place[1:] for place in places]))
     # Decoding and the transforms release the interpreter's lock: threads are enough.
-    chunks = Chunks(cache_dir() / "audit" / key, in_chunks(places), _measure, prefers="threads")
+    chunks = Chunks(
+        *(cache_dir() / "audit" / key, in_chunks(places), _measure),
+        prefers="threads",
+        needs=list(files["path"][:1]),
+    )
     chunks.make(what="decoding")
     rows: list[dict[str, object]] = []
     position_of: dict[str, int] = {}

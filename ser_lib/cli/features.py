@@ -81,10 +81,7 @@ def write_features(spec: FeatureSpec, source: str, out: Path) -> list[str]:
     refuse_foreign(out, lambda text: MARK in text)
     with only_writer(out):
         clips = _clips_of(source)
-        try:
-            chunks = compute_each(clips, spec)
-        except (ValueError, ArithmeticError) as error:
-            raise FeatureError(f"{spec.name} with {dict(spec.params)}: {error}") from error
+        chunks = compute_each(clips, spec)
         failed = [str(one) for chunk in chunks for one in chunk["problems"] if one]
         if len(failed) == len(clips):
             chunks.delete()

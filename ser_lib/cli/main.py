@@ -37,6 +37,7 @@ from ser_lib.errors import (
     SerError,
     TrainingStoppedError,
 )
+from ser_lib.runtime import VARIABLE
 
 if TYPE_CHECKING:
     from ser_lib.data.corpus import Corpus
@@ -66,8 +67,14 @@ LABEL = click.option(
 
 @click.group(name="ser")
 @click.version_option(__version__, message="ser-lib %(version)s")
-def app() -> None:
+@click.option(
+    "--scheduler", envvar=VARIABLE, help="Of Dask, as tcp://HOST:8786: its workers do the work."
+)
+def app(scheduler: str | None) -> None:
     """Speech emotion recognition, honestly."""
+    if scheduler:
+        require_extra("scale")
+        os.environ[VARIABLE] = scheduler
 
 
 @app.command()

@@ -27,6 +27,7 @@ from ser_lib.audio.io import (
     is_recording,
     read_facts,
 )
+from ser_lib.chunks import in_chunks
 from ser_lib.errors import AudioError, CorpusError, offenders
 from ser_lib.paths import cache_dir, data_dir, keep
 from ser_lib.shown import short
@@ -298,12 +299,17 @@ def facts_of(paths: Sequence[str]) -> list[ClipFacts | str]:
     if cached.is_file():
         return [ClipFacts(**one) for one in json.loads(cached.read_text(encoding="utf-8"))]
     # Decoding and hashing release the interpreter's lock: threads are enough.
-    facts = list(map_tasks(_facts_or_error, paths, prefers="threads"))
+    batches = map_tasks(_facts_or_errors, in_chunks(paths), prefers="threads", needs=paths[:1])
+    facts = [one for batch in batches for one in batch]
     # An error may be repaired by what changes neither size nor time, permissions for example.
     if not any(isinstance(one, str) for one in facts):
         text = json.dumps([vars(one) for one in facts])
         keep(cached, lambda path: path.write_text(text, encoding="utf-8"))
     return facts
+
+
+def _facts_or_errors(paths: Sequence[str]) -> list[ClipFacts | str]:
+    return [_facts_or_error(one) for one in paths]
 
 
 def _facts_or_error(path: str) -> ClipFacts | str:

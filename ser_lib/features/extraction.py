@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -22,9 +23,10 @@ from ser_lib.audio.augmentation import AUGMENTATIONS, augment
 from ser_lib.audio.io import load_signal
 from ser_lib.chunks import Arrays, Chunks, in_chunks
 from ser_lib.errors import FeatureError, SerError, offenders
+from ser_lib.features.encoders.registry import ENCODERS
 from ser_lib.features.registry import FEATURES, FeatureSpec
 from ser_lib.paths import cache_dir, keep, locked
-from ser_lib.runtime import one_blas_thread
+from ser_lib.runtime import VARIABLE, one_blas_thread
 from ser_lib.seeds import generator
 
 
@@ -85,7 +87,7 @@ def feature_shape(spec: FeatureSpec) -> tuple[int, ...]:
 
 def extract(
     clips: pd.DataFrame, spec: FeatureSpec | str, *, variant: str = "original", n_jobs: int = -1
-) -> np.ndarray:
+) -> np.memmap:
     """Compute a feature of every clip in parallel, or read it from the cache.
 
     Parameters
@@ -121,7 +123,7 @@ def extract(
                 "the corpora (`make data` says where it looks)"
             )
         keep(target, lambda path: _write_all(path, clips, spec, variant, n_jobs))
-    return np.load(target, mmap_mode="r")
+    return cast(np.memmap, np.load(target, mmap_mode="r"))
 
 
 def feature_key(clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "original") -> str:
@@ -139,8 +141,11 @@ def compile_once(spec: FeatureSpec) -> None:
     Several that do it at once can damage numba's cache, which crashes later processes.
     """
     signal = np.sin(np.arange(spec.sample_rate_hz, dtype=np.float32))
-    with locked(Path(os.environ["NUMBA_CACHE_DIR"])):
-        FEATURES[spec.name].function(signal, spec.sample_rate_hz, **spec.params)
+    try:
+        with locked(Path(os.environ["NUMBA_CACHE_DIR"])):
+            FEATURES[spec.name].function(signal, spec.sample_rate_hz, **spec.params)
+    except (ValueError, ArithmeticError) as error:
+        raise FeatureError(f"{spec.name} with {dict(spec.params)}: {error}") from error
 
 
 def compute_each(
@@ -149,13 +154,22 @@ def compute_each(
     """Compute a feature of every clip in parallel, of whatever shape; `results_of` unpacks it."""
     places = list(zip(clips["path"], clips["audio_sha256"], strict=True))
     key = feature_key(clips, spec, variant=variant)
+    is_far = bool(os.environ.get(VARIABLE))
+    if not is_far:
+        compile_once(spec)
     chunks = Chunks(
         cache_dir() / "features" / f"{spec.name}-{key}.chunks",
         in_chunks(places),
-        partial(_compute_chunk, spec, variant),
+        partial(_compute_chunk, spec, variant, is_far),
+        needs=[places[0][0], *_weights(spec)],
     )
     chunks.make(what=f"{spec.name}, {variant}", n_jobs=n_jobs)
     return chunks
+
+
+def _weights(spec: FeatureSpec) -> list[str]:
+    encoder = ENCODERS.get(str(spec.params.get("encoder")))
+    return [str(encoder.file)] if encoder else []
 
 
 def results_of(chunk: Arrays) -> Iterator[np.ndarray | str]:
@@ -168,8 +182,10 @@ def results_of(chunk: Arrays) -> Iterator[np.ndarray | str]:
     yield from (str(problem) or next(arrays) for problem in chunk["problems"])
 
 
-def _compute_chunk(spec: FeatureSpec, variant: str, places: Sequence[tuple[str, str]]) -> Arrays:
-    if spec.name not in _compiled:
+def _compute_chunk(
+    spec: FeatureSpec, variant: str, compiles: bool, places: Sequence[tuple[str, str]]
+) -> Arrays:
+    if compiles and spec.name not in _compiled:
         compile_once(spec)
         _compiled.add(spec.name)
     results = [_compute_or_error(path, spec, variant, digest) for path, digest in places]
@@ -222,6 +238,8 @@ def _compute_or_error(
             return compute(path, spec, variant=variant, rng=generator(variant, audio_sha256))
     except SerError as error:
         return f"{path}: {str(error).removeprefix(f'{path}: ')}"
+    except (ValueError, ArithmeticError) as error:
+        raise FeatureError(f"{path}: {spec.name} with {dict(spec.params)}: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,16 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
 from ser_lib.audio.io import is_hidden, is_recording
 from ser_lib.errors import AudioError
 from ser_lib.inference.prediction import Prediction
-from ser_lib.inference.predictor import Predictor
-from ser_lib.runtime import N_CORES, one_blas_thread
+from ser_lib.inference.predictor import Predictor, from_recipe
+from ser_lib.runtime import N_CORES, VARIABLE, one_blas_thread
 
 FORMATS = ("table", "csv", "json")
 N_DECIMALS = 4  # as stored runs have
@@ -38,6 +40,7 @@ COLUMNS = (
 
 # Predictions that may wait for an earlier one; enough to keep every worker busy.
 N_AHEAD = 4
+N_IN_BATCH = 32  # that a worker elsewhere gets at once
 
 
 @dataclass
@@ -116,11 +119,21 @@ def predict_many(
         With an error where a recording cannot be used.
     """
     n_jobs = n_jobs or N_CORES
-    if n_jobs == 1:
+    is_far = bool(os.environ.get(VARIABLE))
+    if n_jobs == 1 and not is_far:
         yield from map(predictor.attempt, paths)
         return
     predictor = copy.copy(predictor)
     predictor.n_threads = 1
+    if is_far:
+        from ser_lib.workers import map_tasks  # starts slowly
+
+        remaining = map(str, paths)
+        batches = iter(lambda: list(islice(remaining, N_IN_BATCH)), [])
+        needs = [str(predictor.bundle.folder)]
+        for batch in map_tasks(partial(_attempt_all, predictor.recipe()), batches, needs=needs):
+            yield from batch
+        return
     with one_blas_thread(), ThreadPoolExecutor(n_jobs) as pool:
         waiting: deque[Future[Prediction]] = deque()
         for path in paths:
@@ -129,6 +142,13 @@ def predict_many(
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def _attempt_all(recipe: tuple, paths: Sequence[str]) -> list[Prediction]:
+    """Predict recordings in a worker elsewhere."""
+    predictor = from_recipe(*recipe)
+    with one_blas_thread():
+        return [predictor.attempt(one) for one in paths]
 
 
 def printable(path: str | Path) -> str:

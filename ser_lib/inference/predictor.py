@@ -12,6 +12,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,6 +115,12 @@ class Predictor:
                     "when it was made: its weights were swapped, or features are computed "
                     "otherwise here"
                 )
+
+    def recipe(self) -> tuple[str, str, dict[str, object]]:
+        """Return what `from_recipe` makes it of in another process, which loads the bundle."""
+        heavy = ("bundle", "_session", "_domain")
+        adapted = {name: value for name, value in vars(self).items() if name not in heavy}
+        return str(self.bundle.folder), self.bundle.sha256, adapted
 
     def _facts(self) -> dict[str, object]:
         return {"bundle": self.model_id, "title": self.bundle.title, "labels": self.labels}
@@ -495,6 +502,21 @@ class Predictor:
             path = "" if isinstance(item, np.ndarray) else str(item)
             message = str(error).removeprefix(f"{path}: ") or type(error).__name__
             return Prediction(path, "", float("nan"), {}, float("nan"), error=message)
+
+
+@lru_cache(maxsize=1)
+def _loaded(folder: str, sha256: str) -> Predictor:
+    predictor = Predictor.load(folder)
+    if predictor.bundle.sha256 != sha256:
+        raise BundleError(f"{folder}: is another model here than where the work was started")
+    return predictor
+
+
+def from_recipe(folder: str, sha256: str, adapted: dict[str, object]) -> Predictor:
+    """Make a predictor again, in a process that has loaded the bundle once."""
+    predictor = copy.copy(_loaded(folder, sha256))
+    vars(predictor).update(adapted)
+    return predictor
 
 
 def told_nats(answers: np.ndarray) -> float:

@@ -16,14 +16,13 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 
 from ser_lib import data
 from ser_lib.audio.augmentation import AUGMENTATIONS
@@ -37,7 +36,7 @@ from ser_lib.features.extraction import extract, feature_shape
 from ser_lib.models import family_of, topology
 from ser_lib.paths import cache_dir, locked, runs_dir
 from ser_lib.runs import store
-from ser_lib.runtime import ending_with_parent, progress, whole_number
+from ser_lib.runtime import progress, whole_number
 from ser_lib.shown import short
 from ser_lib.studies.study import ModelSpec, Study
 from ser_lib.training.checkpoint import DEADLINE, Checkpoint
@@ -49,6 +48,7 @@ from ser_lib.training.fit import (
     normalise_fold,
 )
 from ser_lib.training.settings import TrainingSettings
+from ser_lib.workers import map_tasks
 
 logger = logging.getLogger(__name__)
 
@@ -504,24 +504,21 @@ def _train_missing_folds(plan: RunPlan, clips: pd.DataFrame, folder: Path) -> No
     tables += [load_audio(plan.auxiliary)] if plan.auxiliary else []
     clips = pd.concat(tables, ignore_index=True)
     features = plan.model.features
-    arrays = {}
-    for name in variants:
-        parts = [extract(one, features, variant=name) for one in tables]
-        # One table is read from the disk as it is; several are joined in memory.
-        arrays[name] = np.concatenate(parts) if len(parts) > 1 else parts[0]
+    # Workers, who may be elsewhere, read the files.
+    files = {
+        name: tuple(str(extract(one, features, variant=name).filename) for one in tables)
+        for name in variants
+    }
     positions = pd.Series(range(len(clips)), index=clips["clip_id"])
     # One begins whatever the deadline, so that each call gets on.
     begun = takewhile(lambda one: one == missing[0] or time.time() < DEADLINE.get(), missing)
-    tasks = (
-        delayed(_fit_and_store)(
-            plan, number, arrays, positions, folder, _checkpoint(plan, folder, number, missing)
-        )
-        for number in begun
-    )
-    done = Parallel(n_jobs=n_jobs, return_as="generator_unordered", **ending_with_parent())(tasks)
+    tasks = ((number, _checkpoint(plan, folder, number, missing)) for number in begun)
+    fit = partial(_fit_and_store, plan, files, positions, folder)
+    done = map_tasks(fit, tasks, n_jobs=n_jobs)
     what = f"{plan.study.name} {plan.model.name} {plan.protocol.name} seed {plan.seed}"
     for number, duration_s in progress(done, total=len(missing), what=what):
         logger.info("%s: fold %d of %d in %.0f s", what, number + 1, n_folds, duration_s)
+    _joined.cache_clear()
     if left := store.missing_folds(folder, n_folds):
         raise TrainingStoppedError(f"{plan.name}: {len(left)} of {n_folds} folds have not begun")
 
@@ -543,14 +540,22 @@ def _checkpoint(plan: RunPlan, folder: Path, number: int, missing: Sequence[int]
     return Checkpoint(path, DEADLINE.get(), record, about)
 
 
+@lru_cache(maxsize=8)
+def _joined(files: tuple[str, ...]) -> np.ndarray:
+    """Map the feature of one table from the disk, or join those of several in memory."""
+    parts = [np.load(one, mmap_mode="r") for one in files]
+    return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+
 def _fit_and_store(
     plan: RunPlan,
-    number: int,
-    arrays: dict[str, np.ndarray],
+    files: dict[str, tuple[str, ...]],
     positions: pd.Series,
     folder: Path,
-    checkpoint: Checkpoint,
+    task: tuple[int, Checkpoint],
 ) -> tuple[int, float]:
+    number, checkpoint = task
+    arrays = {name: _joined(of_variant) for name, of_variant in files.items()}
     fold, table = plan.split.folds[number], plan.rows.set_index("row_id")
     classes = table["label"].map({label: index for index, label in enumerate(plan.labels)})
     if plan.protocol.normalisation:
