@@ -16,11 +16,12 @@ def card_table(bundle: Bundle) -> pd.DataFrame:
     card = bundle.card
     score, chosen, error = card["score"], card["selection"], card["calibration_error"]
     recalls = sorted(card["recalls"].items(), key=lambda item: -item[1])
+    whom = "corpora left out in turn" if card.get("is_for_strangers") else "unseen speakers"
     rows = {
         "model": bundle.title,
         "classes": ", ".join(bundle.labels),
         "licence of the recordings": ", ".join(one["licence"] for one in card["corpora"]),
-        "UAR on unseen speakers": f"{pct(score['uar'])} [{pct(score['uar_low'])}, "
+        f"UAR on {whom}": f"{pct(score['uar'])} [{pct(score['uar_low'])}, "
         f"{pct(score['uar_high'])}], {score['n_rows']:,} clips of {score['n_speakers']} speakers",
         "best and worst recall": f"{recalls[0][0]} {pct(recalls[0][1])}, {recalls[-1][0]} "
         f"{pct(recalls[-1][1])}",

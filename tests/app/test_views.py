@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ser_lib.app import views
+from ser_lib.inference.bundle import find_bundle, load_bundle
 from ser_lib.inference.prediction import NOT_SURE, Prediction
 from ser_lib.inference.streaming import timeline_table
 
@@ -108,3 +109,16 @@ def test_a_bundle_says_how_good_it_is(small_bundle):
 def test_nothing_refers_to_another_machine(small_bundle):
     for page in (views.about_html(), views.bundle_html(small_bundle), views.history_html([])):
         assert "http" not in page
+
+
+def test_a_bundle_says_on_whom_it_was_tested():
+    strangers, home = (
+        views.bundle_html(load_bundle(find_bundle(f"moonshine-{one}")))
+        for one in ("strangers", "ravdess")
+    )
+    assert "corpora that were left out of training" in strangers
+    assert "30 clips of the room known" in strangers
+    assert "are lower" not in strangers
+    assert "unseen speakers" in home
+    assert "unlike the training both are lower." in home
+    assert "room" not in home
