@@ -145,6 +145,13 @@ def test_the_last_answer_depends_on_other_corpora(task, accuracy, is_ready):
     )
     assert "0 of 1 models knew" in unknown[2][1]
     assert found[3][1].startswith("Yes") == is_ready
+    # A bundle for strangers has no home, and the best system here stands for one.
+    strangers = bundle(accuracy)
+    strangers.card |= {"is_for_strangers": True, "score": {"wa": 0.1}}
+    said = first_page.answers(STEPS, task, tests, costs, strangers)[3][1]
+    assert "at home" in found[3][1]
+    assert "at home" not in said
+    assert said.startswith("Yes") == is_ready
     # A task that the chapter does not rank is not answered by the ranking of another one.
     apart = first_page.answers(STEPS, task, tests, costs, bundle(accuracy), is_main=False)
     assert {one[2] for one in found[:2]} & {one[2] for one in apart[:2]} == set()
