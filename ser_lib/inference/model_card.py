@@ -24,7 +24,7 @@ LIMITS = (
     "Not for decisions about people: hiring, school, police, insurance, health, surveillance. The "
     "European Union's AI Act forbids emotion recognition at work and in education, but for "
     "medical reasons and safety.",
-    "Few speakers, one language, clean rooms: with other languages, accents, ages, microphones and "
+    "Few speakers, few languages, clean rooms: with other languages, accents, ages, microphones and "
     "noise it errs far more often, and is surer than it should be.",
 )
 
