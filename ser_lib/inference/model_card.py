@@ -24,8 +24,8 @@ LIMITS = (
     "Not for decisions about people: hiring, school, police, insurance, health, surveillance. The "
     "European Union's AI Act forbids emotion recognition at work and in education, but for "
     "medical reasons and safety.",
-    "Few speakers, few languages, clean rooms: with other languages, accents, ages, microphones and "
-    "noise it errs far more often, and is surer than it should be.",
+    "Few speakers, few languages, clean rooms: with other languages, accents, ages, microphones "
+    "and noise it errs far more often, and is surer than it should be.",
 )
 
 
