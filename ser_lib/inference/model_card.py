@@ -123,9 +123,11 @@ LEFT_OUT = (
     "over corpora such as these: of one new corpus, or one clip, nothing is guaranteed."
 )
 OF_STRANGERS = (
-    "No clip of these corpora was trained on, and no figure of the bundle was set on them; but how "
-    "heads for strangers are built was chosen in trials in which they were among the corpora that "
-    "were left out. A class that a corpus does not have can be answered, and is wrong then."
+    "No clip of these corpora was trained on. They are no untouched test, though: that a room "
+    "weighs half, from which distance on nothing is answered and which head a new voice gets were "
+    "settled with them in view, and how heads for strangers are built was chosen in trials in "
+    "which they were among the corpora left out. A class that a corpus does not have can be "
+    "answered, and is wrong then."
 )
 CROSS_CORPUS = (
     "The bundle as it is, on corpora that it was not trained on: other speakers, rooms, "
