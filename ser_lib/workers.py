@@ -47,6 +47,9 @@ CONNECT_S, WORKERS_S = 5, 15
 PATIENCE_S = 600
 """How long is waited for a scheduler that is started again."""
 POLL_S = 2.0
+TASK_S, MAX_TASKS_A_SECOND = 0.5, 100
+"""How long what is handed over at once takes at least: of the scheduler and a client together each
+takes 4 ms (docs/scale.md)."""
 
 
 def map_tasks(
@@ -105,18 +108,19 @@ def _map_far(
     address: str,
     needs: Iterable[str],
 ) -> Iterator[Result]:
-    """Keep some tasks a worker ahead; many workers get several at once, which spares messages."""
+    """Keep some tasks a worker ahead; short ones are handed over several at once."""
     from distributed import CancelledError, KilledWorker
     from distributed.comm.core import CommClosedError
 
     remaining = iter(tasks)
     waiting: deque[tuple[list[Task], Future]] = deque()
+    size = 1
     with _home(needs) as home, _connected(address) as connection:
         call = partial(_do, function, home)
         while True:
             n_workers = connection.n_workers
             while len(waiting) < max(16, 4 * n_workers):
-                batch = list(islice(remaining, 1 + n_workers // 32))
+                batch = list(islice(remaining, size))
                 if not batch:
                     break
                 waiting.append((batch, connection.submit(call, batch)))
@@ -124,7 +128,7 @@ def _map_far(
                 return
             batch, future = waiting[0]
             try:
-                results = future.result(timeout=POLL_S)
+                results, seconds = future.result(timeout=POLL_S)
             except TimeoutError:
                 connection.watch()
             except (CancelledError, CommClosedError):  # the scheduler ended, and knows no task
@@ -139,11 +143,15 @@ def _map_far(
                 raise RunError(f"a worker of {address} lacks a package: {error}") from error
             else:
                 waiting.popleft()
+                wanted_s = max(TASK_S, n_workers / MAX_TASKS_A_SECOND)
+                size = max(1, min(2 * size, int(len(batch) * wanted_s / max(seconds, 1e-4))))
                 yield from results
 
 
-def _do(function: Callable[[Task], Result], home: _Home, tasks: Sequence[Task]) -> list[Result]:
-    """Do tasks, in a worker that is as it should be."""
+def _do(
+    function: Callable[[Task], Result], home: _Home, tasks: Sequence[Task]
+) -> tuple[list[Result], float]:
+    """Do tasks, in a worker that is as it should be; return the results, and the seconds."""
     from distributed import get_worker
 
     worker = get_worker()
@@ -167,7 +175,8 @@ def _do(function: Callable[[Task], Result], home: _Home, tasks: Sequence[Task]) 
             f"worker {name} does not see {lacking[0]}: mount the folder there as it is here, or "
             "point SER_CACHE and SER_DATA to folders that all machines share"
         )
-    return [function(task) for task in tasks]
+    started = time.perf_counter()
+    return [function(task) for task in tasks], time.perf_counter() - started
 
 
 @cache

@@ -3,6 +3,7 @@
 python -m tools.scale flat 1000 100000     memory and CPU of features, predict, audit by clips
 python -m tools.scale near 100000 1000000  search of near-duplicates: ours, hnswlib, FAISS
 python -m tools.scale far 4000             joblib and Dask; workers killed, network cut, restarts
+python -m tools.scale tasks                what the scheduler itself takes
 python -m tools.scale draw                 the figures of docs/scale.md, from what was measured
 
 Needs `ser-lib[scale,parquet]`; `far` makes network namespaces (`ip netns`), for which it must be
@@ -34,6 +35,7 @@ from ser_lib import data
 from ser_lib.audio.io import load_signal
 from ser_lib.audit import duplicates
 from ser_lib.paths import PROJECT_DIR
+from ser_lib.workers import map_tasks
 
 FOLDER = PROJECT_DIR / "docs" / "scale"
 MEASURED = FOLDER / "measured.jsonl"
@@ -248,6 +250,14 @@ class Network:
             if "spawn_main" in " ".join(one.cmdline()):
                 one.kill()
 
+    def cpu_s(self) -> float:
+        """Return the CPU seconds of all that runs on the hosts, as far as it has not ended."""
+        import psutil
+
+        roots = [psutil.Process(one.pid) for one in self.running.values()]
+        found = (one.cpu_times() for root in roots for one in root.children(recursive=True))
+        return sum(one.user + one.system for one in found)
+
     def cut(self, host: str, *, is_cut: bool) -> None:
         """Cut a host off the network, or give it back."""
         state = "down" if is_cut else "up"
@@ -341,7 +351,8 @@ def far(n: int, n_workers: int = N_WORKERS) -> None:
                 if not is_near:
                     environment["SER_SCHEDULER"] = net.scheduler
                 moved = net.bytes_moved("client") if not is_near else 0
-                started = time.perf_counter()
+                started, before = time.perf_counter(), os.times()
+                far_s = net.cpu_s()
                 process = subprocess.Popen(
                     [*host, sys.executable, "-m", "ser_lib", *command, str(out)],
                     env=environment,
@@ -351,6 +362,8 @@ def far(n: int, n_workers: int = N_WORKERS) -> None:
                         time.sleep(0.05)
                     troubles(net)[what]()  # type: ignore[operator]
                 code = process.wait(timeout=900)
+                cpu_s = sum(os.times()[2:4]) - sum(before[2:4])
+                cpu_s += 0 if is_near else net.cpu_s() - far_s
                 seconds = time.perf_counter() - started
                 digest = hashlib.sha256(out.read_bytes()).hexdigest() if out.is_file() else "none"
                 expected = expected or digest
@@ -360,6 +373,7 @@ def far(n: int, n_workers: int = N_WORKERS) -> None:
                     n_clips=n,
                     workers=os.cpu_count() if is_near else n_workers,
                     seconds=round(seconds, 1),
+                    cpu_ms_a_clip=round(1000 * cpu_s / n, 2),
                     bytes_moved_a_clip=round(moved / n),
                     exit_code=code,
                     is_same=digest == expected,
@@ -367,6 +381,23 @@ def far(n: int, n_workers: int = N_WORKERS) -> None:
                 )
                 if digest != expected or code:
                     raise SystemExit(f"{what}: not what one machine computes (exit code {code})")
+
+
+def tasks(n: int = 5_000) -> None:
+    """Measure how many tasks a second a scheduler passes on, to workers with nothing to do."""
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        os.environ["SER_SCHEDULER"] = cluster.scheduler_address
+        started, before = time.perf_counter(), time.process_time()
+        assert list(map_tasks(abs, range(n))) == list(range(n))
+        note(
+            what="far: tasks",
+            n_clips=n,
+            tasks_a_second=round(n / (time.perf_counter() - started)),
+            # Of scheduler and client together, which are in this process.
+            cpu_ms_a_task=round(1000 * (time.process_time() - before) / n, 2),
+        )
 
 
 def draw() -> None:
@@ -407,6 +438,8 @@ def main(arguments: list[str]) -> None:
         near(numbers or [20_000, 100_000, 1_000_000], *names)
     elif what == "far":
         far(*(numbers or [4_000]))
+    elif what == "tasks":
+        tasks(*numbers)
     elif what == "draw":
         draw()
     else:

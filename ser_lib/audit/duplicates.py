@@ -80,7 +80,7 @@ N_NEIGHBOURS = 20
 N_DIMENSIONS = 96
 
 # From how many clips on not all are compared with all, and in how many cells each is sought then:
-# of planted copies among a million 0.2 % are missed (`tools.scale`).
+# of planted copies among 300,000 0.1 % are missed (`tools.scale`).
 MANY_CLIPS, N_CELLS = 20_000, 8
 BLOCK, MAX_PRODUCTS = 4_096, 2**21  # rows, and products, in memory at once
 
