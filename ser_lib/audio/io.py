@@ -446,11 +446,13 @@ def check_facts(facts: ClipFacts) -> list[str]:
         ),
         (
             rate < MIN_SAMPLE_RATE_HZ,
-            f"{rate} Hz, below {MIN_SAMPLE_RATE_HZ} Hz; get the original recording",
+            f"{rate} Hz, below {MIN_SAMPLE_RATE_HZ} Hz; get the original recording, or leave it "
+            "out (--no-strict)",
         ),
         (
             facts.sample_format in ("PCM_U8", "PCM_S8", "ULAW", "ALAW"),
-            f"8-bit samples ({facts.sample_format}); get the original recording",
+            f"8-bit samples ({facts.sample_format}); get the original recording, or leave it out "
+            "(--no-strict)",
         ),
         (
             facts.n_channels > MAX_CHANNELS,

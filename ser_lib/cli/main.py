@@ -15,7 +15,9 @@ ser app                  the same in a browser, on this machine only
 from __future__ import annotations
 
 import logging
+import math
 import os
+import re
 import shlex
 import signal
 import sys
@@ -187,8 +189,14 @@ def run(
     from ser_lib.data.splits import each_left_out
     from ser_lib.evaluation.metrics import mean_sentence
     from ser_lib.runs.runner import run_study, score_runs
+    from ser_lib.runtime import whole_number
     from ser_lib.training.checkpoint import stopping_after
 
+    if not math.isfinite(max_minutes):
+        raise click.BadParameter(
+            f"{max_minutes} is no number of minutes", param_hint="--max-minutes"
+        )
+    whole_number("SER_JOBS", 1)
     context.with_resource(stopping_after(max_minutes))
     is_leaving = any(one.startswith("leave_corpus_out") for one in protocol)
     corpus = adopt(table, corpus=corpus, pattern=pattern, labels=label)
@@ -351,7 +359,7 @@ def audit(
     out: Path | None,
     **columns: str,
 ) -> None:
-    r"""Find leaks, copies, contradictions and damaged clips.
+    """Find leaks, copies, contradictions and damaged clips.
 
     SOURCE is a corpus by name, or anybody's folder of clips.
 
@@ -370,7 +378,7 @@ def audit(
     formats.
 
     Exit code: 0 no leak, 1 leaks, 2 the question cannot be answered as it was put.
-    """
+    """  # noqa: D301
     from ser_lib.audit import report as audit_report
     from ser_lib.audit.fingerprint import THRESHOLD
     from ser_lib.paths import only_writer, refuse_foreign, whole_file
@@ -568,6 +576,8 @@ def main() -> None:
     try:
         # What a shell makes of `*` where a file is called `--out=a.csv`.
         for name in takewhile(lambda one: one != "--", sys.argv[1:]):
+            if not name or re.fullmatch(r"--[\w-]+=", name):
+                raise OutputError("an argument is empty: a variable of the shell that is not set?")
             if name[:1] == "-" and name != "-" and Path(name).exists():
                 raise OutputError(f"{name}: a file here has the name of an option; write ./{name}")
         if code := app(standalone_mode=False):

@@ -160,6 +160,9 @@ def _check(request: Request) -> None:
         )
     if request.form not in (*FORMATS, "parquet") and not request.is_timeline:
         raise SerError(f"{request.form} holds the windows of a timeline: add --timeline")
+    meant = (TABLES | ANNOTATIONS).get(ending, request.form)
+    if meant != request.form and {meant, request.form} & set(ANNOTATIONS.values()):
+        raise SerError(f"--out {request.out} is named as {meant}, --format says {request.form}")
     if request.is_parquet and request.out is None:
         raise SerError("Parquet is no text for a terminal: name a file with --out")
     if request.is_parquet and find_spec("pyarrow") is None:
@@ -320,7 +323,8 @@ def _predict_whole(predictor: Predictor, request: Request, names: dict[str, str]
         raise AudioError(f"{request.form} holds one recording, {n_paths} were given")
     if request.form == "rttm":  # which cannot hold every name
         row = {"start_s": 0.0, "end_s": 1.0, "emotion": "a"}
-        _annotations(pd.DataFrame({"path": [*first, *paths], **row}), "rttm")
+        names_of = dict.fromkeys([*first, *paths])
+        _annotations(pd.DataFrame({"path": list(names_of), **row}), "rttm")
     command = f"ser predict{' --timeline' if request.is_timeline else ''}"
     facts = {"written_by": command, "form": request.form, "model": predictor.model_id}
 

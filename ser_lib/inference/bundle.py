@@ -406,7 +406,11 @@ def default_bundle() -> Path:
     for folder in _preferred():
         if not _missing_encoder(folder):
             return folder
-    raise BundleError("no bundle is installed; make one with `ser train`, or give --bundle")
+    places = " or ".join(map(str, bundles_dirs()))
+    raise BundleError(
+        f"no bundle is in {places}; make one with `ser train`, give --bundle FOLDER, or unset "
+        "SER_BUNDLES"
+    )
 
 
 def better_bundle() -> tuple[str, str]:

@@ -170,6 +170,22 @@ def test_a_file_with_the_name_of_an_option_is_not_taken_for_one(
         assert (f"./{name}" in capsys.readouterr().err) == bool(refused)
 
 
+@pytest.mark.parametrize(
+    "arguments", [["audit", ""], ["run", "x", "--table", ""], ["run", "--table="]]
+)
+def test_an_empty_argument_is_refused(arguments, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["ser", *arguments])
+    monkeypatch.setattr(command, "app", lambda **_: pytest.fail("was run"))
+    with pytest.raises(SystemExit):
+        command.main()
+    assert "empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("minutes", ["nan", "inf", "-1"])
+def test_minutes_are_a_number(call, minutes):
+    assert call("--model", "dummy", "--max-minutes", minutes).exit_code == 2
+
+
 def test_an_error_of_the_system_is_one_message_too(monkeypatch, capsys):
     def fail(**_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a.csv")

@@ -96,6 +96,18 @@ def test_one_recording_a_file_but_for_turns_and_tables(predict, talk, speak, tmp
     assert set(read_annotations(tmp_path / "a.rttm")["file"]) == {"talk", "b"}
 
 
+def test_a_recording_that_is_named_twice_is_once_in_rttm(predict, talk, tmp_path):
+    once = predict(talk, is_timeline=True, out=tmp_path / "a.rttm")
+    twice = predict(talk, talk, is_timeline=True, out=tmp_path / "b.rttm")
+    assert once.code == twice.code == 0
+    assert (tmp_path / "a.rttm").read_text() == (tmp_path / "b.rttm").read_text()
+
+
+def test_a_suffix_that_contradicts_the_format_is_refused(predict, tmp_path):
+    with pytest.raises(SerError, match="named as vtt"):
+        predict(tmp_path, is_timeline=True, form="srt", out=tmp_path / "a.vtt")
+
+
 def test_names_that_rttm_cannot_hold_are_refused_before_anything_is_predicted(
     predict, talk, tmp_path, monkeypatch
 ):
