@@ -182,6 +182,23 @@ def tone():
 
 
 @pytest.fixture(scope="session")
+def on_disk(tmp_path_factory):
+    """Return a function that makes a fake of `extract` give its arrays as that does: from files."""
+
+    def wrap(fake):
+        folder = tmp_path_factory.mktemp("extracted")
+
+        def extract(*arguments: object, **options: object) -> np.memmap:
+            path = folder / f"{len(list(folder.iterdir()))}.npy"
+            np.save(path, fake(*arguments, **options))
+            return np.load(path, mmap_mode="r")
+
+        return extract
+
+    return wrap
+
+
+@pytest.fixture(scope="session")
 def peak_frequency():
     """Return a function that finds the strongest frequency of a signal in Hz."""
 

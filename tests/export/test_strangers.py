@@ -52,7 +52,7 @@ def extract(clips: pd.DataFrame, spec: object, **options: object) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def fitted(clips, tmp_path_factory):
+def fitted(clips, tmp_path_factory, on_disk):
     small = [
         replace(one, config=replace(one.config, n_components=8))
         if one.name in NAMES and isinstance(one.config, CorpusHeadConfig)
@@ -62,7 +62,7 @@ def fitted(clips, tmp_path_factory):
     study = replace(MOONSHINE, models=tuple(small))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SER_REPORTS", str(tmp_path_factory.mktemp("reports")))
-        patch.setattr(runner, "extract", extract)
+        patch.setattr(runner, "extract", on_disk(extract))
         patch.setattr(runner, "feature_shape", lambda spec: SHAPE)
         patch.setattr("ser_lib.export.refit.extract", extract)
         protocol = study.protocol("honest", "languages_open")

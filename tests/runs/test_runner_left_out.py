@@ -57,11 +57,12 @@ def test_a_head_chooses_on_corpora_and_not_on_speakers(clips, monkeypatch, tmp_p
 
     monkeypatch.setattr(runner, "fit_fold", fit)
     positions = pd.Series(range(len(clips)), index=clips["clip_id"])
-    arrays = {"original": np.zeros((len(clips), 1, 9, 2, 3))}
+    np.save(tmp_path / "features.npy", np.zeros((len(clips), 1, 9, 2, 3)))
+    files = {"original": (str(tmp_path / "features.npy"),)}
     kept = Checkpoint(tmp_path / "00.npz")
     for made in (plan(clips), replace(plan(clips), protocol=plain_protocol("speaker_folds"))):
         with pytest.raises(RuntimeError, match="seen"):
-            runner._fit_and_store(made, 0, arrays, positions, tmp_path, kept)
+            runner._fit_and_store(made, files, positions, tmp_path, (0, kept))
     assert set(seen[0]) == {"ravdess", "nemo", "turev"}
     # The twin: by speaker, as everywhere else.
     assert len(set(seen[1])) == 18

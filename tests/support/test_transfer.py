@@ -30,7 +30,7 @@ def few(demo_clips):
 
 
 @pytest.fixture(scope="module")
-def folders(few, tmp_path_factory):
+def folders(few, tmp_path_factory, on_disk):
     """Reports with stored runs of two systems, on arrays in the place of the encoder's.
 
     Emotions show in layer 3, speakers everywhere.
@@ -51,7 +51,7 @@ def folders(few, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name, folder in found.items():
             patch.setenv(name, folder)
-        patch.setattr("ser_lib.runs.runner.extract", fake)
+        patch.setattr("ser_lib.runs.runner.extract", on_disk(fake))
         run_study(STUDY, clips, models=["base_one_layer"], protocols=["honest"], n_seeds=1)
         run_study(STUDY, clips, models=["base_one_speed"], protocols=ASKED, n_seeds=1)
     return found
