@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-VARIABLE = "SER_SCHEDULER"
-"""Names a scheduler of Dask whose workers work; see `ser_lib.workers`."""
+SCHEDULER = "SER_SCHEDULER"  # the variable
+
+
+def scheduler_address() -> str:
+    """Return where the scheduler of Dask is whose workers work (`ser_lib.workers`), or ""."""
+    return os.environ.get(SCHEDULER, "").strip()
 
 
 def whole_number(variable: str, default: int) -> int:

@@ -25,7 +25,7 @@ from joblib import Parallel, delayed
 
 from ser_lib.errors import RunError
 from ser_lib.paths import PACKAGE_DIR, atomic_path, cache_dir
-from ser_lib.runtime import VARIABLE, ending_with_parent
+from ser_lib.runtime import SCHEDULER, ending_with_parent, scheduler_address
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -82,7 +82,7 @@ def map_tasks(
         If the scheduler cannot be reached or has no workers, or one of them is of other versions,
         or lacks the shared folders.
     """
-    if address := os.environ.get(VARIABLE, "").strip():
+    if address := scheduler_address():
         yield from _map_far(function, tasks, address, needs)
     elif n_jobs == 1:
         yield from map(function, tasks)
@@ -129,7 +129,9 @@ def _map_far(
             batch, future = waiting[0]
             try:
                 results, seconds = future.result(timeout=POLL_S)
-            except TimeoutError:
+            except TimeoutError:  # of the wait, or the task's own
+                if future.status == "error" and isinstance(future.exception(), TimeoutError):
+                    raise
                 connection.watch()
             except (CancelledError, CommClosedError):  # the scheduler ended, and knows no task
                 connection.renew()
@@ -156,7 +158,7 @@ def _do(
 
     worker = get_worker()
     name = worker.address
-    os.environ.pop(VARIABLE, None)
+    os.environ.pop(SCHEDULER, None)
     os.environ.update(home.variables)
     if worker.state.nthreads > 1:
         raise RunError(

@@ -31,6 +31,10 @@ def refuse(number: int) -> int:
     return number
 
 
+def waits(number: int) -> int:
+    raise TimeoutError(f"clip-{number}.wav: the storage does not answer")
+
+
 def ends(number: int) -> int:
     os._exit(1)
 
@@ -57,6 +61,11 @@ def far(scheduler, monkeypatch):
 
 def test_workers_elsewhere_give_results_in_order(far):
     assert list(map_tasks(doubled, iter(range(100)))) == list(range(0, 200, 2))
+
+
+def test_a_time_that_ran_out_in_a_task_is_its_error(far):
+    with pytest.raises(TimeoutError, match="clip-3"):
+        list(map_tasks(waits, iter([3])))
 
 
 def test_features_are_the_same_bytes(few_clips, scheduler, monkeypatch, tmp_path):

@@ -39,7 +39,7 @@ from ser_lib.errors import (
     SerError,
     TrainingStoppedError,
 )
-from ser_lib.runtime import VARIABLE
+from ser_lib.runtime import SCHEDULER
 
 if TYPE_CHECKING:
     from ser_lib.data.corpus import Corpus
@@ -70,13 +70,13 @@ LABEL = click.option(
 @click.group(name="ser")
 @click.version_option(__version__, message="ser-lib %(version)s")
 @click.option(
-    "--scheduler", envvar=VARIABLE, help="Of Dask, as tcp://HOST:8786: its workers do the work."
+    "--scheduler", envvar=SCHEDULER, help="Of Dask, as tcp://HOST:8786: its workers do the work."
 )
 def app(scheduler: str | None) -> None:
     """Speech emotion recognition, honestly."""
     if scheduler:
         require_extra("scale")
-        os.environ[VARIABLE] = scheduler
+        os.environ[SCHEDULER] = scheduler
 
 
 @app.command()

@@ -26,7 +26,7 @@ from ser_lib.errors import FeatureError, SerError, offenders
 from ser_lib.features.encoders.registry import ENCODERS
 from ser_lib.features.registry import FEATURES, FeatureSpec
 from ser_lib.paths import cache_dir, keep, locked
-from ser_lib.runtime import VARIABLE, one_blas_thread
+from ser_lib.runtime import one_blas_thread, scheduler_address
 from ser_lib.seeds import generator
 
 
@@ -154,7 +154,7 @@ def compute_each(
     """Compute a feature of every clip in parallel, of whatever shape; `results_of` unpacks it."""
     places = list(zip(clips["path"], clips["audio_sha256"], strict=True))
     key = feature_key(clips, spec, variant=variant)
-    is_far = bool(os.environ.get(VARIABLE))
+    is_far = bool(scheduler_address())
     if not is_far:
         compile_once(spec)
     chunks = Chunks(

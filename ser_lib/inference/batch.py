@@ -25,7 +25,7 @@ from ser_lib.audio.io import is_hidden, is_recording
 from ser_lib.errors import AudioError
 from ser_lib.inference.prediction import Prediction
 from ser_lib.inference.predictor import Predictor, from_recipe
-from ser_lib.runtime import N_CORES, VARIABLE, one_blas_thread
+from ser_lib.runtime import N_CORES, one_blas_thread, scheduler_address
 
 FORMATS = ("table", "csv", "json")
 N_DECIMALS = 4  # as stored runs have
@@ -119,7 +119,7 @@ def predict_many(
         With an error where a recording cannot be used.
     """
     n_jobs = n_jobs or N_CORES
-    is_far = bool(os.environ.get(VARIABLE))
+    is_far = bool(scheduler_address())
     if n_jobs == 1 and not is_far:
         yield from map(predictor.attempt, paths)
         return
