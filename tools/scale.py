@@ -419,7 +419,7 @@ def draw() -> None:
                 axes.plot(rows["n_clips"], rows[column], marker="o", label=what)
             axes.set(xscale="log", xlabel="Clips", ylabel=label)
             if name == "near":
-                axes.set_yscale("log")
+                axes.set_yscale("symlog", linthresh=1)  # an index may add nothing
             else:
                 axes.set_ylim(bottom=0)
             axes.spines[["top", "right"]].set_visible(False)

@@ -27,7 +27,13 @@ def test_made_up_copies_are_nearest_neighbours():
     assert np.mean([b in found[a] for a, b in planted]) > 0.99
 
 
-def test_what_is_measured_is_drawn(monkeypatch):
+def test_what_adds_no_memory_is_drawn():
+    scale.note(what="near: ours", n_clips=10, cpu_s=0.0, added_mb=0, recall=1.0)
+    scale.draw()
+    assert (scale.FOLDER / "near.svg").stat().st_size > 1_000
+
+
+def test_what_is_measured_is_drawn():
     scale.near([3_000], "ours")
     (found,) = measured()
     assert (found["what"], found["n_clips"]) == ("near: ours", 3_000)
