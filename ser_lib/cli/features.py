@@ -19,6 +19,7 @@ import pandas as pd
 
 from ser_lib import data
 from ser_lib.chunks import Arrays
+from ser_lib.cli.extras import require_extra
 from ser_lib.cli.parquet import write_parquet
 from ser_lib.data.own import own_corpus, read_as_given
 from ser_lib.errors import FeatureError, OutputError, offenders
@@ -51,7 +52,8 @@ def make_spec(name: str, settings: Sequence[str]) -> FeatureSpec:
         except ValueError:
             is_set = ""
         if not is_set:
-            raise FeatureError(f"--set {one}: write --set n_mels=40; {key} is a number")
+            kind = "whole number" if hints.get(key) is int else "number"
+            raise FeatureError(f"--set {one}: write --set n_mels=40; {key} is a {kind}")
     if name.startswith("encoder"):
         encoder = get_encoder(given.setdefault("encoder", "moonshine-base"))
         usual = {"sha256": encoder.sha256, "sample_rate_hz": encoder.sample_rate_hz}
@@ -74,8 +76,8 @@ def write_features(spec: FeatureSpec, source: str, out: Path) -> list[str]:
     """
     if out.suffix.lower() not in SUFFIXES:
         raise OutputError(f"--out {out}: name a file that ends in {' or '.join(SUFFIXES)}")
-    if out.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
-        raise OutputError("Parquet needs pyarrow: pip install 'ser-lib[parquet]', or name a .npz")
+    if out.suffix.lower() == ".parquet":
+        require_extra("parquet")
     if out.resolve() == Path(source).resolve():
         raise OutputError(f"--out {out}: is what is read; name another file")
     refuse_foreign(out, lambda text: MARK in text)

@@ -16,7 +16,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 import numpy as np
 
 from ser_lib.audio.io import load_head, stored_stream
+from ser_lib.cli.extras import require_extra
 from ser_lib.errors import AudioError, OutputError, SerError
 from ser_lib.inference.batch import (
     FORMATS,
@@ -165,12 +165,15 @@ def _check(request: Request) -> None:
         raise SerError(f"--out {request.out} is named as {meant}, --format says {request.form}")
     if request.is_parquet and request.out is None:
         raise SerError("Parquet is no text for a terminal: name a file with --out")
-    if request.is_parquet and find_spec("pyarrow") is None:
-        raise OutputError("Parquet needs pyarrow: pip install 'ser-lib[parquet]', or name a .csv")
+    if request.is_parquet:
+        require_extra("parquet")
     if request.top < 0 or request.n_jobs < 0:
         raise SerError("--top and --jobs are 0 or more")
     if request.plot is not None and not request.is_timeline:
         raise SerError("--plot draws a timeline: add --timeline")
+    usual = Request.window_s, Request.hop_s
+    if (request.window_s, request.hop_s) != usual and not request.is_timeline:
+        raise SerError("--window-s and --hop-s cut a timeline: add --timeline")
     if request.speaker_reference is not None and request.speaker_clips is not None:
         raise SerError("--speaker-reference (neutral) or --speaker-clips (unlabelled), not both")
     if request.room is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
@@ -105,12 +106,24 @@ class FeatureSpec:
         if self.name not in FEATURES:
             raise FeatureError(f"unknown feature '{self.name}'; known are {', '.join(FEATURES)}")
         # The first two are the signal and its rate.
-        known = list(inspect.signature(FEATURES[self.name].function).parameters)[2:]
+        parameters = inspect.signature(FEATURES[self.name].function).parameters
+        known = list(parameters)[2:]
         unknown = sorted(set(self.params) - set(known))
         if unknown:
             raise FeatureError(
                 f"feature '{self.name}' has no parameters {unknown}; known are {', '.join(known)}"
             )
+        own = {one: getattr(self, one) for one in ("sample_rate_hz", "offset_s", "duration_s")}
+        for name, value in {**own, **self.params}.items():
+            if value is None or isinstance(value, str):
+                continue
+            # What is 0 unless somebody sets it may be 0.
+            is_zero_fine = name == "offset_s" or (
+                name in self.params and parameters[name].default == 0
+            )
+            if not 0 <= value < math.inf or not (value or is_zero_fine):
+                least = "0 or more" if is_zero_fine else "above 0"
+                raise FeatureError(f"feature '{self.name}': {name} is {value}, and must be {least}")
 
     def identity(self) -> dict[str, object]:
         """Return the spec and the function's version as plain data, for keys and records."""

@@ -10,7 +10,6 @@ import pytest
 from click.testing import CliRunner
 
 from ser_lib import data
-from ser_lib.cli import features
 from ser_lib.cli import main as command
 from ser_lib.errors import FeatureError, OutputError
 from ser_lib.features.extraction import compute
@@ -125,8 +124,9 @@ def test_a_file_of_ours_is_replaced_and_another_is_not(call, folder, tmp_path):
 
 
 def test_what_parquet_needs_is_said_before_anything_is_computed(call, folder, monkeypatch):
-    monkeypatch.setattr(features, "find_spec", lambda name: None)
-    with pytest.raises(OutputError, match=r"\[parquet\]"):
+    lines = ['nowhere>=1; extra == "parquet"']
+    monkeypatch.setattr("importlib.metadata.requires", lambda _: lines)
+    with pytest.raises(ModuleNotFoundError, match=r"\[parquet\]"):
         call("prosody", folder, out="f.parquet")
 
 

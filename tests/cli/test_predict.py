@@ -292,6 +292,8 @@ def test_options_that_do_not_fit_are_refused(predict, clip, tmp_path):
         predict(clip, form="xml")
     with pytest.raises(SerError, match="--timeline"):
         predict(clip, plot=tmp_path / "a.png")
+    with pytest.raises(SerError, match="--timeline"):
+        predict(clip, window_s=2.0)
     with pytest.raises(SerError, match="once"):
         predict("-", "-")
     with pytest.raises(BundleError, match="is no bundle"):

@@ -134,8 +134,9 @@ def test_forms_that_do_not_fit_are_refused(predict, talk, tmp_path, monkeypatch)
         predict(talk, form="audformat")
     with pytest.raises(SerError, match="--out"):
         predict(talk, form="parquet")
-    monkeypatch.setattr(commands, "find_spec", lambda name: None)
-    with pytest.raises(OutputError, match=r"ser-lib\[parquet\]"):
+    lines = ['nowhere>=1; extra == "parquet"']
+    monkeypatch.setattr("importlib.metadata.requires", lambda _: lines)
+    with pytest.raises(ModuleNotFoundError, match=r"ser-lib\[parquet\]"):
         predict(talk, out=tmp_path / "a.parquet")
     predict(talk, is_timeline=True, form="audformat")
     assert [one.name for one in tmp_path.iterdir()] == ["talk.wav"]

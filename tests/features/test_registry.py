@@ -70,6 +70,30 @@ def test_an_unknown_parameter_is_named():
         FeatureSpec("log_mel", params={"n_mel": 64})
 
 
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({"sample_rate_hz": 0}, "sample_rate_hz"),
+        ({"offset_s": -1.0}, "offset_s"),
+        ({"duration_s": 0.0}, "duration_s"),
+        ({"params": {"n_mels": -5}}, "n_mels"),
+        ({"params": {"f_max_hz": -1.0}}, "f_max_hz"),
+        ({"params": {"f_max_hz": float("nan")}}, "f_max_hz"),
+        ({"params": {"duration_s": float("inf")}}, "duration_s"),
+    ],
+)
+def test_a_value_that_no_signal_has_is_refused(given, name):
+    with pytest.raises(FeatureError, match=f"{name} is"):
+        FeatureSpec("log_mel", **given)
+
+
+def test_what_is_zero_by_itself_may_be_set_to_zero():
+    encoder = {"encoder": "any", "sha256": "0"}
+    FeatureSpec("encoder_views", params={**encoder, "n_layers": 0, "n_values": 0})
+    FeatureSpec("mfcc_zcr_rms", params={"is_muted": False})
+    FeatureSpec("log_mel", offset_s=0.0, params={"f_max_hz": None, "duration_s": None})
+
+
 # --- versions
 
 # Mean and standard deviation of every feature of one synthetic signal, by name and version. Where
