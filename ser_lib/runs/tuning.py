@@ -30,10 +30,11 @@ from ser_lib.features.extraction import extract
 from ser_lib.models.cnn3d import Cnn3dConfig
 from ser_lib.paths import atomic_path, locked, report_dir
 from ser_lib.runs import store
-from ser_lib.runs.runner import RunPlan, plan_run
+from ser_lib.runs.runner import RunPlan, checkpoints_dir, plan_run
 from ser_lib.runtime import progress
 from ser_lib.seeds import child_seed
 from ser_lib.studies.study import Study
+from ser_lib.training.checkpoint import DEADLINE, Checkpoint
 from ser_lib.training.fit import FoldArrays, fit_fold, gather_fold
 from ser_lib.training.settings import TrainingSettings
 
@@ -346,8 +347,14 @@ def _run_missing(
     for number in progress(missing, total=len(missing), what=f"tuning {plan.study.name}"):
         first = search.spec["first_trial"]
         values = propose(search.space, trials, seed=plan.seed) if number else first
-        trials.append({"number": number} | values | _fit(plan, values, arrays))
+        kept = Checkpoint(
+            checkpoints_dir(search.folder).with_name(f"{search.folder.name}-{number}.npz"),
+            DEADLINE.get(),
+            about={"name": f"tuning {plan.study.name}: trial {number + 1}"},
+        )
+        trials.append({"number": number} | values | _fit(plan, values, arrays, kept))
         search.write(trials)
+        kept.remove()
         said = f"tuning {plan.study.name}: trial {number + 1} of {n_trials}: validation UAR"
         logger.info("%s %s in %.0f s", said, pct(trials[-1]["uar"]), trials[-1]["duration_s"])
 
@@ -362,13 +369,13 @@ def _arrays(plan: RunPlan, clips: pd.DataFrame) -> FoldArrays:
     return gather_fold(replace(fold, test=fold.validation), table, classes, sources, positions)
 
 
-def _fit(plan: RunPlan, values: Mapping[str, Any], arrays: FoldArrays) -> dict[str, Any]:
+def _fit(
+    plan: RunPlan, values: Mapping[str, Any], arrays: FoldArrays, checkpoint: Checkpoint
+) -> dict[str, Any]:
     config = config_of(plan.model.config, values)
     settings = settings_of(cast(TrainingSettings, plan.training), values)
-    n_classes, is_scaled = len(plan.labels), plan.model.is_scaled
-    result = fit_fold(
-        config, settings, arrays, n_classes=n_classes, is_scaled=is_scaled, seed=plan.seed
-    )
+    options: dict[str, Any] = {"n_classes": len(plan.labels), "is_scaled": plan.model.is_scaled}
+    result = fit_fold(config, settings, arrays, **options, seed=plan.seed, checkpoint=checkpoint)
     names = np.array(plan.labels)
     predicted = names[result.probabilities.argmax(axis=1)]
     counts = confusion_counts(names[arrays.y_validation], predicted, plan.labels)

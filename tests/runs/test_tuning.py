@@ -22,10 +22,11 @@ from ser_lib import data, studies
 from ser_lib.cli import main as command
 from ser_lib.data.labels import LABEL_SETS
 from ser_lib.data.splits import Protocol
-from ser_lib.errors import LeakError, RunError, StudyError
+from ser_lib.errors import LeakError, RunError, StudyError, TrainingStoppedError
 from ser_lib.features.registry import FeatureSpec
 from ser_lib.models.baselines import KnnConfig
 from ser_lib.models.cnn3d import Cnn3dConfig
+from ser_lib.paths import cache_dir
 from ser_lib.runs import tuning
 from ser_lib.runs.runner import plan_run
 from ser_lib.runs.tuning import (
@@ -40,6 +41,7 @@ from ser_lib.runs.tuning import (
 )
 from ser_lib.studies import STUDIES
 from ser_lib.studies.study import ModelSpec, Study
+from ser_lib.training.checkpoint import stopping_after
 from ser_lib.training.fit import FitResult
 from ser_lib.training.settings import TrainingSettings
 
@@ -98,7 +100,7 @@ def clips(demo_clips) -> pd.DataFrame:
     return demo_clips[is_kept].reset_index(drop=True)
 
 
-def fake_fit(config, settings, arrays, *, n_classes, is_scaled, seed) -> FitResult:
+def fake_fit(config, settings, arrays, *, n_classes, is_scaled, seed, checkpoint) -> FitResult:
     """Stand in for a training: a score that the settings decide, in no time."""
     rng = np.random.default_rng(int(1e7 * settings.learning_rate) + sum(config.n_filters))
     probabilities = rng.dirichlet(np.ones(n_classes), len(arrays.x_test))
@@ -385,6 +387,22 @@ def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(clips, monkeypa
         next((tmp_path / name).rglob("trials.csv")).read_text() for name in ("whole", "stopped")
     ]
     assert both[0] == both[1]
+
+
+def test_a_trial_that_was_stopped_goes_on_at_its_checkpoint(clips, monkeypatch, tmp_path, caplog):
+    monkeypatch.setenv("SER_REPORTS", str(tmp_path / "whole"))
+    whole = go(clips, 1)
+    monkeypatch.setenv("SER_REPORTS", str(tmp_path / "stopped"))
+    with pytest.raises(TrainingStoppedError, match="trial 1"), stopping_after(1e-9):
+        go(clips, 1)
+    assert go(clips, 0).empty
+    with caplog.at_level("INFO"):
+        resumed = go(clips, 1)
+    assert "trial 1: goes on at epoch" in caplog.text
+    assert not list((cache_dir() / "checkpoints").iterdir())
+    pd.testing.assert_frame_equal(
+        resumed.drop(columns="duration_s"), whole.drop(columns="duration_s")
+    )
 
 
 def test_a_search_that_is_killed_loses_one_trial_and_leaves_no_half_file(
