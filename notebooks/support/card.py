@@ -55,6 +55,7 @@ def sources_of(bundle: Bundle) -> tuple[str, list[str]]:
         f" (This is seed {card['seed']} alone; the mean over {len(one.runs)} seeds in other "
         f"chapters is {pct(one.score.uar)}.)"
         for one in stored_results(study, wanted).values()
+        if len(one.runs) > 1
     )
     joint = []
     across = [("base_one_speed", "german", "pooled")] if study is OURS["moonshine"] else []

@@ -6,7 +6,8 @@ import pytest
 
 from ser_lib.inference.bundle import find_bundle, load_bundle
 from ser_lib.inference.model_card import card_text
-from support.card import card_table
+from ser_lib.paths import PROJECT_DIR
+from support.card import card_table, sources_of
 
 
 @pytest.mark.parametrize("name", ["moonshine-strangers", "moonshine-ravdess", "cnn-ravdess"])
@@ -17,3 +18,13 @@ def test_the_table_says_what_the_card_says(name):
     score = table[f"UAR on {whom}"].split(",")[0]
     assert all(one in card_text(bundle) for one in (table["stored run"], score))
     assert table["classes"] == ", ".join(bundle.labels)
+
+
+@pytest.mark.parametrize(
+    ("name", "n_seeds"),
+    [("moonshine-strangers", ""), ("moonshine-ravdess", "the mean over 3 seeds")],
+)
+def test_a_mean_over_seeds_is_told_where_there_are_some(name, n_seeds, monkeypatch):
+    monkeypatch.setenv("SER_REPORTS", str(PROJECT_DIR / "reports"))
+    said, _ = sources_of(load_bundle(find_bundle(name)))
+    assert (n_seeds in said) if n_seeds else said == ""
