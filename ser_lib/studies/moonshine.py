@@ -35,6 +35,16 @@ def _features(encoder: str, speeds: str = "1") -> FeatureSpec:
 
 
 BASE_ONE_SPEED = _features("moonshine-base")
+# Cut to speech, at one level: how loud and how long pauses are is the room, and the corpus.
+SPEECH = replace(
+    BASE_ONE_SPEED,
+    params={
+        **BASE_ONE_SPEED.params,
+        "n_layers": 7,
+        "statistics": "mean,loud_mean",
+        "speech_rms": 0.05,
+    },
+)
 LAYER_RUNS = neighbours(1, 7, lengths=(4, 6))
 
 # Blocks that no head reads need not be computed: for answers in a fifth less time.
@@ -42,8 +52,20 @@ LOW_RUNS = neighbours(1, 5, lengths=(3, 4, 5))
 LOW_LAYERS = (1, 2, 3, 4, 5)
 
 
-def _ablation(name: str, title: str, config: RidgeHeadConfig | CorpusHeadConfig) -> ModelSpec:
-    return ModelSpec(name, title, config, BASE_ONE_SPEED, is_ours=True, is_optional=True)
+def _ablation(
+    name: str,
+    title: str,
+    config: RidgeHeadConfig | CorpusHeadConfig,
+    features: FeatureSpec = BASE_ONE_SPEED,
+) -> ModelSpec:
+    return ModelSpec(name, title, config, features, is_ours=True, is_optional=True)
+
+
+def _for_known(*layers: int) -> CorpusHeadConfig:
+    """Discriminants, and loud frames beside all, do better where the level is known only."""
+    return CorpusHeadConfig(
+        layers, statistics=(0, 1), strengths=(3e-4, 1e-3), decisions=("discriminant",)
+    )
 
 
 NORMALISED = [
@@ -114,6 +136,30 @@ MOONSHINE = our_study(
             "strangers_low_known",
             "Moonshine base, for known strangers, lower layers",
             CorpusHeadConfig(LOW_LAYERS, strengths=(3e-4, 1e-3), decisions=("discriminant",)),
+        ),
+        _ablation(
+            "strangers_speech",
+            "Moonshine base, corpora without their own level, clips cut to speech",
+            CorpusHeadConfig(),
+            SPEECH,
+        ),
+        _ablation(
+            "strangers_speech_known",
+            "Moonshine base, for known rooms and voices, clips cut to speech",
+            _for_known(*range(1, 7)),
+            SPEECH,
+        ),
+        _ablation(
+            "strangers_speech_low",
+            "Moonshine base, for strangers, lower layers, clips cut to speech",
+            CorpusHeadConfig(LOW_LAYERS, decisions=("logistic",)),
+            SPEECH,
+        ),
+        _ablation(
+            "strangers_speech_low_known",
+            "Moonshine base, for known strangers, lower layers, clips cut to speech",
+            _for_known(*LOW_LAYERS),
+            SPEECH,
         ),
         ModelSpec(
             "tiny",

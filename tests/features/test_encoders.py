@@ -321,13 +321,52 @@ def test_one_frame_has_no_spread():
     assert pooled.tolist() == [[1.0] * WIDTH, [0.0] * WIDTH, [0.0] * WIDTH]
 
 
-def test_faster_is_shorter_and_higher(tiny, tone, peak_frequency, monkeypatch):
-    played = []
+def test_statistics_of_loud_frames_leave_pauses_out(tiny, tone, monkeypatch):
+    frames = np.repeat(np.arange(4.0)[:, np.newaxis], WIDTH, axis=1)
+    monkeypatch.setattr(features, "encode", lambda signal, rate_hz, encoder: [frames])
+    part = tone(400.0)
+    signal = np.concatenate([0.0 * part, part, 0.1 * part, 0.03 * part])
+    params = {**spec_of(tiny()).params, "statistics": "mean,loud_mean,loud_highest"}
+    found = encoders.encoder_views(signal, RATE_HZ, **params)[0, 0, :, 0]
+    assert found.tolist() == [1.5, 1.5, 2.0]
+    assert encoders.encoder_views(0 * signal, RATE_HZ, **params)[0, 0, 1, 0] == 1.5
+
+
+@pytest.fixture
+def played(monkeypatch):
+    """Signals as they come to an encoder."""
+    signals = []
     monkeypatch.setattr(
         features,
         "encode",
-        lambda signal, rate_hz, encoder: played.append(signal) or [np.ones((2, WIDTH))],
+        lambda signal, rate_hz, encoder: signals.append(signal) or [np.ones((2, WIDTH))],
     )
+    return signals
+
+
+def test_speech_is_cut_and_levelled_before_the_encoder(tiny, tone, played):
+    part = tone(400.0, duration_s=0.5)
+    signal = np.concatenate([0 * part, part, 0 * part, 0.1 * part, 0 * part])
+    params = {**spec_of(tiny()).params, "speech_rms": 0.05}
+    for one in (signal, 0.01 * signal, 0 * signal):
+        encoders.encoder_views(one, RATE_HZ, **params)
+    loud, soft, silent = played
+    assert len(loud) / RATE_HZ == pytest.approx(1.5 + 8 * features.FRAME_S, abs=0.05)
+    np.testing.assert_allclose(loud, soft, atol=1e-6)
+    # Two halves are within the range, the one of a hundredth of the other's power.
+    first = loud[np.abs(loud).argmax() :][: RATE_HZ // 4]
+    assert np.sqrt((first**2).mean()) == pytest.approx(0.05 * np.sqrt(2 / 1.01), rel=0.03)
+    np.testing.assert_array_equal(silent, 0 * signal)
+
+
+@pytest.mark.parametrize("signal", [np.zeros((2, 800)), np.full(800, np.nan)])
+def test_what_cannot_be_encoded_is_refused_before_it_is_cut(tiny, signal):
+    params = {**spec_of(tiny()).params, "speech_rms": 0.05}
+    with pytest.raises(EncoderError, match=r"tiny"):
+        encoders.encoder_views(signal.astype(np.float32), RATE_HZ, **params)
+
+
+def test_faster_is_shorter_and_higher(tiny, tone, peak_frequency, played):
     params = dict(spec_of(tiny()).params) | {"statistics": "mean", "speeds": "1,1.25"}
     encoders.encoder_views(tone(400.0), RATE_HZ, **params)
     assert len(played[1]) == pytest.approx(len(played[0]) / 1.25, abs=2)

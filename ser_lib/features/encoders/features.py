@@ -7,6 +7,7 @@ trained (`ser_lib.models.encoder_finetune`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,11 +15,16 @@ import numpy as np
 from ser_lib.audio.signal import resample
 from ser_lib.errors import EncoderError
 from ser_lib.features.encoders import registry
-from ser_lib.features.encoders.runtime import STATISTICS, encode, pool_frames
+from ser_lib.features.encoders.runtime import STATISTICS, check_input, encode, pool_frames
 
 # Quieter frames at both ends of a clip, beyond a margin, are pauses.
 SPEECH_RANGE_DB = 35.0
 MARGIN_FRAMES = 4
+
+# Frames that are quieter by more, wherever they are, sound like the room.
+LOUD_RANGE_DB = 25.0
+LOUD = "loud_"
+FRAME_S = 0.024
 
 # Names inside a block of the published graph: matrices of 8 bits, and vectors of 32.
 BLOCK_MATRICES = (
@@ -40,6 +46,7 @@ def encoder_views(
     statistics: str = "mean,spread",
     speeds: str = "1",
     n_layers: int = 0,
+    speech_rms: float = 0.0,
     outputs: str = "",
     n_values: int = 0,
     input_name: str = "input_values",
@@ -53,11 +60,15 @@ def encoder_views(
     encoder, sha256 : str
         A key of `ENCODERS`, or the path of another ONNX file, and the hash of the weights.
     statistics : str
-        Keys of `STATISTICS`, with commas.
+        Keys of `STATISTICS`, with commas; after `loud_`, of frames within `LOUD_RANGE_DB` of the
+        loudest.
     speeds : str
         Numbers with commas; 1 is the signal as it is.
     n_layers : int
         Number of layers, lowest first; those above are not computed. 0 takes all.
+    speech_rms : float
+        Root mean square that loud frames are brought to before the encoder, once pauses at both
+        ends are cut: neither room nor distance then shows in them. 0 leaves signals as they are.
     outputs, n_values, input_name : str, int, str
         Of another file: names of nodes or tensors, with commas; length of a frame's vector; its
         input.
@@ -89,8 +100,12 @@ def encoder_views(
         played = signal
         if speed != 1:
             played = resample(signal, round(sample_rate_hz * speed), sample_rate_hz)
+        if speech_rms:
+            check_input(played, sample_rate_hz, chosen)
+            n_frames = max(round(len(played) / sample_rate_hz / FRAME_S), 1)
+            played = _levelled_speech(played, n_frames, speech_rms)
         layers = encode(played, sample_rate_hz, encoder=chosen)
-        views.append(np.stack([pool_frames(one, names) for one in layers]))
+        views.append(np.stack([_pooled(one, played, names) for one in layers]))
     return np.stack(views).astype(np.float16)
 
 
@@ -101,6 +116,7 @@ def encoder_shape(
     statistics: str = "mean,spread",
     speeds: str = "1",
     n_layers: int = 0,
+    speech_rms: float = 0.0,
     outputs: str = "",
     n_values: int = 0,
     input_name: str = "input_values",
@@ -114,9 +130,10 @@ def encoder_shape(
 
 def _statistics_of(statistics: str) -> list[str]:
     names = statistics.split(",")
-    unknown = sorted(set(names) - set(STATISTICS))
+    unknown = sorted({one for one in names if one.removeprefix(LOUD) not in STATISTICS})
     if unknown:
-        raise EncoderError(f"unknown statistics {unknown}; known are {', '.join(STATISTICS)}")
+        known = ", ".join(STATISTICS)
+        raise EncoderError(f"unknown statistics {unknown}; known are {known}, also after '{LOUD}'")
     return names
 
 
@@ -209,12 +226,41 @@ def frames_shape(
     return n_frames, (layers.count(",") + 1) * registry.get_encoder(encoder).n_values
 
 
+def _pooled(frames: np.ndarray, signal: np.ndarray, statistics: Sequence[str]) -> np.ndarray:
+    """Summarise a layer's frames by statistics of all of them, or of loud ones."""
+    pooled = []
+    for name in statistics:
+        chosen = frames
+        if name.startswith(LOUD):
+            chosen = frames[_is_within(LOUD_RANGE_DB, _energy(signal, len(frames)))]
+        pooled.append(pool_frames(chosen, [name.removeprefix(LOUD)]))
+    return np.concatenate(pooled)
+
+
+def _levelled_speech(signal: np.ndarray, n_frames: int, rms: float) -> np.ndarray:
+    """Return a signal without the pauses at its ends, and its loud frames at one level."""
+    first, last = (one * len(signal) // n_frames for one in _speech(signal, n_frames))
+    speech = signal[first:last]
+    energy = _energy(speech, len(speech) * n_frames // len(signal))
+    power = energy[_is_within(LOUD_RANGE_DB, energy)].mean() * len(energy) / len(speech)
+    return speech * np.float32(rms / np.sqrt(power)) if power else speech
+
+
 def _speech(signal: np.ndarray, n_frames: int) -> tuple[int, int]:
     """Return the first frame of speech and the one after its last, with a margin."""
-    edges = np.linspace(0, len(signal), n_frames, endpoint=False).astype(int)
-    power = np.add.reduceat(signal.astype(np.float64) ** 2, edges)
-    loud = np.flatnonzero(power >= power.max() * 10 ** (-SPEECH_RANGE_DB / 10))
+    loud = np.flatnonzero(_is_within(SPEECH_RANGE_DB, _energy(signal, n_frames)))
     return max(int(loud[0]) - MARGIN_FRAMES, 0), int(loud[-1]) + 1 + MARGIN_FRAMES
+
+
+def _energy(signal: np.ndarray, n_frames: int) -> np.ndarray:
+    """Return the sum of squares of each frame, which are equally long to a sample."""
+    edges = np.linspace(0, len(signal), n_frames, endpoint=False).astype(int)
+    return np.add.reduceat(signal.astype(np.float64) ** 2, edges)
+
+
+def _is_within(range_db: float, energy: np.ndarray) -> np.ndarray:
+    """Return for each frame whether it is within a range of the loudest one."""
+    return energy >= energy.max() * 10 ** (-range_db / 10)
 
 
 def block_weights(encoder: registry.Encoder, number: int) -> dict[str, np.ndarray]:

@@ -133,6 +133,24 @@ def encode(signal: np.ndarray, sample_rate_hz: int, *, encoder: Encoder) -> list
         If the weights are missing or damaged; if the rate is not the encoder's; if the signal is
         shorter than a frame, not mono or not finite.
     """
+    check_input(signal, sample_rate_hz, encoder)
+    # Several clips at a time are faster than several threads for one.
+    session = _open_session(encoder, THREADS.get())
+    layers = session.run(None, {encoder.input_name: signal[np.newaxis].astype(np.float32)})
+    shapes = {one.shape for one in layers}
+    # A front end may give another length than the blocks after it: only the width is fixed.
+    if any(len(one) != 3 or one[0] != 1 or one[2] != encoder.n_values for one in shapes):
+        raise EncoderError(
+            f"{encoder.name}: layers of shape {sorted(shapes)}, expected is "
+            f"(1, n_frames, {encoder.n_values}); is it the encoder that was described?"
+        )
+    if min(one[1] for one in shapes) == 0:
+        raise EncoderError(f"{encoder.name}: {len(signal)} samples give no frame; a clip is short")
+    return [one[0] for one in layers]
+
+
+def check_input(signal: np.ndarray, sample_rate_hz: int, encoder: Encoder) -> None:
+    """Raise EncoderError where `encode` cannot take a signal."""
     if sample_rate_hz != encoder.sample_rate_hz:
         raise EncoderError(
             f"{encoder.name} was trained on {encoder.sample_rate_hz} Hz, the signal has "
@@ -147,19 +165,6 @@ def encode(signal: np.ndarray, sample_rate_hz: int, *, encoder: Encoder) -> list
         )
     if not np.isfinite(signal).all():
         raise EncoderError(f"{encoder.name}: the signal holds NaN or infinite samples")
-    # Several clips at a time are faster than several threads for one.
-    session = _open_session(encoder, THREADS.get())
-    layers = session.run(None, {encoder.input_name: signal[np.newaxis].astype(np.float32)})
-    shapes = {one.shape for one in layers}
-    # A front end may give another length than the blocks after it: only the width is fixed.
-    if any(len(one) != 3 or one[0] != 1 or one[2] != encoder.n_values for one in shapes):
-        raise EncoderError(
-            f"{encoder.name}: layers of shape {sorted(shapes)}, expected is "
-            f"(1, n_frames, {encoder.n_values}); is it the encoder that was described?"
-        )
-    if min(one[1] for one in shapes) == 0:
-        raise EncoderError(f"{encoder.name}: {len(signal)} samples give no frame; a clip is short")
-    return [one[0] for one in layers]
 
 
 def _movement(frames: np.ndarray) -> np.ndarray:
