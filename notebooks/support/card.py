@@ -6,7 +6,7 @@ import pandas as pd
 
 from ser_lib.evaluation.formatting import pct
 from ser_lib.inference.bundle import Bundle
-from ser_lib.inference.model_card import KNOWN_VOICES
+from ser_lib.inference.model_card import KNOWN_VOICES, calibration_text
 from ser_lib.studies import OURS, STUDIES
 from support.transfer import stored_results
 
@@ -14,7 +14,7 @@ from support.transfer import stored_results
 def card_table(bundle: Bundle) -> pd.DataFrame:
     """Return the facts of a model card as a table, with the columns `what, value`."""
     card = bundle.card
-    score, chosen, error = card["score"], card["selection"], card["calibration_error"]
+    score, chosen = card["score"], card["selection"]
     recalls = sorted(card["recalls"].items(), key=lambda item: -item[1])
     whom = "corpora left out in turn" if card.get("is_for_strangers") else "unseen speakers"
     rows = {
@@ -26,7 +26,7 @@ def card_table(bundle: Bundle) -> pd.DataFrame:
         "best and worst recall": f"{recalls[0][0]} {pct(recalls[0][1])}, {recalls[-1][0]} "
         f"{pct(recalls[-1][1])}",
         "temperature": f"{bundle.temperature:.2f}",
-        "calibration error": f"{pct(error['before'])} before, {pct(error['after'])} after",
+        "calibration error": calibration_text(bundle),
         "not sure below": f"{pct(bundle.threshold)}: {pct(chosen['coverage_share'])} of "
         f"clips are answered, {pct(chosen['accuracy_share'])} of answers are right",
         **{

@@ -84,7 +84,7 @@ def _uar(score: Mapping[str, float]) -> str:
 
 def _figures(bundle: Bundle) -> list[str]:
     card = bundle.card
-    score, chosen, error = card["score"], card["selection"], card["calibration_error"]
+    score, chosen = card["score"], card["selection"]
     lines = [
         f"Unweighted average recall {_uar(score)} (95 % interval by speaker), accuracy "
         f"{pct(score['wa'])}; chance is {pct(1 / len(bundle.labels))}. From run `{card['run']}`: "
@@ -97,8 +97,7 @@ def _figures(bundle: Bundle) -> list[str]:
         *(f"| {label} | {pct(card['recalls'][label])} |" for label in bundle.labels),
         "",
         f"Confidence: temperature {bundle.temperature:.2f}; expected calibration error "
-        f"{pct(error['before'])} before, {pct(error['after'])} after (each fold with the "
-        "temperature of the others).",
+        f"{calibration_text(bundle)}.",
         "",
         f"'not sure' below a confidence of {pct(bundle.threshold)}: on these clips "
         f"{pct(chosen['coverage_share'])} get an answer, and {pct(chosen['accuracy_share'])} of "
@@ -114,6 +113,18 @@ def _figures(bundle: Bundle) -> list[str]:
                 f"them on the same clips. From run `{known['run']}`.",
             ]
     return lines
+
+
+def calibration_text(bundle: Bundle) -> str:
+    """Say what the expected calibration error is, and with which temperature."""
+    error = bundle.card["calibration_error"]
+    before, after = pct(error["before"]), pct(error["after"])
+    if bundle.card.get("is_for_strangers"):  # whose head has its temperature from these very clips
+        return (
+            f"{after} on corpora left out, each with the temperature of the others ({before} with "
+            "the one temperature that is fitted on all of them)"
+        )
+    return f"{before} before, {after} after (each fold with the temperature of the others)"
 
 
 LEFT_OUT = (
