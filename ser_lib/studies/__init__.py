@@ -15,6 +15,7 @@ from ser_lib.studies.penumajji2025 import PENUMAJJI2025
 from ser_lib.studies.study import ModelSpec, PublishedFigure, Study
 from ser_lib.studies.swart2025 import SWART2025
 from ser_lib.studies.tdnn import SCRATCH, SCRATCH_ALONE
+from ser_lib.studies.well_trained import OWN_WAY, WELL_TRAINED
 
 __all__ = ["OURS", "STUDIES", "ModelSpec", "PublishedFigure", "Study", "get_study"]
 
@@ -24,7 +25,11 @@ STUDIES: dict[str, Study] = {
 
 # Systems of this project: they have no published figures to be held to.
 OURS: dict[str, Study] = {
-    one.name: one for one in (MOONSHINE, HEADS, TUNED, SCRATCH, SCRATCH_ALONE, COMPARE2016)
+    one.name: one
+    for one in (
+        *(MOONSHINE, HEADS, TUNED, SCRATCH, SCRATCH_ALONE, COMPARE2016),
+        *(WELL_TRAINED, OWN_WAY),
+    )
 }
 
 

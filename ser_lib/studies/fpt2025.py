@@ -118,7 +118,7 @@ FPT2025 = Study(
         "beside the published figure of the large one.",
         "Convolutions over chunks of 1 are computed as 2D convolutions, and pooled before the "
         "activation: the same outputs, in half the time.",
-        "SAVEE is not here: its clips are given on registration only.",
+        "SAVEE is given on registration only: where it is not, the pool is of three corpora.",
         "Noise, stretch, pitch and shift have the ranges of boucheta2025 and probability 0.5 each, "
         "which the report does not print. One augmented version of each training clip is made "
         "beforehand; each epoch takes the original or that one by chance.",

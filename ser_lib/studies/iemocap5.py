@@ -109,12 +109,13 @@ IEMOCAP5 = Study(
         ),
     ),
     differences=dict.fromkeys(
-        ("cnn", "cnn_bilstm", "cnn_bigru"), "its corpus, IEMOCAP as it seems, needs a licence"
+        ("cnn", "cnn_bilstm", "cnn_bigru"),
+        "its corpus is not named; IEMOCAP, as it seems, needs a licence",
     ),
     departures=(
         "The report does not name its corpus; its five classes are IEMOCAP's. IEMOCAP needs a "
-        "licence and is not here: on other corpora the classes that they have are used (neutral, "
-        "happy, sad, angry), and no published figure stands beside.",
+        "licence: where it is not, other corpora stand in with the classes that they have "
+        "(neutral, happy, sad, angry), and no published figure stands beside.",
         "Input shapes are not printed. 56 to 63 mel bands of 128 to 135 frames give the printed "
         "sizes of the first two networks (60 and 130 here); the third is met by a first kernel of "
         "5, 72 to 79 bands (76 here), a GRU of 64 units in each direction and one of 32.",

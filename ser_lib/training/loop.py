@@ -97,7 +97,8 @@ def train_network(
                 share = epoch + step / len(batches)
                 model.optimizer.learning_rate = scheduled_rate(settings, share)
             rows = batches[step]
-            inputs, wanted = _mix_rows(x_train.take(rows), targets[rows], settings, rng)
+            inputs = _mask_rows(x_train.take(rows), settings.mask_share, rng)
+            inputs, wanted = _mix_rows(inputs, targets[rows], settings, rng)
             at.steps.append(
                 model.train_on_batch(inputs, wanted, weights[y_train[rows]], return_dict=True)
             )
@@ -115,6 +116,21 @@ def train_network(
             checkpoint.keep(at)
     callbacks.on_train_end()
     return pd.DataFrame(at.epochs)[list(HISTORY_COLUMNS)]
+
+
+def _mask_rows(inputs: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Set one stretch of each row's frames, and one of its bands, to 0 (SpecAugment)."""
+    # Park et al. (2019), Interspeech; the last axis, of channels or values, stays whole.
+    if not share:
+        return inputs
+    masked = inputs.copy()
+    for axis, size in enumerate(inputs.shape[1:-1], start=1):
+        width = rng.integers(round(share * size), size=len(inputs), endpoint=True)
+        start = rng.integers(size - width, endpoint=True)
+        distance = np.arange(size) - start[:, np.newaxis]
+        is_masked = (distance >= 0) & (distance < width[:, np.newaxis])
+        np.moveaxis(masked, axis, 1)[is_masked] = 0
+    return masked
 
 
 def _mix_rows(

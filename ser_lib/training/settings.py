@@ -63,6 +63,8 @@ class TrainingSettings:
     """Probability that targets spread evenly over all classes."""
     mixup_alpha: float = _added(0.0)
     """Of the beta distribution that the shares of mixup are drawn from; 0: no mixup."""
+    mask_share: float = _added(0.0)
+    """Of each axis but the last, at most this share of a training row is set to 0 (SpecAugment)."""
     fits_validation: bool = _added(False)
     """Whether validation rows are trained on as well; nothing may then be decided on them."""
     precision: str = _added("float32")

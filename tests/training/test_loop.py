@@ -15,6 +15,7 @@ from ser_lib.features.extraction import Rows
 from ser_lib.seeds import seed_everything
 from ser_lib.training.loop import (
     HISTORY_COLUMNS,
+    _mask_rows,
     _mix_rows,
     class_alpha,
     compile_network,
@@ -759,6 +760,7 @@ ADDED = {
     "weight_decay": 0.01,
     "label_smoothing": 0.1,
     "mixup_alpha": 0.3,
+    "mask_share": 0.2,
     "fits_validation": True,
     "precision": "mixed_bfloat16",
 }
@@ -835,6 +837,28 @@ def test_mixed_rows_are_shares_of_two_rows_and_so_are_their_targets():
     plain = _mix_rows(inputs, targets, PLAIN, np.random.default_rng(0))
     assert plain[0] is inputs
     assert plain[1] is targets
+
+
+def test_a_stretch_of_each_axis_but_the_last_is_masked():
+    inputs = np.ones((200, 20, 10, 1), np.float32)
+    masked = _mask_rows(inputs, 0.3, np.random.default_rng(0))[..., 0]
+    assert inputs.all()
+    frames, bands = (~masked.any(axis=axis) for axis in (2, 1))
+    for is_masked, most in ((frames, 6), (bands, 3)):
+        widths = is_masked.sum(axis=1)
+        assert set(widths) == set(range(most + 1))
+        # One stretch, anywhere: it begins once, and each place is masked in some row.
+        begins = np.diff(is_masked.astype(int), axis=1, prepend=0) == 1
+        np.testing.assert_array_equal(begins.sum(axis=1), widths > 0)
+        assert is_masked.any(axis=0).all()
+    np.testing.assert_array_equal(masked == 0, frames[:, :, np.newaxis] | bands[:, np.newaxis])
+
+
+def test_without_a_share_no_row_is_masked_and_nothing_drawn():
+    rng = np.random.default_rng(0)
+    inputs = np.ones((4, 3, 2), np.float32)
+    assert _mask_rows(inputs, 0.0, rng) is inputs
+    assert rng.random() == np.random.default_rng(0).random()
 
 
 def test_training_on_mixed_rows_learns_and_is_repeated_by_its_seed(make_dense, unequal):
