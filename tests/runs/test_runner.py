@@ -50,6 +50,7 @@ from ser_lib.studies.study import ModelSpec, Study
 from ser_lib.training import checkpoint
 from ser_lib.training.fit import STILL_VALID_VERSIONS, TRAINING_VERSION
 from ser_lib.training.settings import TrainingSettings
+from support.readings import reading_study
 
 FILES = ["environment.json", "history.csv", "predictions.csv", "spec.json"]
 QUICK = FeatureSpec("mfcc_zcr_rms", params={"duration_s": 0.3, "n_mfcc": 4})
@@ -1047,7 +1048,8 @@ def _table_of(corpus: str) -> pd.DataFrame | None:
 
 @cache
 def _plan_today(corpus: str, study: str, protocol: str, params: str, seed: int) -> runs.RunPlan:
-    chosen = get_study(study)
+    name, _, reading = study.partition("+")
+    chosen = reading_study(get_study(name), reading) if reading else get_study(name)
     by_corpus = [*BY_CORPUS, *(f"{one}_norm_{way}" for one in BY_CORPUS for way in NORMALISATIONS)]
     asked = each_left_out(
         ["published", *chosen.other_protocols, "honest", *by_corpus], _table_of(corpus)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from ser_lib.data import load_committed_clips
+from ser_lib.paths import PROJECT_DIR
 from ser_lib.runs.runner import plan_run
 from ser_lib.studies import STUDIES
 from support.readings import (
@@ -27,6 +29,13 @@ def test_a_table_trains_nothing_and_leaves_out_what_is_not_stored(few_clips, nam
     assert table.loc[PRINTED].xs("test", level="rows").notna().all()
     assert nearest_readings(table).empty
     assert "no run is stored" in nearest_text(table, {})
+
+
+def test_the_repository_holds_what_chapter_04_shows(monkeypatch):
+    monkeypatch.setenv("SER_REPORTS", str(PROJECT_DIR / "reports"))
+    table = reading_table(STUDIES["boucheta2025"], load_committed_clips("ravdess"))
+    assert table.notna().all(axis=None)
+    assert len(nearest_readings(table)) == len(MODELS["boucheta2025"])
 
 
 def test_the_nearest_reading_is_near_in_test_and_training():
