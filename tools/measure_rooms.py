@@ -29,7 +29,7 @@ from ser_lib.inference.predictor import (
     told_nats,
 )
 from ser_lib.paths import atomic_path, report_dir
-from ser_lib.studies.moonshine import BASE_ONE_SPEED
+from ser_lib.studies.moonshine import MOONSHINE
 
 BUNDLES = {
     "moonshine-strangers": ("ased", "tess", "turev"),
@@ -57,11 +57,12 @@ def measure(bundle: str, names: tuple[str, ...]) -> Iterator[tuple[object, ...]]
     """Yield one row a set of clips, with the columns `COLUMNS`."""
     predictor = Predictor.load(bundle)
     n_layers = predictor.bundle.input_shape[1]
+    spec = MOONSHINE.model(predictor.bundle.card["model"]).features
     elsewhere = np.empty(0)
     corpora = load_corpus("languages", strict=False)
     for corpus in names:
         clips = corpora[corpora["corpus"] == corpus]
-        features = extract(clips, BASE_ONE_SPEED)[:, :, :n_layers].astype(float)
+        features = extract(clips, spec)[:, :, :n_layers].astype(float)
         place = pd.Series(range(len(clips)), index=clips["clip_id"])
         rows = rows_of(clips, LABEL_SETS["seven"]).sort_values("audio_sha256", ignore_index=True)
         flat = features.reshape(len(features), -1)[place[rows["clip_id"]]]

@@ -38,19 +38,23 @@ class Way:
 
     name: str
     normalisation: str = ""
-    model: str = "strangers_known"
+    model: str = "strangers_speech_known"
 
 
+NEW, ROOM, VOICE = "nothing", "room: 30 clips", "voice: 10 clips"
+WHOLE = "; whole clips"  # as they are, where all others are cut to speech
 WAYS = (
-    Way("nothing: ridge regression", model="base_one_speed"),
-    Way("nothing", model="strangers"),
+    Way(f"{NEW}: ridge regression", model="base_one_speed"),
+    Way(f"{NEW}{WHOLE}", model="strangers"),
+    Way(NEW, model="strangers_speech"),
     Way("room: 10 clips", "room10"),
-    Way("room: 30 clips", "room30"),
+    Way(f"{ROOM}{WHOLE}", "room30", "strangers_known"),
+    Way(ROOM, "room30"),
     Way("room: 100 clips", "room100"),
     Way("room: all clips", "room_all"),
-    Way("voice: 10 clips", "voice10"),
+    Way(f"{VOICE}{WHOLE}", "voice10", "strangers_known"),
+    Way(VOICE, "voice10"),
 )
-NEW, ROOM, VOICE = WAYS[1].name, WAYS[3].name, WAYS[6].name
 
 
 def committed_clips() -> pd.DataFrame:

@@ -126,17 +126,6 @@ MOONSHINE = our_study(
             "Moonshine base, for known rooms and voices",
             CorpusHeadConfig(strengths=(3e-4, 1e-3), decisions=("discriminant",)),
         ),
-        # For bundles: of four corpora, three are too few to choose how classes are decided.
-        _ablation(
-            "strangers_low",
-            "Moonshine base, for strangers, lower layers",
-            CorpusHeadConfig(LOW_LAYERS, decisions=("logistic",)),
-        ),
-        _ablation(
-            "strangers_low_known",
-            "Moonshine base, for known strangers, lower layers",
-            CorpusHeadConfig(LOW_LAYERS, strengths=(3e-4, 1e-3), decisions=("discriminant",)),
-        ),
         _ablation(
             "strangers_speech",
             "Moonshine base, corpora without their own level, clips cut to speech",
@@ -149,6 +138,7 @@ MOONSHINE = our_study(
             _for_known(*range(1, 7)),
             SPEECH,
         ),
+        # For bundles: of four corpora, three are too few to choose how classes are decided.
         _ablation(
             "strangers_speech_low",
             "Moonshine base, for strangers, lower layers, clips cut to speech",

@@ -19,7 +19,7 @@ from ser_lib.studies.moonshine import MOONSHINE
 CORPORA = ("emodb", "emospeech_in", "nemo", "ravdess")
 EMOTIONS = ("neutral", "happy", "sad")
 SHAPE = (1, 9, 2, 4)
-NAMES = ("strangers_low", "strangers_low_known")
+NAMES = ("strangers_speech_low", "strangers_speech_low_known")
 
 
 @pytest.fixture(scope="module")

@@ -88,10 +88,8 @@ def run(test: str = "nemo", seed: int = 42) -> Run:
 
 
 def stored(folder: Path, one: Run, way: str) -> None:
-    target = (
-        folder
-        / f"moonshine-strangers{way}-s{one.spec['seed']}-{one.spec['protocol_params']['test']}"
-    )
+    name = f"strangers_speech{way}-s{one.spec['seed']}-{one.spec['protocol_params']['test']}"
+    target = folder / f"moonshine-{name}"
     target.mkdir(parents=True)
     (target / "predictions.csv").touch()
 
