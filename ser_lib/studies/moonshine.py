@@ -50,6 +50,8 @@ LAYER_RUNS = neighbours(1, 7, lengths=(4, 6))
 # Blocks that no head reads need not be computed: for answers in a fifth less time.
 LOW_RUNS = neighbours(1, 5, lengths=(3, 4, 5))
 LOW_LAYERS = (1, 2, 3, 4, 5)
+# For a voice of which nothing is known: higher layers know words, and so languages.
+FIRST_LAYERS = (1, 2, 3)
 
 
 def _ablation(
@@ -138,6 +140,12 @@ MOONSHINE = our_study(
             _for_known(*range(1, 7)),
             SPEECH,
         ),
+        _ablation(
+            "strangers_first",
+            "Moonshine base, first layers, corpora without their own level, clips cut to speech",
+            CorpusHeadConfig(FIRST_LAYERS),
+            SPEECH,
+        ),
         # For bundles: of four corpora, three are too few to choose how classes are decided.
         _ablation(
             "strangers_speech_low",
@@ -148,6 +156,18 @@ MOONSHINE = our_study(
         _ablation(
             "strangers_speech_low_known",
             "Moonshine base, for known strangers, lower layers, clips cut to speech",
+            _for_known(*LOW_LAYERS),
+            SPEECH,
+        ),
+        _ablation(
+            "strangers_open",
+            "Moonshine base, for strangers",
+            CorpusHeadConfig(FIRST_LAYERS, decisions=("logistic",)),
+            SPEECH,
+        ),
+        _ablation(
+            "strangers_open_known",
+            "Moonshine base, for known strangers",
             _for_known(*LOW_LAYERS),
             SPEECH,
         ),
