@@ -162,6 +162,10 @@ def cell_problems(cell):
             roots = {name.split(".")[0] for name in names}
             if roots - ALLOWED_MODULES:
                 found.append(f"imports {sorted(roots - ALLOWED_MODULES)}")
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "data.load_corpus":
+            is_demo = ast.unparse(node.args[0]) == "'demo'"
+            if not is_demo and [ast.unparse(one) for one in node.keywords] != ["strict=strict"]:
+                found.append(f"a corpus is loaded without strict=strict ({where})")
     calls = {
         ast.unparse(node.func): {keyword.arg for keyword in node.keywords}
         for node in ast.walk(tree)
@@ -313,6 +317,7 @@ BREAKS = {
     "print": (2, "print(1)", "print"),
     "foreign import": (2, "import librosa", "imports"),
     "pyplot": (2, "plt.plot([1])", "plt"),
+    "all or nothing": (2, 'x = data.load_corpus("ravdess")', "strict"),
     "path above": (2, 'x = open("../x")', "path"),
     "too long": (2, "\n".join(f"x{n} = {n}" for n in range(13)), "13 statements"),
     "computed parameter": (3, "corpus: str = str(1)  # whose", "annotated literal"),
