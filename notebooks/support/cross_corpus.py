@@ -42,11 +42,12 @@ class Way:
 
 
 NEW, ROOM, VOICE = "nothing", "room: 30 clips", "voice: 10 clips"
-WHOLE = "; whole clips"  # as they are, where all others are cut to speech
+WHOLE = "; whole clips"  # as they are, of layers 1 to 6
 WAYS = (
     Way(f"{NEW}: ridge regression", model="base_one_speed"),
     Way(f"{NEW}{WHOLE}", model="strangers"),
-    Way(NEW, model="strangers_speech"),
+    Way(f"{NEW}; layers 1 to 6", model="strangers_speech"),
+    Way(NEW, model="strangers_first"),
     Way("room: 10 clips", "room10"),
     Way(f"{ROOM}{WHOLE}", "room30", "strangers_known"),
     Way(ROOM, "room30"),

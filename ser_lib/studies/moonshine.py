@@ -146,7 +146,8 @@ MOONSHINE = our_study(
             CorpusHeadConfig(FIRST_LAYERS),
             SPEECH,
         ),
-        # For bundles: of four corpora, three are too few to choose how classes are decided.
+        # For bundles: of four corpora, three are too few to choose how classes are decided, and for
+        # the first layers alone (25.5 % UAR on corpora left out, with five layers 27.0).
         _ablation(
             "strangers_speech_low",
             "Moonshine base, for strangers, lower layers, clips cut to speech",
@@ -156,18 +157,6 @@ MOONSHINE = our_study(
         _ablation(
             "strangers_speech_low_known",
             "Moonshine base, for known strangers, lower layers, clips cut to speech",
-            _for_known(*LOW_LAYERS),
-            SPEECH,
-        ),
-        _ablation(
-            "strangers_open",
-            "Moonshine base, for strangers",
-            CorpusHeadConfig(FIRST_LAYERS, decisions=("logistic",)),
-            SPEECH,
-        ),
-        _ablation(
-            "strangers_open_known",
-            "Moonshine base, for known strangers",
             _for_known(*LOW_LAYERS),
             SPEECH,
         ),

@@ -88,7 +88,7 @@ def run(test: str = "nemo", seed: int = 42) -> Run:
 
 
 def stored(folder: Path, one: Run, way: str) -> None:
-    name = f"strangers_speech{way}-s{one.spec['seed']}-{one.spec['protocol_params']['test']}"
+    name = f"{way}-s{one.spec['seed']}-{one.spec['protocol_params']['test']}"
     target = folder / f"moonshine-{name}"
     target.mkdir(parents=True)
     (target / "predictions.csv").touch()
@@ -102,9 +102,10 @@ def test_a_way_counts_once_every_corpus_was_left_out(clips, monkeypatch, tmp_pat
     monkeypatch.setattr(cross_corpus, "runs_dir", lambda name: tmp_path / name)
     monkeypatch.setattr(cross_corpus, "read_run", read)
     for test in CORPORA:
-        stored(tmp_path / "languages", run(test), "-leave_corpus_out")
-    stored(tmp_path / "languages", run("ased", 43), "-leave_corpus_out")
-    stored(tmp_path / "languages", run("ased"), "_known-leave_corpus_out_norm_room30")
+        stored(tmp_path / "languages", run(test), "strangers_first-leave_corpus_out")
+    stored(tmp_path / "languages", run("ased", 43), "strangers_first-leave_corpus_out")
+    known = "strangers_speech_known-leave_corpus_out_norm_room30"
+    stored(tmp_path / "languages", run("ased"), known)
     found = cross_corpus.left_out(clips)
     assert {name: len(results) for name, results in found.items()} == {cross_corpus.NEW: 3}
     table = cross_corpus.left_out_table(found)
