@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -20,16 +20,35 @@ from ser_lib.paths import atomic_path
 from ser_lib.runtime import progress
 from ser_lib.workers import map_tasks
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Arrays = dict[str, np.ndarray]
 
 # Starting workers takes seconds: so few clips need none.
 FEW_CLIPS = 32
 
 
-def in_chunks(items: Sequence[Any]) -> list[Sequence[Any]]:
-    """Divide clips: into so many chunks that cores end together, none too large for memory."""
-    size = min(64, max(8, len(items) // 256))
-    return [items[start : start + size] for start in range(0, len(items), size)]
+class InChunks(Sequence[list[Any]]):
+    """Clips, or the rows of a table about them, divided; a chunk is made when it is asked for.
+
+    So many that cores end together, none too large for memory.
+    """
+
+    def __init__(self, clips: Sequence[Any] | pd.DataFrame) -> None:
+        self.clips = clips
+        self.size = min(64, max(8, len(clips) // 256))
+
+    def __len__(self) -> int:
+        return -(-len(self.clips) // self.size)
+
+    def __getitem__(self, number: Any) -> Any:
+        if number >= len(self):
+            raise IndexError(number)
+        part = slice(number * self.size, (number + 1) * self.size)
+        if isinstance(self.clips, Sequence):
+            return list(self.clips[part])
+        return list(self.clips.iloc[part].itertuples(index=False, name=None))
 
 
 @dataclass(frozen=True)
@@ -39,7 +58,7 @@ class Chunks:
     folder: Path
     """Of nothing else: its name has a key of all that decides the result."""
     chunks: Sequence[Sequence[Any]]
-    """The clips of each, from `in_chunks`."""
+    """The clips of each, from `InChunks`."""
     function: Callable[[Any], Arrays]
     """As of `map_tasks`, as is the next."""
     prefers: str | None = None

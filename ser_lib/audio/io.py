@@ -326,7 +326,7 @@ def stored_stream(stream: BinaryIO) -> Iterator[Path]:
         yield path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ClipFacts:
     """Properties of a recording that decoding it shows."""
 

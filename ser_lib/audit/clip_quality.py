@@ -144,7 +144,8 @@ def _problems(clips: pd.DataFrame) -> Iterator[ClipFinding]:
     """Group the files that cannot be used by what is wrong; details quote the first."""
     bad = clips[clips["problem"] != ""]
     problem = bad["problem"].astype(str)
-    is_damaged = (bad["audio_sha256"] == "") | problem.str.startswith("holds NaN")
+    has_no_sound = bad.reindex(columns=["duration_s"])["duration_s"].isna()
+    is_damaged = has_no_sound | problem.str.startswith("holds NaN")
     kinds = np.select(
         [problem.str.startswith("truncated"), problem.str.startswith("silent"), is_damaged],
         ["truncated", "silent", "damaged"],

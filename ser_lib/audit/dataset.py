@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
-from typing import cast
+from sys import intern
 
 import numpy as np
 import pandas as pd
@@ -35,7 +35,7 @@ from ser_lib.audit.tables import (
     plain_part,
     stated,
 )
-from ser_lib.chunks import Arrays, Chunks, in_chunks
+from ser_lib.chunks import Arrays, Chunks, InChunks
 from ser_lib.data.corpus import stat_key
 from ser_lib.data.leakage import FINDINGS, OBSERVATIONS
 from ser_lib.errors import AuditError
@@ -136,6 +136,15 @@ class AuditReport:
 
     def as_dict(self) -> dict[str, object]:
         """Return the report as plain data for JSON, clips and pairs included."""
+        return self.about() | {"pairs": self.records()}
+
+    def records(self, start: int = 0, end: int | None = None) -> list[dict[str, object]]:
+        """Return some of the pairs as plain data."""
+        rows = self.pairs[start:end].round(4).to_dict(orient="records")
+        return [{str(name): value for name, value in one.items() if value == value} for one in rows]
+
+    def about(self) -> dict[str, object]:
+        """Return the report as plain data, but for the pairs."""
         return {
             "source": self.source,
             "n_clips": self.n_clips,
@@ -148,10 +157,6 @@ class AuditReport:
                 asdict(one) | {"share": round(one.share, 4), "clips": list(one.clips)}
                 for one in self.findings
             ],
-            "pairs": [
-                {name: value for name, value in one.items() if value == value}
-                for one in self.pairs.round(4).to_dict(orient="records")
-            ],
         }
 
 
@@ -162,40 +167,36 @@ def measure_clips(clips: pd.DataFrame) -> tuple[pd.DataFrame, Fingerprints]:
     file that cannot be decoded.
     """
     files = clips.drop_duplicates("clip_id")
-    places = list(_places(files))
-    key = stat_key(files["path"], (MEASURES_VERSION, [place[1:] for place in places]))
+    places = files.filter(["path", "start", "end"])
+    key = stat_key(
+        files["path"], (MEASURES_VERSION, [*places.drop(columns="path").itertuples(False, None)])
+    )
     # Decoding and the transforms release the interpreter's lock: threads are enough.
     chunks = Chunks(
-        *(cache_dir() / "audit" / key, in_chunks(places), _measure),
+        *(cache_dir() / "audit" / key, InChunks(places), _measure),
         prefers="threads",
         needs=list(files["path"][:1]),
     )
     chunks.make(what="decoding")
-    rows: list[dict[str, object]] = []
-    position_of: dict[str, int] = {}
+    table = pd.concat(map(_rows_of, chunks), ignore_index=True)
+    table.insert(0, "clip_id", files["clip_id"].array)
+    table["sound"] = pd.factorize(table.pop("audio_sha256").replace("", None))[0]
+    is_new = (table["sound"] >= 0) & ~table["sound"].duplicated()
 
     def new_pictures() -> Iterator[np.ndarray]:
+        n_seen = 0
         for chunk in chunks:
-            pictures, openings = iter(chunk["pictures"]), iter(chunk["openings"])
-            for text, has_picture, has_opening in zip(
-                chunk["rows"], chunk["has_picture"], chunk["has_opening"], strict=True
-            ):
-                row = json.loads(str(text))
-                picture = next(pictures) if has_picture else None
-                sound = row["audio_sha256"]
-                is_new = picture is not None and sound not in position_of
-                if is_new:
-                    position_of[sound] = len(position_of)
-                opening = next(openings) if has_opening else None
-                rows.append(row | {"opening": opening, "sound": position_of.get(sound, -1)})
-                if is_new:
-                    yield cast(np.ndarray, picture)
+            has_picture = chunk["has_picture"]
+            known = is_new[n_seen : n_seen + len(has_picture)].to_numpy()
+            yield from chunk["pictures"][known[has_picture]]
+            n_seen += len(has_picture)
 
     with tempfile.TemporaryDirectory() as folder:
         out = None
         if len(files) > MAX_IN_MEMORY:
             # Unlinked with the folder; the maps keep the pages until they are dropped.
-            shapes = {np.int8: (len(files), N_BANDS, N_STEPS), np.float32: (len(files), N_VALUES)}
+            n_sounds = int(is_new.sum())
+            shapes = {np.int8: (n_sounds, N_BANDS, N_STEPS), np.float32: (n_sounds, N_VALUES)}
             maps = (
                 np.memmap(Path(folder) / f"{len(shape)}", dtype=kind, mode="w+", shape=shape)
                 for kind, shape in shapes.items()
@@ -203,9 +204,19 @@ def measure_clips(clips: pd.DataFrame) -> tuple[pd.DataFrame, Fingerprints]:
             out = Fingerprints(*maps)
         prints = gather(new_pictures(), out=out)
     chunks.delete()
-    table = pd.DataFrame(rows)
-    table.insert(0, "clip_id", list(files["clip_id"]))
     return table, prints
+
+
+def _rows_of(chunk: Arrays) -> pd.DataFrame:
+    """Return what was measured of the clips of a chunk, a row each."""
+    rows = pd.DataFrame([json.loads(str(one), object_hook=_shared) for one in chunk["rows"]])
+    openings = iter(chunk["openings"].astype(np.float16))
+    return rows.assign(opening=[next(openings) if one else None for one in chunk["has_opening"]])
+
+
+def _shared(row: dict[str, object]) -> dict[str, object]:
+    """Take texts that many clips have in common, such as their format, from one place in memory."""
+    return {name: intern(one) if isinstance(one, str) else one for name, one in row.items()}
 
 
 def _measure(places: Sequence[tuple]) -> Arrays:
@@ -221,11 +232,6 @@ def _measure(places: Sequence[tuple]) -> Arrays:
         "has_opening": np.array([one is not None for one in openings]),
         "openings": np.array(opened),
     }
-
-
-def _places(clips: pd.DataFrame) -> Iterator[tuple]:
-    """Say where the audio of each clip is: its path and, of a segment, start and end."""
-    return clips.filter(["path", "start", "end"]).itertuples(index=False, name=None)
 
 
 def audit_clips(
@@ -281,15 +287,16 @@ def audit_clips(
                 f"the split has {len(names)} part(s) ({', '.join(names) or 'none'}); it needs two"
             )
     measured, prints = measure_clips(clips)
-    place_of = dict(zip(clips["clip_id"], _places(clips), strict=True))
-    sounds = measured[measured["sound"] >= 0].drop_duplicates("sound").set_index("sound")["clip_id"]
+    places = clips.drop_duplicates("clip_id").filter(["path", "start", "end"])
+    first_of = measured.index[(measured["sound"] >= 0) & ~measured["sound"].duplicated()]
 
     def load(position: int) -> tuple[np.ndarray, int]:
-        recording = read_recording(*place_of[sounds[position]])
+        recording = read_recording(*places.iloc[first_of[position]])
         # As in `measure_clip`: a file with NaN is a fault, and no reason to stop.
         return np.nan_to_num(recording.signal), recording.facts.sample_rate_hz
 
     pairs = find_copies(prints, threshold=threshold, load=load)
+    sounds = measured.loc[first_of, "clip_id"].array
     known = _with_keys(clips, measured, pairs, distinct_speakers)
     shared = [one for fold in parts for one in _crossings(known, fold, declared)]
     found = [*_summed(shared), *_within(known, clips, bool(parts))]
@@ -311,7 +318,7 @@ def audit_clips(
         n_sounds=len(prints),
         threshold=threshold,
         findings=tuple(sorted(found, key=lambda one: LEVELS.index(one.level))),
-        pairs=pairs.assign(first=pairs["first"].map(sounds), second=pairs["second"].map(sounds)),
+        pairs=pairs.assign(first=sounds[pairs["first"]], second=sounds[pairs["second"]]),
         not_checked=not_checked,
         verdict=verdict,
     )
@@ -464,7 +471,9 @@ def _told_by_silence(
     for role, column in (("speaker", "voice"), ("label", "label")):
         is_known, told = column in rows, None
         if is_known and len(rows):
-            told = tell_by_silence(np.stack(rows["opening"]), rows[column], rows["family"])
+            told = tell_by_silence(
+                np.stack(rows["opening"]).astype(np.float32), rows[column], rows["family"]
+            )
         if told is None:
             few = f"fewer than two have {MIN_CLIPS_EACH} clips that begin with a pause"
             reason = few if is_known else "there is no column for it"

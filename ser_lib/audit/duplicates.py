@@ -27,15 +27,15 @@ from ser_lib.audit.fingerprint import (
     LOWEST_HZ,
     N_BANDS,
     N_STEPS,
+    TEMPI,
     THRESHOLD,
     WINDOW,
+    AtTempi,
     Fingerprints,
     Moments,
-    best_displacement,
     coarse_similarity,
     loudness_moments,
     power_spectrogram,
-    similarity,
     unit,
     worst_part,
 )
@@ -109,7 +109,7 @@ def texture(signal: np.ndarray, sample_rate_hz: int) -> Texture:
     """Compute the fine detail of a mono clip's spectrum; all zeros without sound."""
     signal = resample(signal, sample_rate_hz, FINGERPRINT_RATE_HZ)
     power = power_spectrogram(signal, hop=HOP, n_fft=WINDOW, n_after=WINDOW)
-    levels = np.log(power + FLOOR)[FIRST_BIN : LAST_BIN + 1]
+    levels = np.log(power[FIRST_BIN : LAST_BIN + 1] + FLOOR)
     detail = levels - gaussian_filter1d(levels, ENVELOPE_BINS, axis=0, truncate=3.0)
     return Texture(detail.astype(np.float32), loudness_moments(signal, hop=HOP))
 
@@ -119,7 +119,7 @@ def align(first: np.ndarray, second: np.ndarray) -> tuple[float, np.ndarray]:
 
     How `second` is to be moved: logarithm of a factor on its time, bands up, steps later.
     """
-    tempo, bands, steps = best_displacement(first, second)
+    tempo, bands, steps = AtTempi(second).best_displacement(first)
     here, there = unit(first), second.astype(np.float32)
     rows, columns = np.arange(N_BANDS, dtype=np.float32), np.arange(N_STEPS, dtype=np.float32)
     middle = (N_STEPS - 1) / 2
@@ -131,7 +131,7 @@ def align(first: np.ndarray, second: np.ndarray) -> tuple[float, np.ndarray]:
     few = unit(here[:, ::COLUMN_STEP])
     place = _descend(
         lambda place: -float(_correlation(few, moved(place, COLUMN_STEP), axis=None)),
-        np.array([np.log(tempo), bands, steps]),
+        np.array([np.log(TEMPI[tempo]), bands, steps]),
         np.array([0.02, 0.7, 0.7]),
         n_evaluations=50,
     )
@@ -209,18 +209,21 @@ def confirm_copies(
 
 def _sampled(image: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Interpolate an image on a grid of rows and columns, linearly; zero outside of it."""
-    left, share = _split(columns, image.shape[1])
-    between = (1 - share) * image[:, left] + share * image[:, left + 1]
-    between *= (columns >= 0) & (columns <= image.shape[1] - 1)
-    top, share = _split(rows, image.shape[0])
-    share = share[:, None]
-    inside = (rows >= 0) & (rows <= image.shape[0] - 1)
-    return ((1 - share) * between[top] + share * between[top + 1]) * inside[:, None]
+    return _along(_along(image, columns, axis=1), rows, axis=0)
 
 
-def _split(positions: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-    whole = np.clip(np.floor(positions).astype(int), 0, length - 2)
-    return whole, np.clip(positions - whole, 0, 1).astype(np.float32)
+def _along(image: np.ndarray, positions: np.ndarray, *, axis: int) -> np.ndarray:
+    # In place and by `take`: this is what an audit spends most of its time with.
+    last = image.shape[axis] - 1
+    whole = np.minimum(np.maximum(positions.astype(np.intp), 0), last - 1)
+    share = np.minimum(np.maximum(positions - whole, 0), 1).astype(np.float32)
+    inside = (positions >= 0) & (positions <= last)
+    shape = (1, -1) if axis else (-1, 1)
+    sampled, after = image.take(whole, axis), image.take(whole + 1, axis)
+    sampled *= ((1 - share) * inside).reshape(shape)
+    after *= (share * inside).reshape(shape)
+    sampled += after
+    return sampled
 
 
 def _descend(
@@ -259,22 +262,22 @@ def compare_pairs(
     """Compare pairs of positions; return those that were looked at closely, one row a pair."""
     coarse = coarse_similarity(pictures, pairs)
     near = pairs[coarse >= COARSE_SHARE * threshold]
-    scores = [
-        similarity(pictures[a], pictures[b])
-        for a, b in progress(near, total=len(near), what="comparing")
-    ]
-    table = pd.DataFrame(near, columns=["first", "second"])
-    table = table.assign(similarity=np.array(scores, dtype=float), texture=np.nan)
+    scores = np.empty(len(near))
+    at_tempi = lru_cache(maxsize=1)(lambda position: AtTempi(pictures[position]))
+    for row in progress(np.argsort(near[:, 1]), total=len(near), what="comparing"):
+        scores[row] = at_tempi(near[row, 1]).similarity(pictures[near[row, 0]])
+    table = pd.DataFrame(near, columns=["first", "second"]).assign(
+        similarity=scores, texture=np.nan
+    )
     if load is None:
         return table
-    sure = table[table["similarity"] >= threshold]
-    known = set(zip(sure["first"], sure["second"], strict=True))
-    likely = [pair for pair in likely_pairs(pairs, coarse) if tuple(pair) not in known]
-    confirmed = confirm_copies(
-        pictures, np.array(likely, dtype=int).reshape(-1, 2), load, threshold=threshold
-    )
+    likely = likely_pairs(pairs, coarse)
+    sure, names = near[scores >= threshold], (len(pictures), 1)
+    likely = likely[~np.isin(likely @ names, sure @ names)]
+    confirmed = confirm_copies(pictures, likely, load, threshold=threshold)
     # Of a pair that was compared twice the closer comparison counts.
-    return pd.concat([confirmed, table], ignore_index=True).drop_duplicates(["first", "second"])
+    table = table[~np.isin(near @ names, likely @ names)]
+    return pd.concat([confirmed, table], ignore_index=True)
 
 
 def likely_pairs(pairs: np.ndarray, coarse: np.ndarray) -> np.ndarray:
@@ -305,10 +308,18 @@ def nearest_pairs(vectors: np.ndarray, n_neighbours: int) -> np.ndarray:
         return np.empty((0, 2), dtype=int)
     points = _principal([one[is_loud] for one, is_loud in zip(blocks, loud, strict=True)])
     nearest = _nearest(points, k)
-    first, second = np.repeat(np.arange(n), k), nearest.ravel()
-    first, second = first[second >= 0], second[second >= 0]
-    keys = np.unique(np.minimum(first, second) * n + np.maximum(first, second))
-    return np.stack([has_sound[keys // n], has_sound[keys % n]], axis=1)
+    del points
+    keys = np.empty(nearest.shape, dtype=np.int64)
+    for start in range(0, n, BLOCK):
+        second = nearest[start : start + BLOCK].astype(np.int64)
+        first = np.arange(start, start + len(second))[:, None]
+        lower, higher = np.minimum(first, second), np.maximum(first, second)
+        keys[start : start + BLOCK] = np.where(second < 0, -1, lower * n + higher)
+    # In place: of very many clips, this takes the most memory.
+    in_order = keys.reshape(-1)
+    in_order.sort()
+    found = in_order[(in_order >= 0) & (np.diff(in_order, prepend=-1) > 0)]
+    return np.stack([has_sound[found // n], has_sound[found % n]], axis=1, dtype=np.int32)
 
 
 def _principal(blocks: Sequence[np.ndarray]) -> np.ndarray:

@@ -188,30 +188,37 @@ def similarity(first: np.ndarray, second: np.ndarray) -> float:
 
     In [-1, 1]; 0 where one has no sound.
     """
-    tempo, bands, steps = best_displacement(first, second)
-    return worst_part(unit(first), _shift(unit(_at_tempo(second, tempo)), bands, steps))
+    return AtTempi(second).similarity(first)
 
 
-def best_displacement(first: np.ndarray, second: np.ndarray) -> tuple[float, int, int]:
-    """Find on a grid how `second` is to be moved to agree best: tempo, bands up, steps later."""
-    spectrum = np.conj(scipy.fft.rfft2(unit(first), SHAPE))
-    candidates = unit(np.stack([_at_tempo(second, tempo) for tempo in TEMPI]))
-    near = _near(scipy.fft.irfft2(spectrum * scipy.fft.rfft2(candidates, SHAPE), SHAPE))
-    tempo, band, step = np.unravel_index(near.argmax(), near.shape)
-    return TEMPI[tempo], MAX_BANDS - int(band), MAX_STEPS - int(step)
+class AtTempi:
+    """A picture at each of `TEMPI`, with which any number of others are compared."""
 
+    def __init__(self, picture: np.ndarray) -> None:
+        middle = (N_STEPS - 1) / 2
+        positions = middle + np.outer(TEMPI, np.arange(N_STEPS) - middle)
+        sampled = _sample(picture.astype(np.float32), positions.ravel())
+        moved = sampled.reshape(N_BANDS, len(TEMPI), N_STEPS).transpose(1, 0, 2)
+        self.units = unit(np.ascontiguousarray(moved))
+        self.spectra = scipy.fft.rfft2(self.units, SHAPE)
 
-def _at_tempo(picture: np.ndarray, tempo: float) -> np.ndarray:
-    middle = (N_STEPS - 1) / 2
-    steps = np.arange(N_STEPS) - middle
-    return _sample(picture.astype(np.float32), middle + steps * tempo)
+    def similarity(self, first: np.ndarray) -> float:
+        """Return `similarity` of another picture and this one."""
+        tempo, bands, steps = self.best_displacement(first)
+        return worst_part(unit(first), _shift(self.units[tempo], bands, steps))
+
+    def best_displacement(self, first: np.ndarray) -> tuple[int, int, int]:
+        """Find on a grid how this is to be moved to agree best: tempo's place, bands up, steps."""
+        near = _near(np.conj(scipy.fft.rfft2(unit(first), SHAPE)) * self.spectra)
+        tempo, band, step = np.unravel_index(near.argmax(), near.shape)
+        return int(tempo), MAX_BANDS - int(band), MAX_STEPS - int(step)
 
 
 def _near(products: np.ndarray) -> np.ndarray:
-    """Cut the allowed displacements out of circular correlations; zero is in the middle."""
+    """Return circular correlations of spectra's products as far as displaced; zero is amid."""
     rows = np.r_[-MAX_BANDS : MAX_BANDS + 1]
     columns = np.r_[-MAX_STEPS : MAX_STEPS + 1]
-    return products[..., rows[:, None], columns]
+    return scipy.fft.irfft(scipy.fft.ifft(products, axis=-2)[..., rows, :], SHAPE[1])[..., columns]
 
 
 def _shift(picture: np.ndarray, bands: int, steps: int) -> np.ndarray:
@@ -243,7 +250,7 @@ def coarse_similarity(pictures: np.ndarray, pairs: np.ndarray, *, block: int = 5
     """Compare many pairs quickly: the best correlation of whole pictures over lag and pitch."""
     best = [np.empty(0, dtype=np.float32)]
     for start in range(0, len(pairs), block):
-        first, second = (unit(pictures[pairs[start : start + block, side]]) for side in (0, 1))
-        spectra = np.conj(scipy.fft.rfft2(first, SHAPE)) * scipy.fft.rfft2(second, SHAPE)
-        best.append(_near(scipy.fft.irfft2(spectra, SHAPE)).max(axis=(1, 2)))
+        clips, places = np.unique(pairs[start : start + block], return_inverse=True)
+        first, second = scipy.fft.rfft2(unit(pictures[clips]), SHAPE)[places.reshape(-1, 2).T]
+        best.append(_near(np.conj(first) * second).max(axis=(1, 2)))
     return np.concatenate(best)

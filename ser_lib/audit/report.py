@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -23,6 +23,7 @@ from ser_lib.data.own import own_corpus
 from ser_lib.data.splits import make_split, plain_protocol, rows_of
 from ser_lib.errors import AuditError
 
+PAIRS_AT_ONCE = 1_000
 WIDTH = 100  # of a line of details
 TITLES = {"leak": "LEAKS", "fault": "FAULTS", "observation": "OBSERVATIONS"}
 
@@ -149,13 +150,22 @@ def report_text(report: AuditReport) -> str:
         lines += ["", "NOT CHECKED", *(f"  {one}" for one in report.not_checked)]
     counts = {level: len(report.of_level(level)) for level in LEVELS}
     counted = ", ".join(f"{n} {level}{'' if n == 1 else 's'}" for level, n in counts.items())
-    return "\n".join([*lines, "", f"{report.verdict} {counted}."])
+    return "\n".join([*lines, "", f"{report.verdict} {counted}.\n"])
 
 
-def report_json(report: AuditReport) -> str:
-    """Return a report as JSON, with all clips and pairs; names that are no Unicode are escaped."""
-    text = json.dumps(report.as_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+def report_json(report: AuditReport) -> Iterator[str]:
+    """Yield a report as JSON, with all clips and pairs; names that are no Unicode are escaped."""
+
+    def text_of(value: object) -> str:
+        text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+    yield text_of(report.about() | {"pairs": []}).removesuffix("]\n}")
+    n_pairs = len(report.pairs)
+    for start in range(0, n_pairs, PAIRS_AT_ONCE):
+        pairs = text_of(report.records(start, start + PAIRS_AT_ONCE))[1:-2].replace("\n", "\n ")
+        yield pairs + ("," if start + PAIRS_AT_ONCE < n_pairs else "\n ")
+    yield "]\n}\n"
 
 
 def is_report(text: str) -> bool:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from itertools import zip_longest
 from pathlib import Path
 from unicodedata import normalize
 
@@ -24,6 +23,7 @@ from ser_lib.data.tables import (
     PARTS,
     PATTERNS,
     ROLES,
+    folder_levels,
     guess_roles,
     one_form,
     read_table,
@@ -236,8 +236,7 @@ def _with_times(rows: pd.DataFrame, found: Mapping[str, str]) -> pd.DataFrame:
 
 def _read_folders(clips: pd.DataFrame) -> pd.DataFrame:
     """Take part, class and speaker from the names of folders, where no column has them."""
-    folders = [Path(name).parent.parts for name in clips["clip_id"]]
-    levels = pd.DataFrame(zip_longest(*folders, fillvalue="")).T
+    levels = folder_levels(clips["clip_id"])
     guessed = guess_roles(levels)
     if "part" in guessed:
         names = levels[guessed["part"]].str.casefold()

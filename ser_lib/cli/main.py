@@ -401,13 +401,14 @@ def audit(
                 threshold=THRESHOLD if threshold is None else threshold,
             )
             if out:
-                with whole_file(out) as temporary:
-                    temporary.write_text(audit_report.report_json(report), encoding="utf-8")
+                with whole_file(out) as temporary, temporary.open("w", encoding="utf-8") as file:
+                    file.writelines(audit_report.report_json(report))
     except (SerError, OSError) as error:
         click.echo(f"ser audit: {error}", err=True)
         sys.exit(2)
-    write = audit_report.report_json if as_json else audit_report.report_text
-    click.echo(write(report).rstrip())
+    pieces = audit_report.report_json(report) if as_json else [audit_report.report_text(report)]
+    for one in pieces:
+        click.echo(one, nl=False)
     sys.exit(1 if report.of_level("leak") else 0)
 
 

@@ -13,7 +13,8 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from ser_lib.audio.io import (
     is_recording,
     read_facts,
 )
-from ser_lib.chunks import in_chunks
+from ser_lib.chunks import InChunks
 from ser_lib.errors import AudioError, CorpusError, offenders
 from ser_lib.paths import cache_dir, data_dir, keep
 from ser_lib.shown import short
@@ -297,15 +298,20 @@ def facts_of(paths: Sequence[str]) -> list[ClipFacts | str]:
     """Decode files, or read their facts from the cache; str: what is wrong."""
     cached = cache_dir() / "clips" / f"{stat_key(paths, FACTS_VERSION)}.json"
     if cached.is_file():
-        return [ClipFacts(**one) for one in json.loads(cached.read_text(encoding="utf-8"))]
+        text = cached.read_text(encoding="utf-8")
+        return json.loads(text, object_hook=lambda one: ClipFacts(**one))
     # Decoding and hashing release the interpreter's lock: threads are enough.
-    batches = map_tasks(_facts_or_errors, in_chunks(paths), prefers="threads", needs=paths[:1])
+    batches = map_tasks(_facts_or_errors, InChunks(paths), prefers="threads", needs=paths[:1])
     facts = [one for batch in batches for one in batch]
     # An error may be repaired by what changes neither size nor time, permissions for example.
     if not any(isinstance(one, str) for one in facts):
-        text = json.dumps([vars(one) for one in facts])
-        keep(cached, lambda path: path.write_text(text, encoding="utf-8"))
+        keep(cached, partial(_write_facts, facts))
     return facts
+
+
+def _write_facts(facts: list[ClipFacts | str], path: Path) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        json.dump(facts, file, default=asdict)
 
 
 def _facts_or_errors(paths: Sequence[str]) -> list[ClipFacts | str]:
@@ -342,7 +348,7 @@ def _build_table(
         phrases = [fact] if isinstance(fact, str) else check_facts(fact)
         problems += [f"{row['path']}: {phrase}" for phrase in phrases]
         if not phrases and not isinstance(fact, str):
-            sound.append(row | vars(fact))
+            sound.append(row | asdict(fact))
     table = pd.DataFrame(sound, columns=list(CLIP_COLUMNS))
     # Shorter paths first: the archive's second copy is one folder deeper.
     order = table.assign(depth=table["path"].str.count("/"))

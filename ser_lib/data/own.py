@@ -15,7 +15,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,15 @@ from ser_lib.audio.io import check_facts, decode, is_hidden, is_recording
 from ser_lib.data.annotations import read_annotations
 from ser_lib.data.corpus import CLIP_COLUMNS, Corpus, facts_of, walk_files
 from ser_lib.data.labels import EMOTIONS
-from ser_lib.data.tables import COLUMN_NAMES, PATTERNS, as_text, guess_roles, read_table, seconds_of
+from ser_lib.data.tables import (
+    COLUMN_NAMES,
+    PATTERNS,
+    as_text,
+    folder_levels,
+    guess_roles,
+    read_table,
+    seconds_of,
+)
 from ser_lib.errors import AudioError, CorpusError, numbered, offenders
 from ser_lib.paths import atomic_path, cache_dir, keep, report_dir, reports_dir
 
@@ -223,28 +230,28 @@ def _read_names(root: Path, pattern: str) -> pd.DataFrame:
             f"pattern={pattern!r} has the groups {', '.join(unknown)}; known are {', '.join(known)}"
         )
     found = (one.relative_to(root) for one in walk_files(root) if is_recording(one.name))
-    files = sorted(one for one in found if not is_hidden(one))
+    names = (one.as_posix() for one in found if not is_hidden(one))
+    # As paths are sorted; texts take less memory.
+    files = sorted(names, key=lambda one: one.replace("/", "\0"))
     if not files:
         raise CorpusError(f"{root}: no audio file is in this folder or those below it")
-    matches = {path: re.search(pattern, path.as_posix()) for path in files}
-    if other := [str(path) for path, match in matches.items() if match is None]:
+    if other := [one for one in files if not re.search(pattern, one)]:
         raise CorpusError(
             f"{root}: {len(other)} of {len(files)} audio files are not named like {pattern}:"
             f"{offenders(other)}"
         )
-    levels = pd.DataFrame(zip_longest(*(one.parent.parts for one in files), fillvalue="")).T
+    levels = folder_levels(files)
     guessed = guess_roles(levels)
     table = pd.DataFrame(
         {
-            "path": [one.as_posix() for one in files],
-            "emotion": [one.parent.name for one in files],
+            "path": files,
+            "emotion": [Path(one).parent.name for one in files],
             **{role.replace("label", "emotion"): levels[level] for role, level in guessed.items()},
         }
     )
     for group in sorted(groups):
-        table[group.replace("label", "emotion")] = [
-            match[group] or "" for match in matches.values() if match
-        ]
+        matches = (re.search(pattern, one) for one in files)
+        table[group.replace("label", "emotion")] = [one[group] or "" for one in matches if one]
     if "speaker" not in table:
         table.attrs["remedy"] = (
             f"{root}: no name of a folder says who speaks, and without speakers nothing is "
@@ -422,7 +429,7 @@ def _clips_of(
     sound = rows[problems.map(len) == 0]
     if wrong and (strict or sound.empty):
         raise CorpusError(f"{corpus}: {len(wrong)} of {len(rows)} clips:{offenders(wrong)}")
-    measured = pd.DataFrame([vars(one) for one in sound["fact"]], index=sound.index)
+    measured = pd.DataFrame(list(sound["fact"]), index=sound.index)
     clips = sound.assign(corpus=corpus, path=sound["sound"]).join(measured)
     clips = clips.sort_values("clip_id", ignore_index=True)
     about = {"left_out": wrong, "by_design": rows.attrs["left_out"]}
@@ -517,6 +524,9 @@ def _checked(
     # That of a file without a start is no business of ours.
     until = "duration" if "start" in given and "end" not in given else "end"
     for role in ("start", until):
+        if role not in given:
+            rows[role] = np.nan
+            continue
         seconds = seconds_of(rows[role], names.get(role, ""), **given.attrs.get("times", {}))
         note(role, seconds.isna() & ~rows[role].isin(["", "NaT"]), "is no time in seconds")
         note(role, seconds < 0, "is before the start of the file")
@@ -538,9 +548,12 @@ def _checked(
     if is_dropped.all():
         raise CorpusError("no clip is left: the labels of all of them are left out")
     rows["repetition"] = takes.astype(int)
-    starts, ends = (rows[one].map("{:.3f}".format) for one in ("start", "end"))
-    times = "@" + starts.replace("nan", "0.000") + "-" + ends.replace("nan", "")
-    rows["times"] = times.where(rows[["start", "end"]].notna().any(axis=1), "")
+    rows["times"] = ""
+    is_segment = rows[["start", "end"]].notna().any(axis=1)
+    if is_segment.any():
+        starts, ends = (rows.loc[is_segment, one].map("{:.3f}".format) for one in ("start", "end"))
+        times = "@" + starts.replace("nan", "0.000") + "-" + ends.replace("nan", "")
+        rows.loc[is_segment, "times"] = times
     dropped = given["emotion"][is_dropped].value_counts().items() if is_dropped.any() else ()
     rows = rows[~is_dropped]
     rows.attrs["left_out"] = [f"{n} left out as requested, labelled '{one}'" for one, n in dropped]

@@ -10,7 +10,9 @@ import csv
 import io
 import json
 import re
+from collections.abc import Iterable
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
@@ -168,6 +170,13 @@ def seconds_of(text: pd.Series, column: str, *, unit_s: float = 1.0) -> pd.Serie
     timed = pd.to_timedelta(clock.where(bare.isna(), ""), errors="coerce").dt.total_seconds()
     # As text, "nan" and "inf" are numbers.
     return (bare.where(bare.abs() < np.inf) * unit_s).fillna(timed)
+
+
+def folder_levels(names: Iterable[str]) -> pd.DataFrame:
+    """Return the folders of each file, which paths with / name: a column a level, empty below."""
+    places, folders = pd.factorize(np.array([one.rpartition("/")[0] for one in names], object))
+    levels = enumerate(zip_longest(*(one.split("/") for one in folders), fillvalue=""))
+    return pd.DataFrame({level: np.array(names, object)[places] for level, names in levels})
 
 
 def guess_roles(columns: pd.DataFrame) -> dict[str, Any]:

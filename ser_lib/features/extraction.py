@@ -21,7 +21,7 @@ import pandas as pd
 
 from ser_lib.audio.augmentation import AUGMENTATIONS, augment
 from ser_lib.audio.io import load_signal
-from ser_lib.chunks import Arrays, Chunks, in_chunks
+from ser_lib.chunks import Arrays, Chunks, InChunks
 from ser_lib.errors import FeatureError, SerError, offenders
 from ser_lib.features.encoders.registry import ENCODERS
 from ser_lib.features.registry import FEATURES, FeatureSpec
@@ -152,16 +152,15 @@ def compute_each(
     clips: pd.DataFrame, spec: FeatureSpec, *, variant: str = "original", n_jobs: int = -1
 ) -> Chunks:
     """Compute a feature of every clip in parallel, of whatever shape; `results_of` unpacks it."""
-    places = list(zip(clips["path"], clips["audio_sha256"], strict=True))
     key = feature_key(clips, spec, variant=variant)
     is_far = bool(scheduler_address())
     if not is_far:
         compile_once(spec)
     chunks = Chunks(
         cache_dir() / "features" / f"{spec.name}-{key}.chunks",
-        in_chunks(places),
+        InChunks(clips[["path", "audio_sha256"]]),
         partial(_compute_chunk, spec, variant, is_far),
-        needs=[places[0][0], *_weights(spec)],
+        needs=[clips["path"].iloc[0], *_weights(spec)],
     )
     chunks.make(what=f"{spec.name}, {variant}", n_jobs=n_jobs)
     return chunks

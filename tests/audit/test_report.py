@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -62,7 +65,7 @@ def test_a_folder_without_a_split_exits_with_0_and_says_that_nothing_was_checked
 def test_names_of_any_bytes_are_in_the_json(folder, name):
     named = os.fsdecode(name)
     (folder / "e.wav").rename(folder / named)
-    text = audit_report.report_json(audit_dataset(str(folder))).encode("utf-8")
+    text = "".join(audit_report.report_json(audit_dataset(str(folder)))).encode("utf-8")
     found = json.loads(text)["findings"]
     assert any(named in one["clips"] for one in found)
 
@@ -109,6 +112,16 @@ def test_json_is_the_whole_report_on_the_terminal_and_in_a_file(folder, table, s
     leak = next(one for one in content["findings"] if one["kind"] == "same_audio")
     assert (leak["level"], leak["first"], leak["second"]) == ("leak", "train", "test")
     assert leak["clips"] == ["e.wav"]
+
+
+def test_json_in_pieces_is_that_of_the_whole(folder, monkeypatch):
+    report = audit_dataset(str(folder))
+    pair = {"first": "a\n.wav", "second": "ü.wav", "similarity": 0.97123, "texture": np.nan}
+    for n_pairs in (0, 1, 4, 5):
+        whole = replace(report, pairs=pd.DataFrame([pair] * n_pairs, columns=list(pair)))
+        monkeypatch.setattr(audit_report, "PAIRS_AT_ONCE", 2)
+        expected = json.dumps(whole.as_dict(), indent=1, ensure_ascii=False) + "\n"
+        assert "".join(audit_report.report_json(whole)) == expected
 
 
 BAD = {

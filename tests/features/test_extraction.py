@@ -13,6 +13,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from ser_lib.audio.io import load_signal
+from ser_lib.chunks import InChunks
 from ser_lib.errors import FeatureError, SerError
 from ser_lib.features import extraction as module
 from ser_lib.features.extraction import compute, extract
@@ -20,6 +21,19 @@ from ser_lib.features.registry import FEATURES, FeatureSpec
 from ser_lib.features.spectral import log_mel
 
 QUICK = FeatureSpec("waveform_envelope", params={"duration_s": 0.5, "n_points": 16})
+
+
+def test_chunks_hold_every_clip_once_and_are_made_when_asked_for():
+    clips = pd.DataFrame({"path": [f"{n}.wav" for n in range(20)], "size": range(20)})
+    of_table, of_list = InChunks(clips), InChunks(list(clips["path"]))
+    assert [*map(len, of_table)] == [*map(len, of_list)] == [8, 8, 4]
+    rows = list(clips.itertuples(index=False, name=None))
+    assert [row for chunk in of_table for row in chunk] == rows
+    assert [path for chunk in of_list for path in chunk] == list(clips["path"])
+    assert len(of_table) == len(of_list) == 3
+    assert len(InChunks([])) == 0
+    with pytest.raises(IndexError):
+        of_list[3]
 
 
 # --- one file
