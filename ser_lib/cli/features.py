@@ -6,6 +6,7 @@ One row a clip or, of a feature that has a time axis, one row a frame with its t
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -13,6 +14,7 @@ from inspect import signature
 from itertools import groupby, starmap
 from pathlib import Path
 from typing import Any, get_type_hints
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import pandas as pd
@@ -33,6 +35,7 @@ SUFFIXES = (".parquet", ".npz")
 LIBRARIES = ("numpy", "librosa", "soxr")
 # About a group of rows in Parquet. Beside few values, what else is known of the clip weighs more.
 PIECE_VALUES, MIN_VALUES = 2**17, 64
+BLOCK_BYTES, BLOCK_ROWS = 2**20, 2**13
 
 
 def list_features() -> str:
@@ -174,11 +177,31 @@ def _write_npz(
     spec: FeatureSpec,
     about: dict[str, Any],
 ) -> None:
-    # All at once, as whoever reads the file has to.
-    tables, values = zip(*pieces, strict=True)
-    # Text as arrays of a fixed width: objects would be pickled.
-    arrays: dict[str, Any] = {MARK: np.array(json.dumps(about))} | {
-        name: column.to_numpy() if column.dtype.kind in "if" else column.to_numpy(dtype=str)
-        for name, column in pd.concat(tables).items()
-    }
-    np.savez_compressed(path, features=np.concatenate(values), **arrays)
+    with (
+        tempfile.TemporaryFile(dir=path.parent) as file,
+        ZipFile(path, "w", ZIP_DEFLATED) as target,
+    ):
+
+        def add(name: str, dtype: np.dtype, shape: tuple[int, ...], parts: Iterable[bytes]) -> None:
+            head = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+            with target.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array_header_1_0(member, head)
+                member.writelines(parts)
+
+        # Of how many rows the values are is known at the end: until then they lie on the disk.
+        tables, sample = [], np.empty(0)
+        for rows, sample in pieces:
+            tables.append(rows)
+            file.write(sample.tobytes())
+        file.seek(0)
+        table = pd.concat(tables)
+        values = iter(lambda: file.read(BLOCK_BYTES), b"")
+        add("features", sample.dtype, (len(table), *sample.shape[1:]), values)
+        add(MARK, (mark := np.array(json.dumps(about))).dtype, (), [mark.tobytes()])
+        for name, column in table.items():
+            # Text as arrays of a fixed width: objects would be pickled.
+            width = max(1, *map(len, map(str, column)))
+            dtype = column.dtype if column.dtype.kind in "if" else np.dtype(f"U{width}")
+            blocks = (column[at : at + BLOCK_ROWS] for at in range(0, len(column), BLOCK_ROWS))
+            parts = (one.to_numpy(dtype=dtype).tobytes() for one in blocks)
+            add(str(name), dtype, (len(column),), parts)

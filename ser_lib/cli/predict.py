@@ -70,7 +70,7 @@ TEXT_SUFFIXES = ("", ".txt", ".log", ".md")  # what a table for people may be ca
 TIMELINE_FORMATS = (*FORMATS, "parquet", "audformat", *ANNOTATIONS.values())
 ROWS = "rows"  # CSV whose times have all digits
 TEXTS = ("path", "emotion", "warnings", "model", "error")
-PIECE_ROWS = 2_000  # a group of rows in Parquet
+PIECE_ROWS = 1_000  # a group of rows in Parquet
 
 
 @dataclass(frozen=True)
