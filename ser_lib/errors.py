@@ -68,6 +68,10 @@ class BundleError(SerError):
     """A bundle is missing, damaged, of another version, or contradicts itself."""
 
 
+class StorageError(SerError):
+    """Storage elsewhere refuses, does not answer, or lacks what was named."""
+
+
 class OutputError(SerError):
     """A file that is to be written holds something else, or is being written by another process."""
 

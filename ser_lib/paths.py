@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ser_lib.errors import OutputError
+from ser_lib.errors import OutputError, StorageError
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -35,9 +35,33 @@ SHIPPED_DIR = PROJECT_DIR if IS_CHECKOUT else PACKAGE_DIR
 NOTEBOOKS_DIR = SHIPPED_DIR / "notebooks"
 
 
+def is_address(name: str | Path) -> bool:
+    """Whether a name is that of a file or folder on storage elsewhere, as s3://bucket/folder."""
+    return "://" in str(name)
+
+
+def place(name: str | Path) -> Path:
+    """Return the path of a name; that of an address reads and writes there."""
+    if not is_address(name):
+        return Path(name)
+    from upath import UPath
+
+    try:
+        return UPath(name)
+    except ValueError as error:
+        raise StorageError(f"{name}: {error}; known are s3://, http:// and others") from error
+
+
 def _folder(variable: str, name: str) -> Path:
     """Return where a variable points, else the checkout's folder, else the user's own."""
     if value := os.environ.get(variable, "").strip():
+        if is_address(value) and variable == "SER_DATA":
+            return place(value)
+        if is_address(value):
+            raise OutputError(
+                f"{variable}={value}: locks, and files that are mapped, need a folder; name one, "
+                "which all machines mount where there are several"
+            )
         # Unlike `Path.expanduser`, this leaves `~` as it is for a user without a home.
         return Path(os.path.expanduser(value)).resolve()
     if IS_CHECKOUT:

@@ -130,10 +130,10 @@ def _end_with(parent: int) -> None:
 
 
 try:
-    _N_ALLOWED = len(os.sched_getaffinity(0))
+    N_ALLOWED = len(os.sched_getaffinity(0))
 except AttributeError:  # macOS and Windows do not say which cores a process may use
-    _N_ALLOWED = os.cpu_count() or 1
-N_CORES = min(_N_ALLOWED, 4)
+    N_ALLOWED = os.cpu_count() or 1
+N_CORES = min(N_ALLOWED, 4)
 """Cores that are used for a clip, or for clips in parallel; more gain nothing here."""
 THREADS: ContextVar[int] = ContextVar("threads", default=1)
 """Threads that an encoder takes for one clip, in this context."""

@@ -13,19 +13,23 @@ import os
 import platform
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
+from multiprocessing import current_process
+from pickle import loads
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from joblib import Parallel, delayed
 
-from ser_lib.errors import RunError
+from ser_lib.errors import RunError, StorageError
 from ser_lib.paths import PACKAGE_DIR, atomic_path, cache_dir
-from ser_lib.runtime import SCHEDULER, ending_with_parent, scheduler_address
+from ser_lib.runtime import N_ALLOWED, SCHEDULER, ending_with_parent, scheduler_address
+from ser_lib.storage import exists
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -40,6 +44,7 @@ PACKAGES = (
     *("distributed", "joblib", "librosa", "numpy", "onnxruntime", "scipy", "soundfile", "soxr"),
     "tensorflow",
 )
+BLAS_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 # Folders that all hosts share, under the same paths.
 SHARED = ("SER_CACHE", "SER_DATA", "SER_REPORTS", "SER_BUNDLES")
 
@@ -59,6 +64,7 @@ def map_tasks(
     n_jobs: int = -1,
     prefers: str | None = None,
     needs: Iterable[str] = (),
+    is_seeded: bool = False,
 ) -> Iterator[Result]:
     """Yield the function of each task, in the order of the tasks.
 
@@ -75,6 +81,9 @@ def map_tasks(
         "threads", where the function releases the interpreter's lock.
     needs : iterable of str
         Some files that the function reads, which workers elsewhere must see if they are here.
+    is_seeded : bool
+        Whether it draws from generators of the whole process, as Keras does: elsewhere it then has
+        a process without Dask's threads, which draw as well, and as many threads as here.
 
     Raises
     ------
@@ -83,7 +92,8 @@ def map_tasks(
         or lacks the shared folders.
     """
     if address := scheduler_address():
-        yield from _map_far(function, tasks, address, needs)
+        apart = _threads() if is_seeded else {}
+        yield from _map_far(function, tasks, address, needs, apart)
     elif n_jobs == 1:
         yield from map(function, tasks)
     else:
@@ -102,13 +112,24 @@ class _Home:
     """What is there: a file in the cache, and some that are read."""
 
 
+def _threads() -> dict[str, str]:
+    """Return how many threads libraries take here: the last digits of products depend on it."""
+    n_threads = os.environ.get("OMP_NUM_THREADS", str(N_ALLOWED))
+    return {
+        "TF_NUM_INTRAOP_THREADS": os.environ.get("TF_NUM_INTRAOP_THREADS", str(N_ALLOWED)),
+        **{one: os.environ.get(one, n_threads) for one in BLAS_VARIABLES},
+    }
+
+
 def _map_far(
     function: Callable[[Task], Result],
     tasks: Iterable[Task],
     address: str,
     needs: Iterable[str],
+    apart: dict[str, str],
 ) -> Iterator[Result]:
     """Keep some tasks a worker ahead; short ones are handed over several at once."""
+    from cloudpickle import dumps
     from distributed import CancelledError, KilledWorker
     from distributed.comm.core import CommClosedError
 
@@ -116,14 +137,19 @@ def _map_far(
     waiting: deque[tuple[list[Task], Future]] = deque()
     size = 1
     with _home(needs) as home, _connected(address) as connection:
-        call = partial(_do, function, home)
+        call = partial(_do, home, apart)
+
+        def submit(batch: list[Task]) -> Future:
+            # As bytes: a worker is looked at before it imports what they need.
+            return connection.submit(call, dumps((function, batch)))
+
         while True:
             n_workers = connection.n_workers
             while len(waiting) < max(16, 4 * n_workers):
                 batch = list(islice(remaining, size))
                 if not batch:
                     break
-                waiting.append((batch, connection.submit(call, batch)))
+                waiting.append((batch, submit(batch)))
             if not waiting:
                 return
             batch, future = waiting[0]
@@ -135,7 +161,7 @@ def _map_far(
                 connection.watch()
             except (CancelledError, CommClosedError):  # the scheduler ended, and knows no task
                 connection.renew()
-                waiting = deque((one, connection.submit(call, one)) for one, _ in waiting)
+                waiting = deque((one, submit(one)) for one, _ in waiting)
             except KilledWorker as error:
                 raise RunError(
                     f"{batch}: each worker that tried this ended ({error.last_worker.address} was "
@@ -150,10 +176,11 @@ def _map_far(
                 yield from results
 
 
-def _do(
-    function: Callable[[Task], Result], home: _Home, tasks: Sequence[Task]
-) -> tuple[list[Result], float]:
-    """Do tasks, in a worker that is as it should be; return the results, and the seconds."""
+def _do(home: _Home, apart: dict[str, str], work: bytes) -> tuple[list[Any], float]:
+    """Do tasks, in a worker that is as it should be; return the results, and the seconds.
+
+    With variables for it, in a process next to the worker's, which is kept for the next ones.
+    """
     from distributed import get_worker
 
     worker = get_worker()
@@ -172,13 +199,35 @@ def _do(
             f"worker {name} has other versions, results would differ: {which}; install the same "
             "on all machines"
         )
-    if lacking := [one for one in home.files if not os.path.exists(one)]:
+    if lacking := [one for one in home.files if not exists(one)]:
         raise RunError(
             f"worker {name} does not see {lacking[0]}: mount the folder there as it is here, or "
             "point SER_CACHE and SER_DATA to folders that all machines share"
         )
     started = time.perf_counter()
-    return [function(task) for task in tasks], time.perf_counter() - started
+    try:
+        around = home.variables | apart
+        results = _next_to_this(around, work) if apart else _results_of(work)
+        return results, time.perf_counter() - started
+    except StorageError as error:
+        raise StorageError(f"worker {name}: {error}") from error
+
+
+def _results_of(work: bytes) -> list[Any]:
+    function, tasks = loads(work)
+    return [function(task) for task in tasks]
+
+
+def _next_to_this(variables: dict[str, str], work: bytes) -> list[Any]:
+    from joblib.externals.loky import get_reusable_executor
+
+    # Else this process, which Dask started as a daemon, may start none; the other ends with it.
+    current_process()._config["daemon"] = False  # type: ignore[attr-defined]
+    pool = get_reusable_executor(1, timeout=600, env=variables, **ending_with_parent())
+    try:
+        return pool.submit(_results_of, work).result()
+    except BrokenExecutor:
+        os._exit(1)  # as if it was this one: another worker tries
 
 
 @cache
@@ -205,7 +254,7 @@ def _home(needs: Iterable[str]) -> Iterator[_Home]:
     kept = {"SER_CACHE": str(cache_dir())}
     kept |= {one: os.environ[one] for one in SHARED if one in os.environ}
     try:
-        yield _Home(versions(), kept, (str(mark), *filter(os.path.exists, needs)))
+        yield _Home(versions(), kept, (str(mark), *filter(exists, needs)))
     finally:
         mark.unlink(missing_ok=True)
 
@@ -242,9 +291,9 @@ class _Connection:
     def _workers(self) -> int:
         return len(self.client.scheduler_info(n_workers=-1)["workers"])
 
-    def submit(self, call: Callable[[Any], Any], batch: Sequence[Any]) -> Future:
+    def submit(self, call: Callable[[bytes], Any], work: bytes) -> Future:
         # Under a name of its own: a name that was there is answered from memory.
-        return self.client.submit(call, batch, pure=False)
+        return self.client.submit(call, work, pure=False)
 
     def watch(self) -> None:
         """Notice workers that came or went, and a scheduler that is gone."""

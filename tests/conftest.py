@@ -524,3 +524,13 @@ def signals(few_clips: pd.DataFrame) -> list:
 def pictures(signals: list) -> list:
     """Fingerprint of each of the few clips."""
     return [fingerprint(*one) for one in signals]
+
+
+@pytest.fixture(scope="session")
+def scheduler() -> Iterator[str]:
+    """Start a scheduler and two workers; return the address."""
+    distributed = pytest.importorskip("distributed", reason="NOT CHECKED: needs ser-lib[scale]")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
+    ) as cluster:
+        yield cluster.scheduler_address

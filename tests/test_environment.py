@@ -275,6 +275,7 @@ def test_every_library_that_is_imported_is_declared():
         "yaml": "pyyaml",
         "bs4": "beautifulsoup4",
         "zmq": "pyzmq",
+        "upath": "universal-pathlib",
         "jupyter_client": "jupyter-client",
         "jupyter_core": "jupyter-core",
     }

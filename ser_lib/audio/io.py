@@ -25,6 +25,7 @@ from ser_lib.audio.containers import MISCOUNTED_BYTES, Structure, read_structure
 from ser_lib.audio.pyav import Stream
 from ser_lib.audio.signal import check_decoded, cut_signal, mono
 from ser_lib.errors import AudioError
+from ser_lib.storage import fetched
 
 MAX_SAMPLES = 2**40  # a year; more is no length
 
@@ -109,8 +110,18 @@ def _check_length(path: Path, sound: _Sound) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[_Sound | Stream | _Chain]:
-    """Open a recording for reading; whatever is wrong with it, then or later, raises AudioError."""
+def _opened(path: str | Path) -> Iterator[_Sound | Stream | _Chain]:
+    """Open a recording, of an address as well; whatever is wrong with it raises AudioError."""
+    with fetched(path) as file:
+        try:
+            with _opened_here(file) as sound:
+                yield sound
+        except AudioError as error:
+            raise AudioError(str(error).replace(str(file), str(path))) from error
+
+
+@contextmanager
+def _opened_here(path: Path) -> Iterator[_Sound | Stream | _Chain]:
     if not path.is_file():
         what = "a link to nothing" if path.is_symlink() else "no such file"
         if path.is_symlink() and "/annex/" in os.readlink(path):
@@ -186,7 +197,9 @@ def _sound_of(path: Path, file: BinaryIO, found: Structure) -> _Sound | Stream:
     return Stream(path, file, found.reader or found.spare_reader)
 
 
-def _blocks(path: Path, file: _Sound | Stream | _Chain, n_samples: int) -> Iterator[np.ndarray]:
+def _blocks(
+    path: str | Path, file: _Sound | Stream | _Chain, n_samples: int
+) -> Iterator[np.ndarray]:
     """Read to the end; AudioError where it comes before a length that is stated."""
     n_read = 0
     # No further than to a stated end: behind it may be a tag, at which libsndfile fails.
@@ -202,7 +215,7 @@ def _blocks(path: Path, file: _Sound | Stream | _Chain, n_samples: int) -> Itera
         )
 
 
-def decode(path: Path, max_s: float | None = None) -> tuple[np.ndarray, Header]:
+def decode(path: str | Path, max_s: float | None = None) -> tuple[np.ndarray, Header]:
     """Decode a recording, or its first `max_s` seconds, to float32 (n_samples, n_channels).
 
     A file that is missing, empty, truncated or undecodable raises AudioError.
@@ -248,7 +261,7 @@ def load_head(path: str | Path, *, max_s: float | None = None) -> tuple[np.ndarr
 
     AudioError as `load_signal`, and where there is no sample.
     """
-    samples, header = decode(Path(path), max_s)
+    samples, header = decode(path, max_s)
     signal = mono(samples)
     check_decoded(path, signal)
     return signal, header.sample_rate_hz, header.n_samples / header.sample_rate_hz
@@ -259,7 +272,6 @@ def iter_blocks(path: str | Path, *, block_s: float) -> Iterator[tuple[np.ndarra
 
     AudioError as `load_head`.
     """
-    path = Path(path)
     with _opened(path) as file:
         rate = file.samplerate
         for block in _blocks(path, file, round(block_s * rate)):
@@ -404,7 +416,7 @@ def read_facts(path: str | Path) -> ClipFacts:
 
 def read_recording(path: str | Path, start_s: float = 0.0, end_s: float = np.inf) -> Recording:
     """Decode a recording, or its part, once for both its facts and its signal."""
-    samples, header = decode(Path(path), end_s if np.isfinite(end_s) else None)
+    samples, header = decode(path, end_s if np.isfinite(end_s) else None)
     sample_rate_hz = header.sample_rate_hz
     if start_s and start_s * sample_rate_hz >= len(samples):
         raise AudioError(

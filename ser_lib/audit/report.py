@@ -22,6 +22,7 @@ from ser_lib.data.labels import LABEL_SETS
 from ser_lib.data.own import own_corpus
 from ser_lib.data.splits import make_split, plain_protocol, rows_of
 from ser_lib.errors import AuditError
+from ser_lib.storage import reached
 
 PAIRS_AT_ONCE = 1_000
 WIDTH = 100  # of a line of details
@@ -80,13 +81,14 @@ def audit_dataset(
                 f"for folders (write ./{source} for a folder of that name)"
             )
         return _audit_corpus(source, protocol, seed, declared, threshold)
-    if not Path(source).is_dir():
+    folder = reached(source)
+    if not folder.is_dir():
         raise AuditError(
             f"'{source}' is neither a folder nor a corpus; corpora are {', '.join(data.CORPORA)}"
         )
     if protocol:
         raise AuditError(f"protocol '{protocol}': protocols divide corpora; give a folder a split")
-    clips = read_clips(Path(source), table=table, split=split, columns=columns)
+    clips = read_clips(folder, table=table, split=split, columns=columns)
     return audit_clips(
         clips,
         source=source,

@@ -6,6 +6,7 @@ import re
 
 # Modules that are called otherwise than the package that brings them.
 PACKAGES = {"PIL": "pillow", "bs4": "beautifulsoup4", "yaml": "pyyaml", "zmq": "pyzmq"}
+PACKAGES |= {"upath": "universal-pathlib"}
 
 
 def _extras() -> dict[str, list[str]]:

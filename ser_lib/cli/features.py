@@ -29,6 +29,7 @@ from ser_lib.features.encoders.registry import get_encoder
 from ser_lib.features.extraction import compute_each, results_of
 from ser_lib.features.registry import FEATURES, FeatureSpec
 from ser_lib.paths import only_writer, refuse_foreign, whole_file
+from ser_lib.storage import reached
 
 MARK = "ser_features"
 SUFFIXES = (".parquet", ".npz")
@@ -126,7 +127,7 @@ def _pieces(
 
 def _clips_of(source: str) -> pd.DataFrame:
     if source not in data.CORPORA and own_corpus(source) is None:
-        return read_as_given(Path(source))
+        return read_as_given(reached(source))
     clips = data.load_corpus(source, strict=False).rename(columns={"emotion": "label"})
     return clips.drop(columns=["corpus", "repetition", "intensity", "sample_rate_hz"])
 

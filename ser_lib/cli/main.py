@@ -25,7 +25,7 @@ from contextlib import suppress
 from io import TextIOWrapper
 from itertools import product, takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -40,13 +40,15 @@ from ser_lib.errors import (
     TrainingStoppedError,
 )
 from ser_lib.runtime import SCHEDULER
+from ser_lib.storage import reached
 
 if TYPE_CHECKING:
     from ser_lib.data.corpus import Corpus
     from ser_lib.data.download import CorpusState
     from ser_lib.features.encoders.registry import Encoder
 
-PATH = click.Path(path_type=Path)
+PATH = click.types.FuncParamType(reached)
+PATH.name = "path"
 # One's own clips, in whatever takes a corpus.
 TABLE = click.option(
     "--table",
@@ -382,11 +384,12 @@ def audit(
     from ser_lib.audit import report as audit_report
     from ser_lib.audit.fingerprint import THRESHOLD
     from ser_lib.paths import only_writer, refuse_foreign, whole_file
+    from ser_lib.storage import stored
 
     try:
-        if out:
-            refuse_foreign(out, audit_report.is_report)
-        with only_writer(out):
+        with stored(out) as target, only_writer(target):
+            if target:
+                refuse_foreign(target, audit_report.is_report)
             report = audit_report.audit_dataset(
                 source,
                 table=table,
@@ -400,8 +403,8 @@ def audit(
                 distinct_speakers=distinct_speakers,
                 threshold=THRESHOLD if threshold is None else threshold,
             )
-            if out:
-                with whole_file(out) as temporary, temporary.open("w", encoding="utf-8") as file:
+            if target:
+                with whole_file(target) as temporary, temporary.open("w", encoding="utf-8") as file:
                     file.writelines(audit_report.report_json(report))
     except (SerError, OSError) as error:
         click.echo(f"ser audit: {error}", err=True)
@@ -528,13 +531,15 @@ def features(
     not be used.
     """
     from ser_lib.cli.features import list_features, make_spec, write_features
+    from ser_lib.storage import stored
 
     if shows_list:
         click.echo(list_features())
         return
     if not (feature and source and out):
         raise FeatureError("ser features FEATURE SOURCE --out FILE; --list names the features")
-    failed = write_features(make_spec(feature, settings), source, out)
+    with stored(out) as target:
+        failed = write_features(make_spec(feature, settings), source, cast(Path, target))
     for one in failed:
         click.echo(f"ser features: {one}", err=True)
     sys.exit(int(bool(failed)))

@@ -24,7 +24,7 @@ import numpy as np
 
 from ser_lib.audio.io import load_head, stored_stream
 from ser_lib.cli.extras import require_extra
-from ser_lib.errors import AudioError, OutputError, SerError
+from ser_lib.errors import AudioError, OutputError, SerError, StorageError
 from ser_lib.inference.batch import (
     FORMATS,
     SearchReport,
@@ -47,8 +47,9 @@ from ser_lib.inference.streaming import (
     timeline,
     timeline_table,
 )
-from ser_lib.paths import cache_dir, only_writer, refuse_foreign, whole_file
+from ser_lib.paths import cache_dir, is_address, only_writer, place, refuse_foreign, whole_file
 from ser_lib.runtime import progress
+from ser_lib.storage import stored
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,8 +129,12 @@ def run_prediction(request: Request) -> int:
         where = "" if request.room == SAME else f" {request.room}"
         _report(f"room{where}: {predictor.room}")
     try:
-        alone = only_writer(request.out), only_writer(request.plot)
-        with _without_stdin(request) as (ready, names), alone[0], alone[1]:
+        with ExitStack() as stack:
+            out, plot = (stack.enter_context(stored(one)) for one in (request.out, request.plot))
+            for one in (out, plot):
+                stack.enter_context(only_writer(one))
+            local = replace(request, out=out, plot=plot)
+            ready, names = stack.enter_context(_without_stdin(local))
             predict = _predict_windows if request.is_timeline else _predict_recordings
             if request.form not in FORMATS:
                 predict = _predict_whole
@@ -193,7 +198,7 @@ def _check(request: Request) -> None:
     if folders := [one for one in (request.out, request.plot) if one is not None and one.is_dir()]:
         raise OutputError(f"{folders[0]}: is a directory; name a file")
     outputs = [one.resolve() for one in (request.out, request.plot) if one is not None]
-    inputs = {Path(path).resolve() for path in request.paths}
+    inputs = {place(path).resolve() for path in request.paths}
     if len(outputs) > len(set(outputs)) or inputs & set(outputs):
         raise SerError("--out and --plot name files of their own, not each other or a recording")
     if "" in request.paths:
@@ -304,7 +309,7 @@ def _predict_windows(predictor: Predictor, request: Request, names: dict[str, st
                     target.flush()
                     if request.plot is not None:
                         drawn.append(window)
-            except BrokenPipeError:
+            except (BrokenPipeError, StorageError):
                 raise
             except (SerError, OSError) as error:
                 n_failed += 1
@@ -399,7 +404,8 @@ def _typed(table: pd.DataFrame, request: Request) -> pd.DataFrame:
     if request.form == "eaf" and request.out:  # where ELAN looks for the recording
         folder = request.out.absolute().parent
         names = (Path(os.path.relpath(one, folder)).as_posix() for one in table["path"])
-        table["path"] = [one if one.startswith("../") else f"./{one}" for one in names]
+        named = [one if one.startswith("../") else f"./{one}" for one in names]
+        table["path"] = table["path"].where(table["path"].map(is_address), named)
     if request.form == "audformat":
         for one in ("start", "end"):
             table[f"{one}_s"] = np.round(1e9 * table[f"{one}_s"]).astype("timedelta64[ns]")

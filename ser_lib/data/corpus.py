@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,6 +31,7 @@ from ser_lib.chunks import InChunks
 from ser_lib.errors import AudioError, CorpusError, offenders
 from ser_lib.paths import cache_dir, data_dir, keep
 from ser_lib.shown import short
+from ser_lib.storage import state_of, walk
 from ser_lib.workers import map_tasks
 
 CLIP_COLUMNS = (
@@ -141,7 +141,7 @@ class Corpus:
         texts, by_design = _leave_out(self, texts)
         rows, more = _parse_names(self, texts)
         rows, others = _leave_alone(self, root, rows)
-        paths = [os.path.join(root, str(one["path"])) for one in rows]
+        paths = [str(root / str(one["path"])) for one in rows]
         table, worse, n_copies = _build_table(self, rows, facts_of(paths))
         by_design += others
         if (n_more := len(table) - self.n_clips) > 0:
@@ -203,14 +203,8 @@ def _find_audio(corpus: Corpus, root: Path) -> tuple[dict[Path, str], list[str]]
 
 def walk_files(root: Path) -> Iterator[Path]:
     """List all files below a folder, through links to folders, each folder once."""
-    seen: set[str] = set()
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:
-            subfolders.clear()
-            continue
-        seen.add(real)
-        yield from (Path(folder) / name for name in names)
+    for folder, _, names in walk(root):
+        yield from (folder / name for name in names)
 
 
 def _read_labels(corpus: Corpus, root: Path, found: list[Path]) -> tuple[dict[str, str], list[str]]:
@@ -330,8 +324,7 @@ def stat_key(paths: Iterable[str], about: object) -> str:
     digest = hashlib.sha256(f"{about}".encode())
     for path in paths:
         try:
-            stat = os.stat(path)
-            state = f"{stat.st_size} {stat.st_mtime_ns}"
+            state = state_of(path)
         except OSError:
             state = "unreadable"
         digest.update(f"{path} {state}\n".encode(errors="surrogateescape"))

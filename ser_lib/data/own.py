@@ -8,7 +8,6 @@ is written in `SCHEMA`; what breaks it is reported by row, column and value.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -23,7 +22,7 @@ import pandas as pd
 
 from ser_lib.audio.io import check_facts, decode, is_hidden, is_recording
 from ser_lib.data.annotations import read_annotations
-from ser_lib.data.corpus import CLIP_COLUMNS, Corpus, facts_of, walk_files
+from ser_lib.data.corpus import CLIP_COLUMNS, Corpus, facts_of, stat_key, walk_files
 from ser_lib.data.labels import EMOTIONS
 from ser_lib.data.tables import (
     COLUMN_NAMES,
@@ -35,7 +34,16 @@ from ser_lib.data.tables import (
     seconds_of,
 )
 from ser_lib.errors import AudioError, CorpusError, numbered, offenders
-from ser_lib.paths import atomic_path, cache_dir, keep, report_dir, reports_dir
+from ser_lib.paths import (
+    atomic_path,
+    cache_dir,
+    is_address,
+    keep,
+    place,
+    report_dir,
+    reports_dir,
+)
+from ser_lib.storage import exists, reached
 
 PREFIX = "mine-"
 SOURCE_FILE = "source.json"
@@ -93,7 +101,7 @@ class OwnCorpus(Corpus):
         self, root: Path | None = None, *, strict: bool = True, may_lack: bool = False
     ) -> pd.DataFrame:
         """Read the clips; without `strict` those that cannot be used are left out, and listed."""
-        source = self.source if root is None else Path(root)
+        source = self.source if root is None else place(root)
         table, folder = read_source(source, self.pattern)
         name = self.name.removeprefix(PREFIX)
         return _clips_of(table, name=name, root=folder, emotions=self.emotions, strict=strict)
@@ -123,12 +131,12 @@ def register(
     CorpusError
         If there is no such source, or the name is that of another one.
     """
-    source = Path(source).absolute()
+    source = reached(source).absolute()
     if not source.exists():
         raise CorpusError(f"{source}: no such table or folder")
     corpus = PREFIX + re.sub(r"\W+", "_", source.stem)
     known = {"source": str(source)} | (_registered(corpus) or {})
-    if known["source"] != str(source) and Path(known["source"]).exists():
+    if known["source"] != str(source) and exists(known["source"]):
         raise CorpusError(
             f"{corpus} is the name of {known['source']}; rename {source.name}, or delete "
             f"{report_dir(corpus)}"
@@ -165,7 +173,7 @@ def _registered(corpus: str) -> dict[str, Any] | None:
 
 
 def _card(corpus: str, known: Mapping[str, Any]) -> OwnCorpus:
-    source = Path(known["source"])
+    source = place(known["source"])
     # Another version may have kept more.
     kept = {one.name: known[one.name] for one in fields(OwnCorpus) if one.name in known}
     about: dict[str, Any] = {"n_clips": 0, "n_speakers": 0, **kept, "source": source}
@@ -313,7 +321,7 @@ def _read_audformat(root: Path) -> pd.DataFrame:
 def _read_stored(root: Path, name: str) -> pd.DataFrame:
     """Read a table of a database of audformat."""
     files = [root / f"db.{name}{one}" for one in (".parquet", ".csv")]
-    file = next(filter(Path.is_file, files), None)
+    file = next((one for one in files if one.is_file()), None)
     if file is None:
         raise CorpusError(
             f"{root}: the table '{name}' is neither in {files[0].name} nor in {files[1].name}; "
@@ -365,7 +373,7 @@ def clips_from_table(
         If a column or a value of one is missing, an emotion is unknown, a file is named twice or
         cannot be used, or a segment is not in its file; all are listed by row, column and value.
     """
-    return _clips_of(table, name=name, root=Path(root), emotions=emotions or {})
+    return _clips_of(table, name=name, root=place(root), emotions=emotions or {})
 
 
 def clips_from_folder(
@@ -391,7 +399,7 @@ def clips_from_folder(
         If there is no file, not every one is named so, the expression is none or has other groups,
         or as `clips_from_table`.
     """
-    root = Path(folder)
+    root = place(folder)
     if not root.is_dir():
         raise CorpusError(f"{root}: no such folder")
     return clips_from_table(_read_names(root, pattern), name=name, root=root, emotions=emotions)
@@ -410,7 +418,7 @@ def _clips_of(
         raise CorpusError(f"name='{name}' must be a word of letters, digits and _")
     rows, base = _located(_checked(_with_roles(table), emotions), root)
     corpus = f"{PREFIX}{name}"
-    places = (Path(one).relative_to(base) for one in rows["path"])
+    places = (place(one).relative_to(base) for one in rows["path"])
     ids = ((one.parent / one.stem).as_posix() for one in places)
     # A variant of a clip is named after a #; what stands before a speaker's last - is the corpus.
     rows["clip_id"] = [f"{corpus}/{one}".replace("#", "_") for one in ids] + rows["times"]
@@ -448,7 +456,7 @@ def read_as_given(source: Path) -> pd.DataFrame:
     table, root = read_source(source)
     given = _with_roles(table)
     rows, base = _located(_checked(given, {}, needed=("path",)), root)
-    ids = [str(Path(one).relative_to(base)) for one in rows["path"]] + rows["times"]
+    ids = [str(place(one).relative_to(base)) for one in rows["path"]] + rows["times"]
     durations_s = [getattr(one, "duration_s", np.nan) for one in rows["fact"]]
     digests = [getattr(one, "audio_sha256", "") for one in rows["fact"]]
     clips = rows.rename(columns={"path": "file", "sound": "path"})
@@ -466,14 +474,15 @@ def _located(rows: pd.DataFrame, root: Path) -> tuple[pd.DataFrame, Path]:
     cannot be used has a text there.
     """
     base = root.absolute()
-    places = (base / one for one in rows["path"])
+    places = (place(one) if is_address(one) else base / one for one in rows["path"])
     # A table from Windows separates folders by backslashes. Texts take less memory than paths.
     found = [
-        str(one if one.exists() else base / name.replace("\\", "/"))
+        str(base / name.replace("\\", "/") if "\\" in name and not one.exists() else one)
         for one, name in zip(places, rows["path"], strict=True)
     ]
-    if not all(Path(one).is_relative_to(base) for one in found):
-        base = Path(os.path.commonpath([os.path.dirname(one) for one in found]))
+    if not all(place(one).is_relative_to(base) for one in found):
+        common = os.path.commonpath([os.path.dirname(one) for one in found])
+        base = place(common.replace(":/", "://", 1) if is_address(found[0]) else common)
     rows = rows.assign(path=found)
     sounds = _cut(rows)
     facts = iter(facts_of([one for one in sounds if isinstance(one, str)]))
@@ -570,19 +579,16 @@ def _cut(rows: pd.DataFrame) -> list[str | AudioError]:
     """Return the file of each clip, of a segment one in the cache; an error where there is none."""
     found: dict[Any, str | AudioError] = {}
     for path, same in rows[rows["times"] != ""].groupby("path"):
-        found |= zip(same.index, _cut_file(Path(path), same), strict=True)
+        found |= zip(same.index, _cut_file(path, same), strict=True)
     return [found.get(number, path) for number, path in rows["path"].items()]
 
 
-def _cut_file(path: Path, segments: pd.DataFrame) -> list[str | AudioError]:
+def _cut_file(path: str, segments: pd.DataFrame) -> list[str | AudioError]:
     """Write stretches of a file as WAV of floats, which hold whatever was decoded."""
     from scipy.io import wavfile  # takes half a second
 
-    stat = path.stat() if path.is_file() else None
-    facts = (stat.st_size, stat.st_mtime_ns) if stat else ()
     spans = list(zip(segments["start"].fillna(0.0), segments["end"], strict=True))
-    keys = (hashlib.sha256(f"{path} {facts} {one}".encode()).hexdigest() for one in spans)
-    targets = [cache_dir() / "segments" / f"{one[:24]}.wav" for one in keys]
+    targets = [cache_dir() / "segments" / f"{stat_key([path], one)}.wav" for one in spans]
     if all(one.is_file() for one in targets):
         return [*map(str, targets)]
     try:

@@ -98,7 +98,7 @@ def read_table(path: Path, *, error_class: type[SerError] = CorpusError) -> pd.D
             f"{path}: Parquet needs pyarrow: pip install 'ser-lib[parquet]'"
         ) from error
     except OSError as error:
-        raise error_class(f"{path}: cannot be read ({error.strerror})") from error
+        raise error_class(f"{path}: cannot be read ({error.strerror or error})") from error
     except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         raise error_class(
             f"{path}: cannot be read as a table ({str(error).strip()}); save it as 'CSV UTF-8'"

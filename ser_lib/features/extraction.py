@@ -22,7 +22,7 @@ import pandas as pd
 from ser_lib.audio.augmentation import AUGMENTATIONS, augment
 from ser_lib.audio.io import load_signal
 from ser_lib.chunks import Arrays, Chunks, InChunks
-from ser_lib.errors import FeatureError, SerError, offenders
+from ser_lib.errors import FeatureError, SerError, StorageError, offenders
 from ser_lib.features.encoders.registry import ENCODERS
 from ser_lib.features.registry import FEATURES, FeatureSpec
 from ser_lib.paths import cache_dir, keep, locked
@@ -235,6 +235,8 @@ def _compute_or_error(
         # As in workers: the last digits of products depend on the number of threads.
         with one_blas_thread():
             return compute(path, spec, variant=variant, rng=generator(variant, audio_sha256))
+    except StorageError:  # that of many clips
+        raise
     except SerError as error:
         return f"{path}: {str(error).removeprefix(f'{path}: ')}"
     except (ValueError, ArithmeticError) as error:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -26,6 +26,7 @@ from ser_lib.errors import AudioError
 from ser_lib.inference.prediction import Prediction
 from ser_lib.inference.predictor import Predictor, from_recipe
 from ser_lib.runtime import N_CORES, one_blas_thread, scheduler_address
+from ser_lib.storage import reached, walk
 
 FORMATS = ("table", "csv", "json")
 N_DECIMALS = 4  # as stored runs have
@@ -72,28 +73,22 @@ def find_recordings(
     Path
     """
     found = found or SearchReport()
-    seen: set[tuple[int, int]] = set()
 
     def report(error: OSError) -> None:
         name = printable(error.filename)
         found.problems.append(f"{name}: cannot be searched ({error.strerror})")
 
-    for path in map(Path, paths):
+    for path in map(reached, paths):
         if not path.is_dir():
             yield path
             continue
-        for folder, subfolders, names in os.walk(path, followlinks=True, onerror=report):
-            status = os.stat(folder)
-            if (status.st_dev, status.st_ino) in seen:
-                subfolders.clear()
-                continue
-            seen.add((status.st_dev, status.st_ino))
+        for folder, subfolders, names in walk(path, onerror=report):
             hidden = [one for one in subfolders if is_hidden(Path(one))]
             found.others.update(["hidden"] * len(hidden))
             subfolders[:] = sorted(set(subfolders) - set(hidden))
             for name in sorted(names):
                 if is_recording(name):
-                    yield Path(folder, name)
+                    yield folder / name
                 else:
                     suffix = os.path.splitext(name)[1].lower() or "no suffix"
                     found.others["hidden" if name.startswith(".") else suffix] += 1
@@ -129,8 +124,9 @@ def predict_many(
         from ser_lib.workers import map_tasks  # starts slowly
 
         remaining = map(str, paths)
-        batches = iter(lambda: list(islice(remaining, N_IN_BATCH)), [])
-        needs = [str(predictor.bundle.folder)]
+        first = list(islice(remaining, N_IN_BATCH))
+        batches = chain([first], iter(lambda: list(islice(remaining, N_IN_BATCH)), []))
+        needs = [str(predictor.bundle.folder), *first[:1]]
         for batch in map_tasks(partial(_attempt_all, predictor.recipe()), batches, needs=needs):
             yield from batch
         return

@@ -21,7 +21,7 @@ import numpy as np
 from ser_lib.audio.io import load_head
 from ser_lib.audio.signal import checked_mono, cut_signal, without_offset
 from ser_lib.audio.voice_activity import RATE_HZ, VoiceFacts, clipped_share, inspect_voice
-from ser_lib.errors import AudioError, BundleError, SerError
+from ser_lib.errors import AudioError, BundleError, SerError, StorageError
 from ser_lib.evaluation.probabilities import apply_temperature, softmax
 from ser_lib.features.registry import FEATURES
 from ser_lib.features.speaker_level import shrunken_mean
@@ -498,6 +498,8 @@ class Predictor:
             if isinstance(item, np.ndarray):
                 return self.predict_signal(item, int(sample_rate_hz or 0))
             return self.predict_file(item)
+        except StorageError:  # that of many clips
+            raise
         except (SerError, OSError, MemoryError) as error:
             path = "" if isinstance(item, np.ndarray) else str(item)
             message = str(error).removeprefix(f"{path}: ") or type(error).__name__

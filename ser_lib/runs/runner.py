@@ -514,7 +514,7 @@ def _train_missing_folds(plan: RunPlan, clips: pd.DataFrame, folder: Path) -> No
     begun = takewhile(lambda one: one == missing[0] or time.time() < DEADLINE.get(), missing)
     tasks = ((number, _checkpoint(plan, folder, number, missing)) for number in begun)
     fit = partial(_fit_and_store, plan, files, positions, folder)
-    done = map_tasks(fit, tasks, n_jobs=n_jobs)
+    done = map_tasks(fit, tasks, n_jobs=n_jobs, needs=[str(folder.parent)], is_seeded=True)
     what = f"{plan.study.name} {plan.model.name} {plan.protocol.name} seed {plan.seed}"
     for number, duration_s in progress(done, total=len(missing), what=what):
         logger.info("%s: fold %d of %d in %.0f s", what, number + 1, n_folds, duration_s)
