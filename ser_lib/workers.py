@@ -21,7 +21,6 @@ from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from multiprocessing import current_process
-from pickle import loads
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from joblib import Parallel, delayed
@@ -129,9 +128,9 @@ def _map_far(
     apart: dict[str, str],
 ) -> Iterator[Result]:
     """Keep some tasks a worker ahead; short ones are handed over several at once."""
-    from cloudpickle import dumps
     from distributed import CancelledError, KilledWorker
     from distributed.comm.core import CommClosedError
+    from distributed.protocol.pickle import dumps
 
     remaining = iter(tasks)
     waiting: deque[tuple[list[Task], Future]] = deque()
@@ -214,6 +213,8 @@ def _do(home: _Home, apart: dict[str, str], work: bytes) -> tuple[list[Any], flo
 
 
 def _results_of(work: bytes) -> list[Any]:
+    from distributed.protocol.pickle import loads
+
     function, tasks = loads(work)
     return [function(task) for task in tasks]
 
