@@ -1,6 +1,7 @@
 """What very many clips cost: on this machine, and on hosts of a network of its own.
 
-python -m tools.scale flat 1000 100000     memory and CPU of features, predict, audit by clips
+python -m tools.scale flat 1000 100000     memory and CPU of features, predict, audit by clips;
+                                           names behind the numbers choose among the three
 python -m tools.scale near 100000 1000000  search of near-duplicates: ours, hnswlib, FAISS
 python -m tools.scale far 4000             joblib and Dask; workers killed, network cut, restarts
 python -m tools.scale tasks                what the scheduler itself takes
@@ -108,16 +109,21 @@ def watched(*command: str, **variables: str) -> dict[str, float]:
     }
 
 
-def flat(sizes: list[int]) -> None:
-    """Measure the commands on corpora of several sizes."""
+def flat(sizes: list[int], chosen: list[str]) -> None:
+    """Measure the commands, or those that are chosen, on corpora of several sizes."""
     with tempfile.TemporaryDirectory() as name:
         for n in sizes:
             clips = make_clips(Path(name, f"clips-{n}"), n)
             for what, command in (
                 ("features", ("features", "waveform_envelope", "--out", f"{name}/f.parquet")),
-                ("predict", ("predict", "--bundle", "cnn-ravdess", "--out", f"{name}/p-{n}.csv")),
+                (
+                    "predict",
+                    ("predict", "--bundle", "cnn-ravdess", "--out", f"{name}/p-{n}.parquet"),
+                ),
                 ("audit", ("audit", "--out", f"{name}/a.json")),
             ):
+                if chosen and what not in chosen:
+                    continue
                 shutil.rmtree(Path(name, "cache"), ignore_errors=True)
                 place = 2 if what == "features" else 1
                 line = (*command[:place], str(clips), *command[place:])
@@ -166,7 +172,28 @@ def by_faiss(points: np.ndarray, k: int) -> np.ndarray:
     return index.search(points, k + 1)[1]
 
 
-SEARCHES = {"ours": duplicates._nearest, "FAISS": by_faiss, "hnswlib": by_hnswlib}
+def by_minhash(points: np.ndarray, k: int) -> np.ndarray:
+    """Search with datasketch's MinHash-LSH, of each point's strongest signed dimensions."""
+    from datasketch import MinHash, MinHashLSH
+
+    strong = np.argsort(-np.abs(points), axis=1)[:, :32]
+    signed = 2 * strong + (np.take_along_axis(points, strong, axis=1) > 0)
+    hashes = MinHash.bulk([[b"%d" % one for one in row] for row in signed.tolist()], num_perm=128)
+    index = MinHashLSH(threshold=0.5, num_perm=128)
+    for number, one in enumerate(hashes):
+        index.insert(number, one)
+    found = np.full((len(points), k + 1), -1)
+    for number, one in enumerate(hashes):
+        there = np.array(index.query(one))
+        best = there[np.argsort(-(points[there] @ points[number]))][: k + 1]
+        found[number, : len(best)] = best
+    return found
+
+
+SEARCHES = {
+    **{"ours": duplicates._nearest, "FAISS": by_faiss, "hnswlib": by_hnswlib},
+    "MinHash": by_minhash,
+}
 
 
 def near(sizes: list[int], chosen: str = "") -> None:
@@ -433,7 +460,7 @@ def main(arguments: list[str]) -> None:
     numbers = [int(one) for one in rest if one.isdigit()]
     names = [one for one in rest if not one.isdigit()]
     if what == "flat":
-        flat(numbers or [1_000, 100_000])
+        flat(numbers or [1_000, 100_000], names)
     elif what == "near":
         near(numbers or [20_000, 100_000, 1_000_000], *names)
     elif what == "far":
