@@ -447,8 +447,7 @@ def draw() -> None:
             axes.set(xscale="log", xlabel="Clips", ylabel=label)
             if name == "near":
                 axes.set_yscale("symlog", linthresh=1)  # an index may add nothing
-            else:
-                axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.5 * chosen[column].max() + 1)
             axes.spines[["top", "right"]].set_visible(False)
             axes.legend()
         figure.savefig(FOLDER / f"{name}.svg", metadata={"Date": None})
