@@ -22,15 +22,19 @@ The names below are loaded at first use: importing the package loads none of its
 
 import os
 import tempfile
+from contextlib import suppress
 
 import lazy_loader
 
+from ser_lib.errors import OutputError
 from ser_lib.paths import cache_dir
 
 # What libraries keep is kept in the cache; where that cannot be written, until this process ends.
-_kept = str(cache_dir())
-_parent = next(one for one in (cache_dir(), *cache_dir().parents) if one.is_dir())
-if not os.access(_parent, os.W_OK):
+_kept = ""
+with suppress(OutputError):  # said by whoever needs the cache
+    _parent = next(one for one in (cache_dir(), *cache_dir().parents) if one.is_dir())
+    _kept = str(cache_dir()) if os.access(_parent, os.W_OK) else ""
+if not _kept:
     _temporary = tempfile.TemporaryDirectory(prefix="ser-")
     _kept = _temporary.name
 

@@ -90,8 +90,12 @@ def test_an_arrow_that_points_the_wrong_way_is_noticed(copied, module, imported)
 
 def test_the_package_itself_imports_nothing_but_where_compiled_functions_are_kept():
     assert imports_of(ROOT / "__init__.py") == {
+        "contextlib",
+        "contextlib.suppress",
         "lazy_loader",
         "os",
+        "ser_lib.errors",
+        "ser_lib.errors.OutputError",
         "ser_lib.paths",
         "ser_lib.paths.cache_dir",
         "tempfile",

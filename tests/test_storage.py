@@ -144,10 +144,15 @@ def test_a_table_here_names_clips_elsewhere(client, folder, tmp_path):
     table = tmp_path / "mine.csv"
     given = (folder / "table.csv").read_text()
     table.write_text(given.replace("\ndemo", f"\n{BUCKET}/clips/demo"))
+    names = sorted(os.listdir(folder / "demo-01"))
+    rows = "".join(f"{one},sad,someone\n" for one in names)
+    client.pipe_file("speech/clips/demo-01/own.csv", f"path,label,speaker\n{rows}".encode())
     clips = register(table).load()
     assert len(clips) == 40
     assert clips["path"].str.startswith(f"{BUCKET}/clips/demo-").all()
     assert clips["clip_id"].str.startswith("mine-mine/demo-").all()
+    one_speaker = register(f"{BUCKET}/clips/demo-01/own.csv").load()
+    assert set(one_speaker["clip_id"]) == {f"mine-own/{Path(one).stem}" for one in names}
 
 
 def test_a_job_that_lost_its_storage_goes_on(client, folder, small_folder, monkeypatch, tmp_path):

@@ -29,7 +29,7 @@ from ser_lib.audio.io import (
 )
 from ser_lib.chunks import InChunks
 from ser_lib.errors import AudioError, CorpusError, offenders
-from ser_lib.paths import cache_dir, data_dir, keep
+from ser_lib.paths import cache_dir, data_dir, keep, place
 from ser_lib.shown import short
 from ser_lib.storage import state_of, walk
 from ser_lib.workers import map_tasks
@@ -136,7 +136,7 @@ class Corpus:
 
         `may_lack` accepts missing clips though `strict`; they are listed in `attrs["left_out"]`.
         """
-        root = self.root() if root is None else Path(root)
+        root = self.root() if root is None else place(root)
         texts, problems = _find_audio(self, root)
         texts, by_design = _leave_out(self, texts)
         rows, more = _parse_names(self, texts)
@@ -177,7 +177,9 @@ def _find_audio(corpus: Corpus, root: Path) -> tuple[dict[Path, str], list[str]]
     )
     if not root.is_dir():
         raise CorpusError(f"{corpus.name}: no folder {root}. {remedy}")
-    found = sorted(path.relative_to(root) for path in walk_files(root) if path.name[0] != ".")
+    found = sorted(
+        Path(str(path.relative_to(root))) for path in walk_files(root) if path.name[0] != "."
+    )
     files = [path for path in found if path.suffix.lower() in PUBLISHED_SUFFIXES]
     files = files or [path for path in found if is_recording(path.name)]
     if not files:

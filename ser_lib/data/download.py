@@ -44,7 +44,7 @@ from ser_lib.audio.io import is_recording
 from ser_lib.data.corpus import Corpus, left_alone, walk_files
 from ser_lib.data.demo import CLIPS_DIR
 from ser_lib.errors import CorpusError, DownloadError, OutputError, numbered, offenders
-from ser_lib.paths import locked
+from ser_lib.paths import is_address, locked
 from ser_lib.runtime import is_headless, progress
 
 logger = logging.getLogger(__name__)
@@ -298,6 +298,10 @@ def download_corpus(corpus: Corpus) -> Path:
             f"{steps_for(corpus)}"
         )
     root = corpus.root()
+    if is_address(root):
+        raise DownloadError(
+            f"{root}: archives are unpacked into folders: point SER_DATA to one, copy it there"
+        )
     try:
         with locked(root, waits=False):
             _check_place(corpus.name, root)

@@ -418,7 +418,7 @@ def _clips_of(
         raise CorpusError(f"name='{name}' must be a word of letters, digits and _")
     rows, base = _located(_checked(_with_roles(table), emotions), root)
     corpus = f"{PREFIX}{name}"
-    places = (place(one).relative_to(base) for one in rows["path"])
+    places = (Path(str(place(one).relative_to(base))) for one in rows["path"])
     ids = ((one.parent / one.stem).as_posix() for one in places)
     # A variant of a clip is named after a #; what stands before a speaker's last - is the corpus.
     rows["clip_id"] = [f"{corpus}/{one}".replace("#", "_") for one in ids] + rows["times"]
