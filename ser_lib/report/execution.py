@@ -46,6 +46,9 @@ from ser_lib.runtime import whole_number
 
 # A fold of the largest model takes minutes on two cores; three hours mean that something hangs.
 DEFAULT_CELL_TIMEOUT_S = 3 * 3600
+# Papermill fails a cell whose outputs are this late after its end; by default 4 s, which a paused
+# or crowded machine exceeds.
+OUTPUT_TIMEOUT_S = 600
 
 # With FRESH=1 runs older than this are trained again, and each only once in a report.
 STARTED = time.time()
@@ -322,6 +325,7 @@ def _run_one(job: Job) -> tuple[float, bool]:
                 kernel_manager_class=_OwnKernelManager,
                 progress_bar=False,
                 log_output=False,
+                iopub_timeout=OUTPUT_TIMEOUT_S,
                 execution_timeout=whole_number("SER_CELL_TIMEOUT_S", DEFAULT_CELL_TIMEOUT_S),
                 # Papermill's own `cwd` changes the folder of this whole process, all threads of it.
                 resources={"metadata": {"path": str(job.folder)}},
