@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ser_lib.errors import OutputError, StorageError
 
@@ -47,7 +47,7 @@ def place(name: str | Path) -> Path:
     from upath import UPath
 
     try:
-        return UPath(name)
+        return cast(Path, UPath(name))
     except ValueError as error:
         raise StorageError(f"{name}: {error}; known are s3://, http:// and others") from error
 
