@@ -46,6 +46,8 @@ def place(name: str | Path) -> Path:
         return Path(name)
     from upath import UPath
 
+    if str(name).endswith("://"):
+        raise StorageError(f"{name}: names no bucket or host; write s3://bucket/folder")
     try:
         return cast(Path, UPath(name))
     except ValueError as error:

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from ser_lib.errors import SerError, StorageError
-from ser_lib.paths import cache_dir, is_address, place
+from ser_lib.errors import OutputError, SerError, StorageError
+from ser_lib.paths import atomic_path, cache_dir, is_address, only_writer, place
 
 
 @contextmanager
@@ -109,22 +109,44 @@ def stored(out: Path | None) -> Iterator[Path | None]:
     path: Any = out
     digest = hashlib.sha256(str(out).encode()).hexdigest()[:24]
     copy = cache_dir() / "outputs" / digest / out.name
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    with _reached(out):
-        # Before any work: may it be written?
-        probe: Any = out.with_name(f".{out.name}.ser-{os.getpid()}")
-        probe.fs.pipe_file(probe.path, b"")
-        probe.fs.rm_file(probe.path)
-        if not copy.exists() and path.exists():
-            path.fs.get_file(path.path, str(copy))
-    before = copy.stat().st_mtime_ns if copy.exists() else 0
+    # What is stored there when the work begins: it may have been changed when a job goes on.
+    mark = copy.parent.with_suffix(".stored")
+    is_left = False
     try:
-        yield copy
-    except SerError as error:
-        if not copy.exists() or copy.stat().st_mtime_ns == before:
+        with only_writer(copy.parent):
+            with _reached(out):
+                # Before any work: may it be written?
+                probe: Any = out.with_name(f".{out.name}.ser-{os.getpid()}")
+                probe.fs.pipe_file(probe.path, b"")
+                probe.fs.rm_file(probe.path)
+                stored_state = path.fs.ukey(path.path) if path.exists() else ""
+                is_left = copy.exists()
+                if not is_left:
+                    copy.parent.mkdir(parents=True, exist_ok=True)
+                    mark.write_text(stored_state)
+                    if stored_state:
+                        with atomic_path(copy) as temporary:
+                            path.fs.get_file(path.path, str(temporary))
+            if is_left and mark.read_text() != stored_state:
+                raise OutputError(
+                    f"{out}: has been stored by another job since the one began that was stopped, "
+                    f"whose work is in {copy}; name another file, or delete that one"
+                )
+            before = copy.stat().st_mtime_ns if copy.exists() else 0
+            try:
+                yield copy
+            except SerError:
+                if not is_left and (not copy.exists() or copy.stat().st_mtime_ns == before):
+                    shutil.rmtree(copy.parent)
+                    mark.unlink()
+                raise
+            with _reached(out):
+                if copy.exists():
+                    path.fs.put_file(str(copy), path.path)
             shutil.rmtree(copy.parent)
-        raise type(error)(str(error).replace(str(copy), str(out))) from error
-    with _reached(out):
-        if copy.exists():
-            path.fs.put_file(str(copy), path.path)
-    shutil.rmtree(copy.parent)
+            mark.unlink()
+    except SerError as error:
+        if is_left:  # its name in the cache says what is meant
+            raise
+        said = str(error).replace(str(copy), str(out)).replace(str(copy.parent), str(out))
+        raise type(error)(said) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import time
 from pathlib import Path
@@ -11,11 +12,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from ser_lib import data
+from ser_lib import data, storage
 from ser_lib.audio import io
 from ser_lib.cli import main as command
 from ser_lib.data.own import register
-from ser_lib.errors import AudioError, OutputError, SerError, StorageError
+from ser_lib.errors import AudioError, CorpusError, OutputError, SerError, StorageError
 from ser_lib.paths import cache_dir, place, reports_dir
 from ser_lib.storage import fetched
 
@@ -172,8 +173,73 @@ def test_a_job_that_lost_its_storage_goes_on(client, folder, small_folder, monke
         with pytest.raises(StorageError, match="does not answer"):
             call(*arguments, out)
     assert not place(out).exists()
-    call(*arguments, out, expected=1)
+    (left,) = (cache_dir() / "outputs").rglob("again.csv")
+    rows = left.read_text()
+    assert rows.count("\n") > 5
+    # Who may not go on with it loses nothing of it, and is told where it is.
+    with pytest.raises(SerError, match=re.escape(str(left))):
+        call("predict", f"{BUCKET}/clips", "--bundle", "cnn-ravdess", "--jobs", 1, "--out", out)
+    assert left.read_text() == rows
+    calls.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(io, "fetched", lambda name: calls.append(name) or fetched(name))
+        call(*arguments, out, expected=1)
+    assert len(calls) < 41
     assert place(out).read_bytes() == place(whole).read_bytes()
+    assert not list((cache_dir() / "outputs").iterdir())
+
+
+def test_what_others_store_while_a_job_is_stopped_stays(client, folder, small_folder, monkeypatch):
+    out = f"{BUCKET}/out/others.csv"
+    arguments = ("predict", f"{BUCKET}/clips", "--bundle", small_folder, "--jobs", 1, "--out", out)
+
+    def lost(name):
+        if Path(str(name)).name == "broken.wav":
+            return fetched(name)
+        raise StorageError(f"{name}: does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(io, "fetched", lost)
+        with pytest.raises(StorageError):
+            call(*arguments)
+    assert list((cache_dir() / "outputs").rglob("others.csv"))
+    client.pipe_file("speech/out/others.csv", b"theirs")
+    client.invalidate_cache()
+    with pytest.raises(OutputError, match="another job"):
+        call(*arguments)
+    assert client.cat_file("speech/out/others.csv") == b"theirs"
+
+
+def test_two_jobs_cannot_store_one_file(client, folder):
+    out = place(f"{BUCKET}/out/both.csv")
+    with storage.stored(out) as copy:
+        copy.write_text("mine")
+        with pytest.raises(OutputError, match=r"both\.csv"), storage.stored(out):
+            pytest.fail("the second began")
+    assert client.cat_file("speech/out/both.csv") == b"mine"
+
+
+def test_a_timeline_of_an_address(client, folder, small_folder, tmp_path):
+    clip = next(folder.glob("demo-*/*"))
+    there = f"{BUCKET}/clips/{clip.relative_to(folder)}"
+    options = ("--timeline", "--bundle", small_folder, "--format", "csv")
+    far, near = (call("predict", one, *options) for one in (there, clip))
+    assert far.replace(there, str(clip)) == near
+
+
+@pytest.mark.parametrize("other", ["s3://elsewhere/a.wav", "/somewhere/a.wav"])
+def test_a_table_of_several_places_is_refused(client, folder, tmp_path, other):
+    clip = next(folder.glob("demo-*/*"))
+    rows = ["path", f"{BUCKET}/clips/{clip.relative_to(folder)}", other]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    with pytest.raises(CorpusError, match="one bucket"):
+        call("features", "waveform_envelope", tmp_path / "t.csv", "--out", tmp_path / "f.npz")
+
+
+def test_an_address_without_a_bucket_is_refused():
+    pytest.importorskip("upath", reason="NOT CHECKED: needs ser-lib[scale]")
+    with pytest.raises(StorageError, match="no bucket"):
+        place("s3://")
 
 
 def test_a_file_of_somebody_else_stays(client, folder):

@@ -480,7 +480,15 @@ def _located(rows: pd.DataFrame, root: Path) -> tuple[pd.DataFrame, Path]:
         str(base / name.replace("\\", "/") if "\\" in name and not one.exists() else one)
         for one, name in zip(places, rows["path"], strict=True)
     ]
-    if not all(place(one).is_relative_to(base) for one in found):
+    # Its bucket, of an address; of a file here, nothing.
+    roots = sorted({"/".join(one.split("/")[:3]) if is_address(one) else "" for one in found})
+    if len(roots) > 1:
+        raise CorpusError(
+            f"recordings are in {' and '.join(one or 'folders here' for one in roots[:2])}; a "
+            "table names those of one bucket, or of folders here"
+        )
+    elsewhere = is_address(base) and not str(base).startswith(f"{roots[0]}/")
+    if elsewhere or not all(place(one).is_relative_to(base) for one in found):
         common = os.path.commonpath([os.path.dirname(one) for one in found])
         base = place(common.replace(":/", "://", 1) if is_address(found[0]) else common)
     rows = rows.assign(path=found)

@@ -144,7 +144,7 @@ def compile_once(spec: FeatureSpec) -> None:
     try:
         with locked(Path(os.environ["NUMBA_CACHE_DIR"])):
             FEATURES[spec.name].function(signal, spec.sample_rate_hz, **spec.params)
-    except (ValueError, ArithmeticError) as error:
+    except (ValueError, ArithmeticError, MemoryError) as error:
         raise FeatureError(f"{spec.name} with {dict(spec.params)}: {error}") from error
 
 

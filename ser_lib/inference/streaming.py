@@ -65,7 +65,7 @@ def iter_windows(
             held, n_cut = held[n_hop:], n_cut + n_hop
             n_new = max(0, len(held) - (n_window - n_hop))
     if rate == 0:
-        name = source if isinstance(source, str | Path) else "the signal"
+        name = "the signal" if isinstance(source, tuple) else source
         raise AudioError(f"{name}: holds no samples; export it again")
     if n_cut == 0 or n_new > MIN_REST_S * rate:
         yield n_cut / rate, held, rate
@@ -74,7 +74,7 @@ def iter_windows(
 def _blocks(
     source: str | Path | tuple[np.ndarray, int], block_s: float
 ) -> Iterator[tuple[np.ndarray, int]]:
-    if isinstance(source, str | Path):
+    if not isinstance(source, tuple):
         yield from iter_blocks(source, block_s=block_s)
         return
     signal, rate = source
@@ -111,7 +111,7 @@ def timeline(
     AudioError
         If the recording cannot be used, or if windows would leave gaps.
     """
-    path = str(source) if isinstance(source, str | Path) else ""
+    path = "" if isinstance(source, tuple) else str(source)
     for start_s, signal, rate in iter_windows(source, window_s=window_s, hop_s=hop_s):
         duration_s = len(signal) / rate
         voice = inspect_voice(resample(signal, rate, RATE_HZ))

@@ -79,6 +79,8 @@ class TrainingSettings:
             raise StudyError(
                 f"max_epochs={self.max_epochs}, batch_size={self.batch_size}: 1 is the least"
             )
+        if not 0 <= self.mask_share <= 1:
+            raise StudyError(f"mask_share={self.mask_share} is no share from 0 to 1")
         if self.loss == "focal" and (self.label_smoothing or self.mixup_alpha):
             raise StudyError(
                 "the focal loss cannot be combined with label_smoothing or mixup_alpha"

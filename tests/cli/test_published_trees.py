@@ -6,6 +6,10 @@ pool. No clip has the label of a real one, and no score is looked at.
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count, product
@@ -19,6 +23,7 @@ from click.testing import CliRunner
 from ser_lib import studies
 from ser_lib.audio.io import load_signal
 from ser_lib.cli.main import app
+from ser_lib.data import get_corpus
 from ser_lib.data.corpora import emodb, iemocap, ravdess, savee, tess
 from ser_lib.models.cnn3d import Cnn3dConfig
 from ser_lib.models.conv_blocks import ConvBlocksConfig
@@ -124,3 +129,22 @@ def test_a_pool_of_four_and_iemocap_run_on_the_day_they_come(make_trees, tmp_pat
         assert tested == (POOL if corpus == "pooled" else {"iemocap"})
     told = set(tables[0]["truth"]) | set(tables[1]["truth"])
     assert told == {"neutral", "happy", "sad", "angry", "frustrated"}
+
+
+@pytest.mark.minutes
+@pytest.mark.parametrize("corpus", ["pooled", "iemocap"])
+def test_the_report_is_made_on_the_day_they_come(make_trees, tmp_path, corpus):
+    make_trees(n_actors=24, n_each=2, seconds=1.6)
+    told = subprocess.run(
+        [sys.executable, "-m", "ser_lib", "report", corpus, "--profile=quick", "--no-strict"],
+        env=os.environ,
+        capture_output=True,
+        text=True,
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+    folder = tmp_path / "reports" / f"{corpus}-quick-partial"
+    assert get_corpus(corpus).title in (folder / "report.html").read_text(encoding="utf-8")
+    records = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    study = "fpt2025" if corpus == "pooled" else "iemocap5"
+    ours = [one for one in records if (one["study"], one["corpus"]) == (study, corpus)]
+    assert {one["protocol"] for one in ours} >= {"random", "speaker_folds"}

@@ -256,3 +256,12 @@ def test_two_workers_compute_what_one_does(tmp_path, demo_clips, monkeypatch):
     parallel = np.array(extract(clips, QUICK, variant="noise", n_jobs=2))
     monkeypatch.setenv("SER_CACHE", str(tmp_path / "other"))
     np.testing.assert_array_equal(extract(clips, QUICK, variant="noise", n_jobs=1), parallel)
+
+
+def test_a_feature_that_needs_more_memory_than_there_is_is_refused(demo_clips, monkeypatch):
+    def too_large(signal, sample_rate_hz):
+        raise MemoryError("Unable to allocate 80.2 TiB")
+
+    monkeypatch.setitem(FEATURES, "log_mel", replace(FEATURES["log_mel"], function=too_large))
+    with pytest.raises(FeatureError, match="TiB"):
+        extract(demo_clips[:1], "log_mel")

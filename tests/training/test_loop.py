@@ -798,6 +798,8 @@ def test_every_setting_shows_or_came_later():
         ({"loss": "focal", "mixup_alpha": 0.3}, "focal"),
         ({"loss": "focal", "label_smoothing": 0.1}, "focal"),
         ({"weight_decay": 0.1, "optimizer": "sgd"}, "weight_decay=0.1"),
+        ({"mask_share": 1.5}, "mask_share=1.5"),
+        ({"mask_share": float("nan")}, "mask_share=nan"),
         ({"fits_validation": True, "keep": "val_accuracy"}, "fits_validation"),
         ({"fits_validation": True, "stop_patience": 3}, "fits_validation"),
         ({"fits_validation": True, "plateau_patience": 3}, "fits_validation"),
