@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from joblib.externals.loky import get_reusable_executor
 
 from ser_lib import data, storage
 from ser_lib.audio import io
@@ -50,9 +51,12 @@ def client(server, monkeypatch):
 
     for name, value in server.items():
         monkeypatch.setenv(name, value)
+    # Workers that earlier tests have left know neither the server nor its keys.
+    get_reusable_executor().shutdown()
     S3FileSystem.clear_instance_cache()
     yield S3FileSystem()
     S3FileSystem.clear_instance_cache()
+    get_reusable_executor().shutdown()
 
 
 @pytest.fixture
