@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ser_lib.errors import StudyError
-from ser_lib.models.layers import load_keras
+from ser_lib.models.layers import batch_normalization, load_keras
 
 if TYPE_CHECKING:
     import keras
@@ -72,14 +72,14 @@ def build_cnn3d(
     for number, (n_filters, kernel_size, rate) in enumerate(blocks, start=1):
         name = f"block{number}"
         x = layers.Conv2D(n_filters, kernel_size, padding="same", name=f"{name}_conv")(x)
-        x = layers.BatchNormalization(momentum=config.norm_momentum, name=f"{name}_norm")(x)
+        x = batch_normalization(momentum=config.norm_momentum, name=f"{name}_norm")(x)
         # Pooled before the activation, which is monotone: the same result as in the report's
         # order, from a quarter of the values.
         x = layers.MaxPooling2D(2, name=f"{name}_pool")(x)
         x = _activate(x, config.activation, name)
         x = layers.Dropout(rate, name=f"{name}_dropout")(x)
     x = layers.Conv2D(config.n_bottleneck, 1, name="bottleneck_conv")(x)
-    x = layers.BatchNormalization(momentum=config.norm_momentum, name="bottleneck_norm")(x)
+    x = batch_normalization(momentum=config.norm_momentum, name="bottleneck_norm")(x)
     # (batch * n_chunks, n_bands, n_frames, n_filters) -> (batch, n_chunks, ...)
     x = ops.reshape(x, (-1, n_chunks, *x.shape[1:]))
     x = _read_maps(x, config)
@@ -87,7 +87,7 @@ def build_cnn3d(
         zip(config.n_dense, config.dropout_rates, strict=True), start=1
     ):
         x = layers.Dense(n_dense, name=f"dense{number}")(x)
-        x = layers.BatchNormalization(momentum=config.norm_momentum, name=f"dense{number}_norm")(x)
+        x = batch_normalization(momentum=config.norm_momentum, name=f"dense{number}_norm")(x)
         x = _activate(x, config.activation, f"dense{number}")
         x = layers.Dropout(rate, name=f"dense{number}_dropout")(x)
     outputs = layers.Dense(n_classes, activation="softmax", name="probabilities")(x)

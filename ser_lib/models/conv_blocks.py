@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ser_lib.errors import StudyError
-from ser_lib.models.layers import load_keras
+from ser_lib.models.layers import batch_normalization, load_keras
 
 if TYPE_CHECKING:
     import keras
@@ -68,7 +68,7 @@ def build_conv_blocks(
         name = f"block{number}"
         options = {"activation": config.activation, "name": f"{name}_conv"}
         x = layers.Conv2D(n_filters, kernel_size, padding="same", **options)(x)
-        x = layers.BatchNormalization(momentum=config.norm_momentum, name=f"{name}_norm")(x)
+        x = batch_normalization(momentum=config.norm_momentum, name=f"{name}_norm")(x)
         x = layers.MaxPooling2D(2, name=f"{name}_pool")(x)
         x = layers.Dropout(config.block_dropout_rate, name=f"{name}_dropout")(x)
     x = _read_sequence(x, config) if config.recurrent else layers.Flatten(name="flatten")(x)

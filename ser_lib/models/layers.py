@@ -1,4 +1,4 @@
-"""Keras, and parts of networks: weighted pooling, scaling of inputs, a last layer to start from.
+"""Keras, and parts of networks: weighted pooling, normalisation, a last layer to start from.
 
 A frame of zeros is padding. `fit_scaling` and `start_from_ridge` set weights from the training rows
 before the first epoch.
@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from functools import lru_cache
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -66,6 +67,47 @@ def mean_and_spread(
     mean = ops.sum(weights * x, axis=1)
     variance = ops.sum(weights * ops.square(x - ops.expand_dims(mean, 1)), axis=1)
     return [mean, ops.sqrt(ops.maximum(variance, least_variance))]
+
+
+def batch_normalization(*, momentum: float, name: str) -> keras.layers.Layer:
+    """Return Keras's layer; TensorFlow trains it on maps (batch, height, width, channels) as one.
+
+    Keras 3 builds it of some 70 operations, which took a third of the time of a convolutional
+    network. Values, gradients and running means are the same but for their last digits.
+    """
+    return _fused_batch_normalization()(momentum=momentum, name=name)
+
+
+@lru_cache(maxsize=1)
+def _fused_batch_normalization() -> type[keras.layers.BatchNormalization]:
+    keras = load_keras()
+
+    class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[name-defined]
+        # By this name it is saved, and read without this package, as Keras's own.
+        __module__ = "keras.layers"
+
+        def call(
+            self, inputs: Any, training: bool | None = None, mask: object | None = None
+        ) -> Any:
+            is_maps = len(inputs.shape) == 4 and self.compute_dtype == "float32"
+            is_fused = is_maps and keras.backend.backend() == "tensorflow"
+            if not (is_fused and training and self.trainable) or mask is not None:
+                return super().call(inputs, training=training, mask=mask)
+            from tensorflow import raw_ops, size
+
+            scale, offset = self.gamma.value, self.beta.value
+            about = {"x": inputs, "scale": scale, "offset": offset, "mean": [], "variance": []}
+            normalised, mean, variance, *_ = raw_ops.FusedBatchNormV3(**about, epsilon=self.epsilon)
+            # The kernel divides by n - 1, Keras by n.
+            n = keras.ops.cast(size(inputs) / inputs.shape[-1], "float32")
+            for moving, new in (
+                (self.moving_mean, mean),
+                (self.moving_variance, variance * ((n - 1.0) / n)),
+            ):
+                moving.assign(moving * self.momentum + new * (1.0 - self.momentum))
+            return normalised
+
+    return BatchNormalization
 
 
 def scaling_layer() -> keras.layers.Layer:

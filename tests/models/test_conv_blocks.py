@@ -11,6 +11,7 @@ from ser_lib.errors import StudyError
 from ser_lib.features.registry import FEATURES
 from ser_lib.models import build_keras
 from ser_lib.models.conv_blocks import RECURRENT, ConvBlocksConfig
+from ser_lib.models.layers import batch_normalization
 from ser_lib.studies import STUDIES
 
 TINY = ConvBlocksConfig(n_filters=(3, 4), kernel_sizes=(5, 3), n_dense=(6,))
@@ -218,3 +219,47 @@ def test_penumajji_has_four_elu_blocks():
 def test_a_config_that_cannot_be_built_is_refused(change, message):
     with pytest.raises(StudyError, match=message):
         replace(TINY, **change)
+
+
+def normalised(layer, x, targets):
+    """Return output, gradients of x, gamma and beta, and running means after a training step."""
+    import tensorflow as tf
+
+    @tf.function
+    def step(inputs):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = layer(inputs, training=True)
+            loss = tf.reduce_mean((outputs - targets) ** 2 * inputs)
+        return outputs, *tape.gradient(loss, [inputs, layer.gamma.value, layer.beta.value])
+
+    kinds = {one.type for one in step.get_concrete_function(tf.constant(x)).graph.get_operations()}
+    found = [one.numpy() for one in step(tf.constant(x))]
+    moving = [layer.moving_mean.numpy(), layer.moving_variance.numpy()]
+    return [*found, *moving], any("FusedBatchNorm" in kind for kind in kinds)
+
+
+def test_batch_normalisation_is_keras_own_in_one_operation(rng):
+    import keras
+
+    x = rng.normal(3, 2, (4, 6, 5, 7)).astype(np.float32)
+    targets = rng.normal(size=x.shape).astype(np.float32)
+    layers = [
+        batch_normalization(momentum=0.8, name="ours"),
+        keras.layers.BatchNormalization(momentum=0.8),
+    ]
+    for layer in layers:
+        layer.build(x.shape)
+        layer.gamma.assign(np.linspace(0.5, 2, 7))
+        layer.beta.assign(np.linspace(-1, 1, 7))
+    (ours, ours_fused), (theirs, theirs_fused) = (normalised(one, x, targets) for one in layers)
+    for mine, expected in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(mine, expected, rtol=1e-4, atol=1e-6)
+    # The twin: without the kernel it would be what Keras makes of it.
+    assert ours_fused
+    assert not theirs_fused
+    # Prediction and frozen layers are Keras's own.
+    np.testing.assert_allclose(layers[0](x), layers[1](x), rtol=1e-4, atol=1e-6)
+    layers[0].trainable = layers[1].trainable = False
+    np.testing.assert_allclose(layers[0](x, training=True), layers[1](x, training=True), atol=1e-5)
+    assert layers[0].get_config() | {"name": ""} == layers[1].get_config() | {"name": ""}
