@@ -5,8 +5,8 @@
 #        level of a float recording, which loses nothing when it is scaled.
 # Found: eGeMAPS sets the pitch of a frame to 0 where its effective value is below 0.001 of full scale
 #        (the tone below: between -55 and -58 dB), and all that rests on pitch with it. A phrase whose
-#        syllables die away has voiced parts half as long when it is 20 dB lower, as recordings of two
-#        corpora are, and a quarter as long at 30 dB; Praat, which measures silence against the loudest
+#        syllables die away has voiced parts half as long when it is 20 dB lower, as one corpus may be
+#        to another, and a quarter as long at 30 dB; Praat, which measures silence against the loudest
 #        part, finds the same frames voiced in each copy.
 # Seen:  steady vowel at -55 dB: voiced 1.00 | at -60 dB: 0.00, mean pitch 0 semitones, Praat 1.00
 #        | phrase: length of voiced parts 0.49 s | 20 dB lower: 0.25 s | 30 dB lower: 0.13 s; Praat, share voiced: 0.43 each
