@@ -14,8 +14,6 @@ from functools import cache
 from io import StringIO
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tqdm import tqdm
-
 from ser_lib.errors import RunError
 
 if TYPE_CHECKING:
@@ -53,19 +51,26 @@ def _is_notebook() -> bool:
     return hasattr(shell, "kernel")
 
 
-class _Line(tqdm):
-    """A bar in a notebook: one line of text, which it still is when the notebook is read again."""
+@cache
+def _bar_class(in_notebook: bool) -> Any:
+    # Imported here: a command that shows no bar starts faster.
+    from tqdm import tqdm
 
-    handle: Any = None
+    class Line(tqdm):
+        """One line of text in a notebook, which it still is when the notebook is read again."""
 
-    def display(self, msg: str | None = None, pos: int | None = None) -> None:
-        from IPython.display import display
+        handle: Any = None
 
-        line = {"text/plain": str(self) if msg is None else msg}
-        if self.handle is None:
-            self.handle = display(line, raw=True, display_id=True)
-        elif self.handle:
-            self.handle.update(line, raw=True)
+        def display(self, msg: str | None = None, pos: int | None = None) -> None:
+            from IPython.display import display
+
+            line = {"text/plain": str(self) if msg is None else msg}
+            if self.handle is None:
+                self.handle = display(line, raw=True, display_id=True)
+            elif self.handle:
+                self.handle.update(line, raw=True)
+
+    return Line if in_notebook else tqdm
 
 
 _outer: ContextVar[Any] = ContextVar("outer", default=None)
@@ -99,7 +104,7 @@ def progress(items: Iterable[T], *, total: int | None, what: str) -> Generator[T
         ways = ways or {"bar_format": counts}
         # A notebook keeps the line; what tqdm itself would write beside it goes nowhere.
         ways |= {"file": StringIO(), "mininterval": 0.5}
-    bar = (_Line if _is_notebook() else tqdm)(total=total, desc=what, leave=_is_notebook(), **ways)
+    bar = _bar_class(_is_notebook())(total=total, desc=what, leave=_is_notebook(), **ways)
     bar.words = []
     _outer.set(bar)
     try:

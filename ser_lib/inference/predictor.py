@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ser_lib.audio.io import load_head
-from ser_lib.audio.signal import checked_mono, cut_signal, without_offset
+from ser_lib.audio.signal import checked_mono, cut_signal, resample, without_offset
 from ser_lib.audio.voice_activity import RATE_HZ, VoiceFacts, clipped_share, inspect_voice
 from ser_lib.errors import AudioError, BundleError, SerError, StorageError
 from ser_lib.evaluation.probabilities import apply_temperature, softmax
@@ -188,9 +188,12 @@ class Predictor:
         An offset larger than any of the training clips' is taken out first.
         AudioError where the signal ends before the part begins that the model uses.
         """
+        return self._features_of(without_offset(signal), sample_rate_hz)
+
+    def _features_of(self, signal: np.ndarray, sample_rate_hz: int) -> np.ndarray:
         spec = self.bundle.features
         part = cut_signal(
-            without_offset(signal),
+            signal,
             sample_rate_hz,
             to_hz=spec.sample_rate_hz,
             offset_s=spec.offset_s,
@@ -316,13 +319,16 @@ class Predictor:
         self, signal: np.ndarray, sample_rate_hz: int
     ) -> tuple[tuple[VoiceFacts, float], tuple[np.ndarray, np.ndarray]]:
         """Inspect the recording while the model runs, where there is a thread for that."""
+        heard = resample(signal, sample_rate_hz, RATE_HZ)
+        plain, rate_hz = without_offset(signal), sample_rate_hz
+        if plain is signal and self.bundle.features.sample_rate_hz == RATE_HZ:
+            plain, rate_hz = heard, RATE_HZ
 
         def inspect() -> tuple[VoiceFacts, float]:
-            voice = inspect_voice(cut_signal(signal, sample_rate_hz, to_hz=RATE_HZ))
-            return voice, clipped_share(signal)
+            return inspect_voice(heard), clipped_share(signal)
 
         def run() -> tuple[np.ndarray, np.ndarray]:
-            values = self.features(signal, sample_rate_hz)
+            values = self._features_of(plain, rate_hz)
             return values, self.raw_probabilities(values)
 
         if self.n_threads == 1:

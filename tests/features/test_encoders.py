@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -241,6 +242,46 @@ def test_what_no_output_needs_is_left_out():
     assert [one.name for one in inner.graph.output] == ["/layers.0/Add_1_output_0"]
     assert "/layers.1.weight" not in {one.name for one in inner.graph.initializer}
     assert len(model.graph.output) == 1
+
+
+def byte_products(weights, zero_points, rows):
+    """Build products of quantised rows with bytes, as published encoders have them."""
+    arrays = {"weights": weights, "zero": zero_points}
+    nodes = [
+        helper.make_node("DynamicQuantizeLinear", ["rows"], ["bytes", "scale", "offset"]),
+        helper.make_node("MatMulInteger", ["bytes", "weights", "offset", "zero"], ["sums"]),
+        helper.make_node("MatMulInteger", ["bytes", "weights", "offset", "zero"], ["again"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "products",
+        [helper.make_tensor_value_info("rows", TensorProto.FLOAT, rows.shape)],
+        [helper.make_tensor_value_info(one, TensorProto.INT32, None) for one in ("sums", "again")],
+        [numpy_helper.from_array(array, name) for name, array in arrays.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
+
+
+@pytest.mark.skipif(not runtime._has_vnni(), reason="only used where the processor has VNNI")
+def test_products_of_signed_bytes_are_those_of_unsigned_ones(rng):
+    """Also of the largest bytes, whose sums overflow in other processors."""
+    weights = rng.integers(0, 256, (64, 8), dtype=np.uint8)
+    weights[:, 0], weights[:, 1] = 255, 0
+    rows = rng.standard_normal((5, 64)).astype(np.float32)
+    rows[0] = 1.0
+    model = byte_products(weights, np.array(131, np.uint8), rows)
+    given = model.SerializeToString()
+    runtime._sign_weights(model)
+    names = {one.name: one.data_type for one in model.graph.initializer}
+    assert {names[one] for node in model.graph.node[1:] for one in node.input[1::2]} == {
+        TensorProto.INT8
+    }
+    signed = onnxruntime.InferenceSession(model.SerializeToString())
+    unsigned = onnxruntime.InferenceSession(given)
+    for got, expected in zip(
+        signed.run(None, {"rows": rows}), unsigned.run(None, {"rows": rows}), strict=True
+    ):
+        np.testing.assert_array_equal(got, expected)
 
 
 def test_a_layer_that_the_graph_lacks_is_named(tiny):

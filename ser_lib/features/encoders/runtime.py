@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import onnx
     import onnxruntime
 
-# Of `_with_inner_outputs`: raised whenever what it writes changes.
-GRAPH_VERSION = 2
+# Of `_graph_file`: raised whenever what it writes changes.
+GRAPH_VERSION = 3
 
 
 def _with_inner_outputs(
@@ -64,9 +64,38 @@ def _with_inner_outputs(
     return chosen
 
 
+def _sign_weights(model: onnx.ModelProto) -> None:
+    """Make constant weights of integer products signed: 128 less, and so are their zero points.
+
+    Processors multiply unsigned bytes by signed ones in one step, by unsigned ones in several. The
+    sums, of integers, stay the same.
+    """
+    from onnx import TensorProto, numpy_helper
+
+    arrays = {one.name: one for one in model.graph.initializer}
+    for node in model.graph.node:
+        pair = [arrays.get(name) for name in node.input[1::2]]
+        is_unsigned = [one is not None and one.data_type == TensorProto.UINT8 for one in pair]
+        if node.op_type != "MatMulInteger" or is_unsigned != [True, True]:
+            continue
+        for place in (1, 3):
+            name = node.input[place]
+            node.input[place] = signed = f"{name}/signed"
+            if signed not in arrays:
+                values = numpy_helper.to_array(arrays[name]) ^ np.uint8(128)
+                arrays[signed] = numpy_helper.from_array(np.asarray(values).view(np.int8), signed)
+                model.graph.initializer.append(arrays[signed])
+
+
 def _graph_file(encoder: Encoder) -> Path:
-    """Return the file of the encoder's graph with its inner outputs, which is kept in the cache."""
-    identity = f"{encoder.sha256} {encoder.outputs} {GRAPH_VERSION}"
+    """Return the file of the encoder's graph with its inner outputs, which is kept in the cache.
+
+    As onnxruntime optimises it here: that takes longer than all else of opening it.
+    """
+    import onnxruntime
+
+    made_by = f"{GRAPH_VERSION} {onnxruntime.__version__} {_has_vnni()}"
+    identity = f"{encoder.sha256} {encoder.outputs} {made_by}"
     key = hashlib.sha256(identity.encode()).hexdigest()[:16]
     target = encoders_dir() / "graphs" / f"{encoder.name}-{key}.onnx"
     if not target.is_file():
@@ -78,9 +107,43 @@ def _graph_file(encoder: Encoder) -> Path:
         # protobuf raises its own class, which onnx does not name.
         except Exception as error:
             raise EncoderError(f"{source}: not an ONNX file ({error})") from error
+        if _has_vnni():
+            _sign_weights(model)
         model = _with_inner_outputs(model, encoder.outputs, what=encoder.name)
-        keep(target, lambda path: onnx.save(model, path))
+        options = onnxruntime.SessionOptions()
+        # All that holds on other processors of the kind.
+        level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+        options.graph_optimization_level = level
+
+        def write(path: Path) -> None:
+            options.optimized_model_filepath = str(path)
+            _session(model.SerializeToString(), options, source)
+
+        keep(target, write)
     return target
+
+
+def _session(
+    graph: bytes | str, options: onnxruntime.SessionOptions, path: Path
+) -> onnxruntime.InferenceSession:
+    import onnxruntime
+
+    options.log_severity_level = 3  # errors only: it warns of what it leaves unfused
+    try:
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    # onnxruntime raises one class for each kind of failure, without a common base.
+    except Exception as error:
+        raise EncoderError(f"{path}: onnxruntime cannot run this graph ({error})") from error
+
+
+@cache
+def _has_vnni() -> bool:
+    """Whether the processor is known to sum products of signed bytes; others of x64 overflow."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return "vnni" in text.partition("\nflags")[2].partition("\n")[0]
 
 
 @lru_cache(maxsize=4)
@@ -90,18 +153,12 @@ def _open_session(encoder: Encoder, n_threads: int) -> onnxruntime.InferenceSess
 
     path, input_name = _graph_file(encoder), encoder.input_name
     options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = n_threads
     options.inter_op_num_threads = 1
     # Threads that spin while they wait take the core from other work.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3  # errors only: it warns of what it leaves unfused
-    try:
-        session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
-    # onnxruntime raises one class for each kind of failure, without a common base.
-    except Exception as error:
-        raise EncoderError(f"{path}: onnxruntime cannot run this graph ({error})") from error
+    session = _session(str(path), options, path)
     inputs = {one.name: one for one in session.get_inputs()}
     if set(inputs) != {input_name} or len(inputs[input_name].shape) != 2:
         found = ", ".join(f"{name} {one.shape}" for name, one in inputs.items())
