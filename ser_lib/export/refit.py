@@ -39,7 +39,7 @@ from ser_lib.evaluation.selective import (
     answer_sets,
     select_threshold,
 )
-from ser_lib.features.extraction import Rows, extract
+from ser_lib.features.extraction import Rows, extract, summed
 from ser_lib.features.registry import FEATURES, FeatureSpec
 from ser_lib.features.speaker_level import safe_spread, variance_between, variance_within
 from ser_lib.inference.out_of_domain import Domain, fit_domain, over_time
@@ -108,7 +108,7 @@ def fit_final_network(plan: RunPlan, run: Run, clips: pd.DataFrame) -> FittedPar
     names = (plan.study.name, plan.model.name)
     logger.info("fitting %s %s on all speakers, %d epochs", *names, settings.max_epochs)
     is_original = arrays.source == 0
-    originals = Rows(arrays.sources, arrays.source[is_original], arrays.position[is_original])
+    originals = arrays.select(is_original)
     fold = FoldArrays(arrays, classes, originals, classes[is_original], originals)
     kept = Checkpoint(checkpoints_dir(run.folder) / "all-speakers.npz")
     options: dict[str, Any] = {"n_classes": len(plan.labels), "seed": plan.seed}
@@ -162,14 +162,11 @@ def _all_rows(plan: RunPlan, clips: pd.DataFrame) -> tuple[Rows, np.ndarray, dic
     gathered = Rows(sources, source.to_numpy(), where.to_numpy())
     if not plan.model.is_scaled:
         return gathered, classes, {}
-    values = gathered.gather().astype(np.float64)
-    spread = values.std(axis=0)
-    scaling = {"input_mean": values.mean(axis=0), "input_scale": np.where(spread > 0, spread, 1.0)}
-    scaled = tuple(
-        ((one - scaling["input_mean"]) / scaling["input_scale"]).astype(np.float32)
-        for one in sources
-    )
-    return replace(gathered, sources=scaled), classes, scaling
+    mean = summed(gathered.parts()) / len(gathered)
+    squares = summed((part - mean) ** 2 for part in gathered.parts())
+    spread = np.sqrt(squares / len(gathered))
+    scaling = {"input_mean": mean, "input_scale": np.where(spread > 0, spread, 1.0)}
+    return replace(gathered, scaling=(mean, scaling["input_scale"])), classes, scaling
 
 
 def _saved(network: keras.Model) -> tuple[bytes, bytes]:
@@ -187,7 +184,7 @@ def _saved(network: keras.Model) -> tuple[bytes, bytes]:
 
 def _check_export(network: keras.Model, graph: bytes, rows: Rows) -> None:
     """Raise where the exported network differs from Keras's, on real rows."""
-    chosen = Rows(rows.sources, rows.source[:64], rows.position[:64])
+    chosen = rows.select(slice(64))
     session = open_graph(graph)
     values = chosen.gather().astype(np.float32)
     exported = session.run(None, {session.get_inputs()[0].name: values})[0]

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,9 @@ from ser_lib.features.registry import FEATURES, FeatureSpec
 from ser_lib.paths import cache_dir, keep, locked
 from ser_lib.runtime import one_blas_thread, scheduler_address
 from ser_lib.seeds import generator
+
+# Values that are gathered at once where all rows are read: 4 MB.
+PART_VALUES = 2**20
 
 
 def compute(
@@ -253,6 +257,8 @@ class Rows:
     """Which array each row is in, shape (n_rows,)."""
     position: np.ndarray
     """Where in that array, shape (n_rows,); rows of one clip have the same."""
+    scaling: tuple[np.ndarray, np.ndarray] | None = None
+    """What is subtracted from each value, and then divides it, whenever rows are gathered."""
 
     @classmethod
     def of(cls, array: np.ndarray | Rows) -> Rows:
@@ -272,26 +278,52 @@ class Rows:
 
     def joined(self, other: Rows) -> Rows:
         """Return these rows and then the other ones."""
-        sources = zip(self.sources, other.sources, strict=False)
-        if len(self.sources) != len(other.sources) or any(a is not b for a, b in sources):
+        ours, theirs = ((*one.sources, one.scaling) for one in (self, other))
+        if [*map(id, ours)] != [*map(id, theirs)]:
             return Rows.of(np.concatenate([self.gather(), other.gather()]))
-        return Rows(
-            self.sources,
-            np.concatenate([self.source, other.source]),
-            np.concatenate([self.position, other.position]),
+        return replace(
+            self,
+            source=np.concatenate([self.source, other.source]),
+            position=np.concatenate([self.position, other.position]),
         )
+
+    def select(self, rows: np.ndarray | slice) -> Rows:
+        """Return some of the rows, still without gathering them."""
+        return replace(self, source=self.source[rows], position=self.position[rows])
 
     def take(self, rows: np.ndarray | slice) -> np.ndarray:
         """Gather some rows into a new array, one copy an array that they come from."""
         source, position = self.source[rows], self.position[rows]
         if len(self.sources) == 1:
-            return self.sources[0][position]
-        gathered = np.empty((len(position), *self.shape[1:]), dtype=self.sources[0].dtype)
-        for number in np.unique(source):
-            chosen = source == number
-            gathered[chosen] = self.sources[number][position[chosen]]
-        return gathered
+            gathered = self.sources[0][position]
+        else:
+            gathered = np.empty((len(position), *self.shape[1:]), dtype=self.sources[0].dtype)
+            for number in np.unique(source):
+                chosen = source == number
+                gathered[chosen] = self.sources[number][position[chosen]]
+        if self.scaling is None:
+            return gathered
+        centre, spread = self.scaling
+        gathered = gathered.astype(centre.dtype, copy=False)
+        gathered -= centre
+        gathered /= spread
+        return gathered.astype(np.float32, copy=False)
 
     def gather(self) -> np.ndarray:
         """Gather all rows."""
         return self.take(slice(None))
+
+    def parts(self) -> Iterator[np.ndarray]:
+        """Gather all rows, few at a time."""
+        size = max(1, PART_VALUES // math.prod(self.shape[1:]))
+        for start in range(0, len(self), size):
+            yield self.take(slice(start, start + size))
+
+
+def summed(parts: Iterable[np.ndarray]) -> np.ndarray:
+    """Add up rows that come in parts: to the last digit what `sum` says of all of them."""
+    total: Any = 0.0
+    for part in (one.astype(np.float64) for one in parts if len(one)):
+        part[0] += total
+        total = part.sum(axis=0)
+    return total

@@ -9,24 +9,22 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Iterator
 from functools import lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ser_lib.features.extraction import Rows, summed
 from ser_lib.models.ridge_head import MIN_SPREAD, solve_ridge
 
 if TYPE_CHECKING:
     import keras
 
-    from ser_lib.features.extraction import Rows
-
 # Added to the scores of padding; exp of it is 0 in single precision.
 MASKED = -1e4
 
-# Number of batches in which frames are gathered, so that not all rows are in memory at once.
-N_SCALING_BATCHES = 16
 # Rows whose statistics are computed at once.
 POOLING_BATCH = 128
 
@@ -119,9 +117,13 @@ def scaling_layer() -> keras.layers.Layer:
 
 def fit_scaling(model: keras.Model, inputs: Rows) -> None:
     """Set a `scaling_layer` to mean and variance of the frames of these rows, without padding."""
-    batches = np.array_split(np.arange(len(inputs)), N_SCALING_BATCHES)
-    frames = np.concatenate([batch[batch.any(axis=-1)] for batch in map(inputs.take, batches)])
-    mean, variance = frames.mean(axis=0, dtype=np.float64), frames.var(axis=0, dtype=np.float64)
+
+    def frames() -> Iterator[np.ndarray]:
+        return (part[part.any(axis=-1)] for part in inputs.parts())
+
+    n_frames = sum(map(len, frames()))
+    mean = summed(frames()) / n_frames
+    variance = summed((one - mean) ** 2 for one in frames()) / n_frames
     model.get_layer("scale").set_weights([mean, variance])
 
 

@@ -21,7 +21,7 @@ from ser_lib.data.enrolment import NORMALISATIONS, known_clips
 from ser_lib.data.splits import Fold
 from ser_lib.errors import StudyError
 from ser_lib.evaluation.probabilities import softmax
-from ser_lib.features.extraction import Rows
+from ser_lib.features.extraction import Rows, summed
 from ser_lib.models import build_keras, build_sklearn, family_of
 from ser_lib.models.layers import load_keras
 from ser_lib.models.ridge_head import choice_history
@@ -205,18 +205,27 @@ def fit_fold(
 
 
 def _scale(arrays: FoldArrays) -> FoldArrays:
-    """Standardise every value on the training rows; shapes stay as they are."""
-    from sklearn.preprocessing import StandardScaler
+    """Standardise every value on the training rows, whenever rows are gathered.
 
-    scaler = StandardScaler().fit(_as_rows(arrays.x_train))
+    To the last digit as scikit-learn's `StandardScaler`, which holds all rows.
+    """
+    train, n = Rows.of(arrays.x_train), len(arrays.x_train)
+    mean = summed(train.parts()) / n
+    differences = (part - mean for part in train.parts())
+    rest, squares = summed(np.stack([one, one**2], axis=1) for one in differences)
+    variance = (squares - rest**2 / n) / n
+    rounding = np.finfo(np.float64).eps * n
+    is_constant = variance <= rounding * variance + (rounding * mean) ** 2
+    spread = np.where(is_constant, 1.0, np.sqrt(variance))
+    dtype = np.float32 if train.sources[0].dtype == np.float32 else np.float64
+    scaling = mean.astype(dtype), spread.astype(dtype)
 
-    def scaled(part: np.ndarray | Rows) -> np.ndarray:
-        return scaler.transform(_as_rows(part)).astype(np.float32).reshape(part.shape)
+    def scaled(part: np.ndarray | Rows) -> Rows:
+        return replace(Rows.of(part), scaling=scaling)
 
-    views = tuple(Rows.of(scaled(view)) for view in arrays.test_views)
     parts = ("x_train", "x_validation", "x_test")
     values: dict[str, Any] = {name: scaled(getattr(arrays, name)) for name in parts}
-    return replace(arrays, **values, test_views=views)
+    return replace(arrays, **values, test_views=tuple(map(scaled, arrays.test_views)))
 
 
 def _fit_keras(

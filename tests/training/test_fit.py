@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from functools import cache, lru_cache
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.preprocessing import StandardScaler
 
 from ser_lib.errors import StudyError
+from ser_lib.features import extraction
 from ser_lib.features.extraction import Rows, extract
 from ser_lib.features.registry import FeatureSpec
 from ser_lib.models.baselines import DecisionTreeConfig, DummyConfig, KnnConfig, LogisticConfig
@@ -251,8 +254,35 @@ def test_every_value_is_scaled_on_its_own_and_networks_keep_their_shape(arrays, 
     monkeypatch.setattr(training, "_fit_keras", lambda *given: seen.append(given[2]) or (0, 0, 0))
     fit(NET, arrays, THREE_EPOCHS)
     assert seen[0].x_train.shape == (48, 12, 2)
-    np.testing.assert_allclose(seen[0].x_train.mean(axis=0), 0, atol=1e-5)
-    np.testing.assert_allclose(seen[0].x_train.std(axis=0), 1, atol=1e-5)
+    scaled = seen[0].x_train.gather()
+    np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(scaled.std(axis=0), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("part_values", [1, 700, 2**20])
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.uint8])
+def test_rows_are_scaled_as_scikit_learn_does_to_the_last_digit(
+    rng, monkeypatch, part_values, kind
+):
+    """In however many parts their statistics are computed; one value is constant."""
+    monkeypatch.setattr(extraction, "PART_VALUES", part_values)
+    values = (100 + 40 * rng.normal(size=(503, 7, 5))).astype(kind)
+    values[:, 3, 2] = 77.7
+    train, validation, test = np.split(values, [400, 450])
+    found = training._scale(FoldArrays(train, None, validation, None, test, None, None, (test,)))
+    scaler = StandardScaler().fit(train.reshape(400, 35))
+    pairs = zip((train, validation, test, test), parts_of(found), strict=True)
+    for plain, scaled in pairs:
+        expected = scaler.transform(plain.reshape(len(plain), 35)).reshape(plain.shape)
+        assert scaled.gather().dtype == np.float32
+        np.testing.assert_array_equal(scaled.gather(), expected.astype(np.float32))
+    joined = found.x_train.joined(found.x_validation)
+    both = np.concatenate([found.x_train.gather(), found.x_validation.gather()])
+    np.testing.assert_array_equal(joined.gather(), both)
+
+
+def parts_of(arrays: FoldArrays) -> tuple[Rows, ...]:
+    return (arrays.x_train, arrays.x_validation, arrays.x_test, *arrays.test_views)
 
 
 def test_pictures_are_flattened_for_classifiers(rng):
@@ -438,6 +468,27 @@ def test_gathered_rows_are_trained_on_as_arrays_are(tmp_path):
             found = fit(config, gathered, settings, is_scaled=is_scaled)
             np.testing.assert_array_equal(found.probabilities, expected.probabilities)
             pd.testing.assert_frame_equal(found.history, expected.history)
+
+
+@pytest.mark.parametrize("is_gathered", [False, True])
+def test_memory_does_not_grow_with_the_rows_that_are_scaled(tmp_path, monkeypatch, is_gathered):
+    """The twin gathers all of them before."""
+    monkeypatch.setattr(extraction, "PART_VALUES", 2**16)
+    peaks = []
+    for n in (1_000, 8_000):
+        path = tmp_path / f"{n}.npy"
+        np.save(path, np.arange(n * 256, dtype=np.float32).reshape(n, 256))
+        train, rest = np.split(np.arange(n), [n - 200])
+        mapped = Rows((np.load(path, mmap_mode="r"),), np.zeros(n, int), np.arange(n))
+        tracemalloc.start()
+        rows = Rows.of(mapped.gather()) if is_gathered else mapped
+        one, other = rows.select(train), rows.select(rest)
+        found = training._scale(FoldArrays(one, None, other, None, other))
+        for batch in np.array_split(train, n // 32):
+            found.x_train.joined(found.x_validation).take(batch)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert (peaks[1] < 1.2 * peaks[0]) != is_gathered
 
 
 @pytest.mark.parametrize("sampling", ["every_row", "balanced"])
