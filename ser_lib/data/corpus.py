@@ -12,7 +12,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -44,6 +44,8 @@ OTHER_SUFFIXES = SUFFIXES - PUBLISHED_SUFFIXES | set(
     ".flv .mpg .zip .rar .7z .tar .gz .tgz".split()
 )
 
+FACTS = [one.name for one in fields(ClipFacts)]
+
 # Raise it when what is read off a file changes, so that cached facts are read again.
 FACTS_VERSION = 1
 
@@ -58,7 +60,8 @@ def read_clip_table(path: Path) -> pd.DataFrame:
 
 def corpora_of(table: pd.DataFrame) -> pd.Series:
     """Return the corpus whose speaker says each clip or row: EmoDB 2.0 has those of EmoDB."""
-    return table["speaker"].str.rsplit("-", n=1).str[0]
+    speakers = table["speaker"]
+    return speakers.map({one: one.rsplit("-", 1)[0] for one in speakers.unique()}).astype(object)
 
 
 @dataclass(frozen=True)
@@ -343,7 +346,7 @@ def _build_table(
         phrases = [fact] if isinstance(fact, str) else check_facts(fact)
         problems += [f"{row['path']}: {phrase}" for phrase in phrases]
         if not phrases and not isinstance(fact, str):
-            sound.append(row | asdict(fact))
+            sound.append(row | {name: getattr(fact, name) for name in FACTS})
     table = pd.DataFrame(sound, columns=list(CLIP_COLUMNS))
     # Shorter paths first: the archive's second copy is one folder deeper.
     order = table.assign(depth=table["path"].str.count("/"))

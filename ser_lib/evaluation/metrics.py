@@ -171,7 +171,7 @@ def with_clip_columns(predictions: pd.DataFrame, clips: pd.DataFrame) -> pd.Data
 
     The name of a variant, after `#` in a `clip_id`, is ignored.
     """
-    base = predictions["clip_id"].str.split("#").str[0]
+    base = pd.Series([one.partition("#")[0] for one in predictions["clip_id"]], dtype=object)
     extra = clips.set_index("clip_id").drop(columns=["path", "corpus"])
     missing = sorted(base[~base.isin(extra.index)].unique())
     if missing:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -82,8 +82,9 @@ def numbers_of(figure: Figure) -> pd.DataFrame:
         (ax.get_title(loc="left") or ax.get_title() or str(number), ax)
         for number, ax in enumerate(figure.axes, start=1)
     ]
+    names = {axis: _names_on(axis) for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)}
     cells = [
-        (title, _named(ax.yaxis, y), _named(ax.xaxis, x), count, count / max(row.sum(), 1))
+        (title, names[ax.yaxis](y), names[ax.xaxis](x), count, count / max(row.sum(), 1))
         for title, ax in titled
         for mesh in ax.collections
         if isinstance(mesh, QuadMesh)
@@ -94,7 +95,7 @@ def numbers_of(figure: Figure) -> pd.DataFrame:
         columns = ["panel", "truth", "prediction", "count", "share"]
         return pd.DataFrame(cells, columns=columns).round(4)
     rows = [
-        (title, series, _named(ax.xaxis, x), _named(ax.yaxis, y))
+        (title, series, names[ax.xaxis](x), names[ax.yaxis](y))
         for title, ax in titled
         for series, points in _series_of(ax)
         for x, y in points[: MAX_POINTS + 1]
@@ -136,15 +137,20 @@ def _look(line: Line2D) -> tuple[str, str]:
     return str(line.get_marker()), to_hex(line.get_color())
 
 
-def _named(axis: Axis, value: float) -> str:
-    """Write a place on an axis: the name of the nearest tick where ticks have names."""
+def _names_on(axis: Axis) -> Callable[[float], str]:
+    """Return how a place on an axis is written: as the nearest tick where ticks have names."""
     texts = [" ".join(one.get_text().split()) for one in axis.get_ticklabels()]
     places = np.asarray(axis.get_ticklocs(), dtype=float)
-    if any(re.search("[a-z]{2}", one) for one in texts) and len(texts) == len(places):
-        nearest = np.abs(places - value).argmin()
-        if abs(places[nearest] - value) < 0.5:
-            return texts[nearest]
-    return f"{value:.6g}"
+    has_names = any(re.search("[a-z]{2}", one) for one in texts) and len(texts) == len(places)
+
+    def name(value: float) -> str:
+        if has_names:
+            nearest = np.abs(places - value).argmin()
+            if abs(places[nearest] - value) < 0.5:
+                return texts[nearest]
+        return f"{value:.6g}"
+
+    return name
 
 
 NUMBER = r"[+\u2212-]?\d[\d,]*(?:\.\d+)?(?:e-?\d+)?"

@@ -218,7 +218,7 @@ def plan_run(
     clips = splits.clips_of(clips, protocol, study.labels_for(corpus_of(clips)))
     corpus = corpus_of(clips)
     # A corpus does not help itself, nor a pool that it is part of.
-    tested = set(clips["corpus"])
+    tested = set(clips["corpus"].unique())
     auxiliary = tuple(one for one in study.auxiliary_corpora if one not in tested)
     division = _divide(study, protocol, seed, clips, load_auxiliary(auxiliary))
     present = set(division.rows["label"].unique())
@@ -238,8 +238,8 @@ def _divide(
     label_set, augmentations = study.labels_for(corpus_of(clips)), study.augmentations
     key = repr((label_set, study.copies, augmentations, protocol, seed))
     for table in (clips, auxiliary):
-        known = pd.util.hash_pandas_object(table.drop(columns="path"), index=False)
-        key += hashlib.sha256(known.to_numpy().tobytes()).hexdigest()
+        known = ("\n".join(map(str, table[name])) for name in table.columns.drop("path"))
+        key += _sha256("\0".join(known))
     if key in _DIVISIONS:
         return _DIVISIONS[key]
     if protocol.is_published:
