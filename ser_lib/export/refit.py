@@ -39,9 +39,10 @@ from ser_lib.evaluation.selective import (
     answer_sets,
     select_threshold,
 )
-from ser_lib.features.extraction import Rows, extract, summed
+from ser_lib.features.extraction import Rows, extract
 from ser_lib.features.registry import FEATURES, FeatureSpec
 from ser_lib.features.speaker_level import safe_spread, variance_between, variance_within
+from ser_lib.inference.bundle import SCALING
 from ser_lib.inference.out_of_domain import Domain, fit_domain, over_time
 from ser_lib.inference.predictor import open_graph, told_nats
 from ser_lib.models import build_keras, build_sklearn
@@ -54,7 +55,7 @@ from ser_lib.runs.store import Run
 from ser_lib.seeds import generator
 from ser_lib.studies.study import ModelSpec
 from ser_lib.training.checkpoint import Checkpoint
-from ser_lib.training.fit import FoldArrays, fit_network
+from ser_lib.training.fit import FoldArrays, fit_network, scaling_of
 from ser_lib.training.loop import predict_rows
 from ser_lib.training.settings import TrainingSettings
 from ser_lib.training.speaker_normalisation import emotion_offsets, normalise
@@ -162,11 +163,8 @@ def _all_rows(plan: RunPlan, clips: pd.DataFrame) -> tuple[Rows, np.ndarray, dic
     gathered = Rows(sources, source.to_numpy(), where.to_numpy())
     if not plan.model.is_scaled:
         return gathered, classes, {}
-    mean = summed(gathered.parts()) / len(gathered)
-    squares = summed((part - mean) ** 2 for part in gathered.parts())
-    spread = np.sqrt(squares / len(gathered))
-    scaling = {"input_mean": mean, "input_scale": np.where(spread > 0, spread, 1.0)}
-    return replace(gathered, scaling=(mean, scaling["input_scale"])), classes, scaling
+    scaling = scaling_of(gathered)
+    return replace(gathered, scaling=scaling), classes, dict(zip(SCALING, scaling, strict=True))
 
 
 def _saved(network: keras.Model) -> tuple[bytes, bytes]:

@@ -11,11 +11,11 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -318,12 +318,3 @@ class Rows:
         size = max(1, PART_VALUES // math.prod(self.shape[1:]))
         for start in range(0, len(self), size):
             yield self.take(slice(start, start + size))
-
-
-def summed(parts: Iterable[np.ndarray]) -> np.ndarray:
-    """Add up rows that come in parts: to the last digit what `sum` says of all of them."""
-    total: Any = 0.0
-    for part in (one.astype(np.float64) for one in parts if len(one)):
-        part[0] += total
-        total = part.sum(axis=0)
-    return total

@@ -9,18 +9,18 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
 from functools import lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ser_lib.features.extraction import Rows, summed
 from ser_lib.models.ridge_head import MIN_SPREAD, solve_ridge
 
 if TYPE_CHECKING:
     import keras
+
+    from ser_lib.features.extraction import Rows
 
 # Added to the scores of padding; exp of it is 0 in single precision.
 MASKED = -1e4
@@ -117,14 +117,14 @@ def scaling_layer() -> keras.layers.Layer:
 
 def fit_scaling(model: keras.Model, inputs: Rows) -> None:
     """Set a `scaling_layer` to mean and variance of the frames of these rows, without padding."""
+    from sklearn.preprocessing import StandardScaler
 
-    def frames() -> Iterator[np.ndarray]:
-        return (part[part.any(axis=-1)] for part in inputs.parts())
-
-    n_frames = sum(map(len, frames()))
-    mean = summed(frames()) / n_frames
-    variance = summed((one - mean) ** 2 for one in frames()) / n_frames
-    model.get_layer("scale").set_weights([mean, variance])
+    scaler = StandardScaler()
+    for part in inputs.parts():
+        frames = part[part.any(axis=-1)]
+        if len(frames):
+            scaler.partial_fit(frames)
+    model.get_layer("scale").set_weights([scaler.mean_, scaler.var_])
 
 
 def start_from_ridge(

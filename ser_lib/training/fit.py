@@ -21,7 +21,7 @@ from ser_lib.data.enrolment import NORMALISATIONS, known_clips
 from ser_lib.data.splits import Fold
 from ser_lib.errors import StudyError
 from ser_lib.evaluation.probabilities import softmax
-from ser_lib.features.extraction import Rows, summed
+from ser_lib.features.extraction import Rows
 from ser_lib.models import build_keras, build_sklearn, family_of
 from ser_lib.models.layers import load_keras
 from ser_lib.models.ridge_head import choice_history
@@ -204,21 +204,25 @@ def fit_fold(
     return FitResult(*result, duration_s=time.perf_counter() - started + earlier_s)
 
 
-def _scale(arrays: FoldArrays) -> FoldArrays:
-    """Standardise every value on the training rows, whenever rows are gathered.
+def scaling_of(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation (1 where it is 0) of each value, of the shape of a row.
 
-    To the last digit as scikit-learn's `StandardScaler`, which holds all rows.
+    Few rows at a time are gathered.
     """
-    train, n = Rows.of(arrays.x_train), len(arrays.x_train)
-    mean = summed(train.parts()) / n
-    differences = (part - mean for part in train.parts())
-    rest, squares = summed(np.stack([one, one**2], axis=1) for one in differences)
-    variance = (squares - rest**2 / n) / n
-    rounding = np.finfo(np.float64).eps * n
-    is_constant = variance <= rounding * variance + (rounding * mean) ** 2
-    spread = np.where(is_constant, 1.0, np.sqrt(variance))
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler()
+    for part in rows.parts():
+        scaler.partial_fit(_as_rows(part))
+    return scaler.mean_.reshape(rows.shape[1:]), scaler.scale_.reshape(rows.shape[1:])
+
+
+def _scale(arrays: FoldArrays) -> FoldArrays:
+    """Standardise every value on the training rows, whenever rows are gathered."""
+    train = Rows.of(arrays.x_train)
     dtype = np.float32 if train.sources[0].dtype == np.float32 else np.float64
-    scaling = mean.astype(dtype), spread.astype(dtype)
+    centre, spread = scaling_of(train)
+    scaling = centre.astype(dtype), spread.astype(dtype)
 
     def scaled(part: np.ndarray | Rows) -> Rows:
         return replace(Rows.of(part), scaling=scaling)
