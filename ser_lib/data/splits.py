@@ -318,15 +318,17 @@ def _emobox6(rows: pd.DataFrame, seed: int) -> list[Fold]:
 
 def _actors_of(rows: pd.DataFrame, protocol: str) -> pd.Series:
     """Return the number of each row's actor, or raise where the corpus is not RAVDESS."""
-    actor = pd.to_numeric(rows["speaker"].str.extract(r"-(\d\d)$")[0])
-    corpora = set(rows["speaker"].str.split("-").str[0])
+    speakers = rows["speaker"].unique()
+    found = {one: re.search(r"-(\d\d)$", one) for one in speakers}
+    actors = {speaker: int(match[1]) if match else 0 for speaker, match in found.items()}
+    corpora = {one.partition("-")[0] for one in speakers}
     # Other corpora number their speakers as well; only these are RAVDESS's, or stand for them.
-    if not actor.isin(range(1, 25)).all() or corpora not in ({"ravdess"}, {"demo"}):
+    if not set(actors.values()) <= set(range(1, 25)) or corpora not in ({"ravdess"}, {"demo"}):
         raise SplitError(
             f"{protocol} names the 24 actors of RAVDESS by number, which these speakers are not "
             f"(first: {rows['speaker'].iloc[0]}); use the protocol 'loso'"
         )
-    return actor.astype(int)
+    return rows["speaker"].map(actors)
 
 
 def _loso(rows: pd.DataFrame, seed: int, *, n_validation: int = 2) -> list[Fold]:

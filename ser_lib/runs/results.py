@@ -205,7 +205,7 @@ class Result:
             "leaks": list(self.leaks),
             "seeds": [run.spec["seed"] for run in self.runs],
             "is_shortened": self.is_shortened,
-            "n_clips": int(self.pooled["clip_id"].str.split("#").str[0].nunique()),
+            "n_clips": len({one.partition("#")[0] for one in self.pooled["clip_id"].tolist()}),
             "published": self.published,
             "runs": [run.folder.name for run in self.runs],
             **score_record(score),

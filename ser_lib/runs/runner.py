@@ -238,8 +238,11 @@ def _divide(
     label_set, augmentations = study.labels_for(corpus_of(clips)), study.augmentations
     key = repr((label_set, study.copies, augmentations, protocol, seed))
     for table in (clips, auxiliary):
-        known = ("\n".join(map(str, table[name])) for name in table.columns.drop("path"))
-        key += _sha256("\0".join(known))
+        digest = hashlib.sha256()
+        for values in (table[name].to_numpy() for name in table.columns.drop("path")):
+            is_text = values.dtype == object
+            digest.update("\n".join(map(str, values)).encode() if is_text else values.tobytes())
+        key += digest.hexdigest()
     if key in _DIVISIONS:
         return _DIVISIONS[key]
     if protocol.is_published:
