@@ -9,7 +9,7 @@ detail of the spectrum: it distinguishes a stretched or pitched copy from anothe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -261,37 +261,36 @@ def compare_pairs(
 ) -> pd.DataFrame:
     """Compare pairs of positions; return those that were looked at closely, one row a pair."""
     coarse = coarse_similarity(pictures, pairs)
-    near = pairs[coarse >= COARSE_SHARE * threshold]
-    scores = np.empty(len(near))
+    is_near = coarse >= COARSE_SHARE * threshold
+    near, scores = np.flatnonzero(is_near), np.full(len(pairs), np.nan)
     at_tempi = lru_cache(maxsize=1)(lambda position: AtTempi(pictures[position]))
-    for row in progress(np.argsort(near[:, 1]), total=len(near), what="comparing"):
-        scores[row] = at_tempi(near[row, 1]).similarity(pictures[near[row, 0]])
-    table = pd.DataFrame(near, columns=["first", "second"]).assign(
-        similarity=scores, texture=np.nan
+    for row in progress(near[np.argsort(pairs[near, 1])], total=len(near), what="comparing"):
+        scores[row] = at_tempi(pairs[row, 1]).similarity(pictures[pairs[row, 0]])
+    confirmed = []
+    if load is not None:
+        is_likely = likely_pairs(pairs, coarse) & ~(scores >= threshold)
+        confirmed = [confirm_copies(pictures, pairs[is_likely], load, threshold=threshold)]
+        # Of a pair that was compared twice the closer comparison counts.
+        near = np.flatnonzero(is_near & ~is_likely)
+    table = pd.DataFrame(pairs[near], columns=["first", "second"]).assign(
+        similarity=scores[near], texture=np.nan
     )
-    if load is None:
-        return table
-    likely = likely_pairs(pairs, coarse)
-    sure, names = near[scores >= threshold], (len(pictures), 1)
-    likely = likely[~np.isin(likely @ names, sure @ names)]
-    confirmed = confirm_copies(pictures, likely, load, threshold=threshold)
-    # Of a pair that was compared twice the closer comparison counts.
-    table = table[~np.isin(near @ names, likely @ names)]
-    return pd.concat([confirmed, table], ignore_index=True)
+    return pd.concat([*confirmed, table], ignore_index=True)
 
 
 def likely_pairs(pairs: np.ndarray, coarse: np.ndarray) -> np.ndarray:
-    """Choose pairs that agree on the whole and are among the two best of either clip, in order."""
+    """Tell which pairs agree on the whole and are among the two best of either clip."""
+    is_likely = np.zeros(len(pairs), dtype=bool)
     rows = np.flatnonzero(coarse >= MIN_COARSE)
-    both = pd.DataFrame(
-        {
-            "clip": pairs[rows].ravel(),
-            "row": np.repeat(rows, 2),
-            "coarse": np.repeat(coarse[rows], 2),
-        }
-    )
-    best = both.sort_values("coarse", ascending=False, kind="stable").groupby("clip").head(N_LIKELY)
-    return pairs[np.unique(best["row"].to_numpy(dtype=int))]
+    clips = pairs[rows].ravel()
+    for start in range(0, clips.max(initial=-1) + 1, BLOCK):
+        places = np.flatnonzero((clips >= start) & (clips < start + BLOCK))
+        places = places[np.lexsort((-coarse[rows[places // 2]], clips[places]))]
+        # What stands two places before is of another clip.
+        is_best = np.ones(len(places), dtype=bool)
+        is_best[N_LIKELY:] = clips[places[N_LIKELY:]] != clips[places[:-N_LIKELY]]
+        is_likely[rows[places[is_best] // 2]] = True
+    return is_likely
 
 
 def nearest_pairs(vectors: np.ndarray, n_neighbours: int) -> np.ndarray:
@@ -306,7 +305,7 @@ def nearest_pairs(vectors: np.ndarray, n_neighbours: int) -> np.ndarray:
     k = min(n_neighbours, n - 1)
     if k < 1:
         return np.empty((0, 2), dtype=int)
-    points = _principal([one[is_loud] for one, is_loud in zip(blocks, loud, strict=True)])
+    points = _principal(lambda: (one[own] for one, own in zip(blocks, loud, strict=True)), n)
     nearest = _nearest(points, k)
     del points
     keys = np.empty(nearest.shape, dtype=np.int64)
@@ -322,16 +321,19 @@ def nearest_pairs(vectors: np.ndarray, n_neighbours: int) -> np.ndarray:
     return np.stack([has_sound[found // n], has_sound[found % n]], axis=1, dtype=np.int32)
 
 
-def _principal(blocks: Sequence[np.ndarray]) -> np.ndarray:
+def _principal(blocks: Callable[[], Iterable[np.ndarray]], n: int) -> np.ndarray:
     """Return the directions of vectors from their mean, in few principal dimensions, float32."""
-    n, width = sum(map(len, blocks)), blocks[0].shape[1]
-    mean = sum(one.sum(axis=0, dtype=np.float64) for one in blocks) / n
-    axes = np.eye(width)
+    mean = sum(one.sum(axis=0, dtype=np.float64) for one in blocks()) / n
+    axes = np.eye(len(mean))
     if n > N_DIMENSIONS:
-        products = sum((one - mean).T @ (one - mean) for one in blocks)
+        products = sum((one - mean).T @ (one - mean) for one in blocks())
         axes = np.linalg.eigh(products)[1][:, -N_DIMENSIONS:]
-    points = np.concatenate([((one - mean) @ axes).astype(np.float32) for one in blocks])
-    points /= np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-9)
+    points, end = np.empty((n, axes.shape[1]), dtype=np.float32), 0
+    for one in blocks():
+        part = ((one - mean) @ axes).astype(np.float32)
+        part /= np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-9)
+        end += len(part)
+        points[end - len(part) : end] = part
     return points
 
 
