@@ -17,7 +17,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from ser_lib.paths import atomic_path
-from ser_lib.runtime import progress
+from ser_lib.runtime import progress, release_memory
 from ser_lib.workers import map_tasks
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class Chunks:
     def make(self, *, what: str, n_jobs: int = -1) -> None:
         """Make what is not there, or damaged; `what` stands at the progress bar."""
         n_clips = sum(map(len, self.chunks))
+        release_memory()
         made = map_tasks(
             partial(_make, self.folder, self.function),
             enumerate(self.chunks),

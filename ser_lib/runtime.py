@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from io import StringIO
@@ -156,6 +157,12 @@ def one_blas_thread() -> Iterator[None]:
     """Keep products of small matrices on one thread: more lose time by waiting for each other."""
     with _controller().limit(limits=1, user_api="blas"):
         yield
+
+
+def release_memory() -> None:
+    """Give back to the system what was freed, of which glibc keeps much after large tables."""
+    with suppress(OSError, AttributeError, TypeError):  # other C libraries
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @cache

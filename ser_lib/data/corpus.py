@@ -12,11 +12,13 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from functools import partial
+from itertools import islice
 from operator import attrgetter
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ser_lib.audio.io import (
@@ -45,9 +47,11 @@ OTHER_SUFFIXES = SUFFIXES - PUBLISHED_SUFFIXES | set(
 )
 
 FACTS = [one.name for one in fields(ClipFacts)]
+UNKNOWN = ClipFacts(np.nan, 0, 0, "", np.nan, False, "")  # of what cannot be decoded
+PIECE_ROWS = 4_096  # of facts that are made a table at once
 
 # Raise it when what is read off a file changes, so that cached facts are read again.
-FACTS_VERSION = 1
+FACTS_VERSION = 2
 
 
 def read_clip_table(path: Path) -> pd.DataFrame:
@@ -293,24 +297,39 @@ def _leave_alone(
     return [row for row in rows if row["clip_id"] not in others], reports
 
 
-def facts_of(paths: Sequence[str]) -> list[ClipFacts | str]:
-    """Decode files, or read their facts from the cache; str: what is wrong."""
+def facts_of(paths: Sequence[str]) -> pd.DataFrame:
+    """Decode files, or read their facts from the cache: a row each, in their order.
+
+    `problems` are phrases about what is wrong; of what cannot be decoded nothing else is known.
+    """
     cached = cache_dir() / "clips" / f"{stat_key(paths, FACTS_VERSION)}.json"
     if cached.is_file():
-        text = cached.read_text(encoding="utf-8")
-        return json.loads(text, object_hook=lambda one: ClipFacts(**one))
+        with cached.open(encoding="utf-8") as file:
+            kept = pd.concat([pd.DataFrame(json.loads(one)) for one in file], ignore_index=True)
+        return kept.assign(problems=[tuple(check_facts(one)) for one in kept.itertuples()])
     # Decoding and hashing release the interpreter's lock: threads are enough.
     batches = map_tasks(_facts_or_errors, InChunks(paths), prefers="threads", needs=paths[:1])
-    facts = [one for batch in batches for one in batch]
+    facts = (one for batch in batches for one in batch)
+    # Tables take less memory than many small objects.
+    pieces = map(_facts_table, iter(lambda: list(islice(facts, PIECE_ROWS)), []))
+    table = pd.concat([*pieces] or [_facts_table([])], ignore_index=True)
     # An error may be repaired by what changes neither size nor time, permissions for example.
-    if not any(isinstance(one, str) for one in facts):
-        keep(cached, partial(_write_facts, facts))
-    return facts
+    if table["duration_s"].notna().all():
+        keep(cached, partial(_write_facts, table))
+    return table
 
 
-def _write_facts(facts: list[ClipFacts | str], path: Path) -> None:
+def _write_facts(facts: pd.DataFrame, path: Path) -> None:
+    pieces = (facts[at : at + PIECE_ROWS] for at in range(0, len(facts) or 1, PIECE_ROWS))
     with path.open("w", encoding="utf-8") as file:
-        json.dump(facts, file, default=asdict)
+        file.writelines(json.dumps(one[FACTS].to_dict("list")) + "\n" for one in pieces)
+
+
+def _facts_table(facts: list[ClipFacts | str]) -> pd.DataFrame:
+    values = attrgetter(*FACTS)
+    rows = [values(UNKNOWN if isinstance(one, str) else one) for one in facts]
+    problems = [(one,) if isinstance(one, str) else tuple(check_facts(one)) for one in facts]
+    return pd.DataFrame(rows, columns=FACTS).assign(problems=problems)
 
 
 def _facts_or_errors(paths: Sequence[str]) -> list[ClipFacts | str]:
@@ -337,17 +356,15 @@ def stat_key(paths: Iterable[str], about: object) -> str:
 
 
 def _build_table(
-    corpus: Corpus, rows: list[dict[str, object]], facts: list[ClipFacts | str]
+    corpus: Corpus, rows: list[dict[str, object]], facts: pd.DataFrame
 ) -> tuple[pd.DataFrame, list[str], int]:
     """Join names and facts into the table; return it, the problems, and the number of copies."""
     # The same name twice is a copy, of which one is kept; the same sound twice is a problem.
-    problems, sound = [], []
-    for row, fact in zip(rows, facts, strict=True):
-        phrases = [fact] if isinstance(fact, str) else check_facts(fact)
-        problems += [f"{row['path']}: {phrase}" for phrase in phrases]
-        if not phrases and not isinstance(fact, str):
-            sound.append(row | {name: getattr(fact, name) for name in FACTS})
-    table = pd.DataFrame(sound, columns=list(CLIP_COLUMNS))
+    names = [one for one in CLIP_COLUMNS if one not in FACTS]
+    known = pd.DataFrame(rows, columns=names).join(facts)
+    found = zip(known["path"], known["problems"], strict=True)
+    problems = [f"{path}: {phrase}" for path, phrases in found for phrase in phrases]
+    table = known.loc[known["problems"].map(len) == 0, list(CLIP_COLUMNS)]
     # Shorter paths first: the archive's second copy is one folder deeper.
     order = table.assign(depth=table["path"].str.count("/"))
     order = order.sort_values(["clip_id", "depth", "path"], ignore_index=True)

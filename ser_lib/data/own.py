@@ -15,12 +15,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ser_lib.audio.io import check_facts, decode, is_hidden, is_recording
+from ser_lib.audio.io import decode, is_hidden, is_recording
 from ser_lib.data.annotations import read_annotations
 from ser_lib.data.corpus import CLIP_COLUMNS, Corpus, facts_of, stat_key, walk_files
 from ser_lib.data.labels import EMOTIONS
@@ -253,7 +254,7 @@ def _read_names(root: Path, pattern: str) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             "path": files,
-            "emotion": [Path(one).parent.name for one in files],
+            "emotion": [intern(Path(one).parent.name) for one in files],
             **{role.replace("label", "emotion"): levels[level] for role, level in guessed.items()},
         }
     )
@@ -428,17 +429,15 @@ def _clips_of(
         raise CorpusError(
             f"clips have names of their own, these are there twice:{offenders(lines)}"
         )
-    problems = rows["fact"].map(lambda one: [one] if isinstance(one, str) else check_facts(one))
     wrong = [
         f"row {number + 1}, {rows['path'][number]}{rows['times'][number]}: {phrase}"
-        for number, phrases in problems.items()
+        for number, phrases in rows["problems"].items()
         for phrase in phrases
     ]
-    sound = rows[problems.map(len) == 0]
+    sound = rows[rows["problems"].map(len) == 0]
     if wrong and (strict or sound.empty):
         raise CorpusError(f"{corpus}: {len(wrong)} of {len(rows)} clips:{offenders(wrong)}")
-    measured = pd.DataFrame(list(sound["fact"]), index=sound.index)
-    clips = sound.assign(corpus=corpus, path=sound["sound"]).join(measured)
+    clips = sound.assign(corpus=corpus, path=sound["sound"]).astype({"sample_rate_hz": int})
     clips = clips.sort_values("clip_id", ignore_index=True)
     about = {"left_out": wrong, "by_design": rows.attrs["left_out"]}
     if any(clips["part"]):
@@ -455,12 +454,15 @@ def read_as_given(source: Path) -> pd.DataFrame:
     """
     table, root = read_source(source)
     given = _with_roles(table)
-    rows, base = _located(_checked(given, {}, needed=("path",)), root)
-    ids = [str(place(one).relative_to(base)) for one in rows["path"]] + rows["times"]
-    durations_s = [getattr(one, "duration_s", np.nan) for one in rows["fact"]]
-    digests = [getattr(one, "audio_sha256", "") for one in rows["fact"]]
+    rows = _checked(given, {}, needed=("path",))
+    used = rows.columns.intersection([*given.columns, "start", "end", "times"])
+    rows, base = _located(rows[used], root)
+    names = (str(place(one).relative_to(base)) for one in rows["path"])
+    # Of very many clips each text once.
+    once = (one if one == name else name for one, name in zip(given["path"], names, strict=True))
+    ids = [*once] + rows["times"]
     clips = rows.rename(columns={"path": "file", "sound": "path"})
-    clips = clips.assign(clip_id=ids, duration_s=durations_s, audio_sha256=digests)
+    clips = clips.assign(clip_id=ids, audio_sha256=rows["audio_sha256"].fillna(""))
     kept = given.columns.drop("path")
     return clips[["clip_id", "path", "file", *kept, "duration_s", "audio_sha256"]].rename(
         columns={"emotion": "label"}
@@ -470,8 +472,8 @@ def read_as_given(source: Path) -> pd.DataFrame:
 def _located(rows: pd.DataFrame, root: Path) -> tuple[pd.DataFrame, Path]:
     """Find each row's file; return the rows and the folder that all files are in.
 
-    `sound` is the file, or one in the cache that is cut out of it; `fact` what is heard. What
-    cannot be used has a text there.
+    `sound` is the file, or one in the cache that is cut out of it; then come the columns of
+    `facts_of`.
     """
     base = root.absolute()
     places = (place(one) if is_address(one) else base / one for one in rows["path"])
@@ -493,9 +495,11 @@ def _located(rows: pd.DataFrame, root: Path) -> tuple[pd.DataFrame, Path]:
         base = place(common.replace(":/", "://", 1) if is_address(found[0]) else common)
     rows = rows.assign(path=found)
     sounds = _cut(rows)
-    facts = iter(facts_of([one for one in sounds if isinstance(one, str)]))
-    rows["fact"] = [next(facts) if isinstance(one, str) else str(one) for one in sounds]
-    rows["sound"] = list(map(str, sounds))
+    is_there = [isinstance(one, str) for one in sounds]
+    facts = facts_of([one for one in sounds if isinstance(one, str)])
+    rows = rows.assign(sound=list(map(str, sounds)), **facts.set_index(rows.index[is_there]))
+    known = iter(facts["problems"])
+    rows["problems"] = [next(known) if isinstance(one, str) else (str(one),) for one in sounds]
     return rows, base
 
 
