@@ -457,10 +457,7 @@ def read_as_given(source: Path) -> pd.DataFrame:
     rows = _checked(given, {}, needed=("path",))
     used = rows.columns.intersection([*given.columns, "start", "end", "times"])
     rows, base = _located(rows[used], root)
-    names = (str(place(one).relative_to(base)) for one in rows["path"])
-    # Of very many clips each text once.
-    once = (one if one == name else name for one, name in zip(given["path"], names, strict=True))
-    ids = [*once] + rows["times"]
+    ids = [str(place(one).relative_to(base)) for one in rows["path"]] + rows["times"]
     clips = rows.rename(columns={"path": "file", "sound": "path"})
     clips = clips.assign(clip_id=ids, audio_sha256=rows["audio_sha256"].fillna(""))
     kept = given.columns.drop("path")
