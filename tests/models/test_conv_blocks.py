@@ -239,7 +239,7 @@ def normalised(layer, x, targets):
     return [*found, *moving], any("FusedBatchNorm" in kind for kind in kinds)
 
 
-def test_batch_normalisation_is_keras_own_in_one_operation(rng):
+def test_batch_normalisation_is_keras_own_in_one_operation(rng, monkeypatch):
     import keras
 
     x = rng.normal(3, 2, (4, 6, 5, 7)).astype(np.float32)
@@ -263,3 +263,10 @@ def test_batch_normalisation_is_keras_own_in_one_operation(rng):
     layers[0].trainable = layers[1].trainable = False
     np.testing.assert_allclose(layers[0](x, training=True), layers[1](x, training=True), atol=1e-5)
     assert layers[0].get_config() | {"name": ""} == layers[1].get_config() | {"name": ""}
+    layers[0].trainable = True
+    # On another backend it is Keras's layer.
+    with monkeypatch.context() as patch:
+        patch.setattr(keras.backend, "backend", lambda: "jax")
+        elsewhere, elsewhere_fused = normalised(layers[0], x, targets)
+    assert not elsewhere_fused
+    np.testing.assert_allclose(elsewhere[0], theirs[0], rtol=1e-4, atol=1e-6)
