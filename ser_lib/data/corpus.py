@@ -65,7 +65,8 @@ def read_clip_table(path: Path) -> pd.DataFrame:
 def corpora_of(table: pd.DataFrame) -> pd.Series:
     """Return the corpus whose speaker says each clip or row: EmoDB 2.0 has those of EmoDB."""
     speakers = table["speaker"]
-    return speakers.map({one: one.rsplit("-", 1)[0] for one in speakers.unique()}).astype(object)
+    names = {one: one.rsplit("-", 1)[0] for one in speakers.dropna().unique()}
+    return speakers.map(names).astype(object)
 
 
 @dataclass(frozen=True)

@@ -239,7 +239,9 @@ def _divide(
     key = repr((label_set, study.copies, augmentations, protocol, seed))
     for table in (clips, auxiliary):
         digest = hashlib.sha256()
-        for values in (table[name].to_numpy() for name in table.columns.drop("path")):
+        for name in table.columns.drop("path"):
+            values = table[name].to_numpy()
+            digest.update(f"\0{name}\0".encode())
             is_text = values.dtype == object
             digest.update("\n".join(map(str, values)).encode() if is_text else values.tobytes())
         key += digest.hexdigest()

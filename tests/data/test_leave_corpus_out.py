@@ -181,3 +181,9 @@ def test_four_corpora_whose_licences_allow_it_are_a_pool_of_their_own():
     clips = pd.DataFrame({"corpus": ["emodb", "emospeech_in", "nemo", "ravdess"]})
     assert corpus_of(clips) == "languages_open"
     assert corpus_of(clips[:3]) == "languages"
+
+
+def test_a_row_without_a_speaker_is_of_no_corpus():
+    found = corpora_of(pd.DataFrame({"speaker": ["emodb-03", "my-own-1", None]}))
+    assert found.iloc[:2].tolist() == ["emodb", "my-own"]
+    assert found.isna().tolist() == [False, False, True]

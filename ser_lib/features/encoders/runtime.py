@@ -133,7 +133,10 @@ def _session(
         return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     # onnxruntime raises one class for each kind of failure, without a common base.
     except Exception as error:
-        raise EncoderError(f"{path}: onnxruntime cannot run this graph ({error})") from error
+        advice = "; delete the file, it is made again" if isinstance(graph, str) else ""
+        raise EncoderError(
+            f"{path}: onnxruntime cannot run this graph ({error}){advice}"
+        ) from error
 
 
 @cache
